@@ -17,9 +17,9 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     next try overwrites. After an exception it is removed.
     """
     part = path.with_name(f".{path.name}.part")
-    text: dict[str, str] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     try:
-        with part.open(mode, **text) as stream:
+        with part.open(mode, encoding=encoding, newline=newline) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,0 +1,50 @@
+"""Detect objects in media kept in Tator and put the boxes back; README.md has a picture of the rules."""
+
+import os
+
+from snakemake.utils import min_version
+
+min_version("9.23.1")  # older ones keep temp() files
+
+
+configfile: os.path.join(workflow.basedir, "config", "config.yaml")
+
+
+include: "rules/common.smk"
+
+
+config = read_settings()
+
+
+# A job on a cluster reads this file again; what it reads from the environment has to travel with it.
+envvars:
+    *variables_in_use(),
+
+
+if os.environ.get("TATOR_WORK_DIR"):
+
+    workdir: os.environ["TATOR_WORK_DIR"]
+
+
+onstart:
+    require_token()
+
+
+include: "rules/weights.smk"
+include: "rules/media.smk"
+include: "rules/detect.smk"
+include: "rules/publish.smk"
+
+
+localrules:
+    all,
+    conclude,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/detections.csv",
+        "results/detections.coco.json",
+        "results/summary.json",
+        "results/outcome.txt",

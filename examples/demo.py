@@ -1,0 +1,128 @@
+"""Show the whole chain on one machine: a Tator stand-in, the sample clip and pictures, the unmodified workflow.
+
+Run by `make demo`. The last line of the output is a JSON object for programs.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import tator
+import yaml
+from tests.tator_server.launch import Server, running
+
+from examples.accuracy import Labelled, ap50, read_truth
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "examples" / "aquarium"
+# One picture from each of three of the clip's views.
+PICTURES = (12, 62, 112)
+
+
+def main() -> int:
+    """Run the demonstration; return the workflow's exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=ROOT / "demo", help="where everything goes; emptied first")
+    folder = parser.parse_args().folder.resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    make_media(folder / "media")
+    with running(folder / "media", folder / "tator") as server:
+        print(f"Tator stand-in: {server.host}, with {', '.join(server.media.values())}", flush=True)
+        write_settings(folder / "settings.yaml", server)
+        exit_code = run_workflow(folder, server.token)
+        result: dict[str, Any] = {"media": 0, "boxes": 0, "ap50": None}
+        if exit_code == 0:
+            result = report(server)
+    print(f"\nLook at: {folder / 'results'} (detections.csv, detections.coco.json, summary.json)")
+    print(
+        "See the boxes in the stand-in: .venv/bin/python -m tests.tator_server "
+        f"--media {folder / 'media'} --state {folder / 'tator'} --port 8000"
+    )
+    print(json.dumps({**result, "results": str(folder / "results"), "exit_code": exit_code}))
+    return exit_code
+
+
+def make_media(folder: Path) -> None:
+    """Put the sample clip and a few of its frames, as pictures, into a folder."""
+    folder.mkdir(parents=True)
+    shutil.copy(SAMPLE / "aquarium.mp4", folder)
+    clip = cv2.VideoCapture(str(SAMPLE / "aquarium.mp4"))
+    for frame in range(max(PICTURES) + 1):
+        _, picture = clip.read()
+        if frame in PICTURES:
+            cv2.imwrite(str(folder / f"picture_{frame:03d}.png"), picture)
+
+
+def write_settings(path: Path, server: Server) -> None:
+    """Write what a user would write: where Tator is, which media, which network."""
+    settings = {
+        "tator": {"host": server.host, "project_id": server.project_id, "media_ids": list(server.media)},
+        "network": {"directory": str(SAMPLE)},
+        "detect": {"img_max_side": 640, "img_min_side": 480, "keep_threshold": 0.3},
+        "upload": {"localization_type_id": server.localization_type_id},
+    }
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def run_workflow(folder: Path, token: str) -> int:
+    """Run the workflow as a user would; return its exit code."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(folder / "settings.yaml"), "--workflow-profile", str(ROOT / "profiles" / "default")]
+    return subprocess.run(command, env=clean | {"TATOR_AUTH_TOKEN": token}, check=False).returncode
+
+
+def boxes_in_tator(server: Server) -> list[Labelled]:
+    """Return what a user would find in Tator, in pixels."""
+    api = tator.get_api(server.host, server.token)
+    media = {item["id"]: item for item in api.get_media_list(server.project_id)}
+    return [
+        Labelled(
+            (box["media"], box["frame"]),
+            (
+                box["x"] * media[box["media"]]["width"],
+                box["y"] * media[box["media"]]["height"],
+                box["width"] * media[box["media"]]["width"],
+                box["height"] * media[box["media"]]["height"],
+            ),
+            box["attributes"]["Species"],
+            box["attributes"]["Confidence"],
+        )
+        for box in api.get_localization_list(server.project_id, type=server.localization_type_id)
+    ]
+
+
+def true_boxes(server: Server) -> list[Labelled]:
+    """Return the sample's true boxes, for the clip and for the pictures made of its frames."""
+    truth = []
+    for media_id, name in server.media.items():
+        if name.endswith(".mp4"):
+            truth += read_truth(SAMPLE / "aquarium.csv", media_id)
+        else:
+            frame = int(Path(name).stem.split("_")[1])
+            picture = read_truth(SAMPLE / "aquarium.csv", media_id, [frame])
+            truth += [Labelled((media_id, 0), box.xywh, box.species) for box in picture]
+    return truth
+
+
+def report(server: Server) -> dict[str, Any]:
+    """Print how the boxes in Tator compare with the true ones; return the figures."""
+    found, truth = boxes_in_tator(server), true_boxes(server)
+    print("\nBoxes in Tator, against the sample's true boxes:")
+    for media_id, name in server.media.items():
+        mine = [box for box in found if box.picture[0] == media_id]
+        real = [box for box in truth if box.picture[0] == media_id]
+        print(f"  {name:20} {len(mine):5} boxes, {len(real):5} true ones, AP50 {ap50(real, mine):.3f}")
+    total = ap50(truth, found)
+    print(f"  {'all':20} {len(found):5} boxes, {len(truth):5} true ones, AP50 {total:.3f}")
+    return {"media": len(server.media), "boxes": len(found), "ap50": round(total, 4)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""What the other files need: the settings, wildcard constraints, and the few functions of the rules."""
+
+from pathlib import Path
+
+import yaml
+
+from scripts.lib import settings, sources, token
+
+
+wildcard_constraints:
+    media_id=r"\d+",
+
+
+def read_settings():
+    """Return the checked settings; raises SettingsError with one line a problem."""
+    schema = Path(workflow.basedir, "config", "config.schema.yaml").read_text(encoding="utf-8")
+    return settings.resolve(config, os.environ, yaml.safe_load(schema))
+
+
+def variables_in_use():
+    """Return the names of those variables that this run's environment sets."""
+    return [name for name in settings.VARIABLES if name in os.environ]
+
+
+def require_token():
+    """Refuse to run, but not to plan, without a token."""
+    token.check_token(os.environ)
+
+
+def code(script):
+    """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
+    return sources.sources_hash(Path(workflow.basedir), script)
+
+
+def every(pattern):
+    """Return the pattern's file for each media, in the order asked for."""
+    return expand(pattern, media_id=config["tator"]["media_ids"])
+
+
+def unless_kept(path):
+    """Flag a downloaded file as temporary, unless the user keeps files."""
+    return path if config["media"]["keep_files"] else temp(path)
+
+
+def network_files():
+    """Return the files of `network.directory`, so that a new network is noticed; none for a data image."""
+    directory = config["network"]["directory"]
+    return [str(Path(directory, name)) for name in (config["network"]["graph"], "train.ini")] if directory else []
+
+
+GRAPH = f"resources/network/{config['network']['graph']}" if "network" in config else ""

@@ -1,0 +1,52 @@
+"""The boxes: results/detections/{media_id}.csv, with a record of how they were found beside each."""
+
+
+rule detect:
+    input:
+        media="resources/media/{media_id}",
+        record="resources/records/{media_id}.json",
+        download="resources/downloads/{media_id}.json",
+        graph=GRAPH,
+        train_ini="resources/network/train.ini",
+        provenance="resources/network/provenance.json",
+    output:
+        detections="results/detections/{media_id}.csv",
+        outcome="results/detections/{media_id}.json",
+    log:
+        "logs/detect/{media_id}.log",
+    params:
+        img_max_side=config["detect"]["img_max_side"],
+        img_min_side=config["detect"]["img_min_side"],
+        keep_threshold=config["detect"]["keep_threshold"],
+        batch_size=config["detect"]["batch_size"],
+        engine=config["detect"]["engine"],
+        code=code("detect"),
+    threads: 4
+    priority: 10
+    conda:
+        "../envs/detect.yaml"
+    script:
+        "../scripts/detect.py"
+
+
+rule merge_detections:
+    input:
+        detections=every("results/detections/{media_id}.csv"),
+        outcomes=every("results/detections/{media_id}.json"),
+        train_ini="resources/network/train.ini",
+    output:
+        merged=report(
+            "results/detections.csv",
+            caption="../reports/detections.rst",
+            category="Results",
+            labels={"what": "Boxes of all media", "format": "CSV"},
+        ),
+        coco="results/detections.coco.json",
+    log:
+        "logs/merge_detections.log",
+    params:
+        code=code("merge_detections"),
+    conda:
+        "../envs/detect.yaml"
+    script:
+        "../scripts/merge_detections.py"

@@ -1,0 +1,41 @@
+"""The media: a record of each in resources/records/, its file in resources/media/."""
+
+
+rule resolve_media:
+    output:
+        records=every("resources/records/{media_id}.json"),
+    log:
+        "logs/resolve_media.log",
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        media_ids=config["tator"]["media_ids"],
+        kind=config["media"]["kind"],
+        skip_processed=config["media"]["skip_processed"],
+        mark_attribute=config["mark"]["attribute"],
+        code=code("resolve_media"),
+    priority: 100
+    conda:
+        "../envs/tator.yaml"
+    script:
+        "../scripts/resolve_media.py"
+
+
+# No `retries:` here or anywhere: the script itself resumes and tries again, for as long as
+# scripts/lib/tator_api.py says.
+rule download_media:
+    input:
+        record="resources/records/{media_id}.json",
+    output:
+        media=unless_kept("resources/media/{media_id}"),
+        download="resources/downloads/{media_id}.json",
+    log:
+        "logs/download_media/{media_id}.log",
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        code=code("download_media"),
+    conda:
+        "../envs/tator.yaml"
+    script:
+        "../scripts/download_media.py"

@@ -1,0 +1,154 @@
+"""Download one media's file: complete and checked, or not there."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import requests
+from tator.util import md5sum
+
+from scripts.lib import job
+from scripts.lib.errors import MediaFault, ServerError
+from scripts.lib.files import read_json, write_json
+from scripts.lib.tator_api import PATIENCE_SECONDS, Project, Refused, patiently, session
+
+# What a cut loses at the most.
+CHUNK_BYTES = 1 << 16
+
+_log = logging.getLogger(__name__)
+
+
+class _Cut(Exception):
+    """A transfer ended early or gave the wrong bytes; the text is fit for a log."""
+
+
+def download_media(*, record: Path, host: str, project_id: int, media: Path, download: Path) -> None:
+    """Fetch the file that the record names.
+
+    The bytes go to a file beside `media`, which keeps its name from try to try and from run to run, so that a cut
+    transfer is resumed with a Range request. It is renamed only when its size, and for an archival copy
+    Tator's own md5, are right. For a media without a file, and for one that vanished since it was resolved,
+    `media` is an empty file and `download` says why.
+
+    Args:
+        record: what resolve_media wrote.
+        host: Tator's address.
+        project_id: the project.
+        media: where the file goes.
+        download: where the record of the download goes: state, reason, bytes, md5_checked.
+
+    Raises:
+        ServerError: the transfer fails for longer than tator_api.PATIENCE_SECONDS without a byte of progress.
+    """
+    wanted = read_json(record)
+    outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
+    if wanted["state"] == "ready":
+        try:
+            md5_checked = _fetch(Project(host, project_id), wanted, media)
+            outcome |= {"bytes": media.stat().st_size, "md5_checked": md5_checked}
+        except MediaFault as fault:
+            _log.warning("media %d: %s", wanted["media_id"], fault)
+            outcome |= {"state": fault.state, "reason": fault.reason}
+    if outcome["state"] != "ready":
+        media.write_bytes(b"")
+    write_json(download, outcome)
+
+
+def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
+    """Bring the file to its final name; return whether its md5 was checked."""
+    file = wanted["file"]
+    part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
+    has_md5 = file["role"] == "archival" and bool(wanted["md5"])
+    plain = session()
+
+    def once() -> None:
+        before = _size(part)
+        try:
+            _transfer(plain, _address(project, wanted), part, file["size"])
+            if has_md5 and (found := md5sum(str(part))) != wanted["md5"]:
+                part.unlink()
+                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
+        except _Cut as cut:
+            # Each byte won starts the patience anew: a large file over a bad line gets there.
+            if _size(part) > before:
+                raise _Progress(str(cut)) from None
+            raise
+
+    while True:
+        try:
+            patiently(_Cut)(once)
+        except _Progress as progress:
+            _log.warning("%s after %d bytes; going on", progress, _size(part))
+        except _Cut as cut:
+            raise ServerError(
+                f"media {wanted['media_id']}: {cut}; tried for {PATIENCE_SECONDS:.0f} s; run again to go on from byte "
+                f"{_size(part)}, or look at the media in Tator"
+            ) from None
+        else:
+            part.replace(media)
+            _log.info("media %d: %d bytes%s", wanted["media_id"], media.stat().st_size, ", md5 checked" * has_md5)
+            return has_md5
+
+
+class _Progress(Exception):
+    """A transfer was cut, but brought some bytes."""
+
+
+def _address(project: Project, wanted: dict[str, Any]) -> str:
+    """Return a fresh address, or say that the media is gone."""
+    try:
+        return project.address(wanted["file"]["path"])
+    except Refused as refusal:
+        if refusal.status == 404 or not project.media([wanted["media_id"]]):
+            raise MediaFault("missing", "it was deleted while the workflow ran") from None
+        raise
+
+
+def _transfer(plain: requests.Session, address: str, part: Path, size: int | None) -> None:
+    """Append to `part` what is still missing of `size` bytes.
+
+    Raises:
+        _Cut: the bytes on disk are not the whole file.
+        OSError: the disk is full or not writable.
+    """
+    have = _size(part)
+    if size is not None and have > size:
+        part.unlink()
+        have = 0
+    if have != size or size == 0:
+        _append(plain, address, part, have)
+    if size is not None and _size(part) != size:
+        if _size(part) > size:
+            part.unlink()
+        raise _Cut(f"{_size(part)} bytes came, Tator says {size}")
+
+
+def _append(plain: requests.Session, address: str, part: Path, have: int) -> None:
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
+    headers["Accept-Encoding"] = "identity"
+    try:
+        with plain.get(address, headers=headers, stream=True) as answer:
+            if answer.status_code == 416:
+                part.unlink()
+                raise _Cut("the store has fewer bytes than are here already")
+            if answer.status_code not in (200, 206):
+                raise _Cut(f"the store answered {answer.status_code}")
+            mode = "ab" if answer.status_code == 206 else "wb"
+            with part.open(mode) as stream:
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    stream.write(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+    except requests.exceptions.RequestException as error:
+        # Its text holds the address, which is secret.
+        raise _Cut(f"the transfer broke off ({type(error).__name__})") from None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+if __name__ == "__main__":
+    job.run(download_media, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,165 @@
+"""Get the network's graph and train.ini from a folder or a data image, and write down where they came from."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from scripts.lib import docker_images, train_ini
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.files import sha256 as hash_of
+from scripts.lib.files import write_json
+from scripts.lib.image_reference import Reference
+from scripts.lib.members import FOLDER, LARGEST, Members
+from scripts.lib.stopping import stoppable
+
+Fetch = Literal["auto", "docker", "registry"]
+
+_log = logging.getLogger(__name__)
+
+
+def get_network(
+    *,
+    graph: Path,
+    train_ini: Path,
+    provenance: Path,
+    directory: Path | None = None,
+    data_image: str | None = None,
+    fetch: Fetch = "auto",
+    digest: str | None = None,
+    sha256: Mapping[str, str] | None = None,
+) -> None:
+    """Get the network from the one source that is given.
+
+    Nothing is written under its final name before digest and hashes are what is expected and the class names
+    can be read.
+
+    Args:
+        graph: file to write; its name, `graph.pb` or `graph.onnx`, says which one is taken.
+        train_ini: file to write, in the same folder.
+        provenance: JSON record to write: source, reference, digest, image id, hash and size of each file.
+        directory: folder that holds the files.
+        data_image: image that holds them below /network.
+        fetch: whom to ask for the image: a Docker engine, the registry itself, or the first of them there is.
+        digest: what the image's digest has to be.
+        sha256: what the files' SHA-256 have to be, by file name.
+
+    Raises:
+        SettingsError: the settings contradict each other.
+        GraphError: the files are not there, or not what is expected.
+        ServerError: the engine or the registry does not give them.
+    """
+    names = (graph.name, train_ini.name)
+    if graph.name not in ("graph.pb", "graph.onnx"):
+        raise SettingsError(f"network.graph: {graph.name!r}; expected graph.pb or graph.onnx")
+    if (directory is None) == (data_image is None):
+        raise SettingsError("network: expected one source: set either network.directory or network.data_image")
+    if directory is not None and digest:
+        raise SettingsError("network.digest: a folder has none; expected it with data_image: use network.sha256")
+    with stoppable(), _beside(graph.parent) as folder:
+        if data_image is not None:
+            record = _from_image(Reference.parse(data_image, digest), names, folder, fetch)
+        elif directory is not None:
+            record = _from_directory(directory, names, folder)
+        found = {name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size} for name in names}
+        _check(found, sha256 or {}, record["reference"])
+        classes = _classes(folder / train_ini.name, f"{record['reference']}: {train_ini.name}")
+        for path in (graph, train_ini):
+            (folder / path.name).replace(path)
+        write_json(provenance, {**record, "files": found})
+    _log.info("%s: %s, %d classes: %s", record["reference"], graph.name, len(classes), ", ".join(classes))
+
+
+@contextmanager
+def _beside(parent: Path) -> Iterator[Path]:
+    """Give an empty folder on the same disk, which is removed in the end; a cut run's is emptied first."""
+    folder = parent / ".get_network.part"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    if not directory.is_dir():
+        raise GraphError(f"network.directory: {directory} is no folder; expected one with {' and '.join(names)}")
+    for name in names:
+        path = directory / name
+        if not path.is_file():
+            there = sorted(entry.name for entry in directory.iterdir())
+            raise GraphError(_absent(f"network.directory {directory}", name, there))
+        size = path.stat().st_size
+        if not 0 < size <= LARGEST[name]:
+            raise GraphError(f"{path}: has {size} bytes; expected 1 to {LARGEST[name]}: put the right file there")
+        _copy(path, folder / name)
+    return {"source": "directory", "reference": str(directory), "fetched_by": None, "digest": None, "image_id": None}
+
+
+def _copy(path: Path, copy: Path) -> None:
+    with path.open("rb") as stream, copy.open("xb") as target:
+        shutil.copyfileobj(stream, target, 2**20)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _from_image(reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch) -> dict[str, Any]:
+    if fetch == "registry":
+        raise SettingsError("network.fetch: registry is not there yet; expected auto or docker")
+    members = Members(folder, names)
+    with docker_images.engine() as client:
+        image = docker_images.image(client, reference)
+        with docker_images.archive(client, image, f"/{FOLDER}", reference) as pieces:
+            members.add(pieces, f"{reference}: /{FOLDER}")
+    for name in names:
+        if name in members.odd:
+            raise GraphError(
+                f"{reference}: /{FOLDER}/{name} is {members.odd[name]}; expected a regular file: copy the file itself "
+                "into the data image"
+            )
+        if name not in members.found:
+            raise GraphError(_absent(f"{reference}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))
+    return {
+        "source": "data_image",
+        "reference": str(reference),
+        "fetched_by": "docker",
+        "digest": image.digest,
+        "image_id": image.image_id,
+    }
+
+
+def _absent(place: str, name: str, there: list[str]) -> str:
+    holds = ", ".join(repr(other) for other in there[:20]) or "nothing"
+    graphs = [other for other in ("graph.pb", "graph.onnx") if other in there and other != name]
+    if name != "train.ini" and graphs:
+        return (
+            f"{place} has no {name}, but {holds}; expected network.graph to name what is there: set it to {graphs[0]}"
+        )
+    return f"{place} has no {name}, but {holds}; expected it there: add it, or take another network"
+
+
+def _check(found: Mapping[str, Mapping[str, Any]], expected: Mapping[str, str], reference: str) -> None:
+    for name, wanted in expected.items():
+        if name not in LARGEST:
+            raise SettingsError(f"network.sha256: {name!r}; expected {', '.join(LARGEST)}")
+        if name in found and found[name]["sha256"] != wanted.lower():
+            raise GraphError(
+                f"{reference}: {name} has SHA-256 {found[name]['sha256']}; expected {wanted} (network.sha256): "
+                "the network has changed; take the right one, or write its hash down"
+            )
+
+
+def _classes(path: Path, source: str) -> list[str]:
+    return train_ini.names(path.read_bytes(), source)
+
+
+if __name__ == "__main__":
+    from snakemake.script import snakemake  # type: ignore[import-untyped]
+
+    from scripts.lib import job
+
+    job.run(get_network, snakemake)

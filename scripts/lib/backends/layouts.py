@@ -1,0 +1,81 @@
+"""The layouts of RetinaNet graphs that are known, by the names of their tensors."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from scripts.lib.errors import GraphError
+from scripts.lib.retinanet import Nms
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where to cut a graph.
+
+    Attributes:
+        name: what the record calls it.
+        outputs: the whole graph's outputs, by which it is known.
+        boxes: the tensor (N, A, 4) of decoded boxes.
+        scores: the tensor (N, A, C) of scores.
+        nms: the graph holds its own suppression.
+        per_class: that suppression works within each class.
+    """
+
+    name: str
+    outputs: tuple[str, ...]
+    boxes: str
+    scores: str
+    nms: bool
+    per_class: bool = False
+
+
+_FIZYR = "filtered_detections/map/TensorArrayStack{}/TensorArrayGatherV3:0"
+
+LAYOUTS = (
+    Layout(
+        name="openem",
+        outputs=("nms/map/TensorArrayStack/TensorArrayGatherV3:0",),
+        boxes="boxes/stack:0",
+        scores="classification/concat:0",
+        nms=True,
+    ),
+    Layout(
+        name="keras-retinanet",
+        outputs=tuple(_FIZYR.format(suffix) for suffix in ("", "_1", "_2")),
+        boxes="clipped_boxes/stack:0",
+        scores="classification/concat:0",
+        nms=True,
+        per_class=True,
+    ),
+    Layout(
+        name="cut",
+        outputs=("boxes/stack:0", "classification/concat:0"),
+        boxes="boxes/stack:0",
+        scores="classification/concat:0",
+        nms=False,
+    ),
+    Layout(name="cut", outputs=("boxes", "scores"), boxes="boxes", scores="scores", nms=False),
+)
+
+
+# A graph that was cut no longer says how to suppress: as OpenEM's networks do.
+CUT_NMS = Nms(iou=0.4, max_detections=300)
+
+
+def find_layout(outputs: Sequence[Collection[str]], graph: str) -> Layout:
+    """Return the layout whose outputs the graph has.
+
+    Args:
+        outputs: the names that each of the graph's outputs goes by.
+        graph: what the error calls the graph.
+
+    Raises:
+        GraphError: naming the outputs found and those known.
+    """
+    for layout in LAYOUTS:
+        if len(outputs) == len(layout.outputs) and all(
+            any(name in names for names in outputs) for name in layout.outputs
+        ):
+            return layout
+    known = "; ".join(f"{layout.name}: {', '.join(layout.outputs)}" for layout in LAYOUTS)
+    found = ", ".join(sorted(name for names in outputs for name in names)) or "nothing"
+    raise GraphError(f"{graph}: unknown layout; its outputs are {found}; known layouts: {known}")

@@ -1,0 +1,120 @@
+"""OpenVINO on the CPU: reads OpenEM's and keras-retinanet's frozen graphs, and ONNX, without TensorFlow."""
+
+import fcntl
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.lib.backends.base import Engine, Outputs, check_outputs
+from scripts.lib.backends.layouts import find_layout
+from scripts.lib.backends.openvino_graph import cut, load_openvino, read_nms
+from scripts.lib.errors import GraphError
+from scripts.lib.retinanet import Nms, Pixels, Size
+
+if TYPE_CHECKING:
+    import openvino  # type: ignore[import-untyped]
+
+
+class OpenVinoEngine(Engine):
+    """A graph cut before its suppression, compiled for the CPU; the mean is taken off inside."""
+
+    depth = 2
+
+    def __init__(
+        self,
+        graph: Path,
+        *,
+        size: Size,
+        batch_size: int,
+        threads: int,
+        cache: Path | None = None,
+        nms: Nms | None = None,
+    ) -> None:
+        """Read, cut and compile a graph.
+
+        Args:
+            graph: a `.pb` or `.onnx` file.
+            size: of the network's input.
+            batch_size: frames a batch.
+            threads: of the CPU.
+            cache: a folder for compiled networks, which jobs may share; None for none.
+            nms: instead of what the graph says; a graph that was cut says nothing.
+
+        Raises:
+            GraphError: the file cannot be read, or its layout is not known.
+        """
+        ov = load_openvino()
+        core = ov.Core()
+        try:
+            model = core.read_model(graph)
+        except RuntimeError as error:
+            raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+        layout = find_layout([output.get_names() for output in model.outputs], str(graph))
+        part = cut(model, layout, str(graph), batch_size, size)
+        boxes, scores = (tuple(output.get_shape()) for output in part.outputs)
+        self.batch_size, self.size = batch_size, size
+        self.classes = check_outputs(boxes, scores, batch_size, str(graph))
+        self.nms = nms or read_nms(model, layout, self.classes, str(graph))
+        self.description = {
+            "name": "openvino",
+            "version": ov.get_version(),
+            "device": "CPU",
+            "precision": "f32",
+            "threads": threads,
+            "batch_size": batch_size,
+            "layout": layout.name,
+        }
+        settings: dict[str, object] = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # Pinned threads of jobs that run side by side would all sit on the first cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if cache is not None:
+            cache.mkdir(parents=True, exist_ok=True)
+            settings["CACHE_DIR"] = str(cache)
+        with _alone(cache):
+            compiled = core.compile_model(part, "CPU", settings)
+        self._tensor = ov.Tensor
+        self._idle: deque[openvino.InferRequest] = deque(compiled.create_infer_request() for _ in range(self.depth))
+        self._under_way: deque[openvino.InferRequest] = deque()
+
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch; its bytes are read in place."""
+        request = self._idle.popleft()
+        request.set_input_tensor(self._tensor(batch, shared_memory=True))
+        request.start_async()
+        self._under_way.append(request)
+
+    def finish(self) -> Outputs:
+        """Wait for the oldest batch under way."""
+        request = self._under_way.popleft()
+        self._idle.append(request)
+        request.wait()
+        return Outputs(request.get_output_tensor(0).data, request.get_output_tensor(1).data)
+
+    def close(self) -> None:
+        """Cancel what is under way and free the engine."""
+        for request in self._under_way:
+            request.cancel()
+        for request in self._under_way:
+            try:
+                request.wait()
+            except RuntimeError:
+                continue  # it says that it was cancelled
+        self._under_way.clear()
+        self._idle.clear()
+
+
+@contextmanager
+def _alone(cache: Path | None) -> Iterator[None]:
+    """Let one job at a time read and write the cache: OpenVINO guards it within a process only."""
+    if cache is None:
+        yield
+        return
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,125 @@
+"""What a RetinaNet graph says of itself, read with OpenVINO, and the cut before its suppression."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from scripts.lib.backends.layouts import CUT_NMS, Layout
+from scripts.lib.errors import GraphError
+from scripts.lib.retinanet import MEAN, Nms, Size
+
+if TYPE_CHECKING:
+    import openvino  # type: ignore[import-untyped]
+
+_LOOPS = ("Loop", "TensorIterator")
+# Inputs of the operator NonMaxSuppression: limit, IoU, least score, sigma of soft suppression.
+_NMS_PORTS = (2, 3, 4, 5)
+_BOX_AND_LABEL = 5  # columns before the scores in OpenEM's rows
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which would call Google Analytics whenever it reads a graph."""
+    # None is what makes an import fail; OpenVINO then takes its own stub.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
+def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) -> Nms:
+    """Read the suppression's settings from the graph's own constants.
+
+    Args:
+        model: the whole graph.
+        layout: its layout.
+        classes: how many classes it scores.
+        graph: what errors call it.
+
+    Raises:
+        GraphError: the graph's suppression is not one that is known.
+    """
+    if not layout.nms:
+        return CUT_NMS
+    if not layout.per_class:
+        _check_rows(model, classes, graph)
+    suppressions, floors = [], set()
+    for op in _operators(model):
+        if op.get_type_name() == "NonMaxSuppression":
+            suppressions.append(tuple(_constant(op, port) for port in _NMS_PORTS))
+        elif layout.per_class and op.get_type_name() == "Greater":
+            floors.add(_constant(op, 1))  # keras-retinanet compares scores before it suppresses
+    expected = classes if layout.per_class else 1
+    if len(suppressions) != expected or len(set(suppressions)) != 1 or len(floors) != layout.per_class:
+        raise GraphError(
+            f"{graph}: it suppresses {len(suppressions)} times, with (limit, IoU, score, sigma) of "
+            f"{sorted(map(str, set(suppressions)))} and least scores {sorted(map(str, floors))}; expected "
+            f"{expected} times the same, as the layout {layout.name} does"
+        )
+    limit, iou, score, sigma = suppressions[0]
+    floor = floors.pop() if floors else float("-inf")
+    if limit is None or iou is None or score is None or floor is None or sigma != 0:
+        raise GraphError(
+            f"{graph}: its suppression has limit {limit}, IoU {iou}, least score {score} and {floor}, sigma {sigma} "
+            "(None: computed); expected constants, and sigma 0: no soft suppression"
+        )
+    return Nms(iou=iou, max_detections=int(limit), min_score=max(score, floor), per_class=layout.per_class)
+
+
+def cut(model: "openvino.Model", layout: Layout, graph: str, batch_size: int, size: Size) -> "openvino.Model":
+    """Return the graph from bytes of pixels to boxes and scores, for one size of batch.
+
+    Raises:
+        GraphError: its input or its tensors are not those of the layout.
+    """
+    ov = load_openvino()
+    tensors = {name: output for op in model.get_ops() for output in op.outputs() for name in output.get_names()}
+    absent = [name for name in (layout.boxes, layout.scores) if name not in tensors]
+    inputs = [f"{one.get_any_name()} {one.get_partial_shape()}" for one in model.inputs]
+    if absent or len(inputs) != 1:
+        raise GraphError(
+            f"{graph}: has the inputs {', '.join(inputs)} and lacks the tensors {', '.join(absent) or 'none'}; "
+            f"expected one input, and {layout.boxes} and {layout.scores} as the layout {layout.name} has them"
+        )
+    part = ov.Model([tensors[layout.boxes], tensors[layout.scores]], model.get_parameters())
+    try:
+        part.reshape([batch_size, size.height, size.width, 3])
+    except RuntimeError as error:
+        raise GraphError(
+            f"{graph}: its input {inputs[0]} cannot take {batch_size} pictures of {size.width} x {size.height} "
+            f"pixels, colours last: {str(error).strip()}"
+        ) from error
+    if part.inputs[0].get_element_type() == ov.Type.u8:
+        return part  # prepared: it takes the mean off itself
+    steps = ov.preprocess.PrePostProcessor(part)
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout("NHWC"))
+    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(list(MEAN))
+    return steps.build()
+
+
+def _check_rows(model: "openvino.Model", classes: int, graph: str) -> None:
+    """Refuse the rows of forks before 2019-12-16, which hold one score."""
+    width = model.outputs[0].get_partial_shape()[-1]
+    if width.is_dynamic or width.get_length() != classes + _BOX_AND_LABEL:
+        raise GraphError(
+            f"{graph}: its rows have {width} columns; expected {classes + _BOX_AND_LABEL}: the box, the label, "
+            f"and a score of each of the {classes} classes"
+        )
+
+
+def _operators(model: "openvino.Model") -> Iterator["openvino.Node"]:
+    """Yield every operator, those in the bodies of loops included."""
+    for op in model.get_ordered_ops():
+        yield op
+        if op.get_type_name() in _LOOPS:
+            yield from _operators(op.get_function())
+
+
+def _constant(op: "openvino.Node", port: int) -> float | None:
+    """Return the one number that an operator takes as a constant at a port, else None."""
+    if port >= op.get_input_size():
+        return 0.0 if port == _NMS_PORTS[-1] else None
+    source = op.input_value(port).get_node()
+    if source.get_type_name() != "Constant" or source.get_data().size != 1:
+        return None
+    return float(source.get_data().reshape(-1)[0])

@@ -1,0 +1,92 @@
+"""Whether a media file ends before its own outermost structure says."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+# The ISO boxes without which frames are lost. Samples missing from a cut `mdat` are counted by their index instead.
+_ISO_DESCRIPTIONS = {b"moov", b"moof"}
+_RIFF_UNKNOWN = {0, 0xFFFFFFFF}
+_EBML_HEADER = bytes.fromhex("1A45DFA3")
+_EBML_SEGMENT = bytes.fromhex("18538067")
+_BOX_HEADER = 8
+_BOX_HEADER_LONG = 16
+
+
+def missing_bytes(path: Path, format_name: str) -> int:
+    """Return how many bytes the file's outermost structure still expects after the file's end.
+
+    Only what the container states counts: 0 for formats that state no size (MPEG-TS, raw streams), for streams
+    written without one (live Matroska), and for a complete file, whatever follows it.
+
+    Args:
+        path: the media file.
+        format_name: FFmpeg's name of its format, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    """
+    names = set(format_name.split(","))
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if "mp4" in names:
+            end = _iso_end(stream, size)
+        elif "avi" in names:
+            end = _riff_end(stream, size)
+        elif "matroska" in names:
+            end = _ebml_end(stream)
+        else:
+            end = 0
+    return max(0, end - size)
+
+
+def _iso_end(stream: BinaryIO, size: int) -> int:
+    """Return where the last box that describes samples ends; boxes of other kinds are stepped over."""
+    position = 0
+    while position + _BOX_HEADER <= size:
+        stream.seek(position)
+        header = stream.read(_BOX_HEADER_LONG)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length < _BOX_HEADER:  # 0: up to the file's end; anything else is not a box
+            return 0
+        position += length
+        if position > size:
+            return position if kind in _ISO_DESCRIPTIONS else 0
+    return 0
+
+
+def _riff_end(stream: BinaryIO, size: int) -> int:
+    """Return where the last RIFF chunk ends; large AVI files are a row of several."""
+    position = 0
+    while position < size:
+        stream.seek(position)
+        header = stream.read(_BOX_HEADER)
+        length = int.from_bytes(header[4:8], "little")
+        if header[:4] != b"RIFF" or length in _RIFF_UNKNOWN:
+            return 0
+        position += _BOX_HEADER + length
+    return position
+
+
+def _ebml_end(stream: BinaryIO) -> int:
+    """Return where the Matroska segment ends, 0 when its size was left open."""
+    if stream.read(len(_EBML_HEADER)) != _EBML_HEADER:
+        return 0
+    header = _ebml_size(stream)
+    if header is None:
+        return 0
+    stream.seek(header, os.SEEK_CUR)
+    if stream.read(len(_EBML_SEGMENT)) != _EBML_SEGMENT:
+        return 0
+    length = _ebml_size(stream)
+    return 0 if length is None else stream.tell() + length
+
+
+def _ebml_size(stream: BinaryIO) -> int | None:
+    """Read an EBML size: the first byte's leading zeros say how many bytes follow; all ones mean unknown."""
+    first = stream.read(1)
+    if not first or not first[0]:
+        return None
+    following = 8 - first[0].bit_length()
+    bits = 7 * (following + 1)
+    value = int.from_bytes(first + stream.read(following), "big") & ((1 << bits) - 1)
+    return None if value == (1 << bits) - 1 else value

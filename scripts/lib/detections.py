@@ -1,0 +1,168 @@
+"""The detection CSV, in exactly the format of the reference workflow.
+
+    video_id,frame,x,y,w,h,det_conf,det_species
+
+`video_id` is `{media id}_{name without its extension}`; `frame` counts from 0; x, y, w, h are pixels of the media with
+three decimals, such that x + w never exceeds its width; `det_conf` is every class's score joined by `:`;
+`det_species` counts from 1.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.retinanet import THOUSANDTHS, Floats, Integers
+
+COLUMNS = ("video_id", "frame", "x", "y", "w", "h", "det_conf", "det_species")
+HEADER = ",".join(COLUMNS)
+
+_WHOLE = re.compile(r"[0-9]+")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One row.
+
+    Attributes:
+        video_id: `{media id}_{name without its extension}`.
+        frame: from 0.
+        x: left edge in pixels of the media.
+        y: top edge.
+        w: width, above 0.
+        h: height, above 0.
+        scores: every class's.
+        species: the box's own class, from 1.
+    """
+
+    video_id: str
+    frame: int
+    x: float
+    y: float
+    w: float
+    h: float
+    scores: tuple[float, ...]
+    species: int
+
+    @property
+    def score(self) -> float:
+        """The score of the box's own class."""
+        return self.scores[self.species - 1]
+
+
+def video_id(media_id: int, name: str) -> str:
+    """Return what the CSV calls a media: its id and its name without the extension."""
+    stem = name.rpartition(".")[0] or name
+    if "/" in name.rpartition(".")[2]:  # the last dot is not in the file's own name
+        stem = name
+    # A lone surrogate, which JSON can hold, has no UTF-8.
+    return f"{media_id}_{stem}".encode("utf-8", "replace").decode("utf-8")
+
+
+class DetectionWriter:
+    """Writes one media's rows as they come; the header is written at once."""
+
+    def __init__(self, stream: IO[str], video_id: str) -> None:
+        self._stream = stream
+        self._start = _quoted(video_id)
+        stream.write(HEADER + "\n")
+
+    def write(self, frame: int, boxes: Integers, labels: Integers, scores: Floats) -> None:
+        """Write a frame's rows.
+
+        Args:
+            frame: its number, from 0.
+            boxes: (n, 4) x, y, width, height in thousandths of a pixel.
+            labels: (n,) classes, from 0.
+            scores: (n, C).
+        """
+        for box, label, row in zip(boxes.tolist(), labels.tolist(), scores.tolist(), strict=True):
+            x, y, w, h = (f"{value // THOUSANDTHS}.{value % THOUSANDTHS:03d}" for value in box)
+            confidence = ":".join(f"{score:.6f}" for score in row)
+            self._stream.write(f"{self._start},{frame},{x},{y},{w},{h},{confidence},{label + 1}\n")
+
+
+def read_detections(path: Path) -> Iterator[Detection]:
+    """Yield the rows of a detection CSV, each one checked.
+
+    Raises:
+        PipelineError: naming the file, the line, the value found, and what was expected.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = csv.reader(stream, strict=True)
+        try:
+            header = next(rows, None)
+            if header is None or tuple(header) != COLUMNS:
+                found = repr(",".join(header)) if header else "nothing"
+                raise PipelineError(f"{path}:1: the header is {found}; expected {HEADER!r}")
+            previous: Detection | None = None
+            for row in rows:
+                previous = _parsed(row, f"{path}:{rows.line_num}", previous)
+                yield previous
+        except csv.Error as error:
+            raise PipelineError(f"{path}:{rows.line_num}: not CSV: {error}; expected {HEADER!r}") from error
+        except UnicodeDecodeError as error:
+            raise PipelineError(f"{path}: not UTF-8 text: {error}") from error
+
+
+def read_chunks(path: Path, rows: int = 10_000) -> Iterator[list[Detection]]:
+    """Yield the rows of a detection CSV in lists of at most `rows`; as `read_detections` otherwise."""
+    detections = read_detections(path)
+    while chunk := list(islice(detections, rows)):
+        yield chunk
+
+
+def _parsed(row: list[str], place: str, previous: Detection | None) -> Detection:
+    """Return a row as a Detection; `previous` is the row before it."""
+    if len(row) != len(COLUMNS):
+        raise PipelineError(f"{place}: {len(row)} fields; expected {len(COLUMNS)}: {HEADER}")
+    detection = Detection(
+        video_id=row[0],
+        frame=_whole(row[1], "frame", place),
+        x=_decimal(row[2], "x", place),
+        y=_decimal(row[3], "y", place),
+        w=_decimal(row[4], "w", place),
+        h=_decimal(row[5], "h", place),
+        scores=tuple(_decimal(score, "det_conf", place) for score in row[6].split(":")),
+        species=_whole(row[7], "det_species", place),
+    )
+    if not (detection.w > 0 and detection.h > 0):
+        raise PipelineError(f"{place}: a box of {row[4]} x {row[5]} pixels; expected one with an area")
+    if max(detection.scores) > 1:
+        raise PipelineError(f"{place}: det_conf is {row[6]!r}; expected scores from 0 to 1")
+    if not 1 <= detection.species <= len(detection.scores):
+        raise PipelineError(
+            f"{place}: det_species is {row[7]}; expected 1 to {len(detection.scores)}, as there are scores"
+        )
+    if previous is not None and len(previous.scores) != len(detection.scores):
+        raise PipelineError(
+            f"{place}: {len(detection.scores)} scores; expected {len(previous.scores)}, as in the row before"
+        )
+    if previous is not None and previous.video_id == detection.video_id and previous.frame > detection.frame:
+        raise PipelineError(f"{place}: frame {detection.frame} after {previous.frame}; expected rising frames")
+    return detection
+
+
+def _whole(text: str, column: str, place: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise PipelineError(f"{place}: {column} is {text!r}; expected a whole number")
+    return int(text)
+
+
+def _decimal(text: str, column: str, place: str) -> float:
+    if not _DECIMAL.fullmatch(text):
+        raise PipelineError(f"{place}: {column} is {text!r}; expected a decimal number of at least 0")
+    return float(text)
+
+
+def _quoted(text: str) -> str:
+    """Return a CSV field."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([text, ""])
+    return buffer.getvalue().removesuffix(",")

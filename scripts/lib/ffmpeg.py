@@ -1,0 +1,63 @@
+"""Open media files with FFmpeg, through PyAV, and tell its errors apart."""
+
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+import av.logging
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frame_source import MAX_PIXELS
+
+# Playlists name other files, which FFmpeg would open.
+_PLAYLISTS = {"hls", "concat", "dash", "imf", "sdp", "rtsp"}
+_STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
+
+# Not the media's fault: the job fails and may be tried again.
+_MACHINE_FAULTS = (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError)
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a media file.
+
+    FFmpeg's own messages go to file descriptor 2, straight from its threads: through Python they would need the
+    interpreter's lock, which the thread that waits for them may hold.
+
+    Raises:
+        MediaFault: `unreadable`: FFmpeg does not know the content, or its description is damaged or missing.
+        OSError: the file cannot be opened.
+    """
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.ERROR)
+    try:
+        container = av.open(
+            str(path.resolve()),
+            options={"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)},
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as error:
+        raise_machine_fault(error)
+        raise MediaFault("unreadable", f"FFmpeg cannot open the file: {reason(error)}.") from error
+    if _PLAYLISTS & set(container.format.name.split(",")):
+        container.close()
+        raise MediaFault("unsupported", f"The file is a playlist ({container.format.name}), not a media file.")
+    return container
+
+
+def is_still(container: av.container.InputContainer) -> bool:
+    """Return whether the file is a picture: of a picture format, or MP4's relatives AVIF and HEIC."""
+    name = container.format.name
+    brand = container.metadata.get("major_brand", "")
+    return name.endswith("_pipe") or name in {"image2", "gif"} or brand in _STILL_BRANDS
+
+
+def raise_machine_fault(error: av.error.FFmpegError) -> None:
+    """Raise `error` again when the machine is to blame and not the media."""
+    if isinstance(error, _MACHINE_FAULTS):
+        raise error
+
+
+def reason(error: av.error.FFmpegError) -> str:
+    """Return FFmpeg's words for an error, without the file's path."""
+    return (error.strerror or str(error)).rstrip(".")

@@ -1,0 +1,30 @@
+"""Frames of a video or a picture, in order, with a record of everything that went wrong.
+
+One reader for both kinds. It never seeks, so frame numbers are those of the decoded frames in presentation order,
+and it goes on after damage, so that damage is counted and not taken for the end.
+"""
+
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frame_source import FrameSource, Kind
+from scripts.lib.pictures import StillFrames
+from scripts.lib.video import VideoFrames
+
+
+def open_frames(path: Path, kind: Kind, *, threads: int = 1) -> FrameSource:
+    """Open a media file for reading its frames.
+
+    Args:
+        path: the file; its name says nothing, its content everything.
+        kind: what Tator declares it to be.
+        threads: decoder threads. With one, every error belongs to the packet that caused it.
+
+    Raises:
+        MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
+            codec without a decoder, or of more than MAX_PIXELS.
+        OSError: the file cannot be opened.
+    """
+    if path.stat().st_size == 0:
+        raise MediaFault("unreadable", "The file is empty (0 bytes).")
+    return StillFrames(path) if kind == "image" else VideoFrames(path, threads=threads)

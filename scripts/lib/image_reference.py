@@ -1,0 +1,63 @@
+"""Names of container images."""
+
+import re
+from dataclasses import dataclass
+
+from scripts.lib.errors import SettingsError
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?/"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?P<repository>(?:{_HOST})?{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@(?P<digest>\S+))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A container image's name.
+
+    Attributes:
+        repository: the name as written, with the registry's host where it is given.
+        tag: the tag; `latest` where none is given.
+        digest: what the name pins, `sha256:...`, or None.
+    """
+
+    repository: str
+    tag: str
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str, digest: str | None = None) -> "Reference":
+        """Read `[HOST/]NAME[:TAG][@sha256:DIGEST]`; `digest` is one that is demanded beside the name.
+
+        Raises:
+            SettingsError: the name or a digest is malformed, or the two digests differ.
+        """
+        found = _REFERENCE.fullmatch(text)
+        if not found:
+            raise SettingsError(
+                f"image {text!r}: expected [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST], the name in lower case"
+            )
+        own = found["digest"]
+        for one in (own, digest):
+            if one and not DIGEST.fullmatch(one):
+                raise SettingsError(f"image {text!r}: digest {one!r}; expected sha256: and 64 hexadecimal digits")
+        if own and digest and own != digest:
+            raise SettingsError(
+                f"image {text!r} is pinned to another digest than network.digest ({digest}); expected one: delete one"
+            )
+        return cls(found["repository"], found["tag"] or "latest", own or digest)
+
+    @property
+    def tagged(self) -> str:
+        """The name with its tag."""
+        return f"{self.repository}:{self.tag}"
+
+    def at(self, digest: str) -> str:
+        """Return the name with a digest."""
+        return f"{self.repository}@{digest}"
+
+    def __str__(self) -> str:
+        return self.tagged + (f"@{self.digest}" if self.digest else "")

@@ -1,0 +1,78 @@
+"""Run a script's function as a Snakemake job: names become arguments, everything said goes to the log."""
+
+import inspect
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.token import Redacting, redact
+
+# Parameters that only make a rule run again when they change (see rules/common.smk).
+NOT_ARGUMENTS = {"code"}
+
+# Standard error as the job was given it, before _log_to turns it into the log.
+_terminal = os.dup(2)
+
+
+def run(function: Callable[..., None], snakemake: Any) -> None:
+    """Call `function` with the rule's named input, output and params as keyword arguments.
+
+    An argument annotated `Path` or `list[Path]` becomes that; a function with an argument `threads` gets the
+    rule's. A PipelineError ends the job with its message alone, anything else with a traceback; both without
+    secrets, in the rule's log.
+    """
+    _log_to(Path(snakemake.log[0]))
+    try:
+        function(**_arguments(function, snakemake))
+    except PipelineError as error:
+        logging.getLogger().error("%s", error)
+        _end(1)
+    except Exception:
+        sys.stderr.write(redact(traceback.format_exc()))
+        _end(1)
+
+
+def tell_user(text: str) -> None:
+    """Write to the terminal where the workflow runs, past the log; only for rules that run there."""
+    os.write(_terminal, redact(text).encode(errors="replace") + b"\n")
+
+
+def _arguments(function: Callable[..., None], snakemake: Any) -> dict[str, Any]:
+    expected = inspect.signature(function).parameters
+    arguments: dict[str, Any] = {}
+    for named in (snakemake.input, snakemake.output, snakemake.params):
+        arguments |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
+    if "threads" in expected:
+        arguments["threads"] = snakemake.threads
+    for name, value in arguments.items():
+        annotation = expected[name].annotation if name in expected else None
+        if annotation == list[Path]:
+            # Snakemake unpacks a list of one.
+            arguments[name] = [Path(item) for item in ([value] if isinstance(value, str) else value)]
+        elif annotation in (Path, Path | None) and value is not None:
+            arguments[name] = Path(value)
+    return arguments
+
+
+def _log_to(log: Path) -> None:
+    """Send file descriptors 1 and 2 to the log: native libraries write there too."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    for standard in (sys.stdout, sys.stderr):
+        standard.flush()
+        os.dup2(descriptor, standard.fileno())
+    os.close(descriptor)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _end(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    raise SystemExit(status)

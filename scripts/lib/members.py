@@ -1,0 +1,202 @@
+"""The network's files out of a tar archive that nobody vouches for.
+
+Only `network/graph.pb`, `network/graph.onnx` and `network/train.ini` are ever written, by these last names,
+into a folder the caller made: no other name, no link and no device in the archive reaches the file system.
+"""
+
+import os
+import tarfile
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import IO, cast
+
+from scripts.lib.errors import GraphError
+
+FOLDER = "network"
+# A protobuf message, as both kinds of graph are, cannot be larger than 2 GiB.
+LARGEST = {"graph.pb": 2**31 - 1, "graph.onnx": 2**31 - 1, "train.ini": 2**20}
+LARGEST_HEADER = 2**20
+LARGEST_ARCHIVE = 2**36
+LISTED = 20
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+
+
+class Members:
+    """The network's files, from one archive or from the layers of an image, the topmost first.
+
+    Attributes:
+        found: the files written, by name.
+        odd: the names that stand for something else than a regular file, and for what.
+        others: the first few other names in the folder, for messages.
+    """
+
+    def __init__(self, folder: Path, names: Collection[str]) -> None:
+        """Take `names` (of `LARGEST`) into `folder`, which exists and is empty."""
+        self.found: dict[str, Path] = {}
+        self.odd: dict[str, str] = {}
+        self.others: set[str] = set()
+        self._folder = folder
+        self._names = set(names)
+        self._hidden: set[str] = set()
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether no lower layer can change anything."""
+        return self._names <= self._known()
+
+    def add(self, chunks: Iterable[bytes], source: str, *, layer: bool = False) -> None:
+        """Read a tar archive to its end and take the names that no earlier one settled.
+
+        Of members with the same name the last counts, as for every program that reads tar. In a `layer` the
+        whiteouts hide what lower layers hold.
+
+        Raises:
+            GraphError: the archive is damaged or cut short, or a file is larger than `LARGEST`.
+        """
+        known = self._known()
+        hidden: set[str] = set()
+        reader = _Reader(chunks, source)
+        try:
+            with tarfile.TarFile(fileobj=cast(IO[bytes], reader), mode="r") as archive:
+                while member := archive.next():
+                    hidden |= self._take(member, reader, known, layer=layer)
+                    # TarFile would keep every member, and let each global header grow the next.
+                    archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
+                    reader.allowance = LARGEST_HEADER
+        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+            raise GraphError(f"{source}: is no whole tar archive ({error}); fetch or make it anew") from error
+        reader.finish()
+        self._hidden |= hidden
+
+    def _known(self) -> set[str]:
+        return self._hidden | set(self.found) | set(self.odd)
+
+    def _take(self, member: tarfile.TarInfo, reader: "_Reader", known: set[str], *, layer: bool) -> set[str]:
+        """Take one member; return the names that it hides in lower layers."""
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        if layer and (whiteout := self._whiteout(parts)) is not None:
+            return whiteout
+        if parts == [FOLDER] and not member.isdir():
+            self._set_odd(self._names - known, f"behind /{FOLDER}, which is {_kind(member)}")
+            return set(LARGEST)
+        if len(parts) != 2 or parts[0] != FOLDER:
+            return set()
+        name = parts[1]
+        if name not in self._names:
+            if len(self.others) < LISTED:
+                self.others.add(name)
+        elif name not in known:
+            if member.isreg() and not member.issparse():
+                self._write(name, member, reader)
+            else:
+                self._set_odd({name}, _kind(member))
+        return set()
+
+    def _whiteout(self, parts: list[str]) -> set[str] | None:
+        if parts in ([_OPAQUE], [FOLDER, _OPAQUE], [_WHITEOUT + FOLDER]):
+            return set(LARGEST)
+        if parts and parts[-1].startswith(_WHITEOUT):
+            return {parts[1].removeprefix(_WHITEOUT)} if len(parts) == 2 and parts[0] == FOLDER else set()
+        return None
+
+    def _set_odd(self, names: set[str], kind: str) -> None:
+        for name in names:
+            if written := self.found.pop(name, None):
+                written.unlink()
+            self.odd[name] = kind
+
+    def _write(self, name: str, member: tarfile.TarInfo, reader: "_Reader") -> None:
+        if not 0 < member.size <= LARGEST[name]:
+            raise GraphError(
+                f"{reader.source}: {FOLDER}/{name} has {member.size} bytes; expected 1 to {LARGEST[name]}: "
+                "put the right file into the data image"
+            )
+        path = self._folder / name
+        path.unlink(missing_ok=True)
+        with path.open("xb") as stream:
+            reader.seek(member.offset_data)
+            left = member.size
+            while left:
+                chunk = reader.some(left)
+                stream.write(chunk)
+                left -= len(chunk)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.odd.pop(name, None)
+        self.found[name] = path
+
+
+class _Reader:
+    """A file object for TarFile over chunks: forward only, in little memory, whatever a header claims."""
+
+    def __init__(self, chunks: Iterable[bytes], source: str) -> None:
+        self.source = source
+        self.allowance = LARGEST_HEADER
+        self._chunks = iter(chunks)
+        self._chunk = memoryview(b"")
+        self._position = 0
+        self._last = b""
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, position: int) -> int:
+        if position < self._position:
+            raise GraphError(f"{self.source}: is damaged, a header points backwards; make it anew")
+        while self._position < position and self._some(position - self._position):
+            pass
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes of headers, fewer only at the end."""
+        self.allowance -= size
+        if size < 0 or self.allowance < 0:
+            raise GraphError(
+                f"{self.source}: is damaged, a header claims more than {LARGEST_HEADER} bytes; make it anew"
+            )
+        parts = bytearray()
+        while len(parts) < size and (part := self._some(size - len(parts))):
+            parts += part
+        self._last = bytes(parts)
+        return self._last
+
+    def some(self, size: int) -> memoryview:
+        """Return 1 to `size` bytes of a file."""
+        part = self._some(size)
+        if not part:
+            raise GraphError(f"{self.source}: breaks off after {self._position} bytes; fetch it anew")
+        return part
+
+    def finish(self) -> None:
+        """Read on to the end, so that the archive's sender can check it.
+
+        TarFile takes a damaged header for the archive's end; the true one is a block of zeros, or nothing.
+        """
+        if self._last.strip(b"\0"):
+            raise GraphError(f"{self.source}: is damaged before byte {self._position}; fetch or make it anew")
+        while self._some(2**20):
+            pass
+
+    def _some(self, size: int) -> memoryview:
+        while not self._chunk:
+            try:
+                self._chunk = memoryview(next(self._chunks))
+            except StopIteration:
+                break
+        part, self._chunk = self._chunk[:size], self._chunk[size:]
+        self._position += len(part)
+        if self._position > LARGEST_ARCHIVE:
+            raise GraphError(f"{self.source}: is larger than {LARGEST_ARCHIVE} bytes; make the data image smaller")
+        return part
+
+
+def _kind(member: tarfile.TarInfo) -> str:
+    if member.issym():
+        return "a symbolic link"
+    if member.islnk():
+        return "a hard link"
+    if member.isdir():
+        return "a folder"
+    return "a sparse file" if member.issparse() else "a device"

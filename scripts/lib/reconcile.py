@@ -1,0 +1,206 @@
+"""Decide what to do so that Tator holds the boxes that a run found, and nobody's work is touched.
+
+The boxes of one (version, box type, media) are a desired state. Each box carries its own proof of origin: its
+`elemental_id` is the hash of its content, so Tator itself tells which boxes are a machine's and untouched, without
+any memory of ours, and a run may be cut and repeated at any point.
+
+What counts as whose:
+
+- **A machine's, untouched**: mark 0, and the elemental id is the hash of the box's own content.
+- **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited (its content no
+  longer gives its id, or its mark is above 0), or another program's.
+- **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
+
+The rules:
+
+1. A person's box is never changed and never deleted.
+2. A wanted box that a person edited, or deleted, is not made again. (A new network gives boxes with other contents:
+   those are new boxes, and rule 3 is what keeps them off a person's.)
+3. A wanted box that does not stand yet is not added where it overlaps a person's box of the same frame with an IoU
+   above `overlap_limit`, whatever the species: the person has decided what is there.
+4. An untouched machine's box that is no longer wanted is removed: after a new network, a higher threshold, another
+   clip of frames.
+5. Equal boxes are one box.
+"""
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+# Any fixed value; it makes the ids this workflow's own.
+NAMESPACE = uuid.UUID("5d1c6b0e-8f57-4f0b-9a55-0c8f9a1f7c11")
+# Digits of a fraction of the picture: 1e-8 of 8,192 pixels is 1e-4 pixels.
+FRACTION_DIGITS = 8
+SCORE_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where boxes go: a version, a box type, and the two attributes that take species and score."""
+
+    version_id: int
+    type_id: int
+    species_attribute: str
+    confidence_attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box as Tator keeps it; x, y, width, height are fractions of the picture."""
+
+    media_id: int
+    frame: int
+    x: float
+    y: float
+    width: float
+    height: float
+    species: str
+    score: float
+
+    def elemental_id(self, to: Destination) -> str:
+        """Return the UUID that stands for this content at this destination, as text."""
+        place = [
+            to.version_id,
+            to.type_id,
+            self.media_id,
+            self.frame,
+            self.x,
+            self.y,
+            self.width,
+            self.height,
+        ]
+        attributes = {to.species_attribute: self.species, to.confidence_attribute: self.score}
+        canonical = json.dumps([*place, attributes], ensure_ascii=True, allow_nan=False, sort_keys=True)
+        return str(uuid.uuid5(NAMESPACE, canonical))
+
+    def spec(self, to: Destination) -> dict[str, Any]:
+        """Return what Tator's API wants for making this box."""
+        return {
+            "media_id": self.media_id,
+            "type": to.type_id,
+            "version": to.version_id,
+            "frame": self.frame,
+            "x": self.x,
+            "y": self.y,
+            "width": self.width,
+            "height": self.height,
+            "attributes": {to.species_attribute: self.species, to.confidence_attribute: self.score},
+            "elemental_id": self.elemental_id(to),
+        }
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be done, and what is left alone because of a person; all by elemental id."""
+
+    create: dict[str, Box] = field(default_factory=dict)
+    remove: list[str] = field(default_factory=list)
+    standing: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
+
+    @property
+    def settled(self) -> bool:
+        """Whether Tator holds what it should."""
+        return not self.create and not self.remove
+
+
+def box_from_pixels(
+    *,
+    media_id: int,
+    frame: int,
+    xywh: tuple[float, float, float, float],
+    picture: tuple[int, int],
+    species: str,
+    score: float,
+) -> Box:
+    """Turn a box in pixels into fractions of the decoded picture (width, height), inside it to the last digit.
+
+    Raises:
+        ValueError: the box is not finite, has no area, or lies outside the picture by more than rounding.
+    """
+    fractions = []
+    for at, size, extent in ((xywh[0], xywh[2], picture[0]), (xywh[1], xywh[3], picture[1])):
+        start, end = at / extent, (at + size) / extent
+        if not (-1e-6 <= start < end <= 1 + 1e-6):
+            raise ValueError(
+                f"box {xywh} of frame {frame} does not lie inside the picture of {picture[0]}x{picture[1]}"
+            )
+        start = round(max(start, 0.0), FRACTION_DIGITS)
+        length = round(min(end, 1.0) - start, FRACTION_DIGITS)
+        while start + length > 1:  # a matter of the last binary digit
+            length = round(length - 10**-FRACTION_DIGITS, FRACTION_DIGITS)
+        fractions += [start, length]
+    if not 0 <= score <= 1:
+        raise ValueError(f"score {score} of frame {frame} is not within 0 and 1")
+    x, width, y, height = fractions
+    return Box(media_id, frame, x, y, width, height, species, round(score, SCORE_DIGITS))
+
+
+def plan(
+    wanted: Iterable[Box], on_server: Iterable[Mapping[str, Any]], to: Destination, *, overlap_limit: float
+) -> Plan:
+    """Compare what a run found with what Tator holds for one media, by the rules of this module.
+
+    Args:
+        wanted: the run's boxes of one media.
+        on_server: the latest mark of every localization of that media, version and type, tombstones included.
+        to: where the boxes go.
+        overlap_limit: IoU with a person's box above which a new box is not added.
+    """
+    missing = {box.elemental_id(to): box for box in wanted}
+    outcome = Plan()
+    people: dict[int, list[tuple[float, float, float, float]]] = defaultdict(list)
+    for found in on_server:
+        identity = found["elemental_id"]
+        asked = missing.pop(identity, None) is not None
+        if found["variant_deleted"]:
+            if asked:
+                outcome.deleted.append(identity)
+        elif found["mark"] == 0 and _made_by_a_run(found, to):
+            (outcome.standing if asked else outcome.remove).append(identity)
+        else:
+            # Only a box that began as a machine's has a second mark or an id that we would give.
+            (outcome.edited if asked or found["mark"] > 0 else outcome.added).append(identity)
+            people[found["frame"]].append((found["x"], found["y"], found["width"], found["height"]))
+    for identity, box in missing.items():
+        geometry = (box.x, box.y, box.width, box.height)
+        if any(iou(geometry, other) > overlap_limit for other in people[box.frame]):
+            outcome.withheld.append(identity)
+        else:
+            outcome.create[identity] = box
+    return outcome
+
+
+def iou(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+    """Return the intersection over union of two boxes (x, y, width, height) in any one unit; 0 without area."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    intersection = width * height
+    return intersection / (one[2] * one[3] + other[2] * other[3] - intersection)
+
+
+def _made_by_a_run(found: Mapping[str, Any], to: Destination) -> bool:
+    """Whether the box's id is the hash of its content, under whatever attribute names the run had."""
+    geometry = [found[key] for key in ("x", "y", "width", "height")]
+    if None in geometry:
+        return False
+    x, y, width, height = map(float, geometry)
+    attributes = (found["attributes"] or {}).items()
+    species = [(name, value) for name, value in attributes if isinstance(value, str)]
+    scores = [(name, value) for name, value in attributes if isinstance(value, int | float)]
+    return any(
+        Box(found["media"], found["frame"], x, y, width, height, text, float(number)).elemental_id(
+            replace(to, species_attribute=text_name, confidence_attribute=number_name)
+        )
+        == found["elemental_id"]
+        for text_name, text in species
+        for number_name, number in scores
+    )

@@ -1,0 +1,211 @@
+"""Bring the configuration, the reference workflow's keys and the environment together, and check them.
+
+Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
+The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
+configuration file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens. The token is no setting:
+the jobs that need it read it from the environment themselves.
+"""
+
+import copy
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from scripts.lib import token
+from scripts.lib.errors import SettingsError
+
+# What a run may read from the environment; on a cluster these have to travel with the jobs.
+VARIABLES = (
+    token.VARIABLE,
+    "TATOR_API_SERVICE",
+    "TATOR_MEDIA_IDS",
+    "TATOR_PATIENCE_SECONDS",
+    "TATOR_PIPELINE_ARGS",
+    "TATOR_PROJECT_ID",
+    "TATOR_WORK_DIR",
+)
+
+ENVIRONMENT = {
+    "TATOR_API_SERVICE": "tator.host",
+    "TATOR_MEDIA_IDS": "tator.media_ids",
+    "TATOR_PROJECT_ID": "tator.project_id",
+}
+
+REFERENCE_KEYS = {
+    "data_image": "network.data_image",
+    "img_max_side": "detect.img_max_side",
+    "img_min_side": "detect.img_min_side",
+    "keep_threshold": "detect.keep_threshold",
+    "batch_size": "detect.batch_size",
+    "media_type": "media.kind",
+    "type_id": "upload.localization_type_id",
+    "box_type_id": "upload.localization_type_id",
+    "species_attr_name": "upload.species_attribute",
+    "confidence_attr_name": "upload.confidence_attribute",
+    "version_id": "upload.version_id",
+    "version_number": "upload.version_number",
+    "sentinel_name": "mark.attribute",
+}
+# Taken and without effect: a media's own content says what kind of file it is.
+REFERENCE_KEYS_UNUSED = ("img_ext",)
+REFERENCE_KEYS_SPECIAL = ("img_size", "cpu_only")  # see _translate
+
+
+def resolve(config: Mapping[str, Any], environ: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of this run, complete and checked.
+
+    Args:
+        config: what Snakemake read: the defaults, overlaid with the user's files and options.
+        environ: the process environment.
+        schema: the parsed config/config.schema.yaml.
+
+    Raises:
+        SettingsError: one line for each problem: the key, the value found, what is expected.
+    """
+    sections = schema["properties"]
+    settings = {key: copy.deepcopy(value) for key, value in config.items() if key in sections}
+    flat = {key: value for key, value in config.items() if key not in sections}
+
+    _overlay(settings, _translate(flat, "the configuration", sections))
+    _overlay(settings, _translate(_pipeline_arguments(environ), "TATOR_PIPELINE_ARGS", sections))
+    _overlay(settings, {path: environ[name] for name, path in ENVIRONMENT.items() if environ.get(name)})
+    _normalise(settings)
+
+    errors = Draft202012Validator(schema).iter_errors(settings)
+    problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
+    problems += _contradictions(settings) if not problems else []
+    if problems:
+        raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
+    return settings
+
+
+def _pipeline_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
+    text = environ.get("TATOR_PIPELINE_ARGS", "").strip()
+    if not text:
+        return {}
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"TATOR_PIPELINE_ARGS is not JSON ({error}); expected an object such as "
+            '{"keep_threshold": 0.3, "batch_size": 8}'
+        ) from None
+    if not isinstance(arguments, dict):
+        raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
+    return arguments
+
+
+def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the reference workflow's keys into `{"section.key": value}`."""
+    found: dict[str, Any] = {}
+    for key, value in flat.items():
+        name = str(key).replace("-", "_")
+        if name in REFERENCE_KEYS_UNUSED:
+            continue
+        if name == "media_type":
+            # The reference's upload step says "pipeline" where it means: whatever the detection step took.
+            translated = {} if value == "pipeline" else {REFERENCE_KEYS[name]: value}
+        elif name in REFERENCE_KEYS:
+            translated = {REFERENCE_KEYS[name]: value}
+        elif name == "img_size":
+            if not (isinstance(value, list) and len(value) == 2):
+                raise SettingsError(f"{where}: {key} is {value!r}; expected [img_max_side, img_min_side]")
+            translated = {"detect.img_max_side": value[0], "detect.img_min_side": value[1]}
+        elif name == "cpu_only":
+            if not isinstance(value, bool):
+                raise SettingsError(f"{where}: {key} is {value!r}; expected true or false")
+            translated = {"detect.engine": "openvino"} if value else {}
+        else:
+            known = [*sections, *REFERENCE_KEYS, *REFERENCE_KEYS_UNUSED, *REFERENCE_KEYS_SPECIAL]
+            raise SettingsError(f"{where}: unknown key {key!r}{_nearest(name, known)}; known keys: config/README.md")
+        for path, new in translated.items():
+            if path in found and found[path] != new:
+                raise SettingsError(f"{where}: {path} is set twice, to {found[path]!r} and by {key!r} to {new!r}")
+            found[path] = new
+    return found
+
+
+def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for path, value in values.items():
+        section, key = path.split(".")
+        part = settings.setdefault(section, {})
+        if isinstance(part, dict):  # else the schema says what is wrong with it
+            part[key] = value
+
+
+def _normalise(settings: dict[str, Any]) -> None:
+    """Give values that arrive as text, from the environment or from `--config`, their type."""
+    tator = settings.get("tator")
+    if isinstance(tator, dict):
+        if isinstance(host := tator.get("host"), str):
+            tator["host"] = host.strip().rstrip("/").removesuffix("/rest").rstrip("/")
+        if isinstance(tator.get("project_id"), str):
+            tator["project_id"] = _number(tator["project_id"])
+        media_ids = tator.get("media_ids")
+        if isinstance(media_ids, str):
+            media_ids = [part for part in media_ids.split(",") if part.strip()]
+        if isinstance(media_ids, int) and not isinstance(media_ids, bool):
+            media_ids = [media_ids]
+        if isinstance(media_ids, list):
+            # Asked twice is asked once.
+            numbers = [_number(value) if isinstance(value, str) else value for value in media_ids]
+            tator["media_ids"] = [value for at, value in enumerate(numbers) if value not in numbers[:at]]
+    upload = settings.get("upload")
+    if isinstance(upload, dict):
+        for key in ("localization_type_id", "version_id", "version_number"):
+            if isinstance(upload.get(key), str):
+                upload[key] = _number(upload[key])
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.strip().isascii() and text.strip().isdigit() else text
+
+
+def _contradictions(settings: Mapping[str, Any]) -> list[str]:
+    problems = []
+    network, upload = settings["network"], settings["upload"]
+    if bool(network["directory"]) == bool(network["data_image"]):
+        found = "both are set" if network["directory"] else "neither is set"
+        problems.append(f"network.directory, network.data_image: {found}; expected exactly one of them")
+    if upload["version_id"] is not None and upload["version_number"] is not None:
+        problems.append("upload.version_id, upload.version_number: both are set; expected at most one of them")
+    if settings["detect"]["engine"] == "onnxruntime" and network["graph"] != "graph.onnx":
+        problems.append("detect.engine: onnxruntime cannot read graph.pb; set network.graph: graph.onnx, or openvino")
+    return problems
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """Say what is wrong in one line: key, value, expectation, nearest known key."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    rule: Any = error.validator_value
+    instance: Any = error.instance
+    schema: Any = error.schema
+    if error.validator == "additionalProperties":
+        known = list(schema["properties"])
+        for key in sorted(set(instance) - set(known)):
+            yield f"{path}.{key}: unknown key{_nearest(key, known)}".lstrip(".")
+    elif error.validator == "required":
+        for key in [key for key in rule if key not in instance]:
+            yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
+    elif instance is None:
+        yield f"{path}: missing; {_expectation(schema)}"
+    else:
+        yield f"{path}: {instance!r} is no good; {_expectation(schema)}"
+
+
+def _expectation(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "expected one of " + ", ".join(map(str, schema["enum"]))
+    kinds = schema.get("type", [])
+    words = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
+    words += [f"{word} {schema[key]}" for key, word in (("minimum", ">="), ("maximum", "<=")) if key in schema]
+    description = schema.get("description", schema.get("pattern", ""))
+    return f"expected {' '.join(words)}" + (f": {description}" if description else "")
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,37 @@
+"""Which of our own modules a script runs, so that a change in any of them makes its rule run again."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def sources_hash(root: Path, script: str) -> str:
+    """Return a hash of `scripts/{script}.py` and all it imports below `scripts/lib`, directly or not."""
+    pending, seen = [root / "scripts" / f"{script}.py"], set[Path]()
+    while pending:
+        path = pending.pop()
+        if path not in seen:
+            seen.add(path)
+            pending += _imports(root, path)
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _imports(root: Path, path: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "scripts":
+            # `from scripts.lib import job` names a module, `from scripts.lib.job import run` a thing in one.
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "scripts"]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            # Importing a module runs the packages above it too.
+            for depth in range(1, len(parts) + 1):
+                base = root.joinpath(*parts[:depth])
+                yield from (file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())

@@ -1,0 +1,46 @@
+"""The API token: where it comes from, and how it and signed addresses stay out of everything that is written."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+
+from scripts.lib.errors import SettingsError
+
+VARIABLE = "TATOR_AUTH_TOKEN"
+
+# A presigned address is secret from its question mark on.
+_QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*=[^\s'\"<>)]*")
+_AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+
+
+def check_token(environ: Mapping[str, str]) -> str:
+    """Return the token.
+
+    Raises:
+        SettingsError: TATOR_AUTH_TOKEN is unset, empty, or holds blanks.
+    """
+    token = environ.get(VARIABLE, "")
+    if not token or token.split() != [token]:
+        state = "holds blanks or line breaks" if token else "is not set"
+        raise SettingsError(
+            f"the environment variable {VARIABLE} {state}; expected the API token of a Tator user who may edit the "
+            f"project and transfer its media (shown on Tator's account page): export {VARIABLE}=..."
+        )
+    return token
+
+
+def redact(text: str) -> str:
+    """Replace the token, authorization values and the query part of addresses."""
+    token = os.environ.get(VARIABLE)
+    if token:
+        text = text.replace(token, "<token>")
+    return _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub("?<removed>", text))
+
+
+class Redacting(logging.Formatter):
+    """Format log records without secrets, whoever logged them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format the record, its traceback included, and redact the outcome."""
+        return redact(super().format(record))

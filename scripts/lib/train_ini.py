@@ -1,0 +1,112 @@
+"""The class names of a network, from its train.ini."""
+
+import configparser
+import re
+from pathlib import Path
+
+from scripts.lib.errors import GraphError
+
+EXPECTED = "expected a section [Data] with the line Species=name,name,..."
+_HEADER = re.compile(r"\[\s*(?P<name>[^\]]+?)\s*\]")
+_SPECIES = re.compile(r"species\s*[=:]", re.IGNORECASE)
+# `;` after a blank starts a comment; so does `#`, unless a digit follows: "Sebastes #2" is a name.
+_COMMENT = re.compile(r"\s(?:;|#(?!\d)).*")
+
+
+def species(path: Path) -> list[str]:
+    """Return the names of `[Data] Species`, in the order of the network's classes.
+
+    Blanks around names, quotes around a name or around the whole list, comments, a byte-order mark and any
+    other section are allowed. A name may hold any character but a comma and a line break.
+
+    Raises:
+        GraphError: the file cannot be read, has no such key, or a name is empty or there twice.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise GraphError(f"{path}: cannot be read ({error.strerror}); {EXPECTED}") from error
+    return names(content, str(path))
+
+
+def names(content: bytes, source: str) -> list[str]:
+    """Return the names that train.ini's content holds; `source` is what errors call the file."""
+    value = _unquoted(_value(_text(content, source), source))
+    if not value:
+        raise GraphError(f"{source}: Species in [Data] is empty; {EXPECTED}: write the names of the classes")
+    found = [_unquoted(name.strip()) for name in value.split(",")]
+    for number, name in enumerate(found, start=1):
+        _check(name, number, found, source)
+    return found
+
+
+def _text(content: bytes, source: str) -> str:
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise GraphError(
+            f"{source}: byte {error.start} ({content[error.start]:#04x}) is not {encoding}; "
+            "expected a text file in UTF-8: save it as UTF-8 and make the data image anew"
+        ) from error
+    if "\0" in text:
+        raise GraphError(f"{source}: holds a NUL character; expected a text file in UTF-8: {EXPECTED}")
+    return text
+
+
+def _value(text: str, source: str) -> str:
+    """Return Species as written, less comments. Only [Data] is parsed, whatever other sections hold."""
+    lines, headers, inside = ["[Data]"], [], False
+    for line in text.splitlines():
+        header = _HEADER.match(line)
+        if header:
+            headers.append(header["name"])
+            inside = header["name"].casefold() == "data"
+        elif inside:
+            lines.append(line)
+    if "data" not in (name.casefold() for name in headers):
+        there = ", ".join(f"[{name}]" for name in headers[:20]) or "no section"
+        raise GraphError(f"{source}: has no section [Data], but {there}; {EXPECTED}: add it")
+    parser = configparser.ConfigParser(
+        interpolation=None, strict=False, allow_no_value=True, empty_lines_in_values=False
+    )
+    try:
+        parser.read_string("\n".join(lines), source)
+    except configparser.Error as error:
+        raise GraphError(f"{source}: section [Data] cannot be read: {error}; {EXPECTED}") from error
+    data = parser["Data"]
+    if "species" not in data:
+        there = ", ".join(list(data)[:20]) or "nothing"
+        raise GraphError(f"{source}: section [Data] has no Species, but {there}; {EXPECTED}: add it")
+    times = sum(bool(_SPECIES.match(line)) for line in lines)
+    if times > 1:
+        raise GraphError(f"{source}: section [Data] gives Species {times} times; expected one line: delete the others")
+    return "\n".join(_COMMENT.sub("", f" {line}").strip() for line in (data["species"] or "").splitlines())
+
+
+def _unquoted(text: str) -> str:
+    """Take off one pair of quotes that has no such quote inside, and the blanks within it."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
+        return text[1:-1].strip()
+    return text
+
+
+def _check(name: str, number: int, found: list[str], source: str) -> None:
+    if not name:
+        raise GraphError(
+            f"{source}: name {number} of {len(found)} in Species is empty ({','.join(found)!r}); "
+            "expected a name between commas: delete the comma too many, or name the class"
+        )
+    if "\n" in name:
+        raise GraphError(f"{source}: Species breaks a line within {name!r}; expected a comma after each name: add it")
+    if name.startswith('"') != name.endswith('"'):
+        raise GraphError(
+            f"{source}: {name!r} in Species has a quote at one end only; expected a pair around a name, "
+            "and no comma within it: take the comma or the quotes away"
+        )
+    first = found.index(name) + 1
+    if first != number:
+        raise GraphError(
+            f"{source}: {name!r} is name {first} and name {number} in Species; "
+            "expected a different name for each class: rename one"
+        )

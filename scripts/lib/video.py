@@ -1,0 +1,203 @@
+"""Frames of a video, packet by packet."""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import av
+import av.error
+import av.packet
+import av.stream
+import av.video.frame
+import av.video.stream
+import numpy as np
+import numpy.typing as npt
+from av.buffer import Buffer
+
+from scripts.lib import ffmpeg
+from scripts.lib.containers import missing_bytes
+from scripts.lib.errors import MediaFault
+from scripts.lib.frame_source import MAX_PIXELS, FrameSource, Picture, check_size
+
+if TYPE_CHECKING:
+    Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
+
+log = logging.getLogger(__name__)
+
+Matrix = npt.NDArray[np.int32]
+
+# Formats whose demuxer knows every sample before the first packet is read.
+_INDEXED = {"mov", "avi"}
+# A demuxer that fails this often in a row gives nothing more.
+_DEMUX_TRIES = 100
+_MATRIX_BYTES = 36
+# Display matrices by the angle, in degrees counterclockwise, that a player turns the picture by.
+_TURNS = {
+    90: np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.int32),
+    180: np.array([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], np.int32),
+    270: np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], np.int32),
+}
+
+
+class VideoFrames(FrameSource):
+    """The frames of a file's video stream."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        super().__init__()
+        self._path = path
+        self._lock = threading.Lock()
+        self._packets = 0
+        self._container = ffmpeg.open_container(path)
+        try:
+            self._stream = self._choose_stream()
+        except BaseException:
+            self._container.close()
+            raise
+        context = self._stream.codec_context
+        # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
+        context.thread_type = "FRAME"
+        context.thread_count = threads
+        context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
+        self.summary.declared = self._stream.frames or None
+
+    def _choose_stream(self) -> av.video.stream.VideoStream:
+        """Return the first video stream that is not an attached picture."""
+        if ffmpeg.is_still(self._container) and self._container.format.name != "gif":
+            raise MediaFault(
+                "unsupported", f"Tator calls it a video, but the file is a picture ({_format(self._container)})."
+            )
+        streams = [
+            stream
+            for stream in self._container.streams.video
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
+            raise MediaFault("unreadable", f"The file has no video stream, only {kinds}.")
+        stream = streams[0]
+        # Without a decoder there is no context, whatever PyAV's annotations say.
+        if getattr(stream, "codec_context", None) is None:
+            raise MediaFault("unsupported", "FFmpeg has no decoder for the file's video stream.")
+        check_size(stream.codec_context.width, stream.codec_context.height)
+        return stream
+
+    def __iter__(self) -> Iterator[tuple[int, Picture]]:
+        for frame in self._frames():
+            check_size(frame.width, frame.height)
+            if frame.is_corrupt:
+                self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
+            picture = _picture(frame)
+            yield self.summary.add_frame(picture), picture
+        self.summary.cut = self._cut()
+        if self.summary.decoded == 0:
+            why = self.summary.damage or "its video stream is empty"
+            raise MediaFault("unreadable", f"No frame can be decoded: {why}.")
+
+    def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
+        for packet in self._demux():
+            where = self._where(packet)
+            if packet.is_corrupt:
+                self.summary.add_error(where, "the packet is incomplete or damaged")
+            yield from self._decode(packet, where)
+        yield from self._decode(None, f"the end, after packet {self._packets - 1}")
+
+    def _demux(self) -> "Iterator[Packet]":
+        """Yield packets; after an error the demuxer is asked again."""
+        failures = 0
+        while failures < _DEMUX_TRIES:
+            try:
+                for packet in self._container.demux(self._stream):
+                    # An empty packet would tell the decoder that the stream has ended.
+                    if packet.size:
+                        failures = 0
+                        self._packets += 1
+                        yield packet
+            except av.error.FFmpegError as error:
+                ffmpeg.raise_machine_fault(error)
+                failures += 1
+                self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
+            else:
+                return
+
+    def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
+        try:
+            return self._stream.codec_context.decode(packet)
+        except EOFError:
+            return []  # the decoder was emptied before
+        except av.error.FFmpegError as error:
+            ffmpeg.raise_machine_fault(error)
+            self.summary.add_error(where, ffmpeg.reason(error))
+            return []
+
+    def _where(self, packet: "Packet") -> str:
+        time = packet.pts if packet.pts is not None else packet.dts
+        place = f"packet {self._packets - 1}"
+        if time is None or self._stream.time_base is None:
+            return place
+        return f"{place} ({float(time * self._stream.time_base):.3f} s)"
+
+    def _cut(self) -> str | None:
+        """Return a sentence when the container promises more than the file holds."""
+        names = set(self._container.format.name.split(","))
+        if names & _INDEXED:
+            # After edit lists: FFmpeg takes the samples they leave out off its index.
+            expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
+            if self._packets < expected:
+                return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
+        missing = missing_bytes(self._path, self._container.format.name)
+        return f"the file lacks {missing} bytes at its end" if missing else None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._container.close()
+
+
+def _format(container: av.container.InputContainer) -> str:
+    codecs = [stream.codec_context.name for stream in container.streams.video if stream.codec_context]
+    return codecs[0] if codecs else container.format.name
+
+
+def _picture(frame: av.video.frame.VideoFrame) -> Picture:
+    """Convert a frame to BGR and turn it upright."""
+    try:
+        picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    except (av.error.FFmpegError, ValueError) as error:
+        if isinstance(error, av.error.FFmpegError):
+            ffmpeg.raise_machine_fault(error)
+        raise MediaFault(
+            "unsupported", f"Frames of pixel format {frame.format.name} cannot be converted: {error}."
+        ) from error
+    matrix = _display_matrix(frame)
+    return picture if matrix is None else upright(picture, matrix)
+
+
+def _display_matrix(frame: av.video.frame.VideoFrame) -> Matrix | None:
+    """Return the frame's display matrix, (3, 3), or None."""
+    try:
+        data = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
+    except KeyError:
+        return None
+    except ValueError:
+        # PyAV stumbles over kinds of side data that it does not know; the angle it finds all the same.
+        return _TURNS.get(frame.rotation % 360)
+    return np.frombuffer(bytes(data)[:_MATRIX_BYTES], "<i4").reshape(3, 3)
+
+
+def upright(picture: Picture, matrix: Matrix) -> Picture:
+    """Apply a display matrix as players do: turns by right angles and mirrorings; other angles are left alone.
+
+    Args:
+        picture: (height, width, 3).
+        matrix: (3, 3) integers; x' = m00 x + m10 y, y' = m01 x + m11 y.
+    """
+    (a, b), (c, d) = matrix[0, :2], matrix[1, :2]
+    if a == d == 0 and b and c:
+        picture, flip_x, flip_y = picture.transpose(1, 0, 2), c < 0, b < 0
+    elif b == c == 0 and a and d:
+        flip_x, flip_y = a < 0, d < 0
+    else:
+        return picture
+    return np.ascontiguousarray(picture[:: -1 if flip_y else 1, :: -1 if flip_x else 1])

@@ -1,0 +1,63 @@
+"""Mark the media whose boxes were verified in Tator."""
+
+import logging
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import job
+from scripts.lib.errors import ServerError
+from scripts.lib.files import read_json, write_json
+from scripts.lib.tator_api import IDS_PER_CALL, Project
+
+_log = logging.getLogger(__name__)
+
+
+def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute: str, marks: Path) -> None:
+    """Set the attribute to the time of now for each media that was verified since it was last marked.
+
+    One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds.
+
+    Args:
+        uploads: the records of upload_detections.
+        host: Tator's address.
+        project_id: the project.
+        attribute: the string attribute that marks a media as processed.
+        marks: where the outcome goes: the attribute, and the media that carry the mark.
+
+    Raises:
+        ServerError: Tator refuses, or does not keep the mark.
+    """
+    verified = {record["media_id"]: record for record in map(read_json, uploads) if record["state"] == "verified"}
+    marked: list[int] = []
+    if verified:
+        project = Project(host, project_id)
+        due: dict[int, list[int]] = defaultdict(list)
+        for media_id, media in project.media(list(verified)).items():
+            if not _marked_since(media, attribute, verified[media_id]["verified_at"]):
+                due[media["type"]].append(media_id)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        for type_id, media_ids in due.items():
+            for at in range(0, len(media_ids), IDS_PER_CALL):
+                project.set_attribute(media_ids[at : at + IDS_PER_CALL], attribute, now)
+            _log.info("marked %d media of type %d", len(media_ids), type_id)
+        for media_id, media in project.media(list(verified)).items():
+            if not _marked_since(media, attribute, verified[media_id]["verified_at"]):
+                raise ServerError(f"Tator does not keep the mark {attribute!r} of media {media_id}; run again")
+            marked.append(media_id)
+        for media_id in sorted(set(verified) - set(marked)):
+            _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
+    write_json(marks, {"attribute": attribute, "media_ids": [media_id for media_id in verified if media_id in marked]})
+
+
+def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:
+    value = (media.get("attributes") or {}).get(attribute) or ""
+    try:
+        return datetime.fromisoformat(value) >= datetime.fromisoformat(moment)
+    except (ValueError, TypeError):  # a default such as "No", somebody else's text, a time without a zone
+        return False
+
+
+if __name__ == "__main__":
+    job.run(mark_processed, snakemake)  # type: ignore[name-defined]

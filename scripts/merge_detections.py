@@ -1,0 +1,80 @@
+"""Merge the detections of all media into one CSV and one COCO file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import job
+from scripts.lib import train_ini as train
+from scripts.lib.detections import HEADER, read_detections
+from scripts.lib.files import read_json, replacing
+
+
+def merge_detections(
+    *, detections: list[Path], outcomes: list[Path], train_ini: Path, merged: Path, coco: Path
+) -> None:
+    """Write the media's boxes one media after the other, in the order given; memory stays flat but for the frames.
+
+    COCO has pictures, not videos: each frame that holds a box is an image of its own, with `media_id` and `frame`
+    beside COCO's keys; an annotation carries its score. Boxes are in pixels of the media.
+
+    Args:
+        detections: CSV of each media.
+        outcomes: record of each media's detection, in the same order.
+        train_ini: the species' names.
+        merged: the CSV to write, in the format of the reference workflow.
+        coco: the JSON file to write.
+    """
+    _merge(detections, merged)
+    images: list[dict[str, Any]] = []
+    annotation_id = 0
+    with replacing(coco) as stream:
+        categories = [{"id": at, "name": name} for at, name in enumerate(train.species(train_ini), start=1)]
+        stream.write(f'{{"categories": {_json(categories)},\n"annotations": [')
+        for path, outcome in zip(detections, map(read_json, outcomes), strict=True):
+            frame = None
+            for row in read_detections(path):
+                if row.frame != frame:
+                    frame = row.frame
+                    images.append(_image(len(images) + 1, outcome, frame))
+                annotation_id += 1
+                annotation = {
+                    "id": annotation_id,
+                    "image_id": len(images),
+                    "category_id": row.species,
+                    "bbox": [row.x, row.y, row.w, row.h],
+                    "area": round(row.w * row.h, 3),
+                    "iscrowd": 0,
+                    "score": row.score,
+                }
+                stream.write(f"{',' if annotation_id > 1 else ''}\n{_json(annotation)}")
+        stream.write(f'],\n"images": {_json(images)}}}\n')
+
+
+def _merge(detections: list[Path], merged: Path) -> None:
+    with replacing(merged, "wb") as stream:
+        stream.write(HEADER.encode() + b"\n")
+        for path in detections:
+            with path.open("rb") as source:
+                source.readline()
+                while chunk := source.read(1 << 20):
+                    stream.write(chunk)
+
+
+def _image(image_id: int, outcome: dict[str, Any], frame: int) -> dict[str, Any]:
+    return {
+        "id": image_id,
+        "file_name": f"{outcome['media_id']}/{frame:08d}",
+        "width": outcome["width"],
+        "height": outcome["height"],
+        "media_id": outcome["media_id"],
+        "frame": frame,
+    }
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+if __name__ == "__main__":
+    job.run(merge_detections, snakemake)  # type: ignore[name-defined]

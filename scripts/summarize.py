@@ -1,0 +1,101 @@
+"""Say what became of each media, in one JSON file and one table."""
+
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from scripts.lib import job
+from scripts.lib.files import read_json, replacing, write_json
+
+COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
+LONGEST_NAME, LONGEST_REASON = 40, 60
+
+
+def summarize(
+    *,
+    records: list[Path],
+    outcomes: list[Path],
+    uploads: list[Path],
+    marks: Path,
+    provenance: Path,
+    destination: Path,
+    on_damaged: str,
+    summary: Path,
+    table: Path,
+) -> None:
+    """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped).
+
+    Args:
+        records: what resolve_media found, a file a media.
+        outcomes: what detect found, in the same order.
+        uploads: what upload_detections did, in the same order.
+        marks: what mark_processed did.
+        provenance: where the network came from.
+        destination: where the boxes went.
+        on_damaged: `accept` when a damaged video's boxes count as a result.
+        summary: the JSON file to write.
+        table: the text file to write.
+    """
+    marked = set(read_json(marks)["media_ids"])
+    media = [
+        _line(read_json(record), read_json(outcome), read_json(upload), marked)
+        for record, outcome, upload in zip(records, outcomes, uploads, strict=True)
+    ]
+    well = ("done", "no detections", "skipped") + (("damaged",) if on_damaged == "accept" else ())
+    failed = [line["media_id"] for line in media if line["state"] not in well]
+    totals = {key: sum(line[key] for line in media) for key in ("frames", "boxes", "boxes_in_tator")}
+    write_json(
+        summary,
+        {
+            "media": media,
+            "totals": {"media": len(media), **totals},
+            "failed": failed,
+            "network": read_json(provenance),
+            "destination": read_json(destination),
+        },
+    )
+    with replacing(table) as stream:
+        stream.write(tabulate([_row(line) for line in media], headers=COLUMNS, disable_numparse=True) + "\n")
+
+
+def _line(record: dict[str, Any], outcome: dict[str, Any], upload: dict[str, Any], marked: set[int]) -> dict[str, Any]:
+    media_id = record["media_id"]
+    # Only the upload knows of a media that was deleted after its detection.
+    last = upload if upload["state"] == "missing" else outcome
+    return {
+        "media_id": media_id,
+        "name": record["name"],
+        "state": last["state"],
+        "reason": last["reason"],
+        "frames": outcome["frames"]["decoded"],
+        "boxes": outcome["boxes"],
+        "boxes_in_tator": upload.get("boxes", 0),
+        "people": {key: len(ids) for key, ids in upload.get("people", {}).items()},
+        "marked": media_id in marked,
+        "seconds": outcome["seconds"],
+    }
+
+
+def _row(line: dict[str, Any]) -> list[Any]:
+    cut = {key: _printable(line[key] or "") for key in ("name", "reason")}
+    return [
+        line["media_id"],
+        cut["name"][:LONGEST_NAME],
+        line["state"],
+        line["frames"],
+        line["boxes"],
+        line["boxes_in_tator"],
+        ", ".join(f"{count} {key}" for key, count in line["people"].items() if count),
+        f"{line['seconds']:.1f}",
+        cut["reason"] if len(cut["reason"]) <= LONGEST_REASON else cut["reason"][: LONGEST_REASON - 4] + " ...",
+    ]
+
+
+def _printable(text: str) -> str:
+    """Names hold anything, also line breaks and what a terminal takes for commands."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+if __name__ == "__main__":
+    job.run(summarize, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,28 @@
+"""Fixtures that more than one test module uses."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tator_server.launch import Server, running
+
+SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
+
+
+@pytest.fixture
+def media_folder(tmp_path: Path) -> Path:
+    """Return a folder with two clips, to which a test may add before it uses `tator_server`."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name in ("clip_910001.mp4", "clip_910002.mp4"):
+        shutil.copy(SYNTHETIC / name, folder)
+    return folder
+
+
+@pytest.fixture
+def tator_server(media_folder: Path, tmp_path: Path) -> Iterator[Server]:
+    """Yield a running stand-in Tator server that serves `media_folder`."""
+    with running(media_folder, tmp_path / "state") as server:
+        yield server

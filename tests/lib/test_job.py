@@ -1,0 +1,76 @@
+"""Scripts as Snakemake runs them: arguments from the rule, words into the log, no secret anywhere."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import logging, os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from scripts.lib import job
+from scripts.lib.errors import GraphError
+
+class Named(dict):
+    pass
+
+def work(*, one: Path, many: list[Path], maybe: Path | None, number: int, threads: int, made: Path) -> None:
+    logging.info("asked with %s", (one, many, maybe, number, threads, made))
+    print("from python")
+    os.system("echo from a child")
+    {body}
+
+snakemake = SimpleNamespace(
+    input=Named(one="a", many="b"), output=Named(made="c"), log=["{log}"], threads=3,
+    params=Named(number=4, maybe=None, code="f00"),
+)
+job.run(work, snakemake)
+"""
+
+
+def run(tmp_path, body, **environ):
+    log = tmp_path / "logs" / "work.log"
+    script = SCRIPT.format(body=body, log=log)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
+    return done, log.read_text()
+
+
+def test_arguments_and_log(tmp_path):
+    done, log = run(tmp_path, "job.tell_user('for the terminal')")
+    assert done.returncode == 0
+    assert (done.stdout, done.stderr) == ("", "for the terminal\n")
+    assert "(PosixPath('a'), [PosixPath('b')], None, 4, 3, PosixPath('c'))" in log
+    assert "from python" in log
+    assert "from a child" in log
+
+
+def test_a_message_for_the_user_has_no_traceback(tmp_path):
+    done, log = run(tmp_path, "raise GraphError('the graph x is odd; expected y')")
+    assert done.returncode == 1
+    assert "the graph x is odd; expected y" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("error", ["ValueError", "GraphError"])
+def test_errors_lose_their_secrets(tmp_path, error):
+    secret = "0123456789abcdef0123456789abcdef01234567"
+    body = f"raise {error}('Token {secret} at http://s/x?Signature=abcdefgh')"
+    done, log = run(tmp_path, body, TATOR_AUTH_TOKEN=secret)
+    assert done.returncode == 1
+    assert ("Traceback" in log) is (error == "ValueError")
+    assert secret not in log
+    assert "abcdefgh" not in log
+
+
+def test_missing_argument_is_an_error(tmp_path):
+    script = SCRIPT.format(body="pass", log=tmp_path / "l").replace("number=4, ", "")
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "number" in (tmp_path / "l").read_text()

@@ -1,0 +1,179 @@
+"""The configuration: precedence, the reference workflow's keys, and one clear message a problem."""
+
+import contextlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake.utils import update_config
+
+from scripts.lib import settings, token
+from scripts.lib.errors import SettingsError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "config/config.schema.yaml").read_text())
+DEFAULTS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+MINIMAL = {
+    "tator": {"host": "https://tator.example.org", "project_id": 4, "media_ids": [7, 2]},
+    "network": {"directory": "weights"},
+    "detect": {"img_max_side": 640, "img_min_side": 480},
+    "upload": {"localization_type_id": 3},
+}
+
+
+def resolve(config=None, environ=None, base=MINIMAL):
+    merged = json.loads(json.dumps(DEFAULTS))
+    update_config(merged, json.loads(json.dumps(base)))
+    update_config(merged, config or {})
+    return settings.resolve(merged, environ or {}, SCHEMA)
+
+
+def refusal(config=None, environ=None, base=MINIMAL):
+    with pytest.raises(SettingsError) as caught:
+        resolve(config, environ, base)
+    return str(caught.value)
+
+
+def test_defaults_stand_where_the_user_says_nothing():
+    assert resolve()["detect"] == {**DEFAULTS["detect"], "img_max_side": 640, "img_min_side": 480}
+
+
+def test_every_default_is_in_the_schema_and_every_key_has_a_default_and_a_description():
+    for section, part in SCHEMA["properties"].items():
+        assert set(part["properties"]) == set(DEFAULTS[section]), section
+        assert all(rule.get("description") for rule in part["properties"].values()), section
+    assert set(SCHEMA["properties"]) == set(DEFAULTS)
+
+
+def test_environment_wins_over_file_and_file_over_defaults():
+    environ = {
+        "TATOR_MEDIA_IDS": "5, 3,5",
+        "TATOR_API_SERVICE": "https://other.example.org/rest",
+        "TATOR_PROJECT_ID": "9",
+        "TATOR_PIPELINE_ARGS": '{"keep_threshold": 0.7}',
+    }
+    found = resolve({"detect": {"keep_threshold": 0.5, "batch_size": 2}}, environ)
+    assert found["tator"] == {"host": "https://other.example.org", "project_id": 9, "media_ids": [5, 3]}
+    assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
+
+
+@pytest.mark.parametrize("host", ["https://t.org", "https://t.org/", "https://t.org/rest", "https://t.org/rest/"])
+def test_host_with_and_without_rest(host):
+    assert resolve({"tator": {"host": host}})["tator"]["host"] == "https://t.org"
+
+
+@pytest.mark.parametrize("hyphens", [False, True])
+@pytest.mark.parametrize("through", ["file", "environment"])
+def test_the_reference_workflows_keys(hyphens, through):
+    strategy = {
+        "img_size": [720, 360],
+        "keep_threshold": 0.4,
+        "batch_size": 4,
+        "data_image": "site/weights:1",
+        "version_id": 12,
+        "box_type_id": 8,
+        "species_attr_name": "Taxon",
+        "confidence_attr_name": "Score",
+        "sentinel_name": "Seen",
+        "media_type": "video",
+        "img_ext": "mp4",
+        "cpu_only": True,
+    }
+    if hyphens:
+        strategy = {key.replace("_", "-"): value for key, value in strategy.items()}
+    base = {"tator": MINIMAL["tator"]}
+    found = (
+        resolve(strategy, base=base)
+        if through == "file"
+        else resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(strategy)}, base=base)
+    )
+    assert found["detect"] == {
+        "engine": "openvino",
+        "img_max_side": 720,
+        "img_min_side": 360,
+        "keep_threshold": 0.4,
+        "batch_size": 4,
+    }
+    assert found["network"]["data_image"] == "site/weights:1"
+    assert found["media"]["kind"] == "video"
+    assert found["mark"]["attribute"] == "Seen"
+    upload = found["upload"]
+    assert (upload["localization_type_id"], upload["version_id"]) == (8, 12)
+    assert (upload["species_attribute"], upload["confidence_attribute"]) == ("Taxon", "Score")
+
+
+def test_the_reference_upload_steps_media_type_says_nothing():
+    assert resolve({"media_type": "pipeline", "type_id": 5})["media"]["kind"] == "any"
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "words"),
+    [
+        ({"detect": {"keep_treshold": 0.5}}, {}, ["detect.keep_treshold", "unknown key", "'keep_threshold'"]),
+        ({"kep_threshold": 0.5}, {}, ["'kep_threshold'", "unknown key", "'keep_threshold'"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"bach-size": 1}'}, ["TATOR_PIPELINE_ARGS", "bach-size", "'batch_size'"]),
+        ({"detect": {"keep_threshold": 1.5}}, {}, ["detect.keep_threshold", "1.5", "<= 1"]),
+        ({"detect": {"batch_size": 0}}, {}, ["detect.batch_size", "0", ">= 1"]),
+        ({"detect": {"img_max_side": "wide"}}, {}, ["detect.img_max_side", "'wide'", "integer"]),
+        ({"detect": {"engine": "tensorfow"}}, {}, ["detect.engine", "'tensorfow'", "openvino, onnxruntime"]),
+        ({"tator": {"media_ids": []}}, {}, ["tator.media_ids", "[]"]),
+        ({}, {"TATOR_MEDIA_IDS": "1,x"}, ["tator.media_ids", "'x'", "integer"]),
+        ({"tator": {"media_ids": [3, -1]}}, {}, ["tator.media_ids", "-1", ">= 1"]),
+        ({"tator": {"host": "tator.example.org"}}, {}, ["tator.host", "'tator.example.org'", "https://"]),
+        ({"tator": {"host": "https://me:secret@t.org"}}, {}, ["tator.host"]),
+        ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "both are set"]),
+        ({"network": {"directory": None}}, {}, ["network.directory", "neither is set"]),
+        ({"detect": {"engine": "onnxruntime"}}, {}, ["onnxruntime cannot read graph.pb"]),
+        ({"upload": {"version_id": 1, "version_number": 1}}, {}, ["upload.version_id", "both are set"]),
+        ({"tator": None}, {}, ["tator", "missing"]),
+        ({"img_size": 640}, {}, ["img_size", "640", "[img_max_side, img_min_side]"]),
+        ({"type_id": 1, "box_type_id": 2}, {}, ["set twice"]),
+        ({}, {"TATOR_PIPELINE_ARGS": "{keep: 1"}, ["TATOR_PIPELINE_ARGS is not JSON"]),
+        ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS", "list", "object"]),
+    ],
+)
+def test_bad_input_names_key_value_and_expectation(config, environ, words):
+    text = refusal(config, environ)
+    assert [word for word in words if word not in text] == [], text
+
+
+def test_missing_keys_are_all_named_at_once():
+    text = refusal(base={})
+    named = re.findall(r"- ([\w.]+): ", text)
+    assert named == [
+        "tator.host",
+        "tator.project_id",
+        "tator.media_ids",
+        "detect.img_max_side",
+        "detect.img_min_side",
+        "upload.localization_type_id",
+    ]
+
+
+@pytest.mark.parametrize("value", ["", "two words", "line\n"])
+def test_token_is_asked_for_by_name_and_never_shown(value):
+    with pytest.raises(SettingsError, match="TATOR_AUTH_TOKEN") as caught:
+        token.check_token({"TATOR_AUTH_TOKEN": value})
+    assert not value or value not in str(caught.value)
+
+
+@given(st.text())
+def test_any_text_as_pipeline_arguments_is_understood_or_refused(text):
+    with contextlib.suppress(SettingsError):
+        assert resolve(environ={"TATOR_PIPELINE_ARGS": text}) == resolve()
+
+
+@given(st.lists(st.integers(min_value=1), min_size=1))
+def test_media_ids_keep_their_order_and_lose_only_repetitions(media_ids):
+    found = resolve(environ={"TATOR_MEDIA_IDS": ",".join(map(str, media_ids))})["tator"]["media_ids"]
+    assert found == list(dict.fromkeys(media_ids))
+
+
+def test_the_table_in_the_readme_names_every_key_and_variable():
+    rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "config/README.md").read_text(), re.MULTILINE)
+    keys = [f"{section}.{key}" for section, part in SCHEMA["properties"].items() for key in part["properties"]]
+    assert rows == [*keys, *settings.VARIABLES]

@@ -1,0 +1,45 @@
+"""Neither the token nor a signature gets into a text."""
+
+import logging
+
+import pytest
+import requests
+
+from scripts.lib.token import Redacting, redact
+
+SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
+
+
+@pytest.fixture(autouse=True)
+def _token(monkeypatch):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", SECRET)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"header Authorization: Token {SECRET}",
+        f"the value {SECRET} in the middle",
+        "Authorization: Bearer abcdefgh12345678",
+        "GET http://store/bucket/4/3/2/x.mp4?X-Amz-Signature=abcdefgh12345678&Expires=3",
+        "url: /bucket/x.mp4?AWSAccessKeyId=abcdefgh12345678 (Caused by",
+    ],
+)
+def test_secrets_are_replaced(text):
+    assert SECRET not in redact(text)
+    assert "abcdefgh12345678" not in redact(text)
+
+
+@pytest.mark.parametrize("text", ["why? because = is here", "no token given", "48 % of frames", "a/b/c.mp4"])
+def test_other_text_stays(text):
+    assert redact(text) == text
+
+
+def test_an_exceptions_address_is_redacted():
+    with pytest.raises(requests.ConnectionError) as caught:
+        requests.get("http://127.0.0.1:9/x.mp4?X-Amz-Signature=abcdefgh12345678", timeout=5)
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), (caught.type, caught.value, caught.tb))
+    text = Redacting("%(message)s").format(record)
+    assert "it failed" in text
+    assert "ConnectionError" in text
+    assert "abcdefgh12345678" not in text

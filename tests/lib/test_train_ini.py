@@ -1,0 +1,106 @@
+"""Class names from train.ini files as people write them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.lib.errors import GraphError
+from scripts.lib.train_ini import names, species
+
+SYNTHETIC = Path(__file__).parents[1] / "data/synthetic/train.ini"
+
+
+def test_reads_the_sample():
+    assert species(SYNTHETIC) == ["cod", "flatfish", "crab"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Data]\nSpecies=cod", ["cod"]),
+        ("[Data]\nSpecies = cod , flat fish ,\tcrab\n", ["cod", "flat fish", "crab"]),
+        ("[Data]\r\nSpecies: cod,crab\r\n", ["cod", "crab"]),
+        ("[Data]\nSpecies=\"cod\", 'flat fish' ,crab", ["cod", "flat fish", "crab"]),
+        ('[Data]\nSpecies="cod, flat fish,crab"', ["cod", "flat fish", "crab"]),
+        ("[Data]\nSpecies=Steller's sea cow,'ahi,'opakapaka", ["Steller's sea cow", "'ahi", "'opakapaka"]),
+        ("# first\n; second\n[Data]\n# third\nSpecies=cod,crab\n  # fourth\n; fifth", ["cod", "crab"]),
+        ("[Data]\nSpecies=cod,crab ; as of 2019, see notes", ["cod", "crab"]),
+        ("[Data]\nSpecies=cod,crab # as of 2019", ["cod", "crab"]),
+        ("[Data]\nSpecies=Sebastes #1,Sebastes #2,a#b;c", ["Sebastes #1", "Sebastes #2", "a#b;c"]),
+        ("[Data]\nSpecies=cod,\n  flat fish, # two\n  crab\nOther=1", ["cod", "flat fish", "crab"]),
+        ("[Data]\nspecies=cod", ["cod"]),
+        ("[ data ]\nSPECIES=cod", ["cod"]),
+        ("[Data]\nSpecies=100% cod,%(x)s,${y}", ["100% cod", "%(x)s", "${y}"]),
+        ("[Data]\nSpecies=Müllers Fisch,魚,cá", ["Müllers Fisch", "魚", "cá"]),
+        ("[Data]\nSpecies=a=b,c:d,[x]", ["a=b", "c:d", "[x]"]),
+        ("[Data]\nTrain=1\nTrain=2\nflag\nSpecies=cod", ["cod"]),
+        (
+            "no section\n[Paths]\nx=%(nothing)s\nx=2\n  odd\n===\n[Paths]\nSpecies=wrong\n[Data]\nSpecies=cod\n[Train]\n= 3",
+            ["cod"],
+        ),
+    ],
+)
+def test_reads_what_people_write(text, expected):
+    assert names(text.encode(), "train.ini") == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_reads_byte_order_marks(encoding):
+    assert names("[Data]\nSpecies=cod,Köhler".encode(encoding), "train.ini") == ["cod", "Köhler"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["no section [Data]", "no section;"]),
+        ("[Paths]\nSpecies=cod\n[Train]\n", ["no section [Data]", "[Paths], [Train]"]),
+        ("[Data]\nTrain=1\n", ["no Species", "train"]),
+        ("[Data]\n", ["no Species", "nothing"]),
+        ("[Data]\nSpecies=\n", ["empty"]),
+        ("[Data]\nSpecies\n", ["empty"]),
+        ("[Data]\nSpecies= # none\n", ["empty"]),
+        ('[Data]\nSpecies=""\n', ["empty"]),
+        ("[Data]\nSpecies=cod,,crab\n", ["name 2 of 3", "'cod,,crab'"]),
+        ("[Data]\nSpecies=cod,crab,\n", ["name 3 of 3"]),
+        ('[Data]\nSpecies=cod,""\n', ["name 2 of 2"]),
+        ("[Data]\nSpecies=cod,crab, cod\n", ["'cod' is name 1 and name 3"]),
+        ("[Data]\nSpecies=cod\nspecies=crab\n", ["2 times"]),
+        ('[Data]\nSpecies="flat, fish", crab\n', ["quote at one end"]),
+        ("[Data]\nSpecies=cod\n  crab\n", ["comma after each name"]),
+        ("[Data]\n  x\n= 3\nSpecies=cod\n", ["cannot be read"]),
+        ("[Data]\nSpecies=a\0b", ["NUL"]),
+    ],
+)
+def test_says_what_is_wrong(text, words):
+    with pytest.raises(GraphError) as caught:
+        names(text.encode(), "net/train.ini")
+    for word in ["net/train.ini", *words]:
+        assert word in str(caught.value)
+
+
+def test_names_the_byte_that_is_not_utf_8():
+    with pytest.raises(GraphError, match=r"byte 16 \(0xf6\).*UTF-8"):
+        names("[Data]\nSpecies=Köhler".encode("latin-1"), "train.ini")
+
+
+def test_names_a_file_that_is_missing(tmp_path):
+    with pytest.raises(GraphError, match=r"train\.ini: cannot be read \(No such file"):
+        species(tmp_path / "train.ini")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_names_or_a_clear_error(content):
+    try:
+        found = names(b"[Data]\nSpecies=" + content, "train.ini")
+    except GraphError:
+        return
+    assert found
+    assert all(name == name.strip() and name for name in found)
+    assert len(set(found)) == len(found)
+
+
+@given(st.lists(st.text(st.characters(categories=["L", "Nd"]), min_size=1), min_size=1, unique=True))
+def test_names_survive_a_round(written):
+    assert names(f"[Data]\nSpecies={' , '.join(written)}\n".encode(), "train.ini") == written

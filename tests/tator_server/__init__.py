@@ -1,0 +1,21 @@
+"""A server that answers as Tator 1.5 does, on loopback, for tests and the demo.
+
+It serves what the unmodified `tator` client and the pipeline use, with the real server's treacheries, because
+a kinder stand-in would prove nothing. `test_conformance.py` replays answers recorded from a real server.
+
+Start one with `launch.running(...)`, or by hand: `python -m tests.tator_server --media FOLDER --port N --state FOLDER`.
+
+openapi.yaml    the interface: what the client reads is also what requests are checked against
+interface.py    the interface as Python: operations, query parameters, body checks
+app.py          one request: log, faults, token, checks, permission, transaction, answer
+store.py        SQLite in the state folder
+seed.py         the users, projects and types of a new state; media from the folder's files
+queries.py      the filters of lists, counts and bulk changes
+attributes.py   how attribute values are converted, refused and written
+catalogue.py    operations on users, projects, types and versions
+medias.py       operations on media
+localizations.py operations on localizations: marks, tombstones, pruning
+presigned.py    the object store, on an origin of its own, with signed and expiring addresses
+faults.py       faults that tests order over HTTP
+control.py      what tests and people use: faults, the request log, direct changes, the page
+"""

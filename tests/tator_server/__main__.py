@@ -1,0 +1,76 @@
+"""Serve a folder of media as a Tator server would, on loopback, until stopped."""
+
+import argparse
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from . import seed
+from .app import api_app
+from .faults import Faults, RequestLog
+from .presigned import Addresses, store_app
+from .store import Store
+
+_LOOPBACK = "127.0.0.1"
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Writes no line for each request: `GET /requests` tells more."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        """End this connection, whose peer is gone or whose end a test ordered."""
+        self.close_connection = True
+
+
+def _listen(port: int) -> BaseWSGIServer:
+    """Open a port before its application exists, because the addresses it signs hold the port."""
+    return make_server(_LOOPBACK, port, Flask(__package__), threaded=True, request_handler=_QuietHandler)
+
+
+def main() -> None:
+    """Start both listeners and write the first line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tator_server", description=__doc__)
+    parser.add_argument("--media", type=Path, required=True, help="folder of which each file becomes a media")
+    parser.add_argument("--state", type=Path, required=True, help="folder in which everything is kept")
+    parser.add_argument("--port", type=int, default=0, help="the API's port; 0 picks a free one")
+    parser.add_argument("--store-port", type=int, default=0, help="the object store's port; 0 picks a free one")
+    options = parser.parse_args()
+
+    store = Store(options.state, options.media)
+    with store.transaction():
+        seed.seed(store)
+        seed.add_files(store, options.media)
+    api, objects = _listen(options.port), _listen(options.store_port)
+    addresses = Addresses(store, f"http://{_LOOPBACK}:{objects.port}")
+    faults, log = Faults(), RequestLog()
+    api.app = api_app(store, addresses, faults, log)
+    objects.app = store_app(store, addresses, faults, log)
+    threading.Thread(target=objects.serve_forever, daemon=True).start()
+    first_line = {
+        "host": f"http://{_LOOPBACK}:{api.port}",
+        "token": (store.find("user", seed.ADMIN) or {})["token"],
+        "project_id": seed.PROJECT,
+        "video_type_id": seed.VIDEO_TYPE,
+        "image_type_id": seed.IMAGE_TYPE,
+        "localization_type_id": seed.BOX_TYPE,
+        "version_id": seed.BASELINE,
+        "media": {media["id"]: media["name"] for media in store.all("media", seed.PROJECT) if not media["deleted"]},
+    }
+    print(json.dumps(first_line), flush=True)  # noqa: T201 - whoever starts the server reads this line
+    try:
+        api.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()

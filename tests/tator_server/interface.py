@@ -1,0 +1,154 @@
+"""The interface as Python: operations, their query parameters and the checks of their bodies.
+
+All of it comes from openapi.yaml, which the client downloads too, so the two cannot disagree.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import NotCoveredError, RefusedError
+
+TEXT = (Path(__file__).parent / "openapi.yaml").read_text(encoding="utf-8")
+ETAG = f'"{hashlib.md5(TEXT.encode(), usedforsecurity=False).hexdigest()}"'
+DOCUMENT: dict[str, Any] = yaml.load(TEXT, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+# Tator filters by these too. Ignoring them, as Tator ignores names that it does not know, would give a wrong
+# answer where the real server gives a right one.
+NOT_COVERED = frozenset(
+    [
+        "section",
+        "multi_section",
+        "related_id",
+        "attribute_distance",
+        "encoded_search",
+        "encoded_related_search",
+        "presign_only",
+        "related_attribute",
+        "object_search",
+        "float_array",
+        "state_ids",
+        "frame_state_ids",
+        "localization_ids",
+        "media_query",
+        "new_elemental_id",
+        "user_elemental_id",
+        "concat",
+        "url",
+        "primary_section",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of openapi.yaml."""
+
+    name: str
+    method: str
+    path: str
+    query: Mapping[str, Mapping[str, Any]]
+    body: Mapping[str, Any] | None
+
+    @property
+    def rule(self) -> str:
+        """Return the path as Flask writes it."""
+        return self.path.replace("{", "<int:").replace("}", ">")
+
+    @property
+    def success(self) -> int:
+        """Return the status of a good answer."""
+        return 201 if self.method == "POST" else 200
+
+    @cached_property
+    def _checker(self) -> Any:
+        import jsonschema  # 0.2 s that a server that only reads need not wait for
+
+        return jsonschema.Draft4Validator({**_nullable(self.body), "components": _nullable(DOCUMENT["components"])})
+
+    def read_query(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """Convert the declared query parameters; drop all others, as Tator does."""
+        refuse_uncovered(arguments)
+        found = {}
+        for name, schema in self.query.items():
+            if name in arguments:
+                found[name] = _convert(name, arguments[name], schema)
+            elif "default" in schema:
+                found[name] = schema["default"]
+        return found
+
+    def check_body(self, body: object) -> None:
+        """Refuse a body that is not of the operation's form, echoing all of it, as Tator does.
+
+        Raises:
+            RefusedError: with the whole body in its details.
+        """
+        if isinstance(body, dict):
+            refuse_uncovered(body)
+        problem = next(iter(self._checker.iter_errors(body)), None)
+        if problem is not None:
+            kind = (self.body or {}).get("type") or ("any" if "oneOf" in (self.body or {}) else "object")
+            message = problem.message
+            if "oneOf" in (self.body or {}):
+                message = f"{body!r} is not valid under any of the given schemas"
+            details = f'Value {body!r} not valid for schema of type {kind}: (<ValidationError: "{message}">,)'
+            raise RefusedError("Request body validation error", details=details)
+
+
+def refuse_uncovered(names: Mapping[str, object]) -> None:
+    """Refuse what the real server would heed and this one would not."""
+    for name in names:
+        if name in NOT_COVERED or name.startswith("related_attribute"):
+            raise NotCoveredError(f"'{name}'")
+
+
+def operations() -> Iterator[Operation]:
+    """Yield every operation of openapi.yaml."""
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            yield Operation(
+                name=operation["operationId"],
+                method=method.upper(),
+                path=path,
+                query={p["name"]: p["schema"] for p in operation["parameters"] if p["in"] == "query"},
+                body=content["application/json"]["schema"] if content else None,
+            )
+
+
+def _convert(name: str, text: str, schema: Mapping[str, Any]) -> Any:
+    if schema["type"] == "array":
+        return [_convert(name, part, schema["items"]) for part in text.split(",")]
+    value: Any = text
+    try:
+        if schema["type"] == "integer":
+            value = int(text)
+        elif schema["type"] == "boolean":
+            value = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except (ValueError, KeyError) as error:
+        details = f"Failed to cast value to {schema['type']} type: {text}"
+        raise RefusedError(f"Query parameter error: {name}", details=details) from error
+    allowed = value in schema.get("enum", [value]) and (
+        not isinstance(value, int) or schema.get("minimum", value) <= value <= schema.get("maximum", value)
+    )
+    if not allowed:
+        details = f"Value {value} not valid for schema of type {schema['type']}"
+        raise RefusedError(f"Query parameter error: {name}", details=details)
+    return value
+
+
+def _nullable(schema: Any) -> Any:
+    """Return an OpenAPI 3.0 schema as JSON Schema, which spells `nullable` as a second type."""
+    if isinstance(schema, list):
+        return [_nullable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _nullable(value) for key, value in schema.items() if key != "nullable"}
+    if schema.get("nullable"):
+        plain["type"] = [plain["type"], "null"]
+    return plain

@@ -1,0 +1,143 @@
+"""Start the server as a process of its own, and speak to its controls.
+
+with launch.running(media_folder, state_folder) as server:
+    api = tator.get_api(server.host, server.token)
+    server.fault("drop_answer", operation="CreateLocalizationList")
+"""
+
+import json
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 60.0
+_CONTROL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        host: the API's address, without `/rest`.
+        token: the admin's, with full control.
+        tokens: by name: `admin`; `person` (can edit, not download); `viewer` (view only).
+        users: user ids by name.
+        media: file names by media id, as they were when the server started.
+        store: the object store's origin; presigned addresses begin with it.
+        pid: the process.
+    """
+
+    host: str
+    token: str
+    project_id: int
+    video_type_id: int
+    image_type_id: int
+    localization_type_id: int
+    version_id: int
+    media: dict[int, str]
+    store: str
+    tokens: dict[str, str]
+    users: dict[str, int]
+    foreign_project_id: int
+    multi_type_id: int
+    live_type_id: int
+    dot_type_id: int
+    pid: int
+
+    def fault(self, kind: str, **settings: Any) -> None:
+        """Order a fault; faults.py says which kinds and settings there are."""
+        self._control("POST", "/faults", {"kind": kind, **settings})
+
+    def faults(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the `pending` and the `fired` faults."""
+        found: dict[str, list[dict[str, Any]]] = self._control("GET", "/faults")
+        return found
+
+    def clear_faults(self) -> None:
+        """Forget all faults."""
+        self._control("DELETE", "/faults")
+
+    def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """Return the log of requests, of one operationId if given (`Download` for presigned addresses)."""
+        query = f"?operation={operation}" if operation else ""
+        found: list[dict[str, Any]] = self._control("GET", f"/requests{query}")
+        return found
+
+    def clear_requests(self) -> None:
+        """Empty the log of requests."""
+        self._control("DELETE", "/requests")
+
+    def add_media(self, name: str, **fields: Any) -> int:
+        """Add a media and return its id.
+
+        Args:
+            name: any text.
+            fields: `dtype` (video), `project`, `files` ({role: [path]}: copied; roles are archival, streaming, image),
+                and any field of a media, which overrides what would be.
+        """
+        files = {role: [str(path) for path in paths] for role, paths in fields.pop("files", {}).items()}
+        return int(self._control("POST", "/control/media", {"name": name, "files_by_role": files, **fields})["id"])
+
+    def add(self, kind: str, **fields: Any) -> int:
+        """Add a record as it is to be stored (localization_type, media_type, project, user) and return its id."""
+        return int(self._control("POST", f"/control/{kind}", fields)["id"])
+
+    def change(self, kind: str, number: int, **fields: Any) -> dict[str, Any]:
+        """Set fields of a record directly (media, project, a type) and return it."""
+        found: dict[str, Any] = self._control("PATCH", f"/control/{kind}/{number}", fields)
+        return found
+
+    def _control(self, method: str, path: str, body: object = None) -> Any:
+        answer = requests.request(method, f"{self.host}{path}", json=body, timeout=_CONTROL_SECONDS)
+        if not answer.ok:
+            raise ValueError(f"{method} {path}: {answer.text}")
+        return answer.json()
+
+
+@contextmanager
+def running(media_folder: Path, state_folder: Path, *, port: int = 0, store_port: int = 0) -> Iterator[Server]:
+    """Serve a folder's media until the block ends.
+
+    Raises:
+        RuntimeError: when the server does not start.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "tests.tator_server",
+        "--media",
+        media_folder.resolve(),
+        "--state",
+        state_folder.resolve(),
+    ]
+    command += ["--port", str(port), "--store-port", str(store_port)]
+    with subprocess.Popen(list(map(str, command)), cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield _server(process)
+        finally:
+            process.terminate()
+
+
+def _server(process: "subprocess.Popen[str]") -> Server:
+    stdout = process.stdout
+    if stdout is None:
+        raise RuntimeError("the server was started without a pipe for its first line")
+    ready, _, _ = select.select([stdout], [], [], _START_SECONDS)
+    line = stdout.readline() if ready else ""
+    if not line:
+        raise RuntimeError(
+            f"the stand-in Tator server did not start (exit status {process.poll()}); see its stderr above"
+        )
+    first = json.loads(line)
+    first["media"] = {int(number): name for number, name in first["media"].items()}
+    state = requests.get(f"{first['host']}/control/state", timeout=_CONTROL_SECONDS).json()
+    return Server(**first, **state, pid=process.pid)

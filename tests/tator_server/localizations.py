@@ -1,0 +1,247 @@
+"""Operations on localizations.
+
+A box is the rows of one elemental_id in one version; each row is a mark. Creating or changing a box adds a mark,
+deleting it adds a tombstone, and only pruning removes rows. The last mark is what lists show.
+"""
+
+import json
+import math
+import uuid
+from typing import Any
+
+from . import attributes, queries
+from .errors import RefusedError
+from .operations import EDIT, VIEW, Call, operation
+from .store import Record, Store, now
+
+_SHAPE = ("x", "y", "width", "height", "u", "v", "points")
+# What a patch of one localization heeds; the rest is dropped. A zero width or height is dropped too.
+_PATCHED = {"box": ("x", "y", "width", "height"), "line": ("x", "y", "u", "v"), "dot": ("x", "y"), "poly": ("points",)}
+
+
+def _add_mark(store: Store, box: Record, *, created: str | None = None) -> int:
+    """Add a row for a box with the mark after its last, and return the row's id."""
+    time = now()
+    return store.execute(
+        "INSERT INTO localization (project, type, media, version, elemental_id, variant_deleted, frame, shape,"
+        " attributes, parent, created_by, created_datetime, modified_by, modified_datetime, mark)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " (SELECT COALESCE(MAX(mark) + 1, 0) FROM localization WHERE elemental_id = ? AND version = ?))",
+        *(box[name] for name in ("project", "type", "media", "version", "elemental_id", "variant_deleted", "frame")),
+        json.dumps({name: box[name] for name in _SHAPE}),
+        json.dumps(box["attributes"]),
+        box["parent"],
+        box["created_by"],
+        created or time,
+        box["modified_by"],
+        time,
+        box["elemental_id"],
+        box["version"],
+    )
+
+
+def _change_row(store: Store, box: Record) -> None:
+    """Change a row where it stands, without a new mark."""
+    store.execute(
+        "UPDATE localization SET version = ?, elemental_id = ?, frame = ?, shape = ?, attributes = ?, modified_by = ?"
+        " WHERE id = ?",
+        *(box[name] for name in ("version", "elemental_id", "frame")),
+        json.dumps({name: box[name] for name in _SHAPE}),
+        json.dumps(box["attributes"]),
+        box["modified_by"],
+        box["id"],
+    )
+
+
+@operation("GetLocalization", VIEW, of="localization")
+def _get_localization(call: Call) -> Record:
+    return call.target
+
+
+@operation("GetLocalizationList", VIEW)
+@operation("GetLocalizationListById", VIEW)
+def _get_localizations(call: Call) -> list[Record]:
+    return queries.chosen_fields(queries.localizations(call.store, call.params), call.params.get("fields"))
+
+
+@operation("GetLocalizationCount", VIEW)
+@operation("GetLocalizationCountById", VIEW)
+def _count_localizations(call: Call) -> int:
+    return len(queries.localizations(call.store, call.params))
+
+
+@operation("CreateLocalizationList", EDIT)
+def _create_localizations(call: Call) -> Record:
+    """Create boxes, all or none of them; but see `_lament_nan`."""
+    if not call.body:
+        raise RefusedError("Localization creation requires list of localizations!", details="'body'")
+    store, project = call.store, call.params["project"]
+    specs = call.body if isinstance(call.body, list) else [call.body]
+    default = min(store.all("version", project), key=lambda record: record["number"])["id"]
+    types = _of_project(store, "localization_type", {spec["type"] for spec in specs}, project, "Localization types")
+    medias = _of_project(store, "media", {spec["media_id"] for spec in specs}, project, "Media")
+    chosen = {spec.get("version", default) for spec in specs} | {default}
+    versions = _of_project(store, "version", chosen, project, "Versions")
+    ids = []
+    for spec in specs:
+        box = {
+            "project": project,
+            "type": _known(types, spec["type"])["id"],
+            "media": _known(medias, spec["media_id"])["id"],
+            "version": _known(versions, spec.get("version", default))["id"],
+            "elemental_id": _elemental_id(spec.get("elemental_id")),
+            "variant_deleted": False,
+            "frame": _frame(spec["frame"]),
+            **{name: spec.get(name) for name in _SHAPE},
+            "attributes": attributes.complete(types[spec["type"]]["attribute_types"], spec.get("attributes", {})),
+            "parent": spec.get("parent"),
+            "created_by": call.user["id"],
+            "modified_by": call.user["id"],
+        }
+        ids.append(_add_mark(store, box))
+    _lament_nan(specs)
+    return {"message": f"Successfully created {len(ids)} localizations!", "id": ids}
+
+
+def _of_project(store: Store, kind: str, ids: set[int], project: int, words: str) -> dict[int, Record]:
+    """Return the known ones of some records; all that are known must be of one project, this one."""
+    known = {number: record for number in sorted(ids) if (record := store.find(kind, number)) is not None}
+    projects = sorted({record["project"] for record in known.values()})
+    if len(projects) != 1:
+        raise RefusedError(f"{words} must be part of project {project}, got projects {projects}!")
+    if projects[0] != project:
+        raise RefusedError(f"{words} must be part of project {project}, got project {projects[0]}!")
+    return known
+
+
+def _known(records: dict[int, Record], number: int) -> Record:
+    """Return a record; the message for an unknown one is the text of the real server's KeyError."""
+    if number not in records:
+        raise RefusedError(str(number))
+    return records[number]
+
+
+def _elemental_id(text: str | None) -> str:
+    try:
+        return str(uuid.UUID(text)) if text else str(uuid.uuid4())
+    except ValueError as error:
+        raise RefusedError(f"['“{text}” is not a valid UUID.']") from error
+
+
+def _frame(frame: int) -> int:
+    if frame < 0:
+        message = (
+            'new row for relation "main_localization" violates check constraint "main_localization_frame_check"\n'
+            "DETAIL:  Failing row contains (...).\n"
+        )
+        raise RefusedError(message, details=message)
+    return frame
+
+
+def _lament_nan(specs: list[Record]) -> None:
+    """Refuse NaN after the boxes were stored: Tator fails on it only when it writes its change log.
+
+    The boxes stay, and break every list that they are in.
+    """
+    numbers = [value for spec in specs for value in (*spec.values(), *spec.get("attributes", {}).values())]
+    if any(isinstance(value, float) and math.isnan(value) for value in numbers):
+        message = 'invalid input syntax for type json\nDETAIL:  Token "NaN" is invalid.\n'
+        raise RefusedError(message, details=message, kept=True)
+
+
+@operation("UpdateLocalization", EDIT, of="localization")
+def _update_localization(call: Call) -> Record:
+    store, wanted, box = call.store, call.params, call.target
+    last = queries.localizations(
+        store,
+        {
+            "project": box["project"],
+            "elemental_id": box["elemental_id"],
+            "version": [box["version"]],
+            "show_deleted": 1,
+        },
+    )[0]
+    _refuse_old_mark(wanted, box, last)
+    entity_type = store.find("localization_type", box["type"]) or {}
+    changed = {name: wanted[name] for name in _PATCHED[entity_type["dtype"]] if wanted.get(name) is not None}
+    changed = {name: value for name, value in changed.items() if value or name in ("x", "y")}
+    if wanted.get("frame") is not None:
+        changed["frame"] = _frame(wanted["frame"])
+    if wanted.get("elemental_id") is not None:
+        changed["elemental_id"] = _elemental_id(wanted["elemental_id"])
+    new = attributes.changes(entity_type, wanted)
+    attributes.refuse_nul(new)
+    after = last | changed | {"attributes": last["attributes"] | new, "modified_by": call.user["id"]}
+    if wanted.get("in_place"):
+        _change_row(store, after)
+        number = last["id"]
+    else:
+        number = _add_mark(store, after, created=last["created_datetime"])
+    row = store.rows("SELECT * FROM localization WHERE id = ?", number)[0]
+    name = f"{after['elemental_id']}@{after['version']}/{last['mark']}"
+    return {"message": f"Localization {name} successfully updated!", "object": queries.localization(row)}
+
+
+def _refuse_old_mark(wanted: Record, box: Record, last: Record) -> None:
+    if wanted.get("pedantic") and not wanted.get("in_place") and box["mark"] != last["mark"]:
+        raise RefusedError(
+            f"Pedantic mode is enabled. Can not edit prior object {box['id']}, must only edit latest mark on version."
+            f"Object is mark {box['mark']} of {last['mark']} for {box['version']}/{box['elemental_id']}"
+        )
+
+
+@operation("DeleteLocalization", EDIT, of="localization")
+def _delete_localization(call: Call) -> Record:
+    box = call.target
+    number = box["id"]
+    if call.params.get("prune"):
+        call.store.execute("DELETE FROM localization WHERE id = ?", number)
+    else:
+        number = _bury(call, box)
+    name = f"{box['version']}/{box['elemental_id']}@@{box['mark']}"
+    return {"message": f"Localization {name} successfully deleted!", "id": number}
+
+
+def _bury(call: Call, box: Record) -> int:
+    """Add a tombstone: a mark that says the box is deleted."""
+    return _add_mark(call.store, box | {"variant_deleted": True, "modified_by": call.user["id"]})
+
+
+@operation("DeleteLocalizationList", EDIT)
+def _delete_localizations(call: Call) -> Record:
+    """Delete the marks that are selected.
+
+    Pruning removes just those: without `show_all_marks` and `show_deleted` the mark before comes to light again.
+    """
+    found = queries.localizations(call.store, call.params)
+    queries.expect_count(call.params, found, "delete")
+    for box in found:
+        if call.params.get("prune"):
+            call.store.execute("DELETE FROM localization WHERE id = ?", box["id"])
+        else:
+            _bury(call, box)
+    return {"message": f"Successfully deleted {len(found)} localizations!"}
+
+
+@operation("UpdateLocalizationList", EDIT)
+def _update_localizations(call: Call) -> Record:
+    """Patch attributes: by `ids` in place, leaving no trace; by anything else as new marks."""
+    store, wanted = call.store, dict(call.params)
+    if wanted.get("ids"):
+        wanted |= {"show_all_marks": 1, "in_place": 1}
+    found = queries.localizations(store, wanted)
+    queries.expect_count(wanted, found, "update")
+    queries.expect_one_type(found)
+    new: dict[str, Any] = {}
+    if found:
+        new = attributes.changes(store.find("localization_type", found[0]["type"]) or {}, wanted)
+    (attributes.refuse_unquotable if wanted.get("in_place") else attributes.refuse_nul)(new)
+    for box in found:
+        after = box | {"attributes": box["attributes"] | new, "modified_by": call.user["id"]}
+        if "new_version" in wanted:
+            after["version"] = wanted["new_version"]
+        if wanted.get("in_place"):
+            _change_row(store, after)
+        else:
+            _add_mark(store, after, created=box["created_datetime"])
+    return {"message": f"Successfully updated {len(found)} localizations!"}

@@ -1,0 +1,104 @@
+"""The table of operations: what serves each operationId, and what it asks of the token."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import queries
+from .errors import ForbiddenError, MissingError
+from .presigned import Addresses
+from .store import Record, Store
+
+# From least to most; whoever has one has those before it.
+PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control")
+VIEW, EDIT, TRANSFER = PERMISSIONS[:3]
+
+_MODELS = {
+    "user": "User",
+    "project": "Project",
+    "media_type": "MediaType",
+    "localization_type": "LocalizationType",
+    "version": "Version",
+    "media": "Media",
+    "localization": "Localization",
+}
+
+
+@dataclass
+class Call:
+    """One checked request.
+
+    Attributes:
+        user: whose token it is.
+        params: the body's fields, overridden by the query's and the path's, as Tator merges them.
+        body: the body as sent.
+        target: the object named by the path's id, if the operation has one.
+    """
+
+    store: Store
+    addresses: Addresses
+    user: Record
+    params: dict[str, Any]
+    body: Any = None
+    target: Record = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Handler:
+    """What serves an operation."""
+
+    serve: Callable[[Call], Any]
+    needs: str
+    of: str | None
+
+    def __call__(self, call: Call) -> Any:
+        """Find the target, check the permission, and serve the call.
+
+        Raises:
+            MissingError: when the project or the target does not exist.
+            ForbiddenError: when the token's user may not do this.
+        """
+        project = call.params.get("project")
+        if self.of is not None:
+            call.target = find(call.store, self.of, call.params["id"])
+            project = call.target["id"] if self.of == "project" else call.target.get("project")
+        if project is not None and not may(call.user, find(call.store, "project", project), self.needs):
+            raise ForbiddenError
+        return self.serve(call)
+
+
+HANDLERS: dict[str, Handler] = {}
+
+
+def operation(name: str, needs: str, of: str | None = None) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
+    """Register a function for an operationId; `of` is the kind of object that the path's id names."""
+
+    def register(serve: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        HANDLERS[name] = Handler(serve, needs, of)
+        return serve
+
+    return register
+
+
+def may(user: Record, project: Record, needs: str) -> bool:
+    """Tell whether a user has a permission on a project; one who is no member has none."""
+    granted = project["permissions"].get(str(user["id"]))
+    return granted is not None and PERMISSIONS.index(granted) >= PERMISSIONS.index(needs)
+
+
+def find(store: Store, kind: str, id: int) -> Record:
+    """Return an object.
+
+    Raises:
+        MissingError: when there is none, or a media that was deleted.
+    """
+    found: Record | None
+    if kind == "localization":
+        rows: list[sqlite3.Row] = store.rows("SELECT * FROM localization WHERE id = ?", id)
+        found = queries.localization(rows[0]) if rows else None
+    else:
+        found = store.find(kind, id)
+    if found is None or found.get("deleted"):
+        raise MissingError(_MODELS[kind])
+    return found

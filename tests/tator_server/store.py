@@ -1,0 +1,121 @@
+"""The server's state: one SQLite file in the state folder.
+
+One connection behind one lock: requests are served one at a time, each in a transaction of its own, which
+gives the all-or-nothing that tests rely on.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+# Kinds of which each record is kept as one JSON document.
+KINDS = ("user", "project", "media_type", "localization_type", "version", "media")
+
+_TABLES = "".join(
+    f"CREATE TABLE IF NOT EXISTS {kind} (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER, body TEXT NOT NULL);\n"
+    for kind in KINDS
+) + (
+    # An object of the store: `folder` is the media folder's or the state folder's name, `path` is inside it.
+    "CREATE TABLE IF NOT EXISTS object (key TEXT PRIMARY KEY, folder TEXT, path TEXT, size INTEGER, etag TEXT);\n"
+    # A row is one mark of a box. `shape` is JSON, because SQLite would keep NaN as NULL.
+    "CREATE TABLE IF NOT EXISTS localization (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER, type INTEGER,"
+    " media INTEGER, version INTEGER, elemental_id TEXT, mark INTEGER, variant_deleted INTEGER DEFAULT 0,"
+    " frame INTEGER, shape TEXT, attributes TEXT, parent INTEGER, created_by INTEGER, created_datetime TEXT,"
+    " modified_by INTEGER, modified_datetime TEXT);\n"
+    "CREATE INDEX IF NOT EXISTS localization_mark ON localization (elemental_id, version, mark);\n"
+    "CREATE INDEX IF NOT EXISTS localization_media ON localization (media, version);\n"
+    "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT);\n"
+)
+
+
+def now() -> str:
+    """Return the time as Tator writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Store:
+    """Records by kind and id; `with store.transaction():` around everything that belongs together."""
+
+    def __init__(self, state: Path, media: Path) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        self.folders = {"media": media, "objects": state / "objects"}
+        self.folders["objects"].mkdir(exist_ok=True)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(state / "tator.sqlite", check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")  # outlives the process; need not outlive the machine
+        self._db.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep all changes of the block, or none of them."""
+        with self._lock:
+            if self._db.in_transaction:  # part of a larger one
+                yield
+                return
+            self._db.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return all rows of a query."""
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    def execute(self, query: str, *values: object) -> int:
+        """Run a statement and return the last row's id."""
+        with self._lock:
+            return self._db.execute(query, values).lastrowid or 0
+
+    def setting(self, name: str, default: str) -> str:
+        """Return a setting, keeping `default` for the next time when there is none."""
+        with self.transaction():
+            self.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", name, default)
+            return str(self.rows("SELECT value FROM setting WHERE name = ?", name)[0]["value"])
+
+    def change_setting(self, name: str, value: str) -> None:
+        """Set a setting."""
+        self.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value)
+
+    def add(self, kind: str, body: Record, *, id: int | None = None) -> int:
+        """Add a record of a kind, at `id` or the next free one, and return its id."""
+        body = {key: value for key, value in body.items() if key != "id"}
+        statement = f"INSERT INTO {kind} (id, project, body) VALUES (?, ?, ?)"
+        return self.execute(statement, id, body.get("project"), json.dumps(body))
+
+    def all(self, kind: str, project: int | None = None) -> list[Record]:
+        """Return the records of a kind by id, of one project if given."""
+        where, values = ("", ()) if project is None else (" WHERE project = ?", (project,))
+        found = self.rows(f"SELECT id, body FROM {kind}{where} ORDER BY id", *values)
+        return [{"id": row["id"], **json.loads(row["body"])} for row in found]
+
+    def find(self, kind: str, id: int) -> Record | None:
+        """Return one record, or None."""
+        found = self.rows(f"SELECT id, body FROM {kind} WHERE id = ?", id)
+        return {"id": id, **json.loads(found[0]["body"])} if found else None
+
+    def change(self, kind: str, id: int, **fields: object) -> None:
+        """Set fields of a record."""
+        body = {key: value for key, value in (self.find(kind, id) or {}).items() if key != "id"} | fields
+        self.execute(f"UPDATE {kind} SET project = ?, body = ? WHERE id = ?", body.get("project"), json.dumps(body), id)
+
+    def remove(self, kind: str, id: int) -> None:
+        """Remove a record; its id is not given again."""
+        self.execute(f"DELETE FROM {kind} WHERE id = ?", id)
