@@ -15,3 +15,21 @@ $(READY):
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.PHONY: demo test lint lock
+demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
+	$(BIN)/python -m examples.demo
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## check style, types and rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/snakefmt --check Snakefile rules
+	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
+
+lock: setup  ## write the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock

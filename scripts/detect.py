@@ -1,24 +1,24 @@
-"""Detect the objects of one media."""
+"""Find the boxes of one media."""
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from scripts.lib import train_ini
+from scripts.lib import job
+from scripts.lib import train_ini as train
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
-from scripts.lib.frame_source import FrameSource, Summary
+from scripts.lib.frame_source import Summary
 from scripts.lib.frames import open_frames
 from scripts.lib.pipeline import Counts, detect_frames
 from scripts.lib.retinanet import Size
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def detect(
@@ -39,4 +39,109 @@ def detect(
     threads: int,
     cache: Path | None = None,
 ) -> None:
-    ...
+    """Write a media's boxes, and a record of how they were found.
+
+    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
+
+    Args:
+        media: the downloaded file.
+        record: what resolve_media wrote.
+        download: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
+        graph: the network, `graph.pb` or `graph.onnx`.
+        train_ini: the names of its classes.
+        provenance: where the network came from.
+        detections: the CSV to write.
+        outcome: the JSON record to write.
+        img_max_side: width of the network's input in pixels.
+        img_min_side: height of the network's input in pixels.
+        keep_threshold: the least score of a box.
+        batch_size: frames that go through the network at once.
+        engine: what runs the network: auto, openvino or onnxruntime.
+        threads: of the CPU.
+        cache: folder for compiled networks; None for none.
+
+    Raises:
+        GraphError: the network cannot be used, or does not fit train.ini.
+        SettingsError: there is no such engine.
+    """
+    started = time.monotonic()
+    wanted, fetched = read_json(record), read_json(download)
+    first = wanted if wanted["state"] != "ready" else fetched
+    state, reason = first["state"], first["reason"]
+    summary, counts = Summary(), Counts()
+    made: dict[str, Any] = {"network": None, "engine": None}
+    with replacing(detections) as stream:
+        writer = DetectionWriter(stream, video_id(wanted["media_id"], wanted["name"] or ""))
+        if state == "ready":
+            try:
+                with open_frames(media, wanted["kind"]) as frames:
+                    summary = frames.summary
+                    with open_engine(
+                        graph,
+                        engine=engine,
+                        size=Size(img_max_side, img_min_side),
+                        batch_size=batch_size,
+                        threads=threads,
+                        cache=cache,
+                    ) as network:
+                        made = _made_with(graph, train_ini, provenance, network)
+                        detect_frames(frames, network, keep_threshold, writer.write, counts)
+                state, reason = _judged(summary, counts)
+            except MediaFault as fault:
+                state, reason = fault.state, fault.reason
+    result = {
+        "media_id": wanted["media_id"],
+        "name": wanted["name"],
+        "kind": wanted.get("kind"),
+        "state": state,
+        "reason": reason,
+        "frames": {
+            "decoded": summary.decoded,
+            "declared": summary.declared,
+            "errors": summary.errors,
+            "error_count": summary.error_count,
+        },
+        "width": summary.width,
+        "height": summary.height,
+        "boxes": counts.boxes,
+        "boxes_without_area": counts.boxes_without_area,
+        "threshold": keep_threshold,
+        **made,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    write_json(outcome, result)
+    _log.info("media %d: %s, %d frames, %d boxes", wanted["media_id"], state, summary.decoded, counts.boxes)
+
+
+def _made_with(graph: Path, train_ini: Path, provenance: Path, network: Engine) -> dict[str, Any]:
+    """Return what the record says of the network and its engine, having compared it with its classes' names."""
+    names = train.species(train_ini)
+    if len(names) != network.classes:
+        raise GraphError(
+            f"{graph} scores {network.classes} classes, {train_ini} names {len(names)} ({', '.join(names)}); "
+            "expected as many: take the train.ini that the network was trained with"
+        )
+    return {
+        "network": {
+            "sha256": sha256(graph),
+            "width": network.size.width,
+            "height": network.size.height,
+            "classes": names,
+            "nms": asdict(network.nms) | {"min_score": max(network.nms.min_score, 0.0)},
+            "source": read_json(provenance).get("reference"),
+        },
+        "engine": network.description,
+    }
+
+
+def _judged(summary: Summary, counts: Counts) -> tuple[MediaState, str | None]:
+    """Return the state of a media that was read to its end, and the reason for it."""
+    if summary.damaged:
+        return "damaged", summary.damage
+    if summary.declared not in (None, summary.decoded):
+        _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
+    return ("done", None) if counts.boxes else ("no detections", None)
+
+
+if __name__ == "__main__":
+    job.run(detect, snakemake)  # type: ignore[name-defined]

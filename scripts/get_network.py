@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from scripts.lib import docker_images, train_ini
+from scripts.lib import docker_images, job, train_ini
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
@@ -158,8 +158,4 @@ def _classes(path: Path, source: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    from snakemake.script import snakemake  # type: ignore[import-untyped]
-
-    from scripts.lib import job
-
-    job.run(get_network, snakemake)
+    job.run(get_network, snakemake)  # type: ignore[name-defined]

@@ -38,10 +38,10 @@ def open_container(path: Path) -> av.container.InputContainer:
         )
     except av.error.FFmpegError as error:
         raise_machine_fault(error)
-        raise MediaFault("unreadable", f"FFmpeg cannot open the file: {reason(error)}.") from error
+        raise MediaFault("unreadable", f"FFmpeg cannot open it: {reason(error)}") from error
     if _PLAYLISTS & set(container.format.name.split(",")):
         container.close()
-        raise MediaFault("unsupported", f"The file is a playlist ({container.format.name}), not a media file.")
+        raise MediaFault("unsupported", f"it is a playlist ({container.format.name}), not a media file")
     return container
 
 

@@ -125,5 +125,5 @@ def check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise MediaFault(
             "unsupported",
-            f"Its pictures are {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken.",
+            f"its pictures are {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken",
         )

@@ -26,5 +26,5 @@ def open_frames(path: Path, kind: Kind, *, threads: int = 1) -> FrameSource:
         OSError: the file cannot be opened.
     """
     if path.stat().st_size == 0:
-        raise MediaFault("unreadable", "The file is empty (0 bytes).")
+        raise MediaFault("unreadable", "it is empty (0 bytes)")
     return StillFrames(path) if kind == "image" else VideoFrames(path, threads=threads)

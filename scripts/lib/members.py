@@ -15,7 +15,7 @@ from scripts.lib.errors import GraphError
 FOLDER = "network"
 # A protobuf message, as both kinds of graph are, cannot be larger than 2 GiB.
 LARGEST = {"graph.pb": 2**31 - 1, "graph.onnx": 2**31 - 1, "train.ini": 2**20}
-LARGEST_HEADER = 2**20
+LARGEST_HEADER = 2**16
 LARGEST_ARCHIVE = 2**36
 LISTED = 20
 

@@ -26,11 +26,11 @@ class StillFrames(FrameSource):
         with ffmpeg.open_container(path) as container:
             name = container.format.name
             if not ffmpeg.is_still(container):
-                raise MediaFault("unsupported", f"Tator calls it an image, but the file is not one ({name}).")
+                raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
             streams = container.streams.video
             context = getattr(streams[0], "codec_context", None) if streams else None
             if context is None or not context.width or not context.height:
-                raise MediaFault("unreadable", f"The picture's size ({name}) cannot be read, or is beyond all measure.")
+                raise MediaFault("unreadable", f"the picture's size ({name}) cannot be read, or is beyond all measure")
             check_size(context.width, context.height)
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
@@ -43,10 +43,10 @@ class StillFrames(FrameSource):
         try:
             picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise MediaFault("unreadable", f"The picture cannot be decoded: {error}") from error
+            raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
         if not isinstance(picture, np.ndarray):
-            raise MediaFault("unreadable", "The picture is damaged, or of a kind that OpenCV cannot decode.")
+            raise MediaFault("unreadable", "the picture is damaged, or of a kind that OpenCV cannot decode")
         return np.asarray(picture, np.uint8)
 
     def close(self) -> None:

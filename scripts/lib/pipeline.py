@@ -64,7 +64,7 @@ class Batch:
     sizes: list[Size] = field(default_factory=list)
 
 
-def detect_frames(frames: FrameSource, engine: Engine, *, threshold: float, write: Write) -> Counts:
+def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: Write, counts: Counts) -> None:
     """Run every frame through the network and write its boxes, in order.
 
     Args:
@@ -72,13 +72,13 @@ def detect_frames(frames: FrameSource, engine: Engine, *, threshold: float, writ
         engine: made for the batches' size.
         threshold: the least score of a box.
         write: called once for each frame that has boxes.
+        counts: kept up to date, so that it holds also when the media ends in a fault.
 
     Raises:
         MediaFault: from the frames.
         GraphError: the network gives what is not a number.
     """
     cv2.setNumThreads(1)  # the other cores are the engine's
-    counts = Counts()
     progress = _Progress(frames.summary.declared)
     under_way: deque[Batch] = deque()
     with BatchReader(frames, engine) as reader:
@@ -107,12 +107,9 @@ def detect_frames(frames: FrameSource, engine: Engine, *, threshold: float, writ
             under_way.append(batch)
         while under_way:
             finish()
-    return counts
 
 
-def _select(
-    boxes: Floats, scores: Floats, number: int, engine: Engine, threshold: float
-) -> retinanet.Selection:
+def _select(boxes: Floats, scores: Floats, number: int, engine: Engine, threshold: float) -> retinanet.Selection:
     """Return a frame's boxes; refuse what a broken network or device gives."""
     if np.isnan(scores).any():
         raise GraphError(f"the network's scores of frame {number} are not all numbers: its weights are broken")

@@ -86,8 +86,8 @@ def fit(frame: Pixels, out: Pixels) -> None:
     if padded.width * padded.height > MAX_PIXELS:
         raise MediaFault(
             "unsupported",
-            f"A frame of {size.width} x {size.height} pixels is too elongated for a network of "
-            f"{network.width} x {network.height}.",
+            f"a frame of {size.width} x {size.height} pixels is too elongated for a network of "
+            f"{network.width} x {network.height}",
         )
     if padded != size:
         right, bottom = padded.width - size.width, padded.height - size.height

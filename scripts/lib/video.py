@@ -65,9 +65,7 @@ class VideoFrames(FrameSource):
     def _choose_stream(self) -> av.video.stream.VideoStream:
         """Return the first video stream that is not an attached picture."""
         if ffmpeg.is_still(self._container) and self._container.format.name != "gif":
-            raise MediaFault(
-                "unsupported", f"Tator calls it a video, but the file is a picture ({_format(self._container)})."
-            )
+            raise MediaFault("unsupported", f"Tator calls it a video, but it is a picture ({_format(self._container)})")
         streams = [
             stream
             for stream in self._container.streams.video
@@ -75,11 +73,11 @@ class VideoFrames(FrameSource):
         ]
         if not streams:
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
-            raise MediaFault("unreadable", f"The file has no video stream, only {kinds}.")
+            raise MediaFault("unreadable", f"it has no video stream, only {kinds}")
         stream = streams[0]
         # Without a decoder there is no context, whatever PyAV's annotations say.
         if getattr(stream, "codec_context", None) is None:
-            raise MediaFault("unsupported", "FFmpeg has no decoder for the file's video stream.")
+            raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
         check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
@@ -93,7 +91,7 @@ class VideoFrames(FrameSource):
         self.summary.cut = self._cut()
         if self.summary.decoded == 0:
             why = self.summary.damage or "its video stream is empty"
-            raise MediaFault("unreadable", f"No frame can be decoded: {why}.")
+            raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
         for packet in self._demux():
@@ -168,7 +166,7 @@ def _picture(frame: av.video.frame.VideoFrame) -> Picture:
         if isinstance(error, av.error.FFmpegError):
             ffmpeg.raise_machine_fault(error)
         raise MediaFault(
-            "unsupported", f"Frames of pixel format {frame.format.name} cannot be converted: {error}."
+            "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
         ) from error
     matrix = _display_matrix(frame)
     return picture if matrix is None else upright(picture, matrix)

@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
 from flask import Flask, Response, request
@@ -108,17 +107,15 @@ def _content(path: Path, etag: str) -> Response:
             return _refusal("InvalidRange", path.name)
         status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
     headers["Content-Length"] = str(last - first + 1)
-    stream = path.open("rb")
-    response = Response(_chunks(stream, first, last - first + 1), status, headers)
-    response.call_on_close(stream.close)
-    return response
+    return Response(_chunks(path, first, last - first + 1), status, headers)
 
 
-def _chunks(stream: BinaryIO, first: int, length: int) -> Iterator[bytes]:
-    stream.seek(first)
-    while length > 0 and (chunk := stream.read(min(_CHUNK, length))):
-        length -= len(chunk)
-        yield chunk
+def _chunks(path: Path, first: int, length: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(first)
+        while length > 0 and (chunk := stream.read(min(_CHUNK, length))):
+            length -= len(chunk)
+            yield chunk
 
 
 def _refusal(code: str, key: str) -> Response:

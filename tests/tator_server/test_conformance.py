@@ -76,8 +76,7 @@ class Replay:
         others = [{**video1, "id": 3, "name": "video2.mp4"}, {**video1, "id": 5, "project": 4, "type": 12}]
         for record in {record["id"]: record for record in (*media, *others)}.values():
             add("media", {**record, "deleted": False}, id=record["id"])
-        self.file = bytes(range(256)) * 138
-        self.file = self.file[:35119]
+        self.file = bytes(number % 251 for number in range(35119))
         (self.store.folders["media"] / "file").write_bytes(self.file)
         self.store.execute("INSERT INTO object VALUES (?, 'media', 'file', ?, ?)", VIDEO_KEY, len(self.file), "e" * 32)
 
@@ -115,8 +114,9 @@ class Replay:
 
     @staticmethod
     def _call(app: Flask, method: str, address: str, **settings: Any) -> TestResponse:
-        if settings.get("json") is None:
-            settings.pop("json", None)
+        body = settings.pop("json", None)
+        if body is not None:  # as text, because Flask's client would sort the keys
+            settings |= {"data": json.dumps(body), "content_type": "application/json"}
         return app.test_client().open(address, method=method, **settings)
 
 
@@ -161,7 +161,7 @@ def test_answer_is_the_recorded_one(number: int, answers: list[TestResponse]) ->
         compare_headers(answer, expected)
     elif isinstance(expected, str):  # cut when it was recorded
         assert json.dumps(answer.json, ensure_ascii=False).startswith(expected.removesuffix("..."))
-    elif "(not JSON)" in expected:
+    elif recording["what"] == "unknown address":
         head = expected["(not JSON)"][: expected["(not JSON)"].index("<link")].strip()
         assert not answer.is_json
         assert " ".join(answer.text.split()).startswith(" ".join(head.split()))

@@ -76,8 +76,11 @@ class OpenVinoEngine(Engine):
         if cache is not None:
             cache.mkdir(parents=True, exist_ok=True)
             settings["CACHE_DIR"] = str(cache)
-        with _alone(cache):
-            compiled = core.compile_model(part, "CPU", settings)
+        try:
+            with _alone(cache):
+                compiled = core.compile_model(part, "CPU", settings)
+        except RuntimeError as error:
+            raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
         self._tensor = ov.Tensor
         self._idle: deque[openvino.InferRequest] = deque(compiled.create_infer_request() for _ in range(self.depth))
         self._under_way: deque[openvino.InferRequest] = deque()
