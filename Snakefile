@@ -21,9 +21,9 @@ envvars:
     *variables_in_use(),
 
 
-if os.environ.get("TATOR_WORK_DIR"):
+if work_dir():
 
-    workdir: os.environ["TATOR_WORK_DIR"]
+    workdir: work_dir()
 
 
 onstart:

@@ -13,13 +13,20 @@ wildcard_constraints:
 
 def read_settings():
     """Return the checked settings; raises SettingsError with one line a problem."""
-    schema = Path(workflow.basedir, "config", "config.schema.yaml").read_text(encoding="utf-8")
+    schema = Path(workflow.basedir, "config", "config.schema.yaml").read_text(
+        encoding="utf-8"
+    )
     return settings.resolve(config, os.environ, yaml.safe_load(schema))
 
 
 def variables_in_use():
     """Return the names of those variables that this run's environment sets."""
     return [name for name in settings.VARIABLES if name in os.environ]
+
+
+def work_dir():
+    """Return the folder that TATOR_WORK_DIR names, None without it."""
+    return os.environ.get(settings.WORK_DIR_VARIABLE)
 
 
 def require_token():
@@ -42,10 +49,14 @@ def unless_kept(path):
     return path if config["media"]["keep_files"] else temp(path)
 
 
-def network_files():
+def network_files(wildcards):
     """Return the files of `network.directory`, so that a new network is noticed; none for a data image."""
     directory = config["network"]["directory"]
-    return [str(Path(directory, name)) for name in (config["network"]["graph"], "train.ini")] if directory else []
-
-
-GRAPH = f"resources/network/{config['network']['graph']}" if "network" in config else ""
+    return (
+        [
+            str(Path(directory, name))
+            for name in (config["network"]["graph"], "train.ini")
+        ]
+        if directory
+        else []
+    )

@@ -6,7 +6,7 @@ rule detect:
         media="resources/media/{media_id}",
         record="resources/records/{media_id}.json",
         download="resources/downloads/{media_id}.json",
-        graph=GRAPH,
+        graph=f"resources/network/{config['network']['graph']}",
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
     output:
@@ -14,6 +14,10 @@ rule detect:
         outcome="results/detections/{media_id}.json",
     log:
         "logs/detect/{media_id}.log",
+    priority: 10
+    conda:
+        "../envs/detect.yaml"
+    threads: 4
     params:
         img_max_side=config["detect"]["img_max_side"],
         img_min_side=config["detect"]["img_min_side"],
@@ -21,10 +25,6 @@ rule detect:
         batch_size=config["detect"]["batch_size"],
         engine=config["detect"]["engine"],
         code=code("detect"),
-    threads: 4
-    priority: 10
-    conda:
-        "../envs/detect.yaml"
     script:
         "../scripts/detect.py"
 
@@ -44,9 +44,9 @@ rule merge_detections:
         coco="results/detections.coco.json",
     log:
         "logs/merge_detections.log",
-    params:
-        code=code("merge_detections"),
     conda:
         "../envs/detect.yaml"
+    params:
+        code=code("merge_detections"),
     script:
         "../scripts/merge_detections.py"

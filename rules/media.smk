@@ -6,6 +6,9 @@ rule resolve_media:
         records=every("resources/records/{media_id}.json"),
     log:
         "logs/resolve_media.log",
+    priority: 100
+    conda:
+        "../envs/tator.yaml"
     params:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
@@ -14,9 +17,6 @@ rule resolve_media:
         skip_processed=config["media"]["skip_processed"],
         mark_attribute=config["mark"]["attribute"],
         code=code("resolve_media"),
-    priority: 100
-    conda:
-        "../envs/tator.yaml"
     script:
         "../scripts/resolve_media.py"
 
@@ -31,11 +31,11 @@ rule download_media:
         download="resources/downloads/{media_id}.json",
     log:
         "logs/download_media/{media_id}.log",
+    conda:
+        "../envs/tator.yaml"
     params:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         code=code("download_media"),
-    conda:
-        "../envs/tator.yaml"
     script:
         "../scripts/download_media.py"

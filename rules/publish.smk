@@ -8,6 +8,10 @@ rule prepare_upload:
         destination="resources/destination.json",
     log:
         "logs/prepare_upload.log",
+    # Wrong rights, types or attributes show before the work, not after it.
+    priority: 100
+    conda:
+        "../envs/tator.yaml"
     params:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
@@ -18,10 +22,6 @@ rule prepare_upload:
         version_id=config["upload"]["version_id"],
         version_number=config["upload"]["version_number"],
         code=code("prepare_upload"),
-    # Wrong rights, types or attributes show before the work, not after it.
-    priority: 100
-    conda:
-        "../envs/tator.yaml"
     script:
         "../scripts/prepare_upload.py"
 
@@ -37,6 +37,8 @@ rule upload_detections:
         upload="results/uploads/{media_id}.json",
     log:
         "logs/upload_detections/{media_id}.log",
+    conda:
+        "../envs/tator.yaml"
     params:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
@@ -44,8 +46,6 @@ rule upload_detections:
         overlap_limit=config["upload"]["overlap_with_people"],
         on_damaged=config["media"]["on_damaged"],
         code=code("upload_detections"),
-    conda:
-        "../envs/tator.yaml"
     script:
         "../scripts/upload_detections.py"
 
@@ -57,13 +57,13 @@ rule mark_processed:
         marks="results/marks.json",
     log:
         "logs/mark_processed.log",
+    conda:
+        "../envs/tator.yaml"
     params:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attribute=config["mark"]["attribute"],
         code=code("mark_processed"),
-    conda:
-        "../envs/tator.yaml"
     script:
         "../scripts/mark_processed.py"
 
@@ -91,11 +91,11 @@ rule summarize:
         ),
     log:
         "logs/summarize.log",
+    conda:
+        "../envs/detect.yaml"
     params:
         on_damaged=config["media"]["on_damaged"],
         code=code("summarize"),
-    conda:
-        "../envs/detect.yaml"
     script:
         "../scripts/summarize.py"
 
@@ -109,9 +109,9 @@ rule conclude:
         outcome="results/outcome.txt",
     log:
         "logs/conclude.log",
-    params:
-        code=code("conclude"),
     conda:
         "../envs/detect.yaml"
+    params:
+        code=code("conclude"),
     script:
         "../scripts/conclude.py"

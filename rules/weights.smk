@@ -3,13 +3,16 @@
 
 rule get_network:
     input:
-        network_files(),
+        network_files,
     output:
-        graph=GRAPH,
+        graph=f"resources/network/{config['network']['graph']}",
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
     log:
         "logs/get_network.log",
+    priority: 100
+    conda:
+        "../envs/network.yaml"
     params:
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],
@@ -17,8 +20,5 @@ rule get_network:
         digest=config["network"]["digest"],
         sha256=config["network"]["sha256"],
         code=code("get_network"),
-    priority: 100
-    conda:
-        "../envs/network.yaml"
     script:
         "../scripts/get_network.py"

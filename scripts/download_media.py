@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from tator.util import md5sum
 
 from scripts.lib import job
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.tator_api import PATIENCE_SECONDS, Project, Refused, patiently, session
+from scripts.lib.tator_api import Project, Refused, patience, patiently, session
 
-# What a cut loses at the most.
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
         download: where the record of the download goes: state, reason, bytes, md5_checked.
 
     Raises:
-        ServerError: the transfer fails for longer than tator_api.PATIENCE_SECONDS without a byte of progress.
+        ServerError: the transfer fails for longer than tator_api.patience() without a byte of progress.
     """
     wanted = read_json(record)
     outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
@@ -61,9 +61,10 @@ def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
     part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
     has_md5 = file["role"] == "archival" and bool(wanted["md5"])
     plain = session()
+    furthest = _size(part)
 
     def once() -> None:
-        before = _size(part)
+        nonlocal furthest
         try:
             _transfer(plain, _address(project, wanted), part, file["size"])
             if has_md5 and (found := md5sum(str(part))) != wanted["md5"]:
@@ -71,7 +72,8 @@ def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
         except _Cut as cut:
             # Each byte won starts the patience anew: a large file over a bad line gets there.
-            if _size(part) > before:
+            if _size(part) > furthest:
+                furthest = _size(part)
                 raise _Progress(str(cut)) from None
             raise
 
@@ -82,7 +84,7 @@ def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
             _log.warning("%s after %d bytes; going on", progress, _size(part))
         except _Cut as cut:
             raise ServerError(
-                f"media {wanted['media_id']}: {cut}; tried for {PATIENCE_SECONDS:.0f} s; run again to go on from byte "
+                f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again to go on from byte "
                 f"{_size(part)}, or look at the media in Tator"
             ) from None
         else:
@@ -117,14 +119,14 @@ def _transfer(plain: requests.Session, address: str, part: Path, size: int | Non
         part.unlink()
         have = 0
     if have != size or size == 0:
-        _append(plain, address, part, have)
+        _append(plain, address, part, have, size)
     if size is not None and _size(part) != size:
         if _size(part) > size:
             part.unlink()
         raise _Cut(f"{_size(part)} bytes came, Tator says {size}")
 
 
-def _append(plain: requests.Session, address: str, part: Path, have: int) -> None:
+def _append(plain: requests.Session, address: str, part: Path, have: int, size: int | None) -> None:
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
     headers["Accept-Encoding"] = "identity"
@@ -132,16 +134,17 @@ def _append(plain: requests.Session, address: str, part: Path, have: int) -> Non
         with plain.get(address, headers=headers, stream=True) as answer:
             if answer.status_code == 416:
                 part.unlink()
-                raise _Cut("the store has fewer bytes than are here already")
+                raise _Cut(f"the store has {have} bytes or fewer, Tator says {size}")
             if answer.status_code not in (200, 206):
                 raise _Cut(f"the store answered {answer.status_code}")
             mode = "ab" if answer.status_code == 206 else "wb"
             with part.open(mode) as stream:
-                for chunk in answer.iter_content(CHUNK_BYTES):
+                # As the bytes come: reading by blocks would lose the last one of a cut transfer.
+                while chunk := answer.raw.read1(CHUNK_BYTES):
                     stream.write(chunk)
                 stream.flush()
                 os.fsync(stream.fileno())
-    except requests.exceptions.RequestException as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         # Its text holds the address, which is secret.
         raise _Cut(f"the transfer broke off ({type(error).__name__})") from None
 

@@ -24,7 +24,7 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
         host: Tator's address.
         project_id: the project.
         attribute: the string attribute that marks a media as processed.
-        marks: where the outcome goes: the attribute, and the media that carry the mark.
+        marks: where the outcome goes: the attribute, the media that carry the mark, and those that were deleted.
 
     Raises:
         ServerError: Tator refuses, or does not keep the mark.
@@ -46,9 +46,10 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
             if not _marked_since(media, attribute, verified[media_id]["verified_at"]):
                 raise ServerError(f"Tator does not keep the mark {attribute!r} of media {media_id}; run again")
             marked.append(media_id)
-        for media_id in sorted(set(verified) - set(marked)):
-            _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
-    write_json(marks, {"attribute": attribute, "media_ids": [media_id for media_id in verified if media_id in marked]})
+    missing = sorted(set(verified) - set(marked))
+    for media_id in missing:
+        _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
+    write_json(marks, {"attribute": attribute, "media_ids": sorted(marked), "missing": missing})
 
 
 def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:

@@ -65,6 +65,7 @@ def prepare_upload(
             "type_id": box_type["id"],
             "species_attribute": species_attribute,
             "confidence_attribute": confidence_attribute,
+            "defaults": {a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
         },
     )
 

@@ -37,7 +37,7 @@ def summarize(
         summary: the JSON file to write.
         table: the text file to write.
     """
-    marked = set(read_json(marks)["media_ids"])
+    marked = read_json(marks)
     media = [
         _line(read_json(record), read_json(outcome), read_json(upload), marked)
         for record, outcome, upload in zip(records, outcomes, uploads, strict=True)
@@ -59,10 +59,15 @@ def summarize(
         stream.write(tabulate([_row(line) for line in media], headers=COLUMNS, disable_numparse=True) + "\n")
 
 
-def _line(record: dict[str, Any], outcome: dict[str, Any], upload: dict[str, Any], marked: set[int]) -> dict[str, Any]:
+def _line(
+    record: dict[str, Any], outcome: dict[str, Any], upload: dict[str, Any], marked: dict[str, Any]
+) -> dict[str, Any]:
     media_id = record["media_id"]
-    # Only the upload knows of a media that was deleted after its detection.
-    last = upload if upload["state"] == "missing" else outcome
+    last = outcome
+    if upload["state"] == "missing":
+        last = upload
+    elif media_id in marked["missing"]:
+        last = {"state": "missing", "reason": "it was deleted while the workflow ran"}
     return {
         "media_id": media_id,
         "name": record["name"],
@@ -72,7 +77,7 @@ def _line(record: dict[str, Any], outcome: dict[str, Any], upload: dict[str, Any
         "boxes": outcome["boxes"],
         "boxes_in_tator": upload.get("boxes", 0),
         "people": {key: len(ids) for key, ids in upload.get("people", {}).items()},
-        "marked": media_id in marked,
+        "marked": media_id in marked["media_ids"],
         "seconds": outcome["seconds"],
     }
 

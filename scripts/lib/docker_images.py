@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.image_reference import Reference
 from scripts.lib.stopping import undisturbed
 
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 CONNECT_SECONDS = 15
 # For one answer, or one piece of it, of an engine that may be copying a large image meanwhile.
 ANSWER_SECONDS = 600
@@ -49,10 +51,11 @@ def engine() -> Iterator[docker.DockerClient]:
     Raises:
         NoEngine: there is none, or it does not let us in.
     """
-    address = os.environ.get("DOCKER_HOST") or "the local socket"
+    address = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     try:
+        _knock(address)
         client = docker.from_env(timeout=CONNECT_SECONDS)
-    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
         raise NoEngine(
             f"no Docker engine can be reached at {address} ({_cause(error)}); start one, set DOCKER_HOST, "
             "let this user use its socket, or get the network from network.directory"
@@ -62,6 +65,14 @@ def engine() -> Iterator[docker.DockerClient]:
         yield client
     finally:
         client.close()
+
+
+def _knock(address: str) -> None:
+    """Connect to a local socket: what the system says then is clearer, and the package leaves its own one open."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(CONNECT_SECONDS)
+            one.connect(address.removeprefix("unix://"))
 
 
 def image(client: docker.DockerClient, reference: Reference) -> Image:
@@ -98,7 +109,7 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
     """
     name = f"get-network-{uuid.uuid4().hex}"
     try:
-        with _translated(reference):
+        with _translated(reference), _closing_answers(client):
             with undisturbed():
                 # It is never started; but the engine asks for a command where the image has none.
                 container = client.containers.create(
@@ -190,6 +201,19 @@ def _local_digest(client: docker.DockerClient, reference: Reference) -> str | No
         for known in client.images.get(reference.tagged).attrs.get("RepoDigests") or ():
             return str(known).partition("@")[2]
     return None
+
+
+@contextmanager
+def _closing_answers(client: docker.DockerClient) -> Iterator[None]:
+    """Close every answer in the end, read or not: an engine removes no container whose archive is being read."""
+    answers: list[requests.Response] = []
+    client.api.hooks["response"] = [lambda answer, **_: answers.append(answer)]
+    try:
+        yield
+    finally:
+        client.api.hooks["response"] = []
+        for answer in answers:
+            answer.close()
 
 
 def _remove(client: docker.DockerClient, name: str) -> None:

@@ -15,7 +15,8 @@ from scripts.lib.errors import GraphError
 FOLDER = "network"
 # A protobuf message, as both kinds of graph are, cannot be larger than 2 GiB.
 LARGEST = {"graph.pb": 2**31 - 1, "graph.onnx": 2**31 - 1, "train.ini": 2**20}
-LARGEST_HEADER = 2**16
+# Real ones have paths and a few extended attributes. Before 3.11.10 tarfile needs quadratic time (CVE-2024-6232).
+LARGEST_HEADER = 2**15
 LARGEST_ARCHIVE = 2**36
 LISTED = 20
 
@@ -199,4 +200,6 @@ def _kind(member: tarfile.TarInfo) -> str:
         return "a hard link"
     if member.isdir():
         return "a folder"
-    return "a sparse file" if member.issparse() else "a device"
+    if member.issparse():
+        return "a sparse file"
+    return "a file" if member.isreg() else "a device"

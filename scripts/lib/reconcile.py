@@ -6,7 +6,8 @@ any memory of ours, and a run may be cut and repeated at any point.
 
 What counts as whose:
 
-- **A machine's, untouched**: mark 0, and the elemental id is the hash of the box's own content.
+- **A machine's, untouched**: mark 0, the elemental id is the hash of the box's own content, and every attribute that
+  no run sets has its type's default (an edit of many boxes at once in Tator leaves the mark at 0).
 - **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited (its content no
   longer gives its id, or its mark is above 0), or another program's.
 - **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
@@ -39,12 +40,21 @@ SCORE_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where boxes go: a version, a box type, and the two attributes that take species and score."""
+    """Where boxes go.
+
+    Attributes:
+        version_id: the version's id.
+        type_id: the box type's id.
+        species_attribute: attribute that takes the species.
+        confidence_attribute: attribute that takes the score.
+        defaults: what Tator fills the type's attributes with, by name.
+    """
 
     version_id: int
     type_id: int
     species_attribute: str
     confidence_attribute: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +203,17 @@ def _made_by_a_run(found: Mapping[str, Any], to: Destination) -> bool:
     if None in geometry:
         return False
     x, y, width, height = map(float, geometry)
-    attributes = (found["attributes"] or {}).items()
-    species = [(name, value) for name, value in attributes if isinstance(value, str)]
-    scores = [(name, value) for name, value in attributes if isinstance(value, int | float)]
+    attributes = found["attributes"] or {}
+    species = [(name, value) for name, value in attributes.items() if isinstance(value, str)]
+    scores = [(name, value) for name, value in attributes.items() if isinstance(value, int | float)]
     return any(
         Box(found["media"], found["frame"], x, y, width, height, text, float(number)).elemental_id(
             replace(to, species_attribute=text_name, confidence_attribute=number_name)
         )
         == found["elemental_id"]
+        and all(
+            value == to.defaults.get(name) for name, value in attributes.items() if name not in (text_name, number_name)
+        )
         for text_name, text in species
         for number_name, number in scores
     )

@@ -17,6 +17,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from scripts.lib import token
 from scripts.lib.errors import SettingsError
 
+WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
+
 # What a run may read from the environment; on a cluster these have to travel with the jobs.
 VARIABLES = (
     token.VARIABLE,
@@ -25,7 +27,7 @@ VARIABLES = (
     "TATOR_PATIENCE_SECONDS",
     "TATOR_PIPELINE_ARGS",
     "TATOR_PROJECT_ID",
-    "TATOR_WORK_DIR",
+    WORK_DIR_VARIABLE,
 )
 
 ENVIRONMENT = {

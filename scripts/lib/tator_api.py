@@ -20,13 +20,12 @@ import yaml
 from requests.adapters import HTTPAdapter
 from tator.exceptions import ApiException
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.token import VARIABLE, check_token, redact
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
-# How long one call is tried again before the job gives up.
-PATIENCE_SECONDS = float(os.environ.get("TATOR_PATIENCE_SECONDS", "180"))
 LONGEST_PAUSE_SECONDS = 30
+PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
 IDS_PER_CALL = 1000
@@ -63,8 +62,18 @@ def session() -> requests.Session:
     return new
 
 
+def patience() -> float:
+    """Return for how many seconds a call is tried again before its job gives up."""
+    text = os.environ.get(PATIENCE_VARIABLE) or str(PATIENCE_SECONDS)
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"{PATIENCE_VARIABLE} is {text!r}; expected a number of seconds") from None
+
+
 def patiently(*faults: type[Exception]) -> tenacity.Retrying:
-    """Return the retry policy for these faults: growing pauses with jitter, logged, within PATIENCE_SECONDS."""
+    """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`."""
+    limit = patience()
 
     def log(state: tenacity.RetryCallState) -> None:
         _log.warning(
@@ -72,13 +81,13 @@ def patiently(*faults: type[Exception]) -> tenacity.Retrying:
             state.outcome.exception() if state.outcome else "",
             state.attempt_number,
             state.upcoming_sleep,
-            PATIENCE_SECONDS,
+            limit,
         )
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(faults),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
-        stop=tenacity.stop_before_delay(PATIENCE_SECONDS),
+        stop=tenacity.stop_before_delay(limit),
         before_sleep=log,
         reraise=True,
     )
@@ -88,7 +97,7 @@ class Project:
     """The calls this workflow makes on one project.
 
     Raises:
-        ServerError: from every method, when the server refuses, or fails for longer than PATIENCE_SECONDS.
+        ServerError: from every method, when the server refuses, or fails for longer than `patience()`.
     """
 
     def __init__(self, host: str, project_id: int) -> None:
@@ -201,7 +210,7 @@ def _patiently(call: Callable[[], Any]) -> Any:
     try:
         return patiently(_Transient)(call)
     except _Transient as fault:
-        raise ServerError(f"{fault}; tried for {PATIENCE_SECONDS:.0f} s; run again when Tator is well") from None
+        raise ServerError(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None
 
 
 class Refused(ServerError):

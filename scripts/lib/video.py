@@ -33,6 +33,7 @@ _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
 _DEMUX_TRIES = 100
 _MATRIX_BYTES = 36
+_CLOSE_SECONDS = 0.5
 # Display matrices by the angle, in degrees counterclockwise, that a player turns the picture by.
 _TURNS = {
     90: np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.int32),
@@ -47,8 +48,11 @@ class VideoFrames(FrameSource):
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         super().__init__()
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # a file must not be closed under the decoder
+        self._closed = False
         self._packets = 0
+        self._rotation: int | None = None
+        self._matrix: Matrix | None = None
         self._container = ffmpeg.open_container(path)
         try:
             self._stream = self._choose_stream()
@@ -86,7 +90,7 @@ class VideoFrames(FrameSource):
             check_size(frame.width, frame.height)
             if frame.is_corrupt:
                 self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
-            picture = _picture(frame)
+            picture = self._upright(frame)
             yield self.summary.add_frame(picture), picture
         self.summary.cut = self._cut()
         if self.summary.decoded == 0:
@@ -101,27 +105,32 @@ class VideoFrames(FrameSource):
             yield from self._decode(packet, where)
         yield from self._decode(None, f"the end, after packet {self._packets - 1}")
 
-    def _demux(self) -> "Iterator[Packet]":
+    def _demux(self) -> Iterator["Packet"]:
         """Yield packets; after an error the demuxer is asked again."""
         failures = 0
+        packets = self._container.demux(self._stream)
         while failures < _DEMUX_TRIES:
             try:
-                for packet in self._container.demux(self._stream):
-                    # An empty packet would tell the decoder that the stream has ended.
-                    if packet.size:
-                        failures = 0
-                        self._packets += 1
-                        yield packet
+                with self._lock:
+                    packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
                 ffmpeg.raise_machine_fault(error)
                 failures += 1
                 self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
-            else:
+                packets = self._container.demux(self._stream)
+                continue
+            if packet is None:
                 return
+            # An empty packet would tell the decoder that the stream has ended.
+            if packet.size:
+                failures = 0
+                self._packets += 1
+                yield packet
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
         try:
-            return self._stream.codec_context.decode(packet)
+            with self._lock:
+                return [] if self._closed else self._stream.codec_context.decode(packet)
         except EOFError:
             return []  # the decoder was emptied before
         except av.error.FFmpegError as error:
@@ -147,10 +156,21 @@ class VideoFrames(FrameSource):
         missing = missing_bytes(self._path, self._container.format.name)
         return f"the file lacks {missing} bytes at its end" if missing else None
 
+    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture:
+        """Convert a frame to BGR and turn it as players do."""
+        # PyAV ties a frame and its side data together for the garbage collector, which lets hundreds pile up: so the
+        # matrix is read only when the angle, which is there without, has changed.
+        if frame.rotation != self._rotation:
+            self._rotation, self._matrix = frame.rotation, _display_matrix(frame)
+        picture = _picture(frame)
+        return picture if self._matrix is None else upright(picture, self._matrix)
+
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
+        """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
+        self._closed = True
+        if self._lock.acquire(timeout=_CLOSE_SECONDS):
             self._container.close()
+            self._lock.release()
 
 
 def _format(container: av.container.InputContainer) -> str:
@@ -159,17 +179,15 @@ def _format(container: av.container.InputContainer) -> str:
 
 
 def _picture(frame: av.video.frame.VideoFrame) -> Picture:
-    """Convert a frame to BGR and turn it upright."""
+    """Convert a frame to BGR."""
     try:
-        picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+        return np.ascontiguousarray(frame.to_ndarray(format="bgr24"), np.uint8)
     except (av.error.FFmpegError, ValueError) as error:
         if isinstance(error, av.error.FFmpegError):
             ffmpeg.raise_machine_fault(error)
         raise MediaFault(
             "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
         ) from error
-    matrix = _display_matrix(frame)
-    return picture if matrix is None else upright(picture, matrix)
 
 
 def _display_matrix(frame: av.video.frame.VideoFrame) -> Matrix | None:

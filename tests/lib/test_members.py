@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -160,10 +161,8 @@ def test_a_header_made_to_be_slow_is_not(members, filling):
     size = module.LARGEST_HEADER - 2048
     body = (filling * size)[:size].ljust(-(-size // 512) * 512, b"\0")
     start = time.monotonic()
-    try:
+    with suppress(GraphError):
         members.add(pieces(header(tarfile.XHDTYPE, size) + body + tar(GOOD), 2**20), "it")
-    except GraphError:
-        pass
     assert time.monotonic() - start < 20
 
 
@@ -208,10 +207,8 @@ def test_any_damage_gives_the_files_or_a_clear_error(tmp_path_factory, data):
         archive[data.draw(st.integers(0, 2047))] = data.draw(st.integers(0, 255))
     folder = tmp_path_factory.mktemp("out")
     members = Members(folder, NAMES)
-    try:
+    with suppress(GraphError):
         members.add(pieces(bytes(archive)), "it")
-    except GraphError:
-        pass
     assert {path.name for path in folder.iterdir()} <= set(NAMES)
 
 

@@ -1,6 +1,7 @@
 """The rules of who owns a box, on boxes as Tator answers them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -60,9 +61,20 @@ def test_stale_machine_box_is_removed():
 
 
 def test_defaults_that_the_type_fills_in_do_not_make_a_box_a_persons():
+    to = replace(TO, defaults={"Reviewed": "No", "Depth": 3.0})
     found = standing(box())
-    found["attributes"] = {"Reviewed": "No", "Depth": 3.0, **found["attributes"]}
-    assert decide([], [found]).remove == [found["elemental_id"]]
+    found["attributes"] = {"Reviewed": "No", "Depth": 3.0, "Notes": None, **found["attributes"]}
+    assert decide([], [found], to).remove == [found["elemental_id"]]
+
+
+@pytest.mark.parametrize("attribute", ["Reviewed", "Notes"])
+def test_another_attribute_set_makes_a_box_a_persons(attribute):
+    to = replace(TO, defaults={"Reviewed": "No"})
+    found = standing(box())
+    found["attributes"] = {"Reviewed": "No", **found["attributes"], attribute: "yes"}
+    todo = decide([], [found], to)
+    assert todo.settled
+    assert todo.added == [found["elemental_id"]]
 
 
 def test_stale_box_under_an_earlier_attribute_name_is_removed():

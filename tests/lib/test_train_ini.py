@@ -37,7 +37,7 @@ def test_reads_the_sample():
         ("[Data]\nSpecies=a=b,c:d,[x]", ["a=b", "c:d", "[x]"]),
         ("[Data]\nTrain=1\nTrain=2\nflag\nSpecies=cod", ["cod"]),
         (
-            "no section\n[Paths]\nx=%(nothing)s\nx=2\n  odd\n===\n[Paths]\nSpecies=wrong\n[Data]\nSpecies=cod\n[Train]\n= 3",
+            "no section\n[Paths]\nx=%(nothing)s\nx=2\n  odd\n===\n[Paths]\nSpecies=wrong\n[Data]\nSpecies=cod\n[T]\n=",
             ["cod"],
         ),
     ],

@@ -7,9 +7,12 @@ Start one with `launch.running(...)`, or by hand: `python -m tests.tator_server 
 
 openapi.yaml    the interface: what the client reads is also what requests are checked against
 interface.py    the interface as Python: operations, query parameters, body checks
+operations.py   which function serves an operationId, and what it asks of the token
+errors.py       refusals, in Tator's shapes
 app.py          one request: log, faults, token, checks, permission, transaction, answer
 store.py        SQLite in the state folder
 seed.py         the users, projects and types of a new state; media from the folder's files
+files.py        what a media's file is, and its place in the object store
 queries.py      the filters of lists, counts and bulk changes
 attributes.py   how attribute values are converted, refused and written
 catalogue.py    operations on users, projects, types and versions
@@ -17,5 +20,6 @@ medias.py       operations on media
 localizations.py operations on localizations: marks, tombstones, pruning
 presigned.py    the object store, on an origin of its own, with signed and expiring addresses
 faults.py       faults that tests order over HTTP
+launch.py       starts all this as a process of its own
 control.py      what tests and people use: faults, the request log, direct changes, the page
 """

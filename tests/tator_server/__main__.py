@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="the API's port; 0 picks a free one")
     parser.add_argument("--store-port", type=int, default=0, help="the object store's port; 0 picks a free one")
     options = parser.parse_args()
+    if not options.media.is_dir():
+        parser.error(f"--media {options.media}: no such folder")
 
     store = Store(options.state, options.media)
     with store.transaction():

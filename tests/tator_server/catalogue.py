@@ -80,7 +80,7 @@ def _get_localization_types(call: Call) -> list[Record]:
 def new_version(store: Store, project: int, user: int | None, **fields: Any) -> int:
     """Add a version with the next number and return its id."""
     numbers = [record["number"] for record in store.all("version", project)]
-    plain = {
+    plain: Record = {
         "name": "",
         "description": "",
         "show_empty": True,

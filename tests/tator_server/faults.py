@@ -68,7 +68,9 @@ class Fault:
             raise ValueError(f"unknown settings {sorted(unknown)}")
         if kind in _ON_DOWNLOADS:
             order = {"operation": "Download", **order}
-        return cls(**({"times": None} if kind == "revoke_token" else {}), **order)
+        if kind == "revoke_token":
+            order = {"times": None, **order}
+        return cls(**order)
 
     def befalls(self, operation: str, media: set[int]) -> bool:
         """Count a request, and tell whether the fault happens to it."""

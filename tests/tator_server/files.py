@@ -4,7 +4,7 @@ import hashlib
 import mimetypes
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -89,7 +89,7 @@ def add_original(store: Store, project: int, media: int, path: Path, found: Prob
     return {role: [_add(store, f"1/{project}/{media}", role, path, found, folder="media")]}
 
 
-def add_copies(store: Store, project: int, media: int, files: dict[str, Iterable[str]]) -> Record:
+def add_copies(store: Store, project: int, media: int, files: Mapping[str, Iterable[str]]) -> Record:
     """Copy files into the store, by role, and return the media's `media_files`."""
     return {
         role: [_add(store, f"1/{project}/{media}", role, Path(p), probe(Path(p)), folder="objects") for p in paths]

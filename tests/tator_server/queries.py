@@ -22,6 +22,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "attribute_gte": operator.ge,
     "attribute_contains": lambda value, part: part.lower() in value.lower(),
 }
+_READERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": lambda text: text.lower() != "false"}
 _ORDERED = ("float", "datetime", "int")
 _WORDS = ("string", "enum")
 
@@ -175,7 +176,7 @@ def _tests(entity_type: Record, comparison: str, pair: str) -> list[Callable[[Re
     if dtype not in allowed:
         raise RefusedError(f"Filter operation '{comparison}' not allowed for dtype '{dtype}'!")
     try:
-        value: Any = {"int": int, "float": float, "bool": lambda word: word.lower() != "false"}.get(dtype, str)(text)
+        value = _READERS.get(dtype, str)(text)
     except ValueError as error:
         raise RefusedError(f"Field '{name}_typed' expected a number but got {text!r}.") from error
     same = (int, float) if dtype in ("int", "float") else type(value)

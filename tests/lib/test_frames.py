@@ -1,0 +1,436 @@
+"""Frames: every one, in order, upright, and damage told from the end."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from scripts.lib import frame_source
+from scripts.lib.errors import MediaFault
+from scripts.lib.frame_source import Summary
+from scripts.lib.frames import open_frames
+from tests.media_files import cut, damage, number_in, painted, set_display_matrix, set_edit, write_sound, write_video
+
+FAST = {"movflags": "faststart"}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+
+
+def read(path: Path, kind: str = "video", threads: int = 1) -> tuple[list[int], Summary]:
+    """Return the numbers painted into the frames, and the summary."""
+    with open_frames(path, kind, threads=threads) as frames:
+        numbers = []
+        for number, picture in frames:
+            assert number == len(numbers)
+            assert picture.dtype == np.uint8
+            assert picture.flags.c_contiguous
+            numbers.append(number_in(picture))
+        return numbers, frames.summary
+
+
+def fault(path: Path, kind: str = "video") -> MediaFault:
+    with pytest.raises(MediaFault) as caught:
+        read(path, kind)
+    return caught.value
+
+
+# ---- every frame, whatever the container and the codec
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("b_frames.mp4", {}),
+        ("fast.mp4", {"mux": FAST}),
+        ("fragments.mp4", {"mux": FRAGMENTS}),
+        ("h264.mkv", {}),
+        ("h264.mov", {}),
+        ("h264.ts", {"container": "mpegts"}),
+        ("late.ts", {"container": "mpegts", "mux": {"output_ts_offset": "1000"}}),
+        ("mpeg4.avi", {"codec": "mpeg4"}),
+        ("mpeg2.mpg", {"codec": "mpeg2video"}),
+        ("vp9.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}),
+        ("hevc.mp4", {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}),
+        ("av1.mp4", {"codec": "libsvtav1", "encode": {"preset": "12"}, "size": (160, 96)}),
+        ("ten_bits.mp4", {"pixels": "yuv420p10le"}),
+        ("odd.mp4", {"pixels": "yuv444p", "size": (161, 91)}),
+        ("lossless.mkv", {"codec": "ffv1", "pixels": "yuv444p", "size": (85, 33), "encode": {}}),
+        ("interlaced.mp4", {"encode": {"flags": "+ildct+ilme", "preset": "ultrafast"}, "size": (160, 96)}),
+        ("sound.mp4", {"sound": True}),
+        ("variable.mp4", {"times": [at * 9 + at % 7 for at in range(40)]}),
+        ("variable.mkv", {"times": [at * 3 + at % 2 for at in range(40)]}),
+    ],
+)
+def test_every_frame_comes_once_and_in_order(tmp_path: Path, name: str, options: dict) -> None:
+    numbers, summary = read(write_video(tmp_path / name, **options))
+    assert numbers == list(range(40))
+    assert summary.decoded == 40
+    assert (summary.width, summary.height) == options.get("size", (160, 90))
+    assert not summary.damaged, summary.damage
+    assert summary.declared in (40, None)
+
+
+def test_the_name_of_the_file_says_nothing(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4").rename(tmp_path / "1% %d 'x':\N{SNOWMAN}.jpg")
+    assert read(path)[0] == list(range(40))
+
+
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
+    numbers, summary = read(write_video(tmp_path / "one.mp4", [7]))
+    assert (numbers, summary.declared, summary.damaged) == ([7], 1, False)
+
+
+def test_decoder_threads_change_nothing(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(100))
+    assert read(path, threads=4)[0] == list(range(100))
+    damage(path, 0.5)
+    alone, together = read(path)[1], read(path, threads=4)[1]
+    assert alone.damaged
+    assert together.damaged
+    assert alone.decoded == together.decoded
+
+
+def test_frames_keep_their_size_when_it_changes(tmp_path: Path) -> None:
+    small = write_video(tmp_path / "small.ts", range(10), container="mpegts")
+    large = write_video(tmp_path / "large.ts", range(10, 20), size=(320, 180), container="mpegts")
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    with open_frames(both, "video") as frames:
+        seen = [(number_in(picture), picture.shape[:2]) for _, picture in frames]
+        assert seen == [(number, (90, 160) if number < 10 else (180, 320)) for number in range(20)]
+        assert (frames.summary.width, frames.summary.height) == (160, 90)
+
+
+# ---- edit lists: the container's own way of leaving frames out
+
+
+def test_an_edit_list_that_starts_late(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    set_edit(path, skip=5 * 512)
+    numbers, summary = read(path)
+    assert numbers == list(range(5, 40))
+    assert (summary.declared, summary.decoded, summary.damaged) == (40, 35, False)
+
+
+def test_an_edit_list_that_ends_early(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    set_edit(path, milliseconds=400)
+    numbers, summary = read(path)
+    assert numbers == list(range(len(numbers)))
+    assert 10 <= len(numbers) <= 13
+    assert (summary.declared, summary.damaged) == (40, False)
+
+
+# ---- rotation
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turned"),
+    [
+        ((1, 0, 0, 1), lambda p: p),
+        ((0, 1, -1, 0), lambda p: cv2.rotate(p, cv2.ROTATE_90_CLOCKWISE)),
+        ((-1, 0, 0, -1), lambda p: cv2.rotate(p, cv2.ROTATE_180)),
+        ((0, -1, 1, 0), lambda p: cv2.rotate(p, cv2.ROTATE_90_COUNTERCLOCKWISE)),
+        ((-1, 0, 0, 1), lambda p: cv2.flip(p, 1)),
+        ((1, 0, 0, -1), lambda p: cv2.flip(p, 0)),
+        ((0, 1, 1, 0), cv2.transpose),
+        ((0, -1, -1, 0), lambda p: cv2.rotate(cv2.transpose(p), cv2.ROTATE_180)),
+        ((1, 1, -1, 1), lambda p: p),  # 45 degrees: players leave it
+    ],
+)
+def test_rotation_as_players_do(tmp_path: Path, matrix: tuple, turned) -> None:
+    plain = write_video(tmp_path / "plain.mp4", range(3))
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(plain.read_bytes())
+    set_display_matrix(path, matrix)
+    with open_frames(plain, "video") as before, open_frames(path, "video") as after:
+        for (_, upright), (_, picture) in zip(before, after, strict=True):
+            np.testing.assert_array_equal(picture, turned(upright))
+        assert (after.summary.height, after.summary.width) == turned(upright).shape[:2]
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+def test_rotation_equals_that_of_opencv(tmp_path: Path, matrix: tuple) -> None:
+    path = write_video(tmp_path / "turned.mp4", range(3))
+    set_display_matrix(path, matrix)
+    video = cv2.VideoCapture(str(path))
+    with open_frames(path, "video") as frames:
+        for _, picture in frames:
+            np.testing.assert_array_equal(picture, video.read()[1])
+    video.release()
+
+
+# ---- damage
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {"mux": FAST}),
+        ("f.mp4", {"mux": FRAGMENTS}),
+        ("a.mkv", {}),
+        ("a.avi", {"codec": "mpeg4"}),
+        ("a.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}),
+    ],
+)
+@pytest.mark.parametrize("share", [0.55, 0.71, 0.9])
+def test_a_file_that_was_cut_is_damaged(tmp_path: Path, name: str, options: dict, share: float) -> None:
+    path = write_video(tmp_path / name, size=(320, 180), **options)
+    cut(path, share)
+    numbers, summary = read(path)
+    assert summary.damaged
+    assert summary.damage
+    assert 0 < len(numbers) < 40
+    assert numbers[:5] == list(range(5))
+
+
+def test_a_fragment_whose_description_was_cut_is_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "f.mp4", mux=FRAGMENTS)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"moof") + 12])
+    numbers, summary = read(path)
+    assert summary.damaged
+    assert numbers == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.mp4", {}), ("f.mp4", {"mux": FRAGMENTS}), ("a.mkv", {}), ("a.ts", {"container": "mpegts"}),
+     ("a.avi", {"codec": "mpeg4"})],
+)  # fmt: skip
+def test_damage_in_the_middle_is_counted_and_passed(tmp_path: Path, name: str, options: dict) -> None:
+    path = write_video(tmp_path / name, range(60), size=(320, 180), **options)
+    damage(path, 0.5)
+    numbers, summary = read(path)
+    assert summary.damaged
+    assert summary.error_count == len(summary.errors) > 0
+    assert all(error["where"] and error["what"] for error in summary.errors)
+    assert numbers[-5:] == list(range(55, 60))  # it went on to the end
+
+
+def test_a_lost_packet_is_damage(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mp4", range(60), size=(320, 180))
+    damage(whole, 0.4, 3000)
+    numbers, summary = read(whole)
+    assert summary.damaged
+    assert summary.decoded == len(numbers) > 40
+
+
+def test_only_the_first_errors_are_kept() -> None:
+    summary = Summary()
+    for at in range(frame_source.ERRORS_KEPT + 5):
+        summary.add_error(f"packet {at}", "broken")
+    assert len(summary.errors) == frame_source.ERRORS_KEPT
+    assert summary.error_count == frame_source.ERRORS_KEPT + 5
+    assert "packet 0: broken" in summary.damage
+
+
+def test_what_ffmpeg_says_reaches_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_video(tmp_path / "a.mp4", range(60), size=(320, 180))
+    damage(path, 0.5)
+    read(path)
+    assert "[h264 @" in capfd.readouterr().err
+
+
+def test_more_at_the_end_than_the_container_says_is_no_damage(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mkv", "a.avi"):
+        path = write_video(tmp_path / name, codec="mpeg4")
+        with path.open("ab") as stream:
+            stream.write(bytes(1000))
+        numbers, summary = read(path)
+        assert len(numbers) == 40
+        assert not summary.damaged, summary.damage
+
+
+# ---- no video at all
+
+
+def test_zero_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    assert fault(path).state == "unreadable"
+    assert fault(path, "image").state == "unreadable"
+
+
+@pytest.mark.parametrize("content", [b"\0" * 5000, b"not a video, " * 500, bytes(np.random.default_rng(0).bytes(5000))])
+@pytest.mark.parametrize("kind", ["video", "image"])
+def test_junk(tmp_path: Path, content: bytes, kind: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert fault(path, kind).state in ("unreadable", "unsupported")
+
+
+def test_the_description_is_missing(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")  # its moov stands at the end
+    cut(path, 0.5)
+    assert fault(path).state == "unreadable"
+
+
+def test_nothing_but_the_description(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", mux=FAST)
+    path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"mdat") + 4])
+    found = fault(path)
+    assert found.state == "unreadable"
+    assert "no frame can be decoded" in found.reason
+
+
+def test_every_frame_damaged_beyond_use(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv")
+    content = bytearray(path.read_bytes())
+    noise = np.random.default_rng(0).bytes(len(content))
+    content[600:-200] = noise[600:-200]
+    path.write_bytes(content)
+    assert fault(path).state == "unreadable"
+
+
+def test_sound_only(tmp_path: Path) -> None:
+    found = fault(write_sound(tmp_path / "a.m4a"))
+    assert found.state == "unreadable"
+    assert "audio" in found.reason
+
+
+def test_an_attached_picture_is_not_the_video(tmp_path: Path) -> None:
+    cover = cv2.imencode(".jpg", painted(1))[1].tobytes()
+    path = write_sound(tmp_path / "a.mp4", cover=cover)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].disposition & av.stream.Disposition.attached_pic
+    assert fault(path).state == "unreadable"
+
+
+def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.ts", container="mpegts")
+    path = tmp_path / "list"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n")
+    assert fault(path).state in ("unsupported", "unreadable")
+    path.write_text("ffconcat version 1.0\nfile a.ts\n")
+    assert fault(path).state in ("unsupported", "unreadable")
+
+
+def test_a_missing_file_is_not_the_medias_fault(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_frames(tmp_path / "a", "video")
+
+
+def test_a_video_of_monstrous_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    monkeypatch.setattr(frame_source, "MAX_PIXELS", 160 * 90 - 1)
+    found = fault(path)
+    assert found.state == "unsupported"
+    assert "160 x 90" in found.reason
+
+
+# ---- pictures
+
+
+def exif(orientation: int, jpeg: bytes) -> bytes:
+    """Return a JPEG with an EXIF orientation."""
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    body = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [
+        (1, lambda p: p),
+        (2, lambda p: cv2.flip(p, 1)),
+        (3, lambda p: cv2.rotate(p, cv2.ROTATE_180)),
+        (4, lambda p: cv2.flip(p, 0)),
+        (5, cv2.transpose),
+        (6, lambda p: cv2.rotate(p, cv2.ROTATE_90_CLOCKWISE)),
+        (7, lambda p: cv2.rotate(cv2.transpose(p), cv2.ROTATE_180)),
+        (8, lambda p: cv2.rotate(p, cv2.ROTATE_90_COUNTERCLOCKWISE)),
+    ],
+)
+def test_exif_orientation_as_browsers_show_it(tmp_path: Path, orientation: int, turned) -> None:
+    jpeg = cv2.imencode(".jpg", painted(5))[1].tobytes()
+    upright = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    path = tmp_path / "1"
+    path.write_bytes(exif(orientation, jpeg))
+    with open_frames(path, "image") as frames:
+        [(number, picture)] = frames
+        assert number == 0
+        np.testing.assert_array_equal(picture, turned(upright))
+        assert (frames.summary.height, frames.summary.width) == picture.shape[:2]
+        assert (frames.summary.decoded, frames.summary.declared, frames.summary.damaged) == (1, 1, False)
+
+
+@pytest.mark.parametrize("extension", ["png", "bmp", "tif", "webp", "jp2", "ppm"])
+def test_pictures_without_loss(tmp_path: Path, extension: str) -> None:
+    cv2.imwrite(str(tmp_path / f"a.{extension}"), painted(9), [cv2.IMWRITE_WEBP_QUALITY, 101])
+    [(_, picture)] = open_frames(tmp_path / f"a.{extension}", "image")
+    np.testing.assert_array_equal(picture, painted(9))
+
+
+@pytest.mark.parametrize("extension", ["jpg", "gif", "avif"])
+def test_pictures_with_loss(tmp_path: Path, extension: str) -> None:
+    cv2.imwrite(str(tmp_path / f"a.{extension}"), painted(9))
+    assert read(tmp_path / f"a.{extension}", "image")[0] == [9]
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
+    header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + extra
+        + chunk(b"IDAT", zlib.compress(rows, 9))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_png_of_sixteen_bits_with_alpha_grey_or_palette(tmp_path: Path) -> None:
+    colour = painted(3)
+    deep, see_through, grey, palette = (
+        tmp_path / name for name in ("deep.png", "alpha.png", "grey.png", "palette.png")
+    )
+    cv2.imwrite(str(deep), colour.astype(np.uint16) * 257)
+    cv2.imwrite(str(see_through), np.dstack([colour, np.full(colour.shape[:2], 99, np.uint8)]))
+    cv2.imwrite(str(grey), colour[:, :, 1])
+    palette.write_bytes(png((2, 1), 8, 3, b"\0\0\1", chunk(b"PLTE", bytes([255, 0, 0, 0, 0, 255]))))
+    for path in (deep, see_through):
+        [(_, picture)] = open_frames(path, "image")
+        np.testing.assert_array_equal(picture, colour)
+    [(_, picture)] = open_frames(grey, "image")
+    np.testing.assert_array_equal(picture, np.dstack([colour[:, :, 1]] * 3))
+    [(_, picture)] = open_frames(palette, "image")
+    np.testing.assert_array_equal(picture, [[[0, 0, 255], [255, 0, 0]]])
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "bmp", "gif", "avif"])
+def test_a_picture_that_was_cut_is_unreadable(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a.{extension}"
+    cv2.imwrite(str(path), painted(9))
+    cut(path, 0.5)
+    assert fault(path, "image").state == "unreadable"
+
+
+@pytest.mark.parametrize("side", [15_000, 30_000])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png((side, side), 8, 2, bytes(1000)))
+    assert fault(path, "image").state in ("unsupported", "unreadable")
+    assert fault(path, "video").state in ("unsupported", "unreadable")
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "avif"])
+def test_a_picture_where_a_video_was_declared(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a.{extension}"
+    cv2.imwrite(str(path), painted(9))
+    found = fault(path.rename(tmp_path / "1"))
+    assert found.state == "unsupported"
+    assert "calls it a video, but it is a picture" in found.reason
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_video_where_a_picture_was_declared(tmp_path: Path, name: str) -> None:
+    found = fault(write_video(tmp_path / name), "image")
+    assert found.state == "unsupported"
+    assert "calls it an image, but it is not one" in found.reason

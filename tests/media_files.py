@@ -1,0 +1,142 @@
+"""Small media files for tests: each frame has its number painted into it."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+_BITS = 8
+_BLOCK = 10
+
+Size = tuple[int, int]  # width, height
+
+
+def painted(number: int, size: Size = (160, 90)) -> np.ndarray:
+    """Return (height, width, 3) BGR with a moving texture, and `number` in a row of black and white blocks on top."""
+    width, height = size
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    picture = np.stack([(x + 3 * number) % 200, (y * 2) % 200, (x + y) % 200], axis=2).astype(np.uint8)
+    picture[:_BLOCK] = 0
+    for bit in range(_BITS):
+        if number >> bit & 1:
+            picture[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = 255
+    return picture
+
+
+def number_in(picture: np.ndarray) -> int:
+    """Read the number back."""
+    blocks = picture[2 : _BLOCK - 2, : _BITS * _BLOCK].reshape(_BLOCK - 4, _BITS, _BLOCK, 3)[:, :, 2:-2]
+    return sum(int(mean > 128) << bit for bit, mean in enumerate(blocks.mean(axis=(0, 2, 3))))
+
+
+def write_video(
+    path: Path,
+    numbers: Sequence[int] = range(40),
+    *,
+    size: Size = (160, 90),
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    container: str | None = None,
+    mux: dict[str, str] | None = None,
+    encode: dict[str, str] | None = None,
+    times: Sequence[int] | None = None,
+    sound: bool = False,
+) -> Path:
+    """Write a video of 25 frames a second.
+
+    Args:
+        path: the file.
+        numbers: what to paint into its frames.
+        size: width and height.
+        codec: of FFmpeg.
+        pixels: the pixel format.
+        container: FFmpeg's name of the format; by the path's extension when None.
+        mux: options of the container.
+        encode: options of the codec.
+        times: presentation time of each frame, in 25ths of a second.
+        sound: add a track of silence.
+    """
+    with av.open(str(path), "w", format=container, options=mux or {}) as out:
+        stream: Any = out.add_stream(codec, rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = pixels
+        stream.codec_context.time_base = Fraction(1, 25)
+        stream.codec_context.thread_count = 1
+        defaults = {"bf": "2", "g": "10", "preset": "ultrafast", "x264-params": "b-adapt=0"}
+        stream.options = encode if encode is not None else defaults if codec == "libx264" else {}
+        if sound:
+            _add_silence(out, len(numbers))
+        for at, number in enumerate(numbers):
+            frame = av.VideoFrame.from_ndarray(painted(number, size), format="bgr24")
+            frame.pts = at if times is None else times[at]
+            frame.time_base = Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def write_sound(path: Path, *, cover: bytes | None = None) -> Path:
+    """Write a sound file, with a JPEG as its attached picture if one is given."""
+    with av.open(str(path), "w") as out:
+        picture: Any = None
+        if cover is not None:
+            picture = out.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 160, 90, "yuvj420p"
+            picture.disposition = av.stream.Disposition.attached_pic
+        _add_silence(out, 25)
+        if cover is not None:
+            packet = av.Packet(cover)
+            packet.stream = picture
+            packet.pts = packet.dts = 0
+            packet.time_base = Fraction(1, 25)
+            out.mux(packet)
+    return path
+
+
+def _add_silence(out: Any, frames: int) -> None:
+    sound: Any = out.add_stream("aac", rate=48000)
+    sound.layout = "mono"
+    out.start_encoding()
+    for at in range(0, frames * 1920, 1024):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, at, Fraction(1, 48000)
+        out.mux(sound.encode(frame))
+    out.mux(sound.encode(None))
+
+
+def set_display_matrix(path: Path, matrix: Sequence[int]) -> None:
+    """Write a, b, c, d (in whole turns: -1, 0, 1) into the header of an MP4's first track."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40  # after version, flags, times, id, duration, layer, volume
+    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
+        content[at + place : at + place + 4] = (value * 65536).to_bytes(4, "big", signed=True)
+    path.write_bytes(content)
+
+
+def set_edit(path: Path, *, skip: int | None = None, milliseconds: int | None = None) -> None:
+    """Change an MP4's edit list: start `skip` units of the track's clock later, show `milliseconds`."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"elst") + 4 + 8
+    start = int.from_bytes(content[at + 4 : at + 8], "big")
+    if milliseconds is not None:
+        content[at : at + 4] = milliseconds.to_bytes(4, "big")
+    if skip is not None:
+        content[at + 4 : at + 8] = (start + skip).to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+def damage(path: Path, at: float, length: int = 300) -> None:
+    """Overwrite bytes with zeros, from the given share of the file."""
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * at)
+    content[start : start + length] = bytes(len(content[start : start + length]))
+    path.write_bytes(content)
+
+
+def cut(path: Path, at: float) -> None:
+    """Cut a file off at the given share of it."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * at)])

@@ -1,0 +1,410 @@
+"""The detect step: nothing lost, faults of a media recorded, everything else fails without a CSV."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from examples.accuracy import Labelled, ap50, read_truth
+from scripts import detect as step
+from scripts.lib import pipeline
+from scripts.lib.backends.base import Engine, Outputs
+from scripts.lib.backends.openvino import OpenVinoEngine
+from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.frame_source import FrameSource
+from scripts.lib.retinanet import Nms, Size
+from scripts.lib.video import VideoFrames
+from tests.media_files import cut, damage, number_in, painted, write_video
+from tests.onnx_graph import write_onnx
+
+SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
+AQUARIUM = Path(__file__).parents[2] / "examples/aquarium"
+SPECIES = ("cod", "flatfish", "crab")
+
+
+class Step:
+    """Runs the step in a folder, by default with the synthetic network."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.detections, self.outcome = folder / "detections.csv", folder / "outcome.json"
+        (folder / "provenance.json").write_text('{"reference": "a folder"}')
+
+    def __call__(
+        self, media: Path, *, kind: str = "video", record: Any = None, download: Any = None, **settings: Any
+    ) -> Any:
+        ready = {"media_id": 5, "state": "ready", "reason": None}
+        wanted = ready | {"name": media.name, "kind": kind, "width": 1, "height": 1} | (record or {})
+        (self.folder / "record.json").write_text(json.dumps(wanted))
+        (self.folder / "download.json").write_text(json.dumps(ready | (download or {})))
+        arguments = {
+            "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini",
+            "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "auto", "threads": 2,
+        }  # fmt: skip
+        step.detect(
+            media=media,
+            record=self.folder / "record.json",
+            download=self.folder / "download.json",
+            provenance=self.folder / "provenance.json",
+            detections=self.detections,
+            outcome=self.outcome,
+            **(arguments | settings),
+        )
+        return json.loads(self.outcome.read_text())
+
+    def rows(self) -> list[Detection]:
+        return list(read_detections(self.detections))
+
+    def left_nothing(self) -> bool:
+        names = {path.name for path in self.folder.iterdir()}
+        return names <= {"record.json", "download.json", "provenance.json", "media"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Step:
+    folder = tmp_path / "step"
+    folder.mkdir()
+    return Step(folder)
+
+
+def labelled(rows: list[Detection], media_id: int) -> list[Labelled]:
+    return [
+        Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), SPECIES[row.species - 1], row.score)
+        for row in rows
+    ]
+
+
+# ---- the result
+
+
+def test_the_synthetic_clips_as_well_as_the_bare_network(run: Step) -> None:
+    truth, found = [], []
+    for clip in range(910001, 910007):
+        outcome = run(SYNTHETIC / f"clip_{clip}.mp4", keep_threshold=0.05)
+        assert outcome["state"] == "done"
+        assert outcome["frames"] == {"decoded": 60, "declared": 60, "errors": [], "error_count": 0}
+        assert outcome["boxes"] == len(run.rows())
+        truth += read_truth(SYNTHETIC / f"clip_{clip}.csv", clip)
+        found += labelled(run.rows(), clip)
+    assert ap50(truth, found) == pytest.approx(0.9835, abs=0.002)
+
+
+def test_the_aquarium_gives_the_rows_that_were_measured(run: Step) -> None:
+    outcome = run(
+        AQUARIUM / "aquarium.mp4", graph=AQUARIUM / "graph.pb", train_ini=AQUARIUM / "train.ini",
+        img_max_side=640, img_min_side=480,
+    )  # fmt: skip
+    assert abs(outcome["boxes"] - 1385) <= 3
+    assert outcome["frames"]["decoded"] == 150
+
+
+def test_the_record_says_how_it_was_made(run: Step) -> None:
+    outcome = run(SYNTHETIC / "clip_910001.mp4")
+    assert {key: outcome[key] for key in ("media_id", "name", "kind", "state", "reason", "width", "height")} == {
+        "media_id": 5, "name": "clip_910001.mp4", "kind": "video", "state": "done", "reason": None, "width": 640,
+        "height": 360,
+    }  # fmt: skip
+    assert len(outcome["network"]["sha256"]) == 64
+    assert outcome["network"]["classes"] == list(SPECIES)
+    assert outcome["network"]["nms"]["iou"] == pytest.approx(0.4)
+    assert outcome["engine"]["name"] == "openvino"
+    assert outcome["threshold"] == 0.3
+    assert outcome["boxes_without_area"] == 0
+    assert outcome["seconds"] > 0
+
+
+def test_rows_are_in_order_inside_and_above_the_threshold(run: Step) -> None:
+    run(SYNTHETIC / "clip_910004.mp4")
+    rows = run.rows()
+    assert [row.frame for row in rows] == sorted(row.frame for row in rows)
+    for row in rows:
+        assert row.video_id == "5_clip_910004"
+        assert row.score == max(row.scores) >= 0.3
+        assert row.x + row.w <= 640 + 1e-9
+        assert row.y + row.h <= 360 + 1e-9
+
+
+@pytest.mark.parametrize(("frames", "batch_size"), [(1, 8), (5, 8), (8, 8), (17, 8), (60, 7), (60, 64)])
+def test_the_last_batch_loses_nothing(run: Step, tmp_path: Path, frames: int, batch_size: int) -> None:
+    clip = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
+    media = tmp_path / "media.mkv"
+    video = cv2.VideoCapture(str(clip))
+    pictures = [video.read()[1] for _ in range(frames)]
+    write_pictures(media, pictures)
+    outcome = run(media, batch_size=batch_size)
+    assert outcome["frames"]["decoded"] == frames
+    seen = {row.frame for row in run.rows()}
+    run(clip)
+    assert seen == {row.frame for row in run.rows() if row.frame < frames}
+    assert frames - 1 in seen
+
+
+def write_pictures(path: Path, pictures: list[np.ndarray]) -> None:
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("libx264", rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "1", "preset": "ultrafast"}
+        for picture in pictures:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        out.mux(stream.encode(None))
+
+
+class Mirror(Engine):
+    """Answers with one box, whose left edge is the number painted into the picture."""
+
+    depth, classes, nms, description = 2, 3, Nms(0.4, 300), {}
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size, self.size = batch_size, Size(160, 90)
+        self.batches, self.under_way = 0, []
+
+    def start(self, batch: np.ndarray) -> None:
+        self.batches += 1
+        self.under_way.append(batch.copy())
+
+    def finish(self) -> Outputs:
+        numbers = [number_in(picture) for picture in self.under_way.pop(0)]
+        boxes = [[[number / 2, 1, number / 2 + 10, 2]] for number in numbers]
+        return Outputs(np.array(boxes, np.float32), np.full((self.batch_size, 1, 3), 0.5, np.float32))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("frames", "batch_size"), [(203, 8), (5, 8), (16, 8), (7, 1), (40, 64)])
+def test_each_frame_gets_its_own_boxes(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, batch_size: int
+) -> None:
+    mirror = Mirror(batch_size)
+    monkeypatch.setattr(step, "open_engine", lambda *_, **__: mirror)
+    outcome = run(write_video(tmp_path / "a.mp4", range(frames)))
+    assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in range(frames)]
+    assert outcome["frames"]["decoded"] == outcome["boxes"] == frames
+    assert mirror.batches == -(-frames // batch_size)
+
+
+def test_a_picture(run: Step, tmp_path: Path) -> None:
+    video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
+    cv2.imwrite(str(tmp_path / "a.png"), video.read()[1])
+    outcome = run(tmp_path / "a.png", kind="image")
+    assert outcome["state"] == "done"
+    assert (outcome["width"], outcome["height"], outcome["frames"]["decoded"]) == (640, 360, 1)
+    assert {row.frame for row in run.rows()} == {0}
+
+
+def test_a_picture_of_another_shape_is_boxed_within_it(run: Step, tmp_path: Path) -> None:
+    video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
+    cv2.imwrite(str(tmp_path / "a.png"), video.read()[1][:, :300])
+    run(tmp_path / "a.png", kind="image", keep_threshold=0.01)
+    assert run.rows()
+    assert all(row.x + row.w <= 300 + 1e-9 for row in run.rows())
+
+
+def test_nothing_found(run: Step, tmp_path: Path) -> None:
+    outcome = run(write_video(tmp_path / "a.mp4", [0] * 10), keep_threshold=0.999)
+    assert (outcome["state"], outcome["boxes"], outcome["frames"]["decoded"]) == ("no detections", 0, 10)
+    assert run.detections.read_text() == HEADER + "\n"
+
+
+def test_any_name(run: Step) -> None:
+    name = '../a,"b"\n\N{SNOWMAN}.mp4'
+    run(SYNTHETIC / "clip_910004.mp4", record={"name": name})
+    assert {row.video_id for row in run.rows()} == {"5_" + name.removesuffix(".mp4")}
+
+
+def test_onnxruntime_on_an_onnx_graph(run: Step, tmp_path: Path) -> None:
+    graph = write_onnx(tmp_path / "graph.onnx")
+    outcome = run(SYNTHETIC / "clip_910001.mp4", graph=graph, engine="onnxruntime", keep_threshold=0.0)
+    assert outcome["engine"]["name"] == "onnxruntime"
+    assert outcome["boxes"] == len(run.rows()) > 60
+    assert outcome["boxes_without_area"] > 0
+
+
+def test_a_size_that_changes_is_mapped_to_the_first(run: Step, tmp_path: Path) -> None:
+    small = write_video(tmp_path / "small.ts", [0] * 4, size=(160, 90), container="mpegts")
+    large = write_video(tmp_path / "large.ts", [0] * 4, size=(320, 180), container="mpegts")
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    outcome = run(both, graph=write_onnx(tmp_path / "graph.onnx"), engine="onnxruntime", keep_threshold=0.0)
+    assert (outcome["width"], outcome["height"], outcome["frames"]["decoded"]) == (160, 90, 8)
+    assert all(row.x + row.w <= 160 + 1e-9 and row.y + row.h <= 90 + 1e-9 for row in run.rows())
+    assert {row.frame for row in run.rows()} >= {7}
+
+
+def test_a_line_of_progress(run: Step, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
+    with caplog.at_level("INFO"):
+        run(SYNTHETIC / "clip_910001.mp4")
+    assert "16 of 60 frames" in caplog.text
+    assert "60 frames, " in caplog.text
+
+
+# ---- media that are not worked on, and faults of a media
+
+
+@pytest.mark.parametrize("state", ["missing", "unsupported", "skipped"])
+def test_a_media_that_is_not_there_needs_no_engine(run: Step, tmp_path: Path, state: str) -> None:
+    empty = tmp_path / "5"
+    empty.touch()
+    away = {"state": state, "reason": "it says why"}
+    for given in ({"record": away | {"name": None}, "download": away}, {"download": away}):
+        outcome = run(empty, graph=tmp_path / "none.pb", **given)
+        assert (outcome["state"], outcome["reason"]) == (state, "it says why")
+        assert (outcome["boxes"], outcome["frames"]["decoded"], outcome["engine"]) == (0, 0, None)
+        assert run.detections.read_text() == HEADER + "\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 1000])
+@pytest.mark.parametrize("kind", ["video", "image"])
+def test_an_unreadable_media_is_a_result(run: Step, tmp_path: Path, content: bytes, kind: str) -> None:
+    media = tmp_path / "5"
+    media.write_bytes(content)
+    outcome = run(media, kind=kind)
+    assert outcome["state"] == "unreadable"
+    assert outcome["reason"]
+    assert run.detections.read_text() == HEADER + "\n"
+
+
+def test_a_damaged_video_keeps_its_boxes(run: Step, tmp_path: Path) -> None:
+    media = tmp_path / "5"
+    media.write_bytes((SYNTHETIC / "clip_910004.mp4").read_bytes())
+    damage(media, 0.6)
+    outcome = run(media)
+    assert outcome["state"] == "damaged"
+    assert "decoding error" in outcome["reason"]
+    assert outcome["frames"]["errors"][0].keys() == {"where", "what"}
+    assert outcome["boxes"] == len(run.rows()) > 50
+
+
+def test_a_video_that_breaks_off_is_damaged(run: Step, tmp_path: Path) -> None:
+    media = write_video(tmp_path / "a.mkv")
+    cut(media, 0.6)
+    outcome = run(media)
+    assert outcome["state"] == "damaged"
+    assert 0 < outcome["frames"]["decoded"] < 40
+
+
+# ---- everything else fails, soon, and leaves no CSV
+
+
+def test_the_networks_classes_have_to_fit(run: Step) -> None:
+    with pytest.raises(GraphError, match=r"scores 3 classes, .*train\.ini names 7 \(fish, "):
+        run(SYNTHETIC / "clip_910001.mp4", train_ini=AQUARIUM / "train.ini")
+    assert run.left_nothing()
+
+
+def test_tensorrt_is_for_later(run: Step) -> None:
+    with pytest.raises(SettingsError, match="expected auto, openvino or onnxruntime"):
+        run(SYNTHETIC / "clip_910001.mp4", engine="tensorrt")
+    assert run.left_nothing()
+
+
+def test_a_missing_file_is_not_the_medias_fault(run: Step, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path / "none")
+    assert run.left_nothing()
+
+
+class Injected(Exception):
+    pass
+
+
+def failing_after(calls: int, real: Any) -> Any:
+    """Return a method that raises from the given call on."""
+    count = iter(range(10**9))
+
+    def method(*arguments: Any, **named: Any) -> Any:
+        if next(count) >= calls:
+            raise Injected
+        return real(*arguments, **named)
+
+    return method
+
+
+@pytest.mark.parametrize("calls", [0, 3])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (VideoFrames, "_decode"),
+        (OpenVinoEngine, "start"),
+        (OpenVinoEngine, "finish"),
+        (DetectionWriter, "write"),
+        (pipeline.retinanet, "fit"),
+        (pipeline.retinanet, "select"),
+    ],
+)
+def test_an_exception_anywhere_ends_the_step(
+    run: Step, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, calls: int
+) -> None:
+    monkeypatch.setattr(owner, name, failing_after(calls, getattr(owner, name)))
+    started = time.monotonic()
+    with pytest.raises(Injected):
+        run(SYNTHETIC / "clip_910004.mp4", batch_size=4)
+    assert time.monotonic() - started < 5  # compiling included
+    assert run.left_nothing()
+    assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
+
+
+class Stuck(FrameSource):
+    """Gives a few frames and then nothing, for a long time."""
+
+    def __iter__(self):
+        for number in range(20):
+            yield self.summary.add_frame(painted(number)), painted(number)
+        threading.Event().wait(30)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "open_frames", lambda *_: Stuck())
+    monkeypatch.setattr(OpenVinoEngine, "finish", failing_after(0, None))
+    started = time.monotonic()
+    with pytest.raises(Injected):
+        run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
+    assert time.monotonic() - started < 5
+
+
+def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = OpenVinoEngine.finish
+
+    def broken(self: OpenVinoEngine) -> Any:
+        outputs = finish(self)
+        outputs.scores[2, 5, 1] = np.nan
+        return outputs
+
+    monkeypatch.setattr(OpenVinoEngine, "finish", broken)
+    with pytest.raises(GraphError, match="scores of frame 2 are not all numbers"):
+        run(SYNTHETIC / "clip_910001.mp4")
+    assert run.left_nothing()
+
+
+def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-pressure: with a slow engine only a few batches are read ahead."""
+    ahead = []
+    finish, add_frame = OpenVinoEngine.finish, step.Summary.add_frame
+    read, done = [0], [0]
+
+    def count(self: Any, picture: Any) -> int:
+        read[0] += 1
+        return add_frame(self, picture)
+
+    def slow(self: OpenVinoEngine) -> Any:
+        time.sleep(0.05)
+        ahead.append(read[0] - done[0])
+        done[0] += 4
+        return finish(self)
+
+    monkeypatch.setattr(step.Summary, "add_frame", count)
+    monkeypatch.setattr(OpenVinoEngine, "finish", slow)
+    run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
+    assert max(ahead) <= 4 * 4 + 1

@@ -1,0 +1,144 @@
+"""A downloaded file is whole and checked, or not there."""
+
+import errno
+
+import pytest
+
+from scripts.lib.errors import ServerError
+from scripts.lib.files import read_json, write_json
+
+
+def original(media_folder):
+    return (media_folder / "clip_910001.mp4").read_bytes()
+
+
+@pytest.fixture
+def ready(steps):
+    steps.resolve(1)
+    return steps
+
+
+def test_whole_and_checked(ready, media_folder):
+    assert ready.download(1) == {
+        "media_id": 1,
+        "state": "ready",
+        "reason": None,
+        "bytes": 47048,
+        "md5_checked": True,
+    }
+    assert (ready.folder / "media_1").read_bytes() == original(media_folder)
+    assert not list(ready.folder.glob(".*"))
+
+
+def test_streaming_file_has_no_md5_to_check(steps, media_folder):
+    media_id = steps.server.add_media("streamed.mp4", files={"streaming": [media_folder / "clip_910001.mp4"]})
+    steps.resolve(media_id)
+    assert steps.download(media_id)["md5_checked"] is False
+    assert (steps.folder / f"media_{media_id}").read_bytes() == original(media_folder)
+
+
+@pytest.mark.parametrize("after", [0, 1, 30_000, 47_047])
+def test_cut_transfer_is_resumed_with_a_fresh_address(ready, media_folder, after):
+    ready.server.fault("cut_download", after_bytes=after, times=2)
+    ready.download(1)
+    assert (ready.folder / "media_1").read_bytes() == original(media_folder)
+    assert len(ready.server.requests("GetDownloadInfo")) == len(ready.server.requests("Download")) == 3
+
+
+def test_resumed_by_the_next_run(ready, media_folder, impatient):
+    ready.server.fault("cut_download", after_bytes=30_000)
+    ready.server.fault("status", status=500, operation="Download", nth=2, times=None)
+    with pytest.raises(ServerError, match=r"run again to go on from byte"):
+        ready.download(1)
+    (part,) = ready.folder.glob(".media_1.*.part")
+    assert 0 < part.stat().st_size < 47048
+    assert not (ready.folder / "media_1").exists()
+    ready.server.clear_faults()
+    ready.server.clear_requests()
+    ready.download(1)
+    assert (ready.folder / "media_1").read_bytes() == original(media_folder)
+    assert [request["status"] for request in ready.server.requests("Download")] == [206]
+
+
+@pytest.mark.parametrize("kind", ["short_body", "wrong_bytes", "expire_addresses", "reset"])
+def test_passing_faults_leave_the_right_file(ready, media_folder, kind):
+    ready.server.fault(kind, **({"operation": "Download"} if kind == "reset" else {}))
+    assert ready.download(1)["md5_checked"]
+    assert (ready.folder / "media_1").read_bytes() == original(media_folder)
+
+
+@pytest.mark.parametrize("kind", ["short_body", "wrong_bytes"])
+def test_lasting_faults_leave_no_file(ready, impatient, kind):
+    ready.server.fault(kind, times=None)
+    with pytest.raises(ServerError, match=r"media 1: .*Tator"):
+        ready.download(1)
+    assert not (ready.folder / "media_1").exists()
+    assert not (ready.folder / "got_1.json").exists()
+
+
+def test_part_longer_than_the_file_is_begun_anew(ready, media_folder):
+    name = read_json(ready.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
+    (ready.folder / f".media_1.{name}.part").write_bytes(b"x" * 50_000)
+    ready.download(1)
+    assert (ready.folder / "media_1").read_bytes() == original(media_folder)
+
+
+def test_file_of_no_bytes(steps, media_folder):
+    (media_folder / "empty.mp4").write_bytes(b"")
+    media_id = steps.server.add_media("empty.mp4", files={"streaming": [media_folder / "empty.mp4"]})
+    steps.resolve(media_id)
+    assert steps.download(media_id)["bytes"] == 0
+
+
+def test_media_without_a_file_is_passed_on(steps):
+    steps.resolve(99999)
+    assert steps.download(99999)["state"] == "missing"
+    assert (steps.folder / "media_99999").read_bytes() == b""
+    assert steps.server.requests("Download") == []
+
+
+def test_media_deleted_meanwhile_is_a_result_of_that_media(ready):
+    ready.api.delete_media(1)
+    ready.server.fault("status", status=404, operation="GetDownloadInfo")
+    assert ready.download(1)["state"] == "missing"
+
+
+def test_rights_are_named(ready, monkeypatch):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", ready.server.tokens["viewer"])
+    with pytest.raises(ServerError, match=r"403.*Can Transfer"):
+        ready.download(1)
+
+
+def test_the_token_does_not_follow_to_the_store(ready):
+    ready.download(1)
+    assert [request["authorization"] for request in ready.server.requests("Download")] == [False]
+    assert all(request["authorization"] for request in ready.server.requests("GetDownloadInfo"))
+
+
+def test_secrets_stay_out_of_errors_and_logs(ready, impatient, caplog):
+    ready.server.fault("reset", times=None, operation="Download")
+    with pytest.raises(ServerError) as caught:
+        ready.download(1)
+    for text in (str(caught.value), caplog.text):
+        assert "Signature" not in text
+        assert ready.server.token not in text
+
+
+def test_full_disk_is_no_fault_of_the_media(ready, monkeypatch):
+    import scripts.download_media as module
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left"):
+        ready.download(1)
+    assert not (ready.folder / "media_1").exists()
+
+
+def test_record_of_another_size_is_not_believed(ready, impatient):
+    record = read_json(ready.folder / "record_1.json")
+    record["file"]["size"] += 1
+    write_json(ready.folder / "record_1.json", record)
+    with pytest.raises(ServerError, match=r"Tator says 47049"):
+        ready.download(1)

@@ -1,0 +1,76 @@
+"""Only verified media carry the mark, set in as few calls as can be."""
+
+from datetime import datetime
+
+import pytest
+
+from scripts.lib.errors import ServerError
+from tests.scripts.tator_steps import MARK
+
+
+def marks(steps):
+    return {media["id"]: media["attributes"].get(MARK) for media in steps.api.get_media_list(steps.server.project_id)}
+
+
+@pytest.fixture
+def ready(steps):
+    steps.resolve(1, 2)
+    steps.prepare()
+    steps.detected(1, [])
+    steps.detected(2, [], "unreadable", "not a video")
+    steps.upload(1)
+    steps.upload(2)
+    return steps
+
+
+def test_verified_media_are_marked_with_the_time_and_others_are_not(ready):
+    assert ready.mark(1, 2)["media_ids"] == [1]
+    assert datetime.fromisoformat(marks(ready)[1]).tzinfo is not None
+    assert marks(ready)[2] == "No"
+
+
+def test_one_call_a_media_type(ready, media_folder):
+    for name in ("a.mp4", "b.mp4"):
+        ready.server.add_media(name)
+    picture = ready.server.add_media("c.png", dtype="image", files={"image": [media_folder / "clip_910001.mp4"]})
+    ids = [1, *range(3, picture + 1)]
+    ready.resolve(*ids)
+    for media_id in ids:
+        ready.detected(media_id, [])
+        ready.upload(media_id)
+    ready.mark(*ids)
+    assert len(ready.server.requests("UpdateMediaList")) == 2
+    assert sorted(media_id for media_id, mark in marks(ready).items() if mark != "No") == ids
+
+
+def test_a_mark_since_the_verification_is_left(ready):
+    ready.mark(1)
+    before = marks(ready)
+    ready.server.clear_requests()
+    ready.mark(1)
+    assert marks(ready) == before
+    assert ready.server.requests("UpdateMediaList") == []
+
+
+def test_media_deleted_meanwhile(ready):
+    ready.api.delete_media(1)
+    assert ready.mark(1) == {"attribute": MARK, "media_ids": [], "missing": [1]}
+
+
+def test_nothing_to_mark_asks_nothing(ready):
+    ready.server.clear_requests()
+    assert ready.mark(2)["media_ids"] == []
+    assert ready.server.requests() == []
+
+
+@pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset", "status"])
+def test_passing_faults(ready, kind):
+    ready.server.fault(kind, operation="UpdateMediaList")
+    assert ready.mark(1)["media_ids"] == [1]
+
+
+def test_no_right_to_mark(ready, monkeypatch):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", ready.server.tokens["viewer"])
+    with pytest.raises(ServerError, match=r"403"):
+        ready.mark(1)
+    assert marks(ready)[1] == "No"

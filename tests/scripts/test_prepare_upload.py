@@ -1,0 +1,64 @@
+"""Type, attributes and version are checked before the work."""
+
+import pytest
+
+from scripts.lib.errors import ServerError
+
+
+def test_version_is_made_once(steps):
+    first, second = steps.prepare(), steps.prepare()
+    assert first == second
+    names = [version["name"] for version in steps.api.get_version_list(steps.server.project_id)]
+    assert names.count("Object Detector") == 1
+
+
+@pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset"])
+def test_version_is_made_once_though_an_answer_is_lost(steps, kind):
+    steps.server.fault(kind, operation="CreateVersion")
+    steps.prepare()
+    names = [version["name"] for version in steps.api.get_version_list(steps.server.project_id)]
+    assert names.count("Object Detector") == 1
+
+
+def test_oldest_of_two_versions_of_one_name_is_everybodys(steps):
+    first = steps.prepare()
+    steps.api.create_version(steps.server.project_id, {"name": "Object Detector", "description": "the other run's"})
+    assert steps.prepare() == first
+
+
+def test_given_versions(steps):
+    baseline = steps.api.get_version(steps.server.version_id)
+    assert steps.prepare(version_id=baseline["id"])["version"] == baseline["name"]
+    assert steps.prepare(version_number=baseline["number"])["version_id"] == baseline["id"]
+    assert len(steps.api.get_version_list(steps.server.project_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"localization_type_id": 987}, r"upload\.localization_type_id: the project has no 987; it has .*Box"),
+        ({"species_attribute": "Taxon"}, r"upload\.species_attribute: .*'Taxon'.*Species \(string\)"),
+        ({"species_attribute": "Confidence"}, r"no string or enum attribute 'Confidence'"),
+        ({"confidence_attribute": "Species"}, r"no float attribute 'Species'"),
+        ({"version_id": 987}, r"upload\.version_id: the project has no 987; it has .*Baseline"),
+        ({"version_number": 987}, r"upload\.version_number: the project has no 987"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_what_there_is(steps, changes, words):
+    with pytest.raises(ServerError, match=words):
+        steps.prepare(**changes)
+
+
+def test_a_dot_type_takes_no_boxes(steps):
+    with pytest.raises(ServerError, match=r"of the kind dot; expected a box type"):
+        steps.prepare(localization_type_id=steps.server.dot_type_id)
+
+
+def test_species_that_an_enum_does_not_allow(steps):
+    attributes = [
+        {"name": "Species", "dtype": "enum", "choices": ["cod", "eel"], "required": False},
+        {"name": "Confidence", "dtype": "float", "required": False},
+    ]
+    steps.server.change("localization_type", steps.server.localization_type_id, attribute_types=attributes)
+    with pytest.raises(ServerError, match=r"allows cod, eel; the network also knows crab"):
+        steps.prepare()

@@ -1,0 +1,128 @@
+"""Which media are ready, and what is said of the others."""
+
+import pytest
+
+from scripts.lib.errors import ServerError
+from tests.scripts.tator_steps import MARK
+
+NASTY = "we ird \"näme' ../日本 a/b\\c #1?x=%20&;$(id).mp4"
+
+
+def test_records_in_the_order_asked_for(steps):
+    records = steps.resolve(2, 1)
+    assert [record["media_id"] for record in records] == [2, 1]
+    assert records[1] == {
+        "media_id": 1,
+        "state": "ready",
+        "reason": None,
+        "kind": "video",
+        "type_id": steps.server.video_type_id,
+        "name": "clip_910001.mp4",
+        "width": 640,
+        "height": 360,
+        "fps": 20.0,
+        "num_frames": 60,
+        "md5": records[1]["md5"],
+        "file": records[1]["file"],
+    }
+    assert len(records[1]["md5"]) == 32
+    assert records[1]["file"]["role"] == "archival"
+    assert records[1]["file"]["size"] == 47048
+
+
+def test_every_other_media_is_named_with_its_reason(steps):
+    server, api = steps.server, steps.api
+    odd = {
+        server.add_media("multi", dtype="multi"): ("unsupported", "of the kind multi"),
+        server.add_media("live", dtype="live"): ("unsupported", "of the kind live"),
+        server.add_media("nothing.mp4", media_files=None): ("unsupported", "no video file"),
+        server.add_media("away.mp4", archive_state="archived"): ("unsupported", "archived"),
+        server.add_media("theirs.mp4", project=server.foreign_project_id): ("missing", "belongs to project"),
+        99999: ("missing", "has no media 99999"),
+    }
+    deleted = server.add_media("gone.mp4")
+    api.delete_media(deleted)
+    odd[deleted] = ("missing", "deleted")
+    records = {record["media_id"]: record for record in steps.resolve(1, *odd)}
+    assert records[1]["state"] == "ready"
+    for media_id, (state, words) in odd.items():
+        assert records[media_id]["state"] == state, records[media_id]
+        assert words in records[media_id]["reason"]
+
+
+def test_largest_streaming_file_when_there_is_no_archival_copy(steps, media_folder):
+    clip = media_folder / "clip_910001.mp4"
+    media_id = steps.server.add_media("streamed.mp4", files={"streaming": [clip]})
+    (record,) = steps.resolve(media_id)
+    assert record["file"]["role"] == "streaming"
+
+
+def test_a_name_is_only_text(steps):
+    media_id = steps.server.add_media(NASTY)
+    (record,) = steps.resolve(media_id)
+    assert record["name"] == NASTY
+
+
+def test_only_the_kind_asked_for(steps):
+    (record,) = steps.resolve(1, kind="image")
+    assert (record["state"], record["reason"]) == ("unsupported", "it is of the kind video, and media.kind is image")
+
+
+@pytest.mark.parametrize(
+    ("mark", "state"),
+    [("2026-01-01T00:00:00+00:00", "skipped"), ("No", "ready"), ("", "ready"), (None, "ready")],
+)
+def test_processed_media_are_skipped_only_on_demand(steps, mark, state):
+    steps.server.change("media", 1, attributes={} if mark is None else {MARK: mark})
+    assert steps.resolve(1)[0]["state"] == "ready"
+    assert steps.resolve(1, skip_processed=True)[0]["state"] == state
+
+
+def test_same_media_same_record_though_its_mark_changed(steps):
+    before = steps.resolve(1)
+    steps.server.change("media", 1, attributes={MARK: "2026-01-01T00:00:00+00:00"})
+    assert steps.resolve(1) == before
+
+
+def test_mark_that_cannot_be_set_is_found_out_first(steps):
+    with pytest.raises(ServerError, match=r"mark\.attribute.*'Seen'.*Object Detector Processed \(string\)"):
+        steps.resolve(1, mark_attribute="Seen")
+
+
+def test_wrong_token(steps, monkeypatch):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", "0" * 40)
+    with pytest.raises(ServerError, match=r"Invalid token.*set TATOR_AUTH_TOKEN") as caught:
+        steps.resolve(1)
+    assert "0" * 40 not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "throttle", "times": 2},
+        {"kind": "status", "status": 503, "times": 2},
+        {"kind": "html"},
+        {"kind": "reset", "times": 2},
+        {"kind": "drop_answer"},
+    ],
+)
+def test_passing_faults_are_waited_for(steps, fault):
+    steps.server.fault(**fault, operation="GetMediaListById")
+    assert steps.resolve(1)[0]["state"] == "ready"
+    assert steps.server.faults()["pending"] == []
+
+
+def test_lasting_fault_ends_with_what_was_tried(steps, impatient):
+    steps.server.fault("status", status=502, times=None, operation="GetMediaListById")
+    with pytest.raises(ServerError, match=r"answered 502.*tried for"):
+        steps.resolve(1)
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:9", "nonsense://x"])
+def test_unreachable_host(steps, impatient, host):
+    from scripts.resolve_media import resolve_media
+
+    with pytest.raises(ServerError, match=r"connect"):
+        resolve_media(
+            host=host, project_id=1, media_ids=[1], kind="any", skip_processed=False, mark_attribute=MARK, records=[]
+        )

@@ -1,0 +1,142 @@
+"""Each kind of fault happens as ordered, and is told of."""
+
+import time
+from pathlib import Path
+
+import pytest
+import requests
+import tator
+from tator.exceptions import ApiException
+
+from . import faults
+from .launch import Server
+from .test_client import box, drain
+
+
+def address_of(api, media: int = 1) -> str:
+    return api.get_media(media, presigned=600).media_files.archival[0].path
+
+
+def test_throttled_is_a_400_that_says_so(server: Server, api) -> None:
+    server.fault("throttle", times=2)
+    for _ in range(2):
+        with pytest.raises(ApiException, match=r"Request was throttled\. Expected available in 1 second.") as refused:
+            api.get_media(1)
+        assert refused.value.status == 400
+    assert api.get_media(1).id == 1
+    assert [entry["fault"] for entry in server.requests("GetMedia")] == ["throttle", "throttle", None]
+    listed = server.faults()
+    assert (listed["pending"], listed["fired"][0]["fired"]) == ([], 2)
+
+
+def test_lost_answer_after_the_commit(server: Server, api, version: int) -> None:
+    server.fault("drop_answer", operation="CreateLocalizationList")
+    with pytest.raises(requests.ConnectionError):
+        api.create_localization_list(server.project_id, body=[box(server, version)])
+    assert api.get_localization_count(server.project_id, version=[version]) == 1
+    assert server.requests("CreateLocalizationList")[0]["status"] is None
+
+
+def test_reset_does_nothing(server: Server, api, version: int) -> None:
+    server.fault("reset", operation="CreateLocalizationList")
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
+        api.create_localization_list(server.project_id, body=[box(server, version)])
+    assert api.get_localization_count(server.project_id, version=[version]) == 0
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_status(server: Server, api, version: int, after: bool) -> None:
+    server.fault("status", status=504, operation="CreateLocalizationList", after=after)
+    with pytest.raises(ApiException) as failed:
+        api.create_localization_list(server.project_id, body=[box(server, version)])
+    assert failed.value.status == 504
+    assert api.get_localization_count(server.project_id, version=[version]) == after
+
+
+def test_html_instead_of_json(server: Server, api) -> None:
+    server.fault("html")
+    assert b"<html>" in api.get_media(1)  # which is what the client makes of it
+
+
+def test_slow(server: Server, api) -> None:
+    server.fault("slow", seconds=0.5, operation="GetMedia")
+    started = time.monotonic()
+    assert api.get_media(1).id == 1
+    assert time.monotonic() - started >= 0.5
+
+
+def test_revoked_token(server: Server, api) -> None:
+    server.fault("revoke_token", nth=2)
+    api.get_media(1)
+    for _ in range(3):
+        with pytest.raises(ApiException, match="Invalid token"):
+            api.get_media(1)
+    server.clear_faults()
+    api.get_media(1)
+
+
+def test_cut_download_is_partial_and_resumable(server: Server, api, tmp_path: Path) -> None:
+    whole = requests.get(address_of(api)).content
+    server.fault("cut_download", after_bytes=1000)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        requests.get(address_of(api))
+    rest = requests.get(address_of(api), headers={"Range": "bytes=1000-"})
+    assert (rest.status_code, rest.content) == (206, whole[1000:])
+    server.fault("cut_download", times=None)
+    assert 100 not in drain(api, api.get_media(1), tmp_path / "out.mp4")  # no error, as with a real server
+    assert len(server.requests("Download")) == 3 + 10
+
+
+def test_short_body_claims_to_be_whole(server: Server, api, tmp_path: Path) -> None:
+    server.fault("short_body", after_bytes=10, times=None)
+    media = api.get_media(1)
+    assert drain(api, media, tmp_path / "out.mp4")[-1] == 100
+    assert (tmp_path / "out.mp4").stat().st_size == 10 < media.media_files.archival[0].size
+
+
+def test_wrong_bytes(server: Server, api, tmp_path: Path) -> None:
+    server.fault("wrong_bytes")
+    media = api.get_media(1)
+    drain(api, media, tmp_path / "out.mp4")
+    assert (tmp_path / "out.mp4").stat().st_size == media.media_files.archival[0].size
+    assert tator.util.md5sum(str(tmp_path / "out.mp4")) != media.md5
+
+
+def test_expired_addresses_stay_expired_and_new_ones_are_good(server: Server, api) -> None:
+    server.fault("expire_addresses", nth=2)
+    address = address_of(api)
+    assert [requests.get(address).status_code for _ in range(3)] == [200, 403, 403]
+    assert "Request has expired" in requests.get(address).text
+    assert requests.get(address_of(api)).status_code == 200
+
+
+def test_one_media_only(server: Server, api) -> None:
+    server.fault("status", status=500, media=2, times=None)
+    server.fault("status", status=503, operation="Download", media=2)
+    address = address_of(api, 1)
+    assert requests.get(address).status_code == 200
+    with pytest.raises(ApiException):
+        api.get_media_list_by_id(server.project_id, {"ids": [1, 2]})
+    with pytest.raises(ApiException):
+        api.get_localization_list(server.project_id, media_id=[2])
+    key = f"1/{server.project_id}/2/x.mp4"
+    with pytest.raises(ApiException):
+        api.get_download_info(server.project_id, {"keys": [key]})
+
+
+def test_schema_is_spared_unless_named(server: Server) -> None:
+    server.fault("status", times=None)
+    tator.get_api(server.host, server.token)
+    server.fault("status", operation="GetSchema")
+    assert requests.get(f"{server.host}/schema/").status_code == 503
+
+
+@pytest.mark.parametrize("order", [{"kind": "nope"}, {"kind": "slow", "second": 1}])
+def test_unknown_orders_are_refused(server: Server, order: dict) -> None:
+    with pytest.raises(ValueError, match=r"unknown settings|one of throttle"):
+        server.fault(**order)
+
+
+def test_every_kind_is_tested() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [kind for kind in faults.KINDS if f'fault("{kind}"' not in text] == []
