@@ -5,21 +5,18 @@ Run by `make demo`. The last line of the output is a JSON object for programs.
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import tator
-import yaml
-from tests.tator_server.launch import Server, running
 
 from examples.accuracy import Labelled, ap50, read_truth
+from tests.tator_server.launch import Server, running
+from tests.workflow import ROOT, snakemake
 
-ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "examples" / "aquarium"
 # One picture from each of three of the clip's views.
 PICTURES = (12, 62, 112)
@@ -34,8 +31,8 @@ def main() -> int:
     make_media(folder / "media")
     with running(folder / "media", folder / "tator") as server:
         print(f"Tator stand-in: {server.host}, with {', '.join(server.media.values())}", flush=True)
-        write_settings(folder / "settings.yaml", server)
-        exit_code = run_workflow(folder, server.token)
+        environ = {"TATOR_AUTH_TOKEN": server.token}
+        exit_code = snakemake(folder, settings=settings_for(server), environ=environ, capture=False).returncode
         result: dict[str, Any] = {"media": 0, "boxes": 0, "ap50": None}
         if exit_code == 0:
             result = report(server)
@@ -59,23 +56,14 @@ def make_media(folder: Path) -> None:
             cv2.imwrite(str(folder / f"picture_{frame:03d}.png"), picture)
 
 
-def write_settings(path: Path, server: Server) -> None:
-    """Write what a user would write: where Tator is, which media, which network."""
-    settings = {
+def settings_for(server: Server) -> dict[str, Any]:
+    """Return what a user would write: where Tator is, which media, which network."""
+    return {
         "tator": {"host": server.host, "project_id": server.project_id, "media_ids": list(server.media)},
         "network": {"directory": str(SAMPLE)},
         "detect": {"img_max_side": 640, "img_min_side": 480, "keep_threshold": 0.3},
         "upload": {"localization_type_id": server.localization_type_id},
     }
-    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-
-
-def run_workflow(folder: Path, token: str) -> int:
-    """Run the workflow as a user would; return its exit code."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "settings.yaml"), "--workflow-profile", str(ROOT / "profiles" / "default")]
-    return subprocess.run(command, env=clean | {"TATOR_AUTH_TOKEN": token}, check=False).returncode
 
 
 def boxes_in_tator(server: Server) -> list[Labelled]:

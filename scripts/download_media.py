@@ -59,7 +59,8 @@ def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
     """Bring the file to its final name; return whether its md5 was checked."""
     file = wanted["file"]
     part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
-    has_md5 = file["role"] == "archival" and bool(wanted["md5"])
+    # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
+    has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
     plain = session()
     furthest = _size(part)
 

@@ -14,8 +14,9 @@ from scripts.lib.frame_source import MAX_PIXELS
 _PLAYLISTS = {"hls", "concat", "dash", "imf", "sdp", "rtsp"}
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
-# Not the media's fault: the job fails and may be tried again.
-_MACHINE_FAULTS = (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError)
+# Not the media's fault: the job fails and may be tried again. Being short of memory is not among them: FFmpeg says so
+# of files whose headers ask for absurd amounts.
+_MACHINE_FAULTS = (FileNotFoundError, PermissionError, IsADirectoryError)
 
 
 def open_container(path: Path) -> av.container.InputContainer:

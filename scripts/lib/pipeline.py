@@ -107,6 +107,10 @@ def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: 
             under_way.append(batch)
         while under_way:
             finish()
+    if counts.frames != frames.summary.decoded:
+        raise RuntimeError(
+            f"{frames.summary.decoded} frames decoded, {counts.frames} through the network: one was lost"
+        )
 
 
 def _select(boxes: Floats, scores: Floats, number: int, engine: Engine, threshold: float) -> retinanet.Selection:

@@ -1,5 +1,6 @@
 """Frames: every one, in order, upright, and damage told from the end."""
 
+import gc
 import struct
 import zlib
 from pathlib import Path
@@ -320,6 +321,35 @@ def test_a_video_of_monstrous_frames_is_refused(tmp_path: Path, monkeypatch: pyt
     found = fault(path)
     assert found.state == "unsupported"
     assert "160 x 90" in found.reason
+
+
+def test_frames_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    """Cycles of PyAV's objects would let hundreds of frames pile up before they are found."""
+    path = write_video(tmp_path / "a.mp4", range(60))
+    set_display_matrix(path, (0, 1, -1, 0))
+    gc.collect()
+    gc.disable()
+    try:
+        read(path)
+        assert gc.collect() < 30
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_the_bytes_it_ends_with_frames_or_a_fault(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = write_video(tmp_path / "a.mp4", range(10), mux=FRAGMENTS if seed % 2 else FAST)
+    content = bytearray(path.read_bytes())
+    for place in rng.integers(0, len(content) if seed % 4 > 1 else 1200, 8):
+        content[place] = rng.integers(256)
+    path.write_bytes(content[: rng.integers(len(content) // 2, len(content))])
+    try:
+        numbers, summary = read(path)
+    except MediaFault as found:
+        assert found.reason  # noqa: PT017
+    else:
+        assert summary.decoded == len(numbers) > 0
 
 
 # ---- pictures

@@ -44,8 +44,8 @@ class Step:
         (self.folder / "record.json").write_text(json.dumps(wanted))
         (self.folder / "download.json").write_text(json.dumps(ready | (download or {})))
         arguments = {
-            "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini",
-            "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "auto", "threads": 2,
+            "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "threads": 2,
+            "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "auto",
         }  # fmt: skip
         step.detect(
             media=media,

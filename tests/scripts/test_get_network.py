@@ -60,7 +60,8 @@ def engine(docker_engine, monkeypatch):
 
 
 def left(client):
-    return client.containers.list(all=True, filters={"label": docker_images.LABEL})
+    # An engine does not inspect a container whose archive is being read: the list itself says enough.
+    return client.containers.list(all=True, sparse=True, filters={"label": docker_images.LABEL})
 
 
 def nothing_written(get):
@@ -284,7 +285,7 @@ class TestDocker:
         monkeypatch.setattr(Members, "add", fail)
         with pytest.raises(error):
             get(data_image="failing:1")
-        assert [container.status for container in seen] == ["created"]
+        assert [container.attrs["State"] for container in seen] == ["created"]
         assert nothing_written(get)
 
     def test_no_container_is_left_after_sigterm(self, engine, docker_engine, tmp_path):

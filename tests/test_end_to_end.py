@@ -1,0 +1,192 @@
+"""From selected media in Tator to verified boxes in Tator, by the unmodified workflow, on real clips."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import tator
+
+from tests.conftest import SYNTHETIC
+from tests.workflow import snakemake
+
+MARK = "Object Detector Processed"
+NASTY = "we ird \"näme' ..\\日本 #1?x=%20&;$(id).mp4"
+
+
+class Site:
+    """A Tator site with media of all kinds, and one run's folder."""
+
+    def __init__(self, server, folder):
+        self.server, self.folder = server, folder
+        self.api = tator.get_api(server.host, server.token)
+        self.settings = {
+            "tator": {"host": server.host, "project_id": server.project_id, "media_ids": list(server.media)},
+            "network": {"directory": str(SYNTHETIC)},
+            "detect": {"img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3},
+            "upload": {"localization_type_id": server.localization_type_id},
+        }
+
+    def run(self, *arguments):
+        environ = {"TATOR_AUTH_TOKEN": self.server.token, "TATOR_PATIENCE_SECONDS": "10"}
+        return snakemake(self.folder, *arguments, settings=self.settings, environ=environ)
+
+    def boxes(self, **filters):
+        found = self.api.get_localization_list(self.server.project_id, type=self.server.localization_type_id, **filters)
+        drop = {"id", "created_datetime", "modified_datetime"}
+        boxes = [{key: value for key, value in box.items() if key not in drop} for box in found]
+        return sorted(boxes, key=lambda box: (box["media"], box["frame"], box["elemental_id"]))
+
+    def marks(self):
+        media = self.api.get_media_list(self.server.project_id)
+        return {item["id"]: item["attributes"].get(MARK) for item in media}
+
+    def states(self):
+        summary = json.loads((self.folder / "results" / "summary.json").read_text())
+        return {media["media_id"]: media["state"] for media in summary["media"]}
+
+
+@pytest.fixture
+def site(tator_server, tmp_path):
+    return Site(tator_server, tmp_path / "run")
+
+
+@pytest.fixture
+def odd_media(media_folder):
+    """Add to the folder what people upload besides good videos, before the server starts."""
+    shutil.copy(media_folder / "clip_910001.mp4", media_folder / NASTY)
+    whole = (media_folder / "clip_910002.mp4").read_bytes()
+    (media_folder / "junk.mp4").write_text("this is no video\n" * 100)
+    (media_folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    (media_folder / "zero.mp4").write_bytes(b"")
+    cv2.imwrite(str(media_folder / "black.png"), np.zeros((180, 320, 3), np.uint8))
+
+
+def test_twice_and_with_results_deleted(site):
+    first = site.run()
+    assert first.returncode == 0, first.stdout
+    boxes, marks = site.boxes(), site.marks()
+    assert set(site.states().values()) == {"done"}
+    assert {box["media"] for box in boxes} == set(site.server.media)
+    assert all(mark != "No" for mark in marks.values())
+    csv = (site.folder / "results" / "detections.csv").read_text().splitlines()
+    assert csv[0] == "video_id,frame,x,y,w,h,det_conf,det_species"
+    assert len(csv) == len(boxes) + 1
+
+    second = site.run()
+    assert second.returncode == 0
+    assert "Nothing to be done" in second.stdout
+
+    before = {path: path.read_bytes() for path in (site.folder / "results").rglob("*.csv")}
+    site.server.clear_requests()
+    shutil.rmtree(site.folder / "results")
+    third = site.run()
+    assert third.returncode == 0, third.stdout
+    assert site.boxes(show_deleted=1) == boxes
+    assert site.server.requests("CreateLocalizationList") == []
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_one_more_media_and_another_threshold_do_only_what_is_new(site):
+    ids = site.settings["tator"]["media_ids"]
+    site.settings["tator"]["media_ids"] = ids[:1]
+    assert site.run().returncode == 0
+    first = site.boxes()
+    site.settings["tator"]["media_ids"] = ids
+    more = site.run()
+    assert more.returncode == 0, more.stdout
+    assert "results/detections/1.csv" not in [
+        line.split()[-1] for line in more.stdout.splitlines() if "output:" in line
+    ]
+    assert [box for box in site.boxes() if box["media"] == ids[0]] == first
+
+    all_boxes = site.boxes()
+    site.settings["upload"]["threshold"] = 0.8
+    fewer = site.run()
+    assert fewer.returncode == 0, fewer.stdout
+    assert "rule detect:" not in fewer.stdout
+    assert 0 < len(site.boxes(show_deleted=1)) < len(all_boxes)
+    assert all(box["attributes"]["Confidence"] >= 0.8 for box in site.boxes())
+
+
+@pytest.mark.usefixtures("odd_media")
+def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_folder):
+    server = site.server
+    names = {name: media_id for media_id, name in server.media.items()}
+    multi = server.add_media("multi", dtype="multi")
+    picture = server.add_media("picture.mp4", files={"streaming": [media_folder / "black.png"]})
+    site.settings["tator"]["media_ids"] = [99999, multi, *server.media, picture]
+    done = site.run()
+    assert done.returncode != 0
+    assert (site.folder / "results" / "summary.json").exists(), done.stdout
+    states = site.states()
+    assert list(states) == [99999, multi, *server.media, picture]
+    assert states[99999] == "missing"
+    assert states[multi] == "unsupported"
+    assert states[picture] == "unreadable"
+    for name in ("junk.mp4", "zero.mp4", "truncated.mp4"):
+        assert states[names[name]] == "unreadable", name
+    assert states[names["black.png"]] == "no detections"
+    for name in ("clip_910001.mp4", "clip_910002.mp4", NASTY):
+        assert states[names[name]] == "done"
+    well = {media_id for media_id, state in states.items() if state in ("done", "no detections")}
+    assert {media_id for media_id, mark in site.marks().items() if mark not in ("No", None, "")} == well
+    assert {box["media"] for box in site.boxes()} == well - {names["black.png"]}
+    sentence = next(line for line in done.stdout.splitlines() if "media have no boxes in Tator from this run" in line)
+    for media_id in set(states) - well:
+        assert f"media {media_id} is {states[media_id]}" in sentence
+    again = site.run()
+    assert again.returncode != 0
+    assert "rule detect:" not in again.stdout
+
+
+def test_people_s_boxes_survive_a_rerun(site):
+    assert site.run().returncode == 0
+    api, server = site.api, site.server
+    found = api.get_localization_list(server.project_id, type=server.localization_type_id, media_id=[1])
+    api.update_localization(found[0]["id"], {"attributes": {"Species": "eel"}})
+    api.delete_localization(found[1]["id"], {})
+    left = site.boxes(show_deleted=1)
+    shutil.rmtree(site.folder)
+    done = site.run()
+    assert done.returncode == 0, done.stdout
+    assert site.boxes(show_deleted=1) == left
+    upload = json.loads((site.folder / "results/uploads/1.json").read_text())
+    assert upload["people"]["edited"] == [found[0]["elemental_id"]]
+    assert upload["people"]["deleted"] == [found[1]["elemental_id"]]
+    assert "1 edited, 1 deleted" in done.stdout
+
+
+def test_a_wrong_token_is_one_clear_message(site):
+    environ = {"TATOR_AUTH_TOKEN": "0" * 40}
+    done = snakemake(site.folder, settings=site.settings, environ=environ)
+    assert done.returncode != 0
+    assert "Invalid token" in done.stdout
+    assert "set TATOR_AUTH_TOKEN" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (site.folder / "results").exists()
+
+
+def test_the_token_and_addresses_are_nowhere(site):
+    site.server.fault("cut_download", after_bytes=1000)
+    site.server.fault("expire_addresses", nth=3)
+    done = site.run("--verbose")
+    assert done.returncode == 0, done.stdout
+    report = site.run("--report", str(site.folder / "report.html"))
+    assert report.returncode == 0, report.stdout
+    texts = {str(path): path.read_bytes() for path in site.folder.rglob("*") if path.is_file()}
+    texts["terminal"] = (done.stdout + report.stdout).encode()
+    assert any(".snakemake" in path for path in texts)
+    for path, text in texts.items():
+        assert site.server.token.encode() not in text, path
+        assert b"X-Amz-Signature" not in text, path
+
+
+def test_the_report_shows_the_results(site):
+    assert site.run().returncode == 0
+    done = site.run("--report", str(site.folder / "report.html"))
+    assert done.returncode == 0, done.stdout
+    page = (site.folder / "report.html").read_text()
+    for words in ("State of each media", "Boxes of all media", "What became of each media of this run"):
+        assert words in page

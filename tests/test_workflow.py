@@ -1,0 +1,125 @@
+"""The plan, and what is said of bad input, before any job starts."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow import ROOT, snakemake
+
+SETTINGS = yaml.safe_load((ROOT / "tests" / "data" / "settings.yaml").read_text())
+SETTINGS["network"]["directory"] = str(ROOT / "tests" / "data" / "synthetic")
+
+
+def test_a_dry_run_needs_no_network_and_no_token_and_shows_every_job(tmp_path):
+    done = snakemake(tmp_path, "-n", settings=SETTINGS)
+    assert done.returncode == 0, done.stdout
+    jobs = set(re.findall(r"jobid: \d+", done.stdout))
+    for rule in ("download_media", "detect", "upload_detections"):
+        assert re.search(rf"^{rule} +3$", done.stdout, re.MULTILINE), done.stdout
+    for media_id in (1, 2, 3):
+        assert f"results/detections/{media_id}.csv" in done.stdout
+    assert re.search(r"^total +17$", done.stdout, re.MULTILINE)
+    assert len(jobs) == 17
+
+
+def test_the_reference_workflows_environment_plans_a_run(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    environ = {
+        "TATOR_MEDIA_IDS": "15,16",
+        "TATOR_API_SERVICE": "http://127.0.0.1:9/rest",
+        "TATOR_AUTH_TOKEN": "0" * 40,
+        "TATOR_PROJECT_ID": "3",
+        "TATOR_WORK_DIR": str(work),
+        "TATOR_PIPELINE_ARGS": '{"data_image": "a/b", "img_max_side": 640, "img-min-side": 480, "type_id": 3}',
+    }
+    done = snakemake(tmp_path, "-n", environ=environ)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^detect +2$", done.stdout, re.MULTILINE)
+    assert "0" * 40 not in done.stdout
+
+
+def test_the_work_folder_of_the_environment(tmp_path):
+    """Only without --directory, which goes before it; so this one is run by hand."""
+    work = tmp_path / "work"
+    settings = tmp_path / "my.yaml"
+    settings.write_text(yaml.safe_dump(SETTINGS))
+    environ = os.environ | {"TATOR_WORK_DIR": str(work)}
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "-n",
+        "--configfile",
+        str(settings),
+    ]
+    subprocess.run(command, cwd=tmp_path, env=environ, check=True, capture_output=True)
+    assert (work / ".snakemake").is_dir()
+    assert not (tmp_path / ".snakemake").exists()
+
+
+def test_missing_token(tmp_path):
+    done = snakemake(tmp_path, settings=SETTINGS)
+    assert done.returncode != 0
+    assert "the environment variable TATOR_AUTH_TOKEN is not set" in done.stdout
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"detect": {"img_max_side": 640, "img_min_side": 480, "keep_treshold": 0.5}},
+            "did you mean 'keep_threshold'?",
+        ),
+        ({"tator": {"host": "http://127.0.0.1:9", "project_id": 3}}, r"tator.media_ids: [] is no good"),
+        ({"upload": {}}, "upload.localization_type_id: missing"),
+    ],
+)
+def test_bad_settings_end_before_any_job(tmp_path, changes, words):
+    done = snakemake(tmp_path, settings=SETTINGS | changes, environ={"TATOR_AUTH_TOKEN": "0" * 40})
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "logs").exists()
+
+
+def test_every_script_is_a_rule_and_every_rule_a_script():
+    rules = set(
+        re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE)
+    )
+    named = set(re.findall(r"scripts/(\w+)\.py", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))))
+    programs = {path.stem for path in (ROOT / "scripts").glob("[!_]*.py") if "argparse" in path.read_text()}
+    assert rules == named
+    assert rules == {path.stem for path in (ROOT / "scripts").glob("[!_]*.py")} - programs
+
+
+def test_environments_are_in_step_with_the_lock():
+    lock = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    for path in sorted(Path(ROOT / "envs").glob("*.yaml")):
+        packages = yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]
+        assert packages
+        for package in packages:
+            name, version = package.split("==")
+            assert lock[name.lower()] == version, f"{path.name}: {package}"
+
+
+def test_the_picture_in_the_readme_is_snakemakes(tmp_path):
+    done = snakemake(tmp_path, "--rulegraph", "mermaid-js", "--quiet", settings=SETTINGS)
+    assert done.returncode == 0, done.stdout
+    made = edges(done.stdout)
+    assert ("detect", "upload_detections") in made
+    assert edges((ROOT / "README.md").read_text()) == made
+
+
+def edges(mermaid):
+    """Return the arrows of a diagram, by the rules' names."""
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", mermaid))
+    return {(names[start], names[end]) for start, end in re.findall(r"(id\d+) --> (id\d+)", mermaid)}

@@ -1,0 +1,46 @@
+"""Run the unmodified workflow as a user does: in a folder, with a settings file, the token in the environment."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    settings: dict[str, Any] | None = None,
+    environ: dict[str, str] | None = None,
+    capture: bool = True,
+) -> "subprocess.CompletedProcess[str]":
+    """Run Snakemake with the local profile.
+
+    Args:
+        folder: the run's folder; `settings` are written into it.
+        arguments: what else stands on the command line.
+        settings: what a user's configuration file holds; None names no file.
+        environ: variables in place of all TATOR_... ones of this process.
+        capture: keep the output, stdout and stderr together, rather than show it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), *arguments]
+    if settings is not None:
+        path = folder / "settings.yaml"
+        path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        command += ["--configfile", str(path)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
+    return subprocess.run(
+        command,
+        env=clean | (environ or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else None,
+        text=True,
+        check=False,
+    )
