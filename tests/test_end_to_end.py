@@ -124,7 +124,7 @@ def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_fol
     assert list(states) == [99999, multi, *server.media, picture]
     assert states[99999] == "missing"
     assert states[multi] == "unsupported"
-    assert states[picture] == "unreadable"
+    assert states[picture] == "unsupported"
     for name in ("junk.mp4", "zero.mp4", "truncated.mp4"):
         assert states[names[name]] == "unreadable", name
     assert states[names["black.png"]] == "no detections"

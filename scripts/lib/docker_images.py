@@ -6,7 +6,6 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import docker
@@ -15,7 +14,7 @@ import requests
 import urllib3
 
 from scripts.lib.errors import GraphError, ServerError
-from scripts.lib.image_reference import Reference
+from scripts.lib.image_reference import Image, Reference
 from scripts.lib.stopping import undisturbed
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -29,19 +28,6 @@ _log = logging.getLogger(__name__)
 
 class NoEngine(ServerError):
     """No Docker engine can be reached."""
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image that is there to be read.
-
-    Attributes:
-        digest: what the registry knows it by; None for one that was made here and never pushed.
-        image_id: the digest of its configuration.
-    """
-
-    digest: str | None
-    image_id: str
 
 
 @contextmanager

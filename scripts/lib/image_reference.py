@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+import docker.auth
+
 from scripts.lib.errors import SettingsError
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -12,6 +14,19 @@ _REFERENCE = re.compile(
     rf"(?P<repository>(?:{_HOST})?{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@(?P<digest>\S+))?",
     re.ASCII,
 )
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that was found.
+
+    Attributes:
+        digest: what a registry knows it by; None for one that never was in a registry.
+        image_id: the digest of its configuration.
+    """
+
+    digest: str | None
+    image_id: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,18 @@ class Reference:
     def tagged(self) -> str:
         """The name with its tag."""
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def registry(self) -> str:
+        """The registry's host, with its port; Docker's own where none is written."""
+        first, slash, _ = self.repository.partition("/")
+        written = slash and ("." in first or ":" in first or first == "localhost")
+        return first if written else docker.auth.INDEX_NAME
+
+    @property
+    def path(self) -> str:
+        """The name within the registry."""
+        return self.repository.removeprefix(f"{self.registry}/")
 
     def at(self, digest: str) -> str:
         """Return the name with a digest."""

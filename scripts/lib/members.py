@@ -6,7 +6,7 @@ into a folder the caller made: no other name, no link and no device in the archi
 
 import os
 import tarfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -58,23 +58,15 @@ class Members:
         """
         known = self._known()
         hidden: set[str] = set()
-        reader = _Reader(chunks, source)
-        try:
-            with tarfile.TarFile(fileobj=cast(IO[bytes], reader), mode="r") as archive:
-                while member := archive.next():
-                    hidden |= self._take(member, reader, known, layer=layer)
-                    # TarFile would keep every member, and let each global header grow the next.
-                    archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
-                    reader.allowance = LARGEST_HEADER
-        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-            raise GraphError(f"{source}: is no whole tar archive ({error}); fetch or make it anew") from error
-        reader.finish()
+        reader = Reader(chunks, source)
+        for member in walk(reader):
+            hidden |= self._take(member, reader, known, layer=layer)
         self._hidden |= hidden
 
     def _known(self) -> set[str]:
         return self._hidden | set(self.found) | set(self.odd)
 
-    def _take(self, member: tarfile.TarInfo, reader: "_Reader", known: set[str], *, layer: bool) -> set[str]:
+    def _take(self, member: tarfile.TarInfo, reader: "Reader", known: set[str], *, layer: bool) -> set[str]:
         """Take one member; return the names that it hides in lower layers."""
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if layer and (whiteout := self._whiteout(parts)) is not None:
@@ -108,7 +100,7 @@ class Members:
                 written.unlink()
             self.odd[name] = kind
 
-    def _write(self, name: str, member: tarfile.TarInfo, reader: "_Reader") -> None:
+    def _write(self, name: str, member: tarfile.TarInfo, reader: "Reader") -> None:
         if not 0 < member.size <= LARGEST[name]:
             raise GraphError(
                 f"{reader.source}: {FOLDER}/{name} has {member.size} bytes; expected 1 to {LARGEST[name]}: "
@@ -129,7 +121,25 @@ class Members:
         self.found[name] = path
 
 
-class _Reader:
+def walk(reader: "Reader") -> Iterator[tarfile.TarInfo]:
+    """Yield an archive's members in little memory, and read on to its end.
+
+    Raises:
+        GraphError: the archive is damaged or cut short.
+    """
+    try:
+        with tarfile.TarFile(fileobj=cast(IO[bytes], reader), mode="r") as archive:
+            while member := archive.next():
+                yield member
+                # TarFile would keep every member, and let each global header grow the next.
+                archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
+                reader.allowance = LARGEST_HEADER
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        raise GraphError(f"{reader.source}: is no whole tar archive ({error}); fetch or make it anew") from error
+    reader.finish()
+
+
+class Reader:
     """A file object for TarFile over chunks: forward only, in little memory, whatever a header claims."""
 
     def __init__(self, chunks: Iterable[bytes], source: str) -> None:

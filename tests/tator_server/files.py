@@ -2,7 +2,6 @@
 
 import hashlib
 import mimetypes
-import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,12 +98,14 @@ def add_copies(store: Store, project: int, media: int, files: Mapping[str, Itera
 
 def _add(store: Store, prefix: str, role: str, path: Path, found: Probe, *, folder: str) -> Record:
     word = "in" if role == "archival" else found.height if role == "streaming" else role
-    name = f"{word}_{secrets.token_hex(5)}{path.suffix if path.suffix.isascii() else ''}"
+    etag = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    # Tator's are random; these are the same for the same file, so that a stored record stays true.
+    mark = hashlib.md5(f"{path.name} {etag}".encode(), usedforsecurity=False).hexdigest()[:10]
+    name = f"{word}_{mark}{path.suffix if path.suffix.isascii() else ''}"
     key, inside = f"{prefix}/{name}", path.name
     if folder == "objects":
         inside = key.replace("/", "_")
         shutil.copyfile(path, store.folders["objects"] / inside)
-    etag = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     size = path.stat().st_size
     store.execute("INSERT INTO object VALUES (?, ?, ?, ?, ?)", key, folder, inside, size, etag)
     common: dict[str, Any] = {"path": key, "size": size, "resolution": [found.height or 0, found.width or 0]}

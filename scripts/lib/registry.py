@@ -1,0 +1,224 @@
+"""A container registry, without a Docker engine: manifests and blobs by its HTTP API, through the package dxf.
+
+What this adds to the package: credentials, time limits, retries, and blobs that go on where they were cut.
+"""
+
+import ipaddress
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import dxf
+import dxf.exceptions
+import requests
+import tenacity
+import urllib3
+
+from scripts.lib.errors import ServerError
+from scripts.lib.image_reference import Reference
+from scripts.lib.oci import LARGEST_MANIFEST, PIECE, Descriptor
+from scripts.lib.registry_login import REMEDY, certificate, credentials
+
+CONNECT_SECONDS, READ_SECONDS = 15, 60
+# One retry layer, here: for a connection that fails or breaks, and for what a registry says when it is busy. Five
+# tries in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
+TRIES = 5
+PAUSE_SECONDS_VARIABLE, PAUSE_SECONDS = "TATOR_REGISTRY_PAUSE_SECONDS", 1.0
+_BUSY = (408, 425, 429, 500, 502, 503, 504)
+_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+_log = logging.getLogger(__name__)
+
+
+class Registry:
+    """The registry of one image.
+
+    Use it in a `with` block. It speaks HTTPS; a registry on this machine that does not gets plain HTTP, which
+    never carries credentials.
+
+    Raises:
+        ServerError: from every method, when the registry refuses, or fails too often.
+        SettingsError: the credentials or the certificates cannot be used.
+    """
+
+    def __init__(self, reference: Reference, *, ca_file: Path | None = None) -> None:
+        self._reference = reference
+        # The name of Docker's registry is not the address of its API.
+        own = reference.registry == dxf_host(reference.registry)
+        host = reference.registry if own else dxf_host(reference.registry)
+        trusted = certificate(reference.registry, ca_file)
+        self._stack = ExitStack()
+        self._client = _Client(
+            host,
+            reference.path,
+            auth=self._authenticate,
+            insecure=_is_local(host) and not _speaks_tls(host),
+            tlsverify=trusted,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),  # type: ignore[arg-type] # requests takes a pair
+        )
+
+    def __enter__(self) -> "Registry":
+        self._stack.enter_context(self._client)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def manifest(self, name: str) -> bytes:
+        """Return the manifest with a tag or a digest."""
+        _, response = self._call(f"manifest {name}", lambda: self._client.get_manifest_and_response(name))
+        return bytes(response.content[: LARGEST_MANIFEST + 1])
+
+    def digest(self, tag: str) -> str | None:
+        """Return the digest that a tag has now, without fetching anything; None where the registry does not say."""
+        digest, _ = self._call(f"manifest {tag}", lambda: self._client.head_manifest_and_response(tag))
+        return digest or None
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """Give a blob in pieces; after a cut it goes on behind the last one."""
+        received, failures = 0, 0
+        while received < blob.size:
+            try:
+                for piece in self._from(blob, received):
+                    received += len(piece)
+                    failures = 0
+                    yield piece
+                if received < blob.size:
+                    raise requests.ConnectionError(f"ended after {received} of {blob.size} bytes")
+            except _BROKEN as error:
+                failures += 1
+                if failures >= TRIES:
+                    raise self._failed(f"blob {blob.digest}", error) from error
+                _log.warning("%s: %s broke off after %d bytes: going on", self._reference, blob.digest, received)
+                tenacity.nap.sleep(_pause() * 2 ** (failures - 1))
+
+    def push_blob(self, path: Path, digest: str) -> None:
+        """Upload a file, unless the registry has it."""
+        self._call(f"blob {digest}", lambda: self._client.push_blob(str(path)))
+
+    def push_manifest(self, name: str, content: str) -> None:
+        """Upload a manifest, which gives it a tag."""
+        self._call(f"manifest {name}", lambda: self._client.set_manifest(name, content))
+
+    def _from(self, blob: Descriptor, start: int) -> Iterator[bytes]:
+        response = self._call(f"blob {blob.digest}", lambda: self._client.open_blob(blob.digest, start))
+        # A registry may send all of it though asked for the rest.
+        skip = 0 if response.status_code == requests.codes.partial_content else start
+        with response:
+            for piece in response.iter_content(PIECE):
+                kept = piece[skip:]
+                skip -= len(piece) - len(kept)
+                if kept:
+                    yield kept
+
+    def _call(self, what: str, call: Callable[[], Any]) -> Any:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_passing),
+            wait=tenacity.wait_exponential(multiplier=_pause()),
+            stop=tenacity.stop_after_attempt(TRIES),
+            before_sleep=tenacity.before_sleep_log(_log, logging.WARNING),
+            reraise=True,
+        )
+        try:
+            return retrying(call)
+        except (requests.RequestException, dxf.exceptions.DXFError, urllib3.exceptions.HTTPError, ValueError) as error:
+            raise self._failed(what, error) from error
+
+    def _authenticate(self, client: dxf.DXFBase, response: requests.Response) -> None:
+        name, password = credentials(self._reference.registry) or (None, None)
+        client.authenticate(name, password, response=response)
+
+    def _failed(self, what: str, error: Exception) -> ServerError:
+        status = _status(error)
+        if isinstance(error, dxf.exceptions.DXFAuthInsecureError):
+            return ServerError(
+                f"{self._reference}: the registry asks for a password over plain HTTP; expected HTTPS: set it up there"
+            )
+        if status in (401, 403):
+            known = "the credentials found are not accepted" if self._knows() else "no credentials were found"
+            return ServerError(f"{self._reference}: the registry refuses ({status}): {known}; {REMEDY}")
+        if status == 404:
+            return ServerError(f"{self._reference}: the registry has no {what}; check the name, the tag and the digest")
+        if isinstance(error, requests.exceptions.SSLError):
+            return ServerError(
+                f"{self._reference}: the registry's certificate is not trusted ({_cause(error)}); "
+                "name its authority's certificate in network.ca_file"
+            )
+        return ServerError(
+            f"{self._reference}: the registry fails ({status or _cause(error)}) at {what}, {TRIES} times; check its "
+            "address and that it runs"
+        )
+
+    def _knows(self) -> bool:
+        return credentials(self._reference.registry) is not None
+
+
+class _Client(dxf.DXF):
+    def open_blob(self, digest: str, start: int) -> requests.Response:
+        """Ask for a blob from a byte on; `pull_blob` cannot."""
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        response: requests.Response = self._request("get", f"blobs/{digest}", stream=True, headers=headers)  # type: ignore[no-untyped-call]
+        return response
+
+
+def dxf_host(registry: str) -> str:
+    """Return the host of a registry's API."""
+    import docker.auth
+
+    return f"registry-1.{registry}" if registry == docker.auth.INDEX_NAME else registry
+
+
+def _is_local(host: str) -> bool:
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _speaks_tls(host: str) -> bool:
+    """Tell whether a registry on this machine takes HTTPS; a certificate that is not trusted is one as well."""
+    try:
+        requests.head(f"https://{host}/v2/", timeout=CONNECT_SECONDS)
+    except requests.exceptions.SSLError as error:
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _is_passing(error: BaseException) -> bool:
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
+    return isinstance(error, _BROKEN) or (_status(error) or 0) in _BUSY
+
+
+def _status(error: BaseException) -> int | None:
+    if isinstance(error, dxf.exceptions.DXFUnauthorizedError):
+        return 401
+    response = getattr(error, "response", None)
+    return None if response is None else int(response.status_code)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason; it holds no address, which a store may have signed."""
+    while isinstance(error.args[0] if error.args else None, BaseException) or getattr(error, "reason", None):
+        reason = getattr(error, "reason", None)
+        inner = reason if isinstance(reason, BaseException) else error.args[0] if error.args else None
+        if not isinstance(inner, BaseException) or inner is error:
+            break
+        error = inner
+    said = " ".join(str(error).split()).partition("https://")[0].partition("http://")[0]
+    return said or type(error).__name__
+
+
+def _pause() -> float:
+    return float(os.environ.get(PAUSE_SECONDS_VARIABLE) or PAUSE_SECONDS)

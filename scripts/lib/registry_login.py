@@ -1,0 +1,98 @@
+"""Who we are to a container registry: credentials from the places where container tools keep them."""
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker.auth
+import docker.errors
+
+from scripts.lib.errors import SettingsError
+
+USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
+CERTIFICATES = Path("/etc/docker/certs.d")
+
+REMEDY = (
+    f"log in with `docker login`, name a Docker configuration or a mounted pull secret in REGISTRY_AUTH_FILE, or set "
+    f"{USERNAME_VARIABLE} and {PASSWORD_VARIABLE}"
+)
+
+
+def credentials(host: str) -> tuple[str, str] | None:
+    """Return user and password for a registry, None where nobody says any.
+
+    The first place that knows the host counts: the environment's variables; the file in REGISTRY_AUTH_FILE;
+    `config.json`, or `.dockerconfigjson` as Kubernetes mounts a pull secret, in the folder DOCKER_CONFIG;
+    `~/.docker/config.json`. Credential helpers that a file names are asked.
+
+    Raises:
+        SettingsError: a file or a helper cannot be used. The message holds no secret.
+    """
+    name, password = os.environ.get(USERNAME_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
+    if name and password:
+        return name, password
+    for path in _files():
+        found = _look_up(path, host)
+        if found:
+            return found
+    return None
+
+
+def certificate(host: str, configured: Path | None) -> str | bool:
+    """Return the file with the authorities to trust: the configured one, Docker's for this host, or the system's."""
+    if configured is not None:
+        if not configured.is_file():
+            raise SettingsError(f"network.ca_file: {configured} is no file; expected certificates in PEM format")
+        return str(configured)
+    own = CERTIFICATES / host / "ca.crt"
+    return str(own) if own.is_file() else True
+
+
+def _files() -> Iterator[Path]:
+    named = os.environ.get("REGISTRY_AUTH_FILE")
+    if named:
+        if not Path(named).is_file():
+            raise SettingsError(f"REGISTRY_AUTH_FILE: {named} is no file; expected a Docker configuration in JSON")
+        yield Path(named)
+    folder = os.environ.get("DOCKER_CONFIG")
+    folders = [Path(folder)] if folder else []
+    for path in [*(one / name for one in folders for name in ("config.json", ".dockerconfigjson")), _home()]:
+        if path.is_file():
+            yield path
+
+
+def _home() -> Path:
+    return Path("~/.docker/config.json").expanduser()
+
+
+def _look_up(path: Path, host: str) -> tuple[str, str] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"{path}: cannot be read as a Docker configuration in JSON; correct it") from error
+    try:
+        found: dict[str, Any] | None = docker.auth.AuthConfig.load_config(None, _completed(content)).resolve_authconfig(
+            host
+        )
+    except (docker.errors.DockerException, ValueError) as error:
+        raise SettingsError(f"{path}: gives no credentials for {host} ({type(error).__name__}); {REMEDY}") from error
+    lowered = {key.casefold(): value for key, value in (found or {}).items()}
+    if lowered.get("identitytoken"):
+        raise SettingsError(f"{path}: has an identity token for {host}, which is not supported; {REMEDY}")
+    if lowered.get("username") and lowered.get("password"):
+        return str(lowered["username"]), str(lowered["password"])
+    return None
+
+
+def _completed(content: dict[str, Any]) -> dict[str, Any]:
+    """Write `auth` where a pull secret has only a user name and a password, which Kubernetes takes as well."""
+    auths = content.get("auths")
+    for entry in auths.values() if isinstance(auths, dict) else ():
+        if isinstance(entry, dict) and "auth" not in entry and entry.get("username") and entry.get("password"):
+            entry["auth"] = base64.b64encode(f"{entry['username']}:{entry['password']}".encode()).decode()
+    return {"auths": {}, **content}
