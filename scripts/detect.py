@@ -13,8 +13,8 @@ from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
-from scripts.lib.frame_source import Summary
-from scripts.lib.frames import open_frames
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import Summary
 from scripts.lib.pipeline import Counts, detect_frames
 from scripts.lib.retinanet import Size
 

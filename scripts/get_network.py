@@ -4,16 +4,20 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
+
+import docker
 
 from scripts.lib import docker_images, job, train_ini
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
-from scripts.lib.image_reference import Reference
+from scripts.lib.image_archive import ImageArchive
+from scripts.lib.image_reference import Image, Reference
 from scripts.lib.members import FOLDER, LARGEST, Members
+from scripts.lib.registry import Registry
 from scripts.lib.stopping import stoppable
 
 Fetch = Literal["auto", "docker", "registry"]
@@ -28,7 +32,9 @@ def get_network(
     provenance: Path,
     directory: Path | None = None,
     data_image: str | None = None,
+    archive: Path | None = None,
     fetch: Fetch = "auto",
+    ca_file: Path | None = None,
     digest: str | None = None,
     sha256: Mapping[str, str] | None = None,
 ) -> None:
@@ -42,8 +48,10 @@ def get_network(
         train_ini: file to write, in the same folder.
         provenance: JSON record to write: source, reference, digest, image id, hash and size of each file.
         directory: folder that holds the files.
-        data_image: image that holds them below /network.
-        fetch: whom to ask for the image: a Docker engine, the registry itself, or the first of them there is.
+        data_image: image that holds them below /network; with `archive`, the one of its images that is meant.
+        archive: file that `docker save` or a builder wrote, an OCI layout for example, with the data image.
+        fetch: whom to ask for the image: a Docker engine, the registry itself, or the engine if there is one.
+        ca_file: certificates, in PEM format, of the authorities that vouch for the registry.
         digest: what the image's digest has to be.
         sha256: what the files' SHA-256 have to be, by file name.
 
@@ -55,15 +63,20 @@ def get_network(
     names = (graph.name, train_ini.name)
     if graph.name not in ("graph.pb", "graph.onnx"):
         raise SettingsError(f"network.graph: {graph.name!r}; expected graph.pb or graph.onnx")
-    if (directory is None) == (data_image is None):
-        raise SettingsError("network: expected one source: set either network.directory or network.data_image")
+    if (directory is None) == (data_image is None and archive is None):
+        raise SettingsError(
+            "network: expected one source: set network.directory, or network.data_image, or network.archive"
+        )
     if directory is not None and digest:
-        raise SettingsError("network.digest: a folder has none; expected it with data_image: use network.sha256")
+        raise SettingsError("network.digest: a folder has none; expected it with an image: use network.sha256")
     with stoppable(), _beside(graph.parent) as folder:
-        if data_image is not None:
-            record = _from_image(Reference.parse(data_image, digest), names, folder, fetch)
-        elif directory is not None:
+        reference = Reference.parse(data_image, digest) if data_image is not None else None
+        if directory is not None:
             record = _from_directory(directory, names, folder)
+        elif archive is not None:
+            record = _from_archive(archive, reference, digest, names, folder)
+        elif reference is not None:
+            record = _from_image(reference, names, folder, fetch, ca_file)
         found = {name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size} for name in names}
         _check(found, sha256 or {}, record["reference"])
         classes = _classes(folder / train_ini.name, f"{record['reference']}: {train_ini.name}")
@@ -107,26 +120,62 @@ def _copy(path: Path, copy: Path) -> None:
         os.fsync(target.fileno())
 
 
-def _from_image(reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch) -> dict[str, Any]:
-    if fetch == "registry":
-        raise SettingsError("network.fetch: registry is not there yet; expected auto or docker")
+def _from_archive(
+    archive: Path, reference: Reference | None, digest: str | None, names: tuple[str, ...], folder: Path
+) -> dict[str, Any]:
     members = Members(folder, names)
-    with docker_images.engine() as client:
-        image = docker_images.image(client, reference)
-        with docker_images.archive(client, image, f"/{FOLDER}", reference) as pieces:
-            members.add(pieces, f"{reference}: /{FOLDER}")
+    image, layers = ImageArchive(archive, folder).resolve(reference, digest)
+    oci.apply(layers, members, str(archive))
+    _expect(names, members, str(archive))
+    return _record("archive", f"{archive}: {reference}" if reference else str(archive), None, image)
+
+
+def _from_image(
+    reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch, ca_file: Path | None
+) -> dict[str, Any]:
+    members = Members(folder, names)
+    with ExitStack() as stack:
+        client = _engine(stack, fetch)
+        if client is not None:
+            image = docker_images.image(client, reference)
+            with docker_images.archive(client, image, f"/{FOLDER}", reference) as pieces:
+                members.add(pieces, f"{reference}: /{FOLDER}")
+        else:
+            store = stack.enter_context(Registry(reference, ca_file=ca_file))
+            image, layers = oci.resolve(store, reference.digest or reference.tag, str(reference))
+            oci.apply(layers, members, str(reference))
+    _expect(names, members, str(reference))
+    return _record("data_image", str(reference), "docker" if client is not None else "registry", image)
+
+
+def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:
+    if fetch == "registry":
+        return None
+    try:
+        return stack.enter_context(docker_images.engine())
+    except docker_images.NoEngine as reason:
+        if fetch == "docker":
+            raise
+        _log.info("the registry itself is asked, as network.fetch is auto: %s", reason)
+        return None
+
+
+def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
     for name in names:
         if name in members.odd:
             raise GraphError(
-                f"{reference}: /{FOLDER}/{name} is {members.odd[name]}; expected a regular file: copy the file itself "
+                f"{source}: /{FOLDER}/{name} is {members.odd[name]}; expected a regular file: copy the file itself "
                 "into the data image"
             )
         if name not in members.found:
-            raise GraphError(_absent(f"{reference}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))
+            raise GraphError(_absent(f"{source}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))
+
+
+def _record(source: str, reference: str, fetched_by: str | None, image: Image) -> dict[str, Any]:
     return {
-        "source": "data_image",
-        "reference": str(reference),
-        "fetched_by": "docker",
+        "source": source,
+        "reference": reference,
+        "fetched_by": fetched_by,
         "digest": image.digest,
         "image_id": image.image_id,
     }

@@ -78,6 +78,11 @@ class Reference:
         return first if written else docker.auth.INDEX_NAME
 
     @property
+    def api_host(self) -> str:
+        """The host of the registry's API."""
+        return f"registry-1.{self.registry}" if self.registry == docker.auth.INDEX_NAME else self.registry
+
+    @property
     def path(self) -> str:
         """The name within the registry."""
         return self.repository.removeprefix(f"{self.registry}/")

@@ -151,9 +151,11 @@ class Reader:
         self._last = b""
 
     def tell(self) -> int:
+        """Return how many bytes were read."""
         return self._position
 
     def seek(self, position: int) -> int:
+        """Skip to a later byte."""
         if position < self._position:
             raise GraphError(f"{self.source}: is damaged, a header points backwards; make it anew")
         while self._position < position and self._some(position - self._position):

@@ -159,6 +159,11 @@ def verified(pieces: Iterable[bytes], digest: str | None, size: int | None, sour
         )
 
 
+def is_packed(first: bytes) -> bool:
+    """Tell from a file's first four bytes whether `unpacked` would unpack it."""
+    return first.startswith(_GZIP) or _ZSTD.match(first) is not None
+
+
 def unpacked(pieces: Iterable[bytes], source: str) -> Iterator[bytes]:
     """Pass pieces on without their compression, which the first bytes tell: gzip, zstd or none."""
     stream = io.BufferedReader(_Stream(iter(pieces)), PIECE)

@@ -21,7 +21,7 @@ import numpy as np
 from scripts.lib import retinanet
 from scripts.lib.backends.base import Engine
 from scripts.lib.errors import GraphError
-from scripts.lib.frame_source import FrameSource
+from scripts.lib.frames.source import FrameSource
 from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 
 log = logging.getLogger(__name__)

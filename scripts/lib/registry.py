@@ -5,7 +5,7 @@ What this adds to the package: credentials, time limits, retries, and blobs that
 
 import ipaddress
 import logging
-import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +27,7 @@ CONNECT_SECONDS, READ_SECONDS = 15, 60
 # One retry layer, here: for a connection that fails or breaks, and for what a registry says when it is busy. Five
 # tries in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
 TRIES = 5
-PAUSE_SECONDS_VARIABLE, PAUSE_SECONDS = "TATOR_REGISTRY_PAUSE_SECONDS", 1.0
+PAUSE_SECONDS = 1.0
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
@@ -47,9 +47,7 @@ class Registry:
 
     def __init__(self, reference: Reference, *, ca_file: Path | None = None) -> None:
         self._reference = reference
-        # The name of Docker's registry is not the address of its API.
-        own = reference.registry == dxf_host(reference.registry)
-        host = reference.registry if own else dxf_host(reference.registry)
+        host = reference.api_host
         trusted = certificate(reference.registry, ca_file)
         self._stack = ExitStack()
         self._client = _Client(
@@ -96,7 +94,7 @@ class Registry:
                 if failures >= TRIES:
                     raise self._failed(f"blob {blob.digest}", error) from error
                 _log.warning("%s: %s broke off after %d bytes: going on", self._reference, blob.digest, received)
-                tenacity.nap.sleep(_pause() * 2 ** (failures - 1))
+                time.sleep(PAUSE_SECONDS * 2 ** (failures - 1))
 
     def push_blob(self, path: Path, digest: str) -> None:
         """Upload a file, unless the registry has it."""
@@ -120,9 +118,9 @@ class Registry:
     def _call(self, what: str, call: Callable[[], Any]) -> Any:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_passing),
-            wait=tenacity.wait_exponential(multiplier=_pause()),
+            wait=tenacity.wait_exponential(multiplier=PAUSE_SECONDS),
             stop=tenacity.stop_after_attempt(TRIES),
-            before_sleep=tenacity.before_sleep_log(_log, logging.WARNING),
+            before_sleep=_log_retry,
             reraise=True,
         )
         try:
@@ -167,13 +165,6 @@ class _Client(dxf.DXF):
         return response
 
 
-def dxf_host(registry: str) -> str:
-    """Return the host of a registry's API."""
-    import docker.auth
-
-    return f"registry-1.{registry}" if registry == docker.auth.INDEX_NAME else registry
-
-
 def _is_local(host: str) -> bool:
     name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
     if name == "localhost":
@@ -209,16 +200,14 @@ def _status(error: BaseException) -> int | None:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason; it holds no address, which a store may have signed."""
-    while isinstance(error.args[0] if error.args else None, BaseException) or getattr(error, "reason", None):
-        reason = getattr(error, "reason", None)
-        inner = reason if isinstance(reason, BaseException) else error.args[0] if error.args else None
-        if not isinstance(inner, BaseException) or inner is error:
-            break
-        error = inner
-    said = " ".join(str(error).split()).partition("https://")[0].partition("http://")[0]
-    return said or type(error).__name__
+    """Return the innermost reason, without any address: a store's may be signed."""
+    reason = getattr(error, "reason", None)
+    inner = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
+    if isinstance(inner, BaseException):
+        return _cause(inner)
+    return " ".join(str(error).split()).partition("http")[0] or type(error).__name__
 
 
-def _pause() -> float:
-    return float(os.environ.get(PAUSE_SECONDS_VARIABLE) or PAUSE_SECONDS)
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("the registry fails (%s), try %d", error and (_status(error) or _cause(error)), state.attempt_number)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frame_source import MAX_PIXELS
+from scripts.lib.frames.source import MAX_PIXELS
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -12,7 +12,7 @@ from scripts.lib.backends.base import Engine
 from scripts.lib.backends.layouts import LAYOUTS
 from scripts.lib.backends.openvino_graph import load_openvino, read_nms
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.frames import open_frames
+from scripts.lib.frames.reader import open_frames
 from scripts.lib.retinanet import Nms, Selection, Size, fit, select, subtract_mean
 from tests.onnx_graph import write_onnx
 

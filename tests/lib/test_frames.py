@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.lib import frame_source
 from scripts.lib.errors import MediaFault
-from scripts.lib.frame_source import Summary
-from scripts.lib.frames import open_frames
+from scripts.lib.frames import source
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import Summary
 from tests.media_files import cut, damage, number_in, painted, set_display_matrix, set_edit, write_sound, write_video
 
 FAST = {"movflags": "faststart"}
@@ -222,10 +222,10 @@ def test_a_lost_packet_is_damage(tmp_path: Path) -> None:
 
 def test_only_the_first_errors_are_kept() -> None:
     summary = Summary()
-    for at in range(frame_source.ERRORS_KEPT + 5):
+    for at in range(source.ERRORS_KEPT + 5):
         summary.add_error(f"packet {at}", "broken")
-    assert len(summary.errors) == frame_source.ERRORS_KEPT
-    assert summary.error_count == frame_source.ERRORS_KEPT + 5
+    assert len(summary.errors) == source.ERRORS_KEPT
+    assert summary.error_count == source.ERRORS_KEPT + 5
     assert "packet 0: broken" in summary.damage
 
 
@@ -317,7 +317,7 @@ def test_a_missing_file_is_not_the_medias_fault(tmp_path: Path) -> None:
 
 def test_a_video_of_monstrous_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4")
-    monkeypatch.setattr(frame_source, "MAX_PIXELS", 160 * 90 - 1)
+    monkeypatch.setattr(source, "MAX_PIXELS", 160 * 90 - 1)
     found = fault(path)
     assert found.state == "unsupported"
     assert "160 x 90" in found.reason

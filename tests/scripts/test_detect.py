@@ -17,9 +17,9 @@ from scripts.lib.backends.base import Engine, Outputs
 from scripts.lib.backends.openvino import OpenVinoEngine
 from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.frame_source import FrameSource
+from scripts.lib.frames.source import FrameSource
+from scripts.lib.frames.video import VideoFrames
 from scripts.lib.retinanet import Nms, Size
-from scripts.lib.video import VideoFrames
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 

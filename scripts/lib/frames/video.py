@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from av.buffer import Buffer
 
-from scripts.lib import ffmpeg
-from scripts.lib.containers import missing_bytes
 from scripts.lib.errors import MediaFault
-from scripts.lib.frame_source import MAX_PIXELS, FrameSource, Picture, check_size
+from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.containers import missing_bytes
+from scripts.lib.frames.source import MAX_PIXELS, FrameSource, Picture, check_size
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only

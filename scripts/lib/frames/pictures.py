@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from scripts.lib import ffmpeg
 from scripts.lib.errors import MediaFault
-from scripts.lib.frame_source import FrameSource, Picture, check_size
+from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.source import FrameSource, Picture, check_size
 
 
 class StillFrames(FrameSource):

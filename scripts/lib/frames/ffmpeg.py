@@ -8,7 +8,7 @@ import av.error
 import av.logging
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frame_source import MAX_PIXELS
+from scripts.lib.frames.source import MAX_PIXELS
 
 # Playlists name other files, which FFmpeg would open.
 _PLAYLISTS = {"hls", "concat", "dash", "imf", "sdp", "rtsp"}

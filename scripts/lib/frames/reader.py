@@ -7,9 +7,9 @@ and it goes on after damage, so that damage is counted and not taken for the end
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frame_source import FrameSource, Kind
-from scripts.lib.pictures import StillFrames
-from scripts.lib.video import VideoFrames
+from scripts.lib.frames.pictures import StillFrames
+from scripts.lib.frames.source import FrameSource, Kind
+from scripts.lib.frames.video import VideoFrames
 
 
 def open_frames(path: Path, kind: Kind, *, threads: int = 1) -> FrameSource:
