@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
+import pandas as pd
 
 from scripts.lib import job
 from scripts.lib.files import read_json, replacing, write_json
@@ -56,7 +56,8 @@ def summarize(
         },
     )
     with replacing(table) as stream:
-        stream.write(tabulate([_row(line) for line in media], headers=COLUMNS, disable_numparse=True) + "\n")
+        rows = pd.DataFrame([_row(line) for line in media], columns=COLUMNS)
+        stream.write(rows.to_markdown(index=False, tablefmt="simple", disable_numparse=True) + "\n")
 
 
 def _line(

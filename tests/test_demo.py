@@ -1,0 +1,69 @@
+"""`make demo` as a newcomer and as a program sees it, and its accuracy against the bare network's."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from examples.accuracy import Labelled, ap50, read_truth
+from examples.demo import SAMPLE
+from scripts.lib.backends.openvino_graph import load_openvino
+from scripts.lib.train_ini import species
+from tests.workflow import ROOT
+
+THRESHOLD = 0.3
+MEAN = np.array([103.939, 116.779, 123.68], np.float32)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "examples.demo", "--folder", str(folder / "demo")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "demo", done.stdout
+
+
+def test_last_line_is_one_object(demo):
+    folder, output = demo
+    last = json.loads(output.splitlines()[-1])
+    assert list(last) == ["media", "boxes", "ap50", "results", "exit_code"]
+    assert (last["media"], last["exit_code"], last["results"]) == (4, 0, str(folder / "results"))
+    assert last["boxes"] == len((folder / "results" / "detections.csv").read_text().splitlines()) - 1
+    assert last["ap50"] > 0.5
+
+
+def test_each_media_is_compared_with_its_true_boxes(demo):
+    lines = [line for line in demo[1].splitlines() if "true ones, AP50" in line]
+    assert [line.split()[0] for line in lines] == [
+        "aquarium.mp4",
+        "picture_012.png",
+        "picture_062.png",
+        "picture_112.png",
+        "all",
+    ]
+
+
+def test_accuracy_in_tator_is_the_networks_own(demo):
+    """The clip's boxes, as the whole graph gives them on frames that OpenCV reads, without any code of ours."""
+    names = species(SAMPLE / "train.ini")
+    ov = load_openvino()
+    core = ov.Core()
+    model = core.read_model(SAMPLE / "graph.pb")
+    model.reshape([1, 480, 640, 3])
+    network = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found, clip, frame = [], cv2.VideoCapture(str(SAMPLE / "aquarium.mp4")), 0
+    while (read := clip.read())[0]:
+        for x1, y1, x2, y2, label, *scores in network([(read[1] - MEAN)[None]])[0][0].tolist():
+            score = scores[int(label)]
+            if score >= THRESHOLD:
+                found.append(Labelled((1, frame), (x1, y1, x2 - x1, y2 - y1), names[int(label)], score))
+        frame += 1
+    assert frame == 150
+    own = ap50(read_truth(SAMPLE / "aquarium.csv", 1), found)
+    line = next(line for line in demo[1].splitlines() if line.strip().startswith("aquarium.mp4"))
+    assert abs(float(line.split()[-1]) - own) <= 0.005
+    assert f" {len(found)} boxes" in line
