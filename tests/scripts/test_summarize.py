@@ -1,0 +1,88 @@
+"""The state of each media, and the end of the run."""
+
+import pytest
+
+from scripts.conclude import conclude
+from scripts.lib import job
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, write_json
+from scripts.summarize import summarize
+
+
+@pytest.fixture
+def run(tmp_path):
+    def summary(*media, missing=(), on_damaged="fail"):
+        """Summarize media given as (state, upload state, name)."""
+        paths = {"records": [], "outcomes": [], "uploads": []}
+        for media_id, (state, upload, name) in enumerate(media, start=1):
+            reason = None if state in ("done", "no detections") else f"the reason of {media_id}"
+            outcome = {"state": state, "reason": reason, "frames": {"decoded": 10}, "boxes": 4, "seconds": 1.25}
+            uploaded = {"state": upload, "reason": "deleted"} | ({"boxes": 3} if upload == "verified" else {})
+            uploaded["people"] = {"edited": ["x"], "added": []}
+            contents = {"records": {"media_id": media_id, "name": name}, "outcomes": outcome, "uploads": uploaded}
+            for kind, content in contents.items():
+                path = tmp_path / f"{kind}_{media_id}.json"
+                write_json(path, content)
+                paths[kind].append(path)
+        write_json(tmp_path / "marks.json", {"media_ids": [1], "missing": list(missing)})
+        write_json(tmp_path / "provenance.json", {"reference": "weights"})
+        write_json(tmp_path / "destination.json", {"version": "v"})
+        single = {name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")}
+        summarize(**paths, **single, on_damaged=on_damaged, table=tmp_path / "summary.txt")
+        return read_json(tmp_path / "summary.json"), (tmp_path / "summary.txt").read_text()
+
+    return summary
+
+
+GOOD = ("done", "verified", "a.mp4")
+
+
+def test_each_media_and_the_totals(run):
+    summary, table = run(GOOD, ("no detections", "verified", "b.mp4"))
+    assert summary["failed"] == []
+    assert summary["totals"] == {"media": 2, "frames": 20, "boxes": 8, "boxes_in_tator": 6}
+    assert [media["marked"] for media in summary["media"]] == [True, False]
+    assert summary["media"][0]["people"] == {"edited": 1, "added": 0}
+    assert "1 edited" in table
+
+
+@pytest.mark.parametrize("state", ["damaged", "unreadable", "unsupported", "missing"])
+def test_media_without_a_result_fail_the_run(run, tmp_path, state):
+    summary, _ = run(GOOD, (state, "not uploaded", "b.mp4"))
+    assert summary["failed"] == [2]
+    with pytest.raises(PipelineError, match=f"1 of 2 media .* media 2 is {state}, the reason of 2"):
+        end(tmp_path)
+    assert not (tmp_path / "outcome.txt").exists()
+
+
+def test_damage_is_accepted_on_demand_and_skipping_is_no_fault(run):
+    assert run(("damaged", "verified", "a"), ("skipped", "not uploaded", "b"), on_damaged="accept")[0]["failed"] == []
+
+
+def test_media_deleted_before_or_after_its_upload(run):
+    summary, _ = run(GOOD, ("done", "missing", "b.mp4"), GOOD, missing=[3])
+    assert [media["state"] for media in summary["media"]] == ["done", "missing", "missing"]
+    assert summary["failed"] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mred", "two\nlines", None, "日本" * 50])
+def test_a_name_cannot_spoil_the_table(run, name):
+    summary, table = run(("done", "verified", name))
+    assert summary["media"][0]["name"] == name
+    assert len(table.splitlines()) == 3
+    assert all(letter.isprintable() for line in table.splitlines() for letter in line)
+
+
+def test_a_good_end_is_told(run, tmp_path, monkeypatch):
+    run(GOOD)
+    told = []
+    monkeypatch.setattr(job, "tell_user", told.append)
+    end(tmp_path)
+    sentence = "1 media, 10 frames, 4 boxes found, 3 in Tator."
+    assert told[-1] == sentence
+    assert "a.mp4" in told[0]
+    assert (tmp_path / "outcome.txt").read_text() == sentence + "\n"
+
+
+def end(folder):
+    conclude(summary=folder / "summary.json", table=folder / "summary.txt", outcome=folder / "outcome.txt")
