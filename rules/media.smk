@@ -1,12 +1,13 @@
 """The media: a record of each in resources/records/, its file in resources/media/."""
 
 
-rule resolve_media:
+# A checkpoint, though nothing asks for its output by name: after it, Snakemake plans anew, by the records' content. So
+# one more media, or another look at Tator, makes run again only the media whose record changed.
+checkpoint resolve_media:
     output:
         records=every("resources/records/{media_id}.json"),
     log:
         "logs/resolve_media.log",
-    priority: 100
     conda:
         "../envs/tator.yaml"
     params:
@@ -25,6 +26,9 @@ rule resolve_media:
 # scripts/lib/tator_api.py says.
 rule download_media:
     input:
+        # Nothing large is moved before the network and the place of its boxes are known to be good.
+        ancient("resources/network/provenance.json"),
+        ancient("resources/destination.json"),
         record="resources/records/{media_id}.json",
     output:
         media=unless_kept("resources/media/{media_id}"),

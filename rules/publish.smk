@@ -1,15 +1,13 @@
 """The boxes in Tator: where they go, the upload of each media, the marks, and what came of it all."""
 
 
-rule prepare_upload:
+checkpoint prepare_upload:
     input:
         train_ini="resources/network/train.ini",
     output:
         destination="resources/destination.json",
     log:
         "logs/prepare_upload.log",
-    # Wrong rights, types or attributes show before the work, not after it.
-    priority: 100
     conda:
         "../envs/tator.yaml"
     params:

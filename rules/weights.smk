@@ -1,7 +1,8 @@
 """The network: resources/network/ (graph, train.ini, provenance.json) out of a folder or a data image."""
 
 
-rule get_network:
+# A checkpoint for the same reason as resolve_media: the same network, fetched again, makes nothing run again.
+checkpoint get_network:
     input:
         network_files,
     output:
@@ -10,7 +11,6 @@ rule get_network:
         provenance="resources/network/provenance.json",
     log:
         "logs/get_network.log",
-    priority: 100
     conda:
         "../envs/network.yaml"
     params:
