@@ -28,6 +28,7 @@ if work_dir():
 
 onstart:
     require_token()
+    notice_moved_tag()
 
 
 include: "rules/weights.smk"

@@ -5,6 +5,8 @@ from pathlib import Path
 import yaml
 
 from scripts.lib import settings, sources, token
+from scripts.lib.errors import PipelineError
+from scripts.lib.images.moved import moved_tag
 
 
 wildcard_constraints:
@@ -50,13 +52,27 @@ def unless_kept(path):
 
 
 def network_files(wildcards):
-    """Return the files of `network.directory`, so that a new network is noticed; none for a data image."""
-    directory = config["network"]["directory"]
+    """Return the files that the network is taken from, so that new ones are noticed; none for a data image."""
+    network = config["network"]
+    if network["archive"]:
+        return [network["archive"]]
+    directory = network["directory"]
     return (
-        [
-            str(Path(directory, name))
-            for name in (config["network"]["graph"], "train.ini")
-        ]
+        [str(Path(directory, name)) for name in (network["graph"], "train.ini")]
         if directory
         else []
     )
+
+
+def notice_moved_tag():
+    """Say when the data image's tag has moved; a registry that does not answer stops no run."""
+    try:
+        sentence = moved_tag(
+            config["network"], Path("resources/network/provenance.json")
+        )
+    except PipelineError as error:
+        sentence = (
+            f"network.data_image: could not look whether its tag has moved: {error}"
+        )
+    if sentence:
+        logger.warning(sentence)

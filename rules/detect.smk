@@ -1,12 +1,13 @@
 """The boxes: results/detections/{media_id}.csv, with a record of how they were found beside each."""
 
 
+# The large files are `ancient`: whether they changed, the small records beside them say, by their content.
 rule detect:
     input:
-        media="resources/media/{media_id}",
+        media=ancient("resources/media/{media_id}"),
         record="resources/records/{media_id}.json",
         download="resources/downloads/{media_id}.json",
-        graph=f"resources/network/{config['network']['graph']}",
+        graph=ancient(f"resources/network/{config['network']['graph']}"),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
     output:
@@ -23,6 +24,9 @@ rule detect:
         img_min_side=config["detect"]["img_min_side"],
         keep_threshold=config["detect"]["keep_threshold"],
         batch_size=config["detect"]["batch_size"],
+        frame_stride=config["detect"]["frame_stride"],
+        frame_range=config["detect"]["frame_range"],
+        max_frames=config["detect"]["max_frames"],
         engine=config["detect"]["engine"],
         code=code("detect"),
     script:

@@ -4,6 +4,7 @@
 checkpoint prepare_upload:
     input:
         train_ini="resources/network/train.ini",
+        provenance="resources/network/provenance.json",
     output:
         destination="resources/destination.json",
     log:

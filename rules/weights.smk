@@ -1,4 +1,4 @@
-"""The network: resources/network/ (graph, train.ini, provenance.json) out of a folder or a data image."""
+"""The network: resources/network/ (graph, train.ini, provenance.json) out of a folder, a data image or an archive."""
 
 
 # A checkpoint for the same reason as resolve_media: the same network, fetched again, makes nothing run again.
@@ -16,7 +16,9 @@ checkpoint get_network:
     params:
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],
+        archive=config["network"]["archive"],
         fetch=config["network"]["fetch"],
+        ca_file=config["network"]["ca_file"],
         digest=config["network"]["digest"],
         sha256=config["network"]["sha256"],
         code=code("get_network"),

@@ -14,7 +14,7 @@ from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import Summary
+from scripts.lib.frames.source import Summary, wanted_frames
 from scripts.lib.pipeline import Counts, detect_frames
 from scripts.lib.retinanet import Size
 
@@ -35,9 +35,11 @@ def detect(
     img_min_side: int,
     keep_threshold: float,
     batch_size: int,
+    frame_stride: int,
+    frame_range: list[int] | None,
+    max_frames: int | None,
     engine: str,
     threads: int,
-    cache: Path | None = None,
 ) -> None:
     """Write a media's boxes, and a record of how they were found.
 
@@ -56,9 +58,11 @@ def detect(
         img_min_side: height of the network's input in pixels.
         keep_threshold: the least score of a box.
         batch_size: frames that go through the network at once.
+        frame_stride: detect in every n-th frame of a video.
+        frame_range: first and last frame of a video to detect in, both included; None for all.
+        max_frames: detect in at most so many frames of a video; None for all.
         engine: what runs the network: auto, openvino or onnxruntime.
         threads: of the CPU.
-        cache: folder for compiled networks; None for none.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
@@ -69,12 +73,13 @@ def detect(
     first = wanted if wanted["state"] != "ready" else fetched
     state, reason = first["state"], first["reason"]
     summary, counts = Summary(), Counts()
+    numbers = wanted_frames(frame_stride, frame_range, max_frames)
     made: dict[str, Any] = {"network": None, "engine": None}
     with replacing(detections) as stream:
         writer = DetectionWriter(stream, video_id(wanted["media_id"], wanted["name"] or ""))
         if state == "ready":
             try:
-                with open_frames(media, wanted["kind"]) as frames:
+                with open_frames(media, wanted["kind"], numbers) as frames:
                     summary = frames.summary
                     with open_engine(
                         graph,
@@ -82,7 +87,6 @@ def detect(
                         size=Size(img_max_side, img_min_side),
                         batch_size=batch_size,
                         threads=threads,
-                        cache=cache,
                     ) as network:
                         made = _made_with(graph, train_ini, provenance, network)
                         detect_frames(frames, network, keep_threshold, writer.write, counts)
@@ -98,6 +102,8 @@ def detect(
         "frames": {
             "decoded": summary.decoded,
             "declared": summary.declared,
+            "used": summary.used,
+            "read_to_end": summary.read_to_end,
             "errors": summary.errors,
             "error_count": summary.error_count,
         },
@@ -106,11 +112,15 @@ def detect(
         "boxes": counts.boxes,
         "boxes_without_area": counts.boxes_without_area,
         "threshold": keep_threshold,
+        "asked": {"frame_stride": frame_stride, "frame_range": frame_range, "max_frames": max_frames},
         **made,
         "seconds": round(time.monotonic() - started, 3),
     }
     write_json(outcome, result)
-    _log.info("media %d: %s, %d frames, %d boxes", wanted["media_id"], state, summary.decoded, counts.boxes)
+    _log.info(
+        "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
+        *(wanted["media_id"], state, summary.decoded, counts.frames, counts.boxes, result["seconds"]),
+    )
 
 
 def _made_with(graph: Path, train_ini: Path, provenance: Path, network: Engine) -> dict[str, Any]:
@@ -135,12 +145,17 @@ def _made_with(graph: Path, train_ini: Path, provenance: Path, network: Engine) 
 
 
 def _judged(summary: Summary, counts: Counts) -> tuple[MediaState, str | None]:
-    """Return the state of a media that was read to its end, and the reason for it."""
+    """Return the state of a media that was read as far as it was asked for, and the reason for it."""
     if summary.damaged:
         return "damaged", summary.damage
-    if summary.declared not in (None, summary.decoded):
+    reason = None
+    if not summary.read_to_end:
+        reason = f"nothing is asked for after frame {summary.decoded - 1}; what follows was not read"
+    elif not summary.used:
+        reason = f"none of its {summary.decoded} frames is asked for"
+    elif summary.declared not in (None, summary.decoded):
         _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
-    return ("done", None) if counts.boxes else ("no detections", None)
+    return ("done" if counts.boxes else "no detections"), reason
 
 
 if __name__ == "__main__":

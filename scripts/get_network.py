@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import docker
 
-from scripts.lib import docker_images, job, train_ini
+from scripts.lib import job, train_ini
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
-from scripts.lib.image_reference import Image, Reference
-from scripts.lib.members import FOLDER, LARGEST, Members
+from scripts.lib.images import docker_images
+from scripts.lib.images.members import FOLDER, LARGEST, Members
+from scripts.lib.images.reference import Image, Reference
 from scripts.lib.stopping import stoppable
 
 Fetch = Literal["auto", "docker", "registry"]
@@ -121,8 +122,8 @@ def _copy(path: Path, copy: Path) -> None:
 def _from_archive(
     archive: Path, reference: Reference | None, digest: str | None, names: tuple[str, ...], folder: Path
 ) -> dict[str, Any]:
-    from scripts.lib import oci
-    from scripts.lib.image_archive import ImageArchive
+    from scripts.lib.images import oci
+    from scripts.lib.images.archive import ImageArchive
 
     members = Members(folder, names)
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
@@ -142,8 +143,8 @@ def _from_image(
             with docker_images.archive(client, image, f"/{FOLDER}", reference) as pieces:
                 members.add(pieces, f"{reference}: /{FOLDER}")
         else:
-            from scripts.lib import oci
-            from scripts.lib.registry import Registry
+            from scripts.lib.images import oci
+            from scripts.lib.images.registry import Registry
 
             store = stack.enter_context(Registry(reference, ca_file=ca_file))
             image, layers = oci.resolve(store, reference.digest or reference.tag, str(reference))

@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.lib import job
 from scripts.lib.errors import ServerError
-from scripts.lib.files import write_json
+from scripts.lib.files import read_json, write_json
 from scripts.lib.tator_api import LostAnswer, Project, patiently
 from scripts.lib.train_ini import species as read_species
 
@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 def prepare_upload(
     *,
     train_ini: Path,
+    provenance: Path,
     host: str,
     project_id: int,
     localization_type_id: int,
@@ -30,6 +31,7 @@ def prepare_upload(
 
     Args:
         train_ini: the network's species.
+        provenance: where the network came from; a version that is made says so in its description.
         host: Tator's address.
         project_id: the project.
         localization_type_id: the box type.
@@ -56,7 +58,7 @@ def prepare_upload(
     elif version_number is not None:
         chosen = _pick(project.versions(), "number", version_number, "upload.version_number")
     else:
-        chosen = _version_named(project, version)
+        chosen = _version_named(project, version, read_json(provenance))
     write_json(
         destination,
         {
@@ -101,11 +103,16 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
         )
 
 
-def _version_named(project: Project, name: str) -> dict[str, Any]:
+def _version_named(project: Project, name: str, network: dict[str, Any]) -> dict[str, Any]:
     """Return the version of that name; make it when absent.
 
     Two runs at once may both make one: the oldest of a name is the one that everybody takes.
     """
+    graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
+    description = (
+        f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
+        "made by the detection workflow; people's edits are kept"
+    )
 
     def named() -> list[dict[str, Any]]:
         return sorted((v for v in project.versions() if v["name"] == name), key=lambda v: int(v["id"]))
@@ -113,7 +120,7 @@ def _version_named(project: Project, name: str) -> dict[str, Any]:
     def made() -> dict[str, Any]:
         if not named():
             _log.info("making version %r", name)
-            project.create_version(name, "Boxes made by the detection workflow; people's edits are kept")
+            project.create_version(name, description)
         return named()[0]
 
     try:

@@ -97,6 +97,8 @@ def _dockerd() -> Iterator[str]:
             _wait(process, folder / "log", lambda: _answers(host))
             yield host
     finally:
+        # It leaves its folder mounted when it had to be killed.
+        subprocess.run(["umount", "--recursive", f"{folder}/data"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -120,13 +122,13 @@ HTPASSWD = "user:$2y$05$rrHxn8iHMW5RqX98dDMJxumv8loHDN9HHcR1AbohXVzzGcB8l8fXm\n"
 
 @contextmanager
 def running_registry(
-    *, basic: bool = False, tls: bool = False, token: Mapping[str, str] | None = None
+    *, basic: bool = False, tls: bool | tuple[Path, Path] = False, token: Mapping[str, str] | None = None
 ) -> Iterator[Registry]:
     """Start a registry on a free port.
 
     Args:
         basic: ask for user `user`, password `secret`.
-        tls: serve HTTPS, with a certificate of its own for 127.0.0.1.
+        tls: serve HTTPS, with this certificate and key, or with its own for 127.0.0.1.
         token: ask for bearer tokens: `realm`, `service`, `issuer`, `rootcertbundle`.
     """
     program = shutil.which("docker-registry") or shutil.which("registry")
@@ -143,7 +145,7 @@ def running_registry(
     }
     certificate = None
     if tls:
-        certificate, key = self_signed(folder)
+        certificate, key = tls if isinstance(tls, tuple) else self_signed(folder)
         http["tls"] = {"certificate": str(certificate), "key": str(key)}
     if basic:
         (folder / "htpasswd").write_text(HTPASSWD)
@@ -164,7 +166,7 @@ def running_registry(
 def self_signed(folder: Path) -> tuple[Path, Path]:
     """Make a certificate for 127.0.0.1 and its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test"
     command += f" -addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout {key} -out {certificate}"
     subprocess.run(command.split(), check=True, capture_output=True)
     return certificate, key
@@ -272,10 +274,19 @@ def docker_engine() -> Iterator[Engine]:
         yield engine
 
 
+@contextmanager
+def registry_or_skip(
+    *, basic: bool = False, tls: bool | tuple[Path, Path] = False, token: Mapping[str, str] | None = None
+) -> Iterator[Registry]:
+    """Start a registry as `running_registry` does; skip the test where there is none, but fail in CI."""
+    with ExitStack() as stack:
+        with _or_skip():
+            one = stack.enter_context(running_registry(basic=basic, tls=tls, token=token))
+        yield one
+
+
 @pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """A real registry without TLS and without authentication."""
-    with ExitStack() as stack:
-        with _or_skip():
-            one = stack.enter_context(running_registry())
+    with registry_or_skip() as one:
         yield one

@@ -44,6 +44,7 @@ def write_video(
     encode: dict[str, str] | None = None,
     times: Sequence[int] | None = None,
     sound: bool = False,
+    cover: bytes | None = None,
 ) -> Path:
     """Write a video of 25 frames a second.
 
@@ -58,6 +59,7 @@ def write_video(
         encode: options of the codec.
         times: presentation time of each frame, in 25ths of a second.
         sound: add a track of silence.
+        cover: a JPEG of 160 x 90 pixels to attach as its picture.
     """
     with av.open(str(path), "w", format=container, options=mux or {}) as out:
         stream: Any = out.add_stream(codec, rate=25)
@@ -67,8 +69,11 @@ def write_video(
         stream.codec_context.thread_count = 1
         defaults = {"bf": "2", "g": "10", "preset": "ultrafast", "x264-params": "b-adapt=0"}
         stream.options = encode if encode is not None else defaults if codec == "libx264" else {}
+        picture = None if cover is None else _add_picture(out)
         if sound:
             _add_silence(out, len(numbers))
+        if cover is not None:
+            out.mux(_packet(cover, picture))
         for at, number in enumerate(numbers):
             frame = av.VideoFrame.from_ndarray(painted(number, size), format="bgr24")
             frame.pts = at if times is None else times[at]
@@ -81,19 +86,25 @@ def write_video(
 def write_sound(path: Path, *, cover: bytes | None = None) -> Path:
     """Write a sound file, with a JPEG as its attached picture if one is given."""
     with av.open(str(path), "w") as out:
-        picture: Any = None
-        if cover is not None:
-            picture = out.add_stream("mjpeg", rate=1)
-            picture.width, picture.height, picture.pix_fmt = 160, 90, "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic
+        picture = None if cover is None else _add_picture(out)
         _add_silence(out, 25)
         if cover is not None:
-            packet = av.Packet(cover)
-            packet.stream = picture
-            packet.pts = packet.dts = 0
-            packet.time_base = Fraction(1, 25)
-            out.mux(packet)
+            out.mux(_packet(cover, picture))
     return path
+
+
+def _add_picture(out: Any) -> Any:
+    """Return a stream for an attached picture."""
+    picture = out.add_stream("mjpeg", rate=1)
+    picture.width, picture.height, picture.pix_fmt = 160, 90, "yuvj420p"
+    picture.disposition = av.stream.Disposition.attached_pic
+    return picture
+
+
+def _packet(content: bytes, stream: Any) -> Any:
+    packet = av.Packet(content)
+    packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 25)
+    return packet
 
 
 def _add_silence(out: Any, frames: int) -> None:

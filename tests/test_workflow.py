@@ -93,7 +93,9 @@ def test_bad_settings_end_before_any_job(tmp_path, changes, words):
 
 def test_every_script_is_a_rule_and_every_rule_a_script():
     rules = set(
-        re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE)
+        re.findall(
+            r"^(?:rule|checkpoint) (\w+):", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE
+        )
     )
     named = set(re.findall(r"scripts/(\w+)\.py", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))))
     programs = {path.stem for path in (ROOT / "scripts").glob("[!_]*.py") if "argparse" in path.read_text()}

@@ -12,7 +12,6 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -109,13 +108,6 @@ def read_detections(path: Path) -> Iterator[Detection]:
             raise PipelineError(f"{path}:{rows.line_num}: not CSV: {error}; expected {HEADER!r}") from error
         except UnicodeDecodeError as error:
             raise PipelineError(f"{path}: not UTF-8 text: {error}") from error
-
-
-def read_chunks(path: Path, rows: int = 10_000) -> Iterator[list[Detection]]:
-    """Yield the rows of a detection CSV in lists of at most `rows`; as `read_detections` otherwise."""
-    detections = read_detections(path)
-    while chunk := list(islice(detections, rows)):
-        yield chunk
 
 
 def _parsed(row: list[str], place: str, previous: Detection | None) -> Detection:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +22,7 @@ import numpy as np
 from scripts.lib import retinanet
 from scripts.lib.backends.base import Engine
 from scripts.lib.errors import GraphError
-from scripts.lib.frames.source import FrameSource
+from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 
 log = logging.getLogger(__name__)
@@ -65,10 +66,10 @@ class Batch:
 
 
 def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: Write, counts: Counts) -> None:
-    """Run every frame through the network and write its boxes, in order.
+    """Run every frame that is given out through the network and write its boxes, in order.
 
     Args:
-        frames: the media; read to its end by a thread.
+        frames: the media; read by a thread, until nothing more is given out.
         engine: made for the batches' size.
         threshold: the least score of a box.
         write: called once for each frame that has boxes.
@@ -79,18 +80,18 @@ def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: 
         GraphError: the network gives what is not a number.
     """
     cv2.setNumThreads(1)  # the other cores are the engine's
-    progress = _Progress(frames.summary.declared)
+    summary = frames.summary
+    progress = _Progress(summary)
     under_way: deque[Batch] = deque()
     with BatchReader(frames, engine) as reader:
 
         def finish() -> None:
             outputs = engine.finish()
             batch = under_way.popleft()
+            media = Size(summary.width, summary.height)
             for index, number in enumerate(batch.numbers):
                 found = _select(outputs.boxes[index], outputs.scores[index], number, engine, threshold)
-                boxes = retinanet.on_media(
-                    found.boxes, network=engine.size, frame=batch.sizes[index], media=reader.media_size
-                )
+                boxes = retinanet.on_media(found.boxes, network=engine.size, frame=batch.sizes[index], media=media)
                 solid = (boxes[:, 2:] > 0).all(axis=1)
                 counts.frames += 1
                 counts.boxes += int(solid.sum())
@@ -101,16 +102,15 @@ def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: 
             progress.report(counts.frames)
 
         for batch in reader:
+            progress.start()
             if len(under_way) == engine.depth:
                 finish()
             engine.start(batch.pixels)
             under_way.append(batch)
         while under_way:
             finish()
-    if counts.frames != frames.summary.decoded:
-        raise RuntimeError(
-            f"{frames.summary.decoded} frames decoded, {counts.frames} through the network: one was lost"
-        )
+    if counts.frames != summary.used:
+        raise RuntimeError(f"{summary.used} frames given out, {counts.frames} through the network: one was lost")
 
 
 def _select(boxes: Floats, scores: Floats, number: int, engine: Engine, threshold: float) -> retinanet.Selection:
@@ -124,11 +124,7 @@ def _select(boxes: Floats, scores: Floats, number: int, engine: Engine, threshol
 
 
 class BatchReader:
-    """Fills batches in a thread of its own; iterate over it for batches, and give each one back.
-
-    Attributes:
-        media_size: the size of the first frame; known once there is a batch.
-    """
+    """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
 
     def __init__(self, frames: FrameSource, engine: Engine) -> None:
         self._frames = frames
@@ -141,7 +137,6 @@ class BatchReader:
         self._stop = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
-        self.media_size = Size(0, 0)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -182,12 +177,9 @@ class BatchReader:
                 batch.numbers, batch.sizes = [], []
             if self._stop:
                 return
-            size = Size(picture.shape[1], picture.shape[0])
-            if not self.media_size.width:
-                self.media_size = size
             retinanet.fit(picture, batch.pixels[len(batch.numbers)])
             batch.numbers.append(number)
-            batch.sizes.append(size)
+            batch.sizes.append(Size(picture.shape[1], picture.shape[0]))
             if len(batch.numbers) == len(batch.pixels):
                 yield batch
                 batch = None
@@ -197,11 +189,16 @@ class BatchReader:
 
 
 class _Progress:
-    """A line in the log now and then."""
+    """A line in the log now and then: how fast, how far, how long still."""
 
-    def __init__(self, expected: int | None) -> None:
-        self._expected = expected
-        self._started = self._said = time.monotonic()
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        self._started = self._said = 0.0
+
+    def start(self) -> None:
+        """Start the clock with the first batch: reading up to it may have taken long."""
+        if not self._started:
+            self._started = self._said = time.monotonic()
 
     def report(self, frames: int) -> None:
         """Say how far it is, when the last line is old enough."""
@@ -209,9 +206,12 @@ class _Progress:
         if now - self._said < PROGRESS_SECONDS:
             return
         self._said = now
-        speed = frames / (now - self._started)
-        if self._expected is None or frames > self._expected:
-            log.info("%d frames, %.1f a second", frames, speed)
-        else:
-            left = (self._expected - frames) / speed
-            log.info("%d of %d frames, %.1f a second, %.0f s left", frames, self._expected, speed, left)
+        speed = frames / max(now - self._started, 1e-6)
+        expected = self._summary.expected
+        if expected is None or frames > expected:
+            log.info("%d frames, %.1f frames/s", frames, speed)
+            return
+        about = "" if self._summary.declared else "about "
+        left = timedelta(seconds=round((expected - frames) / speed))
+        share = 100 * frames // expected
+        log.info("%d of %s%d frames (%d %%), %.1f frames/s, %s left", frames, about, expected, share, speed, left)

@@ -28,6 +28,11 @@ VARIABLES = (
     "TATOR_PIPELINE_ARGS",
     "TATOR_PROJECT_ID",
     WORK_DIR_VARIABLE,
+    # Where credentials for the data image's registry are looked for, besides the usual files.
+    "TATOR_REGISTRY_USERNAME",
+    "TATOR_REGISTRY_PASSWORD",
+    "REGISTRY_AUTH_FILE",
+    "DOCKER_CONFIG",
 )
 
 ENVIRONMENT = {
@@ -169,11 +174,19 @@ def _number(text: str) -> int | str:
 def _contradictions(settings: Mapping[str, Any]) -> list[str]:
     problems = []
     network, upload = settings["network"], settings["upload"]
-    if bool(network["directory"]) == bool(network["data_image"]):
-        found = "both are set" if network["directory"] else "neither is set"
-        problems.append(f"network.directory, network.data_image: {found}; expected exactly one of them")
+    sources = [key for key in ("directory", "data_image", "archive") if network[key]]
+    if not sources or ("directory" in sources and len(sources) > 1):
+        problems.append(
+            "network.directory, network.data_image, network.archive: "
+            f"set are {', '.join(sources) or 'none'}; expected one"
+        )
+    if network["directory"] and network["digest"]:
+        problems.append("network.digest: a folder has none; use network.sha256, or a data image")
     if upload["version_id"] is not None and upload["version_number"] is not None:
         problems.append("upload.version_id, upload.version_number: both are set; expected at most one of them")
+    frame_range = settings["detect"]["frame_range"]
+    if frame_range is not None and frame_range[0] > frame_range[1]:
+        problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
     if settings["detect"]["engine"] == "onnxruntime" and network["graph"] != "graph.onnx":
         problems.append("detect.engine: onnxruntime cannot read graph.pb; set network.graph: graph.onnx, or openvino")
     return problems

@@ -110,16 +110,6 @@ def test_the_size_of_the_batch_changes_nothing(batch_size: int) -> None:
             np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
 
-def test_the_cache_changes_nothing_and_is_used(tmp_path: Path) -> None:
-    batch = pictures("clip_910001", 2)
-    with opened(OPENEM) as engine:
-        expected = engine.infer(batch).scores.copy()
-    for _ in range(2):
-        with opened(OPENEM, cache=tmp_path / "cache") as engine:
-            np.testing.assert_array_equal(engine.infer(batch).scores, expected)
-        assert len(list((tmp_path / "cache").glob("*.blob"))) == 1
-
-
 def test_closing_while_batches_are_under_way() -> None:
     engine = opened(OPENEM)
     for _ in range(engine.depth):

@@ -13,7 +13,6 @@ from scripts.lib.detections import (
     HEADER,
     Detection,
     DetectionWriter,
-    read_chunks,
     read_detections,
     video_id,
 )
@@ -134,9 +133,3 @@ def test_another_header(tmp_path: Path, content: bytes) -> None:
 def test_frames_start_again_with_the_next_media(tmp_path: Path) -> None:
     path = file(tmp_path, ROW, ROW.replace("5_clip,3", "6_clip,0"))
     assert [row.video_id for row in read_detections(path)] == ["5_clip", "6_clip"]
-
-
-def test_chunks(tmp_path: Path) -> None:
-    path = file(tmp_path, *[ROW] * 25)
-    assert [len(chunk) for chunk in read_chunks(path, 10)] == [10, 10, 5]
-    assert list(read_chunks(file(tmp_path), 10)) == []

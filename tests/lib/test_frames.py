@@ -9,23 +9,28 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import source
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import Summary
+from scripts.lib.frames.source import ALL_FRAMES, Summary, wanted_frames
 from tests.media_files import cut, damage, number_in, painted, set_display_matrix, set_edit, write_sound, write_video
 
 FAST = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}
+VP9 = {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}
+AV1 = {"codec": "libsvtav1", "encode": {"preset": "12"}}
 
 
-def read(path: Path, kind: str = "video", threads: int = 1) -> tuple[list[int], Summary]:
+def read(path: Path, kind: str = "video", wanted: range = ALL_FRAMES) -> tuple[list[int], Summary]:
     """Return the numbers painted into the frames, and the summary."""
-    with open_frames(path, kind, threads=threads) as frames:
+    with open_frames(path, kind, wanted) as frames:
         numbers = []
         for number, picture in frames:
-            assert number == len(numbers)
+            assert number == wanted[len(numbers)]
             assert picture.dtype == np.uint8
             assert picture.flags.c_contiguous
             numbers.append(number_in(picture))
@@ -53,13 +58,27 @@ def fault(path: Path, kind: str = "video") -> MediaFault:
         ("late.ts", {"container": "mpegts", "mux": {"output_ts_offset": "1000"}}),
         ("mpeg4.avi", {"codec": "mpeg4"}),
         ("mpeg2.mpg", {"codec": "mpeg2video"}),
-        ("vp9.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}),
-        ("hevc.mp4", {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}),
-        ("av1.mp4", {"codec": "libsvtav1", "encode": {"preset": "12"}, "size": (160, 96)}),
+        ("mjpeg.avi", {"codec": "mjpeg", "pixels": "yuvj420p"}),
+        ("prores.mov", {"codec": "prores_ks", "pixels": "yuv422p10le"}),
+        ("wmv.wmv", {"codec": "wmv2", "encode": {"b": "2000000"}}),
+        ("vp8.webm", {"codec": "libvpx", "encode": {"cpu-used": "8", "deadline": "realtime"}}),
+        ("vp9.webm", VP9),
+        ("vp9.mp4", VP9),
+        # Frames that are never shown, for others to refer to.
+        ("vp9_hidden.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "5", "auto-alt-ref": "1", "g": "20"}}),
+        ("hevc.mp4", HEVC),
+        ("hevc.ts", HEVC | {"container": "mpegts"}),
+        ("hevc_fragments.mp4", HEVC | {"mux": FRAGMENTS}),
+        ("av1.mp4", AV1),
+        ("av1.webm", AV1),
         ("ten_bits.mp4", {"pixels": "yuv420p10le"}),
+        ("ten_bits_hevc.mp4", HEVC | {"pixels": "yuv420p10le"}),
+        ("ten_bits_av1.mkv", AV1 | {"pixels": "yuv420p10le"}),
         ("odd.mp4", {"pixels": "yuv444p", "size": (161, 91)}),
+        ("odd_hevc.mp4", HEVC | {"pixels": "yuv444p", "size": (161, 91)}),
+        ("odd_vp9.webm", VP9 | {"size": (161, 91)}),
+        ("colours_vp9.webm", VP9 | {"pixels": "yuv444p"}),
         ("lossless.mkv", {"codec": "ffv1", "pixels": "yuv444p", "size": (85, 33), "encode": {}}),
-        ("interlaced.mp4", {"encode": {"flags": "+ildct+ilme", "preset": "ultrafast"}, "size": (160, 96)}),
         ("sound.mp4", {"sound": True}),
         ("variable.mp4", {"times": [at * 9 + at % 7 for at in range(40)]}),
         ("variable.mkv", {"times": [at * 3 + at % 2 for at in range(40)]}),
@@ -79,30 +98,145 @@ def test_the_name_of_the_file_says_nothing(tmp_path: Path) -> None:
     assert read(path)[0] == list(range(40))
 
 
-def test_a_video_of_one_frame(tmp_path: Path) -> None:
-    numbers, summary = read(write_video(tmp_path / "one.mp4", [7]))
-    assert (numbers, summary.declared, summary.damaged) == ([7], 1, False)
+@pytest.mark.parametrize(
+    ("name", "options", "declared"),
+    [
+        ("one.mp4", {}, 1),
+        ("one.ts", {"container": "mpegts"}, None),
+        ("hevc.mp4", HEVC, 1),
+        ("av1.mp4", AV1, 1),
+        ("vp9.webm", VP9, None),
+    ],
+)
+def test_a_video_of_one_frame(tmp_path: Path, name: str, options: dict, declared: int | None) -> None:
+    numbers, summary = read(write_video(tmp_path / name, [7], **options))
+    assert (numbers, summary.declared, summary.damaged) == ([7], declared, False)
 
 
-def test_decoder_threads_change_nothing(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", range(100))
-    assert read(path, threads=4)[0] == list(range(100))
-    damage(path, 0.5)
-    alone, together = read(path)[1], read(path, threads=4)[1]
-    assert alone.damaged
-    assert together.damaged
-    assert alone.decoded == together.decoded
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("h264.mp4", {"encode": {"flags": "+ildct+ilme", "preset": "ultrafast"}}),
+        ("hevc.mp4", {"codec": "libx265", "encode": {"x265-params": "log-level=none:interlace=tff"}}),
+        ("mpeg2.mpg", {"codec": "mpeg2video", "encode": {"flags": "+ildct+ilme"}}),
+    ],
+)
+def test_two_fields_are_one_frame(tmp_path: Path, name: str, options: dict) -> None:
+    path = write_video(tmp_path / name, size=(160, 96), **options)
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    assert read(path)[0] == list(range(40))
 
 
-def test_frames_keep_their_size_when_it_changes(tmp_path: Path) -> None:
-    small = write_video(tmp_path / "small.ts", range(10), container="mpegts")
-    large = write_video(tmp_path / "large.ts", range(10, 20), size=(320, 180), container="mpegts")
-    both = tmp_path / "both.ts"
-    both.write_bytes(small.read_bytes() + large.read_bytes())
+@pytest.mark.parametrize("extension", ["gif", "png"])
+def test_an_animation_is_a_video_or_a_picture(tmp_path: Path, extension: str) -> None:
+    path = write_animation(tmp_path / f"a.{extension}", [3, 4, 5])
+    with open_frames(path, "video") as frames:
+        assert [number_in(picture) for _, picture in frames] == [3, 4, 5]
+    assert read(path, "image")[0] == [3]
+
+
+@pytest.mark.parametrize("codec", [{}, HEVC])
+def test_frames_keep_their_size_when_it_changes(tmp_path: Path, codec: dict) -> None:
+    both = write_growing(tmp_path, codec)
     with open_frames(both, "video") as frames:
         seen = [(number_in(picture), picture.shape[:2]) for _, picture in frames]
         assert seen == [(number, (90, 160) if number < 10 else (180, 320)) for number in range(20)]
         assert (frames.summary.width, frames.summary.height) == (160, 90)
+
+
+def write_growing(folder: Path, codec: dict) -> Path:
+    """Write ten frames of 160 x 90 pixels and ten of 320 x 180."""
+    small = write_video(folder / "small.ts", range(10), container="mpegts", **codec)
+    large = write_video(folder / "large.ts", range(10, 20), size=(320, 180), container="mpegts", **codec)
+    both = folder / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    return both
+
+
+def write_animation(path: Path, numbers: list[int]) -> Path:
+    animation = cv2.Animation()
+    animation.frames = [painted(number) for number in numbers]
+    animation.durations = np.full(len(numbers), 100, np.int32)
+    assert cv2.imwriteanimation(str(path), animation)
+    return path
+
+
+# ---- only what is asked for
+
+
+@given(st.integers(1, 9), st.none() | st.tuples(st.integers(0, 20), st.integers(0, 20)), st.none() | st.integers(1, 9))
+def test_which_frames_are_asked_for(stride: int, span: tuple[int, int] | None, most: int | None) -> None:
+    span = span and (min(span), max(span))
+    first, last = span or (0, 39)
+    expected = [number for number in range(40) if first <= number <= last and (number - first) % stride == 0][:most]
+    assert [number for number in range(40) if number in wanted_frames(stride, span, most)] == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "decoded"),
+    [
+        ((1, None, None), 40),
+        ((7, None, None), 40),
+        ((1, (12, 17), None), 18),
+        ((4, (12, 23), None), 21),  # 12, 16 and 20 are the last ones: 21 to 23 need not be read
+        ((1, (39, 39), None), 40),
+        ((1, None, 5), 5),
+        ((3, (10, 30), 4), 20),
+        ((1, (30, 90), None), 40),
+        ((1, (40, 90), None), 40),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"container": "mpegts"}, HEVC])
+def test_frames_that_are_asked_for_keep_their_numbers(
+    tmp_path: Path, options: dict, asked: tuple, decoded: int
+) -> None:
+    wanted = wanted_frames(*asked)
+    numbers, summary = read(write_video(tmp_path / "a.mp4", **options), wanted=wanted)
+    assert numbers == [number for number in range(40) if number in wanted]
+    assert (summary.decoded, summary.used, summary.damaged) == (decoded, len(numbers), False)
+    assert summary.read_to_end == (wanted[-1] >= 40)
+    assert (summary.width, summary.height) == (160, 90)
+
+
+def test_damage_counts_as_far_as_is_read(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", range(60), size=(320, 180))
+    damage(path, 0.5)
+    whole = read(path)[1]
+    assert whole.damaged
+    assert whole.read_to_end
+    before = read(path, wanted=range(20))[1]
+    assert (before.damaged, before.read_to_end, before.decoded) == (False, False, 20)
+    behind = read(path, wanted=range(50, 55))[1]
+    assert behind.damaged
+    assert behind.used == 5
+    cut(path, 0.8)
+    assert read(path, wanted=range(5))[1].cut is None
+
+
+def test_the_medias_size_is_that_of_its_first_frame(tmp_path: Path) -> None:
+    with open_frames(write_growing(tmp_path, {}), "video", range(12, 15)) as frames:
+        assert [picture.shape for _, picture in frames] == [(180, 320, 3)] * 3
+        assert (frames.summary.width, frames.summary.height) == (160, 90)
+    turned = write_video(tmp_path / "turned.mp4", range(3))
+    set_display_matrix(turned, (0, 1, -1, 0))
+    summary = read(turned, wanted=range(5, 6))[1]
+    assert (summary.width, summary.height, summary.used) == (90, 160, 0)
+
+
+def test_a_picture_is_given_out_whatever_is_asked_for(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), painted(9))
+    with open_frames(tmp_path / "a.png", "image", range(5, 9)) as frames:
+        assert [number_in(picture) for _, picture in frames] == [9]
+        assert (frames.summary.used, frames.summary.read_to_end) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
+def test_how_many_frames_to_expect(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(100), codec="mpeg4" if name == "a.avi" else "libx264")
+    for wanted in (ALL_FRAMES, wanted_frames(10), wanted_frames(1, (10, 19)), wanted_frames(1, (200, 300))):
+        with open_frames(path, "video", wanted) as frames:
+            assert frames.summary.expected == pytest.approx(sum(number in wanted for number in range(100)), abs=2)
 
 
 # ---- edit lists: the container's own way of leaving frames out
@@ -174,7 +308,7 @@ def test_rotation_equals_that_of_opencv(tmp_path: Path, matrix: tuple) -> None:
         ("f.mp4", {"mux": FRAGMENTS}),
         ("a.mkv", {}),
         ("a.avi", {"codec": "mpeg4"}),
-        ("a.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}),
+        ("a.webm", VP9),
     ],
 )
 @pytest.mark.parametrize("share", [0.55, 0.71, 0.9])
@@ -301,6 +435,14 @@ def test_an_attached_picture_is_not_the_video(tmp_path: Path) -> None:
     assert fault(path).state == "unreadable"
 
 
+def test_a_video_with_an_attached_picture(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", cover=cv2.imencode(".jpg", painted(99))[1].tobytes())
+    with av.open(str(path)) as container:
+        kinds = [bool(stream.disposition & av.stream.Disposition.attached_pic) for stream in container.streams.video]
+    assert sorted(kinds) == [False, True]
+    assert read(path)[0] == list(range(40))
+
+
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     write_video(tmp_path / "a.ts", container="mpegts")
     path = tmp_path / "list"
@@ -395,10 +537,111 @@ def test_pictures_without_loss(tmp_path: Path, extension: str) -> None:
     np.testing.assert_array_equal(picture, painted(9))
 
 
-@pytest.mark.parametrize("extension", ["jpg", "gif", "avif"])
-def test_pictures_with_loss(tmp_path: Path, extension: str) -> None:
-    cv2.imwrite(str(tmp_path / f"a.{extension}"), painted(9))
-    assert read(tmp_path / f"a.{extension}", "image")[0] == [9]
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.jpg", []), ("progressive.jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]), ("a.gif", []), ("a.avif", [])],
+)
+def test_pictures_with_loss(tmp_path: Path, name: str, options: list[int]) -> None:
+    cv2.imwrite(str(tmp_path / name), painted(9), options)
+    assert read(tmp_path / name, "image")[0] == [9]
+
+
+@pytest.mark.parametrize("extension", ["gif", "webp", "png", "avif", "tif"])
+def test_of_several_pictures_the_first_counts(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a.{extension}"
+    if extension == "tif":
+        cv2.imwritemulti(str(path), [painted(3), painted(4)])
+    else:
+        write_animation(path, [3, 4, 5])
+    numbers, summary = read(path, "image")
+    assert (numbers, summary.declared, summary.width, summary.height) == ([3], 1, 160, 90)
+
+
+def exif_png(tiff: bytes) -> bytes:
+    content = cv2.imencode(".png", painted(5))[1].tobytes()
+    return content[:33] + chunk(b"eXIf", tiff) + content[33:]
+
+
+def exif_webp(tiff: bytes) -> bytes:
+    lossless = cv2.imencode(".webp", painted(5), [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    canvas = bytes([8, 0, 0, 0]) + (159).to_bytes(3, "little") + (89).to_bytes(3, "little")
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + canvas + lossless[12:] + b"EXIF" + struct.pack("<I", len(tiff)) + tiff
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("content", [exif_png, exif_webp])
+def test_exif_orientation_elsewhere(tmp_path: Path, content) -> None:
+    path = tmp_path / "1"
+    path.write_bytes(content(b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)))
+    [(_, picture)] = open_frames(path, "image")
+    np.testing.assert_array_equal(picture, cv2.rotate(painted(5), cv2.ROTATE_90_CLOCKWISE))
+
+
+def add_property(avif: bytes, content: bytes) -> bytes:
+    """Add a property to an AVIF file's only item."""
+
+    def grow(file: bytes, kind: bytes, by: int) -> bytes:
+        at = file.index(kind) - 4
+        return file[:at] + struct.pack(">I", struct.unpack_from(">I", file, at)[0] + by) + file[at + 4 :]
+
+    start = avif.index(b"ipma") - 4
+    end = start + struct.unpack_from(">I", avif, start)[0]
+    links = bytearray(avif[start:end])  # size, kind, version and flags, one item, its id, its links
+    links[18] += 1
+    links[:4] = struct.pack(">I", len(links) + 1)
+    more = struct.pack(">I", len(content) + 4) + content
+    avif = avif[:start] + more + bytes(links) + bytes([0x80 | links[18]]) + avif[end:]
+    avif = grow(avif, b"ipco", len(more))
+    for kind in (b"iprp", b"meta"):
+        avif = grow(avif, kind, len(more) + 1)
+    place = avif.index(b"iloc") + 18  # the item's offset in the file
+    return (
+        avif[:place] + struct.pack(">I", struct.unpack_from(">I", avif, place)[0] + len(more) + 1) + avif[place + 4 :]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "turned"),
+    [
+        (b"irot\1", lambda p: cv2.rotate(p, cv2.ROTATE_90_COUNTERCLOCKWISE)),
+        (b"irot\2", lambda p: cv2.rotate(p, cv2.ROTATE_180)),
+        (b"irot\3", lambda p: cv2.rotate(p, cv2.ROTATE_90_CLOCKWISE)),
+        (b"imir\0", lambda p: cv2.flip(p, 0)),
+        (b"imir\1", lambda p: cv2.flip(p, 1)),
+    ],
+)
+def test_avif_is_turned_by_its_properties(tmp_path: Path, content: bytes, turned) -> None:
+    avif = cv2.imencode(".avif", painted(5))[1].tobytes()
+    path = tmp_path / "1"
+    path.write_bytes(add_property(avif, content))
+    [(_, picture)] = open_frames(path, "image")
+    np.testing.assert_array_equal(picture, turned(cv2.imdecode(np.frombuffer(avif, np.uint8), cv2.IMREAD_COLOR)))
+
+
+def test_avif_of_ten_bits(tmp_path: Path) -> None:
+    deep = painted(9).astype(np.uint16) * 4
+    cv2.imwrite(str(tmp_path / "a.avif"), deep, [cv2.IMWRITE_AVIF_DEPTH, 10])
+    assert read(tmp_path / "a.avif", "image")[0] == [9]
+
+
+def test_values_of_a_tiff(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    cv2.imwrite(str(path), painted(9).astype(np.uint16) * 256 + 255)
+    [(_, picture)] = open_frames(path, "image")
+    np.testing.assert_array_equal(picture, painted(9))
+    for kind in (np.float32, np.int16):
+        cv2.imwrite(str(path), painted(9).astype(kind))
+        found = fault(path, "image")
+        assert (found.state, np.dtype(kind).name in found.reason) == ("unsupported", True)
+
+
+@pytest.mark.parametrize("extension", ["hdr", "pfm", "ras"])
+def test_pictures_of_other_kinds_are_named(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a.{extension}"
+    cv2.imwrite(str(path), painted(9) if extension == "ras" else painted(9).astype(np.float32))
+    found = fault(path, "image")
+    assert found.state == "unsupported"
+    assert "expected one of JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP, JPEG 2000, PNM" in found.reason
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -434,7 +677,7 @@ def test_png_of_sixteen_bits_with_alpha_grey_or_palette(tmp_path: Path) -> None:
     np.testing.assert_array_equal(picture, [[[0, 0, 255], [255, 0, 0]]])
 
 
-@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "bmp", "gif", "avif"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "bmp", "gif", "avif", "tif", "jp2", "ppm"])
 def test_a_picture_that_was_cut_is_unreadable(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     cv2.imwrite(str(path), painted(9))

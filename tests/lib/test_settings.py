@@ -97,6 +97,9 @@ def test_the_reference_workflows_keys(hyphens, through):
         "img_min_side": 360,
         "keep_threshold": 0.4,
         "batch_size": 4,
+        "frame_stride": 1,
+        "frame_range": None,
+        "max_frames": None,
     }
     assert found["network"]["data_image"] == "site/weights:1"
     assert found["media"]["kind"] == "video"
@@ -118,6 +121,12 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({}, {"TATOR_PIPELINE_ARGS": '{"bach-size": 1}'}, ["TATOR_PIPELINE_ARGS", "bach-size", "'batch_size'"]),
         ({"detect": {"keep_threshold": 1.5}}, {}, ["detect.keep_threshold", "1.5", "<= 1"]),
         ({"detect": {"batch_size": 0}}, {}, ["detect.batch_size", "0", ">= 1"]),
+        ({"detect": {"frame_stride": 0}}, {}, ["detect.frame_stride", "0", ">= 1"]),
+        ({"detect": {"frame_range": [20, 10]}}, {}, ["detect.frame_range", "[20, 10]", "ends before it begins"]),
+        ({"detect": {"frame_range": [20]}}, {}, ["detect.frame_range", "[20]", "[FIRST, LAST]"]),
+        ({"detect": {"frame_range": [-1, 10]}}, {}, ["detect.frame_range.0", "-1", ">= 0"]),
+        ({"detect": {"frame_range": "0-10"}}, {}, ["detect.frame_range", "'0-10'", "[FIRST, LAST]"]),
+        ({"detect": {"max_frames": 0}}, {}, ["detect.max_frames", "0", ">= 1"]),
         ({"detect": {"img_max_side": "wide"}}, {}, ["detect.img_max_side", "'wide'", "integer"]),
         ({"detect": {"engine": "tensorfow"}}, {}, ["detect.engine", "'tensorfow'", "openvino, onnxruntime"]),
         ({"tator": {"media_ids": []}}, {}, ["tator.media_ids", "[]"]),
@@ -125,8 +134,8 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({"tator": {"media_ids": [3, -1]}}, {}, ["tator.media_ids", "-1", ">= 1"]),
         ({"tator": {"host": "tator.example.org"}}, {}, ["tator.host", "'tator.example.org'", "https://"]),
         ({"tator": {"host": "https://me:secret@t.org"}}, {}, ["tator.host"]),
-        ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "both are set"]),
-        ({"network": {"directory": None}}, {}, ["network.directory", "neither is set"]),
+        ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "directory, data_image; expected one"]),
+        ({"network": {"directory": None}}, {}, ["network.directory", "none; expected one"]),
         ({"detect": {"engine": "onnxruntime"}}, {}, ["onnxruntime cannot read graph.pb"]),
         ({"upload": {"version_id": 1, "version_number": 1}}, {}, ["upload.version_id", "both are set"]),
         ({"tator": None}, {}, ["tator", "missing"]),

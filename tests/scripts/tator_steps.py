@@ -15,6 +15,11 @@ from scripts.upload_detections import upload_detections
 from tests.tator_server.launch import Server
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
+NETWORK = {
+    "reference": "site/weights:1",
+    "digest": "sha256:abc",
+    "files": {"train.ini": {}, "graph.pb": {"sha256": "def"}},
+}
 MARK = "Object Detector Processed"
 
 
@@ -55,9 +60,10 @@ class Steps:
             "version_number": None,
             **changes,
         }
-        destination = self.folder / "destination.json"
-        prepare_upload(**self.where, train_ini=self.folder / "train.ini", destination=destination, **settings)
-        return read_json(destination)
+        write_json(self.folder / "provenance.json", NETWORK)
+        files = {"train_ini": "train.ini", "provenance": "provenance.json", "destination": "destination.json"}
+        prepare_upload(**self.where, **{key: self.folder / name for key, name in files.items()}, **settings)
+        return read_json(self.folder / "destination.json")
 
     def detected(self, media_id: int, rows: list[str], state: str | None = None, reason: str | None = None) -> None:
         """Write what detect would have: rows are `frame,x,y,w,h,det_conf,det_species`."""

@@ -1,6 +1,7 @@
 """The detect step: nothing lost, faults of a media recorded, everything else fails without a CSV."""
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -46,6 +47,7 @@ class Step:
         arguments = {
             "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "threads": 2,
             "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "auto",
+            "frame_stride": 1, "frame_range": None, "max_frames": None,
         }  # fmt: skip
         step.detect(
             media=media,
@@ -88,7 +90,9 @@ def test_the_synthetic_clips_as_well_as_the_bare_network(run: Step) -> None:
     for clip in range(910001, 910007):
         outcome = run(SYNTHETIC / f"clip_{clip}.mp4", keep_threshold=0.05)
         assert outcome["state"] == "done"
-        assert outcome["frames"] == {"decoded": 60, "declared": 60, "errors": [], "error_count": 0}
+        assert outcome["frames"] == {
+            "decoded": 60, "declared": 60, "used": 60, "read_to_end": True, "errors": [], "error_count": 0,
+        }  # fmt: skip
         assert outcome["boxes"] == len(run.rows())
         truth += read_truth(SYNTHETIC / f"clip_{clip}.csv", clip)
         found += labelled(run.rows(), clip)
@@ -115,6 +119,7 @@ def test_the_record_says_how_it_was_made(run: Step) -> None:
     assert outcome["network"]["nms"]["iou"] == pytest.approx(0.4)
     assert outcome["engine"]["name"] == "openvino"
     assert outcome["threshold"] == 0.3
+    assert outcome["asked"] == {"frame_stride": 1, "frame_range": None, "max_frames": None}
     assert outcome["boxes_without_area"] == 0
     assert outcome["seconds"] > 0
 
@@ -158,7 +163,10 @@ def write_pictures(path: Path, pictures: list[np.ndarray]) -> None:
 
 
 class Mirror(Engine):
-    """Answers with one box, whose left edge is the number painted into the picture."""
+    """Answers with one box, whose left edge is the number painted into the picture.
+
+    It looks at a batch only when that is to be finished: whoever fills it again too early is found out.
+    """
 
     depth, classes, nms, description = 2, 3, Nms(0.4, 300), {}
 
@@ -168,7 +176,8 @@ class Mirror(Engine):
 
     def start(self, batch: np.ndarray) -> None:
         self.batches += 1
-        self.under_way.append(batch.copy())
+        assert len(self.under_way) < self.depth
+        self.under_way.append(batch)
 
     def finish(self) -> Outputs:
         numbers = [number_in(picture) for picture in self.under_way.pop(0)]
@@ -191,11 +200,62 @@ def test_each_frame_gets_its_own_boxes(
     assert mirror.batches == -(-frames // batch_size)
 
 
+@pytest.mark.parametrize(
+    ("asked", "frames"),
+    [
+        ({"frame_stride": 7}, range(0, 60, 7)),
+        ({"frame_range": [21, 38]}, range(21, 39)),
+        ({"max_frames": 11}, range(11)),
+        ({"frame_stride": 3, "frame_range": [10, 50], "max_frames": 9}, range(10, 35, 3)),
+    ],
+)
+def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, frames: range
+) -> None:
+    mirror = Mirror(4)
+    monkeypatch.setattr(step, "open_engine", lambda *_, **__: mirror)
+    outcome = run(write_video(tmp_path / "a.mp4", range(60)), **asked)
+    assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in frames]
+    assert outcome["asked"] == {"frame_stride": 1, "frame_range": None, "max_frames": None} | asked
+    whole = "frame_stride" in asked and len(asked) == 1
+    decoded = 60 if whole else frames[-1] + 1
+    assert outcome["frames"] == {
+        "decoded": decoded, "declared": 60, "used": len(frames), "read_to_end": whole, "errors": [], "error_count": 0,
+    }  # fmt: skip
+    rest = f"nothing is asked for after frame {frames[-1]}; what follows was not read"
+    assert (outcome["state"], outcome["reason"]) == ("done", None if whole else rest)
+
+
+def test_a_part_finds_what_the_whole_finds_there(run: Step) -> None:
+    def boxes() -> list[tuple]:
+        return [(row.frame, *map(round, (row.x, row.y, row.w, row.h))) for row in run.rows()]
+
+    run(SYNTHETIC / "clip_910004.mp4")
+    whole = boxes()
+    run(SYNTHETIC / "clip_910004.mp4", frame_range=[13, 41], frame_stride=4)
+    assert boxes() == [box for box in whole if box[0] in range(13, 42, 4)]
+
+
+def test_a_video_that_has_none_of_the_frames(run: Step, tmp_path: Path) -> None:
+    outcome = run(write_video(tmp_path / "a.mp4"), frame_range=[40, 50])
+    assert (outcome["state"], outcome["reason"]) == ("no detections", "none of its 40 frames is asked for")
+    assert (outcome["frames"]["used"], outcome["frames"]["read_to_end"]) == (0, True)
+
+
+def test_damage_behind_the_last_frame_is_not_seen(run: Step, tmp_path: Path) -> None:
+    media = tmp_path / "5"
+    media.write_bytes((SYNTHETIC / "clip_910004.mp4").read_bytes())
+    damage(media, 0.6)
+    outcome = run(media, frame_range=[0, 9])
+    assert (outcome["state"], outcome["frames"]["decoded"], outcome["frames"]["read_to_end"]) == ("done", 10, False)
+    assert run(media, frame_range=[58, 59])["state"] == "damaged"
+
+
 def test_a_picture(run: Step, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
     cv2.imwrite(str(tmp_path / "a.png"), video.read()[1])
-    outcome = run(tmp_path / "a.png", kind="image")
-    assert outcome["state"] == "done"
+    outcome = run(tmp_path / "a.png", kind="image", frame_range=[5, 9])  # which is for videos
+    assert (outcome["state"], outcome["reason"]) == ("done", None)
     assert (outcome["width"], outcome["height"], outcome["frames"]["decoded"]) == (640, 360, 1)
     assert {row.frame for row in run.rows()} == {0}
 
@@ -239,12 +299,38 @@ def test_a_size_that_changes_is_mapped_to_the_first(run: Step, tmp_path: Path) -
     assert {row.frame for row in run.rows()} >= {7}
 
 
-def test_a_line_of_progress(run: Step, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("name", "asked", "line"),
+    [
+        ("a.mp4", {}, r"16 of 60 frames \(26 %\), \d+\.\d frames/s, 0:00:\d\d left"),
+        ("a.mkv", {}, r"16 of about 60 frames \(26 %\), "),
+        ("a.mp4", {"frame_stride": 2, "frame_range": [20, 90]}, r"16 of 20 frames \(80 %\), "),
+    ],
+)
+def test_lines_of_progress(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    *, name: str, asked: dict, line: str,
+) -> None:  # fmt: skip
     monkeypatch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(step, "open_engine", lambda *_, **__: Mirror(8))
     with caplog.at_level("INFO"):
-        run(SYNTHETIC / "clip_910001.mp4")
-    assert "16 of 60 frames" in caplog.text
-    assert "60 frames, " in caplog.text
+        outcome = run(write_video(tmp_path / name, range(60)), **asked)
+    assert re.search(line, caplog.text)
+    assert f"60 frames decoded, {outcome['frames']['used']} of them through the network" in caplog.text
+
+
+def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCaptureFixture) -> None:
+    class Endless(Stuck):
+        def __iter__(self):
+            for _ in range(16):
+                yield self.summary.add_frame(painted(0)), painted(0)
+
+    frames = Endless()
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
+        patch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
+        pipeline.detect_frames(frames, Mirror(8), 0.3, lambda *_: None, pipeline.Counts())
+    assert re.search(r"^INFO .*8 frames, \d+\.\d frames/s$", caplog.text, re.MULTILINE)
+    assert "left" not in caplog.text
 
 
 # ---- media that are not worked on, and faults of a media
@@ -394,9 +480,9 @@ def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> Non
     finish, add_frame = OpenVinoEngine.finish, step.Summary.add_frame
     read, done = [0], [0]
 
-    def count(self: Any, picture: Any) -> int:
+    def count(self: Any, picture: Any, **named: Any) -> int:
         read[0] += 1
-        return add_frame(self, picture)
+        return add_frame(self, picture, **named)
 
     def slow(self: OpenVinoEngine) -> Any:
         time.sleep(0.05)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from scripts.get_network import get_network
-from scripts.lib import docker_images
 from scripts.lib.errors import GraphError, ServerError, SettingsError
-from scripts.lib.members import Members
+from scripts.lib.images import docker_images
+from scripts.lib.images.members import Members
 from tests.docker_engine import forget, make_image, make_reference_image, push, running_registry
 
 ROOT = Path(__file__).parents[2]
@@ -294,7 +294,7 @@ class TestDocker:
 import time
 from pathlib import Path
 from scripts.get_network import get_network
-from scripts.lib.members import Members
+from scripts.lib.images.members import Members
 add = Members.add
 def slow(self, pieces, source):
     print("reading", flush=True)
@@ -335,19 +335,14 @@ rule get_network:
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
     params:
-        directory={str(SYNTHETIC)!r},
-        data_image=None,
-        fetch="auto",
-        digest=None,
-        sha256={{}},
+        directory={str(SYNTHETIC)!r}, data_image=None, fetch="auto", digest=None, sha256={{}},
     log:
         "logs/get_network.log",
     script:
         {str(ROOT / "scripts/get_network.py")!r}
 """)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--directory", str(tmp_path), "--snakefile"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--directory", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command += [str(tmp_path / "Snakefile")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "resources/network/graph.pb").read_bytes() == GRAPH

@@ -8,8 +8,10 @@ from scripts.lib.errors import ServerError
 def test_version_is_made_once(steps):
     first, second = steps.prepare(), steps.prepare()
     assert first == second
-    names = [version["name"] for version in steps.api.get_version_list(steps.server.project_id)]
-    assert names.count("Object Detector") == 1
+    made = [v for v in steps.api.get_version_list(steps.server.project_id) if v["name"] == "Object Detector"]
+    assert len(made) == 1
+    for words in ("site/weights:1", "sha256:abc", "sha256:def"):
+        assert words in made[0]["description"]
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset"])

@@ -22,7 +22,7 @@ PIXELS, SCORES = 0.05, 0.001
 
 def test_every_rule_has_a_folder():
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    assert sorted(re.findall(r"^rule (\w+):", text, re.MULTILINE)) == RULES
+    assert sorted(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE)) == RULES
 
 
 @pytest.mark.parametrize("rule", RULES)

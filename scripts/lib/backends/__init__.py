@@ -17,7 +17,6 @@ def open_engine(
     size: Size,
     batch_size: int,
     threads: int,
-    cache: Path | None = None,
     nms: Nms | None = None,
 ) -> Engine:
     """Make a network ready.
@@ -28,7 +27,6 @@ def open_engine(
         size: width and height of the network's input.
         batch_size: frames a batch.
         threads: of the CPU.
-        cache: a folder for compiled networks; None for none.
         nms: suppression settings instead of the graph's own.
 
     Raises:
@@ -51,7 +49,7 @@ def open_engine(
     if name == "openvino":
         from scripts.lib.backends.openvino import OpenVinoEngine
 
-        opened = OpenVinoEngine(graph, size=size, batch_size=batch_size, threads=threads, cache=cache, nms=nms)
+        opened = OpenVinoEngine(graph, size=size, batch_size=batch_size, threads=threads, nms=nms)
     else:
         from scripts.lib.backends.onnxruntime import OnnxRuntimeEngine
 

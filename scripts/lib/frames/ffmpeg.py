@@ -12,6 +12,8 @@ from scripts.lib.frames.source import MAX_PIXELS
 
 # Playlists name other files, which FFmpeg would open.
 _PLAYLISTS = {"hls", "concat", "dash", "imf", "sdp", "rtsp"}
+# Pictures or videos, whichever Tator calls them.
+ANIMATIONS = ("gif", "apng")
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
 # Not the media's fault: the job fails and may be tried again. Being short of memory is not among them: FFmpeg says so
@@ -50,7 +52,7 @@ def is_still(container: av.container.InputContainer) -> bool:
     """Return whether the file is a picture: of a picture format, or MP4's relatives AVIF and HEIC."""
     name = container.format.name
     brand = container.metadata.get("major_brand", "")
-    return name.endswith("_pipe") or name in {"image2", "gif"} or brand in _STILL_BRANDS
+    return name.endswith("_pipe") or name in ("image2", *ANIMATIONS) or brand in _STILL_BRANDS
 
 
 def raise_machine_fault(error: av.error.FFmpegError) -> None:

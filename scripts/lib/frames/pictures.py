@@ -3,51 +3,117 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import av.container
+import av.error
 import cv2
 import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_size
+
+# By FFmpeg's name of the codec.
+_KINDS = {
+    "mjpeg": "JPEG",
+    "png": "PNG",
+    "apng": "PNG",
+    "webp": "WebP",
+    "av1": "AVIF",
+    "gif": "GIF",
+    "tiff": "TIFF",
+    "bmp": "BMP",
+    "jpeg2000": "JPEG 2000",
+    "ppm": "PNM",
+    "pgm": "PNM",
+    "pbm": "PNM",
+}
 
 
 class StillFrames(FrameSource):
     """A picture as a media of one frame.
 
+    Tator takes as an image what Pillow can open; taken here is what of that is in use and can be decoded: JPEG, PNG,
+    WebP, AVIF, GIF, TIFF, BMP, JPEG 2000 and PNM. HEIC, raw formats of cameras and floating-point pictures are not.
+    Tator keeps a digital negative (DNG) as PNG, and of every picture an AVIF copy, which is not needed.
+
     FFmpeg tells from the header what the file is and how large it would become; OpenCV decodes it with the
-    libraries that browsers use, and turns it by its EXIF orientation. Transparency is dropped, 16 bits become 8,
-    grey and palettes become BGR; of an animation the first picture counts.
+    libraries that browsers use, and turns it by its EXIF orientation, or in AVIF by what stands in its place.
+    Transparency is dropped, 16 bits become 8, grey and palettes become BGR; of an animation or of several pages
+    the first picture counts.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self.summary.declared = 1
+        self.summary.declared = self.summary.expected = 1
+        self._matrix: Matrix | None = None
         with ffmpeg.open_container(path) as container:
             name = container.format.name
             if not ffmpeg.is_still(container):
                 raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
             streams = container.streams.video
             context = getattr(streams[0], "codec_context", None) if streams else None
-            if context is None or not context.width or not context.height:
+            if context is None:
+                raise MediaFault("unreadable", f"the picture ({name}) cannot be read")
+            codec = context.codec.canonical_name
+            if codec not in _KINDS:
+                known = ", ".join(dict.fromkeys(_KINDS.values()))
+                raise MediaFault("unsupported", f"it is a picture of the kind {codec}; expected one of {known}")
+            self._kind = _KINDS[codec]
+            width, height = context.width, context.height
+            if not width and self._kind == "WebP":
+                width, height = _webp_canvas(path)  # FFmpeg reads no animations
+            if not width or not height:
                 raise MediaFault("unreadable", f"the picture's size ({name}) cannot be read, or is beyond all measure")
-            check_size(context.width, context.height)
+            check_size(width, height)
+            if self._kind == "AVIF":
+                self._matrix = _avif_matrix(container)
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         picture = self._decode()
         check_size(*picture.shape[:2])
         yield self.summary.add_frame(picture), picture
+        self.summary.read_to_end = True
 
     def _decode(self) -> Picture:
-        content = np.fromfile(self._path, np.uint8)
+        flags = cv2.IMREAD_COLOR
+        if self._kind == "AVIF":
+            flags |= cv2.IMREAD_IGNORE_ORIENTATION  # EXIF says there what its own properties have said already
+        if self._kind == "TIFF":
+            flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black
         try:
-            picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
+            decoded = cv2.imdecode(np.fromfile(self._path, np.uint8), flags)
         except cv2.error as error:
             raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
-        if not isinstance(picture, np.ndarray):
-            raise MediaFault("unreadable", "the picture is damaged, or of a kind that OpenCV cannot decode")
-        return np.asarray(picture, np.uint8)
+        if not isinstance(decoded, np.ndarray):
+            raise MediaFault("unreadable", "the picture is damaged, or compressed in a way that OpenCV does not know")
+        if decoded.dtype == np.uint16:
+            decoded = decoded // 256
+        elif decoded.dtype != np.uint8:
+            raise MediaFault("unsupported", f"the picture's values are {decoded.dtype}; expected 8 or 16 bits")
+        picture = np.asarray(decoded, np.uint8)
+        return picture if self._matrix is None else upright(picture, self._matrix)
 
     def close(self) -> None:
         """Do nothing: no file is held open."""
+
+
+def _webp_canvas(path: Path) -> tuple[int, int]:
+    """Return width and height from the header of an extended WebP file, (0, 0) if it is none."""
+    with path.open("rb") as stream:
+        header = stream.read(30)
+    if header[12:16] != b"VP8X":
+        return 0, 0
+    return int.from_bytes(header[24:27], "little") + 1, int.from_bytes(header[27:30], "little") + 1
+
+
+def _avif_matrix(container: av.container.InputContainer) -> Matrix | None:
+    """Return how the picture's properties turn it, which OpenCV ignores."""
+    try:
+        for frame in container.decode(video=0):
+            return display_matrix(frame)
+    except av.error.FFmpegError as error:
+        ffmpeg.raise_machine_fault(error)  # OpenCV will say what is wrong with it
+    return None

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.pictures import StillFrames
-from scripts.lib.frames.source import FrameSource, Kind
+from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Kind
 from scripts.lib.frames.video import VideoFrames
 
 
-def open_frames(path: Path, kind: Kind, *, threads: int = 1) -> FrameSource:
+def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES) -> FrameSource:
     """Open a media file for reading its frames.
 
     Args:
         path: the file; its name says nothing, its content everything.
         kind: what Tator declares it to be.
-        threads: decoder threads. With one, every error belongs to the packet that caused it.
+        wanted: the numbers of a video's frames to give out, see wanted_frames; a picture is given out whatever they
+            are.
 
     Raises:
         MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
@@ -27,4 +28,4 @@ def open_frames(path: Path, kind: Kind, *, threads: int = 1) -> FrameSource:
     """
     if path.stat().st_size == 0:
         raise MediaFault("unreadable", "it is empty (0 bytes)")
-    return StillFrames(path) if kind == "image" else VideoFrames(path, threads=threads)
+    return StillFrames(path) if kind == "image" else VideoFrames(path, wanted)

@@ -1,8 +1,9 @@
 """What every source of frames has in common: the frames, and a record of everything that went wrong."""
 
 import logging
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self, TypedDict
@@ -19,6 +20,19 @@ Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
 
 MAX_PIXELS = 200_000_000
 ERRORS_KEPT = 100
+ALL_FRAMES = range(sys.maxsize)
+
+
+def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max_frames: int | None = None) -> range:
+    """Return the numbers of the frames that are asked for, as far as they are known without the media.
+
+    Args:
+        stride: take every n-th frame, beginning with the first of the range.
+        frame_range: the first and the last number to take, both included; None for all.
+        max_frames: take at most so many; None for all.
+    """
+    first, last = frame_range if frame_range is not None else (0, len(ALL_FRAMES) - 1)
+    return range(first, last + 1, stride)[:max_frames]
 
 
 class FrameError(TypedDict):
@@ -33,18 +47,25 @@ class Summary:
     """What reading a media gave so far; complete once the frames are exhausted.
 
     Attributes:
-        decoded: frames given out.
+        decoded: frames decoded, also those that are not asked for.
+        used: frames given out.
         declared: frames the container says it has, None where it does not say. Edit lists and some writers make
             it differ from `decoded` in a sound file.
+        expected: frames that will probably be given out, None where nothing tells; for saying how far it is.
+        read_to_end: whether the file was read to its end. After the last frame that is asked for nothing more is
+            read, and nothing is known of damage there.
         errors: the first hundred decoding errors.
         error_count: all of them.
-        width: pixels of the first frame, after its rotation; 0 before it.
+        width: pixels of the first frame, number 0, after its rotation; 0 before it.
         height: likewise.
         cut: a sentence when the file ends before its container says, else None.
     """
 
     declared: int | None = None
+    expected: int | None = None
     decoded: int = 0
+    used: int = 0
+    read_to_end: bool = False
     errors: list[FrameError] = field(default_factory=list)
     error_count: int = 0
     width: int = 0
@@ -75,10 +96,16 @@ class Summary:
             self.errors.append({"where": where, "what": what})
             log.warning("%s: %s", where, what)
 
-    def add_frame(self, picture: Picture) -> int:
-        """Count a frame and return its number, from 0."""
-        if self.decoded == 0:
+    def add_frame(self, picture: Picture | None, *, used: bool = True) -> int:
+        """Count a decoded frame and return its number, from 0.
+
+        Args:
+            picture: what it looks like; the first one's size is the media's. May be None for the others.
+            used: whether it is given out.
+        """
+        if self.decoded == 0 and picture is not None:
             self.height, self.width = picture.shape[:2]
+        self.used += used
         self.decoded += 1
         return self.decoded - 1
 
@@ -95,7 +122,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
-        """Yield (frame number from 0, picture of shape (height, width, 3), BGR, uint8), once.
+        """Yield (frame number from 0, picture of shape (height, width, 3), BGR, uint8) of what is asked for, once.
 
         Frames keep their own size when it changes in mid-stream.
 

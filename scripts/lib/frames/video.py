@@ -2,9 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -13,41 +13,32 @@ import av.stream
 import av.video.frame
 import av.video.stream
 import numpy as np
-import numpy.typing as npt
-from av.buffer import Buffer
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.containers import missing_bytes
-from scripts.lib.frames.source import MAX_PIXELS, FrameSource, Picture, check_size
+from scripts.lib.frames.rotation import Matrix, display_matrix, upright
+from scripts.lib.frames.source import ALL_FRAMES, MAX_PIXELS, FrameSource, Picture, check_size
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
 
 log = logging.getLogger(__name__)
 
-Matrix = npt.NDArray[np.int32]
-
 # Formats whose demuxer knows every sample before the first packet is read.
 _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
 _DEMUX_TRIES = 100
-_MATRIX_BYTES = 36
 _CLOSE_SECONDS = 0.5
-# Display matrices by the angle, in degrees counterclockwise, that a player turns the picture by.
-_TURNS = {
-    90: np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.int32),
-    180: np.array([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], np.int32),
-    270: np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], np.int32),
-}
 
 
 class VideoFrames(FrameSource):
     """The frames of a file's video stream."""
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, path: Path, wanted: range = ALL_FRAMES) -> None:
         super().__init__()
         self._path = path
+        self._wanted = wanted
         self._lock = threading.Lock()  # a file must not be closed under the decoder
         self._closed = False
         self._packets = 0
@@ -62,13 +53,14 @@ class VideoFrames(FrameSource):
         context = self._stream.codec_context
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
-        context.thread_count = threads
+        context.thread_count = 1  # so that an error belongs to the packet that caused it
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
         self.summary.declared = self._stream.frames or None
+        self.summary.expected = self._expected()
 
     def _choose_stream(self) -> av.video.stream.VideoStream:
         """Return the first video stream that is not an attached picture."""
-        if ffmpeg.is_still(self._container) and self._container.format.name != "gif":
+        if ffmpeg.is_still(self._container) and self._container.format.name not in ffmpeg.ANIMATIONS:
             raise MediaFault("unsupported", f"Tator calls it a video, but it is a picture ({_format(self._container)})")
         streams = [
             stream
@@ -85,13 +77,29 @@ class VideoFrames(FrameSource):
         check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
+    def _expected(self) -> int | None:
+        """Return how many frames will probably be given out: as many as are declared, or as the duration holds."""
+        frames, duration = self._stream.frames, self._container.duration
+        if not frames and duration and self._stream.average_rate:
+            frames = round(duration / av.time_base * self._stream.average_rate)
+        if not frames:
+            return None
+        return len(range(self._wanted.start, min(self._wanted.stop, frames), self._wanted.step))
+
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         for frame in self._frames():
             check_size(frame.width, frame.height)
             if frame.is_corrupt:
                 self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
-            picture = self._upright(frame)
-            yield self.summary.add_frame(picture), picture
+            used = self.summary.decoded in self._wanted
+            # The first one tells the media's size, whether it is asked for or not.
+            picture = self._upright(frame) if used or self.summary.decoded == 0 else None
+            number = self.summary.add_frame(picture, used=used)
+            if used and picture is not None:
+                yield number, picture
+            if number == self._wanted[-1]:
+                return  # the rest is not asked for
+        self.summary.read_to_end = True
         self.summary.cut = self._cut()
         if self.summary.decoded == 0:
             why = self.summary.damage or "its video stream is empty"
@@ -161,7 +169,7 @@ class VideoFrames(FrameSource):
         # PyAV ties a frame and its side data together for the garbage collector, which lets hundreds pile up: so the
         # matrix is read only when the angle, which is there without, has changed.
         if frame.rotation != self._rotation:
-            self._rotation, self._matrix = frame.rotation, _display_matrix(frame)
+            self._rotation, self._matrix = frame.rotation, display_matrix(frame)
         picture = _picture(frame)
         return picture if self._matrix is None else upright(picture, self._matrix)
 
@@ -188,32 +196,3 @@ def _picture(frame: av.video.frame.VideoFrame) -> Picture:
         raise MediaFault(
             "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
         ) from error
-
-
-def _display_matrix(frame: av.video.frame.VideoFrame) -> Matrix | None:
-    """Return the frame's display matrix, (3, 3), or None."""
-    try:
-        data = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
-    except KeyError:
-        return None
-    except ValueError:
-        # PyAV stumbles over kinds of side data that it does not know; the angle it finds all the same.
-        return _TURNS.get(frame.rotation % 360)
-    return np.frombuffer(bytes(data)[:_MATRIX_BYTES], "<i4").reshape(3, 3)
-
-
-def upright(picture: Picture, matrix: Matrix) -> Picture:
-    """Apply a display matrix as players do: turns by right angles and mirrorings; other angles are left alone.
-
-    Args:
-        picture: (height, width, 3).
-        matrix: (3, 3) integers; x' = m00 x + m10 y, y' = m01 x + m11 y.
-    """
-    (a, b), (c, d) = matrix[0, :2], matrix[1, :2]
-    if a == d == 0 and b and c:
-        picture, flip_x, flip_y = picture.transpose(1, 0, 2), c < 0, b < 0
-    elif b == c == 0 and a and d:
-        flip_x, flip_y = a < 0, d < 0
-    else:
-        return picture
-    return np.ascontiguousarray(picture[:: -1 if flip_y else 1, :: -1 if flip_x else 1])

@@ -19,11 +19,13 @@ import tenacity
 import urllib3
 
 from scripts.lib.errors import ServerError
-from scripts.lib.image_reference import Reference
-from scripts.lib.oci import LARGEST_MANIFEST, PIECE, Descriptor
-from scripts.lib.registry_login import REMEDY, certificate, credentials
+from scripts.lib.images.login import REMEDY, certificate, credentials
+from scripts.lib.images.oci import LARGEST_MANIFEST, Descriptor
+from scripts.lib.images.reference import Reference
 
 CONNECT_SECONDS, READ_SECONDS = 15, 60
+# Of a connection that breaks, the piece under way is lost.
+PIECE = 2**16
 # One retry layer, here: for a connection that fails or breaks, and for what a registry says when it is busy. Five
 # tries in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
 TRIES = 5
@@ -159,10 +161,20 @@ class Registry:
 
 class _Client(dxf.DXF):
     def open_blob(self, digest: str, start: int) -> requests.Response:
-        """Ask for a blob from a byte on; `pull_blob` cannot."""
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        response: requests.Response = self._request("get", f"blobs/{digest}", stream=True, headers=headers)  # type: ignore[no-untyped-call]
-        return response
+        """Ask for a blob from a byte on; `pull_blob` cannot, and leaves answers open that it does not use."""
+        answers: list[requests.Response] = []
+        try:
+            self._request(  # type: ignore[no-untyped-call]
+                "get",
+                f"blobs/{digest}",
+                stream=True,
+                headers={"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {}),
+                hooks={"response": lambda answer, **_: answers.append(answer)},
+            )
+            return answers.pop()
+        finally:
+            for answer in answers:
+                answer.close()
 
 
 def _is_local(host: str) -> bool:

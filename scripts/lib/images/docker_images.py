@@ -6,15 +6,17 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
 import requests
 import urllib3
+from docker.models.images import Image as LocalImage
 
 from scripts.lib.errors import GraphError, ServerError
-from scripts.lib.image_reference import Image, Reference
+from scripts.lib.images.reference import Image, Reference
 from scripts.lib.stopping import undisturbed
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -85,6 +87,22 @@ def image(client: docker.DockerClient, reference: Reference) -> Image:
         return Image(digest, _id(client, reference.at(digest)) or "")
 
 
+def current(client: docker.DockerClient, reference: Reference) -> str:
+    """Return the digest that the tag has now, or the id of an image that was made here; nothing is pulled.
+
+    Raises:
+        ServerError: the engine or the registry does not say.
+    """
+    with _translated(reference):
+        here = _here(client, reference)
+        if here:
+            return here.digest or here.image_id
+        try:
+            return str(client.images.get_registry_data(reference.tagged).id)
+        except docker.errors.APIError as error:
+            raise _refused(client, reference, error) from error
+
+
 @contextmanager
 def archive(client: docker.DockerClient, source: Image, path: str, reference: Reference) -> Iterator[Iterator[bytes]]:
     """Give a tar archive of an image's folder, in pieces, from a container that is made for it and removed.
@@ -114,6 +132,33 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
             _remove(client, name)
 
 
+def load(client: docker.DockerClient, path: Path, reference: Reference, image_id: str) -> None:
+    """Load an image from a file; check that the engine has just that one under its name now."""
+    with _translated(reference), path.open("rb") as stream:
+        client.images.load(stream)
+        found = _id(client, reference.tagged)
+    if found != image_id:
+        _log.info("%s: the engine calls it %s", reference, found)
+
+
+def push(client: docker.DockerClient, reference: Reference) -> str:
+    """Push an image; return its digest in the registry."""
+    digest = ""
+    with _translated(reference):
+        try:
+            for event in client.api.push(reference.repository, tag=reference.tag, stream=True, decode=True):
+                _status(event)
+                digest = str((event.get("aux") or {}).get("Digest") or digest)
+        except docker.errors.APIError as error:
+            raise ServerError(
+                f"{reference}: the Docker engine cannot push it ({_cause(error)}); check the name and that the "
+                "registry can be reached, and log in with `docker login` as a user who may write there"
+            ) from error
+    if not digest:
+        raise ServerError(f"{reference}: the Docker engine pushed it and gave no digest; update the engine")
+    return digest
+
+
 def _here(client: docker.DockerClient, reference: Reference) -> Image | None:
     if reference.digest:
         found = _id(client, reference.at(reference.digest))
@@ -123,7 +168,7 @@ def _here(client: docker.DockerClient, reference: Reference) -> Image | None:
         return Image(None, reference.digest) if _id(client, reference.tagged) == reference.digest else None
     with suppress(docker.errors.ImageNotFound):
         local = client.images.get(reference.tagged)
-        if local.id and not local.attrs.get("RepoDigests"):
+        if local.id and not _digests(local, reference):
             _log.warning("%s was made on this machine and never pushed: no registry is asked for it", reference)
             return Image(None, local.id)
     return None
@@ -184,9 +229,14 @@ def _moved(client: docker.DockerClient, reference: Reference) -> str:
 
 def _local_digest(client: docker.DockerClient, reference: Reference) -> str | None:
     with suppress(docker.errors.ImageNotFound):
-        for known in client.images.get(reference.tagged).attrs.get("RepoDigests") or ():
-            return str(known).partition("@")[2]
+        return next(iter(_digests(client.images.get(reference.tagged), reference)), None)
     return None
+
+
+def _digests(local: LocalImage, reference: Reference) -> list[str]:
+    """Return the digests that an image here has in the reference's own repository; it may be in others too."""
+    known = [str(one).partition("@") for one in local.attrs.get("RepoDigests") or ()]
+    return [digest for repository, _, digest in known if Reference.parse(repository).place == reference.place]
 
 
 @contextmanager

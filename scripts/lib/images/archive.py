@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import oci
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.image_reference import Image, Reference
-from scripts.lib.members import LARGEST_ARCHIVE, Reader, walk
-from scripts.lib.oci import LARGEST_MANIFEST, PIECE, Descriptor, Layer
+from scripts.lib.images import oci
+from scripts.lib.images.members import LARGEST_ARCHIVE, Reader, walk
+from scripts.lib.images.oci import LARGEST_MANIFEST, PIECE, Descriptor, Layer
+from scripts.lib.images.reference import Image, Reference
 
 MOST_LINKS = 8
 MOST_MEMBERS = 1_000_000
@@ -124,7 +124,7 @@ class ImageArchive:
 
     def _several(self, names: list[str], count: int) -> SettingsError:
         return SettingsError(
-            f"network.archive: {self._source} holds {count} images: {', '.join(names) or 'without names'}; "
+            f"network.archive: {self._source} holds {count} images: {', '.join(sorted(names)) or 'without names'}; "
             "expected one: name it in network.data_image"
         )
 

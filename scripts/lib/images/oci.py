@@ -10,16 +10,20 @@ import io
 import json
 import platform
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from backports import zstd
-
 from scripts.lib.errors import GraphError
-from scripts.lib.image_reference import DIGEST, Image
-from scripts.lib.members import Members
+from scripts.lib.images.members import Members
+from scripts.lib.images.reference import DIGEST, Image
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -87,6 +87,11 @@ class Reference:
         """The name within the registry."""
         return self.repository.removeprefix(f"{self.registry}/")
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it is, however the name is written: Docker's own registry and its `library` may be left out."""
+        return self.registry, self.path.removeprefix("library/")
+
     def at(self, digest: str) -> str:
         """Return the name with a digest."""
         return f"{self.repository}@{digest}"

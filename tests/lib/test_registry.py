@@ -1,0 +1,217 @@
+"""A real registry without an engine: passwords, tokens, certificates, and the places that credentials are kept in."""
+
+import base64
+import json
+import stat
+
+import pytest
+from docker.auth import INDEX_NAME
+
+from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.images import login, oci, registry
+from scripts.lib.images.build import build
+from scripts.lib.images.members import Members
+from scripts.lib.images.reference import Reference
+from scripts.lib.images.registry import Registry
+from tests.docker_engine import registry_or_skip, self_signed
+from tests.oci_server import token_server
+
+AUTH = base64.b64encode(b"user:secret").decode()
+WRONG = base64.b64encode(b"user:wr0ng").decode()
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch, tmp_path):
+    """Be nobody, whoever runs the tests."""
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(registry, "PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def image(tmp_path):
+    for name in ("graph.pb", "train.ini"):
+        (tmp_path / name).write_bytes(name.encode() * 100_000)
+    (tmp_path / "made").mkdir()
+    return build({name: tmp_path / name for name in ("graph.pb", "train.ini")}, {}, tmp_path / "made")
+
+
+def push(image, address, **settings):
+    config = image.layer.with_name("config.json")
+    config.write_bytes(image.config)
+    with Registry(Reference.parse(f"{address}/some/net:1"), **settings) as store:
+        store.push_blob(image.layer, image.layer_digest)
+        store.push_blob(config, image.image_id)
+        store.push_manifest("1", image.manifest.decode())
+        return store.digest("1")
+
+
+def pull(folder, address, **settings):
+    folder.mkdir(exist_ok=True)
+    members = Members(folder, ("graph.pb", "train.ini"))
+    with Registry(Reference.parse(f"{address}/some/net:1"), **settings) as store:
+        found, layers = oci.resolve(store, "1", "it")
+        oci.apply(layers, members, "it")
+    assert members.found["graph.pb"].read_bytes() == b"graph.pb" * 100_000
+    return found
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def private():
+    """A registry with TLS and a password."""
+    with registry_or_skip(tls=True, basic=True) as one:
+        yield one
+
+
+def test_pushes_and_pulls_without_tls_on_this_machine(image, tmp_path):
+    with registry_or_skip() as plain:
+        assert push(image, plain.address) == image.digest
+        assert pull(tmp_path / "out", plain.address).image_id == image.image_id
+        push(image, plain.address)  # what is there already is no fault
+
+
+def test_a_password_goes_over_tls(image, tmp_path, private, monkeypatch):
+    monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
+    monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
+    assert push(image, private.address, ca_file=private.certificate) == image.digest
+    pull(tmp_path / "out", private.address, ca_file=private.certificate)
+
+
+def test_a_password_never_goes_without_tls(image, monkeypatch):
+    monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
+    monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
+    with registry_or_skip(basic=True) as plain, pytest.raises(ServerError, match="a password over plain HTTP"):
+        push(image, plain.address)
+
+
+def test_no_password_and_a_wrong_one_are_told_apart(image, private, monkeypatch):
+    with pytest.raises(ServerError, match=r"refuses \(401\): no credentials were found; log in with"):
+        push(image, private.address, ca_file=private.certificate)
+    monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
+    monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "wr0ng")
+    with pytest.raises(ServerError, match=r"refuses \(401\): the credentials found are not accepted") as caught:
+        push(image, private.address, ca_file=private.certificate)
+    assert "wr0ng" not in str(caught.value)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path, private, monkeypatch):
+    with pytest.raises(ServerError, match=r"certificate is not trusted .*network\.ca_file"):
+        pull(tmp_path / "out", private.address)
+    with pytest.raises(SettingsError, match=r"network\.ca_file: .*absent is no file"):
+        pull(tmp_path / "out", private.address, ca_file=tmp_path / "absent")
+    place = tmp_path / "certs.d" / private.address
+    place.mkdir(parents=True)
+    (place / "ca.crt").write_bytes(private.certificate.read_bytes())
+    monkeypatch.setattr(login, "CERTIFICATES", tmp_path / "certs.d")
+    with pytest.raises(ServerError, match="no credentials were found"):
+        pull(tmp_path / "out", private.address)
+    monkeypatch.undo()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(private.certificate))
+    with pytest.raises(ServerError, match=r"\(401\)"):
+        pull(tmp_path / "out", private.address)
+
+
+class TestPlaces:
+    """Each place that credentials are kept in, by a pull that needs them."""
+
+    @pytest.fixture
+    def published(self, image, private, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setenv("TATOR_REGISTRY_USERNAME", "user")
+            patch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
+            push(image, private.address, ca_file=private.certificate)
+        return private
+
+    @pytest.fixture
+    def pulls(self, published, tmp_path):
+        return lambda: pull(tmp_path / "out", published.address, ca_file=published.certificate)
+
+    def auths(self, private, auth=AUTH):
+        return {"auths": {private.address: {"auth": auth}}}
+
+    def test_home(self, published, pulls, tmp_path):
+        write(tmp_path / "home/.docker/config.json", self.auths(published))
+        pulls()
+
+    def test_a_folder_of_docker(self, published, pulls, tmp_path, monkeypatch):
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "folder"))
+        write(tmp_path / "folder/config.json", {"auths": {f"https://{published.address}/v1/": {"auth": AUTH}}})
+        write(tmp_path / "home/.docker/config.json", self.auths(published, WRONG))
+        pulls()
+
+    @pytest.mark.parametrize("entry", [{"auth": AUTH}, {"username": "user", "password": "secret"}])
+    def test_a_pull_secret_as_kubernetes_mounts_it(self, published, pulls, tmp_path, monkeypatch, entry):
+        write(tmp_path / "secret/.dockerconfigjson", {"auths": {published.address: entry, "other": {}}})
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "secret"))
+        pulls()
+
+    def test_a_file_that_is_named(self, published, pulls, tmp_path, monkeypatch):
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", write(tmp_path / "auth.json", self.auths(published)))
+        pulls()
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "absent"))
+        with pytest.raises(SettingsError, match=r"REGISTRY_AUTH_FILE: .*absent is no file"):
+            pulls()
+
+    @pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+    def test_a_credential_helper(self, published, pulls, tmp_path, monkeypatch, key):
+        helper = tmp_path / "bin/docker-credential-testing"
+        helper.parent.mkdir()
+        helper.write_text('#!/bin/sh\ncat >/dev/null\necho \'{"Username": "user", "Secret": "secret"}\'\n')
+        helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{helper.parent}:/usr/bin:/bin")
+        content = {key: "testing" if key == "credsStore" else {published.address: "testing"}}
+        write(tmp_path / "home/.docker/config.json", content)
+        pulls()
+
+    @pytest.mark.parametrize(
+        "text", ["{", "[]", '{"auths": {"HOST": 1}}', '{"auths": {"HOST": {"identitytoken": "x"}}}']
+    )
+    def test_a_file_that_cannot_be_used_is_named(self, published, pulls, tmp_path, text):
+        path = tmp_path / "home/.docker/config.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(text.replace("HOST", published.address))
+        with pytest.raises(SettingsError, match=r"\.docker/config\.json: "):
+            pulls()
+
+    def test_another_registrys_password_is_not_sent(self, published, pulls, tmp_path):
+        write(tmp_path / "home/.docker/config.json", {"auths": {"registry.example.org": {"auth": AUTH}}})
+        with pytest.raises(ServerError, match="no credentials were found"):
+            pulls()
+
+
+def test_bearer_tokens(image, tmp_path, monkeypatch):
+    certificate, key = self_signed(tmp_path)
+    with token_server((certificate, key)) as realm:
+        settings = {"realm": realm, "service": "reg", "issuer": "test", "rootcertbundle": str(certificate)}
+        with registry_or_skip(tls=(certificate, key), token=settings) as one:
+            with pytest.raises(ServerError, match="no credentials were found"):
+                push(image, one.address, ca_file=certificate)
+            monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
+            monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
+            assert push(image, one.address, ca_file=certificate) == image.digest
+            pull(tmp_path / "out", one.address, ca_file=certificate)
+            monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "wr0ng")
+            with pytest.raises(ServerError, match=r"refuses \(401\): the credentials found"):
+                pull(tmp_path / "out", one.address, ca_file=certificate)
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "api", "path"),
+    [
+        ("registry.example.org/a/b:1", "registry.example.org", "registry.example.org", "a/b"),
+        ("localhost/a", "localhost", "localhost", "a"),
+        ("node:5000/a", "node:5000", "node:5000", "a"),
+        ("[::1]:5000/a", "[::1]:5000", "[::1]:5000", "a"),
+        ("someone/net:2", INDEX_NAME, f"registry-1.{INDEX_NAME}", "someone/net"),
+    ],
+)
+def test_names_are_split_as_docker_does(name, host, api, path):
+    reference = Reference.parse(name)
+    assert (reference.registry, reference.api_host, reference.path) == (host, api, path)
