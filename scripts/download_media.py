@@ -1,22 +1,32 @@
 """Download one media's file: complete and checked, or not there."""
 
+import errno
+import fcntl
 import logging
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from tator.util import md5sum
 
 from scripts.lib import job
-from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.files import read_json, write_json
-from scripts.lib.tator_api import Project, Refused, patience, patiently, session
+from scripts.lib.errors import MediaFault, PipelineError, ServerError
+from scripts.lib.files import is_at, read_json, write_json
+from scripts.lib.tator_api import TRUST, Project, Refused, patience, patiently, session, untrusted
 
 CHUNK_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
+
+
+class _Busy(Exception):
+    """Another process downloads the same file."""
 
 
 class _Cut(Exception):
@@ -45,7 +55,8 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
     if wanted["state"] == "ready":
         try:
-            md5_checked = _fetch(Project(host, project_id), wanted, media)
+            with _alone(media):
+                md5_checked = _fetch(Project(host, project_id), wanted, media)
             outcome |= {"bytes": media.stat().st_size, "md5_checked": md5_checked}
         except MediaFault as fault:
             _log.warning("media %d: %s", wanted["media_id"], fault)
@@ -53,6 +64,42 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     if outcome["state"] != "ready":
         media.write_bytes(b"")
     write_json(download, outcome)
+
+
+@contextmanager
+def _alone(media: Path) -> Iterator[None]:
+    """Be the only process that appends to the file beside `media`: one may be left of a run that was killed.
+
+    Raises:
+        PipelineError: another one is at it for longer than tator_api.patience().
+    """
+    lock = media.with_name(f".{media.name}.lock")
+    try:
+        stream = patiently(_Busy)(_locked, lock)
+    except _Busy as busy:
+        raise PipelineError(f"{busy}; end it (`fuser {lock}` names it), or run again when it has ended") from None
+    with stream:
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _locked(lock: Path) -> IO[str]:
+    stream = lock.open("w")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            return stream  # a file system without locks; Tator's md5 or size still tells of a mixture
+        stream.close()
+        if not isinstance(error, BlockingIOError):
+            raise
+    else:
+        if is_at(lock, stream.fileno()):  # else the one before removed it
+            return stream
+        stream.close()
+    raise _Busy(f"{lock}: another process still downloads this media, perhaps one that a killed run left")
 
 
 def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
@@ -119,6 +166,11 @@ def _transfer(plain: requests.Session, address: str, part: Path, size: int | Non
     if size is not None and have > size:
         part.unlink()
         have = 0
+    if size is not None and (free := shutil.disk_usage(part.parent).free) < size - have:
+        raise PipelineError(
+            f"{part.parent.absolute()}: {size - have} bytes are to come and {free} are free; make room, or choose "
+            "another folder with --directory, and run again"
+        )
     if have != size or size == 0:
         _append(plain, address, part, have, size)
     if size is not None and _size(part) != size:
@@ -143,11 +195,19 @@ def _append(plain: requests.Session, address: str, part: Path, have: int, size: 
                 # As the bytes come: reading by blocks would lose the last one of a cut transfer.
                 while chunk := answer.raw.read1(CHUNK_BYTES):
                     stream.write(chunk)
+                    if size is not None and stream.tell() > size:  # a store could go on for ever
+                        break
                 stream.flush()
                 os.fsync(stream.fileno())
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        if untrusted(error):
+            raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None
         # Its text holds the address, which is secret.
         raise _Cut(f"the transfer broke off ({type(error).__name__})") from None
+
+
+def _peer(address: str) -> str:
+    return urlsplit(address).netloc.rpartition("@")[2]
 
 
 def _size(path: Path) -> int:

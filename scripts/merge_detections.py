@@ -1,7 +1,9 @@
 """Merge the detections of all media into one CSV and one COCO file."""
 
 import json
+import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from scripts.lib import job
@@ -13,7 +15,7 @@ from scripts.lib.files import read_json, replacing
 def merge_detections(
     *, detections: list[Path], outcomes: list[Path], train_ini: Path, merged: Path, coco: Path
 ) -> None:
-    """Write the media's boxes one media after the other, in the order given; memory stays flat but for the frames.
+    """Write the media's boxes one media after the other, in the order given; memory stays flat, however many.
 
     COCO has pictures, not videos: each frame that holds a box is an image of its own, with `media_id` and `frame`
     beside COCO's keys; an annotation carries its score. Boxes are in pixels of the media.
@@ -26,9 +28,9 @@ def merge_detections(
         coco: the JSON file to write.
     """
     _merge(detections, merged)
-    images: list[dict[str, Any]] = []
-    annotation_id = 0
-    with replacing(coco) as stream:
+    image_id = annotation_id = 0
+    # The images stand after all annotations, but come up with them: until then in a file without a name.
+    with replacing(coco) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=coco.parent) as images:
         categories = [{"id": at, "name": name} for at, name in enumerate(train.species(train_ini), start=1)]
         stream.write(f'{{"categories": {_json(categories)},\n"annotations": [')
         for path, outcome in zip(detections, map(read_json, outcomes), strict=True):
@@ -36,11 +38,12 @@ def merge_detections(
             for row in read_detections(path):
                 if row.frame != frame:
                     frame = row.frame
-                    images.append(_image(len(images) + 1, outcome, frame))
+                    image_id += 1
+                    images.write(f"{', ' if image_id > 1 else ''}{_json(_image(image_id, outcome, frame))}")
                 annotation_id += 1
                 annotation = {
                     "id": annotation_id,
-                    "image_id": len(images),
+                    "image_id": image_id,
                     "category_id": row.species,
                     "bbox": [row.x, row.y, row.w, row.h],
                     "area": round(row.w * row.h, 3),
@@ -48,7 +51,10 @@ def merge_detections(
                     "score": row.score,
                 }
                 stream.write(f"{',' if annotation_id > 1 else ''}\n{_json(annotation)}")
-        stream.write(f'],\n"images": {_json(images)}}}\n')
+        stream.write('],\n"images": [')
+        images.seek(0)
+        shutil.copyfileobj(images, stream)
+        stream.write("]}\n")
 
 
 def _merge(detections: list[Path], merged: Path) -> None:

@@ -1,7 +1,9 @@
 """Make Tator hold the boxes of one media, however often this runs, without touching anybody's work."""
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +94,20 @@ def _wanted(detections: Path, found: dict[str, Any], species: list[str], thresho
 def _bring_about(project: Project, media_id: int, boxes: list[Box], where: Destination, overlap_limit: float) -> Plan:
     """Look and write in turn until Tator holds the boxes; return the last look."""
 
+    def look(**more: int) -> Iterator[dict[str, Any]]:
+        return project.boxes(media_id, where.type_id, where.version_id, **more)
+
     def one_round() -> Plan:
-        standing = project.boxes(media_id, where.type_id, where.version_id)
-        todo = plan(boxes, standing, where, overlap_limit=overlap_limit)
+        todo = plan(boxes, look(), where, overlap_limit=overlap_limit)
+        if todo.unclear:
+            todo = plan(boxes, look(), where, overlap_limit=overlap_limit, all_marks=look(show_all_marks=1))
         _log.info("to make %d, to remove %d, standing %d", len(todo.create), len(todo.remove), len(todo.standing))
-        specs = [box.spec(where) for box in todo.create.values()]
-        for at in range(0, len(specs), BOXES_PER_CALL):
-            project.create_boxes(specs[at : at + BOXES_PER_CALL])
+        new = iter(todo.create.values())
+        while specs := [box.spec(where) for box in islice(new, BOXES_PER_CALL)]:
+            project.create_boxes(specs)
         for at in range(0, len(todo.remove), BOXES_PER_CALL):
-            project.prune_boxes(media_id, where.version_id, todo.remove[at : at + BOXES_PER_CALL])
+            stale = todo.remove[at : at + BOXES_PER_CALL]
+            project.prune_boxes(media_id, where.version_id, {identity: todo.marks[identity] for identity in stale})
         return todo
 
     try:

@@ -8,25 +8,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from scripts.lib.errors import PipelineError
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether a path still names the file that is open here."""
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor))
+
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file beside `path` for writing and rename it to `path` when the block ends well.
 
     The file beside has one fixed name (`.NAME.part`), so that a run that was cut leaves at most one, which the
-    next try overwrites. After an exception it is removed.
+    next try removes: what a job that outlived its killed run still writes goes into nothing, and that job fails.
+    After an exception the file beside is removed.
+
+    Raises:
+        PipelineError: another process has begun to write the same file meanwhile.
     """
     part = path.with_name(f".{path.name}.part")
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
-    try:
-        with part.open(mode, encoding=encoding, newline=newline) as stream:
+    part.unlink(missing_ok=True)
+    with part.open(mode.replace("w", "x"), encoding=encoding, newline=newline) as stream:
+        try:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    part.replace(path)
+            if not is_at(part, stream.fileno()):
+                raise PipelineError(f"{path}: another process writes it too; this one, which is older, gives up")
+            part.replace(path)
+        except BaseException:
+            if is_at(part, stream.fileno()):
+                part.unlink(missing_ok=True)
+            raise
 
 
 def sha256(path: Path) -> str:

@@ -1,9 +1,11 @@
 """Run a script's function as a Snakemake job: names become arguments, everything said goes to the log."""
 
+import errno
 import inspect
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,16 @@ from scripts.lib.token import Redacting, redact
 
 # Parameters that only make a rule run again when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code"}
+
+# Faults of the machine that a user can cure, and how.
+_REMEDIES = {
+    errno.ENOSPC: "make room, or choose another folder with --directory, and run again",
+    errno.EDQUOT: "make room in your quota, or choose another folder with --directory, and run again",
+    errno.EFBIG: "files of this size are not allowed here (see ulimit -f); choose another folder with --directory",
+    errno.EROFS: "the file system is read-only; choose another folder with --directory",
+    errno.EACCES: "give this user the right to it, or choose another folder with --directory",
+    errno.EIO: "the disk fails; choose another folder with --directory",
+}
 
 # Standard error as the job was given it, before _log_to turns it into the log.
 _terminal = os.dup(2)
@@ -26,15 +38,32 @@ def run(function: Callable[..., None], snakemake: Any) -> None:
     rule's. A PipelineError ends the job with its message alone, anything else with a traceback; both without
     secrets, in the rule's log.
     """
-    _log_to(Path(snakemake.log[0]))
     try:
+        _log_to(Path(snakemake.log[0]))
         function(**_arguments(function, snakemake))
-    except PipelineError as error:
-        logging.getLogger().error("%s", error)
+    except Exception as error:
+        _say(_message(error))
         _end(1)
-    except Exception:
-        sys.stderr.write(redact(traceback.format_exc()))
-        _end(1)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, PipelineError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        return f"{Path(error.filename or '.').absolute()}: {error.strerror}; {_REMEDIES[error.errno]}"
+    return "it failed\n" + "".join(traceback.format_exception(error))
+
+
+def _say(text: str) -> None:
+    """Write the last words to the log, or, as its disk may be full too, to the terminal."""
+    moment = time.strftime("%Y-%m-%d %H:%M:%S")
+    words = redact(f"{moment} ERROR {text.rstrip()}\n").encode(errors="replace")
+    try:
+        written = os.write(sys.stderr.fileno(), words)
+    except OSError:
+        written = 0
+    if written < len(words):
+        os.write(_terminal, words)
 
 
 def tell_user(text: str) -> None:

@@ -6,10 +6,11 @@ any memory of ours, and a run may be cut and repeated at any point.
 
 What counts as whose:
 
-- **A machine's, untouched**: mark 0, the elemental id is the hash of the box's own content, and every attribute that
-  no run sets has its type's default (an edit of many boxes at once in Tator leaves the mark at 0).
-- **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited (its content no
-  longer gives its id, or its mark is above 0), or another program's.
+- **A machine's, untouched**: the elemental id is the hash of the box's own content, every attribute that no run sets
+  has its type's default (an edit of many boxes at once in Tator leaves the mark at 0), and so it is in every mark:
+  two runs at once, or one beside what a killed one left on its way, make a box twice, which adds an equal mark.
+- **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited (its content gives
+  its id no longer, or did not in an earlier mark), or another program's.
 - **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
 
 The rules:
@@ -104,10 +105,17 @@ class Box:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be done, and what is left alone because of a person; all by elemental id."""
+    """What is to be done, and what is left alone because of a person; all by elemental id.
+
+    Attributes:
+        marks: how many marks each box of `remove` has.
+        unclear: a box that looks untouched has several marks, and not all of them were shown.
+    """
 
     create: dict[str, Box] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
+    marks: dict[str, int] = field(default_factory=dict)
+    unclear: bool = False
     standing: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
@@ -153,7 +161,12 @@ def box_from_pixels(
 
 
 def plan(
-    wanted: Iterable[Box], on_server: Iterable[Mapping[str, Any]], to: Destination, *, overlap_limit: float
+    wanted: Iterable[Box],
+    on_server: Iterable[Mapping[str, Any]],
+    to: Destination,
+    *,
+    overlap_limit: float,
+    all_marks: Iterable[Mapping[str, Any]] = (),
 ) -> Plan:
     """Compare what a run found with what Tator holds for one media, by the rules of this module.
 
@@ -162,8 +175,12 @@ def plan(
         on_server: the latest mark of every localization of that media, version and type, tombstones included.
         to: where the boxes go.
         overlap_limit: IoU with a person's box above which a new box is not added.
+        all_marks: every mark of them, needed where the outcome is `unclear` without.
     """
     missing = {box.elemental_id(to): box for box in wanted}
+    history: dict[str, dict[int, bool]] = defaultdict(dict)
+    for mark in all_marks:
+        history[mark["elemental_id"]][mark["mark"]] = not mark["variant_deleted"] and _made_by_a_run(mark, to)
     outcome = Plan()
     people: dict[int, list[tuple[float, float, float, float]]] = defaultdict(list)
     for found in on_server:
@@ -172,9 +189,12 @@ def plan(
         if found["variant_deleted"]:
             if asked:
                 outcome.deleted.append(identity)
-        elif found["mark"] == 0 and _made_by_a_run(found, to):
+        elif _made_by_a_run(found, to) and _in_every_mark(found["mark"], history.get(identity)):
             (outcome.standing if asked else outcome.remove).append(identity)
+            if not asked:
+                outcome.marks[identity] = len(history.get(identity, (0,)))
         else:
+            outcome.unclear |= identity not in history and found["mark"] > 0 and _made_by_a_run(found, to)
             # Only a box that began as a machine's has a second mark or an id that we would give.
             (outcome.edited if asked or found["mark"] > 0 else outcome.added).append(identity)
             people[found["frame"]].append((found["x"], found["y"], found["width"], found["height"]))
@@ -195,6 +215,14 @@ def iou(one: tuple[float, float, float, float], other: tuple[float, float, float
         return 0.0
     intersection = width * height
     return intersection / (one[2] * one[3] + other[2] * other[3] - intersection)
+
+
+def _in_every_mark(last: int, marks: Mapping[int, bool] | None) -> bool:
+    """Whether a box whose last mark is a machine's is one in all; `marks` says it of each, None when not looked at."""
+    if marks is None:
+        return last == 0
+    # None is missing: they are numbered from 0. There may be one more by now.
+    return len(marks) > last and set(marks) == set(range(len(marks))) and all(marks.values())
 
 
 def _made_by_a_run(found: Mapping[str, Any], to: Destination) -> bool:

@@ -8,7 +8,7 @@ at what stands before it writes again (see scripts/upload_detections.py).
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +29,20 @@ PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
 IDS_PER_CALL = 1000
+BOXES_PER_PAGE = 10_000
 
 _log = logging.getLogger(__name__)
+
+
+TRUST = (
+    "see tator.host; where the site has a certificate authority of its own, name its certificate: "
+    "export REQUESTS_CA_BUNDLE=FILE"
+)
+
+
+def untrusted(error: Exception) -> bool:
+    """Whether a connection failed for its certificate or because no TLS is spoken there, rather than by chance."""
+    return any(words in str(error) for words in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
 
 
 class LostAnswer(Exception):
@@ -146,26 +158,53 @@ class Project:
         spec = {"name": name, "description": description, "show_empty": False}
         self._write("create a version", lambda: self._api.create_version(self.id, spec))
 
-    def boxes(self, media_id: int, type_id: int, version_id: int) -> list[dict[str, Any]]:
-        """Return the latest mark of every box of the media, tombstones of deleted ones included."""
-        filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1}
-        return list(self._read("list boxes", lambda: self._api.get_localization_list(self.id, **filters)))
+    def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
+        """Yield the latest mark of every box of the media, tombstones of deleted ones included.
+
+        By pages, so that a media may have any number. A box that somebody edits meanwhile may come twice, the
+        newer mark last; none is left out, as a new mark gets a higher id.
+        """
+        filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1, **more}
+        listed = partial(self._api.get_localization_list, self.id, **filters)
+        last = 0
+        while True:
+            begun = {"after": last} if last else {}
+            page = self._read("list boxes", partial(listed, stop=BOXES_PER_PAGE, **begun))
+            ids = [box["id"] for box in page]
+            if len(page) >= BOXES_PER_PAGE and (ids[0] <= last or ids != sorted(ids)):
+                raise ServerError(
+                    "list boxes: Tator lists them in another order than by id; expected one of 1.0 or newer"
+                )
+            yield from page
+            if len(page) < BOXES_PER_PAGE:
+                return
+            last = ids[-1]
 
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
         """Make boxes, at most 500, all or none; may raise LostAnswer."""
         self._write("create boxes", lambda: self._api.create_localization_list(self.id, specs))
 
-    def prune_boxes(self, media_id: int, version_id: int, elemental_ids: list[str]) -> None:
+    def prune_boxes(self, media_id: int, version_id: int, boxes: dict[str, int]) -> None:
         """Remove boxes with all their marks and without a tombstone; may raise LostAnswer.
 
-        Refused by the server unless exactly these are there with a single mark each, so that a box that a
-        person edited meanwhile stays.
+        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many marks, so that a
+        box that a person edited meanwhile stays.
+
+        Args:
+            media_id: their media.
+            version_id: their version.
+            boxes: how many marks each has, by elemental id.
         """
-        if not elemental_ids:
+        if not boxes:
             raise ValueError("an empty list would match every box")
-        body = {"elemental_ids": elemental_ids, "prune": 1, "count": len(elemental_ids)}
+        body = {"elemental_ids": list(boxes), "prune": 1, "count": sum(boxes.values())}
         filters = {"media_id": [media_id], "version": version_id, "show_all_marks": 1, "show_deleted": 1}
-        self._write("remove stale boxes", lambda: self._api.delete_localization_list(self.id, body, **filters))
+        try:
+            self._write("remove stale boxes", lambda: self._api.delete_localization_list(self.id, body, **filters))
+        except Refused as refusal:
+            if "Safety check failed" not in str(refusal):
+                raise
+            raise LostAnswer("remove stale boxes: somebody changed some of them meanwhile") from None
 
     def set_attribute(self, media_ids: list[int], name: str, value: str) -> None:
         """Set one attribute of media of one and the same type."""
@@ -230,12 +269,12 @@ def _classified(what: str, host: str, call: Callable[[], Any]) -> Any:
     except requests.exceptions.HTTPError as error:  # only from fetching the schema
         status = error.response.status_code if error.response is not None else 0
         raise _from_answer(what, host, status, "no Tator schema at this address") from None
-    except (
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.InvalidURL,
-        requests.exceptions.SSLError,
-    ) as error:
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
         raise ServerError(f"{what}: cannot use the address {host}: {_brief(str(error))}; see tator.host") from None
+    except requests.exceptions.SSLError as error:
+        if untrusted(error):
+            raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(str(error))}; {TRUST}") from None
+        raise _Transient(f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(str(error))}") from None
     except requests.exceptions.RequestException as error:
         raise _Transient(f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}") from None
     if isinstance(answer, bytes | str):  # the client hands over what is not JSON as it is

@@ -11,6 +11,8 @@ VARIABLE = "TATOR_AUTH_TOKEN"
 
 # A presigned address is secret from its question mark on.
 _QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*=[^\s'\"<>)]*")
+# What a terminal takes for commands: Tator's names and a server's answers hold anything.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 
 
@@ -31,11 +33,12 @@ def check_token(environ: Mapping[str, str]) -> str:
 
 
 def redact(text: str) -> str:
-    """Replace the token, authorization values and the query part of addresses."""
+    """Replace the token, authorization values, the query part of addresses, and control characters."""
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")
-    return _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub("?<removed>", text))
+    text = _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub("?<removed>", text))
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Redacting(logging.Formatter):

@@ -18,6 +18,9 @@ from scripts.lib.images.oci import zstd
 from scripts.make_pipeline_image import main
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 
+# One worker runs them all: what they start is started once.
+pytestmark = pytest.mark.xdist_group("docker")
+
 ROOT = Path(__file__).parents[2]
 SYNTHETIC = ROOT / "tests/data/synthetic"
 GRAPH = (SYNTHETIC / "graph.pb").read_bytes()
@@ -147,7 +150,7 @@ class TestMake:
         assert words in capsys.readouterr().err
 
     def test_a_registry_out_of_reach_is_a_failure(self, engine, capsys, monkeypatch):
-        monkeypatch.setattr("scripts.lib.registry.PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr("scripts.lib.images.registry.PAUSE_SECONDS", 0.01)
         for how in ([], ["--no-daemon"]):
             code, _, complaint = make(capsys, *how, "--publish", "127.0.0.1:1/net:1")
             assert code == 1

@@ -1,0 +1,183 @@
+"""Two at the same work: in one folder, on the same media from two folders, and beside what a killed run left."""
+
+import fcntl
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import replacing
+from tests.faults.site import MARK
+from tests.faults.steps import until
+
+ROW = "0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"
+
+
+def test_second_run_in_a_folder_is_refused_and_disturbs_nothing(site, undisturbed):
+    first = site.start()
+    until(lambda: any((site.folder / ".snakemake" / "locks").glob("*.lock")) or first.process.poll() is not None)
+    status, text = site.run()
+    assert status != 0
+    assert "Directory cannot be locked" in text
+    assert str(site.folder) in text
+    assert "Traceback" not in text
+    assert first.wait() == 0, first.text
+    assert site.state() == undisturbed
+
+
+def test_two_runs_on_the_same_media_from_two_folders(site, undisturbed):
+    """Neither doubles a box; and the boxes still count as the machine's, so that a higher threshold removes them."""
+    other = site.at(site.folder.with_name("other"))
+    # The first to write waits until the second has looked, and finds nothing there either.
+    site.server.fault("slow", operation="CreateLocalizationList", media=1, seconds=4)
+    both_go_well(site, other)
+    last = [box for box in site.boxes() if box["mark"] == 0]
+    assert last == undisturbed.boxes
+    assert site.marked() == undisturbed.marked
+    assert site.results() == other.results() == undisturbed.results
+
+    site.settings["upload"]["threshold"] = 0.8
+    both_go_well(site, other)
+    left = site.boxes()
+    assert {box["elemental_id"] for box in left} == {
+        box["elemental_id"] for box in undisturbed.boxes if box["attributes"]["Confidence"] >= 0.8
+    }
+    for upload in (site.folder / "results" / "uploads").glob("*.json"):
+        assert not any(json.loads(upload.read_text())["people"].values())
+
+
+def both_go_well(one, other):
+    runs = [one.start(), other.start()]
+    for run in runs:
+        assert run.wait() == 0, run.text
+
+
+@pytest.fixture
+def ready(steps):
+    steps.resolve(1)
+    steps.prepare()
+    steps.detected(1, [ROW])
+    return steps
+
+
+@pytest.fixture
+def made_twice(ready):
+    """One box that two runs made at the same moment."""
+    ready.server.fault("slow", operation="CreateLocalizationList", seconds=3)
+    first = threading.Thread(target=ready.upload, args=(1,))
+    first.start()
+    until(lambda: ready.server.requests("CreateLocalizationList"))
+    done = ready.upload(1)
+    first.join(30)
+    assert [box["mark"] for box in ready.boxes(show_all_marks=1)] == [0, 1]
+    assert not any(done["people"].values())
+    return ready
+
+
+def test_box_made_twice_is_still_the_machines(made_twice):
+    done = made_twice.upload(1)
+    assert (done["boxes"], any(done["people"].values())) == (1, False)
+    made_twice.detected(1, [])
+    assert made_twice.upload(1)["state"] == "verified"
+    assert made_twice.boxes(show_all_marks=1, show_deleted=1) == []
+
+
+def test_box_made_twice_and_then_edited_is_the_persons(made_twice):
+    (box,) = made_twice.boxes()
+    made_twice.api.update_localization(box["id"], {"x": 0.3})
+    made_twice.detected(1, [])
+    assert made_twice.upload(1)["people"]["edited"] == [box["elemental_id"]]
+    assert [box["x"] for box in made_twice.boxes()] == [0.3]
+
+
+def test_edited_box_that_looks_untouched_again_is_the_persons(ready):
+    """A person moved it and moved it back; or a run that was late made it anew over the person's edit."""
+    ready.upload(1)
+    (box,) = ready.boxes()
+    ready.api.update_localization(box["id"], {"x": 0.3})
+    ready.api.update_localization(ready.boxes()[0]["id"], {"x": box["x"]})
+    ready.detected(1, [])
+    assert ready.upload(1)["people"]["edited"] == [box["elemental_id"]]
+    assert len(ready.boxes()) == 1
+
+
+def test_one_look_is_enough_where_no_box_was_made_twice(ready):
+    ready.upload(1)
+    ready.server.clear_requests()
+    ready.upload(1)
+    assert len(ready.server.requests("GetLocalizationList")) == 1
+
+
+def test_stale_box_that_somebody_removed_or_edited_meanwhile(ready):
+    """Between the look and the removal; the server's own count tells."""
+    rows = [ROW, ROW.replace("0,10", "1,10"), ROW.replace("0,10", "2,10")]
+    ready.detected(1, rows)
+    ready.upload(1)
+    ready.detected(1, [])
+    edited, deleted, _ = ready.boxes()
+    ready.server.fault("slow", operation="DeleteLocalizationList", seconds=2)
+    run = threading.Thread(target=ready.upload, args=(1,))
+    run.start()
+    until(lambda: ready.server.requests("DeleteLocalizationList"))
+    ready.api.update_localization(edited["id"], {"x": 0.3})
+    ready.api.delete_localization(deleted["id"], {})
+    run.join(60)
+    assert [(box["frame"], box["x"]) for box in ready.boxes()] == [(0, 0.3)]
+    people = json.loads((ready.folder / "upload_1.json").read_text())["people"]
+    assert people["edited"] == [edited["elemental_id"]]
+
+
+def test_older_writer_of_a_file_gives_up_and_the_newer_s_stands(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(PipelineError, match=r"another process writes it too"), replacing(path) as older:  # noqa: PT012
+        older.write("older")
+        with replacing(path) as newer:
+            older.flush()
+            newer.write("newer")
+        older.write(" and more")
+    assert path.read_text() == "newer"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_older_writer_that_fails_leaves_the_newer_s_part(tmp_path):
+    path = tmp_path / "a.csv"
+    with replacing(path) as newer:
+        pass
+    with pytest.raises(ZeroDivisionError), replacing(path):  # noqa: PT012
+        newer = (tmp_path / ".a.csv.part").with_suffix(".new")
+        newer.write_text("the newer's")
+        newer.rename(tmp_path / ".a.csv.part")
+        raise ZeroDivisionError
+    assert (tmp_path / ".a.csv.part").read_text() == "the newer's"
+
+
+def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):
+    with (ready.folder / ".media_1.lock").open("w") as other, ThreadPoolExecutor() as beside:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = beside.submit(ready.download, 1)
+        until(lambda: "another process still downloads this media" in caplog.text)
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert done.result(60)["state"] == "ready"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_download_beside_one_that_does_not_end_is_refused(ready):
+    with (ready.folder / ".media_1.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(PipelineError, match=r"another process still downloads this media.*run again when it has"):
+            ready.download(1)
+    assert ready.download(1)["state"] == "ready"
+    assert not list(ready.folder.glob(".*"))
+
+
+def test_marks_of_two_runs_agree(ready):
+    ready.upload(1)
+    runs = [threading.Thread(target=ready.mark, args=(1,)) for _ in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    (media,) = (media for media in ready.api.get_media_list(ready.server.project_id) if media["id"] == 1)
+    assert media["attributes"][MARK] >= json.loads((ready.folder / "upload_1.json").read_text())["verified_at"]

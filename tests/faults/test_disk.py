@@ -1,0 +1,120 @@
+"""No room, no right to write: the run says where and what to do, and goes on to the same end once it is cured."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lib.test_job import SCRIPT
+from tests.workflow import ROOT
+
+
+@pytest.fixture
+def disk(site):
+    """Put the run's folder on a small disk of its own; return a function that mounts it with options."""
+    folder = site.folder
+    folder.mkdir()
+
+    def mount(options: str) -> None:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.skip(f"no right to mount a file system here: {done.stderr.strip()}")
+
+    yield mount
+    subprocess.run(["umount", "--lazy", folder], capture_output=True, timeout=30, check=False)
+
+
+def test_no_room_for_a_download(site, disk, undisturbed):
+    """The graph fits, the media do not: seen before a byte of them is asked for."""
+    disk("size=1400k")
+    site.fails_with(r"resources/media: 181569 bytes are to come and \d+ are free; make room, or choose another folder")
+    assert site.server.requests("Download") == []
+    disk("remount,size=20m")
+    site.goes_well()
+    assert site.state() == undisturbed
+
+
+def test_disk_that_fills_up_meanwhile(site, disk, undisturbed):
+    """Somebody else takes all the room: Snakemake cannot even write its lock, and says so in many words of its own."""
+    disk("size=20m")
+    site.goes_well("--until", "detect")
+    filler = site.folder / "filler"
+    fill(filler)
+    status, text = site.run()
+    assert status != 0
+    assert "No space left on device" in text
+    filler.unlink()
+    site.goes_well("--unlock")
+    site.goes_well()
+    assert site.state() == undisturbed
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(bytes(4096))
+        except OSError:
+            return
+
+
+def test_files_that_may_not_grow(site, undisturbed):
+    """A limit on the size of files takes the disk's place where none can be mounted: at the download, CSV, and COCO."""
+    site.goes_well("--until", "get_network")
+    for limit, rule in ((60_000, "download_media"), (90_000, "detect"), (190_000, "merge_detections")):
+        site.file_bytes = limit
+        text = site.fails_with(r"ERROR .*File too large; files of this size are not allowed here \(see ulimit -f\)")
+        assert f"Error in rule {rule}:" in text
+    site.file_bytes = -1
+    site.goes_well()
+    assert site.state() == undisturbed
+    assert not list(site.folder.rglob("*.part"))
+
+
+def test_folder_that_turns_read_only(site, disk, undisturbed):
+    disk("size=20m")
+    site.goes_well("--until", "detect")
+    disk("remount,ro")
+    status, text = site.run()
+    assert status != 0
+    assert f"Read-only file system: '{site.folder}" in text
+    disk("remount,rw")
+    site.goes_well()
+    assert site.state() == undisturbed
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs a mount that is not writable for root either")
+def test_results_that_are_read_only(site, disk, undisturbed):
+    """Snakemake may write its own files here, the jobs may not."""
+    results = site.folder / "results"
+    results.mkdir(exist_ok=True)
+    disk("size=20m")
+    results.mkdir()
+    bind = ["mount", "--bind", results, results]
+    subprocess.run(bind, check=True, timeout=30)
+    subprocess.run(["mount", "-o", "remount,bind,ro", results], check=True, timeout=30)
+    try:
+        site.fails_with(r"Failed to create output directory results/detections.\n.*Read-only file system")
+    finally:
+        subprocess.run(["umount", results], check=True, timeout=30)
+    site.goes_well()
+    assert site.state() == undisturbed
+
+
+def test_last_words_of_a_job_whose_log_cannot_be_written():
+    """They go to the terminal."""
+    script = SCRIPT.format(body="raise OSError(28, 'No space left on device', 'results/x.csv')", log="/dev/full")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "results/x.csv: No space left on device; make room, or choose another folder" in done.stderr
+    assert "Traceback" not in done.stderr

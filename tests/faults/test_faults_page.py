@@ -1,0 +1,25 @@
+"""docs/faults.md names tests that exist."""
+
+import ast
+import re
+
+import pytest
+
+from tests.workflow import ROOT
+
+NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faults.md").read_text())
+
+
+def test_there_are_some():
+    assert len(NAMED) > 30
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED)
+def test_it_exists(path, name):
+    tree = ast.parse((ROOT / "tests" / path).read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_row_names_one():
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if line.startswith("| ")]
+    assert [row for row in rows if "::test_" not in row and not row.startswith("| what |")] == []

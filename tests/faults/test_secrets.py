@@ -1,0 +1,126 @@
+"""Where the token goes, in good runs and in failing ones; and names that would like to be more than names."""
+
+import csv
+import json
+import os
+import re
+
+import psutil
+import pytest
+
+from tests.faults.site import RUN_SECONDS, Site, media_of_a_site
+from tests.faults.steps import until
+from tests.tator_server.launch import running
+
+NAMES = (
+    "../../../../tmp/traversal.mp4",
+    "quotes ' \" ` and $(touch hacked) ; touch hacked & | > hacked {input} {wildcards.x} {{}} %s {0.__class__}.mp4",
+    "line\nbreaks\r\nand\ttabs,in the,CSV\n1,2,3.mp4",
+    "\x1b[2J\x1b]0;owned\x07 \x9b31m red \x7f\x08.mp4",
+    '=cmd|"/C calc"!A0 </script><script>alert(1)</script>.mp4',
+    "right-to-left \u202e4pm.exe 日本" + "n" * 5000 + ".mp4",
+    "...",
+)
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
+
+
+def everything_written(site: Site, *texts: str) -> dict[str, bytes]:
+    found = {str(path): path.read_bytes() for path in site.folder.rglob("*") if path.is_file()}
+    assert any(".snakemake" in path for path in found)
+    return found | {f"terminal {number}": text.encode() for number, text in enumerate(texts)}
+
+
+def secrets_in(site: Site, *texts: str) -> list[str]:
+    secrets = (site.server.token.encode(), b"X-Amz-Signature")
+    return [path for path, text in everything_written(site, *texts).items() if any(word in text for word in secrets)]
+
+
+def test_no_command_line_of_the_whole_tree_holds_the_token(site):
+    run, lines = site.start("--verbose"), dict[int, str]()
+    tree = psutil.Process(run.process.pid)
+
+    def looked() -> bool:
+        try:
+            for process in [tree, *tree.children(recursive=True)]:
+                lines[process.pid] = lines.get(process.pid, "") + " ".join(process.cmdline())
+        except psutil.Error:  # it ended meanwhile
+            pass
+        return run.process.poll() is not None
+
+    until(looked, RUN_SECONDS)
+    assert run.wait() == 0, run.text
+    for rule in ("resolve_media", "download_media", "prepare_upload", "detect", "upload_detections", "mark_processed"):
+        assert any(f"{rule}.py" in line for line in lines.values()), rule
+    assert not [line for line in lines.values() if site.server.token in line]
+
+
+FAILURES = {
+    "store": [("reset", {"operation": "Download", "times": None})],
+    "tator": [("status", {"operation": "CreateLocalizationList", "status": 500, "times": None})],
+    "html": [("html", {"operation": "GetDownloadInfo", "times": None})],
+    "token": [("revoke_token", {"operation": "GetDownloadInfo"})],
+    "connection": [("reset", {"operation": "UpdateMediaList", "times": None})],
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_failing_runs_write_no_secret(site, what):
+    for kind, settings in FAILURES[what]:
+        site.server.fault(kind, **settings)
+    site.environ["TATOR_PATIENCE_SECONDS"] = "1"
+    status, text = site.run("--verbose")
+    assert status != 0, text
+    assert secrets_in(site, text) == []
+
+
+def test_nothing_written_is_open_to_others(site):
+    site.goes_well()
+    open_to_all = [path for path in site.folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o002]
+    assert open_to_all == []
+
+
+def test_the_workers_umask_holds_for_all_that_they_write(site):
+    """Who wants to keep boxes and media private, says so as for any program."""
+    before = os.umask(0o077)
+    try:
+        site.goes_well()
+    finally:
+        os.umask(before)
+    mine = [path for folder in ("results", "resources", "logs") for path in (site.folder / folder).rglob("*")]
+    assert [path for path in mine if path.stat().st_mode & 0o077] == []
+
+
+def test_names_stay_names_through_the_whole_chain(tmp_path):
+    media_of_a_site(tmp_path / "media")
+    picture = tmp_path / "media" / "picture.png"
+    with running(tmp_path / "media", tmp_path / "state") as server:
+        ids = [server.add_media(name, dtype="image", files={"image": [picture]}) for name in NAMES]
+        junk = server.add_media(NAMES[3], dtype="image")
+        site = Site(server, tmp_path / "run")
+        site.settings["tator"]["media_ids"] = [*ids, junk]
+        before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(site.folder)}
+        status, text = site.run()
+        report = site.run("--report", str(site.folder / "report.html"))
+    # The one without a file is named, the others are done.
+    assert status != 0
+    assert f"media {junk} is unsupported" in text
+    assert "Traceback" not in text
+    assert report[0] == 0, report[1]
+    summary = json.loads((site.folder / "results" / "summary.json").read_text())
+    assert [line["name"] for line in summary["media"]] == [*NAMES, NAMES[3]]
+    assert {line["state"] for line in summary["media"]} == {"done", "unsupported"}
+
+    after = {path for path in tmp_path.rglob("*") if not path.is_relative_to(site.folder)}
+    assert {path for path in after - before if "terminal." not in path.name} == set()
+    assert not list(tmp_path.rglob("hacked*"))
+    for path, content in everything_written(site, text, report[1]).items():
+        if "/logs/" in path or "/log/" in path or "terminal" in path or path.endswith("summary.txt"):
+            assert not CONTROL.search(content), path
+    for line in text.splitlines():
+        assert not line.startswith(("=", "1,2,3"))
+    assert b"<script>alert(1)" not in (site.folder / "report.html").read_bytes()
+
+    with (site.folder / "results" / "detections.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert {len(row) for row in rows} == {8}
+    assert {row[0].partition("_")[0] for row in rows[1:]} == {str(number) for number in ids}

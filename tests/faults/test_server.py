@@ -1,0 +1,171 @@
+"""Tator or its store fails in the middle of a whole run: it waits, or says what to do, and goes on to the same end."""
+
+import os
+import re
+import signal
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from scripts.lib import tator_api
+from tests.faults.site import Site, media_of_a_site
+from tests.faults.steps import until
+from tests.tator_server.launch import running
+
+READS = ("GetMediaListById", "GetMediaTypeList", "GetLocalizationTypeList", "GetVersionList", "GetDownloadInfo")
+WRITES = ("CreateVersion", "CreateLocalizationList", "UpdateMediaList")
+
+
+def when(site, operation, deed):
+    """Start a run; do a deed when it has asked for an operation, which has to wait for it; return the run."""
+    site.server.fault("slow", operation=operation, media=1, seconds=2)
+    run = site.start()
+    until(lambda: site.server.requests(operation) or run.process.poll() is not None)
+    assert run.process.poll() is None, run.text
+    deed()
+    return run
+
+
+def test_bad_weather_everywhere(site, undisturbed):
+    """Each call of the chain meets each kind of passing fault that it may have."""
+    site.environ["TATOR_PATIENCE_SECONDS"] = "60"
+    for operation in (*READS, *WRITES, "GetLocalizationList"):
+        kinds = ["reset", "throttle", "drop_answer"]
+        for nth, kind in enumerate(kinds, start=1):
+            site.server.fault(kind, operation=operation, nth=nth)
+    for operation, status in (("GetMediaListById", 500), ("GetLocalizationList", 502), ("UpdateMediaList", 503)):
+        site.server.fault("status", operation=operation, nth=4, status=status)
+    site.server.fault("html", operation="GetVersionList", nth=4)
+    for kind in ("cut_download", "short_body", "wrong_bytes", "expire_addresses"):
+        site.server.fault(kind, media=1)
+    site.goes_well()
+    state = site.state()
+    assert (state.boxes, state.marked, state.results) == (undisturbed.boxes, undisturbed.marked, undisturbed.results)
+
+
+def test_tator_goes_down_and_comes_back(tmp_path, undisturbed):
+    """Also with a part of the boxes made: the second request of the upload is the last thing that it hears."""
+    with ExitStack() as stack:
+        site, server = _site_at(stack, tmp_path, 0, 0)
+        site.environ["TATOR_PATIENCE_SECONDS"] = "2"
+        site.server.fault("slow", operation="CreateLocalizationList", nth=2, seconds=5)
+        run = site.start()
+        until(lambda: len(site.server.requests("CreateLocalizationList")) > 1 or run.process.poll() is not None)
+        os.kill(server.pid, signal.SIGKILL)
+        assert run.wait() != 0
+        assert "run again when Tator is well" in run.text, run.text
+        assert "Traceback" not in run.text
+        ports = [urlsplit(address).port or 0 for address in (server.host, server.store)]
+        site, _ = _site_at(stack, tmp_path, *ports)
+        site.goes_well()
+        assert site.state() == undisturbed
+
+
+def _site_at(stack, folder, port, store_port):
+    media = folder / "media"
+    if not media.exists():
+        media_of_a_site(media)
+    server = stack.enter_context(running(media, folder / "state", port=port, store_port=store_port))
+    return Site(server, folder / "run"), server
+
+
+def test_media_deleted_before_its_download(site, undisturbed):
+    run = when(site, "GetDownloadInfo", lambda: site.api.delete_media(1))
+    check_missing(site, run, undisturbed)
+
+
+def test_media_deleted_before_its_upload(site, undisturbed):
+    run = when(site, "CreateLocalizationList", lambda: site.api.delete_media(1))
+    check_missing(site, run, undisturbed)
+
+
+def test_media_deleted_before_its_mark(site, undisturbed):
+    run = when(site, "UpdateMediaList", lambda: site.api.delete_media(1))
+    check_missing(site, run, undisturbed)
+
+
+def check_missing(site, run, undisturbed):
+    """The other media is done and marked; the deleted one is named; and so it stays when it is run again."""
+    of_2 = [box for box in undisturbed.boxes if box["media"] == 2]
+    first = run.wait(), run.text
+    for status, text in (first, site.run()):
+        assert status != 0
+        assert "media 1 is missing, it was deleted while the workflow ran" in text
+        assert site.marked() == [2]
+        assert [box for box in site.boxes() if box["media"] == 2] == of_2
+        assert "Traceback" not in text
+
+
+def test_version_deleted_half_way(site, undisturbed):
+    def delete():
+        (mine,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
+        site.api.delete_version(mine["id"])
+
+    run = when(site, "GetDownloadInfo", delete)
+    assert run.wait() != 0
+    assert "was deleted while the workflow ran" in run.text
+    assert "snakemake --forcerun prepare_upload" in run.text
+    assert "Traceback" not in run.text
+    site.goes_well("--forcerun", "prepare_upload")
+    assert contents(site.boxes()) == contents(undisturbed.boxes)
+    assert site.marked() == undisturbed.marked
+
+
+def contents(boxes):
+    """Boxes in another version have other ids."""
+    keys = ("media", "frame", "x", "y", "width", "height", "mark", "variant_deleted")
+    return sorted([*(box[key] for key in keys), *sorted(box["attributes"].items())] for box in boxes)
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        ("GetDownloadInfo", r"403.*Can Transfer to download"),
+        ("UpdateMediaList", r"403.*Can Edit to write"),
+    ],
+)
+def test_token_that_loses_rights_half_way(site, undisturbed, operation, words):
+    project = site.server.project_id
+    admin = str(site.server.users["admin"])
+    run = when(site, operation, lambda: site.server.change("project", project, permissions={admin: "View Only"}))
+    assert run.wait() != 0
+    assert re.search(words, run.text), run.text
+    site.server.change("project", project, permissions={admin: "Full Control"})
+    site.goes_well()
+    assert site.state() == undisturbed
+
+
+def test_token_that_turns_invalid_half_way(site, undisturbed):
+    site.server.fault("revoke_token", operation="CreateLocalizationList")
+    site.fails_with(r"Invalid token.*set TATOR_AUTH_TOKEN to a valid token of this site")
+    # Asking again would not have helped: each job asked once.
+    assert len(site.server.requests("CreateLocalizationList")) <= len(site.server.media)
+    site.server.clear_faults()
+    site.goes_well()
+    assert site.state() == undisturbed
+
+
+@pytest.mark.parametrize("operation", ["GetMediaListById", "GetDownloadInfo", "Download", "GetLocalizationList"])
+def test_answer_that_takes_longer_than_the_time_out_is_asked_for_again(steps, monkeypatch, operation):
+    steps.resolve(1)
+    steps.prepare()
+    steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])
+    monkeypatch.setattr(tator_api, "READ_SECONDS", 1)
+    steps.server.fault("slow", operation=operation, seconds=3)
+    assert steps.resolve(1)[0]["state"] == "ready"
+    assert steps.download(1)["md5_checked"]
+    assert steps.upload(1)["boxes"] == 1
+    assert len(steps.server.requests(operation)) > 1
+
+
+def test_write_that_is_carried_out_after_its_time_out_doubles_nothing(steps, monkeypatch):
+    steps.resolve(1)
+    steps.prepare()
+    steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])
+    monkeypatch.setattr(tator_api, "READ_SECONDS", 1)
+    steps.server.fault("slow", operation="CreateLocalizationList", seconds=4)
+    assert steps.upload(1)["boxes"] == 1
+    until(lambda: [box["mark"] for box in steps.boxes(show_all_marks=1)] == [0, 1])
+    done = steps.upload(1)
+    assert (done["boxes"], any(done["people"].values())) == (1, False)
