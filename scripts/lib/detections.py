@@ -156,5 +156,5 @@ def _decimal(text: str, column: str, place: str) -> float:
 def _quoted(text: str) -> str:
     """Return a CSV field."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow([text, ""])
-    return buffer.getvalue().removesuffix(",")
+    csv.writer(buffer, lineterminator="\r\n").writerow([text, ""])  # quotes the line's end, and nothing else, by itself
+    return buffer.getvalue().removesuffix(",\r\n")
