@@ -21,7 +21,7 @@ demo: setup  ## run the whole workflow on the sample clip, against an embedded T
 	$(BIN)/python -m examples.demo
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest
 
 lint: setup  ## check style, types and rules
 	$(BIN)/ruff check .

@@ -14,9 +14,6 @@ from scripts.lib.backends.openvino_graph import load_openvino
 from scripts.lib.train_ini import species
 from tests.workflow import ROOT
 
-# One worker runs them all: what they start is started once.
-pytestmark = pytest.mark.xdist_group("demo")
-
 THRESHOLD = 0.3
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 

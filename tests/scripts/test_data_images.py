@@ -18,9 +18,6 @@ from scripts.lib.images.oci import zstd
 from scripts.make_pipeline_image import main
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 
-# One worker runs them all: what they start is started once.
-pytestmark = pytest.mark.xdist_group("docker")
-
 ROOT = Path(__file__).parents[2]
 SYNTHETIC = ROOT / "tests/data/synthetic"
 GRAPH = (SYNTHETIC / "graph.pb").read_bytes()

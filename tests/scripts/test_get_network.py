@@ -296,8 +296,6 @@ from pathlib import Path
 from scripts.get_network import get_network
 from scripts.lib.images.members import Members
 
-# One worker runs them all: what they start is started once.
-pytestmark = pytest.mark.xdist_group("docker")
 add = Members.add
 def slow(self, pieces, source):
     print("reading", flush=True)
