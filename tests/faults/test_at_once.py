@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
 from tests.faults.site import MARK
 from tests.faults.steps import until
+from tests.scripts.tator_steps import Steps
 
 ROW = "0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"
 
@@ -174,7 +176,9 @@ def test_download_beside_one_that_does_not_end_is_refused(ready):
 
 def test_marks_of_two_runs_agree(ready):
     ready.upload(1)
-    runs = [threading.Thread(target=ready.mark, args=(1,)) for _ in range(2)]
+    other = Steps(ready.folder.with_name("other"), ready.server)
+    shutil.copytree(ready.folder, other.folder)
+    runs = [threading.Thread(target=steps.mark, args=(1,)) for steps in (ready, other)]
     for run in runs:
         run.start()
     for run in runs:
