@@ -189,7 +189,7 @@ def _listens(host: str, port: int) -> bool:
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     # Both programs are Go's of some years ago, whose preemption by signals was seen to spin for ever on a busy machine.
-    environ = os.environ | {"GODEBUG": "asyncpreemptoff=1"}
+    environ = os.environ | {"GODEBUG": "asyncpreemptoff=1", "GOMAXPROCS": "1"}
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=environ) as process:
         try:
             yield process
