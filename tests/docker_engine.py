@@ -287,7 +287,7 @@ def registry_or_skip(
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # two at once, idle ones too, were seen to starve a small machine
 def registry() -> Iterator[Registry]:
     """A real registry without TLS and without authentication."""
     with registry_or_skip() as one:
