@@ -188,9 +188,7 @@ def _listens(host: str, port: int) -> bool:
 
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    # Both programs are Go's of some years ago, whose preemption by signals was seen to spin for ever on a busy machine.
-    environ = os.environ | {"GODEBUG": "asyncpreemptoff=1", "GOMAXPROCS": "1"}
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=environ) as process:
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             yield process
         finally:
@@ -287,7 +285,7 @@ def registry_or_skip(
         yield one
 
 
-@pytest.fixture(scope="module")  # two at once, idle ones too, were seen to starve a small machine
+@pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """A real registry without TLS and without authentication."""
     with registry_or_skip() as one:

@@ -1,6 +1,8 @@
 """Small media files for tests: each frame has its number painted into it."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,16 @@ def number_in(picture: np.ndarray) -> int:
     return sum(int(mean > 128) << bit for bit, mean in enumerate(blocks.mean(axis=(0, 2, 3))))
 
 
+@contextmanager
+def _ordinary_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does to the calling thread of root: real-time priority, which every later child inherits."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 def write_video(
     path: Path,
     numbers: Sequence[int] = range(40),
@@ -61,7 +73,7 @@ def write_video(
         sound: add a track of silence.
         cover: a JPEG of 160 x 90 pixels to attach as its picture.
     """
-    with av.open(str(path), "w", format=container, options=mux or {}) as out:
+    with _ordinary_scheduling(), av.open(str(path), "w", format=container, options=mux or {}) as out:
         stream: Any = out.add_stream(codec, rate=25)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
