@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker_engine import docker_engine, registry
 from tests.tator_server.launch import Server, running
+
+__all__ = ["docker_engine", "registry"]
 
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 

@@ -10,6 +10,7 @@ import pytest
 import tator
 
 from tests.conftest import SYNTHETIC
+from tests.docker_engine import make_reference_image
 from tests.workflow import snakemake
 
 MARK = "Object Detector Processed"
@@ -218,3 +219,38 @@ def test_the_report_shows_the_results(site):
     page = (site.folder / "report.html").read_text()
     for words in ("State of each media", "Boxes of all media", "What became of each media of this run"):
         assert words in page
+
+
+def test_the_reference_workflows_environment_runs_as_it_is(site, docker_engine, tmp_path):
+    """A drop-in: only what Argo gave the reference workflow, and a data image as its users have them."""
+    network = {f"network/{name}": (SYNTHETIC / name).read_bytes() for name in ("graph.pb", "train.ini")}
+    make_reference_image(docker_engine.client, "site/weights:1", network)
+    work = tmp_path / "work"
+    work.mkdir()
+    arguments = {
+        "data_image": "site/weights:1",
+        "img_max_side": 320,
+        "img_min_side": 180,
+        "keep_threshold": 0.3,
+        "batch_size": 4,
+        "media_type": "video",
+        "img_ext": "mp4",
+        "type_id": site.server.localization_type_id,
+    }
+    environ = {
+        "TATOR_MEDIA_IDS": ",".join(map(str, site.server.media)),
+        "TATOR_API_SERVICE": f"{site.server.host}/rest",
+        "TATOR_AUTH_TOKEN": site.server.token,
+        "TATOR_PROJECT_ID": str(site.server.project_id),
+        "TATOR_WORK_DIR": str(work),
+        "TATOR_PIPELINE_ARGS": json.dumps(arguments),
+        "DOCKER_HOST": docker_engine.host,
+    }
+    done = snakemake(tmp_path / "here", environ=environ, directory=False)
+    assert done.returncode == 0, done.stdout
+    assert {box["media"] for box in site.boxes()} == set(site.server.media)
+    assert all(mark != "No" for mark in site.marks().values())
+    provenance = json.loads((work / "results" / "summary.json").read_text())["network"]
+    assert (provenance["source"], provenance["fetched_by"]) == ("data_image", "docker")
+    assert docker_engine.client.containers.list(all=True) == []
+    assert len((work / "results" / "detections.csv").read_text().splitlines()) == len(site.boxes()) + 1

@@ -1,9 +1,6 @@
 """The plan, and what is said of bad input, before any job starts."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,24 +42,11 @@ def test_the_reference_workflows_environment_plans_a_run(tmp_path):
 
 
 def test_the_work_folder_of_the_environment(tmp_path):
-    """Only without --directory, which goes before it; so this one is run by hand."""
-    work = tmp_path / "work"
-    settings = tmp_path / "my.yaml"
-    settings.write_text(yaml.safe_dump(SETTINGS))
-    environ = os.environ | {"TATOR_WORK_DIR": str(work)}
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "-n",
-        "--configfile",
-        str(settings),
-    ]
-    subprocess.run(command, cwd=tmp_path, env=environ, check=True, capture_output=True)
+    here, work = tmp_path / "here", tmp_path / "work"
+    done = snakemake(here, "-n", settings=SETTINGS, environ={"TATOR_WORK_DIR": str(work)}, directory=False)
+    assert done.returncode == 0, done.stdout
     assert (work / ".snakemake").is_dir()
-    assert not (tmp_path / ".snakemake").exists()
+    assert not (here / ".snakemake").exists()
 
 
 def test_missing_token(tmp_path):

@@ -17,6 +17,7 @@ def snakemake(
     settings: dict[str, Any] | None = None,
     environ: dict[str, str] | None = None,
     capture: bool = True,
+    directory: bool = True,
 ) -> "subprocess.CompletedProcess[str]":
     """Run Snakemake with the local profile.
 
@@ -26,9 +27,11 @@ def snakemake(
         settings: what a user's configuration file holds; None names no file.
         environ: variables in place of all TATOR_... ones of this process.
         capture: keep the output, stdout and stderr together, rather than show it.
+        directory: name the folder with --directory; else it is the current one, and TATOR_WORK_DIR counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder)] if directory else []
     command += ["--workflow-profile", str(ROOT / "profiles" / "default"), *arguments]
     if settings is not None:
         path = folder / "settings.yaml"
@@ -37,6 +40,7 @@ def snakemake(
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
     return subprocess.run(
         command,
+        cwd=folder,
         env=clean | (environ or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if capture else None,

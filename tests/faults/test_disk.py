@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lib.test_job import SCRIPT
+from tests.needs import lacking
 from tests.workflow import ROOT
 
 
@@ -26,7 +27,7 @@ def disk(site):
             check=False,
         )
         if done.returncode != 0:
-            pytest.skip(f"no right to mount a file system here: {done.stderr.strip()}")
+            lacking(f"the right to mount a file system: {done.stderr.strip()}")
 
     yield mount
     subprocess.run(["umount", "--lazy", folder], capture_output=True, timeout=30, check=False)

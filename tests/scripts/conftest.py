@@ -1,11 +1,8 @@
-"""Fixtures of the scripts' tests: a real Docker engine and a real registry, and the steps against the stand-in."""
+"""Fixtures of the scripts' tests: the steps against the stand-in."""
 
 import pytest
 
-from tests.docker_engine import docker_engine, registry
 from tests.scripts.tator_steps import Steps
-
-__all__ = ["docker_engine", "registry"]
 
 
 @pytest.fixture
