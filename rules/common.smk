@@ -18,7 +18,9 @@ def read_settings():
     schema = Path(workflow.basedir, "config", "config.schema.yaml").read_text(
         encoding="utf-8"
     )
-    return settings.resolve(config, os.environ, yaml.safe_load(schema))
+    found = settings.resolve(config, os.environ, yaml.safe_load(schema))
+    settings.hand_on(found, os.environ)
+    return found
 
 
 def variables_in_use():
