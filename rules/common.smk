@@ -6,6 +6,7 @@ import yaml
 
 from scripts.lib import settings, sources, token
 from scripts.lib.errors import PipelineError
+from scripts.lib.files import check_writable
 from scripts.lib.images.moved import moved_tag
 
 
