@@ -31,7 +31,6 @@ check_writable(Path.cwd())
 
 onstart:
     require_token()
-    notice_moved_tag()
 
 
 include: "rules/weights.smk"

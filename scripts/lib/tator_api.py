@@ -36,9 +36,7 @@ BOXES_PER_PAGE = 10_000
 _log = logging.getLogger(__name__)
 
 
-TRUST = (
-    "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
-)
+TRUST = "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
 
 
 def untrusted(error: Exception) -> bool:
@@ -162,6 +160,11 @@ class Project:
         """Make a version; may raise LostAnswer."""
         spec = {"name": name, "description": description, "show_empty": False}
         self._write("create a version", lambda: self._api.create_version(self.id, spec))
+
+    def describe_version(self, version_id: int, description: str) -> None:
+        """Change a version's description."""
+        body = {"description": description}
+        self._read("describe the version", lambda: self._api.update_version(version_id, body))
 
     def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
         """Yield the latest mark of every box of the media, tombstones of deleted ones included.
