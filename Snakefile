@@ -26,9 +26,11 @@ if work_dir():
     workdir: work_dir()
 
 
+check_writable(Path.cwd())
+
+
 onstart:
     require_token()
-    notice_moved_tag()
 
 
 include: "rules/weights.smk"

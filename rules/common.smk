@@ -1,12 +1,13 @@
 """What the other files need: the settings, wildcard constraints, and the few functions of the rules."""
 
+from functools import cache
 from pathlib import Path
 
 import yaml
 
 from scripts.lib import settings, sources, token
-from scripts.lib.errors import PipelineError
-from scripts.lib.images.moved import moved_tag
+from scripts.lib.files import check_writable
+from scripts.lib.images import tags
 
 
 wildcard_constraints:
@@ -18,7 +19,9 @@ def read_settings():
     schema = Path(workflow.basedir, "config", "config.schema.yaml").read_text(
         encoding="utf-8"
     )
-    return settings.resolve(config, os.environ, yaml.safe_load(schema))
+    found = settings.resolve(config, os.environ, yaml.safe_load(schema))
+    settings.hand_on(found, os.environ)
+    return found
 
 
 def variables_in_use():
@@ -79,15 +82,19 @@ def network_files(wildcards):
     )
 
 
-def notice_moved_tag():
-    """Say when the data image's tag has moved; a registry that does not answer stops no run."""
-    try:
-        sentence = moved_tag(
-            config["network"], Path("resources/network/provenance.json")
-        )
-    except PipelineError as error:
-        sentence = (
-            f"network.data_image: could not look whether its tag has moved: {error}"
-        )
-    if sentence:
-        logger.warning(sentence)
+@cache
+def tag_stands_for():
+    """Return the digest of a data image that has only a tag, as a run that does something finds it.
+
+    Dry runs and jobs take what the last run found, so that they ask nobody.
+    """
+    memory = Path("resources/network/tag.json")
+    runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+    if not runs:
+        return tags.remembered_digest(config["network"], memory)
+    return tags.digest_behind_tag(config["network"], memory, logger.warning)
+
+
+def digest_now(wildcards):
+    """Return that digest when jobs are planned: reading the files of the workflow asks nobody."""
+    return tag_stands_for()

@@ -21,6 +21,7 @@ checkpoint get_network:
         ca_file=config["network"]["ca_file"],
         digest=config["network"]["digest"],
         sha256=config["network"]["sha256"],
+        tag_stands_for=digest_now,
         code=code("get_network"),
     script:
         "../scripts/get_network.py"

@@ -155,7 +155,8 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    """Tell the user, beside the image's name, which stands on standard output alone."""
+    sys.stderr.write(f"{line}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    _say(name)
+    sys.stdout.write(f"{name}\n")
     return 0
 
 

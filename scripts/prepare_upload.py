@@ -12,6 +12,9 @@ from scripts.lib.train_ini import species as read_species
 
 _log = logging.getLogger(__name__)
 
+# The end of each description that a run writes, by which it is known again.
+_OUR_WORDS = "made by the detection workflow; people's edits are kept"
+
 
 def prepare_upload(
     *,
@@ -104,14 +107,15 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
 
 
 def _version_named(project: Project, name: str, network: dict[str, Any]) -> dict[str, Any]:
-    """Return the version of that name; make it when absent.
+    """Return the version of that name, with a description that says of which network its boxes are.
 
-    Two runs at once may both make one: the oldest of a name is the one that everybody takes.
+    It is made when absent. Two runs at once may both make one: the oldest of a name is the one that everybody takes.
+    Of one that was there, only a description that a run wrote is renewed.
     """
     graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
     description = (
         f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
-        "made by the detection workflow; people's edits are kept"
+        + _OUR_WORDS
     )
 
     def named() -> list[dict[str, Any]]:
@@ -124,9 +128,13 @@ def _version_named(project: Project, name: str, network: dict[str, Any]) -> dict
         return named()[0]
 
     try:
-        return patiently(LostAnswer)(made)
+        version = patiently(LostAnswer)(made)
     except LostAnswer as lost:
         raise ServerError(f"{lost}; run again when Tator is well") from None
+    if version["description"] != description and str(version["description"]).endswith(_OUR_WORDS):
+        _log.info("version %r gets the description of this run's network", name)
+        project.describe_version(version["id"], description)
+    return version
 
 
 if __name__ == "__main__":

@@ -254,3 +254,21 @@ def test_the_reference_workflows_environment_runs_as_it_is(site, docker_engine, 
     assert (provenance["source"], provenance["fetched_by"]) == ("data_image", "docker")
     assert docker_engine.client.containers.list(all=True) == []
     assert len((work / "results" / "detections.csv").read_text().splitlines()) == len(site.boxes()) + 1
+
+    def again() -> str:
+        done = snakemake(tmp_path / "here", environ=environ, directory=False)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    assert "Nothing to be done" in again()
+    # The tag moves: to a network that calls its species otherwise.
+    first = provenance["image_id"]
+    network["network/train.ini"] = network["network/train.ini"].replace(b"cod", b"gadus")
+    make_reference_image(docker_engine.client, "site/weights:1", network)
+    dry = snakemake(tmp_path / "here", "-n", environ=environ, directory=False)
+    assert "Nothing to be done" in dry.stdout  # a plan asks nobody
+    said = again()
+    assert f"site/weights:1 was {first} and is now sha256:" in said
+    assert {box["attributes"]["Species"] for box in site.boxes()} >= {"gadus"}
+    assert "cod" not in {box["attributes"]["Species"] for box in site.boxes()}
+    assert "Nothing to be done" in again()

@@ -3,12 +3,31 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from scripts.lib.errors import PipelineError
+
+# Snakemake's lock, log and metadata; what the media need is looked at before each download.
+_LEAST_ROOM = 2**16
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that a run could not write to, in which Snakemake itself would end with a traceback.
+
+    Raises:
+        PipelineError: it is read-only, or its disk is full.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PipelineError(f"{folder}: it cannot be written to; make it writable, or choose another with --directory")
+    if (free := shutil.disk_usage(folder).free) < _LEAST_ROOM:
+        raise PipelineError(
+            f"{folder}: {free} bytes are free on its disk, expected at least {_LEAST_ROOM}; make room, or choose "
+            "another folder with --directory"
+        )
 
 
 def is_at(path: Path, descriptor: int) -> bool:

@@ -15,7 +15,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.token import Redacting, redact
 
 # Parameters that only make a rule run again when they change (see rules/common.smk).
-NOT_ARGUMENTS = {"code"}
+NOT_ARGUMENTS = {"code", "tag_stands_for"}
 
 # Faults of the machine that a user can cure, and how.
 _REMEDIES = {

@@ -9,7 +9,7 @@ the jobs that need it read it from the environment themselves.
 import copy
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -23,6 +23,7 @@ WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
 VARIABLES = (
     token.VARIABLE,
     "TATOR_API_SERVICE",
+    "TATOR_CA_FILE",
     "TATOR_MEDIA_IDS",
     "TATOR_PATIENCE_SECONDS",
     "TATOR_PIPELINE_ARGS",
@@ -33,10 +34,13 @@ VARIABLES = (
     "TATOR_REGISTRY_PASSWORD",
     "REGISTRY_AUTH_FILE",
     "DOCKER_CONFIG",
+    # The usual one of Python's programs, for Tator, its store and the registry.
+    "REQUESTS_CA_BUNDLE",
 )
 
 ENVIRONMENT = {
     "TATOR_API_SERVICE": "tator.host",
+    "TATOR_CA_FILE": "tator.ca_file",
     "TATOR_MEDIA_IDS": "tator.media_ids",
     "TATOR_PROJECT_ID": "tator.project_id",
 }
@@ -87,6 +91,12 @@ def resolve(config: Mapping[str, Any], environ: Mapping[str, str], schema: Mappi
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
     return settings
+
+
+def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
+    """Give jobs as variables what only says how Tator is reached: a change of it makes no job run again."""
+    if settings["tator"]["ca_file"]:
+        environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
 
 
 def _pipeline_arguments(environ: Mapping[str, str]) -> dict[str, Any]:

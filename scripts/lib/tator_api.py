@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from scripts.lib.token import VARIABLE, check_token, redact
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
 LONGEST_PAUSE_SECONDS = 30
+CA_VARIABLE = "TATOR_CA_FILE"
 PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
@@ -34,10 +36,7 @@ BOXES_PER_PAGE = 10_000
 _log = logging.getLogger(__name__)
 
 
-TRUST = (
-    "see tator.host; where the site has a certificate authority of its own, name its certificate: "
-    "export REQUESTS_CA_BUNDLE=FILE"
-)
+TRUST = "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
 
 
 def untrusted(error: Exception) -> bool:
@@ -67,7 +66,11 @@ class _TimeOuts(HTTPAdapter):
 
 
 def session() -> requests.Session:
-    """Return a session with time-outs and no credentials."""
+    """Return a session with time-outs and no credentials, which trusts whom tator.ca_file names."""
+    if authority := os.environ.get(CA_VARIABLE):
+        if not Path(authority).is_file():
+            raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
+        os.environ["REQUESTS_CA_BUNDLE"] = authority  # the client's first request has no session to be told
     new = requests.Session()
     for scheme in ("http://", "https://"):
         new.mount(scheme, _TimeOuts())
@@ -157,6 +160,11 @@ class Project:
         """Make a version; may raise LostAnswer."""
         spec = {"name": name, "description": description, "show_empty": False}
         self._write("create a version", lambda: self._api.create_version(self.id, spec))
+
+    def describe_version(self, version_id: int, description: str) -> None:
+        """Change a version's description."""
+        body = {"description": description}
+        self._read("describe the version", lambda: self._api.update_version(version_id, body))
 
     def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
         """Yield the latest mark of every box of the media, tombstones of deleted ones included.

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from scripts.lib import tator_api
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.files import read_json, write_json
 from tests.faults.hosts import certified, host, reply, tls_before
 from tests.faults.site import Site, media_of_a_site
@@ -121,13 +121,24 @@ class Behind:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(over_tls):
-    with pytest.raises(ServerError, match=r"CERTIFICATE_VERIFY_FAILED.*export REQUESTS_CA_BUNDLE=FILE"):
+    with pytest.raises(ServerError, match=r"CERTIFICATE_VERIFY_FAILED.*name its certificate in tator\.ca_file"):
         over_tls.resolve(1)
     assert over_tls.server.requests() == []
 
 
+def test_the_usual_variable_names_the_authority_too(over_tls, authority, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
+    assert [record["state"] for record in over_tls.resolve(1)] == ["ready"]
+
+
+def test_an_authority_without_a_file(over_tls, monkeypatch):
+    monkeypatch.setenv("TATOR_CA_FILE", "nowhere.pem")
+    with pytest.raises(SettingsError, match=r"tator\.ca_file: nowhere\.pem is no file; expected certificates"):
+        over_tls.resolve(1)
+
+
 def test_the_stores_certificate_is_checked_too(from_store, authority):
-    words = r"store's certificate is not trusted.*REQUESTS_CA_BUNDLE"
+    words = r"store's certificate is not trusted.*tator\.ca_file"
     with (
         host(lambda handler: reply(handler, 200, b""), tls=authority[1]) as (store, asked),
         pytest.raises(ServerError, match=words) as caught,
@@ -147,7 +158,7 @@ def test_a_whole_run_with_the_authoritys_certificate(tmp_path, authority, undist
     media_of_a_site(tmp_path / "media")
     with running(tmp_path / "media", tmp_path / "state") as server:
         with tls_before(urlsplit(server.host).port, context) as address:
-            site = Site(server, tmp_path / "run", {"REQUESTS_CA_BUNDLE": str(bundle)})
-            site.settings["tator"]["host"] = address
+            site = Site(server, tmp_path / "run")
+            site.settings["tator"] |= {"host": address, "ca_file": str(bundle)}
             site.goes_well()
         assert site.state() == undisturbed

@@ -54,10 +54,12 @@ def test_environment_wins_over_file_and_file_over_defaults():
         "TATOR_MEDIA_IDS": "5, 3,5",
         "TATOR_API_SERVICE": "https://other.example.org/rest",
         "TATOR_PROJECT_ID": "9",
+        "TATOR_CA_FILE": "site.pem",
         "TATOR_PIPELINE_ARGS": '{"keep_threshold": 0.7}',
     }
     found = resolve({"detect": {"keep_threshold": 0.5, "batch_size": 2}}, environ)
-    assert found["tator"] == {"host": "https://other.example.org", "project_id": 9, "media_ids": [5, 3]}
+    expected = {"host": "https://other.example.org", "project_id": 9, "media_ids": [5, 3], "ca_file": "site.pem"}
+    assert found["tator"] == expected
     assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
 
 

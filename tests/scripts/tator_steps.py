@@ -17,7 +17,6 @@ from tests.tator_server.launch import Server
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
 NETWORK = {
     "reference": "site/weights:1",
-    "digest": "sha256:abc",
     "files": {"train.ini": {}, "graph.pb": {"sha256": "def"}},
 }
 MARK = "Object Detector Processed"
@@ -29,6 +28,7 @@ class Steps:
 
     folder: Path
     server: Server
+    digest: str = "sha256:abc"
 
     @property
     def where(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Steps:
             "version_number": None,
             **changes,
         }
-        write_json(self.folder / "provenance.json", NETWORK)
+        write_json(self.folder / "provenance.json", {**NETWORK, "digest": self.digest})
         files = {"train_ini": "train.ini", "provenance": "provenance.json", "destination": "destination.json"}
         prepare_upload(**self.where, **{key: self.folder / name for key, name in files.items()}, **settings)
         return read_json(self.folder / "destination.json")

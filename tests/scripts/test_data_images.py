@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.get_network import get_network
 from scripts.lib.errors import GraphError, ServerError, SettingsError
+from scripts.lib.files import write_json
 from scripts.lib.images import docker_images
-from scripts.lib.images.moved import moved_tag
 from scripts.lib.images.oci import zstd
+from scripts.lib.images.tags import digest_behind_tag, remembered_digest
 from scripts.make_pipeline_image import main
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 
@@ -241,35 +244,71 @@ def saved(docker_engine, tmp_path_factory):
     return folder
 
 
+@pytest.mark.usefixtures("engine")
+def test_the_operators_three_commands_as_written(registry, docker_engine, tator_server, tmp_path):
+    page = (ROOT / "docs" / "data-images.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1]
+    assert commands.count("registry.example.org") == 1
+    commands = commands.replace("registry.example.org", registry.address)
+    for name in ("Snakefile", "config", "profiles", "rules", "scripts", "reports", "envs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "trained.pb").write_bytes(GRAPH)
+    (tmp_path / "train.ini").write_bytes(INI)
+    settings = {
+        "tator": {"host": tator_server.host, "project_id": tator_server.project_id, "media_ids": [1]},
+        "detect": {"img_max_side": 320, "img_min_side": 180, "max_frames": 3},
+        "upload": {"localization_type_id": tator_server.localization_type_id},
+    }
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(settings))
+    environ = {
+        **os.environ,
+        "TATOR_AUTH_TOKEN": tator_server.token,
+        "DOCKER_HOST": docker_engine.host,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["bash", "-e"],
+        input=commands,
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 media, 3 frames" in done.stderr + done.stdout
+
+
 class TestMovedTag:
     @pytest.mark.parametrize("fetch", ["docker", "registry"])
-    def test_a_moved_tag_is_noticed(self, engine, registry, get, tmp_path, fetch):
-        name, record = f"{registry.address}/watched:{fetch}", tmp_path / "network" / "provenance.json"
+    def test_a_moved_tag_is_noticed(self, engine, registry, tmp_path, fetch):
+        name, memory = f"{registry.address}/watched:{fetch}", tmp_path / "tag.json"
         network = {"data_image": name, "archive": None, "digest": None, "fetch": fetch, "ca_file": None}
+        said: list[str] = []
         make_image(engine, name, GOOD)
         first = push(engine, name)
-        assert moved_tag(network, record) is None  # nothing was fetched, so nothing can have moved
-        get(data_image=name, fetch=fetch)
-        assert moved_tag(network, record) is None
+        assert remembered_digest(network, memory) is None
+        assert [digest_behind_tag(network, memory, said.append) for _ in range(2)] == [first, first]
         make_image(engine, name, {**GOOD, "network/notes": b"new"})
         second = push(engine, name)
-        assert re.search(f"{second}.*{first}.*--forcerun get_network", moved_tag(network, record))
-        assert moved_tag({**network, "data_image": f"{name}@{first}"}, record) is None
-        get(data_image=name, fetch=fetch)
-        assert moved_tag(network, record) is None
+        assert remembered_digest(network, memory) == first
+        assert said == []
+        assert digest_behind_tag(network, memory, said.append) == second == remembered_digest(network, memory)
+        assert len(said) == 1
+        assert f"{name} was {first} and is now {second}" in said[0]
+        for fixed in ({"data_image": f"{name}@{first}"}, {"digest": first}, {"archive": "net.tar"}):
+            assert digest_behind_tag(network | fixed, memory, said.append) is None
+        assert remembered_digest(network | {"data_image": f"{registry.address}/other:1"}, memory) is None
 
-    def test_a_registry_that_does_not_answer_is_an_error(self, tmp_path, monkeypatch):
+    def test_a_registry_that_does_not_answer_changes_nothing(self, tmp_path, monkeypatch):
         monkeypatch.setattr("scripts.lib.images.registry.PAUSE_SECONDS", 0.01)
-        (tmp_path / "provenance.json").write_text('{"digest": null, "image_id": null}')
-        network = {
-            "data_image": "127.0.0.1:1/net:1",
-            "archive": None,
-            "digest": None,
-            "fetch": "registry",
-            "ca_file": None,
-        }
-        with pytest.raises(ServerError, match="the registry fails"):
-            moved_tag(network, tmp_path / "provenance.json")
+        name, memory = "127.0.0.1:1/net:1", tmp_path / "tag.json"
+        write_json(memory, {"data_image": name, "digest": "sha256:abc"})
+        network = {"data_image": name, "archive": None, "digest": None, "fetch": "registry", "ca_file": None}
+        said: list[str] = []
+        assert digest_behind_tag(network, memory, said.append) == "sha256:abc"
+        assert re.search("could not look whether its tag has moved: .*the registry fails", said[0])
 
 
 class TestArchive:

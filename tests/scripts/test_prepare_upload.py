@@ -28,6 +28,16 @@ def test_oldest_of_two_versions_of_one_name_is_everybodys(steps):
     assert steps.prepare() == first
 
 
+def test_a_version_says_of_which_network_its_boxes_are(steps):
+    version = steps.prepare()["version_id"]
+    steps.digest = "sha256:" + "b" * 64
+    steps.prepare()
+    assert steps.digest in steps.api.get_version(version)["description"]
+    steps.api.update_version(version, {"description": "ours since 2019"})
+    steps.prepare()
+    assert steps.api.get_version(version)["description"] == "ours since 2019"
+
+
 def test_given_versions(steps):
     baseline = steps.api.get_version(steps.server.version_id)
     assert steps.prepare(version_id=baseline["id"])["version"] == baseline["name"]
