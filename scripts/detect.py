@@ -1,25 +1,10 @@
 """Find the boxes of one media."""
 
-import logging
-import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from scripts.lib import job
-from scripts.lib import train_ini as train
-from scripts.lib.backends import open_engine
-from scripts.lib.backends.base import Engine
-from scripts.lib.detections import DetectionWriter, video_id
-from scripts.lib.errors import GraphError, MediaFault, MediaState
-from scripts.lib.files import read_json, replacing, sha256, write_json
-from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import Summary, wanted_frames
-from scripts.lib.pipeline import Counts, Stopwatch, detect_frames
-from scripts.lib.previews import Previews
-from scripts.lib.retinanet import Size
-
-_log = logging.getLogger(__name__)
+from scripts.lib.files import read_json
+from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
 
 
 def detect(
@@ -71,102 +56,21 @@ def detect(
         GraphError: the network cannot be used, or does not fit train.ini.
         SettingsError: there is no such engine.
     """
-    started = time.monotonic()
-    wanted, fetched = read_json(record), read_json(download)
-    first = wanted if wanted["state"] != "ready" else fetched
-    state, reason = first["state"], first["reason"]
-    summary, counts, watch = Summary(), Counts(), Stopwatch()
-    album = Previews(wanted.get("fps"), frame_stride)
-    numbers = wanted_frames(frame_stride, frame_range, max_frames)
-    made: dict[str, Any] = {"network": None, "engine": None}
-    with replacing(detections) as stream:
-        writer = DetectionWriter(stream, video_id(wanted["media_id"], wanted["name"] or ""))
-        if state == "ready":
-            try:
-                with open_frames(media, wanted["kind"], numbers) as frames:
-                    summary = frames.summary
-                    with open_engine(
-                        graph,
-                        engine=engine,
-                        size=Size(img_max_side, img_min_side),
-                        batch_size=batch_size,
-                        threads=threads,
-                    ) as network:
-                        made = _made_with(graph, train_ini, provenance, network)
-                        watch.lap("opening")
-                        detect_frames(
-                            frames, network, keep_threshold, writer.write, counts, look=album.look, watch=watch
-                        )
-                state, reason = _judged(summary, counts)
-            except MediaFault as fault:
-                state, reason = fault.state, fault.reason
-                watch.lap("frames")
-    album.write(previews)
-    watch.lap("pictures")
-    result = {
-        "media_id": wanted["media_id"],
-        "name": wanted["name"],
-        "kind": wanted.get("kind"),
-        "state": state,
-        "reason": reason,
-        "frames": {
-            "decoded": summary.decoded,
-            "declared": summary.declared,
-            "used": summary.used,
-            "read_to_end": summary.read_to_end,
-            "errors": summary.errors,
-            "error_count": summary.error_count,
-        },
-        "width": summary.width,
-        "height": summary.height,
-        "boxes": counts.boxes,
-        "boxes_without_area": counts.boxes_without_area,
-        "threshold": keep_threshold,
-        "asked": {"frame_stride": frame_stride, "frame_range": frame_range, "max_frames": max_frames},
-        **made,
-        "seconds": round(time.monotonic() - started, 3),
-        "stages": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
-    }
-    write_json(outcome, result)
-    _log.info(
-        "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
-        *(wanted["media_id"], state, summary.decoded, counts.frames, counts.boxes, result["seconds"]),
+    search = Search(
+        img_max_side=img_max_side,
+        img_min_side=img_min_side,
+        keep_threshold=keep_threshold,
+        batch_size=batch_size,
+        frame_stride=frame_stride,
+        frame_range=frame_range,
+        max_frames=max_frames,
+        engine=engine,
+        threads=threads,
     )
-
-
-def _made_with(graph: Path, train_ini: Path, provenance: Path, network: Engine) -> dict[str, Any]:
-    """Return what the record says of the network and its engine, having compared it with its classes' names."""
-    names = train.species(train_ini)
-    if len(names) != network.classes:
-        raise GraphError(
-            f"{graph} scores {network.classes} classes, {train_ini} names {len(names)} ({', '.join(names)}); "
-            "expected as many: take the train.ini that the network was trained with"
-        )
-    return {
-        "network": {
-            "sha256": sha256(graph),
-            "width": network.size.width,
-            "height": network.size.height,
-            "classes": names,
-            "nms": asdict(network.nms) | {"min_score": max(network.nms.min_score, 0.0)},
-            "source": read_json(provenance).get("reference"),
-        },
-        "engine": network.description,
-    }
-
-
-def _judged(summary: Summary, counts: Counts) -> tuple[MediaState, str | None]:
-    """Return the state of a media that was read as far as it was asked for, and the reason for it."""
-    if summary.damaged:
-        return "damaged", summary.damage
-    reason = None
-    if not summary.read_to_end:
-        reason = f"nothing is asked for after frame {summary.decoded - 1}; what follows was not read"
-    elif not summary.used:
-        reason = f"none of its {summary.decoded} frames is asked for"
-    elif summary.declared not in (None, summary.decoded):
-        _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
-    return ("done" if counts.boxes else "no detections"), reason
+    network = Network(graph, train_ini, provenance, search)
+    found = Found(detections, outcome, previews)
+    records = {"wanted": read_json(record), "fetched": read_json(download)}
+    detect_in([MediaDetection(media, **records, found=found, search=search, network=network)], network, search)
 
 
 if __name__ == "__main__":

@@ -1,73 +1,106 @@
 """The flow of detection: frames in, boxes out, memory flat.
 
-A thread reads, pads and resizes frames into a few batches of fixed size; the caller's thread hands them to the
-engine, which works while the thread reads on, and writes what comes back, in order. The batches are used again and
-again: a reader that is ahead waits for one to come free. Nothing else waits, so nothing can hang.
+A thread reads, pads and resizes the frames of one media after another into a few batches of fixed size; the caller's
+thread hands them to the engine, which works while the thread reads on, and hands on what comes back, in order. The
+batches are used again and again: a reader that is ahead waits for one to come free. Nothing else waits, so nothing
+can hang. The end of one media and the beginning of the next share a batch.
 """
 
 import logging
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
 
 from scripts.lib import retinanet
 from scripts.lib.backends.base import Engine
-from scripts.lib.errors import GraphError
+from scripts.lib.errors import GraphError, MediaFault
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
+# One is filled and one waits while the engine holds two.
+BATCHES = 4
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
 
-# frame number, boxes (n, 4) in thousandths of a media pixel, labels (n,), scores (n, C)
-Write = Callable[[int, Integers, Integers, Floats], None]
-# frame number, the frame as the network saw it less the padding, the media's size, and what Write gets
-Look = Callable[[int, Pixels, Size, Integers, Integers, Floats], None]
 
-
-@dataclass
-class Counts:
-    """What a run gave.
+class Clip(ABC):
+    """One media on its way through the network.
 
     Attributes:
-        frames: frames through the network.
-        boxes: boxes written.
+        summary: of its frames; an empty one until they are opened.
+        fault: why it cannot be read on, None where it can.
+        frames: those that came back from the network.
+        boxes: those that were found.
         boxes_without_area: boxes left out because nothing of them lies within the picture.
-    """
-
-    frames: int = 0
-    boxes: int = 0
-    boxes_without_area: int = 0
-
-
-class Stopwatch:
-    """Where the time of one thread goes.
-
-    Attributes:
-        seconds: by stage, in the order of their first ends.
+        stages: seconds of the caller's thread, by what they went into.
     """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
+        self.summary = Summary()
+        self.fault: MediaFault | None = None
+        self.frames = self.boxes = self.boxes_without_area = 0
+        self.stages: dict[str, float] = {}
 
-    def lap(self, stage: str) -> None:
-        """End a stage: what passed since the last call was its time."""
-        now = time.monotonic()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
+    @abstractmethod
+    def open(self) -> FrameSource:
+        """Open the frames; called by the reader's thread.
+
+        Raises:
+            MediaFault: which becomes `fault`.
+        """
+
+    @abstractmethod
+    def take(self, seen: "Seen") -> None:
+        """Take what was found in a frame, in order; called by the caller's thread."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write down what was found; called once, after the last frame."""
+
+    @abstractmethod
+    def abandon(self, error: BaseException) -> None:
+        """Remove what is half-written: the run ends with this error."""
+
+
+class Seen(NamedTuple):
+    """What was found in a frame.
+
+    Attributes:
+        number: the frame's.
+        picture: (h, w, 3) as the network saw it less its padding; does not last.
+        media: the size that the boxes refer to.
+        boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
+        labels: (n,) classes, from 0.
+        scores: (n, C).
+    """
+
+    number: int
+    picture: Pixels
+    media: Size
+    boxes: Integers
+    labels: Integers
+    scores: Floats
+
+
+class Item(NamedTuple):
+    """A frame in a batch: whose it is, its number, and its size before it was fitted."""
+
+    clip: Clip
+    number: int
+    size: Size
 
 
 @dataclass
@@ -76,102 +109,144 @@ class Batch:
 
     Attributes:
         pixels: (N, H, W, 3); the places after the last frame are black.
-        numbers: the frames' numbers.
-        sizes: the frames' sizes before they were fitted.
+        items: what the frames are.
+        ended: clips all of whose frames are in this batch or earlier ones.
     """
 
     pixels: Pixels
-    numbers: list[int] = field(default_factory=list)
-    sizes: list[Size] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    ended: list[Clip] = field(default_factory=list)
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Whose the batch is, once for each frame."""
+        return [item.clip for item in self.items] or self.ended
 
 
-def detect_frames(
-    frames: FrameSource,
-    engine: Engine,
-    threshold: float,
-    write: Write,
-    counts: Counts,
-    *,
-    look: Look | None = None,
-    watch: Stopwatch | None = None,
-) -> None:
-    """Run every frame that is given out through the network and write its boxes, in order.
+class Stopwatch:
+    """Where the time of a thread goes."""
 
-    Args:
-        frames: the media; read by a thread, until nothing more is given out.
-        engine: made for the batches' size.
-        threshold: the least score of a box.
-        write: called once for each frame that has boxes.
-        counts: kept up to date, so that it holds also when the media ends in a fault.
-        look: called once for each frame, with or without boxes; the picture it is given does not last.
-        watch: is told of the stages `frames` (waiting for them), `network`, `boxes` and `pictures` (looking).
+    def __init__(self) -> None:
+        self._last = time.monotonic()
 
-    Raises:
-        MediaFault: from the frames.
-        GraphError: the network gives what is not a number.
-    """
-    cv2.setNumThreads(1)  # the other cores are the engine's
-    summary = frames.summary
-    watch = watch or Stopwatch()
-    progress = _Progress(summary)
-    under_way: deque[Batch] = deque()
-    with BatchReader(frames, engine) as reader:
+    def lap(self, stage: str, clips: Sequence[Clip]) -> None:
+        """End a stage: what passed since the last call was its time, in equal shares."""
+        now = time.monotonic()
+        for clip in clips:
+            clip.stages[stage] = clip.stages.get(stage, 0.0) + (now - self._last) / len(clips)
+        self._last = now
 
-        def finish() -> None:
+
+class Detector:
+    """Runs clips through the network; used once, by one thread."""
+
+    def __init__(self, load: Callable[[], Engine], *, size: Size, batch_size: int, threshold: float) -> None:
+        """Prepare; nothing is loaded before the first frame is there.
+
+        Args:
+            load: makes the engine ready, for batches of this size.
+            size: of the network's input.
+            batch_size: frames a batch.
+            threshold: the least score of a box.
+        """
+        self._load = load
+        self._shape = (batch_size, size.height, size.width, 3)
+        self._threshold = threshold
+        self._engine: Engine | None = None
+        self._watch = Stopwatch()
+        self._open: dict[Clip, None] = {}
+
+    def run(self, clips: Iterable[Clip], expected: int = 1) -> None:
+        """Run every frame of every clip through the network; each clip gets its boxes, in order, and is finished.
+
+        Args:
+            clips: taken one by one by the reader's thread.
+            expected: how many there will be, for saying how far it is.
+
+        Raises:
+            GraphError: the network gives what is not a number.
+            Exception: whatever else goes wrong with the frames or in a clip; what was not finished is abandoned.
+        """
+        cv2.setNumThreads(1)  # the other cores are the engine's
+        progress = _Progress(expected)
+        under_way: deque[Batch] = deque()
+        try:
+            with BatchReader(clips, self._shape) as reader:
+                for batch in reader:
+                    self._watch.lap("frames", batch.clips)
+                    progress.start()
+                    if batch.items:
+                        engine = self._ready(batch)
+                        if len(under_way) == engine.depth:
+                            self._finish(under_way.popleft(), reader, progress)
+                        engine.start(batch.pixels)
+                        self._watch.lap("network", batch.clips)
+                    under_way.append(batch)
+                while under_way:
+                    self._finish(under_way.popleft(), reader, progress)
+        except BaseException as error:
+            for clip in self._open:
+                clip.abandon(error)
+            raise
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+
+    def _ready(self, batch: Batch) -> Engine:
+        if self._engine is None:
+            self._engine = self._load()
+            self._watch.lap("opening", batch.clips)
+        return self._engine
+
+    def _finish(self, batch: Batch, reader: "BatchReader", progress: "_Progress") -> None:
+        if batch.items:
+            engine = self._ready(batch)
             outputs = engine.finish()
-            watch.lap("network")
-            batch = under_way.popleft()
-            media = Size(summary.width, summary.height)
-            for index, number in enumerate(batch.numbers):
-                found = _select(outputs.boxes[index], outputs.scores[index], number, engine, threshold)
-                boxes = retinanet.on_media(found.boxes, network=engine.size, frame=batch.sizes[index], media=media)
-                solid = (boxes[:, 2:] > 0).all(axis=1)
-                counts.frames += 1
-                counts.boxes += int(solid.sum())
-                counts.boxes_without_area += int((~solid).sum())
-                solid_ones = boxes[solid], found.labels[solid], found.scores[solid]
-                if solid.any():
-                    write(number, *solid_ones)
-                watch.lap("boxes")
-                if look is not None:
-                    look(number, retinanet.without_padding(batch.pixels[index], batch.sizes[index]), media, *solid_ones)
-                watch.lap("pictures")
-            reader.give_back(batch)
-            progress.report(counts.frames)
+            self._watch.lap("network", batch.clips)
+            for index, item in enumerate(batch.items):
+                self._open[item.clip] = None
+                found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
+                self._take(item, batch.pixels[index], found)
+        for clip in batch.ended:
+            if clip.fault is None and clip.frames != clip.summary.used:
+                raise RuntimeError(f"{clip.summary.used} frames given out, {clip.frames} through the network")
+            self._open[clip] = None
+            clip.finish()
+            del self._open[clip]
+            self._watch.lap("writing", [clip])
+        progress.report(batch)
+        reader.give_back(batch)
 
-        for batch in reader:
-            watch.lap("frames")
-            progress.start()
-            if len(under_way) == engine.depth:
-                finish()
-            engine.start(batch.pixels)
-            watch.lap("network")
-            under_way.append(batch)
-        while under_way:
-            finish()
-    if counts.frames != summary.used:
-        raise RuntimeError(f"{summary.used} frames given out, {counts.frames} through the network: one was lost")
+    def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> retinanet.Selection:
+        """Return a frame's boxes; refuse what a broken network or device gives."""
+        if np.isnan(scores).any():
+            raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
+        found = retinanet.select(boxes, scores, self._threshold, engine.nms)
+        if not np.isfinite(found.boxes).all():
+            raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
+        return found
 
-
-def _select(boxes: Floats, scores: Floats, number: int, engine: Engine, threshold: float) -> retinanet.Selection:
-    """Return a frame's boxes; refuse what a broken network or device gives."""
-    if np.isnan(scores).any():
-        raise GraphError(f"the network's scores of frame {number} are not all numbers: its weights are broken")
-    found = retinanet.select(boxes, scores, threshold, engine.nms)
-    if not np.isfinite(found.boxes).all():
-        raise GraphError(f"the network's boxes of frame {number} are not all finite: its weights are broken")
-    return found
+    def _take(self, item: Item, pixels: Pixels, found: retinanet.Selection) -> None:
+        clip, network = item.clip, Size(self._shape[2], self._shape[1])
+        media = Size(clip.summary.width, clip.summary.height)
+        boxes = retinanet.on_media(found.boxes, network=network, frame=item.size, media=media)
+        solid = (boxes[:, 2:] > 0).all(axis=1)
+        clip.frames += 1
+        clip.boxes += int(solid.sum())
+        clip.boxes_without_area += int((~solid).sum())
+        picture = retinanet.without_padding(pixels, item.size)
+        self._watch.lap("boxes", [clip])
+        clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
+        self._watch.lap("writing", [clip])
 
 
 class BatchReader:
     """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
 
-    def __init__(self, frames: FrameSource, engine: Engine) -> None:
-        self._frames = frames
-        shape = (engine.batch_size, engine.size.height, engine.size.width, 3)
-        # One is filled while another waits and the engine holds its own.
+    def __init__(self, clips: Iterable[Clip], shape: tuple[int, int, int, int]) -> None:
+        self._clips = clips
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for _ in range(engine.depth + 2):
+        for _ in range(BATCHES):
             self._free.put(Batch(np.zeros(shape, np.uint8)))
         self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._stop = False
@@ -211,28 +286,38 @@ class BatchReader:
 
     def _batches(self) -> Iterator[Batch]:
         batch: Batch | None = None
-        for number, picture in self._frames:
-            if batch is None:
-                batch = self._free.get()
-                batch.numbers, batch.sizes = [], []
-            if self._stop:
-                return
-            retinanet.fit(picture, batch.pixels[len(batch.numbers)])
-            batch.numbers.append(number)
-            batch.sizes.append(Size(picture.shape[1], picture.shape[0]))
-            if len(batch.numbers) == len(batch.pixels):
-                yield batch
-                batch = None
+        for clip in self._clips:
+            try:
+                with clip.open() as frames:
+                    clip.summary = frames.summary
+                    for number, picture in frames:
+                        batch = batch or self._next()
+                        if self._stop:
+                            return
+                        retinanet.fit(picture, batch.pixels[len(batch.items)])
+                        batch.items.append(Item(clip, number, Size(picture.shape[1], picture.shape[0])))
+                        if len(batch.items) == len(batch.pixels):
+                            yield batch
+                            batch = None
+            except MediaFault as fault:
+                clip.fault = fault
+            batch = batch or self._next()
+            batch.ended.append(clip)
         if batch is not None:
-            batch.pixels[len(batch.numbers) :] = 0
+            batch.pixels[len(batch.items) :] = 0
             yield batch
+
+    def _next(self) -> Batch:
+        batch = self._free.get()
+        batch.items, batch.ended = [], []
+        return batch
 
 
 class _Progress:
     """A line in the log now and then: how fast, how far, how long still."""
 
-    def __init__(self, summary: Summary) -> None:
-        self._summary = summary
+    def __init__(self, media: int) -> None:
+        self._media, self._ended, self._frames = media, 0, 0
         self._started = self._said = 0.0
 
     def start(self) -> None:
@@ -240,18 +325,26 @@ class _Progress:
         if not self._started:
             self._started = self._said = time.monotonic()
 
-    def report(self, frames: int) -> None:
+    def report(self, batch: Batch) -> None:
         """Say how far it is, when the last line is old enough."""
+        self._frames += len(batch.items)
+        self._ended += len(batch.ended)
         now = time.monotonic()
-        if now - self._said < PROGRESS_SECONDS:
+        if now - self._said < PROGRESS_SECONDS or not batch.items:
             return
         self._said = now
-        speed = frames / max(now - self._started, 1e-6)
-        expected = self._summary.expected
-        if expected is None or frames > expected:
-            log.info("%d frames, %.1f frames/s", frames, speed)
+        seconds = max(now - self._started, 1e-6)
+        speed = f"{self._frames / seconds:.1f} frames/s"
+        if self._media > 1:
+            share = 100 * self._ended // self._media
+            log.info("%d of %d media (%d %%), %s", self._ended, self._media, share, speed)
             return
-        about = "" if self._summary.declared else "about "
-        left = timedelta(seconds=round((expected - frames) / speed))
-        share = 100 * frames // expected
-        log.info("%d of %s%d frames (%d %%), %.1f frames/s, %s left", frames, about, expected, share, speed, left)
+        summary = batch.items[-1].clip.summary
+        expected = summary.expected
+        if expected is None or self._frames > expected:
+            log.info("%d frames, %s", self._frames, speed)
+            return
+        about = "" if summary.declared else "about "
+        left = timedelta(seconds=round((expected - self._frames) * seconds / self._frames))
+        share = 100 * self._frames // expected
+        log.info("%d of %s%d frames (%d %%), %s, %s left", self._frames, about, expected, share, speed, left)

@@ -5,7 +5,7 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -13,12 +13,12 @@ import pytest
 
 from examples.accuracy import Labelled, ap50, read_truth
 from scripts import detect as step
-from scripts.lib import pipeline
+from scripts.lib import media_detection, pipeline
 from scripts.lib.backends.base import Engine, Outputs
 from scripts.lib.backends.openvino import OpenVinoEngine
 from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.frames.source import FrameSource
+from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.retinanet import Nms, Size
 from tests.media_files import cut, damage, number_in, painted, write_video
@@ -170,10 +170,11 @@ class Mirror(Engine):
     It looks at a batch only when that is to be finished: whoever fills it again too early is found out.
     """
 
-    depth, classes, nms, description = 2, 3, Nms(0.4, 300), {}
+    depth, classes, nms, description, size = 2, 3, Nms(0.4, 300), {}, Size(160, 90)
+    settings: ClassVar = {"img_max_side": 160, "img_min_side": 90}
 
     def __init__(self, batch_size: int) -> None:
-        self.batch_size, self.size = batch_size, Size(160, 90)
+        self.batch_size = batch_size
         self.batches, self.under_way = 0, []
 
     def start(self, batch: np.ndarray) -> None:
@@ -195,8 +196,8 @@ def test_each_frame_gets_its_own_boxes(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, batch_size: int
 ) -> None:
     mirror = Mirror(batch_size)
-    monkeypatch.setattr(step, "open_engine", lambda *_, **__: mirror)
-    outcome = run(write_video(tmp_path / "a.mp4", range(frames)))
+    monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: mirror)
+    outcome = run(write_video(tmp_path / "a.mp4", range(frames)), batch_size=batch_size, **Mirror.settings)
     assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in range(frames)]
     assert outcome["frames"]["decoded"] == outcome["boxes"] == frames
     assert mirror.batches == -(-frames // batch_size)
@@ -215,8 +216,8 @@ def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, frames: range
 ) -> None:
     mirror = Mirror(4)
-    monkeypatch.setattr(step, "open_engine", lambda *_, **__: mirror)
-    outcome = run(write_video(tmp_path / "a.mp4", range(60)), **asked)
+    monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: mirror)
+    outcome = run(write_video(tmp_path / "a.mp4", range(60)), batch_size=4, **Mirror.settings, **asked)
     assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in frames]
     assert outcome["asked"] == {"frame_stride": 1, "frame_range": None, "max_frames": None} | asked
     whole = "frame_stride" in asked and len(asked) == 1
@@ -314,9 +315,9 @@ def test_lines_of_progress(
     *, name: str, asked: dict, line: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
-    monkeypatch.setattr(step, "open_engine", lambda *_, **__: Mirror(8))
+    monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: Mirror(8))
     with caplog.at_level("INFO"):
-        outcome = run(write_video(tmp_path / name, range(60)), **asked)
+        outcome = run(write_video(tmp_path / name, range(60)), **Mirror.settings, **asked)
     assert re.search(line, caplog.text)
     assert f"60 frames decoded, {outcome['frames']['used']} of them through the network" in caplog.text
 
@@ -327,10 +328,14 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
             for _ in range(16):
                 yield self.summary.add_frame(painted(0)), painted(0)
 
-    frames = Endless()
+    class Counted(pipeline.Clip):
+        open = Endless
+        take = finish = abandon = lambda *_: None
+
     with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
         patch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
-        pipeline.detect_frames(frames, Mirror(8), 0.3, lambda *_: None, pipeline.Counts())
+        detector = pipeline.Detector(lambda: Mirror(8), size=Mirror.size, batch_size=8, threshold=0.3)
+        detector.run([Counted()])
     assert re.search(r"^INFO .*8 frames, \d+\.\d frames/s$", caplog.text, re.MULTILINE)
     assert "left" not in caplog.text
 
@@ -454,7 +459,7 @@ class Stuck(FrameSource):
 
 
 def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "open_frames", lambda *_: Stuck())
+    monkeypatch.setattr(media_detection, "open_frames", lambda *_: Stuck())
     monkeypatch.setattr(OpenVinoEngine, "finish", failing_after(0, None))
     started = time.monotonic()
     with pytest.raises(Injected):
@@ -479,7 +484,7 @@ def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.M
 def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-pressure: with a slow engine only a few batches are read ahead."""
     ahead = []
-    finish, add_frame = OpenVinoEngine.finish, step.Summary.add_frame
+    finish, add_frame = OpenVinoEngine.finish, Summary.add_frame
     read, done = [0], [0]
 
     def count(self: Any, picture: Any, **named: Any) -> int:
@@ -492,7 +497,7 @@ def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> Non
         done[0] += 4
         return finish(self)
 
-    monkeypatch.setattr(step.Summary, "add_frame", count)
+    monkeypatch.setattr(Summary, "add_frame", count)
     monkeypatch.setattr(OpenVinoEngine, "finish", slow)
     run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
     assert max(ahead) <= 4 * 4 + 1

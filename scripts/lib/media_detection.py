@@ -1,0 +1,234 @@
+"""Detection in media: what a job is asked, its network, and one media's CSV, pictures and record."""
+
+import logging
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripts.lib import train_ini as train
+from scripts.lib.backends import open_engine
+from scripts.lib.backends.base import Engine
+from scripts.lib.detections import DetectionWriter, video_id
+from scripts.lib.errors import GraphError, MediaFault, MediaState
+from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.pipeline import Clip, Detector, Seen
+from scripts.lib.previews import Previews
+from scripts.lib.retinanet import Size
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is asked of a job, as its settings name it; see config/README.md."""
+
+    img_max_side: int
+    img_min_side: int
+    keep_threshold: float
+    batch_size: int
+    frame_stride: int
+    frame_range: list[int] | None
+    max_frames: int | None
+    engine: str
+    threads: int
+
+    @property
+    def size(self) -> Size:
+        """The network's input."""
+        return Size(self.img_max_side, self.img_min_side)
+
+    @property
+    def frames(self) -> dict[str, Any]:
+        """Which frames of a video are asked for, as the record says it."""
+        return {key: getattr(self, key) for key in ("frame_stride", "frame_range", "max_frames")}
+
+    @property
+    def wanted(self) -> range:
+        """The numbers of these frames."""
+        return wanted_frames(self.frame_stride, self.frame_range, self.max_frames)
+
+
+class Network:
+    """The network of a job: loaded once, when a media needs it.
+
+    Attributes:
+        made_with: what the records say of the network and its engine; nothing before it is loaded.
+    """
+
+    def __init__(self, graph: Path, train_ini: Path, provenance: Path, search: Search) -> None:
+        self._graph, self._train_ini, self._provenance, self._search = graph, train_ini, provenance, search
+        self.made_with: dict[str, Any] = {"network": None, "engine": None}
+
+    def load(self) -> Engine:
+        """Make the network ready.
+
+        Raises:
+            GraphError: it cannot be used, or does not fit train.ini.
+        """
+        engine = open_engine(
+            self._graph,
+            engine=self._search.engine,
+            size=self._search.size,
+            batch_size=self._search.batch_size,
+            threads=self._search.threads,
+        )
+        try:
+            self.made_with = self._describe(engine)
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+
+    def _describe(self, engine: Engine) -> dict[str, Any]:
+        names = train.species(self._train_ini)
+        if len(names) != engine.classes:
+            raise GraphError(
+                f"{self._graph} scores {engine.classes} classes, {self._train_ini} names {len(names)} "
+                f"({', '.join(names)}); expected as many: take the train.ini that the network was trained with"
+            )
+        return {
+            "network": {
+                "sha256": sha256(self._graph),
+                "width": engine.size.width,
+                "height": engine.size.height,
+                "classes": names,
+                "nms": asdict(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
+                "source": read_json(self._provenance).get("reference"),
+            },
+            "engine": engine.description,
+        }
+
+
+class Found(NamedTuple):
+    """The files that a media's detection becomes: its CSV, its record, its pictures."""
+
+    detections: Path
+    outcome: Path
+    previews: Path
+
+
+class MediaDetection(Clip):
+    """One media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
+
+    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
+    """
+
+    def __init__(
+        self,
+        media: Path,
+        *,
+        wanted: dict[str, Any],
+        fetched: dict[str, Any],
+        found: Found,
+        search: Search,
+        network: Network,
+    ) -> None:
+        """Begin a media.
+
+        Args:
+            media: the downloaded file.
+            wanted: what resolve_media wrote.
+            fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
+            found: the files to write.
+            search: what is asked.
+            network: what is loaded when the first frame is there.
+        """
+        super().__init__()
+        self._media, self._wanted, self._fetched = media, wanted, fetched
+        self._found, self._search, self._network = found, search, network
+        self._album = Previews(wanted.get("fps"), search.frame_stride)
+        self._files = ExitStack()
+        self._rows: DetectionWriter | None = None
+
+    def open(self) -> FrameSource:
+        """Open the media's file, if there is one."""
+        first = self._wanted if self._wanted["state"] != "ready" else self._fetched
+        if first["state"] != "ready":
+            raise MediaFault(first["state"], first["reason"])
+        return open_frames(self._media, self._wanted["kind"], self._search.wanted)
+
+    def take(self, seen: Seen) -> None:
+        """Write a frame's boxes and look at its picture."""
+        rows = self._rows or self._begun()
+        if len(seen.boxes):
+            rows.write(seen.number, seen.boxes, seen.labels, seen.scores)
+        self._album.look(*seen)
+
+    def _begun(self) -> DetectionWriter:
+        stream = self._files.enter_context(replacing(self._found.detections))
+        self._rows = DetectionWriter(stream, video_id(self._wanted["media_id"], self._wanted["name"] or ""))
+        return self._rows
+
+    def finish(self) -> None:
+        """Close the CSV; write the pictures and, at last, the record."""
+        if self._rows is None:
+            self._begun()
+        self._files.close()
+        self._album.write(self._found.previews)
+        state, reason = (self.fault.state, self.fault.reason) if self.fault else self._judged()
+        seconds = max(0.001, round(sum(self.stages.values()), 3))
+        summary = self.summary
+        record = {
+            "media_id": self._wanted["media_id"],
+            "name": self._wanted["name"],
+            "kind": self._wanted.get("kind"),
+            "state": state,
+            "reason": reason,
+            "frames": {
+                "decoded": summary.decoded,
+                "declared": summary.declared,
+                "used": summary.used,
+                "read_to_end": summary.read_to_end,
+                "errors": summary.errors,
+                "error_count": summary.error_count,
+            },
+            "width": summary.width,
+            "height": summary.height,
+            "boxes": self.boxes,
+            "boxes_without_area": self.boxes_without_area,
+            "threshold": self._search.keep_threshold,
+            "asked": self._search.frames,
+            **(self._network.made_with if self.frames else {"network": None, "engine": None}),
+            "seconds": seconds,
+            "stages": {stage: round(spent, 3) for stage, spent in self.stages.items()},
+        }
+        write_json(self._found.outcome, record)
+        _log.info(
+            "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
+            *(self._wanted["media_id"], state, summary.decoded, self.frames, self.boxes, seconds),
+        )
+
+    def abandon(self, error: BaseException) -> None:
+        """Leave no CSV."""
+        self._files.__exit__(type(error), error, error.__traceback__)
+
+    def _judged(self) -> tuple[MediaState, str | None]:
+        """Return the state of a media that was read as far as it was asked for, and the reason for it."""
+        summary = self.summary
+        if summary.damaged:
+            return "damaged", summary.damage
+        reason = None
+        if not summary.read_to_end:
+            reason = f"nothing is asked for after frame {summary.decoded - 1}; what follows was not read"
+        elif not summary.used:
+            reason = f"none of its {summary.decoded} frames is asked for"
+        elif summary.declared not in (None, summary.decoded):
+            _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
+        return ("done" if self.boxes else "no detections"), reason
+
+
+def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:
+    """Detect in media one after another, with one network; each is finished as soon as its last frame is.
+
+    Args:
+        media: taken one by one while the ones before are worked on.
+        network: what to detect with.
+        search: what is asked.
+        expected: how many media there will be.
+    """
+    detector = Detector(network.load, size=search.size, batch_size=search.batch_size, threshold=search.keep_threshold)
+    detector.run(media, expected)
