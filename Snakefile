@@ -34,8 +34,19 @@ onstart:
 
 
 include: "rules/weights.smk"
-include: "rules/media.smk"
-include: "rules/detect.smk"
+
+
+if shared_jobs():
+
+    include: "rules/many.smk"
+
+else:
+
+    include: "rules/media.smk"
+    include: "rules/detect.smk"
+    include: "rules/upload.smk"
+
+
 include: "rules/publish.smk"
 include: "rules/report.smk"
 

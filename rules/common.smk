@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from scripts.lib import settings, sources, token
+from scripts.lib.batches import batches, media_per_job
 from scripts.lib.files import check_writable
 from scripts.lib.images import tags
 
@@ -39,6 +40,7 @@ def require_token():
     token.check_token(os.environ)
 
 
+@cache
 def code(script):
     """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
     return sources.sources_hash(Path(workflow.basedir), script)
@@ -49,9 +51,22 @@ def evaluated():
     return any(config["evaluate"][key] for key in ("truth_version", "truth_file"))
 
 
+def of(media_ids, pattern):
+    """Return the pattern's file for each of these media."""
+    return [pattern.format(media_id=media_id) for media_id in media_ids]
+
+
 def every(pattern):
     """Return the pattern's file for each media, in the order asked for."""
-    return expand(pattern, media_id=config["tator"]["media_ids"])
+    return of(config["tator"]["media_ids"], pattern)
+
+
+@cache
+def shared_jobs():
+    """Return the media that share a job, for each such job; none where each media has its own."""
+    media_ids = config["tator"]["media_ids"]
+    most = media_per_job(config["media"]["per_job"], len(media_ids))
+    return batches(media_ids, most) if most > 1 else []
 
 
 def unless_kept(path):

@@ -32,26 +32,3 @@ rule detect:
         code=code("detect"),
     script:
         "../scripts/detect.py"
-
-
-rule merge_detections:
-    input:
-        detections=every("results/detections/{media_id}.csv"),
-        outcomes=every("results/detections/{media_id}.json"),
-        train_ini="resources/network/train.ini",
-    output:
-        merged=report(
-            "results/detections.csv",
-            caption="../reports/detections.rst",
-            category="Results",
-            labels={"what": "Boxes of all media", "format": "CSV"},
-        ),
-        coco="results/detections.coco.json",
-    log:
-        "logs/merge_detections.log",
-    conda:
-        "../envs/detect.yaml"
-    params:
-        code=code("merge_detections"),
-    script:
-        "../scripts/merge_detections.py"

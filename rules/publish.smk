@@ -1,4 +1,27 @@
-"""The boxes in Tator: where they go, the upload of each media, the marks, and what came of it all."""
+"""All boxes in one file; the boxes in Tator: where they go, the marks, and what came of it all."""
+
+
+rule merge_detections:
+    input:
+        detections=every("results/detections/{media_id}.csv"),
+        outcomes=every("results/detections/{media_id}.json"),
+        train_ini="resources/network/train.ini",
+    output:
+        merged=report(
+            "results/detections.csv",
+            caption="../reports/detections.rst",
+            category="Results",
+            labels={"what": "Boxes of all media", "format": "CSV"},
+        ),
+        coco="results/detections.coco.json",
+    log:
+        "logs/merge_detections.log",
+    conda:
+        "../envs/detect.yaml"
+    params:
+        code=code("merge_detections"),
+    script:
+        "../scripts/merge_detections.py"
 
 
 checkpoint prepare_upload:
@@ -23,30 +46,6 @@ checkpoint prepare_upload:
         code=code("prepare_upload"),
     script:
         "../scripts/prepare_upload.py"
-
-
-rule upload_detections:
-    input:
-        detections="results/detections/{media_id}.csv",
-        outcome="results/detections/{media_id}.json",
-        record="resources/records/{media_id}.json",
-        destination="resources/destination.json",
-        train_ini="resources/network/train.ini",
-    output:
-        upload="results/uploads/{media_id}.json",
-    log:
-        "logs/upload_detections/{media_id}.log",
-    conda:
-        "../envs/tator.yaml"
-    params:
-        host=config["tator"]["host"],
-        project_id=config["tator"]["project_id"],
-        threshold=config["upload"]["threshold"],
-        overlap_limit=config["upload"]["overlap_with_people"],
-        on_damaged=config["media"]["on_damaged"],
-        code=code("upload_detections"),
-    script:
-        "../scripts/upload_detections.py"
 
 
 rule mark_processed:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -51,19 +52,44 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     Raises:
         ServerError: the transfer fails for longer than tator_api.patience() without a byte of progress.
     """
-    wanted = read_json(record)
+    write_json(download, fetch_media(read_json(record), media, Connection(host, project_id)))
+
+
+class Connection:
+    """Tator and its store, with connections that are kept alive; made when the first media needs them."""
+
+    def __init__(self, host: str, project_id: int) -> None:
+        self._host, self._project_id = host, project_id
+
+    @cached_property
+    def project(self) -> Project:
+        """Tator itself."""
+        return Project(self._host, self._project_id)
+
+    @cached_property
+    def store(self) -> requests.Session:
+        """Its store, which gets no token."""
+        return session()
+
+
+def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection) -> dict[str, Any]:
+    """Fetch the file that a media's record names to `media`, as download_media does.
+
+    Returns:
+        the record of the download.
+    """
     outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
     if wanted["state"] == "ready":
         try:
             with _alone(media):
-                md5_checked = _fetch(Project(host, project_id), wanted, media)
+                md5_checked = _fetch(connection, wanted, media)
             outcome |= {"bytes": media.stat().st_size, "md5_checked": md5_checked}
         except MediaFault as fault:
             _log.warning("media %d: %s", wanted["media_id"], fault)
             outcome |= {"state": fault.state, "reason": fault.reason}
     if outcome["state"] != "ready":
         media.write_bytes(b"")
-    write_json(download, outcome)
+    return outcome
 
 
 @contextmanager
@@ -102,19 +128,18 @@ def _locked(lock: Path) -> IO[str]:
     raise _Busy(f"{lock}: another process still downloads this media, perhaps one that a killed run left")
 
 
-def _fetch(project: Project, wanted: dict[str, Any], media: Path) -> bool:
+def _fetch(connection: Connection, wanted: dict[str, Any], media: Path) -> bool:
     """Bring the file to its final name; return whether its md5 was checked."""
     file = wanted["file"]
     part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
     has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
-    plain = session()
     furthest = _size(part)
 
     def once() -> None:
         nonlocal furthest
         try:
-            _transfer(plain, _address(project, wanted), part, file["size"])
+            _transfer(connection.store, _address(connection.project, wanted), part, file["size"])
             if has_md5 and (found := md5sum(str(part))) != wanted["md5"]:
                 part.unlink()
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")

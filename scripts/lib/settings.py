@@ -52,6 +52,7 @@ REFERENCE_KEYS = {
     "keep_threshold": "detect.keep_threshold",
     "batch_size": "detect.batch_size",
     "media_type": "media.kind",
+    "media_per_job": "media.per_job",
     "type_id": "upload.localization_type_id",
     "box_type_id": "upload.localization_type_id",
     "species_attr_name": "upload.species_attribute",
@@ -170,6 +171,9 @@ def _normalise(settings: dict[str, Any]) -> None:
             # Asked twice is asked once.
             numbers = [_number(value) if isinstance(value, str) else value for value in media_ids]
             tator["media_ids"] = [value for at, value in enumerate(numbers) if value not in numbers[:at]]
+    media = settings.get("media")
+    if isinstance(media, dict) and isinstance(media.get("per_job"), str):
+        media["per_job"] = _number(media["per_job"])
     upload = settings.get("upload")
     if isinstance(upload, dict):
         for key in ("localization_type_id", "version_id", "version_number"):

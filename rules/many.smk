@@ -1,0 +1,75 @@
+"""Several media in a job, where media.per_job asks for it: the same files as those of the rules for one media.
+
+As a rule's files are looked for one by one, a rule for thousands of files costs its square in planning: so a job
+resolves its own media, too.
+"""
+
+for media_ids in shared_jobs():
+
+    rule:
+        name:
+            f"detect_many_{media_ids[0]}"
+        input:
+            ancient("resources/destination.json"),
+            graph=ancient(f"resources/network/{config['network']['graph']}"),
+            train_ini="resources/network/train.ini",
+            provenance="resources/network/provenance.json",
+        output:
+            detections=of(media_ids, "results/detections/{media_id}.csv"),
+            outcomes=of(media_ids, "results/detections/{media_id}.json"),
+            records=of(media_ids, "resources/records/{media_id}.json"),
+            previews=of(media_ids, "results/previews/{media_id}.zip"),
+            downloads=of(media_ids, "resources/downloads/{media_id}.json"),
+        log:
+            f"logs/detect_many/{media_ids[0]}.log",
+        priority: 10
+        conda:
+            "../envs/detect_many.yaml"
+        threads: 4
+        params:
+            media=of(media_ids, "resources/media/{media_id}"),
+            finished="resources/finished",
+            media_ids=media_ids,
+            kind=config["media"]["kind"],
+            skip_processed=config["media"]["skip_processed"],
+            mark_attribute=config["mark"]["attribute"],
+            host=config["tator"]["host"],
+            project_id=config["tator"]["project_id"],
+            keep_files=config["media"]["keep_files"],
+            prefetch_mb=config["media"]["prefetch_mb"],
+            img_max_side=config["detect"]["img_max_side"],
+            img_min_side=config["detect"]["img_min_side"],
+            keep_threshold=config["detect"]["keep_threshold"],
+            batch_size=config["detect"]["batch_size"],
+            frame_stride=config["detect"]["frame_stride"],
+            frame_range=config["detect"]["frame_range"],
+            max_frames=config["detect"]["max_frames"],
+            engine=config["detect"]["engine"],
+            sources=code("detect_many"),
+        script:
+            "../scripts/detect_many.py"
+
+    rule:
+        name:
+            f"upload_many_{media_ids[0]}"
+        input:
+            detections=of(media_ids, "results/detections/{media_id}.csv"),
+            outcomes=of(media_ids, "results/detections/{media_id}.json"),
+            records=of(media_ids, "resources/records/{media_id}.json"),
+            destination="resources/destination.json",
+            train_ini="resources/network/train.ini",
+        output:
+            uploads=of(media_ids, "results/uploads/{media_id}.json"),
+        log:
+            f"logs/upload_many/{media_ids[0]}.log",
+        conda:
+            "../envs/tator.yaml"
+        params:
+            host=config["tator"]["host"],
+            project_id=config["tator"]["project_id"],
+            threshold=config["upload"]["threshold"],
+            overlap_limit=config["upload"]["overlap_with_people"],
+            on_damaged=config["media"]["on_damaged"],
+            code=code("upload_many"),
+        script:
+            "../scripts/upload_many.py"

@@ -1,0 +1,253 @@
+"""Resolve and download several media and find their boxes in one job: what a process costs is paid once."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.download_media import Connection, fetch_media
+from scripts.lib import job
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, sha256, write_json
+from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
+from scripts.lib.prefetch import Prefetch
+from scripts.resolve_media import Taken, resolve
+
+# Small files are many round trips: several at a time.
+DOWNLOADS_AT_A_TIME = 4
+MEGABYTE = 10**6
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One media of the job.
+
+    Attributes:
+        wanted: what resolve_media writes.
+        record: where.
+        media: where its file goes.
+        download: the record of the download.
+        found: the files of its detection.
+    """
+
+    wanted: dict[str, Any]
+    record: Path
+    media: Path
+    download: Path
+    found: Found
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """The files that the job leaves; the record of the detection is the last one written."""
+        return (self.download, self.found.detections, self.found.previews, self.found.outcome)
+
+
+def detect_many(
+    *,
+    media_ids: list[int],
+    records: list[Path],
+    graph: Path,
+    train_ini: Path,
+    provenance: Path,
+    media: list[Path],
+    downloads: list[Path],
+    detections: list[Path],
+    outcomes: list[Path],
+    previews: list[Path],
+    finished: Path,
+    host: str,
+    project_id: int,
+    kind: str,
+    skip_processed: bool,
+    mark_attribute: str,
+    keep_files: bool,
+    prefetch_mb: int,
+    img_max_side: int,
+    img_min_side: int,
+    keep_threshold: float,
+    batch_size: int,
+    frame_stride: int,
+    frame_range: list[int] | None,
+    max_frames: int | None,
+    engine: str,
+    sources: str,
+    threads: int,
+) -> None:
+    """Do what resolve_media, download_media and detect do, for several media; files and settings are theirs.
+
+    Media are downloaded ahead of detection, within `prefetch_mb`, and removed after it. What is finished is kept in
+    `finished` under a key of all that it depends on, since Snakemake removes the files of a job that fails: a
+    job that is run again does only the media that were not finished, or that changed.
+
+    Args:
+        media_ids: the media, in the order of all other lists.
+        records: of the media, to write.
+        graph: the network.
+        train_ini: the names of its classes.
+        provenance: where the network came from.
+        media: where the downloaded files go.
+        downloads: records of the downloads to write.
+        detections: CSVs to write.
+        outcomes: records of the detections to write.
+        previews: files of pictures to write.
+        finished: the folder for what is finished.
+        host: Tator's address.
+        project_id: the project.
+        kind: as in resolve_media.
+        skip_processed: see there.
+        mark_attribute: see there.
+        keep_files: keep the downloaded files.
+        prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
+        img_max_side: as in detect, like all that follow.
+        img_min_side: see there.
+        keep_threshold: see there.
+        batch_size: see there; a batch holds frames of several media.
+        frame_stride: see there.
+        frame_range: see there.
+        max_frames: see there.
+        engine: see there.
+        sources: hash of the program, a part of the key.
+        threads: of the CPU.
+
+    Raises:
+        PipelineError: media could not be downloaded; the others are finished.
+    """
+    search = Search(
+        img_max_side=img_max_side,
+        img_min_side=img_min_side,
+        keep_threshold=keep_threshold,
+        batch_size=batch_size,
+        frame_stride=frame_stride,
+        frame_range=frame_range,
+        max_frames=max_frames,
+        engine=engine,
+        threads=threads,
+    )
+    connection = Connection(host, project_id)
+    resolved = resolve(connection.project, media_ids, Taken(kind, skip_processed, mark_attribute))
+    files = zip(resolved, records, media, downloads, detections, outcomes, previews, strict=True)
+    work = [Work(wanted, r, m, d, Found(csv, outcome, zipped)) for wanted, r, m, d, csv, outcome, zipped in files]
+    for each in work:
+        write_json(each.record, each.wanted)
+    hashes = [sha256(path) for path in (graph, train_ini)]
+    made_with = [sources, asdict(search) | {"threads": None}, read_json(provenance), *hashes]
+    done = Finished(finished, made_with)
+    left = [each for each in work if keep_files or not done.restore(each)]
+    _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
+    job_ = _Job(left, done, connection, keep_files=keep_files)
+    network = Network(graph, train_ini, provenance, search)
+    detect_in(job_.media(prefetch_mb * MEGABYTE, search, network), network, search, expected=len(left))
+    if job_.failures:
+        raise PipelineError(
+            f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "
+            + "; ".join(job_.failures)
+        )
+
+
+class _Job:
+    """The media that are left to do."""
+
+    def __init__(self, work: list[Work], done: "Finished", connection: Connection, *, keep_files: bool) -> None:
+        self._work, self._done, self._connection, self._keep_files = work, done, connection, keep_files
+        self.failures: list[str] = []
+
+    def media(self, budget: int, search: Search, network: Network) -> Iterator[MediaDetection]:
+        """Yield each media when its file is there; when the next is asked for, the one before was read."""
+        if not self._work:
+            return
+        for folder in {each.media.parent for each in self._work}:
+            folder.mkdir(parents=True, exist_ok=True)
+        budget = min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2)
+        costs = [(each.wanted.get("file") or {}).get("size") or 0 for each in self._work]
+        fetched = Prefetch(self._fetch, costs, budget=budget, threads=DOWNLOADS_AT_A_TIME)
+        for number, each in enumerate(self._work):
+            try:
+                download = fetched.result(number)
+            except PipelineError as error:
+                self.failures.append(str(error))
+                continue
+            yield _Kept(each, download, self._done, search, network)
+            if not self._keep_files:
+                each.media.unlink(missing_ok=True)
+            fetched.release(number)
+
+    def _fetch(self, number: int) -> dict[str, Any]:
+        each = self._work[number]
+        return fetch_media(each.wanted, each.media, self._connection)
+
+
+class _Kept(MediaDetection):
+    """A media whose results are kept when it is finished."""
+
+    def __init__(
+        self, work: Work, download: dict[str, Any], done: "Finished", search: Search, network: Network
+    ) -> None:
+        super().__init__(
+            work.media, wanted=work.wanted, fetched=download, found=work.found, search=search, network=network
+        )
+        self._work, self._download, self._done = work, download, done
+
+    def finish(self) -> None:
+        """Write the results and keep them."""
+        write_json(self._work.download, self._download)
+        super().finish()
+        self._done.keep(self._work)
+
+
+class Finished:
+    """Results by what they depend on, in a folder each: links, which take no room."""
+
+    def __init__(self, folder: Path, made_with: list[Any]) -> None:
+        """Use a folder.
+
+        Args:
+            folder: for the results of all media.
+            made_with: what they all depend on, besides their own record.
+        """
+        self._folder, self._made_with = folder, made_with
+
+    def keep(self, work: Work) -> None:
+        """Keep a media's results; what was kept of it before goes."""
+        place = self._place(work)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        for number, path in enumerate(work.results):
+            _link(path, place / str(number))
+        # The last one says that all are there.
+        write_json(place / "key.json", self._key(work))
+
+    def restore(self, work: Work) -> bool:
+        """Put a media's results into their places if they still hold; say whether they do."""
+        place = self._place(work)
+        if not (place / "key.json").is_file() or read_json(place / "key.json") != self._key(work):
+            return False
+        for number, path in enumerate(work.results):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            _link(place / str(number), path)
+        return True
+
+    def _place(self, work: Work) -> Path:
+        return self._folder / str(work.wanted["media_id"])
+
+    def _key(self, work: Work) -> str:
+        content = json.dumps([work.wanted, *self._made_with], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    job.run(detect_many, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,40 @@
+"""Which media share a job."""
+
+import hashlib
+from collections.abc import Iterable
+
+# `auto`: so few jobs that planning costs little, so many that every core has some.
+_JOBS, _MOST = 64, 128
+
+
+def media_per_job(setting: int | str, count: int) -> int:
+    """Return how many media at most share a job.
+
+    Args:
+        setting: a number, or `auto`, which gives each media of a small run a job of its own.
+        count: media of the run.
+    """
+    if isinstance(setting, int):
+        return setting
+    return min(_MOST, 1 << (count // _JOBS).bit_length())
+
+
+def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
+    """Cut media into batches of at most `most`, half as many on average.
+
+    Where one ends is a property of the media's numbers, not of their count: one media more or less changes one batch,
+    so that a run which grows does again only what is new.
+    """
+    found: list[list[int]] = []
+    batch: list[int] = []
+    for media_id in sorted(media_ids):
+        batch.append(media_id)
+        if len(batch) == most or _ends_here(media_id, most):
+            found.append(batch)
+            batch = []
+    return [*found, batch] if batch else found
+
+
+def _ends_here(media_id: int, most: int) -> bool:
+    digest = hashlib.blake2b(str(media_id).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % max(1, most // 2) == 0

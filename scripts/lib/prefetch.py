@@ -1,0 +1,80 @@
+"""Bring files in order of need, a few at a time and not too far ahead of whoever uses them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Task(Generic[T]):
+    cost: int
+    done: threading.Event = field(default_factory=threading.Event)
+    result: T | None = None
+    error: Exception | None = None
+
+
+class Prefetch(Generic[T]):
+    """Runs tasks in threads, in order; what they cost together stays within a budget until it is released.
+
+    One task goes whatever it costs, so that none waits for ever.
+    """
+
+    def __init__(self, fetch: Callable[[int], T], costs: Sequence[int], *, budget: int, threads: int) -> None:
+        """Begin.
+
+        Args:
+            fetch: does the task of a number, from 0.
+            costs: of each task, for example in bytes.
+            budget: what tasks that are begun and not released may cost together.
+            threads: how many run at a time.
+        """
+        self._fetch, self._budget = fetch, budget
+        self._tasks = [_Task[T](cost) for cost in costs]
+        self._next = self._spent = 0
+        self._free = threading.Condition()
+        for number in range(min(threads, len(costs))):
+            # Daemons: a transfer that hangs does not hold up the end of a job that has failed.
+            threading.Thread(target=self._work, name=f"prefetch-{number}", daemon=True).start()
+
+    def result(self, number: int) -> T:
+        """Wait for a task and return what it gave.
+
+        Raises:
+            Exception: whatever the task raised; what it cost is released then.
+        """
+        task = self._tasks[number]
+        task.done.wait()
+        if task.error is not None:
+            self.release(number)
+            raise task.error
+        return task.result  # type: ignore[return-value]
+
+    def release(self, number: int) -> None:
+        """Give back what a task cost."""
+        with self._free:
+            self._spent -= self._tasks[number].cost
+            self._free.notify_all()
+
+    def _work(self) -> None:
+        while (number := self._take()) is not None:
+            task = self._tasks[number]
+            try:
+                task.result = self._fetch(number)
+            except Exception as error:
+                task.error = error
+            task.done.set()
+
+    def _take(self) -> int | None:
+        """Wait until the next task fits; return its number, None when there is none left."""
+        with self._free:
+            while self._next < len(self._tasks):
+                cost = self._tasks[self._next].cost
+                if self._spent == 0 or self._spent + cost <= self._budget:
+                    self._spent += cost
+                    self._next += 1
+                    return self._next - 1
+                self._free.wait()
+            return None
