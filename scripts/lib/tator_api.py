@@ -8,7 +8,8 @@ at what stands before it writes again (see scripts/upload_detections.py).
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ import yaml
 from requests.adapters import HTTPAdapter
 from tator.exceptions import ApiException
 
+from scripts.lib import tator_schema
 from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.pace import Pace
 from scripts.lib.token import VARIABLE, check_token, redact
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
@@ -32,6 +35,7 @@ PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
 IDS_PER_CALL = 1000
 BOXES_PER_PAGE = 10_000
+MEDIA_PER_PAGE = 2000
 
 _log = logging.getLogger(__name__)
 
@@ -71,10 +75,22 @@ def session() -> requests.Session:
         if not Path(authority).is_file():
             raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
         os.environ["REQUESTS_CA_BUNDLE"] = authority  # the client's first request has no session to be told
-    new = requests.Session()
+    return _limited(requests.Session())
+
+
+def _limited(new: requests.Session) -> requests.Session:
     for scheme in ("http://", "https://"):
         new.mount(scheme, _TimeOuts())
     return new
+
+
+class _SessionPerThread(threading.local, requests.Session):
+    """Looks like one session and is one for each thread: it is nowhere said that threads may share one."""
+
+    def __init__(self, headers: Mapping[str, str | bytes]) -> None:
+        requests.Session.__init__(self)
+        self.headers.update(headers)
+        _limited(self)
 
 
 def patience() -> float:
@@ -109,15 +125,22 @@ def patiently(*faults: type[Exception]) -> tenacity.Retrying:
 
 
 class Project:
-    """The calls this workflow makes on one project.
+    """The calls this workflow makes on one project; any number of threads may use it.
 
     Raises:
         ServerError: from every method, when the server refuses, or fails for longer than `patience()`.
     """
 
-    def __init__(self, host: str, project_id: int) -> None:
-        """Connect with the token of the environment; fetches the server's schema."""
+    def __init__(self, host: str, project_id: int, connections: int = 1) -> None:
+        """Connect with the token of the environment; asks for the server's schema.
+
+        Args:
+            host: the server's address.
+            project_id: the project.
+            connections: the most requests at once, whatever the number of threads.
+        """
         self.host, self.id = host, project_id
+        self._pace = Pace(connections)
         self._api: Any = self._read("connect", lambda: _connect(host, check_token(os.environ)))
 
     def media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
@@ -128,6 +151,11 @@ class Project:
             answer = self._read("list media", partial(self._api.get_media_list_by_id, self.id, {"ids": chunk}))
             found |= {media["id"]: media for media in answer}
         return found
+
+    def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number."""
+        listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
+        return self._by_pages("list media", listed, MEDIA_PER_PAGE)
 
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
         """Return one media of whatever project, or None when there is none that this user may see."""
@@ -174,19 +202,7 @@ class Project:
         """
         filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, **filters)
-        last = 0
-        while True:
-            begun = {"after": last} if last else {}
-            page = self._read("list boxes", partial(listed, stop=BOXES_PER_PAGE, **begun))
-            ids = [box["id"] for box in page]
-            if len(page) >= BOXES_PER_PAGE and (ids[0] <= last or ids != sorted(ids)):
-                raise ServerError(
-                    "list boxes: Tator lists them in another order than by id; expected one of 1.0 or newer"
-                )
-            yield from page
-            if len(page) < BOXES_PER_PAGE:
-                return
-            last = ids[-1]
+        return self._by_pages("list boxes", listed, BOXES_PER_PAGE)
 
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
         """Make boxes, at most 500, all or none; may raise LostAnswer."""
@@ -221,16 +237,29 @@ class Project:
         body = {"ids": media_ids, "attributes": {name: value}}
         self._read("mark media", lambda: self._api.update_media_list(self.id, body))
 
+    def _by_pages(self, what: str, listed: Callable[..., Any], size: int) -> Iterator[dict[str, Any]]:
+        last = 0
+        while True:
+            begun = {"after": last} if last else {}
+            page = self._read(what, partial(listed, stop=size, **begun))
+            ids = [found["id"] for found in page]
+            if len(page) >= size and (ids[0] <= last or ids != sorted(ids)):
+                raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
+            yield from page
+            if len(page) < size:
+                return
+            last = ids[-1]
+
     def _read(self, what: str, call: Callable[[], Any]) -> Any:
         """Make a call that may be made twice without harm."""
-        return _patiently(lambda: _classified(what, self.host, call))
+        return _patiently(lambda: self._once(what, call))
 
     def _write(self, what: str, call: Callable[[], Any]) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
 
         def once() -> None:
             try:
-                _classified(what, self.host, call)
+                self._once(what, call)
             except _Throttled:
                 raise
             except _Transient as fault:
@@ -238,18 +267,18 @@ class Project:
 
         _patiently(once)
 
+    def _once(self, what: str, call: Callable[[], Any]) -> Any:
+        return self._pace.call(lambda: _classified(what, self.host, call), less=_Throttled)
+
 
 def _connect(host: str, token: str) -> Any:
-    """Make the client, which downloads and parses the server's schema (about 3 s of CPU on a real one)."""
-    # The client would wait for ever on a server that says nothing, so somebody else knocks first.
-    with session().get(f"{host}/schema/", stream=True) as answer:
-        answer.raise_for_status()
+    """Make the client, which asks for the server's schema and parses it unless it is known already."""
     try:
-        api = tator.get_api(host, token)
+        with session() as asking, tator_schema.at_hand(host, asking):
+            api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
-    for scheme in ("http://", "https://"):
-        api.session.mount(scheme, _TimeOuts())
+    api.session = _SessionPerThread(api.session.headers)
     return api
 
 
@@ -257,7 +286,11 @@ def _patiently(call: Callable[[], Any]) -> Any:
     try:
         return patiently(_Transient)(call)
     except _Transient as fault:
-        raise ServerError(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None
+        raise Unwell(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None
+
+
+class Unwell(ServerError):
+    """The server failed for longer than `patience()`, or its store; the next call would too."""
 
 
 class Refused(ServerError):
