@@ -1,0 +1,102 @@
+"""Several media in a job: the files, boxes and states of a job for each; what was finished is not done again."""
+
+import re
+import shutil
+
+import cv2
+import pytest
+
+from tests.conftest import SYNTHETIC
+from tests.tator_server.launch import running
+from tests.test_end_to_end import Site
+
+
+@pytest.fixture
+def twenty(tmp_path):
+    """A site of twenty media: two clips, one that is no video, and pictures of several sizes."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name in ("clip_910001.mp4", "clip_910002.mp4"):
+        shutil.copy(SYNTHETIC / name, folder / name)
+    (folder / "junk.mp4").write_text("this is no video\n" * 100)
+    clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910003.mp4"))
+    for number in range(17):
+        _, picture = clip.read()
+        cv2.imwrite(str(folder / f"{number:02d}.png"), picture[: 180 + 9 * number] if number % 2 else picture)
+    with running(folder, tmp_path / "state") as server:
+        yield server
+
+
+def jobs(done):
+    """Return the names of the rules that ran, with how many jobs each had."""
+    names = [
+        re.sub(r"_\d+$", "", name) for name in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stdout, re.M)
+    ]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+def results(site):
+    """Return each media's CSV, and its record less the times."""
+    found = {}
+    for path in sorted((site.folder / "results" / "detections").iterdir()):
+        text = path.read_text()
+        found[path.name] = re.sub(r'"(seconds|stages)": (\{[^}]*\}|[0-9.]+)', "", text)
+    return found
+
+
+def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_path):
+    site = Site(twenty, tmp_path / "many")
+    site.settings["media"] = {"per_job": 8}
+    done = site.run()
+    assert done.returncode != 0
+    assert "1 of 20 media have no boxes in Tator from this run: media" in done.stdout
+    junk = next(media_id for media_id, name in twenty.media.items() if name == "junk.mp4")
+    assert [media_id for media_id, state in site.states().items() if state == "unreadable"] == [junk]
+    assert [media_id for media_id, mark in site.marks().items() if mark in ("No", None, "")] == [junk]
+    assert 2 <= jobs(done)["detect_many"] == jobs(done)["upload_many"] < 20
+    assert not list((site.folder / "resources" / "media").iterdir())
+
+    boxes = site.boxes()
+    each = Site(twenty, tmp_path / "each")
+    each.settings["tator"]["media_ids"] = [media_id for media_id in twenty.media if media_id % 3 == 1]
+    assert each.run().returncode in (0, 1)
+    mine = results(each)
+    assert mine == {name: text for name, text in results(site).items() if name in mine}
+    assert site.boxes() == boxes
+
+
+def test_only_what_changed_is_done_again(twenty, tmp_path):
+    site = Site(twenty, tmp_path / "many")
+    site.settings["media"] = {"per_job": 8}
+    good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
+    site.settings["tator"]["media_ids"] = good[:-1]
+    assert site.run().returncode == 0
+    assert "Nothing to be done" in site.run().stdout
+    twenty.clear_requests()
+    site.settings["tator"]["media_ids"] = good
+    done = site.run()
+    assert done.returncode == 0, done.stdout
+    assert len(twenty.requests("Download")) == 1
+    assert jobs(done)["detect_many"] <= 2
+    twenty.clear_requests()
+    site.settings["upload"]["threshold"] = 0.9
+    done = site.run()
+    assert "detect_many" not in jobs(done)
+    assert twenty.requests("Download") == []
+
+
+def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
+    site = Site(twenty, tmp_path / "many")
+    site.settings["media"] = {"per_job": 100}
+    good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
+    site.settings["tator"]["media_ids"] = good
+    twenty.fault("status", status=403, operation="GetDownloadInfo", nth=9, times=1)
+    first = site.run()
+    assert first.returncode != 0
+    assert re.search(r"1 of \d+ media could not be downloaded, the others are finished: .*403", first.stdout), first.stdout
+    kept = len(list((site.folder / "resources" / "finished").iterdir()))
+    assert kept == 16
+    twenty.clear_requests()
+    assert site.run().returncode == 0
+    assert len(twenty.requests("Download")) == 17 - kept
+    assert set(site.states().values()) <= {"done", "no detections"}
