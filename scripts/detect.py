@@ -1,6 +1,7 @@
 """Find the boxes of one media."""
 
 import logging
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
+from scripts.lib.backends.choice import reason as engine_reason
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
@@ -39,6 +41,8 @@ def detect(
     frame_range: list[int] | None,
     max_frames: int | None,
     engine: str,
+    precision: str,
+    engines: Path,
     threads: int,
 ) -> None:
     """Write a media's boxes, and a record of how they were found.
@@ -61,11 +65,14 @@ def detect(
         frame_stride: detect in every n-th frame of a video.
         frame_range: first and last frame of a video to detect in, both included; None for all.
         max_frames: detect in at most so many frames of a video; None for all.
-        engine: what runs the network: auto, openvino or onnxruntime.
+        engine: what runs the network: openvino, onnxruntime or tensorrt.
+        precision: what it computes with: f32 or f16.
+        engines: the folder of TensorRT's engine files.
         threads: of the CPU.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
+        DeviceError: GPU, driver or TensorRT is not there, or fails.
         SettingsError: there is no such engine.
     """
     started = time.monotonic()
@@ -87,6 +94,8 @@ def detect(
                         size=Size(img_max_side, img_min_side),
                         batch_size=batch_size,
                         threads=threads,
+                        precision=precision,
+                        engines=engines,
                     ) as network:
                         made = _made_with(graph, train_ini, provenance, network)
                         detect_frames(frames, network, keep_threshold, writer.write, counts)
@@ -140,7 +149,7 @@ def _made_with(graph: Path, train_ini: Path, provenance: Path, network: Engine) 
             "nms": asdict(network.nms) | {"min_score": max(network.nms.min_score, 0.0)},
             "source": read_json(provenance).get("reference"),
         },
-        "engine": network.description,
+        "engine": network.description | {"chosen": engine_reason(os.environ)},
     }
 
 
