@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -54,16 +54,20 @@ class Gpu:
     @contextmanager
     def current(self) -> Iterator[None]:
         """Make the GPU this thread's for the block; a call that fails there becomes a DeviceError."""
-        cuda = self._cuda
-        try:
+        with self._reported():
             self._context.push()
             try:
                 yield
             finally:
-                cuda.Context.pop()
-        except cuda.MemoryError as error:
+                self._cuda.Context.pop()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except self._cuda.MemoryError as error:
             raise DeviceError(f"the GPU {self.model.name}: {error}; set detect.batch_size lower") from error
-        except cuda.Error as error:
+        except self._cuda.Error as error:
             raise DeviceError(f"the GPU {self.model.name}: {error}; look at `nvidia-smi`, or {REMEDY}") from error
 
     def stream(self) -> Any:
@@ -76,9 +80,10 @@ class Gpu:
 
     def close(self) -> None:
         """Give the context back; may be called again."""
-        if self._context is not None:
-            self._context.detach()
-            self._context = None
+        context, self._context = self._context, None
+        if context is not None:
+            with self._reported():
+                context.detach()
 
     def __enter__(self) -> Self:
         return self
@@ -118,13 +123,14 @@ class Buffer:
 
     def free(self) -> None:
         """Free both sides; may be called again."""
-        if self._device is not None:
-            self._device.free()
-            self._device = None
-        if self.host.size:
-            pinned: Any = self.host.base
-            self.host = np.empty(0, np.uint8)
-            pinned.free()
+        device, self._device = self._device, None
+        pinned: Any = self.host.base
+        self.host = np.empty(0, np.uint8)
+        with ExitStack() as stack:
+            if pinned is not None:
+                stack.callback(pinned.free)
+            if device is not None:
+                stack.callback(device.free)
 
 
 def _load_pycuda() -> ModuleType:

@@ -21,9 +21,9 @@ from scripts.lib.backends.tensorrt_build import build_plan, checked, make
 from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.retinanet import Size
-from scripts.lib.sources import sources_hash
 
 _log = logging.getLogger(__name__)
+_MADE_BY = ("prepare.py", "half.py", "tensorrt_build.py")
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ class EngineParts:
 
 def engine_parts(trt: ModuleType, gpu: Gpu, graph: Path, *, size: Size, batch_size: int, precision: str) -> EngineParts:
     """Return what the engine of a graph depends on, on this machine."""
-    root = Path(__file__).parents[3]
-    code = "-".join(sources_hash(root, f"lib/backends/{module}") for module in ("prepare", "tensorrt_build"))
+    code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in _MADE_BY)).hexdigest()[:16]
     return EngineParts(str(trt.__version__), gpu.model, sha256(graph), batch_size, size, precision, code)
 
 

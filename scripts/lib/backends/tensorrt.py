@@ -142,7 +142,6 @@ class _Place:
             if vague := self._context.infer_shapes():
                 raise DeviceError(f"TensorRT's IExecutionContext.infer_shapes lacks the shapes of {', '.join(vague)}")
             for name, dtype in ((tensors.frames, np.uint8), (tensors.boxes, np.float32), (tensors.scores, np.float32)):
-                # An engine of another shape than it was built for would write where it must not.
                 buffer = self._gpu.buffer(self._shape(name), dtype)
                 self._buffers.append(buffer)
                 self._checked(
@@ -186,10 +185,11 @@ class _Place:
         self._context = self._stream = None
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        shape = tuple(self._checked("IExecutionContext.get_tensor_shape", self._context.get_tensor_shape(name)))
-        if any(length < 0 for length in shape):
-            raise DeviceError(f"TensorRT's IExecutionContext.get_tensor_shape leaves {name} open: {shape}")
-        return shape
+        dims = self._checked("IExecutionContext.get_tensor_shape", self._context.get_tensor_shape(name))
+        try:
+            return tuple(dims)
+        except ValueError as error:  # its length is -1
+            raise DeviceError(f"TensorRT's IExecutionContext.get_tensor_shape gives no shape of {name}") from error
 
     def _checked(self, name: str, result: Any) -> Any:
         return checked(name, result, self._logger)
