@@ -7,7 +7,7 @@ import pytest
 
 from tests.gpu_driver.device import Device, make_pycuda
 from tests.gpu_driver.strict import Calls
-from tests.gpu_driver.tensorrt import make_tensorrt
+from tests.gpu_driver.trt import make_tensorrt
 
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str, fail_at: int | None = None) -> Device:

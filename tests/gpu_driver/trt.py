@@ -1,5 +1,7 @@
-"""A stand-in for the module `tensorrt` of one version, which runs a network really: with onnxruntime, on the graph that the
-"engine" was built from, in the stand-in GPU's memory."""
+"""A stand-in for the module `tensorrt` of one version, which runs a network really.
+
+It does so with onnxruntime, on the graph that the "engine" was built from, in the stand-in GPU's memory.
+"""
 
 import enum
 import json
@@ -17,7 +19,7 @@ from tests.gpu_driver.strict import Misuse, read_api, strict
 _TYPES = {"tensor(uint8)": (np.uint8, "UINT8"), "tensor(float)": (np.float32, "FLOAT")}
 
 
-def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901, PLR0915 - it is a module's worth of classes
+def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901 - it is a module's worth of classes
     """Return a module `tensorrt` for a device."""
     api = read_api("tensorrt", version)
     module: Any = ModuleType("tensorrt")
@@ -50,6 +52,7 @@ def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901, PL
             device.need_context("Builder")
             if not vars(logger).get("_made"):
                 raise Misuse("ILogger.__init__ was not called")
+            self._logger = logger
             logger.log(ILogger.Severity.INFO, "the builder is made")
 
         def create_network(self, flags: int = 0) -> Any:
@@ -197,8 +200,8 @@ def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901, PL
         return (lambda: None) if returns.removeprefix("tensorrt.") in made else None
 
     kinds = (
-        ILogger, Builder, INetworkDefinition, IBuilderConfig, IHostMemory, ParserError, OnnxParser, Runtime, ICudaEngine,
-        IExecutionContext, Dims,
+        ILogger, Builder, INetworkDefinition, IBuilderConfig, IHostMemory, ParserError, OnnxParser, Runtime,
+        ICudaEngine, IExecutionContext, Dims,
     )  # fmt: skip
     for kind in kinds:
         kind.__qualname__ = kind.__name__
