@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import settings, sources, token
-from scripts.lib.backends import choice
+from scripts.lib import engine_choice, settings, sources, token
 from scripts.lib.files import check_writable
 from scripts.lib.images import tags
 
@@ -28,10 +27,10 @@ def read_settings():
 
 def choose_engine(detect):
     """Settle what `auto` stands for, once: the jobs, which read this file again, get it from the environment."""
-    chosen = choice.choose(detect["engine"], detect["precision"], os.environ)
+    chosen = engine_choice.choose(detect["engine"], detect["precision"], os.environ)
     if detect["engine"] == "auto":
-        os.environ[choice.ENGINE_VARIABLE] = chosen.engine
-        os.environ[choice.REASON_VARIABLE] = chosen.reason
+        os.environ[engine_choice.ENGINE_VARIABLE] = chosen.engine
+        os.environ[engine_choice.REASON_VARIABLE] = chosen.reason
     detect["engine"], detect["precision"] = chosen.engine, chosen.precision
 
 

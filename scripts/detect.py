@@ -11,8 +11,8 @@ from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
-from scripts.lib.backends.choice import reason as engine_reason
 from scripts.lib.detections import DetectionWriter, video_id
+from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames

@@ -15,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 
 from scripts.lib import token
-from scripts.lib.backends.choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
+from scripts.lib.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
 from scripts.lib.errors import SettingsError
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"

@@ -76,6 +76,12 @@ def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901 - i
     class IHostMemory(bytes): ...
 
     class ParserError:
+        def node_operator(self) -> str:
+            return "Conv"
+
+        def node_name(self) -> str:
+            return "first"
+
         def desc(self) -> str:
             return "no such operator"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.build_engine import build_engine
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Outputs
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
@@ -112,6 +113,23 @@ def test_an_engine_file_that_cannot_be_used_is_built_again(graph, tmp_path, monk
     assert path.read_bytes() == sound
     assert device.calls.names.count("Builder.build_serialized_network") == 1
     device.check_clean()
+
+
+def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_there(
+    graph, tmp_path, monkeypatch, version
+):
+    device = install(monkeypatch, version)
+    folder, record = tmp_path / "engines", tmp_path / "engine.json"
+    build_engine(
+        graph=graph, record=record, engines=folder, img_max_side=320, img_min_side=180, batch_size=2, precision="f16"
+    )
+    device.check_clean()
+    for again in (False, True):
+        device = install(monkeypatch, version)
+        with opened(graph, folder, "f16") as engine:
+            assert json.loads(record.read_text())["file"] == str(folder / str(engine.description["file"]))
+        assert ("OnnxParser.parse" in device.calls.names) is again
+        (folder / str(engine.description["file"])).unlink()
 
 
 def run(graph: Path, folder: Path) -> list[int]:

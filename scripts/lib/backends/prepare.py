@@ -101,7 +101,8 @@ def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
         path = Path(folder, "folded.onnx")
         options.optimized_model_filepath = str(path)
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return onnx.load(path)
+        folded = onnx.load(path)
+    return onnx.shape_inference.infer_shapes(folded, strict_mode=True, data_prop=True)
 
 
 def _tidy(model: "onnx.ModelProto", layout: Layout) -> None:
