@@ -16,12 +16,21 @@ $(READY):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: demo test lint audit lock
+.PHONY: demo test test-gpu lint audit lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
+
+# pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
+# told in a file in the home folder.
+test-gpu: setup  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -v '^#\|^pycuda' tests/gpu/requirements.txt)
+	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
+		> $(VENV)/.aksetup-defaults.py
+	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^pycuda' tests/gpu/requirements.txt)
+	$(BIN)/python -m pytest tests/gpu
 
 lint: setup  ## check style, types and rules
 	$(BIN)/ruff check .

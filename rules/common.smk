@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import settings, sources, token
+from scripts.lib import engine_choice, settings, sources, token
 from scripts.lib.batches import batches, media_per_job
 from scripts.lib.files import check_writable
 from scripts.lib.images import tags
@@ -22,7 +22,43 @@ def read_settings():
     )
     found = settings.resolve(config, os.environ, yaml.safe_load(schema))
     settings.hand_on(found, os.environ)
+    choose_engine(found["detect"])
     return found
+
+
+def choose_engine(detect):
+    """Settle what `auto` stands for, once: the jobs, which read this file again, get it from the environment."""
+    chosen = engine_choice.choose(detect["engine"], detect["precision"], os.environ)
+    if detect["engine"] == "auto":
+        os.environ[engine_choice.ENGINE_VARIABLE] = chosen.engine
+        os.environ[engine_choice.REASON_VARIABLE] = chosen.reason
+    detect["engine"], detect["precision"] = chosen.engine, chosen.precision
+
+
+def onnx_graph():
+    """Return the network as ONNX: the one that came, or the one that it is converted to."""
+    if config["network"]["graph"] == "graph.onnx":
+        return "resources/network/graph.onnx"
+    return "resources/network/converted/graph.onnx"
+
+
+def detect_graph():
+    """Return the graph that detect reads."""
+    if config["detect"]["engine"] == "tensorrt":
+        return onnx_graph()
+    return f"resources/network/{config['network']['graph']}"
+
+
+def engine_record():
+    """Return the record of the engine that is built before detect runs; none but for TensorRT."""
+    tensorrt = config["detect"]["engine"] == "tensorrt"
+    return ["resources/network/engine.json"] if tensorrt else []
+
+
+def detect_environment():
+    """Return the conda environment of what runs the network."""
+    tensorrt = config["detect"]["engine"] == "tensorrt"
+    return f"../envs/{'tensorrt' if tensorrt else 'detect'}.yaml"
 
 
 def variables_in_use():

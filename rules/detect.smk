@@ -4,10 +4,11 @@
 # The large files are `ancient`: whether they changed, the small records beside them say, by their content.
 rule detect:
     input:
+        engine_record(),
         media=ancient("resources/media/{media_id}"),
         record="resources/records/{media_id}.json",
         download="resources/downloads/{media_id}.json",
-        graph=ancient(f"resources/network/{config['network']['graph']}"),
+        graph=ancient(detect_graph()),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
     output:
@@ -18,7 +19,7 @@ rule detect:
         "logs/detect/{media_id}.log",
     priority: 10
     conda:
-        "../envs/detect.yaml"
+        detect_environment()
     threads: 4
     params:
         img_max_side=config["detect"]["img_max_side"],
@@ -29,6 +30,8 @@ rule detect:
         frame_range=config["detect"]["frame_range"],
         max_frames=config["detect"]["max_frames"],
         engine=config["detect"]["engine"],
+        precision=config["detect"]["precision"],
+        engines="resources/network/engines",
         code=code("detect"),
     script:
         "../scripts/detect.py"

@@ -10,8 +10,9 @@ for media_ids in shared_jobs():
         name:
             f"detect_many_{media_ids[0]}"
         input:
+            engine_record(),
             ancient("resources/destination.json"),
-            graph=ancient(f"resources/network/{config['network']['graph']}"),
+            graph=ancient(detect_graph()),
             train_ini="resources/network/train.ini",
             provenance="resources/network/provenance.json",
         output:
@@ -45,6 +46,8 @@ for media_ids in shared_jobs():
             frame_range=config["detect"]["frame_range"],
             max_frames=config["detect"]["max_frames"],
             engine=config["detect"]["engine"],
+            precision=config["detect"]["precision"],
+            engines="resources/network/engines",
             sources=code("detect_many"),
         script:
             "../scripts/detect_many.py"

@@ -25,3 +25,26 @@ checkpoint get_network:
         code=code("get_network"),
     script:
         "../scripts/get_network.py"
+
+
+# Only part of the plan with TensorRT. The engine's own file is no output: which one a machine needs, its GPU says; a
+# detection job on another model of GPU builds its own, beside this one.
+rule build_engine:
+    input:
+        "resources/network/provenance.json",
+        graph=ancient(onnx_graph()),
+    output:
+        record="resources/network/engine.json",
+    log:
+        "logs/build_engine.log",
+    conda:
+        "../envs/tensorrt.yaml"
+    params:
+        engines="resources/network/engines",
+        img_max_side=config["detect"]["img_max_side"],
+        img_min_side=config["detect"]["img_min_side"],
+        batch_size=config["detect"]["batch_size"],
+        precision=config["detect"]["precision"],
+        code=code("build_engine"),
+    script:
+        "../scripts/build_engine.py"

@@ -26,6 +26,8 @@ def detect(
     frame_range: list[int] | None,
     max_frames: int | None,
     engine: str,
+    precision: str,
+    engines: Path,
     threads: int,
 ) -> None:
     """Write a media's boxes, and a record of how they were found.
@@ -49,11 +51,14 @@ def detect(
         frame_stride: detect in every n-th frame of a video.
         frame_range: first and last frame of a video to detect in, both included; None for all.
         max_frames: detect in at most so many frames of a video; None for all.
-        engine: what runs the network: auto, openvino or onnxruntime.
+        engine: what runs the network: openvino, onnxruntime or tensorrt.
+        precision: what it computes with: f32 or f16.
+        engines: the folder of TensorRT's engine files.
         threads: of the CPU.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
+        DeviceError: GPU, driver or TensorRT is not there, or fails.
         SettingsError: there is no such engine.
     """
     search = Search(
@@ -65,6 +70,8 @@ def detect(
         frame_range=frame_range,
         max_frames=max_frames,
         engine=engine,
+        precision=precision,
+        engines=engines,
         threads=threads,
     )
     network = Network(graph, train_ini, provenance, search)

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,8 @@ def detect_many(
     frame_range: list[int] | None,
     max_frames: int | None,
     engine: str,
+    precision: str,
+    engines: Path,
     sources: str,
     threads: int,
 ) -> None:
@@ -113,6 +115,8 @@ def detect_many(
         frame_range: see there.
         max_frames: see there.
         engine: see there.
+        precision: see there.
+        engines: see there.
         sources: hash of the program, a part of the key.
         threads: of the CPU.
 
@@ -128,6 +132,8 @@ def detect_many(
         frame_range=frame_range,
         max_frames=max_frames,
         engine=engine,
+        precision=precision,
+        engines=engines,
         threads=threads,
     )
     connection = Connection(host, project_id)
@@ -137,7 +143,7 @@ def detect_many(
     for each in work:
         write_json(each.record, each.wanted)
     hashes = [sha256(path) for path in (graph, train_ini)]
-    made_with = [sources, asdict(search) | {"threads": None}, read_json(provenance), *hashes]
+    made_with = [sources, search.key, read_json(provenance), *hashes]
     done = Finished(finished, made_with)
     left = [each for each in work if keep_files or not done.restore(each)]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))

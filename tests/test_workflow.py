@@ -1,11 +1,15 @@
 """The plan, and what is said of bad input, before any job starts."""
 
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.gpu_driver.strict import PYCUDA, TENSORRT
 from tests.workflow import ROOT, snakemake
 
 SETTINGS = yaml.safe_load((ROOT / "tests" / "data" / "settings.yaml").read_text())
@@ -66,6 +70,30 @@ def test_media_from_a_file_beside_the_run_whose_jobs_work_elsewhere(tmp_path, ta
     assert "Traceback" not in done.stdout
 
 
+def test_tensorrt_builds_its_engine_before_it_detects(tmp_path):
+    settings = SETTINGS | {
+        "network": SETTINGS["network"] | {"graph": "graph.onnx"},
+        "detect": SETTINGS["detect"] | {"engine": "tensorrt"},
+    }
+    folder = tmp_path / "network"
+    folder.mkdir()
+    for name in ("graph.onnx", "train.ini"):
+        (folder / name).touch()
+    settings["network"]["directory"] = str(folder)
+    done = snakemake(tmp_path, "-n", settings=settings)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^build_engine +1$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"input: resources/network/engine.json, .*resources/network/graph.onnx", done.stdout)
+
+
+def test_a_precision_that_the_engine_lacks_ends_in_one_sentence(tmp_path):
+    settings = SETTINGS | {"detect": SETTINGS["detect"] | {"engine": "auto", "precision": "f16"}}
+    done = snakemake(tmp_path, "-n", settings=settings, environ={"CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode != 0
+    assert "openvino (auto: CUDA_VISIBLE_DEVICES hides the GPUs) does not have f16" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_missing_token(tmp_path):
     done = snakemake(tmp_path, settings=SETTINGS)
     assert done.returncode != 0
@@ -105,13 +133,34 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
 
 
 def test_environments_are_in_step_with_the_lock():
-    lock = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    lock = {}
+    # What only a GPU's machine can use is in no lock; the last file has it.
+    for pins in ("requirements.lock", "requirements-dev.lock", "tests/gpu/requirements.txt"):
+        lock |= dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / pins).read_text(), re.MULTILINE))
     for path in sorted(Path(ROOT / "envs").glob("*.yaml")):
-        packages = yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]
-        assert packages
-        for package in packages:
+        *others, pip = yaml.safe_load(path.read_text())["dependencies"]
+        others = [package.replace(" =", "==") for package in others if package.split()[0] not in ("python", "pip")]
+        assert pip["pip"]
+        for package in [*others, *pip["pip"]]:
             name, version = package.split("==")
             assert lock[name.lower()] == version, f"{path.name}: {package}"
+
+
+def test_the_stand_ins_are_of_the_versions_that_are_installed():
+    pins = (ROOT / "tests/gpu/requirements.txt").read_text()
+    assert re.search(r"^tensorrt-cu12==(.+)$", pins, re.MULTILINE)[1] == TENSORRT[-1]
+    assert re.search(r"^pycuda==(.+)$", pins, re.MULTILINE)[1] == PYCUDA
+    assert [version.split(".")[0] for version in TENSORRT] == ["10", "11"]
+
+
+def test_the_gpu_tests_are_collected_only_when_asked_for():
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    asked = subprocess.run([*command, "tests/gpu"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "test_the_boxes_are_openvinos[f16]" in asked.stdout
+    assert (
+        "tests/gpu"
+        in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["norecursedirs"]
+    )
 
 
 def test_the_picture_in_the_readme_is_snakemakes(tmp_path):

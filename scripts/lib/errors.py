@@ -3,6 +3,7 @@
 PipelineError
 ├── SettingsError     the configuration cannot be used
 ├── GraphError        the network's files cannot be used
+├── DeviceError       the GPU, its driver or TensorRT does not do what the run needs
 ├── ServerError       Tator, or a store it names, does not do what the run needs
 └── MediaFault        one media's own fault: recorded as that media's result, its neighbours go on
 
@@ -25,6 +26,10 @@ class SettingsError(PipelineError):
 
 class GraphError(PipelineError):
     """The network's graph or train.ini cannot be used."""
+
+
+class DeviceError(PipelineError):
+    """The GPU, its driver or TensorRT is not there, or failed."""
 
 
 class ServerError(PipelineError):

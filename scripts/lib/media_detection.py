@@ -1,6 +1,7 @@
 """Detection in media: what a job is asked, its network, and one media's CSV, pictures and record."""
 
 import logging
+import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter, video_id
+from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
@@ -34,6 +36,8 @@ class Search:
     frame_range: list[int] | None
     max_frames: int | None
     engine: str
+    precision: str
+    engines: Path
     threads: int
 
     @property
@@ -45,6 +49,11 @@ class Search:
     def frames(self) -> dict[str, Any]:
         """Which frames of a video are asked for, as the record says it."""
         return {key: getattr(self, key) for key in ("frame_stride", "frame_range", "max_frames")}
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What the boxes depend on."""
+        return {key: value for key, value in asdict(self).items() if key not in ("engines", "threads")}
 
     @property
     def wanted(self) -> range:
@@ -75,6 +84,8 @@ class Network:
             size=self._search.size,
             batch_size=self._search.batch_size,
             threads=self._search.threads,
+            precision=self._search.precision,
+            engines=self._search.engines,
         )
         try:
             self.made_with = self._describe(engine)
@@ -99,7 +110,7 @@ class Network:
                 "nms": asdict(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
                 "source": read_json(self._provenance).get("reference"),
             },
-            "engine": engine.description,
+            "engine": engine.description | {"chosen": engine_reason(os.environ)},
         }
 
 

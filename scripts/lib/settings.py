@@ -16,6 +16,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 
 from scripts.lib import media_list, token
+from scripts.lib.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
 from scripts.lib.errors import SettingsError
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
@@ -27,6 +28,8 @@ VARIABLES = (
     "TATOR_API_SERVICE",
     "TATOR_CA_FILE",
     MEDIA_FILE_VARIABLE,
+    ENGINE_VARIABLE,
+    REASON_VARIABLE,
     "TATOR_MEDIA_IDS",
     "TATOR_PATIENCE_SECONDS",
     "TATOR_PIPELINE_ARGS",
@@ -45,6 +48,7 @@ ENVIRONMENT = {
     "TATOR_API_SERVICE": "tator.host",
     "TATOR_CA_FILE": "tator.ca_file",
     MEDIA_FILE_VARIABLE: "tator.media_file",
+    ENGINE_VARIABLE: "detect.engine",
     "TATOR_MEDIA_IDS": "tator.media_ids",
     "TATOR_PROJECT_ID": "tator.project_id",
 }
@@ -264,6 +268,10 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
         problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
     if settings["detect"]["engine"] == "onnxruntime" and network["graph"] != "graph.onnx":
         problems.append("detect.engine: onnxruntime cannot read graph.pb; set network.graph: graph.onnx, or openvino")
+    engine, precision = settings["detect"]["engine"], settings["detect"]["precision"]
+    offered = PRECISIONS.get(engine, sorted({name for names in PRECISIONS.values() for name in names}))
+    if precision is not None and precision not in offered:
+        problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
     return problems
 
 

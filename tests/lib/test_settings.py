@@ -96,6 +96,7 @@ def test_the_reference_workflows_keys(hyphens, through):
     )
     assert found["detect"] == {
         "engine": "openvino",
+        "precision": None,
         "img_max_side": 720,
         "img_min_side": 360,
         "keep_threshold": 0.4,
@@ -140,6 +141,9 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "directory, data_image; expected one"]),
         ({"network": {"directory": None}}, {}, ["network.directory", "none; expected one"]),
         ({"detect": {"engine": "onnxruntime"}}, {}, ["onnxruntime cannot read graph.pb"]),
+        ({"detect": {"precision": "f17"}}, {}, ["detect.precision", "'f17'", "f32, f16"]),
+        ({"detect": {"engine": "openvino", "precision": "f16"}}, {}, ["openvino does not have f16", "f32"]),
+        ({"detect": {"precision": "int8"}}, {"TATOR_DETECT_ENGINE": "tensorrt"}, ["tensorrt does not have int8"]),
         ({"upload": {"version_id": 1, "version_number": 1}}, {}, ["upload.version_id", "both are set"]),
         ({"tator": None}, {}, ["tator", "missing"]),
         ({"img_size": 640}, {}, ["img_size", "640", "[img_max_side, img_min_side]"]),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from scripts.lib import media_detection, pipeline
 from scripts.lib.backends.base import Engine, Outputs
 from scripts.lib.backends.openvino import OpenVinoEngine
 from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
-from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.retinanet import Nms, Size
@@ -47,7 +48,8 @@ class Step:
         (self.folder / "download.json").write_text(json.dumps(ready | (download or {})))
         arguments = {
             "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "threads": 2,
-            "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "auto",
+            "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "openvino",
+            "precision": "f32", "engines": self.folder / "engines",
             "frame_stride": 1, "frame_range": None, "max_frames": None,
         }  # fmt: skip
         step.detect(
@@ -394,9 +396,13 @@ def test_the_networks_classes_have_to_fit(run: Step) -> None:
     assert run.left_nothing()
 
 
-def test_tensorrt_is_for_later(run: Step) -> None:
-    with pytest.raises(SettingsError, match="expected auto, openvino or onnxruntime"):
-        run(SYNTHETIC / "clip_910001.mp4", engine="tensorrt")
+def test_an_engine_that_is_not_here(
+    run: Step, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    graph = write_onnx(tmp_path_factory.mktemp("graph") / "graph.onnx")
+    with pytest.raises(DeviceError, match="TensorRT cannot be loaded here"):
+        run(SYNTHETIC / "clip_910001.mp4", graph=graph, engine="tensorrt", precision="f16")
     assert run.left_nothing()
 
 

@@ -6,8 +6,7 @@ from scripts.lib.backends.base import Engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.retinanet import Nms, Size
 
-ENGINES = ("auto", "openvino", "onnxruntime", "tensorrt")
-_SUFFIXES = {"openvino": (".pb", ".onnx"), "onnxruntime": (".onnx",)}
+_SUFFIXES = {"openvino": (".pb", ".onnx"), "onnxruntime": (".onnx",), "tensorrt": (".onnx",)}
 
 
 def open_engine(
@@ -17,42 +16,42 @@ def open_engine(
     size: Size,
     batch_size: int,
     threads: int,
+    precision: str = "f32",
+    engines: Path = Path("engines"),
     nms: Nms | None = None,
 ) -> Engine:
     """Make a network ready.
 
     Args:
         graph: `graph.pb` or `graph.onnx`.
-        engine: one of ENGINES; `auto` takes the fastest that is there, which on a CPU is OpenVINO.
+        engine: openvino, onnxruntime or tensorrt.
         size: width and height of the network's input.
         batch_size: frames a batch.
         threads: of the CPU.
+        precision: f32, or for TensorRT also f16.
+        engines: the folder of TensorRT's engine files.
         nms: suppression settings instead of the graph's own.
 
     Raises:
         GraphError: the engine cannot use the graph.
+        DeviceError: GPU, driver or TensorRT is not there, or fails.
         SettingsError: there is no such engine.
     """
-    if engine not in ENGINES:
-        raise SettingsError(f"detect.engine is {engine!r}; expected one of {', '.join(ENGINES)}")
-    if engine == "tensorrt":
-        raise SettingsError(
-            "detect.engine is 'tensorrt', which this version does not have; expected auto, openvino or onnxruntime"
-        )
-    name = "openvino" if engine == "auto" else engine
-    if graph.suffix not in _SUFFIXES[name]:
+    if engine not in _SUFFIXES:
+        raise SettingsError(f"detect.engine is {engine!r}; expected one of {', '.join(_SUFFIXES)}")
+    if graph.suffix not in _SUFFIXES[engine]:
         raise GraphError(
-            f"{graph}: {name} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
-            f"expected {' or '.join(_SUFFIXES[name])}"
+            f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
+            f"expected {' or '.join(_SUFFIXES[engine])}"
         )
-    opened: Engine
-    if name == "openvino":
+    if engine == "tensorrt":
+        from scripts.lib.backends.tensorrt import TensorRtEngine
+
+        return TensorRtEngine(graph, size=size, batch_size=batch_size, precision=precision, folder=engines, nms=nms)
+    if engine == "openvino":
         from scripts.lib.backends.openvino import OpenVinoEngine
 
-        opened = OpenVinoEngine(graph, size=size, batch_size=batch_size, threads=threads, nms=nms)
-    else:
-        from scripts.lib.backends.onnxruntime import OnnxRuntimeEngine
+        return OpenVinoEngine(graph, size=size, batch_size=batch_size, threads=threads, nms=nms)
+    from scripts.lib.backends.onnxruntime import OnnxRuntimeEngine
 
-        opened = OnnxRuntimeEngine(graph, size=size, batch_size=batch_size, threads=threads, nms=nms)
-    opened.description["chosen"] = "by default: the fastest on a CPU" if engine == "auto" else "by the configuration"
-    return opened
+    return OnnxRuntimeEngine(graph, size=size, batch_size=batch_size, threads=threads, nms=nms)

@@ -1,0 +1,117 @@
+"""TensorRT on a real GPU, against OpenVINO on the same frames of the sample clip."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.lib.backends import open_engine
+from scripts.lib.backends.base import Engine
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.retinanet import Size, fit
+
+SAMPLE = Path(__file__).parents[2] / "examples/aquarium"
+SIZE, BATCH = Size(640, 480), 4
+# f16: what half precision costs this network, measured in float32 with each tensor rounded, and a half more.
+# f32: other orders of summation. In pixels the median of boxes that score 0.3 or more, and the most; the most of any
+# score.
+TOLERANCES = {"f16": (0.15, 2.0, 0.01), "f32": (0.002, 0.02, 0.0005)}
+
+
+@pytest.fixture(scope="module")
+def batches() -> np.ndarray:
+    found = np.zeros((148, SIZE.height, SIZE.width, 3), np.uint8)
+    with open_frames(SAMPLE / "aquarium.mp4", "video") as frames:
+        for (_, picture), place in zip(frames, found, strict=False):
+            fit(picture, place)
+    return found.reshape(-1, BATCH, *found.shape[1:])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("engines")
+
+
+def opened(engine: str, folder: Path, **more) -> Engine:
+    return open_engine(
+        SAMPLE / "graph.onnx", engine=engine, size=SIZE, batch_size=BATCH, threads=8, engines=folder, **more
+    )
+
+
+def outputs_of(engine: Engine, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all boxes and scores, with as many batches under way as the engine takes."""
+    boxes, scores = [], []
+
+    def finish() -> None:
+        found = engine.finish()
+        boxes.append(found.boxes.copy())
+        scores.append(found.scores.copy())
+
+    for at, batch in enumerate(batches):
+        if at >= engine.depth:
+            finish()
+        engine.start(batch)
+    for _ in range(engine.depth):
+        finish()
+    return np.concatenate(boxes), np.concatenate(scores)
+
+
+@pytest.fixture(scope="module")
+def expected(batches, folder) -> tuple[np.ndarray, np.ndarray]:
+    with opened("openvino", folder) as engine:
+        return outputs_of(engine, batches)
+
+
+@pytest.mark.parametrize("precision", sorted(TOLERANCES))
+def test_the_boxes_are_openvinos(batches, folder, expected, precision):
+    with opened("tensorrt", folder, precision=precision) as engine:
+        boxes, scores = outputs_of(engine, batches)
+    kept = expected[1].max(axis=-1) >= 0.3
+    moved = np.abs(boxes - expected[0])[kept].max(axis=-1)
+    median, most, score = TOLERANCES[precision]
+    assert kept.sum() > 1000
+    assert np.median(moved) <= median
+    assert moved.max() <= most
+    assert np.abs(scores - expected[1]).max() <= score
+
+
+def test_the_same_again_from_the_engine_file(batches, folder):
+    with opened("tensorrt", folder, precision="f16") as engine:
+        first, file = outputs_of(engine, batches), engine.description["file"]
+    written = (folder / str(file)).stat().st_mtime_ns
+    with opened("tensorrt", folder, precision="f16") as engine:
+        second = outputs_of(engine, batches)
+    assert (folder / str(file)).stat().st_mtime_ns == written
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_engine_of_another_machine_is_built_again(batches, folder):
+    from scripts.lib.files import read_json, sha256, write_json
+
+    with opened("tensorrt", folder, precision="f16") as engine:
+        path = folder / str(engine.description["file"])
+    path.write_bytes(b"ftrt" + bytes(1000))
+    write_json(path.with_suffix(".json"), read_json(path.with_suffix(".json")) | {"sha256": sha256(path)})
+    with opened("tensorrt", folder, precision="f16") as engine:
+        assert np.isfinite(engine.infer(batches[0]).boxes).all()
+
+
+def test_memory_on_the_gpu_is_given_back(batches, folder):
+    import pycuda.driver as cuda
+
+    def free() -> int:
+        cuda.init()
+        context = cuda.Device(0).retain_primary_context()
+        context.push()
+        found = cuda.mem_get_info()[0]
+        cuda.Context.pop()
+        return int(found)
+
+    with opened("tensorrt", folder, precision="f16") as engine:
+        engine.infer(batches[0])
+    before = free()
+    for _ in range(5):
+        with opened("tensorrt", folder, precision="f16") as engine:
+            engine.infer(batches[0])
+    assert before - free() < 50e6

@@ -1,0 +1,84 @@
+"""Which engine is taken, why, and that asking loads nothing."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.lib import engine_choice
+from scripts.lib.engine_choice import choose
+from scripts.lib.errors import SettingsError
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Return a function that makes a machine's devices, and says which packages it has."""
+
+    def make(gpu: bool, packages: tuple[str, ...]) -> Path:
+        if gpu:
+            (tmp_path / "nvidia0").touch()
+        (tmp_path / "nvidiactl").touch()
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in packages else None)
+        return tmp_path
+
+    return make
+
+
+ALL = ("tensorrt", "pycuda", "onnx")
+
+
+def test_auto_takes_tensorrt_where_everything_is(machine):
+    found = choose("auto", None, {}, machine(gpu=True, packages=ALL))
+    assert found == ("tensorrt", "f16", "auto: an NVIDIA GPU and TensorRT's packages are here")
+    assert choose("auto", "f32", {}, machine(gpu=True, packages=ALL))[:2] == ("tensorrt", "f32")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "packages", "environ", "reason"),
+    [
+        (False, ALL, {}, "auto: no NVIDIA GPU is here"),
+        (True, ("onnx",), {}, "auto: an NVIDIA GPU is here, but not tensorrt, pycuda"),
+        (True, ALL, {"CUDA_VISIBLE_DEVICES": ""}, "auto: CUDA_VISIBLE_DEVICES hides the GPUs"),
+        (True, ALL, {"CUDA_VISIBLE_DEVICES": "-1"}, "auto: CUDA_VISIBLE_DEVICES hides the GPUs"),
+    ],
+)
+def test_auto_takes_openvino_elsewhere(machine, gpu, packages, environ, reason):
+    assert choose("auto", None, environ, machine(gpu, packages)) == ("openvino", "f32", reason)
+
+
+def test_what_is_asked_for_is_taken_without_looking(machine):
+    assert choose("tensorrt", None, {}, machine(gpu=False, packages=())) == ("tensorrt", "f16", "by the configuration")
+    assert choose("onnxruntime", None, {}, machine(gpu=True, packages=ALL))[:2] == ("onnxruntime", "f32")
+
+
+def test_a_job_is_told_why(machine):
+    environ = {engine_choice.REASON_VARIABLE: "auto: the weather"}
+    assert choose("tensorrt", None, environ, machine(gpu=False, packages=())).reason == "auto: the weather"
+    assert engine_choice.reason({}) == "by the configuration"
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "message"),
+    [
+        ("auto", "f16", r"openvino \(auto: no NVIDIA GPU is here\) does not have f16; expected f32"),
+        ("tensorrt", "int8", r"tensorrt \(by the configuration\) does not have int8; expected f16 or f32"),
+        ("onnxruntime", "f16", r"onnxruntime \(by the configuration\) does not have f16; expected f32"),
+    ],
+)
+def test_a_precision_that_the_engine_lacks(machine, engine, precision, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        choose(engine, precision, {}, machine(gpu=False, packages=()))
+    assert "\n" not in str(caught.value)
+
+
+def test_asking_loads_no_library():
+    code = (
+        "import sys, os\n"
+        "from scripts.lib.engine_choice import choose\n"
+        "choose('auto', None, os.environ)\n"
+        "heavy = {'numpy', 'onnx', 'onnxruntime', 'openvino', 'cv2', 'tensorrt', 'pycuda'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
