@@ -37,6 +37,7 @@ include: "rules/weights.smk"
 include: "rules/media.smk"
 include: "rules/detect.smk"
 include: "rules/publish.smk"
+include: "rules/report.smk"
 
 
 localrules:
@@ -50,4 +51,7 @@ rule all:
         "results/detections.csv",
         "results/detections.coco.json",
         "results/summary.json",
+        "results/overview.html",
         "results/outcome.txt",
+        if_asked(config["export"]["parquet"], "results/detections.parquet"),
+        every("results/crops/{media_id}") if config["export"]["crops"] else [],

@@ -80,6 +80,11 @@ def code(script):
     return sources.sources_hash(Path(workflow.basedir), script)
 
 
+def evaluated():
+    """Say whether the settings name true boxes."""
+    return any(config["evaluate"][key] for key in ("truth_version", "truth_file"))
+
+
 def every(pattern):
     """Return the pattern's file for each media, in the order asked for."""
     return expand(pattern, media_id=config["tator"]["media_ids"])
@@ -88,6 +93,16 @@ def every(pattern):
 def unless_kept(path):
     """Flag a downloaded file as temporary, unless the user keeps files."""
     return path if config["media"]["keep_files"] else temp(path)
+
+
+def if_asked(asked, *paths):
+    """Return the paths of what a setting asks for, none without it."""
+    return list(paths) if asked else []
+
+
+def truth_file(wildcards):
+    """Return the file of true boxes that the settings name, so that a new one is noticed."""
+    return if_asked(config["evaluate"]["truth_file"], config["evaluate"]["truth_file"])
 
 
 def network_files(wildcards):

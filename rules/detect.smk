@@ -14,6 +14,7 @@ rule detect:
     output:
         detections="results/detections/{media_id}.csv",
         outcome="results/detections/{media_id}.json",
+        previews="results/previews/{media_id}.zip",
     log:
         "logs/detect/{media_id}.log",
     priority: 10

@@ -17,7 +17,8 @@ from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary, wanted_frames
-from scripts.lib.pipeline import Counts, detect_frames
+from scripts.lib.pipeline import Counts, Stopwatch, detect_frames
+from scripts.lib.previews import Previews
 from scripts.lib.retinanet import Size
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def detect(
     provenance: Path,
     detections: Path,
     outcome: Path,
+    previews: Path,
     img_max_side: int,
     img_min_side: int,
     keep_threshold: float,
@@ -58,6 +60,7 @@ def detect(
         provenance: where the network came from.
         detections: the CSV to write.
         outcome: the JSON record to write.
+        previews: the file of pictures to write, see scripts/lib/previews.py.
         img_max_side: width of the network's input in pixels.
         img_min_side: height of the network's input in pixels.
         keep_threshold: the least score of a box.
@@ -79,7 +82,8 @@ def detect(
     wanted, fetched = read_json(record), read_json(download)
     first = wanted if wanted["state"] != "ready" else fetched
     state, reason = first["state"], first["reason"]
-    summary, counts = Summary(), Counts()
+    summary, counts, watch = Summary(), Counts(), Stopwatch()
+    album = Previews(wanted.get("fps"), frame_stride)
     numbers = wanted_frames(frame_stride, frame_range, max_frames)
     made: dict[str, Any] = {"network": None, "engine": None}
     with replacing(detections) as stream:
@@ -98,10 +102,16 @@ def detect(
                         engines=engines,
                     ) as network:
                         made = _made_with(graph, train_ini, provenance, network)
-                        detect_frames(frames, network, keep_threshold, writer.write, counts)
+                        watch.lap("opening")
+                        detect_frames(
+                            frames, network, keep_threshold, writer.write, counts, look=album.look, watch=watch
+                        )
                 state, reason = _judged(summary, counts)
             except MediaFault as fault:
                 state, reason = fault.state, fault.reason
+                watch.lap("frames")
+    album.write(previews)
+    watch.lap("pictures")
     result = {
         "media_id": wanted["media_id"],
         "name": wanted["name"],
@@ -124,6 +134,7 @@ def detect(
         "asked": {"frame_stride": frame_stride, "frame_range": frame_range, "max_frames": max_frames},
         **made,
         "seconds": round(time.monotonic() - started, 3),
+        "stages": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
     }
     write_json(outcome, result)
     _log.info(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from scripts.lib import job
 from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.texts import printable
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60
@@ -84,7 +85,7 @@ def _line(
 
 
 def _row(line: dict[str, Any]) -> list[Any]:
-    cut = {key: _printable(line[key] or "") for key in ("name", "reason")}
+    cut = {key: printable(line[key] or "") for key in ("name", "reason")}
     return [
         line["media_id"],
         cut["name"][:LONGEST_NAME],
@@ -96,11 +97,6 @@ def _row(line: dict[str, Any]) -> list[Any]:
         f"{line['seconds']:.1f}",
         cut["reason"] if len(cut["reason"]) <= LONGEST_REASON else cut["reason"][: LONGEST_REASON - 4] + " ...",
     ]
-
-
-def _printable(text: str) -> str:
-    """Names hold anything, also line breaks and what a terminal takes for commands."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 if __name__ == "__main__":

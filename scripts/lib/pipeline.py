@@ -33,6 +33,8 @@ _STOP_SECONDS = 0.5
 
 # frame number, boxes (n, 4) in thousandths of a media pixel, labels (n,), scores (n, C)
 Write = Callable[[int, Integers, Integers, Floats], None]
+# frame number, the frame as the network saw it less the padding, the media's size, and what Write gets
+Look = Callable[[int, Pixels, Size, Integers, Integers, Floats], None]
 
 
 @dataclass
@@ -50,6 +52,24 @@ class Counts:
     boxes_without_area: int = 0
 
 
+class Stopwatch:
+    """Where the time of one thread goes.
+
+    Attributes:
+        seconds: by stage, in the order of their first ends.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        """End a stage: what passed since the last call was its time."""
+        now = time.monotonic()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
 @dataclass
 class Batch:
     """Frames ready for the engine.
@@ -65,7 +85,16 @@ class Batch:
     sizes: list[Size] = field(default_factory=list)
 
 
-def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: Write, counts: Counts) -> None:
+def detect_frames(
+    frames: FrameSource,
+    engine: Engine,
+    threshold: float,
+    write: Write,
+    counts: Counts,
+    *,
+    look: Look | None = None,
+    watch: Stopwatch | None = None,
+) -> None:
     """Run every frame that is given out through the network and write its boxes, in order.
 
     Args:
@@ -74,6 +103,8 @@ def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: 
         threshold: the least score of a box.
         write: called once for each frame that has boxes.
         counts: kept up to date, so that it holds also when the media ends in a fault.
+        look: called once for each frame, with or without boxes; the picture it is given does not last.
+        watch: is told of the stages `frames` (waiting for them), `network`, `boxes` and `pictures` (looking).
 
     Raises:
         MediaFault: from the frames.
@@ -81,12 +112,14 @@ def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: 
     """
     cv2.setNumThreads(1)  # the other cores are the engine's
     summary = frames.summary
+    watch = watch or Stopwatch()
     progress = _Progress(summary)
     under_way: deque[Batch] = deque()
     with BatchReader(frames, engine) as reader:
 
         def finish() -> None:
             outputs = engine.finish()
+            watch.lap("network")
             batch = under_way.popleft()
             media = Size(summary.width, summary.height)
             for index, number in enumerate(batch.numbers):
@@ -96,16 +129,23 @@ def detect_frames(frames: FrameSource, engine: Engine, threshold: float, write: 
                 counts.frames += 1
                 counts.boxes += int(solid.sum())
                 counts.boxes_without_area += int((~solid).sum())
+                solid_ones = boxes[solid], found.labels[solid], found.scores[solid]
                 if solid.any():
-                    write(number, boxes[solid], found.labels[solid], found.scores[solid])
+                    write(number, *solid_ones)
+                watch.lap("boxes")
+                if look is not None:
+                    look(number, retinanet.without_padding(batch.pixels[index], batch.sizes[index]), media, *solid_ones)
+                watch.lap("pictures")
             reader.give_back(batch)
             progress.report(counts.frames)
 
         for batch in reader:
+            watch.lap("frames")
             progress.start()
             if len(under_way) == engine.depth:
                 finish()
             engine.start(batch.pixels)
+            watch.lap("network")
             under_way.append(batch)
         while under_way:
             finish()

@@ -98,6 +98,20 @@ def fit(frame: Pixels, out: Pixels) -> None:
         cv2.resize(frame, network, dst=out, interpolation=cv2.INTER_LINEAR)
 
 
+def without_padding(fitted: Pixels, frame: Size) -> Pixels:
+    """Return that part of what `fit` wrote which shows the frame.
+
+    Args:
+        fitted: (network height, network width, 3).
+        frame: the frame's size before.
+    """
+    network = _size(fitted)
+    padded = padded_size(frame, network)
+    width = max(1, round(frame.width * network.width / padded.width))
+    height = max(1, round(frame.height * network.height / padded.height))
+    return fitted[:height, :width]
+
+
 def subtract_mean(batch: Pixels) -> Floats:
     """Return (N, H, W, 3) BGR bytes as the floats the network takes; for engines that cannot do it inside."""
     return np.subtract(batch, np.asarray(MEAN, np.float32), dtype=np.float32)

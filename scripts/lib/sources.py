@@ -7,15 +7,16 @@ from pathlib import Path
 
 
 def sources_hash(root: Path, script: str) -> str:
-    """Return a hash of `scripts/{script}.py` and all it imports below `scripts/lib`, directly or not."""
+    """Return a hash of `scripts/{script}.py`, all it imports below `scripts`, and the templates beside these."""
     pending, seen = [root / "scripts" / f"{script}.py"], set[Path]()
     while pending:
         path = pending.pop()
         if path not in seen:
             seen.add(path)
             pending += _imports(root, path)
+    templates = {file for path in seen for kind in ("*.html", "*.css") for file in path.parent.glob(kind)}
     digest = hashlib.sha256()
-    for path in sorted(seen):
+    for path in sorted(seen | templates):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

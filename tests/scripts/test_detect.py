@@ -36,6 +36,7 @@ class Step:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.detections, self.outcome = folder / "detections.csv", folder / "outcome.json"
+        self.previews = folder / "previews.zip"
         (folder / "provenance.json").write_text('{"reference": "a folder"}')
 
     def __call__(
@@ -58,6 +59,7 @@ class Step:
             provenance=self.folder / "provenance.json",
             detections=self.detections,
             outcome=self.outcome,
+            previews=self.previews,
             **(arguments | settings),
         )
         return json.loads(self.outcome.read_text())

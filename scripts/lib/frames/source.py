@@ -3,10 +3,10 @@
 import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Self, TypedDict
+from typing import Any, Literal, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,17 @@ def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max
     """
     first, last = frame_range if frame_range is not None else (0, len(ALL_FRAMES) - 1)
     return range(first, last + 1, stride)[:max_frames]
+
+
+def frames_used(asked: Mapping[str, Any], decoded: int) -> range:
+    """Return the numbers of those frames of a video that were given out.
+
+    Args:
+        asked: `frame_stride`, `frame_range` and `max_frames`, as a detection record holds them.
+        decoded: how many frames were decoded.
+    """
+    wanted = wanted_frames(asked["frame_stride"], asked["frame_range"], asked["max_frames"])
+    return range(wanted.start, max(wanted.start, min(wanted.stop, decoded)), wanted.step)
 
 
 class FrameError(TypedDict):

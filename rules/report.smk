@@ -1,0 +1,38 @@
+"""What people look at: one page of the run, and how accurate it is where true boxes are known."""
+
+
+rule make_report:
+    input:
+        evaluation=if_asked(
+            evaluated(), "results/evaluation.json", "results/evaluation.zip"
+        ),
+        summary="results/summary.json",
+        records=every("resources/records/{media_id}.json"),
+        outcomes=every("results/detections/{media_id}.json"),
+        detections=every("results/detections/{media_id}.csv"),
+        previews=every("results/previews/{media_id}.zip"),
+        uploads=every("results/uploads/{media_id}.json"),
+        train_ini="resources/network/train.ini",
+    output:
+        page=report(
+            "results/overview.html",
+            caption="../reports/overview.rst",
+            category="Overview",
+            labels={"what": "The run on one page", "format": "HTML"},
+        ),
+    log:
+        "logs/make_report.log",
+    # Before `conclude`, which ends the run when a media failed.
+    priority: 20
+    conda:
+        "../envs/report.yaml"
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        keep_threshold=config["detect"]["keep_threshold"],
+        upload_threshold=config["upload"]["threshold"],
+        media_in_detail=config["report"]["media_in_detail"],
+        settings=config,
+        code=code("make_report"),
+    script:
+        "../scripts/make_report.py"

@@ -1,0 +1,2 @@
+def accuracy_values(evaluation, names, host, project_id):
+    return None

@@ -1,0 +1,198 @@
+"""Charts as SVG to stand inside a page: small enough for a phone, sharp in print, without a script."""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from scripts.lib.colours import colour
+from scripts.lib.findings import SCORE_BINS, Counts, Means
+from scripts.lib.texts import short
+
+WIDTH = 4.0  # inches; a page scales it to what it has
+GREY, INK = "#5b6670", "#1c2329"
+_STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "text.color": INK,
+    "text.parse_math": False,  # a name may hold dollars
+    "svg.fonttype": "none",  # text stays text: searchable, and in the page's own font
+    "font.family": "sans-serif",
+}
+_PAGE_FONT = "system-ui, sans-serif"
+
+
+class Mark(NamedTuple):
+    """A point on a timeline that leads somewhere: its frame, and the address."""
+
+    frame: int
+    address: str
+
+
+class Curve(NamedTuple):
+    """A named line: x and y of its points, and the number of its species from 1."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    species: int
+
+
+@contextmanager
+def _chart(name: str, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
+    """Give axes to draw on; when the block ends, the list holds the SVG."""
+    made: list[Markup] = []
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # Only measuring needs the glyphs; the browser has them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        yield figure.add_subplot(), made
+        stream = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    made.append(_inline(stream.getvalue(), name))
+
+
+def _inline(svg: str, name: str) -> Markup:
+    """Return the SVG as an element: ids that nothing refers to go, the others become the page's only ones."""
+    svg = svg[svg.index("<svg") :]
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
+    prefix = re.sub(r"\W", "-", name)
+
+    def renamed(found: re.Match[str]) -> str:
+        return f' id="{prefix}-{found[1]}"' if found[1] in used else ""
+
+    svg = re.sub(r' id="([^"]*)"', renamed, svg)
+    svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r"font: ([^;\"]*?)(?:'[^']*'(?:, )?)+(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg)
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" class="chart">', svg, count=1)
+    return Markup(svg)  # noqa: S704: matplotlib escapes what it writes
+
+
+def counts(name: str, boxes: Mapping[str, int], colours: Sequence[str]) -> Markup:
+    """Return bars: how many boxes each species has, in the order given."""
+    with _chart(name, 0.35 + 0.26 * len(boxes)) as (axes, made):
+        places = range(len(boxes))
+        bars = axes.barh(places, list(boxes.values()), color=colours, height=0.7)
+        axes.bar_label(bars, [f"{count:,}" for count in boxes.values()], padding=3)
+        axes.set_yticks(places, [short(species, 18) for species in boxes], color=INK)
+        axes.invert_yaxis()
+        axes.margins(x=0.15)
+        axes.xaxis.set_visible(False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.tick_params(length=0)
+    return made[0]
+
+
+def scores(name: str, histogram: Counts, label: int, keep: float, upload: float) -> Markup:
+    """Return a histogram of a species' scores with both thresholds."""
+    with _chart(name, 1.5) as (axes, made):
+        axes.stairs(histogram, np.linspace(0, 1, SCORE_BINS + 1), fill=True, color=colour(label), alpha=0.85)
+        top = axes.get_ylim()[1]
+        same = abs(keep - upload) < 0.5 / SCORE_BINS
+        axes.axvline(keep, color=INK, linewidth=1)
+        words = f"keep, upload {keep:g}" if same else f"keep {keep:g}"
+        _beside(axes, keep, top, words, left=not same and keep < upload and upload - keep < 0.25)
+        if not same:
+            axes.axvline(upload, color=INK, linewidth=1, linestyle="--")
+            _beside(axes, upload, top * 0.82, f"upload {upload:g}", left=False)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("score")
+        axes.set_ylabel("boxes")
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    return made[0]
+
+
+def _beside(axes: Axes, x: float, y: float, words: str, *, left: bool) -> None:
+    left = left or x > 0.7
+    axes.annotate(
+        words, (x, y), (-3 if left else 3, 0), textcoords="offset points", ha="right" if left else "left", va="top",
+        fontsize=8,
+    )  # fmt: skip
+
+
+def timeline(name: str, edges: Means, means: Mapping[int, Means], fps: float | None, marks: Sequence[Mark]) -> Markup:
+    """Return boxes a frame over a video's time, one species upon the other, and marks that lead to a frame.
+
+    Args:
+        name: of the chart; no two of a page have the same.
+        edges: of the bins, in frames.
+        means: boxes a frame in each bin, by species from 1.
+        fps: frames a second; without it the axis shows frames.
+        marks: what to point at.
+    """
+    scale = 1 / fps if fps else 1.0
+    with _chart(name, 1.7) as (axes, made):
+        base = np.zeros(len(edges) - 1)
+        for species, mean in sorted(means.items(), key=lambda item: -item[1].sum()):
+            axes.stairs(base + mean, edges * scale, baseline=base, fill=True, color=colour(species - 1), linewidth=0)
+            base = base + mean
+        top = max(float(base.max(initial=0)) * 1.18, 1e-3)
+        axes.set_ylim(0, top)
+        axes.set_xlim(edges[0] * scale, edges[-1] * scale)
+        if marks:
+            at = [(mark.frame + 0.5) * scale for mark in marks]
+            points = axes.scatter(at, [top * 0.95] * len(at), marker="v", color=INK, s=26, clip_on=False, zorder=3)
+            points.set_urls([mark.address for mark in marks])
+        axes.set_ylabel("boxes a frame")
+        axes.set_xlabel("time" if fps else "frame")
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=not fps))
+        if fps:
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))
+    return made[0]
+
+
+def clock(seconds: float) -> str:
+    """Return a time as people write it: 0:03.5, 1:02:03."""
+    whole, part = divmod(round(seconds * 10), 10)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest:02d}" + (f".{part}" if part else "")
+
+
+def stages(name: str, seconds: Mapping[str, float]) -> Markup:
+    """Return bars: the share of the time that each stage took."""
+    total = sum(seconds.values()) or 1.0
+    with _chart(name, 0.35 + 0.26 * len(seconds)) as (axes, made):
+        places = range(len(seconds))
+        bars = axes.barh(places, list(seconds.values()), color=colour(0), height=0.7)
+        axes.bar_label(bars, [f"{value:,.1f} s, {value / total:.0%}" for value in seconds.values()], padding=3)
+        axes.set_yticks(places, list(seconds), color=INK)
+        axes.invert_yaxis()
+        axes.margins(x=0.3)
+        axes.xaxis.set_visible(False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.tick_params(length=0)
+    return made[0]
+
+
+def curves(name: str, lines: Sequence[Curve], x: str, y: str) -> Markup:
+    """Return lines in the unit square, told apart by colour and dashes."""
+    dashes = ("-", "--", ":", "-.")
+    with _chart(name, 3.0) as (axes, made):
+        for line in lines:
+            at = line.species - 1
+            style = dashes[at % len(dashes)]
+            axes.plot(line.x, line.y, color=colour(at), linestyle=style, linewidth=1.6, label=short(line.name, 16))
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.grid(visible=True, color="#d8dde1", linewidth=0.6)
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return made[0]

@@ -1,0 +1,15 @@
+"""One colour for each species, the same wherever it is drawn; told apart also by the colour-blind (Okabe and Ito's)."""
+
+# Not their yellow and sky blue: too light for lines and text on white.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#000000", "#6f4fa3")
+
+
+def colour(label: int) -> str:
+    """Return the colour of a class, from 0, as `#rrggbb`; they come round again."""
+    return PALETTE[label % len(PALETTE)]
+
+
+def bgr(label: int) -> tuple[int, int, int]:
+    """Return it as blue, green and red, from 0 to 255."""
+    text = colour(label)
+    return int(text[5:7], 16), int(text[3:5], 16), int(text[1:3], 16)

@@ -1,0 +1,255 @@
+"""Pictures of one media to look at, chosen while it is detected in: the frames to look at first, and a short clip.
+
+They are what the network saw, less its padding, without boxes: whoever shows them has the boxes. A file of them is a
+zip with `index.json`, a JPEG for each frame, and where the media has one `clip.mp4`, with its first frame in `clip.jpg`. Memory stays small and flat:
+a few frames of each kind, and those of two clips.
+"""
+
+import base64
+import io
+import json
+import zipfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from scripts.lib.colours import bgr
+from scripts.lib.files import replacing
+from scripts.lib.retinanet import THOUSANDTHS, Floats, Integers, Pixels, Size
+
+# How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
+KINDS = ("certain", "crowded", "doubtful")
+PICTURES_A_KIND = 2
+PICTURE_SIDE, CLIP_SIDE = 960, 480
+JPEG_QUALITY = 75
+CLIP_FRAMES, CLIP_RATE = 24, 8
+_USUAL_FPS = 25.0
+
+
+class Kept(NamedTuple):
+    """A frame that is kept, and what for."""
+
+    value: float
+    frame: int
+    picture: Pixels
+
+
+class Best:
+    """The frames of the highest value, no two of them close to each other; frames are offered in rising order."""
+
+    def __init__(self, limit: int, gap: int) -> None:
+        """Keep at most `limit` frames, at least `gap` frames apart."""
+        self.kept: list[Kept] = []
+        self._limit, self._gap = limit, gap
+
+    def offer(self, value: float, frame: int, picture: Callable[[], Pixels]) -> None:
+        """Keep a frame if it is better than one near it, or than the worst of all."""
+        near = next((kept for kept in self.kept if frame - kept.frame < self._gap), None)
+        rival = near or (min(self.kept) if len(self.kept) == self._limit else None)
+        if rival is None or value > rival.value:
+            self.kept = [kept for kept in self.kept if kept is not rival]
+            self.kept.append(Kept(value, frame, picture()))
+
+
+@dataclass
+class Still:
+    """A frame of a clip: its number, picture, boxes (n, 4) as x, y, w, h in its pixels, labels (n,)."""
+
+    frame: int
+    picture: Pixels
+    boxes: Integers
+    labels: Integers
+
+
+@dataclass
+class Moment:
+    """The stretch of a media with the most boxes, of frames a step apart."""
+
+    step: int
+    best: list[Still] = field(default_factory=list)
+    _most: int = 0
+    _seen: int = 0
+    _window: deque[Still] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
+
+    def due(self) -> bool:
+        """Count a frame; say whether it belongs into the clip."""
+        self._seen += 1
+        return (self._seen - 1) % self.step == 0
+
+    def add(self, still: Still) -> None:
+        """Take the next frame."""
+        self._window.append(still)
+        boxes = sum(len(each.boxes) for each in self._window)
+        if boxes > self._most or (boxes == self._most and len(self._window) > len(self.best)):
+            self._most, self.best = boxes, list(self._window)
+
+
+class Previews:
+    """Chooses the pictures of one media; show it every frame, then write the file."""
+
+    def __init__(self, fps: float | None, stride: int = 1) -> None:
+        """Begin a media.
+
+        Args:
+            fps: the video's frames a second, None where that is unknown.
+            stride: every n-th frame is shown.
+        """
+        self._rate = (fps or _USUAL_FPS) / stride
+        gap = stride * max(1, round(self._rate))  # a second, so that two pictures differ
+        self._best = {kind: Best(PICTURES_A_KIND, gap) for kind in KINDS}
+        self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
+        self._first: Kept | None = None
+
+    def look(
+        self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
+    ) -> None:
+        """Look at a frame and what was found in it.
+
+        Args:
+            frame: its number.
+            picture: (h, w, 3) BGR; copied where it is kept.
+            media: the size that the boxes refer to.
+            boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
+            labels: (n,) classes, from 0.
+            scores: (n, C).
+        """
+        copies: list[Pixels] = []
+
+        def copy() -> Pixels:
+            if not copies:
+                copies.append(_shrunk(picture, PICTURE_SIDE))
+            return copies[0]
+
+        if self._first is None:
+            self._first = Kept(0, frame, copy())
+        if len(boxes):
+            for kind, value in zip(KINDS, _values(labels, scores), strict=True):
+                self._best[kind].offer(value, frame, copy)
+        if self._moment.due():
+            small = _shrunk(picture, CLIP_SIDE)
+            scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
+            self._moment.add(Still(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
+
+    def write(self, path: Path) -> None:
+        """Write the file; also where nothing was shown."""
+        chosen: dict[int, Pixels] = {}
+        reasons: dict[int, list[str]] = {}
+        for kind in KINDS:
+            for kept in sorted(self._best[kind].kept, reverse=True, key=lambda kept: (kept.value, -kept.frame)):
+                chosen[kept.frame] = kept.picture
+                reasons.setdefault(kept.frame, []).append(kind)
+        if not chosen and self._first is not None:
+            chosen[self._first.frame] = self._first.picture
+            reasons[self._first.frame] = ["first"]
+        stills = self._moment.best if len(self._moment.best) > 1 and chosen else []
+        index: dict[str, Any] = {
+            "pictures": [
+                {"frame": frame, "kinds": kinds, "width": chosen[frame].shape[1], "height": chosen[frame].shape[0]}
+                for frame, kinds in reasons.items()
+            ],
+            "clip": {"first": stills[0].frame, "last": stills[-1].frame, "frames": len(stills)} if stills else None,
+        }
+        with replacing(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("index.json", json.dumps(index, indent=2))
+            for frame, picture in chosen.items():
+                archive.writestr(_picture_name(frame), jpeg(picture))
+            if stills:
+                archive.writestr("clip.mp4", _clip(stills, self._rate / self._moment.step))
+                archive.writestr("clip.jpg", jpeg(stills[0].picture))
+
+
+def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
+    """Return how certain, how crowded and how doubtful a frame's boxes are; there is one at least."""
+    own = scores[np.arange(len(labels)), labels]
+    others = scores.copy()
+    others[np.arange(len(labels)), labels] = 0
+    return float(own.max()), len(labels), -float((own - others.max(axis=1)).mean())
+
+
+def _shrunk(picture: Pixels, side: int) -> Pixels:
+    """Return a copy of which no side is longer, and each is even, as video needs it."""
+    scale = min(1.0, side / max(picture.shape[:2]))
+    height, width = (max(2, round(length * scale / 2) * 2) for length in picture.shape[:2])
+    if (height, width) == picture.shape[:2]:
+        return picture.copy()
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def jpeg(picture: Pixels) -> bytes:
+    """Return a (h, w, 3) BGR picture as a JPEG file."""
+    done, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"a picture of the shape {picture.shape} cannot be written as JPEG")
+    return content.tobytes()
+
+
+def _clip(stills: Sequence[Still], rate: float) -> bytes:
+    """Return an H.264 video with the boxes drawn, which every browser shows."""
+    import av
+
+    height, width = stills[0].picture.shape[:2]
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "veryfast", "crf": "30"}
+        stream.codec_context.thread_count = 1
+        for still in stills:
+            if still.picture.shape[:2] != (height, width):
+                still.picture = np.asarray(cv2.resize(still.picture, (width, height)), np.uint8)
+            for (x, y, w, h), label in zip(still.boxes.tolist(), still.labels.tolist(), strict=True):
+                cv2.rectangle(still.picture, (x, y), (x + w, y + h), bgr(label), 2)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(still.picture, format="bgr24")))
+        out.mux(stream.encode(None))
+    return content.getvalue()
+
+
+def _picture_name(frame: int) -> str:
+    return f"{frame:08d}.jpg"
+
+
+@dataclass(frozen=True)
+class Album:
+    """The pictures of one media, read back.
+
+    Attributes:
+        pictures: `frame`, `kinds`, `width` and `height` of each.
+        clip: `first`, `last` and `frames`, None without a clip.
+    """
+
+    path: Path
+    pictures: list[dict[str, Any]]
+    clip: dict[str, int] | None
+
+    @classmethod
+    def open(cls, path: Path) -> "Album":
+        """Read what there is; the pictures themselves are read when asked for."""
+        with zipfile.ZipFile(path) as archive:
+            return cls(path, **json.loads(archive.read("index.json")))
+
+    def picture(self, frame: int) -> str:
+        """Return a frame's JPEG as a `data:` address."""
+        return data_address(self._read(_picture_name(frame)), "image/jpeg")
+
+    def video(self) -> str:
+        """Return the clip as a `data:` address."""
+        return data_address(self._read("clip.mp4"), "video/mp4")
+
+    def poster(self) -> str:
+        """Return the clip's first frame as a `data:` address."""
+        return data_address(self._read("clip.jpg"), "image/jpeg")
+
+    def _read(self, name: str) -> bytes:
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(name)
+
+
+def data_address(content: bytes, kind: str) -> str:
+    """Return bytes of a media type as a `data:` address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
