@@ -147,7 +147,9 @@ def make_report(
             for entry in Album.open(each.previews).pictures
         ],
         left_out=max(0, len(shown) - media_in_detail),
-        accuracy=accuracy_values(evaluation, names, host=host, project_id=project_id) if evaluation else None,
+        accuracy=accuracy_values(*evaluation, names, host=host, project_id=project_id, version=version)
+        if evaluation
+        else None,
         speed=_speed(media),
         made=_made(content, media),
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
