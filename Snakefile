@@ -38,6 +38,7 @@ include: "rules/media.smk"
 include: "rules/detect.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 
 
 localrules:
@@ -54,4 +55,4 @@ rule all:
         "results/overview.html",
         "results/outcome.txt",
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
-        every("results/crops/{media_id}") if config["export"]["crops"] else [],
+        if_asked(config["export"]["crops"], *every("results/crops/{media_id}")),

@@ -100,6 +100,7 @@ def _picture(
             words=short(other["species"], 24) + (f" {other['score']:.2f}" if missed else ", true"),
             colour=_OTHERS,
             dashed=not missed,
+            named=False,
         )
         for other in mistake["others"]
     ]
