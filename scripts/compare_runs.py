@@ -2,8 +2,8 @@
 
     python -m scripts.compare_runs BEFORE AFTER [--out FOLDER]
 
-BEFORE and AFTER are folders of runs, or `version:ID` for what stands in Tator, which needs --host, --project, --type and
-TATOR_AUTH_TOKEN. Writes compare.html and compare.json.
+BEFORE and AFTER are folders of runs, or `version:ID` for what stands in Tator, which needs --host, --project, --type
+and TATOR_AUTH_TOKEN. Writes compare.html and compare.json.
 """
 
 import argparse
@@ -75,8 +75,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
 
 def _by_species(found: list[Change], species: list[str]) -> list[dict[str, Any]]:
     sides = {
-        side: Counter(box.species for change in found if (box := getattr(change, side)))
-        for side in ("before", "after")
+        side: Counter(box.species for change in found if (box := getattr(change, side))) for side in ("before", "after")
     }
     became = Counter(
         (change.before.species, change.after.species)
@@ -131,7 +130,7 @@ def _drawn(change: Change, media: dict[str, Any], species: list[str]) -> Drawn:
         words = f"{short(change.before.species, 16)} {change.before.score:.2f} → {words}"
     return Drawn(
         *(x / media["width"], y / media["height"], w / media["width"], h / media["height"]),
-        words={"appeared": f"+ {words}", "vanished": f"− {words}"}.get(change.kind, words),
+        words={"appeared": f"+ {words}", "vanished": f"- {words}"}.get(change.kind, words),
         colour=colour(species.index(box.species)),
         dashed=change.kind == "vanished",
     )
@@ -163,9 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
-    runs = {
-        name: run_side(Path(name)) for name in (options.before, options.after) if not name.startswith(_VERSION)
-    }
+    runs = {name: run_side(Path(name)) for name in (options.before, options.after) if not name.startswith(_VERSION)}
     media_ids = options.media or [media_id for run in runs.values() for media_id in run.media]
     before, after = (runs.get(name) or _version(name, media_ids, options) for name in (options.before, options.after))
     return before, after
@@ -178,8 +175,14 @@ def _version(name: str, media_ids: list[int], options: argparse.Namespace) -> Si
     if missing or not number.isdigit():
         raise PipelineError(f"{name}: expected version:NUMBER, with {', '.join(missing) or 'a number'}")
     project = Project(options.host, options.project)
-    attributes = options.species_attribute, options.confidence_attribute
-    return version_side(project, int(number), media_ids, options.type, *attributes)
+    return version_side(
+        project,
+        int(number),
+        media_ids,
+        type_id=options.type,
+        species=options.species_attribute,
+        confidence=options.confidence_attribute,
+    )
 
 
 if __name__ == "__main__":

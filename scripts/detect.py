@@ -17,6 +17,7 @@ from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary, wanted_frames
+from scripts.lib.metrics import count_media
 from scripts.lib.pipeline import Counts, Stopwatch, detect_frames
 from scripts.lib.previews import Previews
 from scripts.lib.retinanet import Size
@@ -137,6 +138,7 @@ def detect(
         "stages": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
     }
     write_json(outcome, result)
+    count_media(state, counts.frames, counts.boxes, result["seconds"])
     _log.info(
         "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
         *(wanted["media_id"], state, summary.decoded, counts.frames, counts.boxes, result["seconds"]),

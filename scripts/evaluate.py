@@ -149,7 +149,9 @@ def _worst(boxes: Iterable[Labelled], limit: int, how_bad: Callable[[Labelled], 
     return chosen
 
 
-def _error(box: Labelled, others: Iterable[Labelled], records: dict[int, tuple[dict[str, Any], Path]]) -> dict[str, Any]:
+def _error(
+    box: Labelled, others: Iterable[Labelled], records: dict[int, tuple[dict[str, Any], Path]]
+) -> dict[str, Any]:
     """Return a mistake with the boxes of the other sort in its frame, as shares of the picture's sides."""
     media_id, frame = box.picture
     outcome = records[media_id][0]

@@ -106,7 +106,8 @@ def judge(
         by_species: whether a box may take only true boxes of its own species; else it may be `confused`.
     """
     true_ones, found_ones = _grouped(truth, by_species), _grouped(found, by_species)
-    judged, missed = [], []
+    judged: list[Judged] = []
+    missed: list[Labelled] = []
     for key, boxes in found_ones.items():
         judged += _judge_picture(true_ones.get(key, []), sorted(boxes, key=lambda box: -box.score), iou)
     taken = {id(each.truth) for each in judged if each.verdict in ("right", "confused")}
@@ -194,7 +195,7 @@ class Sweep:
 def by_threshold(judged: Sequence[Judged], truths: int, least: float) -> list[dict[str, float]]:
     """Return what each threshold from `least` on gives, of boxes compared by species."""
     table = []
-    for threshold in THRESHOLDS[THRESHOLDS >= least - 1e-9]:
+    for threshold in THRESHOLDS[np.greater_equal(THRESHOLDS, least - 1e-9)]:
         verdicts = Counter(each.verdict for each in judged if each.box.score >= threshold)
         right, kept = verdicts["right"], verdicts.total()
         precision, recall = right / kept if kept else 0.0, right / truths if truths else 0.0

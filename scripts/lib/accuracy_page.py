@@ -85,18 +85,18 @@ def _picture(
     if name not in archive.namelist():
         return None
     content = archive.read(name)
-    height, width = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+    height, width = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)).shape[:2]
     missed = sort == "missed"
     species = short(mistake["species"], 24)
     own = Drawn(
-        *mistake["share"],
+        *_four(mistake["share"]),
         words=f"true: {species}" if missed else f"{species} {mistake['score']:.2f}",
         colour=colour(numbers[mistake["species"]] - 1),
         dashed=missed,
     )
     others = [
         Drawn(
-            *other["share"],
+            *_four(other["share"]),
             words=short(other["species"], 24) + (f" {other['score']:.2f}" if missed else ", true"),
             colour=_OTHERS,
             dashed=not missed,
@@ -114,3 +114,8 @@ def _picture(
         why=f"Missed: {species}" if missed else f"False alarm: {species}, {mistake['score']:.2f}",
         link=tator_address(host, project_id, mistake["media_id"], frame=mistake["frame"], version=version),
     )
+
+
+def _four(share: list[float]) -> tuple[float, float, float, float]:
+    x, y, w, h = share
+    return x, y, w, h

@@ -12,7 +12,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json
 from scripts.lib.tator_api import Project
 
-KINDS = ("same", "rescored", "changed species", "appeared", "vanished")
+KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
 
 
@@ -66,9 +66,9 @@ def run_side(folder: Path) -> Side:
     }
 
     def boxes(media_id: int) -> list[Labelled]:
-        network = records[media_id]["network"]
+        names = (records[media_id]["network"] or {}).get("classes", [])
         return [
-            Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), network["classes"][row.species - 1], row.score)
+            Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
             for row in read_detections(results / "detections" / f"{media_id}.csv")
         ]
 
@@ -80,7 +80,7 @@ def run_side(folder: Path) -> Side:
 
 
 def version_side(
-    project: Project, version_id: int, media_ids: list[int], type_id: int, species: str, confidence: str
+    project: Project, version_id: int, media_ids: list[int], *, type_id: int, species: str, confidence: str
 ) -> Side:
     """Return the boxes that stand in a version in Tator."""
     media = project.media(media_ids)
@@ -130,4 +130,4 @@ def changes(before: list[Labelled], after: list[Labelled], iou: float, score_cha
 def counted(found: list[Change]) -> dict[str, int]:
     """Return how many there are of each kind."""
     kinds = Counter(change.kind for change in found)
-    return {kind: kinds[kind] for kind in KINDS}
+    return {str(kind): kinds[kind] for kind in KINDS}

@@ -1,8 +1,8 @@
 """Pictures of one media to look at, chosen while it is detected in: the frames to look at first, and a short clip.
 
 They are what the network saw, less its padding, without boxes: whoever shows them has the boxes. A file of them is a
-zip with `index.json`, a JPEG for each frame, and where the media has one `clip.mp4`, with its first frame in `clip.jpg`. Memory stays small and flat:
-a few frames of each kind, and those of two clips.
+zip with `index.json`, a JPEG for each frame, and where the media has one `clip.mp4`, with its first frame in
+`clip.jpg`. Memory stays small and flat: a few frames of each kind, and those of two clips.
 """
 
 import base64
@@ -106,7 +106,7 @@ class Previews:
         self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
         self._first: Kept | None = None
 
-    def look(
+    def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
         self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
     ) -> None:
         """Look at a frame and what was found in it.

@@ -64,7 +64,7 @@ class _Finder:
 
     def __init__(self, media: Sequence[Mapping[str, Any]]) -> None:
         self._ids = {each["media_id"] for each in media}
-        self._stems = {PurePosixPath(each["name"] or "").stem: each["media_id"] for each in media}
+        self._stems: dict[str, int] = {PurePosixPath(each["name"] or "").stem: each["media_id"] for each in media}
         self._videos = [each["media_id"] for each in media if each.get("kind") == "video"]
 
     def by_name(self, name: str) -> int | None:
@@ -84,8 +84,7 @@ class _Finder:
         """Return the run's only media, or its only video."""
         candidates = self._videos if len(self._ids) > 1 else list(self._ids)
         if len(candidates) != 1:
-            raise PipelineError(f"{place}: says of no box which media it is in, and the run has {len(self._ids)} media; "
-                                f"{EXPECTED}")  # fmt: skip
+            raise PipelineError(f"{place}: which media is this box in? The run has {len(self._ids)}; {EXPECTED}")
         return int(candidates[0])
 
 
@@ -143,4 +142,6 @@ def _coco(path: Path, finder: _Finder) -> Iterator[Labelled]:
                 x, y, w, h = map(float, annotation["bbox"])
                 yield Labelled(picture, (x, y, w, h), names[annotation["category_id"]])
     except (KeyError, ValueError, TypeError) as error:
-        raise PipelineError(f"{path}: not COCO JSON as expected ({type(error).__name__}: {error}); {EXPECTED}") from None
+        raise PipelineError(
+            f"{path}: not COCO JSON as expected ({type(error).__name__}: {error}); {EXPECTED}"
+        ) from None
