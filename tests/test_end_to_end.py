@@ -98,7 +98,7 @@ def ran(done):
     return sorted(f"{rule} {found[1]}" if found else rule for rule, found in media)
 
 
-ENDING = ["all", "conclude", "mark_processed", "summarize"]
+ENDING = ["all", "conclude", "make_report", "mark_processed", "summarize"]
 
 
 def test_only_what_changed_runs_again(site, tmp_path):
