@@ -84,7 +84,7 @@ def make_report(
         run={
             "host": host,
             "project_id": project_id,
-            "version": content["destination"]["version"],
+            "version": short(content["destination"]["version"]),
             "verified": _span(verified),
         },
         totals=content["totals"],
@@ -217,7 +217,7 @@ def _made(content: dict[str, Any], media: list[Media]) -> dict[str, str]:
         **{f"SHA-256 of {name}": file["sha256"] for name, file in network["files"].items()},
         "network's input": ", ".join(sorted(sizes)) or "not used",
         "engine": ", ".join(sorted(engines)) or "not used",
-        "version in Tator": f"{content['destination']['version']} ({content['destination']['version_id']})",
+        "version in Tator": f"{short(content['destination']['version'])} ({content['destination']['version_id']})",
     }
 
 

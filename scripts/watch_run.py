@@ -29,7 +29,7 @@ _SPEED = re.compile(r"(\d+)(?: of (?:about )?(\d+))? frames(?: \(\d+ %\))?, ([0-
 _WELL = ("done", "no detections", "skipped")
 # A log that was not written to for so long is of a job that was killed.
 _FRESH_SECONDS = 60.0
-_ROWS = 15
+_ROWS, _BAR = 15, 60
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def _picture(run: Run) -> Group:
         expected = f" of {job.expected}" if job.expected else ""
         bar = ProgressBar(job.expected or None, min(job.frames, job.expected or 0), width=24, pulse=not job.expected)
         table.add_row(Text(job.name), bar, f"{job.frames}{expected}", f"{job.rate:.1f}" if job.rate else "")
-    whole = ProgressBar(max(len(run.records), 1), len(run.outcomes))
+    whole = Table.grid()  # a bar alone does not end its line
+    whole.add_row(ProgressBar(max(len(run.records), 1), len(run.outcomes), width=_BAR))
     return Group(whole, Text(run.line(), style="red" if run.failed else ""), table)
 
 

@@ -194,5 +194,6 @@ def curves(name: str, lines: Sequence[Curve], x: str, y: str) -> Markup:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.grid(visible=True, color="#d8dde1", linewidth=0.6)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        if lines:
+            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return made[0]

@@ -1,12 +1,14 @@
 """Two runs side by side: which boxes appeared, vanished, or changed their species or score."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from scripts.lib.accuracy import Labelled, judge
+import numpy as np
+
+from scripts.lib.accuracy import Labelled, overlaps
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json
@@ -111,20 +113,36 @@ def changes(before: list[Labelled], after: list[Labelled], iou: float, score_cha
         iou: boxes that overlap by this at least are one and the same.
         score_change: by how much a score has to change to be told.
     """
-    judged, gone = judge(before, after, iou, by_species=False)
-    for each in judged:
-        media_id, frame = each.box.picture
-        if each.truth is None or each.verdict == "double":
-            yield Change(media_id, frame, "appeared", None, each.box)
-            continue
-        kind: Kind = "same"
-        if each.verdict == "confused":
-            kind = "changed species"
-        elif abs(each.box.score - each.truth.score) >= score_change:
-            kind = "rescored"
-        yield Change(media_id, frame, kind, each.truth, each.box)
-    for box in gone:
-        yield Change(*box.picture, "vanished", box, None)
+    frames: dict[tuple[int, int], tuple[list[Labelled], list[Labelled]]] = defaultdict(lambda: ([], []))
+    for at, boxes in enumerate((before, after)):
+        for box in boxes:
+            frames[box.picture][at].append(box)
+    for (media_id, frame), (old, new) in sorted(frames.items()):
+        for one, other in _paired(old, new, iou):
+            kind: Kind = "same"
+            if one is None:
+                kind = "appeared"
+            elif other is None:
+                kind = "vanished"
+            elif one.species != other.species:
+                kind = "changed species"
+            elif abs(one.score - other.score) >= score_change:
+                kind = "rescored"
+            yield Change(media_id, frame, kind, one, other)
+
+
+def _paired(old: list[Labelled], new: list[Labelled], iou: float) -> Iterator[tuple[Labelled | None, Labelled | None]]:
+    """Yield the boxes of one frame in pairs, those that overlap most first, then those without a partner."""
+    shared = overlaps(new, old)
+    free_old, free_new = dict(enumerate(old)), dict(enumerate(new))
+    for at in np.argsort(-shared, axis=None, kind="stable"):
+        row, column = divmod(int(at), len(old))
+        if shared[row, column] < iou:
+            break
+        if row in free_new and column in free_old:
+            yield free_old.pop(column), free_new.pop(row)
+    yield from ((None, box) for box in free_new.values())
+    yield from ((box, None) for box in free_old.values())
 
 
 def counted(found: list[Change]) -> dict[str, int]:

@@ -147,7 +147,8 @@ class Previews:
         if not chosen and self._first is not None:
             chosen[self._first.frame] = self._first.picture
             reasons[self._first.frame] = ["first"]
-        stills = self._moment.best if len(self._moment.best) > 1 and chosen else []
+        stills = self._moment.best if len(self._moment.best) > 1 else []
+        stills = stills if any(len(still.boxes) for still in stills) else []
         index: dict[str, Any] = {
             "pictures": [
                 {"frame": frame, "kinds": kinds, "width": chosen[frame].shape[1], "height": chosen[frame].shape[0]}

@@ -137,7 +137,7 @@ def card(media: Media, look: Looker) -> dict[str, Any]:
         "link": media.link,
         "state": media.line["state"],
         "failed": media.failed,
-        "reason": media.line["reason"],
+        "reason": short(media.line["reason"] or "", 160),
         "boxes": media.line["boxes"],
         "frames": media.outcome["frames"]["used"],
         "frames_with_boxes": media.findings.frames,

@@ -108,6 +108,8 @@ def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[Labelled
 
 
 def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: str) -> Labelled | None:
+    if None in row.values():
+        raise PipelineError(f"{place}: too few fields; {EXPECTED}")
     if "media_id" in row:
         media_id = finder.by_id(int(row["media_id"]))
     elif "video_id" in row:
