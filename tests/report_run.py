@@ -17,7 +17,7 @@ SIZE = Size(160, 90)
 DESTINATION = {"version_id": 43, "version": "Object Detector", "type_id": 31, "species_attribute": "Species",
                "confidence_attribute": "Confidence", "defaults": {}}  # fmt: skip
 PROVENANCE = {"source": "directory", "reference": "network", "fetched_by": None, "digest": None, "image_id": None,
-              "files": {"graph.pb": {"sha256": "a" * 64, "size": 1}, "train.ini": {"sha256": "b" * 64, "size": 1}}}  # fmt: skip
+              "files": {name: {"sha256": "a" * 64, "size": 1} for name in ("graph.pb", "train.ini")}}  # fmt: skip
 
 
 @dataclass
@@ -33,7 +33,7 @@ class FakeRun:
         self, name: str | None = "a.mp4", *, state: str = "done", frames: int = 50, kind: str = "video",
         boxes: Any = lambda frame: [(0, 0.9)], reason: str | None = None,
     ) -> int:  # fmt: skip
-        """Add a media of frames with their number painted; `boxes` gives (class from 0, score) of each box of a frame."""
+        """Add a media; `boxes` gives (class from 0, score) of each box of a frame."""
         media_id = len(self.media_ids) + 1
         self.media_ids.append(media_id)
         rows, album = [], Previews(25.0)

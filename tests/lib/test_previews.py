@@ -14,7 +14,7 @@ from tests.media_files import number_in, painted
 SIZE = Size(160, 90)
 
 
-def shown(path, frames, found, fps=10.0, size=SIZE, stride=1):
+def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1):
     """Show frames; `found` gives the (class, score) of each box of a frame."""
     album = Previews(fps, stride)
     for frame in frames:

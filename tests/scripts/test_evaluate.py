@@ -75,7 +75,7 @@ def test_the_page_shows_the_worst_mistakes(run):
             archive.writestr(f"1/{frame:08d}.jpg", picture)
     looked = look_at(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
     assert looked.sound, looked
-    for words in ("How accurate it is", "Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
+    for words in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
                   "Pictures that could not be had any more: 2."):  # fmt: skip
         assert words in looked.text, words
 

@@ -31,7 +31,8 @@ def test_one_line(run, capsys):
     record.write_text(record.read_text().replace('"fps"', '"num_frames": 180, "fps"'))
     assert watch_run.main([str(run.folder), "--once"]) == 0
     assert capsys.readouterr().out == (
-        "2 of 3 media detected, 2 uploaded or reported, 1 running, 1 failed, 150 frames, 8.0 frames/s, about 0:00:10 left\n"
+        "2 of 3 media detected, 2 uploaded or reported, 1 running, 1 failed, 150 frames, 8.0 frames/s, "
+        "about 0:00:10 left\n"
     )
 
 
@@ -44,15 +45,16 @@ def test_a_log_that_nobody_writes_is_of_no_running_job(run, capsys):
 
 def test_a_terminal_shows_one_picture_and_it_ends_with_the_run(run, monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=150)
-    monkeypatch.setattr(
-        watch_run.time, "sleep", lambda _: run.add("end.mp4", frames=2) if len(run.media_ids) < 4 else end()
-    )
 
-    def end():
+    def sleep(_):
+        if len(run.media_ids) < 4:
+            run.add("end.mp4", frames=2)
+            return
         for kind in ("detections", "uploads"):
             (run.folder / f"results/{kind}/3.json").write_bytes((run.folder / f"results/{kind}/1.json").read_bytes())
         run.finish()
 
+    monkeypatch.setattr(watch_run.time, "sleep", sleep)
     watch_run.watch_run(run.folder, console, 0.0)
     shown = console.file.getvalue()
     assert "slow [bold]\N{REPLACEMENT CHARACTER}.mp4" in shown

@@ -58,17 +58,15 @@ def target(file):
 
 def comparable(path):
     """Return a file's content with what may differ taken out, and numbers that compare with a tolerance."""
-    if path.suffix == ".json":
-        return _json(path.read_text())
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            return {name: _json(archive.read(name)) if name == "index.json" else None for name in archive.namelist()}
-    if path.suffix == ".parquet":
-        return _json(pd.read_parquet(path).to_json(orient="records"))
-    if path.suffix == ".html":
-        return Words(path.read_text()).found
-    if path.suffix == ".jpg":
-        return cv2.imread(str(path)).shape
+    readers = {
+        ".json": lambda: _json(path.read_text()),
+        ".zip": lambda: _zip(path),
+        ".parquet": lambda: _json(pd.read_parquet(path).to_json(orient="records")),
+        ".html": lambda: Words(path.read_text()).found,
+        ".jpg": lambda: cv2.imread(str(path)).shape,
+    }
+    if path.suffix in readers:
+        return readers[path.suffix]()
     if path.suffix == ".csv" and path.name != "truth.csv":
         with path.open(newline="") as stream:
             return [_row(row) for row in csv.DictReader(stream)]
@@ -77,6 +75,11 @@ def comparable(path):
 
 def _json(text):
     return json.loads(text, object_hook=_steady, parse_float=lambda text: Near(float(text), SCORES))
+
+
+def _zip(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: _json(archive.read(name)) if name == "index.json" else None for name in archive.namelist()}
 
 
 class Words(HTMLParser):
