@@ -36,19 +36,23 @@ onstart:
 include: "rules/weights.smk"
 
 
+include: "rules/media.smk"
+
+
 if shared_jobs():
 
     include: "rules/many.smk"
 
 else:
 
-    include: "rules/media.smk"
+    include: "rules/resolve.smk"
     include: "rules/detect.smk"
     include: "rules/upload.smk"
 
 
 include: "rules/publish.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 
 
 localrules:
@@ -65,4 +69,4 @@ rule all:
         "results/overview.html",
         "results/outcome.txt",
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
-        every("results/crops/{media_id}") if config["export"]["crops"] else [],
+        if_asked(config["export"]["crops"], *every("results/crops/{media_id}")),

@@ -36,7 +36,7 @@ def main() -> int:
         result: dict[str, Any] = {"media": 0, "boxes": 0, "ap50": None}
         if exit_code == 0:
             result = report(server)
-    print(f"\nLook at: {folder / 'results'} (detections.csv, detections.coco.json, summary.json)")
+    print(f"\nLook at: {folder / 'results' / 'overview.html'}, and beside it detections.csv, detections.coco.json")
     print(
         "See the boxes in the stand-in: .venv/bin/python -m tests.tator_server "
         f"--media {folder / 'media'} --state {folder / 'tator'} --port 8000"
@@ -63,6 +63,7 @@ def settings_for(server: Server) -> dict[str, Any]:
         "network": {"directory": str(SAMPLE)},
         "detect": {"img_max_side": 640, "img_min_side": 480, "keep_threshold": 0.3},
         "upload": {"localization_type_id": server.localization_type_id},
+        "evaluate": {"truth_file": str(SAMPLE / "aquarium.csv")},
     }
 
 

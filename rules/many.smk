@@ -20,7 +20,6 @@ for media_ids in shared_jobs():
             outcomes=of(media_ids, "results/detections/{media_id}.json"),
             records=of(media_ids, "resources/records/{media_id}.json"),
             previews=of(media_ids, "results/previews/{media_id}.zip"),
-            downloads=of(media_ids, "resources/downloads/{media_id}.json"),
         log:
             f"logs/detect_many/{media_ids[0]}.log",
         priority: 10

@@ -1,6 +1,69 @@
 """What people look at: one page of the run, and how accurate it is where true boxes are known."""
 
 
+rule get_truth:
+    input:
+        truth_file=truth_file,
+        records=every("resources/records/{media_id}.json"),
+        train_ini="resources/network/train.ini",
+    output:
+        truth="resources/truth.csv",
+    log:
+        "logs/get_truth.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        localization_type_id=config["upload"]["localization_type_id"],
+        species_attribute=config["upload"]["species_attribute"],
+        truth_version=config["evaluate"]["truth_version"],
+        code=code("get_truth"),
+    script:
+        "../scripts/get_truth.py"
+
+
+rule evaluate:
+    input:
+        detections=every("results/detections/{media_id}.csv"),
+        outcomes=every("results/detections/{media_id}.json"),
+        truth="resources/truth.csv",
+        train_ini="resources/network/train.ini",
+    output:
+        evaluation="results/evaluation.json",
+    log:
+        "logs/evaluate.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        iou=config["evaluate"]["iou"],
+        only_frames_with_truth=config["evaluate"]["only_frames_with_truth"],
+        pictures=config["evaluate"]["pictures"],
+        keep_threshold=config["detect"]["keep_threshold"],
+        upload_threshold=config["upload"]["threshold"],
+        code=code("evaluate"),
+    script:
+        "../scripts/evaluate.py"
+
+
+rule picture_errors:
+    input:
+        evaluation="results/evaluation.json",
+        records=every("resources/records/{media_id}.json"),
+    output:
+        pictures="results/evaluation.zip",
+    log:
+        "logs/picture_errors.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        code=code("picture_errors"),
+    script:
+        "../scripts/picture_errors.py"
+
+
 rule make_report:
     input:
         evaluation=if_asked(

@@ -33,20 +33,18 @@ class Work:
         wanted: what resolve_media writes.
         record: where.
         media: where its file goes.
-        download: the record of the download.
         found: the files of its detection.
     """
 
     wanted: dict[str, Any]
     record: Path
     media: Path
-    download: Path
     found: Found
 
     @property
     def results(self) -> tuple[Path, ...]:
         """The files that the job leaves; the record of the detection is the last one written."""
-        return (self.download, self.found.detections, self.found.previews, self.found.outcome)
+        return (self.found.detections, self.found.previews, self.found.outcome)
 
 
 def detect_many(
@@ -57,7 +55,6 @@ def detect_many(
     train_ini: Path,
     provenance: Path,
     media: list[Path],
-    downloads: list[Path],
     detections: list[Path],
     outcomes: list[Path],
     previews: list[Path],
@@ -95,7 +92,6 @@ def detect_many(
         train_ini: the names of its classes.
         provenance: where the network came from.
         media: where the downloaded files go.
-        downloads: records of the downloads to write.
         detections: CSVs to write.
         outcomes: records of the detections to write.
         previews: files of pictures to write.
@@ -138,8 +134,8 @@ def detect_many(
     )
     connection = Connection(host, project_id)
     resolved = resolve(connection.project, media_ids, Taken(kind, skip_processed, mark_attribute))
-    files = zip(resolved, records, media, downloads, detections, outcomes, previews, strict=True)
-    work = [Work(wanted, r, m, d, Found(csv, outcome, zipped)) for wanted, r, m, d, csv, outcome, zipped in files]
+    files = zip(resolved, records, media, detections, outcomes, previews, strict=True)
+    work = [Work(wanted, r, m, Found(csv, outcome, zipped)) for wanted, r, m, csv, outcome, zipped in files]
     for each in work:
         write_json(each.record, each.wanted)
     hashes = [sha256(path) for path in (graph, train_ini)]
@@ -198,11 +194,10 @@ class _Kept(MediaDetection):
         super().__init__(
             work.media, wanted=work.wanted, fetched=download, found=work.found, search=search, network=network
         )
-        self._work, self._download, self._done = work, download, done
+        self._work, self._done = work, done
 
     def finish(self) -> None:
         """Write the results and keep them."""
-        write_json(self._work.download, self._download)
         super().finish()
         self._done.keep(self._work)
 

@@ -1,8 +1,6 @@
 """Make the page that people look at after a run."""
 
-import heapq
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,56 +10,15 @@ from scripts.lib import charts, job
 from scripts.lib import train_ini as train
 from scripts.lib.accuracy_page import accuracy_values
 from scripts.lib.colours import colour
-from scripts.lib.detections import Detection, read_detections
+from scripts.lib.detections import read_detections
 from scripts.lib.files import read_json
-from scripts.lib.findings import Findings, lead, over_time
-from scripts.lib.frames.source import frames_used
-from scripts.lib.pages import Picture, drawn, tator_address, write_page
+from scripts.lib.findings import Findings
+from scripts.lib.pages import tator_address, write_page
 from scripts.lib.previews import Album
+from scripts.lib.shown_media import Looker, Media, card, least_sure, rows_of
 from scripts.lib.texts import short
 
-ROWS_SHOWN, SPECIES_CHARTED, CHECKED, SLOWEST, BINS = 200, 12, 6, 5, 120
-WORDS = {
-    "certain": "among the surest",
-    "crowded": "among the most boxes",
-    "doubtful": "among the least sure",
-    "first": "its first frame: no box was found",
-}
-
-
-@dataclass
-class Media:
-    """One media of the run.
-
-    Attributes:
-        line: its entry in the summary.
-        record: what resolve_media found.
-        outcome: what detect found.
-        detections: its CSV.
-        previews: its pictures.
-        findings: what its boxes come to.
-        link: where Tator shows it.
-        failed: whether it has no result.
-    """
-
-    line: dict[str, Any]
-    record: dict[str, Any]
-    outcome: dict[str, Any]
-    detections: Path
-    previews: Path
-    findings: Findings
-    link: str
-    failed: bool
-
-    @property
-    def name(self) -> str:
-        """What the page calls it."""
-        return short(self.line["name"] or f"media {self.line['media_id']}")
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is one, rather than a video."""
-        return bool(self.outcome["kind"] == "image")
+ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
 
 
 def make_report(
@@ -113,9 +70,9 @@ def make_report(
         findings.add(read_detections(csv))
         total.merge(findings)
         link = tator_address(host, project_id, line["media_id"], version=version)
-        failed = line["media_id"] in content["failed"]
-        media.append(Media(line, read_json(record), read_json(outcome), csv, album, findings, link, failed))
-    look = _Looker(host, project_id, version, names, upload_threshold)
+        no_result = line["media_id"] in content["failed"]
+        media.append(Media(line, read_json(record), read_json(outcome), csv, album, findings, link, no_result))
+    look = Looker(host, project_id, version, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
@@ -127,7 +84,7 @@ def make_report(
         run={
             "host": host,
             "project_id": project_id,
-            "version": content["destination"]["version"],
+            "version": short(content["destination"]["version"]),
             "verified": _span(verified),
         },
         totals=content["totals"],
@@ -138,64 +95,24 @@ def make_report(
         failed=[_row(each) for each in failed],
         rows_shown=ROWS_SHOWN,
         **_found(total, names, keep_threshold, upload_threshold),
-        check=_least_sure(media, look) if len(media) > 1 or not media_in_detail else [],
-        cards=[_card(each, look) for each in shown[:media_in_detail] if not each.is_picture],
+        check=least_sure(media, look) if len(media) > 1 or not media_in_detail else [],
+        cards=[card(each, look) for each in shown[:media_in_detail] if not each.is_picture],
         pictures=[
-            look.picture(each, entry, _rows_of(each, {0})[0], each.name)
+            look.picture(each, entry, rows_of(each, {0})[0], each.name)
             for each in shown[:media_in_detail]
             if each.is_picture
             for entry in Album.open(each.previews).pictures
         ],
         left_out=max(0, len(shown) - media_in_detail),
-        accuracy=accuracy_values(evaluation, names, host=host, project_id=project_id) if evaluation else None,
+        accuracy=accuracy_values(
+            *(evaluation[0], evaluation[1], names), host=host, project_id=project_id, version=version
+        )
+        if evaluation
+        else None,
         speed=_speed(media),
         made=_made(content, media),
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
     )
-
-
-@dataclass(frozen=True)
-class _Looker:
-    """Makes pictures of a media's frames."""
-
-    host: str
-    project_id: int
-    version: int
-    names: list[str]
-    upload: float
-
-    def link(self, media: Media, frame: int) -> str:
-        """Return where Tator shows a frame."""
-        return tator_address(self.host, self.project_id, media.line["media_id"], frame=frame, version=self.version)
-
-    def picture(self, media: Media, entry: dict[str, Any], rows: list[Detection], title: str) -> Picture:
-        """Return a picture of the album with its boxes."""
-        frame = entry["frame"]
-        return Picture(
-            address=Album.open(media.previews).picture(frame),
-            width=entry["width"],
-            height=entry["height"],
-            boxes=drawn(rows, (media.outcome["width"], media.outcome["height"]), self.names, self.upload),
-            title=title,
-            why=self._why(media, entry["kinds"], len(rows)),
-            link=self.link(media, frame),
-        )
-
-    def _why(self, media: Media, kinds: list[str], boxes: int) -> str:
-        count = f"{boxes:,} box" + ("" if boxes == 1 else "es")
-        if media.is_picture:
-            return count
-        return f"{', '.join(WORDS[kind] for kind in kinds)}; {count}".capitalize()
-
-
-def _when(media: Media, frame: int) -> str:
-    """Return which frame it is, in words."""
-    fps = media.record.get("fps")
-    return f"frame {frame:,}" + (f" ({charts.clock(frame / fps)})" if fps else "")
-
-
-def _titled(media: Media, frame: int) -> str:
-    return media.name if media.is_picture else f"{media.name}, {_when(media, frame)}"
 
 
 def _span(moments: list[str]) -> str:
@@ -261,68 +178,6 @@ def _found(total: Findings, names: list[str], keep: float, upload: float) -> dic
     }
 
 
-def _rows_of(media: Media, frames: set[int]) -> dict[int, list[Detection]]:
-    found: dict[int, list[Detection]] = defaultdict(list)
-    for row in read_detections(media.detections):
-        if row.frame in frames:
-            found[row.frame].append(row)
-    return found
-
-
-def _least_sure(media: list[Media], look: _Looker) -> list[Picture]:
-    """Return the frames of all media in which the network was least sure."""
-    candidates = []
-    for at, each in enumerate(media):
-        entries = {entry["frame"]: entry for entry in Album.open(each.previews).pictures if "doubtful" in entry["kinds"]}
-        for frame, rows in _rows_of(each, set(entries)).items() if entries else ():
-            doubt = 1 - sum(map(lead, rows)) / len(rows)
-            candidates.append((doubt, -at, -frame, entries[frame], rows))
-    best = heapq.nlargest(CHECKED, candidates, key=lambda found: found[:3])
-    return [
-        look.picture(media[-at], entry, rows, _titled(media[-at], -frame))
-        for _, at, frame, entry, rows in best
-    ]
-
-
-def _card(media: Media, look: _Looker) -> dict[str, Any]:
-    """Return what the page shows of one media."""
-    album = Album.open(media.previews)
-    entries = sorted(album.pictures, key=lambda entry: int(entry["frame"]))
-    rows = _rows_of(media, {entry["frame"] for entry in entries})
-    clip = album.clip
-    return {
-        "media_id": media.line["media_id"],
-        "name": media.name,
-        "link": media.link,
-        "state": media.line["state"],
-        "failed": media.failed,
-        "reason": media.line["reason"],
-        "boxes": media.line["boxes"],
-        "frames": media.outcome["frames"]["used"],
-        "frames_with_boxes": media.findings.frames,
-        "timeline": _timeline(media, entries, look),
-        "clip": album.video() if clip else None,
-        "poster": album.poster() if clip else None,
-        "clip_words": f"{clip['frames']} of frames {clip['first']:,} to {clip['last']:,}, where most boxes are"
-        if clip
-        else "",
-        "pictures": [
-            look.picture(media, entry, rows[entry["frame"]], _when(media, entry["frame"]).capitalize())
-            for entry in entries
-        ],
-    }
-
-
-def _timeline(media: Media, entries: list[dict[str, Any]], look: _Looker) -> str:
-    asked, decoded = media.outcome["asked"], media.outcome["frames"]["decoded"]
-    looked_at = frames_used(asked, decoded)
-    if media.is_picture or len(looked_at) < 2:
-        return ""
-    edges, means = over_time(read_detections(media.detections), looked_at, BINS)
-    marks = [charts.Mark(entry["frame"], look.link(media, entry["frame"])) for entry in entries]
-    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.get("fps"), marks)
-
-
 def _speed(media: list[Media]) -> dict[str, Any]:
     busy = [each for each in media if each.outcome["frames"]["used"]]
     frames = sum(each.outcome["frames"]["used"] for each in busy)
@@ -355,16 +210,14 @@ def _made(content: dict[str, Any], media: list[Media]) -> dict[str, str]:
         for each in media
         if (engine := each.outcome["engine"])
     }
-    sizes = {
-        f"{used['width']} × {used['height']}" for each in media if (used := each.outcome["network"])
-    }
+    sizes = {f"{used['width']} x {used['height']}" for each in media if (used := each.outcome["network"])}
     return {
         "network": f"{network['reference']} ({network['source']})",
         "digest": network["digest"] or "none: it came from a folder",
         **{f"SHA-256 of {name}": file["sha256"] for name, file in network["files"].items()},
         "network's input": ", ".join(sorted(sizes)) or "not used",
         "engine": ", ".join(sorted(engines)) or "not used",
-        "version in Tator": f"{content['destination']['version']} ({content['destination']['version_id']})",
+        "version in Tator": f"{short(content['destination']['version'])} ({content['destination']['version_id']})",
     }
 
 

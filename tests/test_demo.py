@@ -12,6 +12,7 @@ from examples.accuracy import Labelled, ap50, read_truth
 from examples.demo import SAMPLE
 from scripts.lib.backends.openvino_graph import load_openvino
 from scripts.lib.train_ini import species
+from tests.browser import look_at
 from tests.workflow import ROOT
 
 THRESHOLD = 0.3
@@ -45,6 +46,18 @@ def test_each_media_is_compared_with_its_true_boxes(demo):
         "picture_112.png",
         "all",
     ]
+
+
+def test_the_page_says_how_accurate_it_is(demo):
+    folder, output = demo
+    evaluation = json.loads((folder / "results" / "evaluation.json").read_text())
+    line = next(line for line in output.splitlines() if line.strip().startswith("aquarium.mp4"))
+    assert f"{evaluation['ap50']:.3f}" == line.split()[-1]
+    looked = look_at(folder / "results" / "overview.html")
+    assert looked.sound, looked
+    assert looked.videos == [True]
+    assert "How accurate it is" in looked.text
+    assert f"{evaluation['ap50']:.3f}" in looked.text
 
 
 def test_accuracy_in_tator_is_the_networks_own(demo):

@@ -5,13 +5,18 @@ import re
 import shutil
 
 import cv2
+import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 import tator
+import yaml
+from pycocotools.coco import COCO
 
+from tests.browser import look_at
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import make_reference_image
-from tests.workflow import snakemake
+from tests.workflow import ROOT, snakemake
 
 MARK = "Object Detector Processed"
 NASTY = "we ird \"näme' ..\\日本 #1?x=%20&;$(id).mp4"
@@ -30,8 +35,8 @@ class Site:
             "upload": {"localization_type_id": server.localization_type_id},
         }
 
-    def run(self, *arguments):
-        environ = {"TATOR_AUTH_TOKEN": self.server.token, "TATOR_PATIENCE_SECONDS": "10"}
+    def run(self, *arguments, **environ):
+        environ = {"TATOR_AUTH_TOKEN": self.server.token, "TATOR_PATIENCE_SECONDS": "10", **environ}
         return snakemake(self.folder, *arguments, settings=self.settings, environ=environ)
 
     def boxes(self, **filters):
@@ -98,7 +103,7 @@ def ran(done):
     return sorted(f"{rule} {found[1]}" if found else rule for rule, found in media)
 
 
-ENDING = ["all", "conclude", "mark_processed", "summarize"]
+ENDING = ["all", "conclude", "make_report", "mark_processed", "summarize"]
 
 
 def test_only_what_changed_runs_again(site, tmp_path):
@@ -165,9 +170,26 @@ def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_fol
     sentence = next(line for line in done.stdout.splitlines() if "media have no boxes in Tator from this run" in line)
     for media_id in set(states) - well:
         assert f"media {media_id} is {states[media_id]}" in sentence
+    looked = look_at(site.folder / "results" / "overview.html")
+    assert looked.sound, looked
+    assert f"{len(states) - len(well)} of {len(states)} media have no boxes in Tator from this run" in looked.text
+    assert check_records(site.folder) == {"record", "download", "provenance", "destination", "detection", "upload",
+                                          "marks", "summary"}  # fmt: skip
     again = site.run()
     assert again.returncode != 0
     assert "rule detect:" not in again.stdout
+    assert "rule make_report:" not in again.stdout
+
+
+def check_records(folder):
+    """Hold a run's records against their schema; return the kinds that there were."""
+    schema = yaml.safe_load((ROOT / "docs" / "records.schema.yaml").read_text())
+    kinds = set()
+    for kind, where in schema["x-files"].items():
+        for path in folder.glob(where.replace("{media_id}", "*")):
+            jsonschema.validate(json.loads(path.read_text()), {**schema, "$ref": f"#/$defs/{kind}"})
+            kinds.add(kind)
+    return kinds
 
 
 def test_people_s_boxes_survive_a_rerun(site):
@@ -212,12 +234,36 @@ def test_the_token_and_addresses_are_nowhere(site):
         assert b"X-Amz-Signature" not in text, path
 
 
-def test_the_report_shows_the_results(site):
-    assert site.run().returncode == 0
+def test_the_report_shows_the_results_and_exports_can_be_read(site):
+    """With true boxes, exports, and a metrics file; asked for again, nothing is made again."""
+    truth = site.folder / "truth.csv"
+    site.folder.mkdir()
+    truth.write_text("video_id,frame,x,y,width,height,label\n1_clip_910001,0,446,293,50,22,cod\n")
+    site.settings["evaluate"] = {"truth_file": str(truth), "pictures": 1}
+    site.settings["export"] = {"parquet": True, "crops": True}
+    metrics = site.folder / "tator.prom"
+    done = site.run(TATOR_METRICS_FILE=str(metrics))
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in site.run().stdout
+    rows = pd.read_csv(site.folder / "results/detections.csv")
+    table = pd.read_parquet(site.folder / "results/detections.parquet")
+    for column in ("video_id", "frame", "x", "y", "w", "h"):
+        assert list(table[column]) == list(rows[column])
+    assert set(table["species"]) <= {"cod", "flatfish", "crab"}
+    assert len(COCO(site.folder / "results/detections.coco.json").anns) == len(rows)
+    assert len(list(site.folder.glob("results/crops/*/*/*.jpg"))) == len(rows)
+    assert 'tator_detection_media_total{state="done"} 2.0' in metrics.read_text()
+    assert f"tator_detection_boxes_total {len(rows)}.0" in metrics.read_text()
+    assert "evaluation" in check_records(site.folder)
     done = site.run("--report", str(site.folder / "report.html"))
     assert done.returncode == 0, done.stdout
     page = (site.folder / "report.html").read_text()
-    for words in ("State of each media", "Boxes of all media", "What became of each media of this run"):
+    for words in (
+        "The run on one page",
+        "State of each media",
+        "Boxes of all media",
+        "What became of each media",
+    ):
         assert words in page
 
 

@@ -24,8 +24,8 @@ def test_a_dry_run_needs_no_network_and_no_token_and_shows_every_job(tmp_path):
         assert re.search(rf"^{rule} +3$", done.stdout, re.MULTILINE), done.stdout
     for media_id in (1, 2, 3):
         assert f"results/detections/{media_id}.csv" in done.stdout
-    assert re.search(r"^total +17$", done.stdout, re.MULTILINE)
-    assert len(jobs) == 17
+    assert re.search(r"^total +18$", done.stdout, re.MULTILINE)
+    assert len(jobs) == 18
 
 
 def test_the_reference_workflows_environment_plans_a_run(tmp_path):

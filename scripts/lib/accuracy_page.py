@@ -1,2 +1,121 @@
-def accuracy_values(evaluation, names, host, project_id):
-    return None
+"""What the report says of an evaluation."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from scripts.lib import charts
+from scripts.lib.colours import colour
+from scripts.lib.files import read_json
+from scripts.lib.pages import Drawn, Picture, tator_address
+from scripts.lib.previews import data_address, picture_name
+from scripts.lib.texts import short
+
+CURVES, CONFUSED = 7, 20
+_OTHERS = "#5b6670"
+
+
+def accuracy_values(
+    evaluation: Path, pictures: Path, names: list[str], *, host: str, project_id: int, version: int
+) -> dict[str, Any]:
+    """Return what the template accuracy.html needs.
+
+    Args:
+        evaluation: what evaluate wrote.
+        pictures: what picture_errors wrote.
+        names: the network's species.
+        host: Tator's address.
+        project_id: the project.
+        version: of the boxes in Tator.
+    """
+    content = read_json(evaluation)
+    numbers = {name: at for at, name in enumerate(content["confusion"]["species"], start=1)}
+    ranked = sorted(content["species"].items(), key=lambda item: -item[1]["truth"])
+    with zipfile.ZipFile(pictures) as archive:
+        shown = {
+            sort: [
+                picture
+                for mistake in content[sort]
+                if (picture := _picture(archive, mistake, sort, numbers, (host, project_id, version)))
+            ]
+            for sort in ("missed", "false_alarms")
+        }
+    return {
+        **content,
+        "species": [{"name": name, "colour": colour(numbers[name] - 1), **each} for name, each in ranked],
+        "chart": charts.curves(
+            "precision-recall",
+            [
+                charts.Curve(name, each["curve"]["recall"], each["curve"]["precision"], numbers[name])
+                for name, each in [item for item in ranked if item[1]["truth"] and item[1]["found"]][:CURVES]
+            ],
+            "recall",
+            "precision",
+        ),
+        "unknown": [short(name) for name in numbers if name not in names],
+        "confusion": _confusion(content["confusion"], ranked),
+        "pictures": shown,
+    }
+
+
+def _confusion(found: dict[str, Any], ranked: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the table of the most frequent species, each cell with how dark it is: its share of its row."""
+    kept = [found["species"].index(name) for name, _ in ranked[:CONFUSED]] + [len(found["species"])]
+    names = [*found["species"], None]
+    counts = np.asarray(found["counts"])[np.ix_(kept, kept)]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return {
+        "names": [short(names[at] or "nothing", 16) for at in kept],
+        "rows": [
+            [{"count": int(count), "share": float(share)} for count, share in zip(*row, strict=True)]
+            for row in zip(counts, shares, strict=True)
+        ],
+        "complete": len(ranked) <= CONFUSED,
+    }
+
+
+def _picture(
+    archive: zipfile.ZipFile, mistake: dict[str, Any], sort: str, numbers: dict[str, int], where: tuple[str, int, int]
+) -> Picture | None:
+    """Return a mistake's picture, None where it could not be had."""
+    name = f"{mistake['media_id']}/{picture_name(mistake['frame'])}"
+    if name not in archive.namelist():
+        return None
+    content = archive.read(name)
+    height, width = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)).shape[:2]
+    missed = sort == "missed"
+    species = short(mistake["species"], 24)
+    own = Drawn(
+        *_four(mistake["share"]),
+        words=f"true: {species}" if missed else f"{species} {mistake['score']:.2f}",
+        colour=colour(numbers[mistake["species"]] - 1),
+        dashed=missed,
+    )
+    others = [
+        Drawn(
+            *_four(other["share"]),
+            words=short(other["species"], 24) + (f" {other['score']:.2f}" if missed else ", true"),
+            colour=_OTHERS,
+            dashed=not missed,
+            named=False,
+        )
+        for other in mistake["others"]
+    ]
+    host, project_id, version = where
+    return Picture(
+        address=data_address(content, "image/jpeg"),
+        width=width,
+        height=height,
+        boxes=[own, *others],
+        title=f"{short(mistake['name'] or str(mistake['media_id']))}, frame {mistake['frame']:,}",
+        why=f"Missed: {species}" if missed else f"False alarm: {species}, {mistake['score']:.2f}",
+        link=tator_address(host, project_id, mistake["media_id"], frame=mistake["frame"], version=version),
+    )
+
+
+def _four(share: list[float]) -> tuple[float, float, float, float]:
+    x, y, w, h = share
+    return x, y, w, h

@@ -20,7 +20,7 @@ from scripts.lib.texts import short
 
 WIDTH = 4.0  # inches; a page scales it to what it has
 GREY, INK = "#5b6670", "#1c2329"
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -56,7 +56,7 @@ class Curve(NamedTuple):
 def _chart(name: str, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
     """Give axes to draw on; when the block ends, the list holds the SVG."""
     made: list[Markup] = []
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
         # Only measuring needs the glyphs; the browser has them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -80,7 +80,7 @@ def _inline(svg: str, name: str) -> Markup:
     svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", svg)
     svg = re.sub(r"font: ([^;\"]*?)(?:'[^']*'(?:, )?)+(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" class="chart">', svg, count=1)
-    return Markup(svg)  # noqa: S704: matplotlib escapes what it writes
+    return Markup(svg)  # noqa: S704  (matplotlib escapes what it writes)
 
 
 def counts(name: str, boxes: Mapping[str, int], colours: Sequence[str]) -> Markup:
@@ -194,5 +194,6 @@ def curves(name: str, lines: Sequence[Curve], x: str, y: str) -> Markup:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.grid(visible=True, color="#d8dde1", linewidth=0.6)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        if lines:
+            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return made[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
 
 # Parameters that only make a rule run again when they change (see rules/common.smk).
@@ -43,6 +44,7 @@ def run(function: Callable[..., None], snakemake: Any) -> None:
         function(**_arguments(function, snakemake))
     except Exception as error:
         _say(_message(error))
+        count_failure(snakemake.rule)
         _end(1)
 
 

@@ -17,6 +17,7 @@ from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.metrics import count_media
 from scripts.lib.pipeline import Clip, Detector, Seen
 from scripts.lib.previews import Previews
 from scripts.lib.retinanet import Size
@@ -208,6 +209,7 @@ class MediaDetection(Clip):
             "stages": {stage: round(spent, 3) for stage, spent in self.stages.items()},
         }
         write_json(self._found.outcome, record)
+        count_media(state, self.frames, self.boxes, seconds)
         _log.info(
             "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
             *(self._wanted["media_id"], state, summary.decoded, self.frames, self.boxes, seconds),

@@ -1,8 +1,8 @@
 """Pictures of one media to look at, chosen while it is detected in: the frames to look at first, and a short clip.
 
 They are what the network saw, less its padding, without boxes: whoever shows them has the boxes. A file of them is a
-zip with `index.json`, a JPEG for each frame, and where the media has one `clip.mp4`, with its first frame in `clip.jpg`. Memory stays small and flat:
-a few frames of each kind, and those of two clips.
+zip with `index.json`, a JPEG for each frame, and where the media has one `clip.mp4`, with its first frame in
+`clip.jpg`. Memory stays small and flat: a few frames of each kind, and those of two clips.
 """
 
 import base64
@@ -106,7 +106,7 @@ class Previews:
         self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
         self._first: Kept | None = None
 
-    def look(
+    def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
         self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
     ) -> None:
         """Look at a frame and what was found in it.
@@ -123,7 +123,7 @@ class Previews:
 
         def copy() -> Pixels:
             if not copies:
-                copies.append(_shrunk(picture, PICTURE_SIDE))
+                copies.append(shrunk(picture, PICTURE_SIDE))
             return copies[0]
 
         if self._first is None:
@@ -132,7 +132,7 @@ class Previews:
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._best[kind].offer(value, frame, copy)
         if self._moment.due():
-            small = _shrunk(picture, CLIP_SIDE)
+            small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
             self._moment.add(Still(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
 
@@ -147,7 +147,8 @@ class Previews:
         if not chosen and self._first is not None:
             chosen[self._first.frame] = self._first.picture
             reasons[self._first.frame] = ["first"]
-        stills = self._moment.best if len(self._moment.best) > 1 and chosen else []
+        stills = self._moment.best if len(self._moment.best) > 1 else []
+        stills = stills if any(len(still.boxes) for still in stills) else []
         index: dict[str, Any] = {
             "pictures": [
                 {"frame": frame, "kinds": kinds, "width": chosen[frame].shape[1], "height": chosen[frame].shape[0]}
@@ -158,7 +159,7 @@ class Previews:
         with replacing(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
             archive.writestr("index.json", json.dumps(index, indent=2))
             for frame, picture in chosen.items():
-                archive.writestr(_picture_name(frame), jpeg(picture))
+                archive.writestr(picture_name(frame), jpeg(picture))
             if stills:
                 archive.writestr("clip.mp4", _clip(stills, self._rate / self._moment.step))
                 archive.writestr("clip.jpg", jpeg(stills[0].picture))
@@ -172,7 +173,7 @@ def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
     return float(own.max()), len(labels), -float((own - others.max(axis=1)).mean())
 
 
-def _shrunk(picture: Pixels, side: int) -> Pixels:
+def shrunk(picture: Pixels, side: int) -> Pixels:
     """Return a copy of which no side is longer, and each is even, as video needs it."""
     scale = min(1.0, side / max(picture.shape[:2]))
     height, width = (max(2, round(length * scale / 2) * 2) for length in picture.shape[:2])
@@ -210,7 +211,8 @@ def _clip(stills: Sequence[Still], rate: float) -> bytes:
     return content.getvalue()
 
 
-def _picture_name(frame: int) -> str:
+def picture_name(frame: int) -> str:
+    """Return what a frame's picture is called within a zip file."""
     return f"{frame:08d}.jpg"
 
 
@@ -235,7 +237,7 @@ class Album:
 
     def picture(self, frame: int) -> str:
         """Return a frame's JPEG as a `data:` address."""
-        return data_address(self._read(_picture_name(frame)), "image/jpeg")
+        return data_address(self._read(picture_name(frame)), "image/jpeg")
 
     def video(self) -> str:
         """Return the clip as a `data:` address."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from scripts.lib import media_list, token
+from scripts.lib import media_list, metrics, token
 from scripts.lib.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
 from scripts.lib.errors import SettingsError
 
@@ -31,6 +31,7 @@ VARIABLES = (
     ENGINE_VARIABLE,
     REASON_VARIABLE,
     "TATOR_MEDIA_IDS",
+    metrics.VARIABLE,
     "TATOR_PATIENCE_SECONDS",
     "TATOR_PIPELINE_ARGS",
     "TATOR_PROJECT_ID",

@@ -29,6 +29,7 @@ class Drawn:
         words: its name, shown when the box is pointed at.
         colour: `#rrggbb`.
         dashed: whether it counts less, or is not there.
+        named: whether its name is shown beside it too, where there is room.
     """
 
     x: float
@@ -38,6 +39,7 @@ class Drawn:
     words: str
     colour: str
     dashed: bool = False
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Picture:
     def names(self) -> list["Name"]:
         """The boxes' names where they do not cover one another; the first boxes go first."""
         placed: list[Name] = []
-        for box in self.boxes:
+        for box in filter(lambda box: box.named, self.boxes):
             name = _name(box, self.width / self.height)
             if len(placed) < _MOST_NAMES and not any(name.covers(other) for other in placed):
                 placed.append(name)

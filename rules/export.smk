@@ -1,0 +1,37 @@
+"""Other forms of the boxes, for those who ask for them."""
+
+
+rule export_parquet:
+    input:
+        detections=every("results/detections/{media_id}.csv"),
+        outcomes=every("results/detections/{media_id}.json"),
+        train_ini="resources/network/train.ini",
+    output:
+        table="results/detections.parquet",
+    log:
+        "logs/export_parquet.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        code=code("export_parquet"),
+    script:
+        "../scripts/export_parquet.py"
+
+
+rule crop_boxes:
+    input:
+        media=ancient("resources/media/{media_id}"),
+        record="resources/records/{media_id}.json",
+        detections="results/detections/{media_id}.csv",
+        outcome="results/detections/{media_id}.json",
+        train_ini="resources/network/train.ini",
+    output:
+        crops=directory("results/crops/{media_id}"),
+    log:
+        "logs/crop_boxes/{media_id}.log",
+    conda:
+        "../envs/detect.yaml"
+    params:
+        code=code("crop_boxes"),
+    script:
+        "../scripts/crop_boxes.py"

@@ -1,0 +1,22 @@
+"""What the media are: a record of each in resources/records/."""
+
+
+# A checkpoint, though nothing asks for its output by name: after it, Snakemake plans anew, by the records' content. So
+# one more media, or another look at Tator, makes run again only the media whose record changed.
+checkpoint resolve_media:
+    output:
+        records=every("resources/records/{media_id}.json"),
+    log:
+        "logs/resolve_media.log",
+    conda:
+        "../envs/tator.yaml"
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        media_ids=config["tator"]["media_ids"],
+        kind=config["media"]["kind"],
+        skip_processed=config["media"]["skip_processed"],
+        mark_attribute=config["mark"]["attribute"],
+        code=code("resolve_media"),
+    script:
+        "../scripts/resolve_media.py"

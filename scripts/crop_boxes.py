@@ -1,0 +1,67 @@
+"""Cut each box of one media out of its frames."""
+
+import logging
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from scripts.lib import job
+from scripts.lib import train_ini as train
+from scripts.lib.detections import Detection, read_detections
+from scripts.lib.errors import MediaFault
+from scripts.lib.files import read_json
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import Picture
+from scripts.lib.previews import jpeg
+
+_log = logging.getLogger(__name__)
+
+
+def crop_boxes(*, media: Path, record: Path, detections: Path, outcome: Path, train_ini: Path, crops: Path) -> None:
+    """Write `{species}/{frame}_{box of the frame}_{score}.jpg` for each box, at the media's full resolution.
+
+    Args:
+        media: the downloaded file; decoded once more, up to the last frame that holds a box.
+        record: what resolve_media wrote.
+        detections: the media's CSV.
+        outcome: the record of its detection.
+        train_ini: the species' names.
+        crops: the folder to make.
+    """
+    crops.mkdir(parents=True, exist_ok=True)
+    found = read_json(outcome)
+    by_frame: dict[int, list[Detection]] = defaultdict(list)
+    for row in read_detections(detections):
+        by_frame[row.frame].append(row)
+    if not by_frame:
+        return
+    folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
+    try:
+        with open_frames(media, read_json(record)["kind"], range(min(by_frame), max(by_frame) + 1)) as frames:
+            for number, picture in frames:
+                for at, row in enumerate(by_frame.get(number, ())):
+                    folder = folders[row.species - 1]
+                    folder.mkdir(exist_ok=True)
+                    crop = _crop(picture, row, (found["width"], found["height"]))
+                    (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(crop))
+    except MediaFault as fault:  # detect met it too, and its record tells of it
+        _log.warning("media %d: %s; cut up to there", found["media_id"], fault)
+
+
+def _crop(picture: Picture, row: Detection, size: tuple[int, int]) -> Picture:
+    """Return the part of a frame; its size may differ from the media's, to which the box refers."""
+    scale = np.array([picture.shape[1] / size[0], picture.shape[0] / size[1]])
+    left, top = np.floor(np.array([row.x, row.y]) * scale).astype(int)
+    right, bottom = np.ceil(np.array([row.x + row.w, row.y + row.h]) * scale).astype(int)
+    return picture[top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def _file_name(name: str) -> str:
+    """Return a part of a path that is fit for any file system; the number before it tells two of them apart."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:60]
+
+
+if __name__ == "__main__":
+    job.run(crop_boxes, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,175 @@
+"""Compare the boxes that were found with true ones."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.lib import job
+from scripts.lib import train_ini as train
+from scripts.lib.accuracy import Labelled, Sweep, average_precision, by_threshold, confusion, judge
+from scripts.lib.detections import read_detections
+from scripts.lib.files import read_json, write_json
+from scripts.lib.frames.source import frames_used
+from scripts.lib.truth import read_truth
+
+# Two pictures of one media are at least so many frames apart: neighbours show the same mistake.
+APART = 25
+
+
+def evaluate(
+    *,
+    detections: list[Path],
+    outcomes: list[Path],
+    truth: Path,
+    train_ini: Path,
+    iou: float,
+    only_frames_with_truth: bool,
+    pictures: int,
+    keep_threshold: float,
+    upload_threshold: float,
+    evaluation: Path,
+) -> None:
+    """Write how accurate the run is: by species and over all, at each threshold, and where it is worst.
+
+    Media without a true box, and frames that did not go through the network, are left out.
+
+    Args:
+        detections: CSV of each media.
+        outcomes: record of each, in the same order.
+        truth: what get_truth wrote.
+        train_ini: the species' names.
+        iou: the overlap that makes a found box right.
+        only_frames_with_truth: whether frames without a true box are left out.
+        pictures: how many of the worst misses, and of the worst false alarms, to name.
+        keep_threshold: the least score of a box.
+        upload_threshold: confusion, misses and false alarms are those of boxes that score at least this.
+        evaluation: the JSON file to write.
+    """
+    names = train.species(train_ini)
+    records = {
+        outcome["media_id"]: (outcome, csv) for outcome, csv in zip(map(read_json, outcomes), detections, strict=True)
+    }
+    true_boxes = _looked_at(read_truth(truth), {media_id: outcome for media_id, (outcome, _) in records.items()})
+    in_truth = {box.picture for box in true_boxes}
+    media = sorted({media_id for media_id, _ in in_truth})
+    found = [
+        box
+        for media_id in media
+        for box in _found(media_id, records[media_id][1], names)
+        if not only_frames_with_truth or box.picture in in_truth
+    ]
+    judged, _ = judge(true_boxes, found, iou, by_species=True)
+    precisions = average_precision(true_boxes, found)
+    known = [*names, *sorted({box.species for box in true_boxes} - set(names))]
+    species = {}
+    for name in known:
+        truths = sum(box.species == name for box in true_boxes)
+        own = [each for each in judged if each.box.species == name]
+        if truths or own:
+            sweep = Sweep.of(own, truths)
+            ap50, ap50_95 = precisions.get(name, (None, None))
+            species[name] = {
+                "truth": truths,
+                "found": len(own),
+                "ap50": ap50,
+                "ap50_95": ap50_95,
+                "best_f1": sweep.best(),
+                "curve": sweep.points(),
+            }
+    overall = Sweep.of(judged, len(true_boxes))
+    uploaded = [box for box in found if box.score >= upload_threshold]
+    any_judged, missed = judge(true_boxes, uploaded, iou, by_species=False)
+    pairs = confusion(any_judged, missed)
+    columns = [*known, None]
+    alarms = [each.box for each in any_judged if each.verdict == "false alarm"]
+    write_json(
+        evaluation,
+        {
+            "iou": iou,
+            "threshold": upload_threshold,
+            "only_frames_with_truth": only_frames_with_truth,
+            "media": media,
+            "frames": len(in_truth | {box.picture for box in found}),
+            "truth": len(true_boxes),
+            "found": len(found),
+            "ap50": _mean([ap50 for ap50, _ in precisions.values()]),
+            "ap50_95": _mean([ap for _, ap in precisions.values()]),
+            "best_f1": overall.best(),
+            "curve": overall.points(),
+            "species": species,
+            "thresholds": by_threshold(judged, len(true_boxes), keep_threshold),
+            "double_counts": sum(each.verdict == "double" for each in any_judged),
+            "confusion": {"species": known, "counts": [[pairs[row, column] for column in columns] for row in columns]},
+            "missed": [_error(box, uploaded, records) for box in _worst(missed, pictures, _area)],
+            "false_alarms": [_error(box, true_boxes, records) for box in _worst(alarms, pictures, _score)],
+        },
+    )
+
+
+def _looked_at(truth: list[Labelled], outcomes: dict[int, dict[str, Any]]) -> list[Labelled]:
+    """Return the true boxes of frames that went through the network."""
+    frames = {}
+    for media_id, outcome in outcomes.items():
+        decoded = outcome["frames"]["decoded"]
+        frames[media_id] = range(decoded) if outcome["kind"] == "image" else frames_used(outcome["asked"], decoded)
+    return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
+
+
+def _found(media_id: int, csv: Path, names: list[str]) -> Iterator[Labelled]:
+    for row in read_detections(csv):
+        yield Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _area(box: Labelled) -> float:
+    return box.xywh[2] * box.xywh[3]
+
+
+def _score(box: Labelled) -> float:
+    return box.score
+
+
+def _worst(boxes: Iterable[Labelled], limit: int, how_bad: Callable[[Labelled], float]) -> list[Labelled]:
+    """Return the worst boxes, no two of them in neighbouring frames."""
+    chosen: list[Labelled] = []
+    shown: dict[int, list[int]] = defaultdict(list)
+    for box in sorted(boxes, key=lambda box: (-how_bad(box), box.picture)):
+        media_id, frame = box.picture
+        if len(chosen) == limit:
+            break
+        if all(abs(frame - other) >= APART for other in shown[media_id]):
+            chosen.append(box)
+            shown[media_id].append(frame)
+    return chosen
+
+
+def _error(
+    box: Labelled, others: Iterable[Labelled], records: dict[int, tuple[dict[str, Any], Path]]
+) -> dict[str, Any]:
+    """Return a mistake with the boxes of the other sort in its frame, as shares of the picture's sides."""
+    media_id, frame = box.picture
+    outcome = records[media_id][0]
+    width, height = outcome["width"], outcome["height"]
+
+    def entry(box: Labelled) -> dict[str, Any]:
+        x, y, w, h = box.xywh
+        share = [round(value, 5) for value in (x / width, y / height, w / width, h / height)]
+        return {"species": box.species, "score": box.score, "share": share}
+
+    return {
+        "media_id": media_id,
+        "name": outcome["name"],
+        "frame": frame,
+        **entry(box),
+        "others": [entry(other) for other in others if other.picture == box.picture],
+    }
+
+
+if __name__ == "__main__":
+    job.run(evaluate, snakemake)  # type: ignore[name-defined]

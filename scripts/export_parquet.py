@@ -1,0 +1,65 @@
+"""Write all boxes as one Parquet file."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from scripts.lib import job
+from scripts.lib import train_ini as train
+from scripts.lib.detections import Detection, read_detections
+from scripts.lib.files import read_json, replacing
+
+ROWS_AT_ONCE = 100_000
+SCHEMA = pa.schema(
+    [
+        ("media_id", pa.int64()),
+        ("video_id", pa.dictionary(pa.int32(), pa.string())),
+        ("frame", pa.int32()),
+        *((name, pa.float64()) for name in ("x", "y", "w", "h")),
+        ("species", pa.dictionary(pa.int32(), pa.string())),
+        ("score", pa.float32()),
+        ("scores", pa.list_(pa.float32())),
+    ]
+)
+
+
+def export_parquet(*, detections: list[Path], outcomes: list[Path], train_ini: Path, table: Path) -> None:
+    """Write the rows of results/detections.csv, with the species' name and its score; memory stays flat.
+
+    Args:
+        detections: CSV of each media.
+        outcomes: record of each, in the same order.
+        train_ini: the species' names.
+        table: the file to write.
+    """
+    names = train.species(train_ini)
+    with (
+        replacing(table, "wb") as stream,
+        parquet.ParquetWriter(stream, SCHEMA, compression="zstd") as writer,
+    ):
+        for path, outcome in zip(detections, map(read_json, outcomes), strict=True):
+            rows = read_detections(path)
+            while batch := list(islice(rows, ROWS_AT_ONCE)):
+                entries = list(_entries(outcome["media_id"], batch, names))
+                writer.write_table(pa.Table.from_pylist(entries, SCHEMA))
+
+
+def _entries(media_id: int, rows: list[Detection], names: list[str]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield {
+            "media_id": media_id,
+            "video_id": row.video_id,
+            "frame": row.frame,
+            **{"x": row.x, "y": row.y, "w": row.w, "h": row.h},
+            "species": names[row.species - 1],
+            "score": row.score,
+            "scores": row.scores,
+        }
+
+
+if __name__ == "__main__":
+    job.run(export_parquet, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,79 @@
+"""Get the true boxes that the run is compared with."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import job
+from scripts.lib import train_ini as train
+from scripts.lib.accuracy import Labelled
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json
+from scripts.lib.tator_api import Project
+from scripts.lib.truth import foreign_truth, write_truth
+
+_log = logging.getLogger(__name__)
+
+
+def get_truth(
+    *,
+    truth_file: list[Path],
+    records: list[Path],
+    train_ini: Path,
+    host: str,
+    project_id: int,
+    localization_type_id: int,
+    species_attribute: str,
+    truth_version: int | None,
+    truth: Path,
+) -> None:
+    """Write the true boxes of the run's media in one form, from a file or from a version in Tator.
+
+    Args:
+        truth_file: the file, or nothing.
+        records: what resolve_media found.
+        train_ini: the species' names.
+        host: Tator's address.
+        project_id: the project.
+        localization_type_id: the box type.
+        species_attribute: its attribute for the species.
+        truth_version: the version; used where there is no file.
+        truth: the CSV to write.
+
+    Raises:
+        PipelineError: the file cannot be read, or no true box is of this run's media.
+    """
+    media = [read_json(record) for record in records]
+    if truth_file:
+        boxes = list(foreign_truth(truth_file[0], media, train.species(train_ini)))
+        source = str(truth_file[0])
+    else:
+        project = Project(host, project_id)
+        ready = [each for each in media if each["state"] == "ready"]
+        boxes = [
+            box
+            for each in ready
+            for box in _standing(project, each, localization_type_id, int(truth_version or 0), species_attribute)
+        ]
+        source = f"version {truth_version}"
+    if not boxes:
+        raise PipelineError(f"{source} holds no true box in this run's media; name other ones under evaluate, or none")
+    write_truth(truth, boxes)
+    _log.info("%d true boxes in %d media", len(boxes), len({box.picture[0] for box in boxes}))
+
+
+def _standing(
+    project: Project, media: dict[str, Any], type_id: int, version_id: int, species: str
+) -> Iterator[Labelled]:
+    """Yield the boxes of a media that are not deleted, in pixels."""
+    latest = {box["elemental_id"]: box for box in project.boxes(media["media_id"], type_id, version_id)}
+    width, height = media["width"], media["height"]
+    for box in latest.values():
+        if not box["variant_deleted"]:
+            xywh = box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height
+            yield Labelled((media["media_id"], box["frame"]), xywh, str(box["attributes"].get(species) or ""))
+
+
+if __name__ == "__main__":
+    job.run(get_truth, snakemake)  # type: ignore[name-defined]

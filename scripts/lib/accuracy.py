@@ -1,0 +1,225 @@
+"""How well found boxes agree with true ones.
+
+Average precision is COCO's, by pycocotools. Everything else comes of one comparison: boxes in falling order of their
+score each take the free true box of their picture that they overlap most, by the IoU asked for at least.
+"""
+
+import contextlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+MOST_BOXES = 300  # in a picture; what networks give at most
+THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
+AP_IOUS = np.linspace(0.5, 0.95, 10)
+
+Verdict = Literal["right", "confused", "double", "false alarm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A box in pixels in one picture (media, frame), with a species, and a score if it was found by a network."""
+
+    picture: tuple[int, int]
+    xywh: tuple[float, float, float, float]
+    species: str
+    score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A found box, what it is, and the true box that it took (`right`, `confused`) or that another one had."""
+
+    box: Labelled
+    verdict: Verdict
+    truth: Labelled | None
+
+
+def average_precision(truth: Sequence[Labelled], found: Sequence[Labelled]) -> dict[str, tuple[float, float]]:
+    """Return AP50 and AP50-95 (101 points) of each true species."""
+    species = sorted({box.species for box in truth})
+    if not species:
+        return {}
+    if not found:
+        return dict.fromkeys(species, (0.0, 0.0))
+    pictures = {picture: at for at, picture in enumerate(sorted({box.picture for box in [*truth, *found]}), start=1)}
+
+    def annotations(boxes: Sequence[Labelled]) -> list[dict[str, object]]:
+        return [
+            {
+                "id": at,
+                "image_id": pictures[box.picture],
+                "category_id": species.index(box.species) + 1,
+                "bbox": list(box.xywh),
+                "area": box.xywh[2] * box.xywh[3],
+                "iscrowd": 0,
+                "score": box.score,
+            }
+            for at, box in enumerate((box for box in boxes if box.species in species), start=1)
+        ]
+
+    known = annotations(found)
+    if not known:
+        return dict.fromkeys(species, (0.0, 0.0))
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": at} for at in pictures.values()],
+            "categories": [{"id": at, "name": name} for at, name in enumerate(species, start=1)],
+            "annotations": annotations(truth),
+        }
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(known), "bbox")
+        evaluation.params.iouThrs = AP_IOUS
+        evaluation.params.maxDets = [MOST_BOXES]
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]  # IoUs x recall points x species
+    means = precision.mean(axis=1)
+    return {name: (float(means[0, at]), float(means[:, at].mean())) for at, name in enumerate(species)}
+
+
+def mean_ap50(truth: Sequence[Labelled], found: Sequence[Labelled]) -> float:
+    """Return the mean AP50 over the true species; 0 without truth."""
+    each = average_precision(truth, found)
+    return float(np.mean([ap50 for ap50, _ in each.values()])) if each else 0.0
+
+
+def judge(
+    truth: Iterable[Labelled], found: Iterable[Labelled], iou: float, *, by_species: bool
+) -> tuple[list[Judged], list[Labelled]]:
+    """Return what each found box is, in falling order of score within its picture, and the true boxes that nobody took.
+
+    Args:
+        truth: all true boxes.
+        found: all found ones.
+        iou: the overlap that counts.
+        by_species: whether a box may take only true boxes of its own species; else it may be `confused`.
+    """
+    true_ones, found_ones = _grouped(truth, by_species), _grouped(found, by_species)
+    judged: list[Judged] = []
+    missed: list[Labelled] = []
+    for key, boxes in found_ones.items():
+        judged += _judge_picture(true_ones.get(key, []), sorted(boxes, key=lambda box: -box.score), iou)
+    taken = {id(each.truth) for each in judged if each.verdict in ("right", "confused")}
+    for boxes in true_ones.values():
+        missed += [box for box in boxes if id(box) not in taken]
+    return judged, missed
+
+
+def _grouped(boxes: Iterable[Labelled], by_species: bool) -> dict[Any, list[Labelled]]:
+    groups: dict[Any, list[Labelled]] = defaultdict(list)
+    for box in boxes:
+        groups[(box.picture, box.species) if by_species else box.picture].append(box)
+    return groups
+
+
+def overlaps(found: Sequence[Labelled], truth: Sequence[Labelled]) -> npt.NDArray[np.float64]:
+    """Return the IoU of each found box with each true one."""
+    if not found or not truth:
+        return np.zeros((len(found), len(truth)))
+    pairs = [np.array([box.xywh for box in boxes], np.float64) for boxes in (found, truth)]
+    return np.asarray(mask.iou(pairs[0], pairs[1], [0] * len(truth)))
+
+
+def _judge_picture(truth: list[Labelled], found: list[Labelled], iou: float) -> Iterable[Judged]:
+    shared = overlaps(found, truth)
+    free = np.ones(len(truth), bool)
+    for row, box in zip(shared, found, strict=True):
+        enough = row >= iou
+        if (enough & free).any():
+            best = int(np.where(enough & free, row, -1).argmax())
+            free[best] = False
+            yield Judged(box, "right" if truth[best].species == box.species else "confused", truth[best])
+        elif enough.any():
+            yield Judged(box, "double", truth[int(row.argmax())])
+        else:
+            yield Judged(box, "false alarm", None)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Precision and recall of one species, or of all, as the threshold falls.
+
+    Attributes:
+        scores: falling.
+        precision: with the threshold at each of them.
+        recall: likewise.
+    """
+
+    scores: npt.NDArray[np.float64]
+    precision: npt.NDArray[np.float64]
+    recall: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, judged: Iterable[Judged], truths: int) -> "Sweep":
+        """Make it of boxes compared by species."""
+        ordered = sorted(judged, key=lambda each: -each.box.score)
+        right = np.cumsum([each.verdict == "right" for each in ordered], dtype=np.float64)
+        return cls(
+            np.array([each.box.score for each in ordered]),
+            right / np.arange(1, len(ordered) + 1),
+            right / max(truths, 1),
+        )
+
+    def best(self) -> dict[str, float] | None:
+        """Return the threshold with the best F1, and what it gives; None without boxes."""
+        if not len(self.scores):
+            return None
+        both = self.precision + self.recall
+        f1 = np.divide(2 * self.precision * self.recall, both, out=np.zeros_like(both), where=both > 0)
+        # Boxes of equal score stand or fall together.
+        last = np.append(self.scores[1:] != self.scores[:-1], True)
+        at = int(np.where(last, f1, -1).argmax())
+        values = {"threshold": self.scores, "f1": f1, "precision": self.precision, "recall": self.recall}
+        return {name: round(float(value[at]), 4) for name, value in values.items()}
+
+    def points(self, most: int = 200) -> dict[str, list[float]]:
+        """Return at most so many points of the curve."""
+        at = np.unique(np.linspace(0, len(self.scores) - 1, min(most, len(self.scores))).astype(int))
+        return {
+            name: [round(float(value), 4) for value in values[at]]
+            for name, values in (("recall", self.recall), ("precision", self.precision), ("score", self.scores))
+        }
+
+
+def by_threshold(judged: Sequence[Judged], truths: int, least: float) -> list[dict[str, float]]:
+    """Return what each threshold from `least` on gives, of boxes compared by species."""
+    table = []
+    for threshold in THRESHOLDS[np.greater_equal(THRESHOLDS, least - 1e-9)]:
+        verdicts = Counter(each.verdict for each in judged if each.box.score >= threshold)
+        right, kept = verdicts["right"], verdicts.total()
+        precision, recall = right / kept if kept else 0.0, right / truths if truths else 0.0
+        table.append(
+            {
+                "threshold": float(threshold),
+                "precision": round(precision, 4),
+                "recall": round(recall, 4),
+                "f1": round(2 * precision * recall / (precision + recall), 4) if right else 0.0,
+                "right": right,
+                "false_alarms": verdicts["false alarm"],
+                "double_counts": verdicts["double"],
+                "missed": truths - right,
+            }
+        )
+    return table
+
+
+def confusion(judged: Iterable[Judged], missed: Iterable[Labelled]) -> Mapping[tuple[str | None, str | None], int]:
+    """Return how often (true species, found species) came together; None is: there was none. Doubles are left out."""
+    pairs: Counter[tuple[str | None, str | None]] = Counter()
+    for each in judged:
+        if each.verdict != "double":
+            pairs[each.truth.species if each.truth else None, each.box.species] += 1
+    for box in missed:
+        pairs[box.species, None] += 1
+    return pairs

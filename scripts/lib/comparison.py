@@ -1,0 +1,151 @@
+"""Two runs side by side: which boxes appeared, vanished, or changed their species or score."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from scripts.lib.accuracy import Labelled, overlaps
+from scripts.lib.detections import read_detections
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json
+from scripts.lib.tator_api import Project
+
+KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
+Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run's boxes.
+
+    Attributes:
+        title: what a page calls it.
+        media: name and size in pixels of each media, by id.
+        boxes: returns a media's boxes.
+        previews: the file of a media's pictures, where there is one.
+    """
+
+    title: str
+    media: Mapping[int, dict[str, Any]]
+    boxes: Callable[[int], list[Labelled]]
+    previews: Callable[[int], Path | None]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one box; what is None there was not."""
+
+    media_id: int
+    frame: int
+    kind: Kind
+    before: Labelled | None
+    after: Labelled | None
+
+    def entry(self) -> dict[str, Any]:
+        """Return it for a JSON file."""
+        sides = {"before": self.before, "after": self.after}
+        boxes = {side: {key: asdict(box)[key] for key in ("species", "score", "xywh")} if box else None
+                 for side, box in sides.items()}  # fmt: skip
+        return {"media_id": self.media_id, "frame": self.frame, "kind": self.kind, **boxes}
+
+
+def run_side(folder: Path) -> Side:
+    """Return the boxes of a run, given its folder or the folder `results` in it.
+
+    Raises:
+        PipelineError: there are no results.
+    """
+    results = folder / "results" if (folder / "results").is_dir() else folder
+    if not (results / "summary.json").exists():
+        raise PipelineError(f"{folder}: has no results/summary.json; expected the folder of a run that has ended")
+    records = {
+        line["media_id"]: read_json(results / "detections" / f"{line['media_id']}.json")
+        for line in read_json(results / "summary.json")["media"]
+    }
+
+    def boxes(media_id: int) -> list[Labelled]:
+        names = (records[media_id]["network"] or {}).get("classes", [])
+        return [
+            Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
+            for row in read_detections(results / "detections" / f"{media_id}.csv")
+        ]
+
+    def previews(media_id: int) -> Path | None:
+        path = results / "previews" / f"{media_id}.zip"
+        return path if path.exists() else None
+
+    return Side(str(folder), records, boxes, previews)
+
+
+def version_side(
+    project: Project, version_id: int, media_ids: list[int], *, type_id: int, species: str, confidence: str
+) -> Side:
+    """Return the boxes that stand in a version in Tator."""
+    media = project.media(media_ids)
+
+    def boxes(media_id: int) -> list[Labelled]:
+        width, height = media[media_id]["width"], media[media_id]["height"]
+        latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id)}
+        return [
+            Labelled(
+                (media_id, box["frame"]),
+                (box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height),
+                str(box["attributes"].get(species) or ""),
+                float(box["attributes"].get(confidence) or 0.0),
+            )
+            for box in latest.values()
+            if not box["variant_deleted"]
+        ]
+
+    return Side(f"version {version_id}", media, boxes, lambda _: None)
+
+
+def changes(before: list[Labelled], after: list[Labelled], iou: float, score_change: float) -> Iterator[Change]:
+    """Yield what became of each box of one media.
+
+    Args:
+        before: its boxes in the first run.
+        after: its boxes in the second.
+        iou: boxes that overlap by this at least are one and the same.
+        score_change: by how much a score has to change to be told.
+    """
+    frames: dict[tuple[int, int], tuple[list[Labelled], list[Labelled]]] = defaultdict(lambda: ([], []))
+    for at, boxes in enumerate((before, after)):
+        for box in boxes:
+            frames[box.picture][at].append(box)
+    for (media_id, frame), (old, new) in sorted(frames.items()):
+        for one, other in _paired(old, new, iou):
+            kind: Kind = "same"
+            if one is None:
+                kind = "appeared"
+            elif other is None:
+                kind = "vanished"
+            elif one.species != other.species:
+                kind = "changed species"
+            elif abs(one.score - other.score) >= score_change:
+                kind = "rescored"
+            yield Change(media_id, frame, kind, one, other)
+
+
+def _paired(old: list[Labelled], new: list[Labelled], iou: float) -> Iterator[tuple[Labelled | None, Labelled | None]]:
+    """Yield the boxes of one frame in pairs, those that overlap most first, then those without a partner."""
+    shared = overlaps(new, old)
+    free_old, free_new = dict(enumerate(old)), dict(enumerate(new))
+    for at in np.argsort(-shared, axis=None, kind="stable"):
+        row, column = divmod(int(at), len(old))
+        if shared[row, column] < iou:
+            break
+        if row in free_new and column in free_old:
+            yield free_old.pop(column), free_new.pop(row)
+    yield from ((None, box) for box in free_new.values())
+    yield from ((box, None) for box in free_old.values())
+
+
+def counted(found: list[Change]) -> dict[str, int]:
+    """Return how many there are of each kind."""
+    kinds = Counter(change.kind for change in found)
+    return {str(kind): kinds[kind] for kind in KINDS}

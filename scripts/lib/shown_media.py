@@ -1,0 +1,164 @@
+"""What the report shows of single media: their timelines, clips, and pictures with boxes."""
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import charts
+from scripts.lib.detections import Detection, read_detections
+from scripts.lib.findings import Findings, lead, over_time
+from scripts.lib.frames.source import frames_used
+from scripts.lib.pages import Picture, drawn, tator_address
+from scripts.lib.previews import Album
+from scripts.lib.texts import short
+
+CHECKED, BINS = 6, 120
+WORDS = {
+    "certain": "among the surest",
+    "crowded": "among the most boxes",
+    "doubtful": "among the least sure",
+    "first": "its first frame: no box was found",
+}
+
+
+@dataclass
+class Media:
+    """One media of the run.
+
+    Attributes:
+        line: its entry in the summary.
+        record: what resolve_media found.
+        outcome: what detect found.
+        detections: its CSV.
+        previews: its pictures.
+        findings: what its boxes come to.
+        link: where Tator shows it.
+        failed: whether it has no result.
+    """
+
+    line: dict[str, Any]
+    record: dict[str, Any]
+    outcome: dict[str, Any]
+    detections: Path
+    previews: Path
+    findings: Findings
+    link: str
+    failed: bool
+
+    @property
+    def name(self) -> str:
+        """What the page calls it."""
+        return short(self.line["name"] or f"media {self.line['media_id']}")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is one, rather than a video."""
+        return bool(self.outcome["kind"] == "image")
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Makes pictures of a media's frames."""
+
+    host: str
+    project_id: int
+    version: int
+    names: list[str]
+    upload: float
+
+    def link(self, media: Media, frame: int) -> str:
+        """Return where Tator shows a frame."""
+        return tator_address(self.host, self.project_id, media.line["media_id"], frame=frame, version=self.version)
+
+    def picture(self, media: Media, entry: dict[str, Any], rows: list[Detection], title: str) -> Picture:
+        """Return a picture of the album with its boxes."""
+        frame = entry["frame"]
+        return Picture(
+            address=Album.open(media.previews).picture(frame),
+            width=entry["width"],
+            height=entry["height"],
+            boxes=drawn(rows, (media.outcome["width"], media.outcome["height"]), self.names, self.upload),
+            title=title,
+            why=self._why(media, entry["kinds"], len(rows)),
+            link=self.link(media, frame),
+        )
+
+    def _why(self, media: Media, kinds: list[str], boxes: int) -> str:
+        count = f"{boxes:,} box" + ("" if boxes == 1 else "es")
+        if media.is_picture:
+            return count
+        return f"{', '.join(WORDS[kind] for kind in kinds)}; {count}".capitalize()
+
+
+def _when(media: Media, frame: int) -> str:
+    """Return which frame it is, in words."""
+    fps = media.record.get("fps")
+    return f"frame {frame:,}" + (f" ({charts.clock(frame / fps)})" if fps else "")
+
+
+def _titled(media: Media, frame: int) -> str:
+    return media.name if media.is_picture else f"{media.name}, {_when(media, frame)}"
+
+
+def rows_of(media: Media, frames: set[int]) -> dict[int, list[Detection]]:
+    """Return the boxes of some frames, by frame."""
+    found: dict[int, list[Detection]] = defaultdict(list)
+    for row in read_detections(media.detections):
+        if row.frame in frames:
+            found[row.frame].append(row)
+    return found
+
+
+def least_sure(media: list[Media], look: Looker) -> list[Picture]:
+    """Return the frames of all media in which the network was least sure."""
+    candidates = []
+    for at, each in enumerate(media):
+        entries = {
+            entry["frame"]: entry for entry in Album.open(each.previews).pictures if "doubtful" in entry["kinds"]
+        }
+        for frame, rows in rows_of(each, set(entries)).items() if entries else ():
+            doubt = 1 - sum(map(lead, rows)) / len(rows)
+            candidates.append((doubt, -at, -frame, entries[frame], rows))
+    best = heapq.nlargest(CHECKED, candidates, key=lambda found: found[:3])
+    return [look.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best]
+
+
+def card(media: Media, look: Looker) -> dict[str, Any]:
+    """Return what the page shows of one media."""
+    album = Album.open(media.previews)
+    entries = sorted(album.pictures, key=lambda entry: int(entry["frame"]))
+    rows = rows_of(media, {entry["frame"] for entry in entries})
+    clip = album.clip
+    return {
+        "media_id": media.line["media_id"],
+        "name": media.name,
+        "link": media.link,
+        "state": media.line["state"],
+        "failed": media.failed,
+        "reason": short(media.line["reason"] or "", 160),
+        "boxes": media.line["boxes"],
+        "frames": media.outcome["frames"]["used"],
+        "frames_with_boxes": media.findings.frames,
+        "timeline": _timeline(media, entries, look),
+        "clip": album.video() if clip else None,
+        "poster": album.poster() if clip else None,
+        "clip_words": f"{clip['frames']} of frames {clip['first']:,} to {clip['last']:,}, where most boxes are"
+        if clip
+        else "",
+        "pictures": [
+            look.picture(media, entry, rows[entry["frame"]], _when(media, entry["frame"]).capitalize())
+            for entry in entries
+        ],
+    }
+
+
+def _timeline(media: Media, entries: list[dict[str, Any]], look: Looker) -> str:
+    asked, decoded = media.outcome["asked"], media.outcome["frames"]["decoded"]
+    looked_at = frames_used(asked, decoded)
+    if media.is_picture or len(looked_at) < 2:
+        return ""
+    edges, means = over_time(read_detections(media.detections), looked_at, BINS)
+    marks = [charts.Mark(entry["frame"], look.link(media, entry["frame"])) for entry in entries]
+    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.get("fps"), marks)

@@ -1,0 +1,149 @@
+"""True boxes, as a file of one form: `media_id,frame,x,y,w,h,species`, in pixels of the media."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from scripts.lib.accuracy import Labelled
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, replacing
+
+COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
+# What others call the columns.
+_OTHER_NAMES = {"width": "w", "height": "h", "label": "species", "det_species": "species_id"}
+EXPECTED = (
+    "expected a CSV file with the columns frame, x, y, w (or width), h (or height), species (or label, species_id, "
+    "det_species), and media_id or video_id where there is more than one media; or COCO JSON"
+)
+
+
+def read_truth(path: Path) -> list[Labelled]:
+    """Return what `write_truth` wrote."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [
+            Labelled(
+                (int(row["media_id"]), int(row["frame"])),
+                (float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])),
+                row["species"],
+            )
+            for row in csv.DictReader(stream)
+        ]
+
+
+def write_truth(path: Path, boxes: Iterable[Labelled]) -> None:
+    """Write true boxes, ordered by media and frame."""
+    with replacing(path) as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for box in sorted(boxes, key=lambda box: box.picture):
+            rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), box.species])
+
+
+def foreign_truth(path: Path, media: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Labelled]:
+    """Yield the true boxes of a file that somebody made; those of other media are left out.
+
+    Args:
+        path: CSV (also in the form of results/detections.csv or of OpenEM's truth files), or COCO JSON.
+        media: the run's, with `media_id`, `name` and `kind`.
+        names: of the species, which a file may number from 1.
+
+    Raises:
+        PipelineError: naming the file, the place, and what was expected.
+    """
+    finder = _Finder(media)
+    boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
+    for box in boxes:
+        if not (box.xywh[2] > 0 and box.xywh[3] > 0):
+            raise PipelineError(f"{path}: a box of {box.xywh[2]:g} x {box.xywh[3]:g} pixels in frame {box.picture[1]}")
+        yield box
+
+
+class _Finder:
+    """Tells which media a file means."""
+
+    def __init__(self, media: Sequence[Mapping[str, Any]]) -> None:
+        self._ids = {each["media_id"] for each in media}
+        self._stems: dict[str, int] = {PurePosixPath(each["name"] or "").stem: each["media_id"] for each in media}
+        self._videos = [each["media_id"] for each in media if each.get("kind") == "video"]
+
+    def by_name(self, name: str) -> int | None:
+        """Return the media that `{id}_{name}`, or its name with or without the extension, means; None for another."""
+        stem = PurePosixPath(name).stem
+        for candidate in (name, stem):
+            if candidate in self._stems:
+                return self._stems[candidate]
+        start = name.partition("_")[0].partition("/")[0]
+        return self.by_id(int(start)) if start.isascii() and start.isdigit() else None
+
+    def by_id(self, media_id: int) -> int | None:
+        """Return the id if it is one of the run's."""
+        return media_id if media_id in self._ids else None
+
+    def only(self, place: str) -> int:
+        """Return the run's only media, or its only video."""
+        candidates = self._videos if len(self._ids) > 1 else list(self._ids)
+        if len(candidates) != 1:
+            raise PipelineError(f"{place}: which media is this box in? The run has {len(self._ids)}; {EXPECTED}")
+        return int(candidates[0])
+
+
+def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[Labelled]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream)
+            rows.fieldnames = [_OTHER_NAMES.get(name.strip(), name.strip()) for name in rows.fieldnames or ()]
+            missing = {"frame", "x", "y", "w", "h"} - set(rows.fieldnames)
+            if missing or not {"species", "species_id"} & set(rows.fieldnames):
+                raise PipelineError(f"{path}: its columns are {', '.join(rows.fieldnames) or 'none'}; {EXPECTED}")
+            for row in rows:
+                try:
+                    box = _box(row, finder, names, f"{path}:{rows.line_num}")
+                except (ValueError, TypeError) as error:
+                    raise PipelineError(f"{path}:{rows.line_num}: {error}; {EXPECTED}") from None
+                if box is not None:
+                    yield box
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
+
+
+def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: str) -> Labelled | None:
+    if None in row.values():
+        raise PipelineError(f"{place}: too few fields; {EXPECTED}")
+    if "media_id" in row:
+        media_id = finder.by_id(int(row["media_id"]))
+    elif "video_id" in row:
+        media_id = finder.by_name(row["video_id"])
+    else:
+        media_id = finder.only(place)
+    if media_id is None:
+        return None
+    species = row.get("species")
+    if species is None:
+        number = int(row["species_id"])
+        if not 1 <= number <= len(names):
+            raise PipelineError(f"{place}: species {number}; expected 1 to {len(names)}, as in train.ini")
+        species = names[number - 1]
+    xywh = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
+    return Labelled((media_id, int(row["frame"])), xywh, species.strip())
+
+
+def _coco(path: Path, finder: _Finder) -> Iterator[Labelled]:
+    try:
+        content = read_json(path)
+        names = {each["id"]: str(each["name"]) for each in content["categories"]}
+        pictures = {}
+        for image in content["images"]:
+            found = finder.by_id(image["media_id"]) if "media_id" in image else finder.by_name(image["file_name"])
+            last = PurePosixPath(image["file_name"]).stem
+            frame = image["frame"] if "frame" in image else int(last) if "/" in image["file_name"] else 0
+            pictures[image["id"]] = None if found is None else (found, int(frame))
+        for annotation in content["annotations"]:
+            picture = pictures[annotation["image_id"]]
+            if picture is not None:
+                x, y, w, h = map(float, annotation["bbox"])
+                yield Labelled(picture, (x, y, w, h), names[annotation["category_id"]])
+    except (KeyError, ValueError, TypeError) as error:
+        raise PipelineError(
+            f"{path}: not COCO JSON as expected ({type(error).__name__}: {error}); {EXPECTED}"
+        ) from None

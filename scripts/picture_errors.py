@@ -1,0 +1,62 @@
+"""Cut the pictures of the worst mistakes out of their media."""
+
+import logging
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from scripts.download_media import download_media
+from scripts.lib import job
+from scripts.lib.errors import MediaFault
+from scripts.lib.files import read_json, replacing
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
+
+_log = logging.getLogger(__name__)
+
+
+def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_id: int, pictures: Path) -> None:
+    """Write a zip file with a picture for each mistake that `evaluation` names.
+
+    The media are gone by then, so those few are downloaded once more, and read up to the last frame that is wanted.
+    What cannot be had any more is left out.
+
+    Args:
+        evaluation: what evaluate wrote.
+        records: what resolve_media found.
+        host: Tator's address.
+        project_id: the project.
+        pictures: the file to write.
+    """
+    content = read_json(evaluation)
+    wanted: dict[int, set[int]] = defaultdict(set)
+    for mistake in content["missed"] + content["false_alarms"]:
+        wanted[mistake["media_id"]].add(mistake["frame"])
+    by_id: dict[int, tuple[Path, dict[str, Any]]] = {}
+    for path in records if wanted else ():
+        record = read_json(path)
+        by_id[record["media_id"]] = path, record
+    with replacing(pictures, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+        for media_id, frames in sorted(wanted.items()):
+            path, record = by_id[media_id]
+            with TemporaryDirectory(dir=pictures.parent) as folder:
+                media, download = Path(folder, "media"), Path(folder, "download.json")
+                download_media(record=path, host=host, project_id=project_id, media=media, download=download)
+                if read_json(download)["state"] == "ready":
+                    _cut(archive, media_id, media, record["kind"], frames)
+
+
+def _cut(archive: zipfile.ZipFile, media_id: int, media: Path, kind: Any, frames: set[int]) -> None:
+    try:
+        with open_frames(media, kind, range(min(frames), max(frames) + 1)) as source:
+            for number, picture in source:
+                if number in frames:
+                    archive.writestr(f"{media_id}/{picture_name(number)}", jpeg(shrunk(picture, PICTURE_SIDE)))
+    except MediaFault as fault:
+        _log.warning("media %d: %s; its pictures are left out", media_id, fault)
+
+
+if __name__ == "__main__":
+    job.run(picture_errors, snakemake)  # type: ignore[name-defined]

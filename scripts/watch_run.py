@@ -1,0 +1,189 @@
+"""Watch a run: how many media are done, running and failed, how fast it is, and how long it will take.
+
+    python -m scripts.watch_run [FOLDER]
+
+Reads the run's files only, so it works beside a run on this machine, on a shared file system, or after one. On a
+terminal it keeps one picture up to date; elsewhere it writes a line now and then. It ends with the run.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from scripts.lib.files import read_json
+from scripts.lib.texts import short
+
+_SPEED = re.compile(r"(\d+)(?: of (?:about )?(\d+))? frames(?: \(\d+ %\))?, ([0-9.]+) frames/s")
+_WELL = ("done", "no detections", "skipped")
+# A log that was not written to for so long is of a job that was killed.
+_FRESH_SECONDS = 60.0
+_ROWS, _BAR = 15, 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """A detection job that runs: its media's name, frames done and expected, frames a second; as its log says."""
+
+    name: str
+    frames: int = 0
+    expected: int | None = None
+    rate: float = 0.0
+
+
+@dataclass
+class Run:
+    """What a run's folder says; `look` reads what is new.
+
+    Attributes:
+        folder: the run's.
+        records: what resolve_media found, by media id.
+        outcomes: what detect found.
+        uploads: what upload_detections did.
+        jobs: detection jobs that run.
+    """
+
+    folder: Path
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Read what is new."""
+        for known, where in (
+            (self.records, "resources/records"),
+            (self.outcomes, "results/detections"),
+            (self.uploads, "results/uploads"),
+        ):
+            for path in (self.folder / where).glob("*.json"):
+                if path.stem not in known:
+                    known[path.stem] = read_json(path)
+        self.jobs = list(self._running())
+
+    def _running(self) -> Iterator[Job]:
+        for log in (self.folder / "logs" / "detect").glob("*.log"):
+            record = self.records.get(log.stem, {})
+            if log.stem not in self.outcomes and time.time() - log.stat().st_mtime < _FRESH_SECONDS:
+                name = short(record.get("name") or f"media {log.stem}", 36)
+                lines = _SPEED.findall(log.read_text(encoding="utf-8", errors="replace"))
+                expected = record.get("num_frames")
+                if lines:
+                    frames, of, rate = lines[-1]
+                    yield Job(name, int(frames), int(of) if of else expected, float(rate))
+                else:
+                    yield Job(name, 0, expected)
+
+    @property
+    def failed(self) -> int:
+        """Media without a result."""
+        return sum(each["state"] not in _WELL for each in self.outcomes.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to its end."""
+        summary = self.folder / "results" / "summary.json"
+        newest = max((path.stat().st_mtime for path in (self.folder / "results").glob("uploads/*.json")), default=0.0)
+        return bool(self.records) and len(self.uploads) == len(self.records) and (
+            summary.exists() and summary.stat().st_mtime >= newest
+        )  # fmt: skip
+
+    @property
+    def rate(self) -> float:
+        """Frames a second: of the jobs that run, or, before their logs say it, of a job that has ended."""
+        running = sum(job.rate for job in self.jobs)
+        seconds = sum(each["seconds"] for each in self.outcomes.values() if each["frames"]["used"])
+        frames = sum(each["frames"]["used"] for each in self.outcomes.values())
+        return running or (frames / seconds if seconds else 0.0)
+
+    def left(self) -> timedelta | None:
+        """Return about how long detection will still take; None while nothing tells."""
+        waiting = [record for media_id, record in self.records.items() if media_id not in self.outcomes]
+        frames = sum(record.get("num_frames") or 1 for record in waiting if record["state"] == "ready")
+        frames -= sum(job.frames for job in self.jobs)
+        return timedelta(seconds=round(max(frames, 0) / self.rate)) if self.rate else None
+
+    def line(self) -> str:
+        """Return how things stand, in one line."""
+        frames = sum(each["frames"]["used"] for each in self.outcomes.values()) + sum(job.frames for job in self.jobs)
+        parts = [
+            f"{len(self.outcomes)} of {len(self.records)} media detected",
+            f"{len(self.uploads)} uploaded or reported",
+            f"{len(self.jobs)} running",
+            f"{self.failed} failed",
+            f"{frames} frames",
+        ]
+        if self.rate:
+            parts.append(f"{self.rate:.1f} frames/s")
+        left = self.left()
+        if left is not None and len(self.outcomes) < len(self.records):
+            parts.append(f"about {left} left")
+        return ", ".join(parts)
+
+
+def _picture(run: Run) -> Group:
+    """Return how things stand, for a terminal."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(run.jobs), header_style="dim")
+    for column in ("media", "", "frames", "frames/s"):
+        table.add_column(column, justify="left" if column in ("media", "") else "right")
+    for job in run.jobs[:_ROWS]:
+        expected = f" of {job.expected}" if job.expected else ""
+        bar = ProgressBar(job.expected or None, min(job.frames, job.expected or 0), width=24, pulse=not job.expected)
+        table.add_row(Text(job.name), bar, f"{job.frames}{expected}", f"{job.rate:.1f}" if job.rate else "")
+    whole = Table.grid()  # a bar alone does not end its line
+    whole.add_row(ProgressBar(max(len(run.records), 1), len(run.outcomes), width=_BAR))
+    return Group(whole, Text(run.line(), style="red" if run.failed else ""), table)
+
+
+def watch_run(folder: Path, console: Console, pause: float, once: bool = False) -> None:
+    """Show how a run stands until it ends.
+
+    Args:
+        folder: the run's.
+        console: where to.
+        pause: seconds from one look to the next.
+        once: look once only.
+    """
+    run = Run(folder)
+    run.look()
+    if once or not console.is_terminal:
+        console.print(run.line(), soft_wrap=True, highlight=False)
+        while not once and not run.ended:
+            time.sleep(pause)
+            run.look()
+            console.print(run.line(), soft_wrap=True, highlight=False)
+        return
+    with Live(_picture(run), console=console, auto_refresh=False) as live:
+        while not run.ended:
+            time.sleep(pause)
+            run.look()
+            live.update(_picture(run), refresh=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Watch what the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="the run's folder (the current one)")
+    parser.add_argument("--once", action="store_true", help="say how it stands, and end")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        watch_run(options.folder, console, 1.0 if console.is_terminal else 30.0, options.once)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

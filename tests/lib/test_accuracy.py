@@ -1,0 +1,64 @@
+"""Found boxes against true ones, where the right answer is known by hand."""
+
+import pytest
+
+from scripts.lib.accuracy import Labelled, Sweep, average_precision, by_threshold, confusion, judge, mean_ap50
+
+A, B = (1, 0), (1, 1)
+HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
+TRUTH = [Labelled(A, HERE, "cod"), Labelled(A, FAR, "crab"), Labelled(B, HERE, "cod")]
+
+
+def found(*boxes):
+    return [Labelled(*box) for box in boxes]
+
+
+def test_each_box_is_judged():
+    boxes = found((A, HERE, "cod", 0.9), (A, NEAR, "cod", 0.8), (A, FAR, "cod", 0.7), (B, FAR, "crab", 0.6))
+    judged, missed = judge(TRUTH, boxes, 0.5, by_species=False)
+    assert [each.verdict for each in judged] == ["right", "double", "confused", "false alarm"]
+    assert missed == [TRUTH[2]]
+    assert confusion(judged, missed) == {("cod", "cod"): 1, ("crab", "cod"): 1, (None, "crab"): 1, ("cod", None): 1}
+
+
+def test_by_species_a_wrong_species_is_a_false_alarm():
+    judged, missed = judge(TRUTH, found((A, FAR, "cod", 0.7)), 0.5, by_species=True)
+    assert [each.verdict for each in judged] == ["false alarm"]
+    assert missed == TRUTH
+
+
+def test_the_better_score_takes_the_box_and_the_better_overlap_the_truth():
+    truth = [Labelled(A, HERE, "cod"), Labelled(A, (4.0, 0.0, 10.0, 10.0), "cod")]
+    judged, missed = judge(truth, found((A, (3.0, 0.0, 10.0, 10.0), "cod", 0.9)), 0.5, by_species=True)
+    assert judged[0].truth is truth[1]
+    assert missed == [truth[0]]
+
+
+def test_the_threshold_with_the_best_f1():
+    boxes = found((A, HERE, "cod", 0.9), (B, HERE, "cod", 0.6), (B, FAR, "cod", 0.5), (A, FAR, "cod", 0.4))
+    judged, _ = judge(TRUTH, boxes, 0.5, by_species=True)
+    assert Sweep.of(judged, 2).best() == {"threshold": 0.6, "f1": 1.0, "precision": 1.0, "recall": 1.0}
+    assert Sweep.of([], 2).best() is None
+    table = by_threshold(judged, 3, 0.5)
+    assert [line["threshold"] for line in table][:2] == [0.5, 0.55]
+    assert table[0] == {"threshold": 0.5, "precision": 0.6667, "recall": 0.6667, "f1": 0.6667, "right": 2,
+                        "false_alarms": 1, "double_counts": 0, "missed": 1}  # fmt: skip
+
+
+def test_equal_scores_stand_or_fall_together():
+    judged, _ = judge(TRUTH, found((A, HERE, "cod", 0.5), (B, FAR, "cod", 0.5)), 0.5, by_species=True)
+    assert Sweep.of(judged, 2).best()["precision"] == 0.5
+
+
+def test_average_precision():
+    perfect = [Labelled(box.picture, box.xywh, box.species, 0.9) for box in TRUTH]
+    assert average_precision(TRUTH, perfect) == {name: pytest.approx((1.0, 1.0)) for name in ("cod", "crab")}
+    near = average_precision(TRUTH[:1], found((A, NEAR, "cod", 0.9)))  # IoU 9/11: right at 0.5 to 0.8
+    assert near["cod"] == pytest.approx((1.0, 0.7))
+    assert mean_ap50(TRUTH, perfect[:2]) == pytest.approx((51 / 101 + 1) / 2)
+
+
+@pytest.mark.parametrize("boxes", [[], found((A, HERE, "eel", 0.9))])
+def test_nothing_right(boxes):
+    assert average_precision(TRUTH, boxes) == {"cod": (0.0, 0.0), "crab": (0.0, 0.0)}
+    assert mean_ap50([], boxes) == 0.0

@@ -1,0 +1,135 @@
+"""Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
+
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from scripts.lib import pipeline
+from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, Best, Previews
+from scripts.lib.retinanet import Size, fit, without_padding
+from tests.media_files import number_in, painted
+
+SIZE = Size(160, 90)
+
+
+def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1):
+    """Show frames; `found` gives the (class, score) of each box of a frame."""
+    album = Previews(fps, stride)
+    for frame in frames:
+        boxes = found(frame)
+        scores = np.zeros((len(boxes), 2), np.float32)
+        for at, (label, score) in enumerate(boxes):
+            scores[at, label] = score
+        corners = np.array([[10_000, 20_000, 30_000, 40_000]] * len(boxes), np.int64).reshape(-1, 4)
+        album.look(
+            frame, painted(frame, size), size, corners, np.array([label for label, _ in boxes], np.int64), scores
+        )
+    album.write(path)
+    return Album.open(path)
+
+
+def kinds(album, kind):
+    return [entry["frame"] for entry in album.pictures if kind in entry["kinds"]]
+
+
+def test_the_frames_to_look_at_first(tmp_path):
+    scores = {7: 0.99, 23: 0.95, 42: 0.31, 55: 0.33}
+
+    def found(frame):
+        return [(0, scores.get(frame, 0.7))] + [(1, 0.7)] * (4 if frame in (30, 64) else 0)
+
+    album = shown(tmp_path / "a.zip", range(80), found)
+    assert kinds(album, "certain") == [7, 23]
+    assert kinds(album, "crowded") == [30, 64]
+    assert kinds(album, "doubtful") == [42, 55]
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        for entry in album.pictures:
+            content = np.frombuffer(archive.read(f"{entry['frame']:08d}.jpg"), np.uint8)
+            assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == entry["frame"]
+
+
+def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
+    album = Previews(10.0)
+    for frame, row in enumerate(([0.5, 0.0], [0.9, 0.85])):
+        where = np.array([[0, 0, 9000, 9000]], np.int64)
+        album.look(frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
+    album.write(tmp_path / "a.zip")
+    assert kinds(Album.open(tmp_path / "a.zip"), "doubtful")[0] == 20
+
+
+def test_pictures_are_a_second_apart_and_the_best_of_neighbours_counts():
+    best = Best(2, gap=10)
+    for frame, value in enumerate([5, 6, 9, 8, 7, 1, 1, 1, 1, 1, 1, 2, 3, 2, 8.5]):
+        best.offer(value, frame, lambda: np.zeros((2, 2, 3), np.uint8))
+    assert [(kept.frame, kept.value) for kept in best.kept] == [(2, 9), (14, 8.5)]
+
+
+def test_memory_is_bounded():
+    album = Previews(25.0)
+    rng = np.random.default_rng(0)
+    for frame in range(2000):
+        boxes = np.array([[0, 0, 5000, 5000]] * rng.integers(0, 5), np.int64).reshape(-1, 4)
+        album.look(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
+                   rng.random((len(boxes), 2), np.float32))  # fmt: skip
+    kept = [kept for best in album._best.values() for kept in best.kept]
+    assert len(kept) <= 3 * PICTURES_A_KIND
+    assert len(album._moment.best) <= CLIP_FRAMES
+
+
+def test_without_boxes_its_first_frame_is_shown(tmp_path):
+    album = shown(tmp_path / "a.zip", range(30), lambda frame: [])
+    assert album.pictures == [{"frame": 0, "kinds": ["first"], "width": 160, "height": 90}]
+    assert album.clip is None
+
+
+def test_nothing_was_read(tmp_path):
+    album = shown(tmp_path / "a.zip", range(0), lambda frame: [])
+    assert (album.pictures, album.clip) == ([], None)
+
+
+def test_a_picture_has_no_clip(tmp_path):
+    album = shown(tmp_path / "a.zip", range(1), lambda frame: [(0, 0.5)])
+    assert (len(album.pictures), album.clip) == (1, None)
+    assert set(album.pictures[0]["kinds"]) == {"certain", "crowded", "doubtful"}
+
+
+def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):
+    import av
+
+    album = shown(tmp_path / "a.zip", range(120), lambda frame: [(0, 0.5)] * (3 if 60 <= frame < 90 else 1), fps=8.0)
+    assert album.clip["frames"] == CLIP_FRAMES
+    assert 60 <= album.clip["first"] <= album.clip["last"] < 90
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive, av.open(archive.open("clip.mp4")) as video:
+        pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+    assert len(pictures) == CLIP_FRAMES
+    assert [number_in(picture) for picture in pictures] == list(range(album.clip["first"], album.clip["last"] + 1))
+    edge = pictures[0][40, 8:13].astype(int)  # the box's left side, in blue
+    assert (edge[:, 0] - edge[:, 2]).max() > 80
+
+
+@pytest.mark.parametrize("size", [Size(3000, 11), Size(11, 3000), Size(1921, 1081)])
+def test_odd_sizes_and_strides(tmp_path, size):
+    album = shown(tmp_path / "a.zip", range(0, 400, 100), lambda frame: [(0, 0.5)], fps=None, size=size, stride=100)
+    assert album.clip["frames"] == 4
+    for entry in album.pictures:
+        assert max(entry["width"], entry["height"]) <= 960
+
+
+@pytest.mark.parametrize("frame", [Size(160, 90), Size(90, 160), Size(100, 1000), Size(640, 480)])
+def test_padding_is_taken_off(frame):
+    fitted = np.zeros((180, 320, 3), np.uint8)
+    fit(np.full((frame.height, frame.width, 3), 200, np.uint8), fitted)
+    view = without_padding(fitted, frame)
+    assert view.mean() > 195
+    assert fitted.sum() - view.sum() < 0.02 * fitted.sum() + 1
+
+
+def test_a_stopwatch_adds_up(monkeypatch):
+    now = iter([0.0, 1.0, 3.0, 3.5])
+    monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(now))
+    watch = pipeline.Stopwatch()
+    for stage in ("a", "b", "a"):
+        watch.lap(stage)
+    assert watch.seconds == {"a": 1.5, "b": 2.0}

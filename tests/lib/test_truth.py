@@ -1,0 +1,92 @@
+"""True boxes in the forms that people have them."""
+
+import json
+
+import pytest
+
+from scripts.lib.accuracy import Labelled
+from scripts.lib.errors import PipelineError
+from scripts.lib.truth import foreign_truth, read_truth, write_truth
+
+MEDIA = [
+    {"media_id": 7, "name": "reef.mp4", "kind": "video"},
+    {"media_id": 8, "name": "still.a.png", "kind": "image"},
+    {"media_id": 9, "name": None},
+]
+NAMES = ["cod", "crab"]
+BOX = Labelled((7, 3), (1.0, 2.0, 3.0, 4.0), "crab")
+
+
+def boxes(tmp_path, content, name="truth.csv", media=MEDIA):
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return list(foreign_truth(path, media, NAMES))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,crab\n",
+        "\ufeffvideo_id,frame,x,y,width,height,species_id\n7_reef,3,1,2,3,4,2\n",
+        "video_id,frame,x,y,w,h,det_conf,det_species\n7_reef,3,1.000,2.000,3.000,4.000,0.1:0.9,2\n",
+        "video_id, frame, x, y, width, height, theta, label\nreef,3,1,2,3,4,0, crab\n",
+        "frame,x,y,width,height,label\n3,1,2,3,4,crab\n",
+    ],
+)
+def test_csv(tmp_path, content):
+    assert boxes(tmp_path, content) == [BOX]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"id": 1, "file_name": "7/00000003", "media_id": 7, "frame": 3},
+        {"id": 1, "file_name": "7/00000003.jpg"},
+        {"id": 1, "file_name": "reef.mp4", "frame": 3},
+    ],
+)
+def test_coco(tmp_path, image):
+    annotation = {"id": 5, "image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}
+    content = {"images": [image], "annotations": [annotation], "categories": [{"id": 4, "name": "crab"}]}
+    assert boxes(tmp_path, content, "truth.json") == [BOX]
+
+
+def test_a_picture_by_its_name(tmp_path):
+    content = "video_id,frame,x,y,w,h,label\nstill.a,0,1,2,3,4,cod\n8_still.a,0,1,2,3,4,cod\n"
+    assert [box.picture for box in boxes(tmp_path, content)] == [(8, 0), (8, 0)]
+
+
+def test_other_media_are_left_out(tmp_path):
+    assert boxes(tmp_path, "media_id,frame,x,y,w,h,species\n99,3,1,2,3,4,crab\n") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2\n", "its columns are a, b"),
+        ("", "its columns are none"),
+        ("media_id,frame,x,y,w,h,species\n7,x,1,2,3,4,crab\n", "truth.csv:2: .*'x'"),
+        ("media_id,frame,x,y,w,h,species\n7,3,1,2\n", "truth.csv:2"),
+        ("media_id,frame,x,y,w,h,species\n7,3,1,2,0,4,crab\n", "0 x 4 pixels"),
+        ("media_id,frame,x,y,w,h,species_id\n7,3,1,2,3,4,3\n", "species 3; expected 1 to 2"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path, content, words):
+    with pytest.raises(PipelineError, match=words):
+        boxes(tmp_path, content)
+
+
+def test_json_that_is_not_coco(tmp_path):
+    with pytest.raises(PipelineError, match="not COCO JSON"):
+        boxes(tmp_path, {"images": []}, "truth.json")
+
+
+def test_which_media_has_to_be_said_of_several(tmp_path):
+    with pytest.raises(PipelineError, match="which media is this box in"):
+        boxes(tmp_path, "frame,x,y,w,h,label\n3,1,2,3,4,crab\n", media=[*MEDIA, {**MEDIA[0], "media_id": 10}])
+
+
+def test_back_and_forth(tmp_path):
+    nasty = Labelled((7, 2), (0.5, 0.25, 1.125, 2.0), 'a "b", c')
+    write_truth(tmp_path / "t.csv", [BOX, nasty])
+    assert read_truth(tmp_path / "t.csv") == [nasty, BOX]

@@ -1,0 +1,83 @@
+"""Two runs, or two versions, side by side."""
+
+import pytest
+
+from scripts import compare_runs
+from scripts.lib.accuracy import Labelled
+from scripts.lib.comparison import changes
+from scripts.lib.files import read_json
+from tests.browser import look_at
+from tests.report_run import FakeRun
+
+HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
+
+
+def box(xywh, species="cod", score=0.9, frame=0):
+    return Labelled((1, frame), xywh, species, score)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        ([box(HERE)], [box(NEAR, score=0.85)], ["same"]),
+        ([box(HERE)], [box(NEAR, score=0.5)], ["rescored"]),
+        ([box(HERE)], [box(NEAR, "crab")], ["changed species"]),
+        ([box(HERE)], [box(FAR)], ["appeared", "vanished"]),
+        ([box(HERE)], [box(HERE, frame=1)], ["appeared", "vanished"]),
+        ([box(HERE)], [box(HERE), box(NEAR, score=0.4)], ["same", "appeared"]),
+        ([], [], []),
+    ],
+)
+def test_what_becomes_of_boxes(before, after, kinds):
+    assert sorted(change.kind for change in changes(before, after, 0.5, 0.1)) == sorted(kinds)
+
+
+def test_two_runs(tmp_path, capsys):
+    first, second = FakeRun(tmp_path / "first"), FakeRun(tmp_path / "second")
+    first.add("<b>reef</b>.mp4", boxes=lambda frame: [(0, 0.9)])
+    first.add("gone.mp4", frames=2)
+    second.add("<b>reef</b>.mp4", boxes=lambda frame: [(1 if frame == 0 else 0, 0.6), (1, 0.7)])
+    for run in (first, second):
+        run.finish()
+    out = tmp_path / "out"
+    assert compare_runs.main([str(first.folder), str(second.folder / "results"), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out / 'compare.html'}\n"
+    content = read_json(out / "compare.json")
+    assert content["totals"] == {"same": 0, "rescored": 49, "changed species": 1, "appeared": 50, "vanished": 0}
+    assert content["only_before"] == [2]
+    assert content["species"][0] == {"name": "cod", "before": 50, "after": 49, "became": {"crab": 1}}
+    changed = next(change for change in content["changes"] if change["kind"] == "changed species")
+    assert (changed["frame"], changed["before"]["species"], changed["after"]["species"]) == (0, "cod", "crab")
+    looked = look_at(out / "compare.html")
+    assert looked.sound, looked
+    for words in (
+        "<b>reef</b>.mp4",
+        "1 media only before: 2",
+        "1 changed species, 1 appeared",
+        "Where they differ most",
+    ):
+        assert words in looked.text, words
+
+
+def test_a_run_and_what_people_made_of_it_in_tator(steps, tmp_path, capsys):
+    run = FakeRun(tmp_path / "local", species=["cod", "crab"])
+    run.add("clip.mp4", frames=3)
+    run.finish()
+    server = steps.server
+    share = {"x": 0.0125, "y": 20 / 360, "width": 30 / 640, "height": 25 / 360}  # the boxes of frame 0 and 1
+    for frame, species in ((0, "cod"), (1, "crab")):
+        spec = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "frame": frame,
+                "attributes": {"Species": species, "Confidence": 0.9}, **share}  # fmt: skip
+        steps.api.create_localization_list(server.project_id, [spec])
+    where = ["--host", server.host, "--project", str(server.project_id), "--type", str(server.localization_type_id)]
+    sides = [str(run.folder), f"version:{server.version_id}"]
+    assert compare_runs.main([*sides, *where, "--out", str(tmp_path / "out")]) == 0
+    totals = read_json(tmp_path / "out/compare.json")["totals"]
+    assert totals == {"same": 1, "rescored": 0, "changed species": 1, "appeared": 0, "vanished": 1}
+    assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 1
+    assert "expected version:NUMBER, with --host" in capsys.readouterr().err
+
+
+def test_a_folder_without_results(tmp_path, capsys):
+    assert compare_runs.main([str(tmp_path), str(tmp_path)]) == 1
+    assert "has no results/summary.json" in capsys.readouterr().err

@@ -1,0 +1,115 @@
+"""True boxes from a version in Tator, the evaluation, its pictures, and what the page says of it."""
+
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from scripts.evaluate import evaluate
+from scripts.get_truth import get_truth
+from scripts.lib.accuracy import Labelled
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, write_json
+from scripts.lib.truth import read_truth, write_truth
+from scripts.picture_errors import picture_errors
+from tests.browser import look_at
+from tests.report_run import FakeRun
+
+BOX = (8.0, 20.0, 30.0, 25.0)  # where FakeRun's first box is
+
+
+@pytest.fixture
+def run(tmp_path):
+    made = FakeRun(tmp_path / "run")
+    made.add("a.mp4", frames=50, boxes=lambda frame: [(0, 0.9 if frame == 3 else 0.6)] if frame < 40 else [])
+    made.add("b.mp4", frames=5)
+    made.finish()
+    return made
+
+
+def evaluated(run, truth, **changes):
+    write_truth(run.folder / "truth.csv", truth)
+    settings = {"iou": 0.5, "only_frames_with_truth": False, "pictures": 2, "keep_threshold": 0.3,
+                "upload_threshold": 0.0}  # fmt: skip
+    evaluate(
+        detections=[run.folder / f"results/detections/{number}.csv" for number in run.media_ids],
+        outcomes=run.every["outcomes"],
+        truth=run.folder / "truth.csv",
+        train_ini=run.folder / "resources/network/train.ini",
+        evaluation=run.folder / "results/evaluation.json",
+        **settings | changes,
+    )
+    return read_json(run.folder / "results/evaluation.json")
+
+
+def test_the_figures(run):
+    truth = [Labelled((1, frame), BOX, "cod") for frame in range(20, 50)]
+    found = evaluated(run, [*truth, Labelled((1, 99), BOX, "cod"), Labelled((1, 45), (90.0, 50.0, 20.0, 20.0), "eel")])
+    assert (found["media"], found["frames"], found["truth"], found["found"]) == ([1], 50, 31, 40)
+    cod = found["species"]["cod"]
+    assert (cod["truth"], cod["found"]) == (30, 40)
+    assert cod["best_f1"] == {"threshold": 0.6, "f1": 0.5714, "precision": 0.5, "recall": 0.6667}
+    assert found["species"]["eel"]["ap50"] == 0.0
+    assert found["confusion"] == {
+        "species": ["cod", "crab", "eel"],
+        "counts": [[20, 0, 0, 10], [0, 0, 0, 0], [0, 0, 0, 1], [20, 0, 0, 0]],
+    }
+    assert [(each["frame"], each["species"]) for each in found["missed"]] == [(40, "cod")]
+    assert [each["frame"] for each in found["false_alarms"]] == [3]
+    assert found["missed"][0]["share"] == [0.05, 0.22222, 0.1875, 0.27778]
+
+
+def test_only_frames_with_truth(run):
+    found = evaluated(run, [Labelled((1, 10), BOX, "cod")], only_frames_with_truth=True)
+    assert (found["frames"], found["found"], found["ap50"]) == (1, 1, pytest.approx(1.0))
+    assert found["false_alarms"] == []
+
+
+def test_the_page_shows_the_worst_mistakes(run):
+    evaluated(run, [Labelled((1, frame), (90.0, 40.0, 30.0, 30.0), "crab") for frame in range(50)])
+    pictures = run.folder / "results/evaluation.zip"
+    picture = cv2.imencode(".jpg", np.full((90, 160, 3), 90, np.uint8))[1].tobytes()
+    with zipfile.ZipFile(pictures, "w") as archive:
+        for frame in (0, 25):
+            archive.writestr(f"1/{frame:08d}.jpg", picture)
+    looked = look_at(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
+    assert looked.sound, looked
+    for words in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
+                  "Pictures that could not be had any more: 2."):  # fmt: skip
+        assert words in looked.text, words
+
+
+def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
+    """The latest state of each box counts, and a deleted one does not; the media is downloaded for its frames."""
+    api, server = steps.api, steps.server
+    box = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "x": 0.25, "y": 0.5,
+           "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
+    made = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in (5, 30, 31)]).id
+    api.update_localization(made[1], {"attributes": {"Species": "crab"}})
+    api.delete_localization(made[2], {})
+    records = [tmp_path / "run" / f"record_{number}.json" for number in (1, 2)]
+    steps.resolve(1, 2)
+    (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
+    arguments = {
+        "truth_file": [], "records": records, "train_ini": tmp_path / "train.ini", **steps.where,
+        "localization_type_id": server.localization_type_id, "species_attribute": "Species",
+        "truth": tmp_path / "truth.csv",
+    }  # fmt: skip
+    get_truth(**arguments, truth_version=server.version_id)
+    share = (160.0, 180.0, 80.0, 90.0)
+    assert read_truth(tmp_path / "truth.csv") == [Labelled((1, 5), share, "cod"), Labelled((1, 30), share, "crab")]
+    with pytest.raises(PipelineError, match="version 99999 holds no true box"):
+        get_truth(**arguments, truth_version=99999)
+
+    mistake = {"media_id": 1, "frame": 30}
+    gone = {"media_id": 2, "frame": 3}
+    write_json(tmp_path / "evaluation.json", {"missed": [mistake], "false_alarms": [{**mistake, "frame": 5}, gone]})
+    write_json(records[1], {"media_id": 2, "state": "missing", "reason": "it was deleted"})
+    pictures = tmp_path / "pictures.zip"
+    picture_errors(evaluation=tmp_path / "evaluation.json", records=records, **steps.where, pictures=pictures)
+    with zipfile.ZipFile(pictures) as archive:
+        assert archive.namelist() == ["1/00000005.jpg", "1/00000030.jpg"]
+        assert cv2.imdecode(np.frombuffer(archive.read("1/00000005.jpg"), np.uint8), 1).shape == (360, 640, 3)
+    assert {path.name for path in tmp_path.iterdir()} >= {"pictures.zip"}
+    assert not list(tmp_path.glob("tmp*"))

@@ -1,0 +1,103 @@
+"""The page that people look at, in a browser: what it says, and that it is sound whatever the run and its names are."""
+
+import re
+
+import pytest
+
+from scripts.lib.files import read_json, write_json
+from tests.browser import look_at
+from tests.report_run import FakeRun
+
+HOSTILE = [
+    "<script>document.title='x'</script><img src=x onerror=alert(1)>.mp4",
+    "x" * 3000 + ".mp4",
+    "\u202efdp.4pm\u2066 שלום عالم $x_1$ \\frac{1}{2}",
+    "two\nlines\x1b[31m\x00.mp4",
+    "日本" * 100,
+    "{{ 7 * 7 }} {% raw %} &amp; \"quotes\" 'ticks' `back`",
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return FakeRun(tmp_path)
+
+
+def test_a_good_run(run):
+    run.add("reef.mp4", boxes=lambda frame: [(0, 0.9)] * (1 + frame % 3) + [(1, 0.35)] * (frame > 40))
+    run.add("still.png", frames=1, kind="image")
+    run.add("empty.mp4", state="no detections", boxes=lambda frame: [])
+    looked = look_at(run.page())
+    assert looked.sound, looked
+    for words in ("3 media are done", "2 done, 1 no detections", "cod", "What to check first", "reef.mp4, frame",
+                  "Its first frame: no box was found", "16.8 frames a second", "openvino 1 CPU f32"):  # fmt: skip
+        assert words in looked.text, words
+    assert looked.videos == [True]
+    assert "https://tator.example.org/11/annotation/1?version=43" in looked.links
+    assert any(re.fullmatch(r"https://tator.example.org/11/annotation/1\?frame=4[1-9]&version=43", link)
+               for link in looked.links)  # fmt: skip
+    assert looked.pdf.startswith(b"%PDF")
+
+
+def test_media_that_failed_come_first_with_their_reasons(run):
+    for at in range(3):
+        run.add(f"good_{at}.mp4", frames=2)
+    run.add("bad.mp4", state="damaged", reason="7 decoding errors, the first at frame 3", frames=20)
+    run.add(None, state="missing", reason="project 11 has no media 5; it was deleted or never existed", frames=0)
+    looked = look_at(run.page())
+    assert looked.sound, looked
+    assert "2 of 5 media have no boxes in Tator from this run" in looked.text
+    assert looked.text.index("7 decoding errors") < looked.text.index("frames decoded")
+    names = re.findall(r"^(\w+)\.mp4\n+Media \d", looked.text, re.MULTILINE)
+    assert names == ["bad", "good_0", "good_1", "good_2"]
+    assert "project 11 has no media 5" in looked.text
+
+
+def test_a_run_in_which_nothing_could_be_read(run):
+    run.add(None, state="missing", reason="it is gone", frames=0)
+    looked = look_at(run.page())
+    assert looked.sound, looked
+    assert "1 of 1 media has no boxes" in looked.text
+    assert "No frame went through the network." in looked.text
+
+
+def test_names_cannot_spoil_the_page(run):
+    run.species = [re.sub(r"[,\n\0\x1b]", "", name) for name in HOSTILE]
+    run.destination["version"] = HOSTILE[0]
+    for at, name in enumerate(HOSTILE):
+        run.add(name, frames=3, boxes=lambda frame, at=at: [(at, 0.5), ((at + 1) % 6, 0.6)], reason=name)
+    page = run.page(settings={"name": HOSTILE[0]})
+    looked = look_at(page)
+    assert looked.sound, looked
+    html = page.read_text()
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "{{ 7 * 7 }}" in looked.text
+    assert "49" not in re.findall(r"Species.*", looked.text)
+
+
+def test_many_media_do_not_make_a_huge_page(run):
+    for at in range(30):
+        run.add(f"clip_{at}.mp4", frames=2, boxes=lambda frame, at=at: [(0, 0.31 + at / 50)])
+    looked = look_at(run.page(media_in_detail=3))
+    assert "3 of 30 media with pictures, those to check first" in looked.text
+    assert re.findall(r"^(clip_\d+)\.mp4\n+Media \d", looked.text, re.MULTILINE) == ["clip_0", "clip_1", "clip_2"]
+    assert len((run.folder / "results/overview.html").read_bytes()) < 1_000_000
+
+
+def test_the_page_is_the_same_for_the_same_run(run):
+    run.add("a.mp4", frames=30)
+    assert run.page().read_bytes() == run.page().read_bytes()
+
+
+def test_marks_on_the_timeline_lead_to_their_frames(run):
+    run.add("a.mp4", frames=50, boxes=lambda frame: [(0, 0.9 if frame == 20 else 0.4)])
+    chart = re.search(r'<svg[^>]*class="chart">(?:(?!</svg>).)*boxes a frame.*?</svg>', run.page().read_text(), re.S)[0]
+    assert "https://tator.example.org/11/annotation/1?frame=20&amp;version=43" in chart
+
+
+def test_what_summarize_says_of_people_is_on_the_page(run):
+    run.add("a.mp4", frames=2)
+    upload = run.folder / "results/uploads/1.json"
+    write_json(upload, read_json(upload) | {"people": {"edited": ["x", "y"], "deleted": ["z"]}})
+    assert "2 edited, 1 deleted" in run.page().read_text()

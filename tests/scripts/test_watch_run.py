@@ -1,0 +1,80 @@
+"""How a run stands, from its files."""
+
+import io
+import os
+import time
+
+import pytest
+from rich.console import Console
+
+from scripts import watch_run
+from tests.report_run import FakeRun
+
+
+@pytest.fixture
+def run(tmp_path):
+    made = FakeRun(tmp_path)
+    made.add("a.mp4", frames=50)
+    made.add("b.mp4", state="unreadable", reason="junk", frames=0)
+    made.add("slow [bold]\x1b.mp4", frames=200)
+    for kind in ("detections/3.json", "uploads/3.json"):
+        (tmp_path / "results" / kind).unlink()
+    log = tmp_path / "logs/detect/3.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("x INFO 90 of about 200 frames (45 %), 5.0 frames/s, 0:00:22 left\n"
+                   "x INFO 100 of about 200 frames (50 %), 8.0 frames/s, 0:00:12 left\n")  # fmt: skip
+    return made
+
+
+def test_one_line(run, capsys):
+    record = run.folder / "resources/records/3.json"
+    record.write_text(record.read_text().replace('"fps"', '"num_frames": 180, "fps"'))
+    assert watch_run.main([str(run.folder), "--once"]) == 0
+    assert capsys.readouterr().out == (
+        "2 of 3 media detected, 2 uploaded or reported, 1 running, 1 failed, 150 frames, 8.0 frames/s, "
+        "about 0:00:10 left\n"
+    )
+
+
+def test_a_log_that_nobody_writes_is_of_no_running_job(run, capsys):
+    old = time.time() - 120
+    os.utime(run.folder / "logs/detect/3.log", (old, old))
+    watch_run.main([str(run.folder), "--once"])
+    assert "0 running" in capsys.readouterr().out
+
+
+def test_a_terminal_shows_one_picture_and_it_ends_with_the_run(run, monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=150)
+
+    def sleep(_):
+        if len(run.media_ids) < 4:
+            run.add("end.mp4", frames=2)
+            return
+        for kind in ("detections", "uploads"):
+            (run.folder / f"results/{kind}/3.json").write_bytes((run.folder / f"results/{kind}/1.json").read_bytes())
+        run.finish()
+
+    monkeypatch.setattr(watch_run.time, "sleep", sleep)
+    watch_run.watch_run(run.folder, console, 0.0)
+    shown = console.file.getvalue()
+    assert "slow [bold]\N{REPLACEMENT CHARACTER}.mp4" in shown
+    assert "100 of 200" in shown
+    assert "4 of 4 media detected, 4 uploaded or reported, 0 running, 1 failed" in shown
+
+
+def test_lines_where_there_is_no_terminal(run, monkeypatch):
+    console = Console(file=io.StringIO(), width=80)
+
+    def end(_):
+        for kind in ("detections", "uploads"):
+            (run.folder / f"results/{kind}/3.json").write_bytes((run.folder / f"results/{kind}/1.json").read_bytes())
+        run.finish()
+
+    monkeypatch.setattr(watch_run.time, "sleep", end)
+    watch_run.watch_run(run.folder, console, 0.0)
+    assert [line[:8] for line in console.file.getvalue().splitlines()] == ["2 of 3 m", "3 of 3 m"]
+
+
+def test_an_empty_folder(tmp_path, capsys):
+    watch_run.main([str(tmp_path), "--once"])
+    assert capsys.readouterr().out.startswith("0 of 0 media detected")
