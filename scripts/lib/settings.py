@@ -9,16 +9,18 @@ the jobs that need it read it from the environment themselves.
 import copy
 import difflib
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from scripts.lib import token
+from scripts.lib import media_list, token
 from scripts.lib.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
 from scripts.lib.errors import SettingsError
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
+MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
 
 # What a run may read from the environment; on a cluster these have to travel with the jobs.
 VARIABLES = (
@@ -27,6 +29,7 @@ VARIABLES = (
     "TATOR_CA_FILE",
     ENGINE_VARIABLE,
     REASON_VARIABLE,
+    MEDIA_FILE_VARIABLE,
     "TATOR_MEDIA_IDS",
     "TATOR_PATIENCE_SECONDS",
     "TATOR_PIPELINE_ARGS",
@@ -45,9 +48,13 @@ ENVIRONMENT = {
     "TATOR_API_SERVICE": "tator.host",
     "TATOR_CA_FILE": "tator.ca_file",
     ENGINE_VARIABLE: "detect.engine",
+    MEDIA_FILE_VARIABLE: "tator.media_file",
     "TATOR_MEDIA_IDS": "tator.media_ids",
     "TATOR_PROJECT_ID": "tator.project_id",
 }
+
+# Of a list that is all wrong, a few lines say enough.
+IDS_COMPLAINED_OF = 10
 
 REFERENCE_KEYS = {
     "data_image": "network.data_image",
@@ -69,13 +76,19 @@ REFERENCE_KEYS_UNUSED = ("img_ext",)
 REFERENCE_KEYS_SPECIAL = ("img_size", "cpu_only")  # see _translate
 
 
-def resolve(config: Mapping[str, Any], environ: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of this run, complete and checked.
+def resolve(
+    config: Mapping[str, Any],
+    environ: Mapping[str, str],
+    schema: Mapping[str, Any],
+    read_media: Callable[[Path], list[int]] = media_list.read,
+) -> dict[str, Any]:
+    """Return the settings of this run, complete and checked; tator.media_ids holds what tator.media_file names.
 
     Args:
         config: what Snakemake read: the defaults, overlaid with the user's files and options.
         environ: the process environment.
         schema: the parsed config/config.schema.yaml.
+        read_media: returns the media ids that a file names.
 
     Raises:
         SettingsError: one line for each problem: the key, the value found, what is expected.
@@ -86,10 +99,13 @@ def resolve(config: Mapping[str, Any], environ: Mapping[str, str], schema: Mappi
 
     _overlay(settings, _translate(flat, "the configuration", sections))
     _overlay(settings, _translate(_pipeline_arguments(environ), "TATOR_PIPELINE_ARGS", sections))
-    _overlay(settings, {path: environ[name] for name, path in ENVIRONMENT.items() if environ.get(name)})
+    told = {path: environ[name] for name, path in ENVIRONMENT.items() if environ.get(name)}
+    _one_selection(settings, told)
+    _overlay(settings, told)
+    _read_media(settings, read_media)
     _normalise(settings)
 
-    errors = Draft202012Validator(schema).iter_errors(settings)
+    errors = Draft202012Validator(schema).iter_errors(_with_suspects_only(settings))
     problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
     problems += _contradictions(settings) if not problems else []
     if problems:
@@ -101,6 +117,9 @@ def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> N
     """Give jobs as variables what only says how Tator is reached: a change of it makes no job run again."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
+    if settings["tator"]["media_file"]:
+        # Jobs read the settings again, in another folder.
+        environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
 
 
 def _pipeline_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -157,6 +176,28 @@ def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
             part[key] = value
 
 
+def _one_selection(settings: dict[str, Any], told: Mapping[str, Any]) -> None:
+    """Let the environment's way of naming media replace the configuration's, whichever it is.
+
+    Raises:
+        SettingsError: one of them names media in both ways.
+    """
+    ways = ("media_ids", "media_file")
+    by_environment = [way for way in ways if f"tator.{way}" in told]
+    tator = settings.get("tator")
+    by_configuration = [way for way in ways if tator.get(way)] if isinstance(tator, dict) else []
+    if len(by_environment or by_configuration) > 1:
+        raise SettingsError("tator.media_ids, tator.media_file: both are set; expected one of them")
+    if by_environment and isinstance(tator, dict):
+        tator |= {"media_ids": [], "media_file": None}
+
+
+def _read_media(settings: dict[str, Any], read: Callable[[Path], list[int]]) -> None:
+    tator = settings.get("tator")
+    if isinstance(tator, dict) and isinstance(path := tator.get("media_file"), str) and path:
+        tator["media_ids"] = read(Path(path))
+
+
 def _normalise(settings: dict[str, Any]) -> None:
     """Give values that arrive as text, from the environment or from `--config`, their type."""
     tator = settings.get("tator")
@@ -171,14 +212,29 @@ def _normalise(settings: dict[str, Any]) -> None:
         if isinstance(media_ids, int) and not isinstance(media_ids, bool):
             media_ids = [media_ids]
         if isinstance(media_ids, list):
-            # Asked twice is asked once.
-            numbers = [_number(value) if isinstance(value, str) else value for value in media_ids]
-            tator["media_ids"] = [value for at, value in enumerate(numbers) if value not in numbers[:at]]
+            numbers = (_number(value) if isinstance(value, str) else value for value in media_ids)
+            # Asked twice is asked once. What is no number may have no hash either.
+            tator["media_ids"] = list(
+                {value if _is_id(value) else ("odd", str(value)): value for value in numbers}.values()
+            )
     upload = settings.get("upload")
     if isinstance(upload, dict):
         for key in ("localization_type_id", "version_id", "version_number"):
             if isinstance(upload.get(key), str):
                 upload[key] = _number(upload[key])
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave of many media ids those that the schema will refuse, or one: it takes its time over each."""
+    tator = settings.get("tator")
+    if not isinstance(tator, dict) or not isinstance(media_ids := tator.get("media_ids"), list):
+        return settings
+    suspects = [value for value in media_ids if not _is_id(value)]
+    return {**settings, "tator": {**tator, "media_ids": suspects[:IDS_COMPLAINED_OF] or media_ids[:1]}}
 
 
 def _number(text: str) -> int | str:

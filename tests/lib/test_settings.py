@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_environment_wins_over_file_and_file_over_defaults():
     }
     found = resolve({"detect": {"keep_threshold": 0.5, "batch_size": 2}}, environ)
     expected = {"host": "https://other.example.org", "project_id": 9, "media_ids": [5, 3], "ca_file": "site.pem"}
-    assert found["tator"] == expected
+    assert found["tator"] == {**expected, "media_file": None}
     assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
 
 
@@ -180,6 +181,49 @@ def test_token_is_asked_for_by_name_and_never_shown(value):
 def test_any_text_as_pipeline_arguments_is_understood_or_refused(text):
     with contextlib.suppress(SettingsError):
         assert resolve(environ={"TATOR_PIPELINE_ARGS": text}) == resolve()
+
+
+def test_media_ids_from_a_file(tmp_path):
+    path = tmp_path / "media.txt"
+    path.write_text("5\n3 # again\n5\n")
+    for found in (
+        resolve({"tator": {"media_ids": [], "media_file": str(path)}}),
+        resolve(environ={"TATOR_MEDIA_FILE": str(path)}),  # in place of the configuration's media_ids
+    ):
+        assert (found["tator"]["media_ids"], found["tator"]["media_file"]) == ([5, 3], str(path))
+    found = resolve({"tator": {"media_ids": [], "media_file": "none"}}, {"TATOR_MEDIA_IDS": "9"})
+    assert (found["tator"]["media_ids"], found["tator"]["media_file"]) == ([9], None)
+
+
+@pytest.mark.parametrize(
+    ("config", "environ"),
+    [({"tator": {"media_file": "x"}}, {}), ({}, {"TATOR_MEDIA_IDS": "1", "TATOR_MEDIA_FILE": "x"})],
+)
+def test_media_are_named_in_one_way(config, environ):
+    assert "tator.media_ids, tator.media_file: both are set" in refusal(config, environ)
+
+
+def test_jobs_get_the_media_files_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "media.txt").write_text("5")
+    environ: dict[str, str] = {}
+    settings.hand_on(resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}), environ)
+    assert environ == {"TATOR_MEDIA_FILE": str(tmp_path / "media.txt")}
+    assert resolve(environ=environ)["tator"]["media_ids"] == [5]
+
+
+def test_very_many_media_ids_take_no_time():
+    media_ids = list(range(100_000, 0, -1))
+    started = time.process_time()
+    assert (
+        resolve(environ={"TATOR_MEDIA_IDS": ",".join(map(str, [*media_ids, *media_ids]))})["tator"]["media_ids"]
+        == media_ids
+    )
+    text = refusal({"tator": {"media_ids": [*media_ids, *(f"x{at}" for at in media_ids), ["y"]]}})
+    # Compared each with each they take minutes.
+    assert time.process_time() - started < 5
+    assert "'x100000' is no good" in text
+    assert len(text) < 10_000
 
 
 @given(st.lists(st.integers(min_value=1), min_size=1))

@@ -1,0 +1,50 @@
+"""Files that name media: one id a line, `#` begins a comment; read by tator.media_file, written by select_media."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from scripts.lib.errors import SettingsError
+from scripts.lib.files import replacing
+
+# What fits a database's largest integer.
+_ID = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
+# A file of something else has a fault in every line.
+_FAULTS_SHOWN = 5
+
+
+def read(path: Path) -> list[int]:
+    """Return the ids that a file names, in its order; what is named twice comes twice.
+
+    Raises:
+        SettingsError: it cannot be read, names none, or a line holds something else; each such line is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"tator.media_file: {path}: {reason}; expected a file with one media id a line") from None
+    lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    wrong = [f"line {number}: {word[:40]!r}" for number, word in lines if word and not _ID.fullmatch(word)]
+    if wrong:
+        more = f" and {len(wrong) - _FAULTS_SHOWN} more" if len(wrong) > _FAULTS_SHOWN else ""
+        raise SettingsError(
+            f"tator.media_file: {path}: {', '.join(wrong[:_FAULTS_SHOWN])}{more}; expected one media id, a number "
+            ">= 1, a line; # begins a comment"
+        )
+    media_ids = [int(word) for _, word in lines if word]
+    if not media_ids:
+        raise SettingsError(f"tator.media_file: {path}: it names no media; expected one media id a line")
+    return media_ids
+
+
+def write(path: Path, media_ids: Iterable[int], remarks: Iterable[str]) -> None:
+    """Write such a file, complete or not at all, with the remarks as comments at its head."""
+    with replacing(path) as stream:
+        stream.writelines(lines(media_ids, remarks))
+
+
+def lines(media_ids: Iterable[int], remarks: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of such a file; a remark stays a remark, whatever it holds."""
+    yield from (f"# {' '.join(remark.split())}\n" for remark in remarks)
+    yield from (f"{media_id}\n" for media_id in media_ids)
