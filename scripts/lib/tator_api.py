@@ -21,6 +21,7 @@ import yaml
 from requests.adapters import HTTPAdapter
 from tator.exceptions import ApiException
 
+from scripts.lib import tator_schema
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.token import VARIABLE, check_token, redact
 
@@ -240,12 +241,10 @@ class Project:
 
 
 def _connect(host: str, token: str) -> Any:
-    """Make the client, which downloads and parses the server's schema (about 3 s of CPU on a real one)."""
-    # The client would wait for ever on a server that says nothing, so somebody else knocks first.
-    with session().get(f"{host}/schema/", stream=True) as answer:
-        answer.raise_for_status()
+    """Make the client, which asks for the server's schema and parses it unless it is known already."""
     try:
-        api = tator.get_api(host, token)
+        with session() as asking, tator_schema.at_hand(host, asking):
+            api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
     for scheme in ("http://", "https://"):

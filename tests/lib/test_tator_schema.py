@@ -1,0 +1,156 @@
+"""A job parses the server's schema only if none before it has, and uses nobody else's word for what it is."""
+
+import json
+
+import pytest
+import yaml
+from tator.openapi import client
+
+from scripts.lib import tator_api, tator_schema
+from scripts.lib.errors import ServerError
+from tests.faults.hosts import host, reply
+from tests.tator_server import interface
+
+
+@pytest.fixture
+def parsed(tmp_path, monkeypatch):
+    """Stand in a run's folder, with the token; return the texts that this process has parsed as YAML since then."""
+    (tmp_path / "resources").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", "0" * 40)
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
+    texts, load = [], yaml.safe_load
+    monkeypatch.setattr(yaml, "safe_load", lambda text: texts.append(text) or load(text))
+    return texts
+
+
+@pytest.fixture
+def new_job(monkeypatch):
+    """Return a function that connects as a process of its own would: without what this one knows."""
+
+    def connect(address):
+        monkeypatch.setattr(client, "_schema_cache", {})
+        return tator_api.Project(address, 11)
+
+    return connect
+
+
+def serving(schema):
+    """Answer as Tator does: 301 to the address with a slash, 304 to who has the schema's ETag, `schema["ETag"]`."""
+
+    def answer(handler):
+        if handler.path == "/schema":
+            reply(handler, 301, b"", Location="/schema/")
+        elif handler.path != "/schema/":
+            reply(handler, 200, b"[]", Content_Type="application/json")
+        elif schema.get("ETag") and handler.headers.get("If-None-Match") == schema["ETag"]:
+            reply(handler, 304, b"", ETag=schema["ETag"])
+        else:
+            reply(handler, 200, schema["text"].encode(), **{key: schema[key] for key in ("ETag",) if key in schema})
+
+    return answer
+
+
+def test_the_second_job_is_told_that_nothing_changed(tator_server, parsed, new_job, monkeypatch):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
+    first = new_job(tator_server.host).versions()
+    assert new_job(tator_server.host).versions() == first
+    assert len(parsed) == 1
+    asked = [request["status"] for request in tator_server.requests("GetSchema")]
+    assert asked == [200, 304]
+    text = tator_schema.KEPT.read_text()
+    assert tator_server.token not in text
+    assert json.loads(text)["schema"] == interface.DOCUMENT
+
+
+def test_changed_schema_is_loaded_anew(parsed, new_job):
+    schema = {"ETag": '"1"', "text": interface.TEXT}
+    with host(serving(schema)) as (address, _):
+        new_job(address)
+        schema |= {"ETag": '"2"', "text": interface.TEXT.replace("GetVersionList", "GetVersionsNow")}
+        assert new_job(address)._api.get_versions_now(11) == []
+        new_job(address)
+    assert len(parsed) == 2
+
+
+def test_server_without_an_etag_is_asked_as_ever(parsed, new_job):
+    with host(serving({"text": interface.TEXT})) as (address, _):
+        new_job(address)
+        assert new_job(address).versions() == []
+    assert len(parsed) == 2
+    assert not tator_schema.KEPT.exists()
+
+
+def test_dates_in_the_schema_keep_nothing_from_being_kept(parsed, new_job):
+    text = interface.TEXT.replace("info: {", "info: {x-date: 2025-06-06, ")
+    with host(serving({"ETag": '"1"', "text": text})) as (address, _):
+        new_job(address)
+        new_job(address)
+    assert len(parsed) == 1
+
+
+def elsewhere(kept):
+    return kept | {"url": "https://other.example.org/schema"}
+
+
+def older_client(kept):
+    return kept | {"client": "1.8.0"}
+
+
+def to_a_thief(kept):
+    path = {"path": "@thief.example.org/rest/Versions/{project}"}
+    return kept | {"endpoints": {name: endpoint | path for name, endpoint in kept["endpoints"].items()}}
+
+
+@pytest.mark.parametrize("change", [elsewhere, older_client, to_a_thief, lambda kept: {}, lambda kept: [kept]])
+def test_what_is_not_this_servers_is_not_used_but_replaced(parsed, new_job, change):
+    with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
+        new_job(address)
+        tator_schema.KEPT.write_text(json.dumps(change(json.loads(tator_schema.KEPT.read_text()))))
+        assert new_job(address).versions() == []
+        new_job(address)
+    assert len(parsed) == 2
+
+
+def cut(kept):
+    kept.write_bytes(kept.read_bytes()[:1000])
+
+
+def writable_by_all(kept):
+    kept.chmod(0o666)
+
+
+def linked(kept):
+    kept.rename("elsewhere.json")
+    kept.symlink_to("../elsewhere.json")
+
+
+@pytest.mark.parametrize("harm", [cut, writable_by_all, linked])
+def test_damaged_file_and_one_that_others_can_write_are_replaced(parsed, new_job, harm):
+    with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
+        new_job(address)
+        harm(tator_schema.KEPT)
+        new_job(address)
+        new_job(address)
+    assert len(parsed) == 2
+    assert not tator_schema.KEPT.is_symlink()
+
+
+@pytest.mark.parametrize("obstacle", ["no folder", "a folder of its name"])
+def test_run_goes_on_where_nothing_can_be_kept(parsed, new_job, obstacle):
+    if obstacle == "no folder":
+        tator_schema.KEPT.parent.rmdir()
+    else:
+        tator_schema.KEPT.mkdir()
+    with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
+        new_job(address)
+        assert new_job(address).versions() == []
+    assert len(parsed) == 2
+
+
+@pytest.mark.usefixtures("parsed")
+def test_server_that_says_nothing_is_not_waited_for_for_ever(tator_server, new_job, monkeypatch):
+    monkeypatch.setattr(tator_api, "READ_SECONDS", 0.2)
+    tator_server.fault("slow", operation="GetSchema", seconds=1, times=None)
+    with pytest.raises(ServerError, match=r"connect.*ReadTimeout"):
+        new_job(tator_server.host)
