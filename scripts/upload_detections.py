@@ -1,26 +1,10 @@
 """Make Tator hold the boxes of one media, however often this runs, without touching anybody's work."""
 
-import logging
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from scripts.lib import job
-from scripts.lib import train_ini as train
-from scripts.lib.detections import read_detections
-from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.files import read_json, write_json
-from scripts.lib.reconcile import Box, Destination, Plan, box_from_pixels, plan
-from scripts.lib.tator_api import LostAnswer, Project, Refused, patiently
-
-# Tator refuses more in one request.
-BOXES_PER_CALL = 500
-# One round writes and the next finds nothing to do; more only while somebody else works on the same boxes.
-ROUNDS = 5
-
-_log = logging.getLogger(__name__)
+from scripts.lib.tator_api import Project
+from scripts.lib.uploads import Terms, upload_media
 
 
 def upload_detections(
@@ -37,11 +21,7 @@ def upload_detections(
     on_damaged: str,
     upload: Path,
 ) -> None:
-    """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/reconcile.py.
-
-    Looks at what stands, writes what differs, and looks again, until nothing differs. A write whose answer was
-    lost is never simply repeated: the next look says whether it was carried out. So a crash at any point, or a
-    second run, ends in the same boxes.
+    """Bring one media's boxes in Tator to what the CSV says; see scripts/lib/uploads.py.
 
     Args:
         detections: the CSV of one media.
@@ -59,86 +39,10 @@ def upload_detections(
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
-    found, media = read_json(outcome), read_json(record)
-    result: dict[str, Any] = {"media_id": media["media_id"], "type_id": media.get("type_id")}
-    accepted = ("done", "no detections", "damaged") if on_damaged == "accept" else ("done", "no detections")
-    if found["state"] in accepted:
-        where = Destination(**{key: value for key, value in read_json(destination).items() if key != "version"})
-        boxes = _wanted(detections, found, train.species(train_ini), threshold)
-        try:
-            settled = _bring_about(Project(host, project_id), media["media_id"], boxes, where, overlap_limit)
-            result |= {"state": "verified", "reason": None, "verified_at": _now(), **_account(settled)}
-        except MediaFault as fault:
-            result |= {"state": fault.state, "reason": fault.reason}
-    else:
-        result |= {"state": "not uploaded", "reason": f"{found['state']}: {found['reason']}"}
-    _log.info("media %d: %s", media["media_id"], {key: value for key, value in result.items() if key != "people"})
-    write_json(upload, result)
-
-
-def _wanted(detections: Path, found: dict[str, Any], species: list[str], threshold: float) -> list[Box]:
-    return [
-        box_from_pixels(
-            media_id=found["media_id"],
-            frame=row.frame,
-            xywh=(row.x, row.y, row.w, row.h),
-            picture=(found["width"], found["height"]),
-            species=species[row.species - 1],
-            score=row.score,
-        )
-        for row in read_detections(detections)
-        if row.score >= threshold
-    ]
-
-
-def _bring_about(project: Project, media_id: int, boxes: list[Box], where: Destination, overlap_limit: float) -> Plan:
-    """Look and write in turn until Tator holds the boxes; return the last look."""
-
-    def look(**more: int) -> Iterator[dict[str, Any]]:
-        return project.boxes(media_id, where.type_id, where.version_id, **more)
-
-    def one_round() -> Plan:
-        todo = plan(boxes, look(), where, overlap_limit=overlap_limit)
-        if todo.unclear:
-            todo = plan(boxes, look(), where, overlap_limit=overlap_limit, all_marks=look(show_all_marks=1))
-        _log.info("to make %d, to remove %d, standing %d", len(todo.create), len(todo.remove), len(todo.standing))
-        new = iter(todo.create.values())
-        while specs := [box.spec(where) for box in islice(new, BOXES_PER_CALL)]:
-            project.create_boxes(specs)
-        for at in range(0, len(todo.remove), BOXES_PER_CALL):
-            stale = todo.remove[at : at + BOXES_PER_CALL]
-            project.prune_boxes(media_id, where.version_id, {identity: todo.marks[identity] for identity in stale})
-        return todo
-
-    try:
-        for _ in range(ROUNDS):
-            done = patiently(LostAnswer)(one_round)
-            if done.settled:
-                return done
-    except LostAnswer as lost:
-        raise ServerError(f"{lost}; run again when Tator is well") from None
-    except Refused as refusal:
-        if media_id not in project.media([media_id]):
-            raise MediaFault("missing", "it was deleted while the workflow ran") from None
-        if where.version_id not in {version["id"] for version in project.versions()}:
-            raise ServerError(
-                f"version {where.version_id} was deleted while the workflow ran; "
-                "choose or make one with: snakemake --forcerun prepare_upload"
-            ) from None
-        raise refusal from None
-    raise ServerError(
-        f"media {media_id}: after {ROUNDS} rounds Tator still does not hold what it was sent ({len(done.create)} boxes "
-        f"missing, {len(done.remove)} too many); is another run at work on the same version?"
+    terms = Terms.read(destination, train_ini, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
+    upload_media(
+        lambda: Project(host, project_id), terms, detections=detections, outcome=outcome, record=record, upload=upload
     )
-
-
-def _account(settled: Plan) -> dict[str, Any]:
-    people = {key: sorted(getattr(settled, key)) for key in ("edited", "added", "deleted", "withheld")}
-    return {"boxes": len(settled.standing), "people": people}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ at what stands before it writes again (see scripts/upload_detections.py).
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib import tator_schema
 from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.pace import Pace
 from scripts.lib.token import VARIABLE, check_token, redact
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
@@ -72,10 +74,22 @@ def session() -> requests.Session:
         if not Path(authority).is_file():
             raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
         os.environ["REQUESTS_CA_BUNDLE"] = authority  # the client's first request has no session to be told
-    new = requests.Session()
+    return _limited(requests.Session())
+
+
+def _limited(new: requests.Session) -> requests.Session:
     for scheme in ("http://", "https://"):
         new.mount(scheme, _TimeOuts())
     return new
+
+
+class _SessionPerThread(threading.local, requests.Session):
+    """Looks like one session and is one for each thread: it is nowhere said that threads may share one."""
+
+    def __init__(self, headers: Mapping[str, str | bytes]) -> None:
+        requests.Session.__init__(self)
+        self.headers.update(headers)
+        _limited(self)
 
 
 def patience() -> float:
@@ -110,15 +124,22 @@ def patiently(*faults: type[Exception]) -> tenacity.Retrying:
 
 
 class Project:
-    """The calls this workflow makes on one project.
+    """The calls this workflow makes on one project; any number of threads may use it.
 
     Raises:
         ServerError: from every method, when the server refuses, or fails for longer than `patience()`.
     """
 
-    def __init__(self, host: str, project_id: int) -> None:
-        """Connect with the token of the environment; fetches the server's schema."""
+    def __init__(self, host: str, project_id: int, connections: int = 1) -> None:
+        """Connect with the token of the environment; asks for the server's schema.
+
+        Args:
+            host: the server's address.
+            project_id: the project.
+            connections: the most requests at once, whatever the number of threads.
+        """
         self.host, self.id = host, project_id
+        self._pace = Pace(connections)
         self._api: Any = self._read("connect", lambda: _connect(host, check_token(os.environ)))
 
     def media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
@@ -224,20 +245,23 @@ class Project:
 
     def _read(self, what: str, call: Callable[[], Any]) -> Any:
         """Make a call that may be made twice without harm."""
-        return _patiently(lambda: _classified(what, self.host, call))
+        return _patiently(lambda: self._once(what, call))
 
     def _write(self, what: str, call: Callable[[], Any]) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
 
         def once() -> None:
             try:
-                _classified(what, self.host, call)
+                self._once(what, call)
             except _Throttled:
                 raise
             except _Transient as fault:
                 raise LostAnswer(str(fault)) from None
 
         _patiently(once)
+
+    def _once(self, what: str, call: Callable[[], Any]) -> Any:
+        return self._pace.call(lambda: _classified(what, self.host, call), less=_Throttled)
 
 
 def _connect(host: str, token: str) -> Any:
@@ -247,8 +271,7 @@ def _connect(host: str, token: str) -> Any:
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
-    for scheme in ("http://", "https://"):
-        api.session.mount(scheme, _TimeOuts())
+    api.session = _SessionPerThread(api.session.headers)
     return api
 
 
@@ -256,7 +279,11 @@ def _patiently(call: Callable[[], Any]) -> Any:
     try:
         return patiently(_Transient)(call)
     except _Transient as fault:
-        raise ServerError(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None
+        raise Unwell(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None
+
+
+class Unwell(ServerError):
+    """The server failed for longer than `patience()`, or its store; the next call would too."""
 
 
 class Refused(ServerError):

@@ -1,0 +1,106 @@
+"""Make Tator hold the boxes of many media in one job: one connection's schema, several media at a time."""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from scripts.lib import job
+from scripts.lib.errors import PipelineError, ServerError
+from scripts.lib.files import read_json
+from scripts.lib.tator_api import Project, Unwell
+from scripts.lib.uploads import Terms, upload_media
+
+# A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
+CONNECTIONS = 8
+# A log has all of them.
+REASONS_SHOWN = 3
+
+_log = logging.getLogger(__name__)
+
+
+def upload_many(
+    *,
+    detections: list[Path],
+    outcomes: list[Path],
+    records: list[Path],
+    destination: Path,
+    train_ini: Path,
+    host: str,
+    project_id: int,
+    threshold: float,
+    overlap_limit: float,
+    on_damaged: str,
+    uploads: list[Path],
+    connections: int = CONNECTIONS,
+) -> None:
+    """Bring the boxes of many media in Tator to what their CSVs say; see scripts/lib/uploads.py.
+
+    A media that fails does not keep the others from being done, unless as many as are under way at once fail one
+    after the other because Tator is not well: then no more are begun.
+
+    Args:
+        detections: the CSVs, one a media.
+        outcomes: the records of their detection, in the same order.
+        records: the records of resolve_media, in the same order.
+        destination: the record of prepare_upload.
+        train_ini: the species' names.
+        host: Tator's address.
+        project_id: the project.
+        threshold: boxes with a lower score are not uploaded.
+        overlap_limit: IoU with a person's box above which a new box is not added.
+        on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
+        uploads: where the outcomes go, in the same order.
+        connections: the most requests at once; fewer while Tator throttles.
+
+    Raises:
+        ServerError: some media could not be uploaded; it names them.
+    """
+    terms = Terms.read(destination, train_ini, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
+    project = Project(host, project_id, connections=connections)
+    begun: dict[Future[None], Path] = {}
+    with ThreadPoolExecutor(connections) as pool:
+        try:
+            for csv, outcome, record, upload in zip(detections, outcomes, records, uploads, strict=True):
+                files = {"detections": csv, "outcome": outcome, "record": record, "upload": upload}
+                begun[pool.submit(upload_media, lambda: project, terms, **files)] = record
+            failed = _wait(begun, connections)
+        finally:
+            for future in begun:
+                future.cancel()
+    if failed:
+        raise ServerError(_names(failed, len(begun)))
+
+
+def _wait(begun: dict[Future[None], Path], connections: int) -> dict[int, str | None]:
+    """Wait for all media; return what failed, by media id: the reason, None for those not begun."""
+    failed: dict[int, str | None] = {}
+    unwell = 0
+    for future in as_completed(begun):
+        if future.cancelled():
+            failed[read_json(begun[future])["media_id"]] = None
+            continue
+        try:
+            future.result()
+            unwell = 0
+        except PipelineError as fault:
+            media_id = read_json(begun[future])["media_id"]
+            _log.warning("media %d: %s", media_id, fault)
+            failed[media_id] = str(fault)
+            unwell = unwell + 1 if isinstance(fault, Unwell) else 0
+        if unwell == connections:
+            for other in begun:
+                other.cancel()
+    return failed
+
+
+def _names(failed: dict[int, str | None], count: int) -> str:
+    tried = {media_id: reason for media_id, reason in sorted(failed.items()) if reason is not None}
+    left = sorted(failed.keys() - tried.keys())
+    reasons = "; ".join(f"media {media_id}: {reason}" for media_id, reason in list(tried.items())[:REASONS_SHOWN])
+    names = f"{len(tried)} of {count} media were not uploaded ({', '.join(map(str, tried))}): {reasons}"
+    names += "; for the others see the log" if len(tried) > REASONS_SHOWN else ""
+    return names + (f"; not begun were {', '.join(map(str, left))}" if left else "")
+
+
+if __name__ == "__main__":
+    job.run(upload_many, snakemake)  # type: ignore[name-defined]
