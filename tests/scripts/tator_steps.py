@@ -12,6 +12,7 @@ from scripts.mark_processed import mark_processed
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
 from scripts.upload_detections import upload_detections
+from scripts.upload_many import upload_many
 from tests.tator_server.launch import Server
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
@@ -94,6 +95,19 @@ class Steps:
         }
         upload_detections(**self.where, **{key: self.folder / name for key, name in paths.items()}, **settings)
         return read_json(self.folder / f"upload_{media_id}.json")
+
+    def upload_many(self, *media_ids: int, **changes: Any) -> list[dict[str, Any]]:
+        settings = {"threshold": 0.0, "overlap_limit": 0.5, "on_damaged": "fail", **changes}
+        names = {
+            "detections": "found_{}.csv",
+            "outcomes": "found_{}.json",
+            "records": "record_{}.json",
+            "uploads": "upload_{}.json",
+        }
+        paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
+        shared = {"destination": self.folder / "destination.json", "train_ini": self.folder / "train.ini"}
+        upload_many(**self.where, **shared, **paths, **settings)
+        return [read_json(path) for path in paths["uploads"]]
 
     def mark(self, *media_ids: int) -> dict[str, Any]:
         uploads = [self.folder / f"upload_{media_id}.json" for media_id in media_ids]

@@ -1,0 +1,103 @@
+"""Many media in one job end as each in a job of its own, and one that fails does not keep the others from it."""
+
+import time
+
+import pytest
+
+from scripts.lib.errors import ServerError
+
+MEDIA = range(1, 7)
+ROWS = ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1", "3,320.000,180.000,320.000,180.000,0.200000:0.600000,2"]
+MANY = [f"{at},1.000,1.000,9.000,9.000,0.5:0.1,1" for at in range(700)]
+
+
+@pytest.fixture
+def ready(steps):
+    for number in range(3, 7):
+        steps.server.add_media(f"{number}.mp4", media_files={"archival": [{"path": "x", "resolution": [9, 16]}]})
+    steps.resolve(*MEDIA)
+    steps.prepare()
+    for media_id in MEDIA:
+        steps.detected(media_id, MANY if media_id == 3 else ROWS)
+    steps.server.clear_requests()
+    return steps
+
+
+def asked(steps, operation):
+    return [request["media"] for request in steps.server.requests(operation)]
+
+
+def uploaded(steps):
+    return {media_id for media_id in MEDIA if (steps.folder / f"upload_{media_id}.json").exists()}
+
+
+def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
+    done = ready.upload_many(*MEDIA)
+    assert [(record["media_id"], record["state"]) for record in done] == [(number, "verified") for number in MEDIA]
+    assert [record["boxes"] for record in done] == [2, 2, 700, 2, 2, 2]
+    assert len(asked(ready, "GetSchema")) == 1
+    before = ready.boxes(show_all_marks=1, show_deleted=1)
+    assert len(before) == 710
+    ready.server.clear_requests()
+    ready.detected(4, ROWS[:1])
+    ready.upload_many(*MEDIA)
+    assert asked(ready, "CreateLocalizationList") == []
+    assert asked(ready, "DeleteLocalizationList") == [[4]]
+    assert len(asked(ready, "GetLocalizationList")) == len(MEDIA) + 1
+    ready.detected(4, ROWS)
+    ready.upload_many(*MEDIA)
+    contents = [[{**box, "id": 0} for box in boxes] for boxes in (before, ready.boxes(show_all_marks=1))]
+    for box in (*contents[0], *contents[1]):
+        box.update(created_datetime=None, modified_datetime=None)
+    assert contents[0] == contents[1]
+
+
+def test_several_are_under_way_at_once(ready):
+    ready.server.fault("slow", operation="CreateLocalizationList", seconds=1.5, times=None)
+    started = time.monotonic()
+    ready.upload_many(1, 2, 4, 5, 6, connections=5)
+    assert time.monotonic() - started < 5 * 1.5
+
+
+def test_one_that_fails_is_named_and_the_others_are_done(ready):
+    ready.server.fault("status", status=400, media=4, operation="CreateLocalizationList", times=None)
+    with pytest.raises(ServerError, match=r"^1 of 6 media were not uploaded \(4\): media 4: create boxes: .*400"):
+        ready.upload_many(*MEDIA, connections=2)
+    assert uploaded(ready) == {1, 2, 3, 5, 6}
+    ready.server.clear_faults()
+    assert [record["boxes"] for record in ready.upload_many(*MEDIA)] == [2, 2, 700, 2, 2, 2]
+
+
+def test_media_without_a_result_is_recorded(ready):
+    ready.detected(2, ROWS, state="damaged", reason="cut")
+    states = [record["state"] for record in ready.upload_many(1, 2, 4)]
+    assert states == ["verified", "not uploaded", "verified"]
+
+
+def test_throttling_is_waited_for(ready):
+    ready.server.fault("throttle", times=12)
+    ready.upload_many(*MEDIA, connections=4)
+    assert ready.server.faults()["pending"] == []
+    assert {box["mark"] for box in ready.boxes(show_all_marks=1, show_deleted=1)} == {0}
+    assert len(ready.boxes()) == 710
+
+
+def test_lost_answers_of_many_double_nothing(ready):
+    ready.server.fault("drop_answer", operation="CreateLocalizationList", times=4)
+    ready.upload_many(*MEDIA, connections=4)
+    assert {box["mark"] for box in ready.boxes(show_all_marks=1, show_deleted=1)} == {0}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_when_tator_is_not_well_no_more_are_begun(ready):
+    ready.server.fault("status", operation="GetLocalizationList", times=None)
+    with pytest.raises(ServerError, match=r"of 6 media were not uploaded \(1, 2.*run again.*; not begun were .*6$"):
+        ready.upload_many(*MEDIA, connections=2)
+    assert uploaded(ready) == set()
+
+
+def test_fault_of_the_machine_ends_it_at_once(ready):
+    (ready.folder / "found_1.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"found_1\.csv"):
+        ready.upload_many(*MEDIA, connections=1)
+    assert len(uploaded(ready)) < 3
