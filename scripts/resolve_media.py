@@ -7,6 +7,7 @@ from typing import Any
 from scripts.lib import job
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import write_json
+from scripts.lib.marks import is_marked
 from scripts.lib.tator_api import Project
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def resolve_media(
             record = _record(found[media_id], types[found[media_id]["type"]])
             if kind not in ("any", record["kind"]):
                 raise MediaFault("unsupported", f"it is of the kind {record['kind']}, and media.kind is {kind}")
-            if skip_processed and _is_marked(found[media_id], types[found[media_id]["type"]], mark_attribute):
+            if skip_processed and is_marked(found[media_id], types[found[media_id]["type"]], mark_attribute):
                 raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
         except MediaFault as fault:
             _log.warning("media %d: %s", media_id, fault)
@@ -119,13 +120,6 @@ def _choose_file(media: dict[str, Any], dtype: str) -> dict[str, Any]:
                 "height": height,
             }
     raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
-
-
-def _is_marked(media: dict[str, Any], media_type: dict[str, Any], mark_attribute: str) -> bool:
-    """Whether the mark holds anything but the type's default, nothing, or the reference workflow's "No"."""
-    default = {attribute["name"]: attribute.get("default") for attribute in media_type["attribute_types"]}
-    value = (media.get("attributes") or {}).get(mark_attribute)
-    return value not in (None, "", "No", default.get(mark_attribute))
 
 
 if __name__ == "__main__":

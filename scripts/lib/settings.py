@@ -122,6 +122,11 @@ def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> N
         environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
 
 
+def site(address: str) -> str:
+    """Return a site's address without the `/rest` that Tator hands to its workflows."""
+    return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
+
+
 def _pipeline_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
     text = environ.get("TATOR_PIPELINE_ARGS", "").strip()
     if not text:
@@ -203,7 +208,7 @@ def _normalise(settings: dict[str, Any]) -> None:
     tator = settings.get("tator")
     if isinstance(tator, dict):
         if isinstance(host := tator.get("host"), str):
-            tator["host"] = host.strip().rstrip("/").removesuffix("/rest").rstrip("/")
+            tator["host"] = site(host)
         if isinstance(tator.get("project_id"), str):
             tator["project_id"] = _number(tator["project_id"])
         media_ids = tator.get("media_ids")

@@ -35,6 +35,7 @@ PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
 IDS_PER_CALL = 1000
 BOXES_PER_PAGE = 10_000
+MEDIA_PER_PAGE = 2000
 
 _log = logging.getLogger(__name__)
 
@@ -151,6 +152,11 @@ class Project:
             found |= {media["id"]: media for media in answer}
         return found
 
+    def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number."""
+        listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
+        return self._by_pages("list media", listed, MEDIA_PER_PAGE)
+
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
         """Return one media of whatever project, or None when there is none that this user may see."""
         try:
@@ -196,19 +202,7 @@ class Project:
         """
         filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, **filters)
-        last = 0
-        while True:
-            begun = {"after": last} if last else {}
-            page = self._read("list boxes", partial(listed, stop=BOXES_PER_PAGE, **begun))
-            ids = [box["id"] for box in page]
-            if len(page) >= BOXES_PER_PAGE and (ids[0] <= last or ids != sorted(ids)):
-                raise ServerError(
-                    "list boxes: Tator lists them in another order than by id; expected one of 1.0 or newer"
-                )
-            yield from page
-            if len(page) < BOXES_PER_PAGE:
-                return
-            last = ids[-1]
+        return self._by_pages("list boxes", listed, BOXES_PER_PAGE)
 
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
         """Make boxes, at most 500, all or none; may raise LostAnswer."""
@@ -242,6 +236,19 @@ class Project:
             raise ValueError("an empty list would match every media")
         body = {"ids": media_ids, "attributes": {name: value}}
         self._read("mark media", lambda: self._api.update_media_list(self.id, body))
+
+    def _by_pages(self, what: str, listed: Callable[..., Any], size: int) -> Iterator[dict[str, Any]]:
+        last = 0
+        while True:
+            begun = {"after": last} if last else {}
+            page = self._read(what, partial(listed, stop=size, **begun))
+            ids = [found["id"] for found in page]
+            if len(page) >= size and (ids[0] <= last or ids != sorted(ids)):
+                raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
+            yield from page
+            if len(page) < size:
+                return
+            last = ids[-1]
 
     def _read(self, what: str, call: Callable[[], Any]) -> Any:
         """Make a call that may be made twice without harm."""

@@ -14,6 +14,7 @@ store.py        SQLite in the state folder
 seed.py         the users, projects and types of a new state; media from the folder's files
 files.py        what a media's file is, and its place in the object store
 queries.py      the filters of lists, counts and bulk changes
+searches.py     Tator's searches of media
 attributes.py   how attribute values are converted, refused and written
 catalogue.py    operations on users, projects, types and versions
 medias.py       operations on media

@@ -4,7 +4,7 @@ All of it comes from openapi.yaml, which the client downloads too, so the two ca
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,8 @@ TEXT = (Path(__file__).parent / "openapi.yaml").read_text(encoding="utf-8")
 ETAG = f'"{hashlib.md5(TEXT.encode(), usedforsecurity=False).hexdigest()}"'
 DOCUMENT: dict[str, Any] = yaml.load(TEXT, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
-# Tator filters by these too. Ignoring them, as Tator ignores names that it does not know, would give a wrong
-# answer where the real server gives a right one.
+# Tator filters by these too; an operation serves those that openapi.yaml names for it. Ignoring them, as Tator
+# ignores names that it does not know, would give a wrong answer where the real server gives a right one.
 NOT_COVERED = frozenset(
     [
         "section",
@@ -73,7 +73,7 @@ class Operation:
 
     def read_query(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """Convert the declared query parameters; drop all others, as Tator does."""
-        refuse_uncovered(arguments)
+        refuse_uncovered(arguments.keys() - self.query.keys())
         found = {}
         for name, schema in self.query.items():
             if name in arguments:
@@ -100,7 +100,7 @@ class Operation:
             raise RefusedError("Request body validation error", details=details)
 
 
-def refuse_uncovered(names: Mapping[str, object]) -> None:
+def refuse_uncovered(names: Iterable[str]) -> None:
     """Refuse what the real server would heed and this one would not."""
     for name in names:
         if name in NOT_COVERED or name.startswith("related_attribute"):

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import RefusedError
+from . import searches
+from .errors import MissingError, RefusedError
 from .store import Record, Store
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -112,7 +113,16 @@ def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
             and (states is None or media["archive_state"] in states)
         )
 
-    found = [media for media in store.all("media", params["project"]) if wanted(media)]
+    every = store.all("media", params["project"])
+    found = [media for media in every if wanted(media)]
+    if "section" in params:  # only folders; there is one as soon as it holds something
+        if params["section"] not in {media["primary_section"] for media in every}:
+            raise MissingError("Section")
+        found = [media for media in found if media["primary_section"] == params["section"]]
+    if "encoded_search" in params:
+        search = searches.decoded(params["encoded_search"])
+        names = frozenset(kind["name"] for record in types.values() for kind in record["attribute_types"])
+        found = [media for media in found if searches.finds(search, media, names)]
     found.sort(key=lambda media: (media["name"], media["id"]))
     return _page(_by_attribute(found, types, params), params)
 

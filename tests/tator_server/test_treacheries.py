@@ -1,5 +1,7 @@
 """What a careless pipeline would trip over on a real server, and must trip over here."""
 
+import base64
+import json
 import uuid
 from typing import Any
 
@@ -75,7 +77,7 @@ class TestFilters:
         assert requests.get(address, headers={"Authorization": f"Token {server.token}"}).status_code == 400
 
     def test_what_is_not_covered_says_so(self, server: Server) -> None:
-        address = f"{server.host}/rest/Medias/{server.project_id}?section=1"
+        address = f"{server.host}/rest/Medias/{server.project_id}?multi_section=1"
         answer = requests.get(address, headers={"Authorization": f"Token {server.token}"})
         assert (answer.status_code, "stand-in" in answer.text) == (501, True)
 
@@ -85,6 +87,29 @@ class TestFilters:
         api.update_media(3, {"attributes": {"Notes": "here"}})
         assert [media.id for media in api.get_media_list(project, attribute=["Notes::here"])] == [3]
         assert [media.id for media in api.get_media_list(project, dtype="image", fields="id")] == [4]
+
+    @pytest.mark.parametrize(
+        ("search", "found"),
+        [
+            ({"attribute": "$name", "operation": "icontains", "value": "B.M"}, [2]),
+            ({"attribute": "$id", "operation": "in", "value": [1, 4]}, [1, 4]),
+            ({"attribute": "Object Detector Processed", "operation": "eq", "value": "No"}, [1, 2, 3, 4]),
+            ({"attribute": "Object Detector Processed", "operation": "eq", "value": "No", "inverse": True}, []),
+            ({"attribute": "Nope", "operation": "eq", "value": "No"}, []),
+        ],
+    )
+    def test_media_searches(self, server: Server, api, search, found) -> None:
+        rest = {"attribute": "$id", "operation": "lt", "value": 5}
+        for method, other in (("and", rest), ("or", rest | {"operation": "gt", "value": 10**9})):
+            text = json.dumps({"method": method, "operations": [search, other]})
+            listed = api.get_media_list(server.project_id, encoded_search=base64.b64encode(text.encode()).decode())
+            assert sorted(media.id for media in listed) == found
+
+    def test_media_of_a_section(self, server: Server, api) -> None:
+        number = server.add_media("elsewhere", primary_section=7)
+        assert [media.id for media in api.get_media_list(server.project_id, section=7)] == [number]
+        assert refusal(api.get_media_list, server.project_id, section=99)[0] == 404
+        api.delete_media(number)
 
 
 class TestCreation:

@@ -1,0 +1,152 @@
+"""What is selected is told first, written complete or not at all, and can be read by a run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from scripts import select_media
+from scripts.lib import media_list, tator_api
+from tests.scripts.tator_steps import MARK
+from tests.workflow import ROOT
+
+NASTY = "\x1b]0;owned\x07\n99 # $(touch here) \u202e'\"%.mp4"
+
+
+@pytest.fixture
+def server(tator_server, monkeypatch, tmp_path):
+    """Return a server with videos 1 to 4, the last two in section 7 and one of them marked, an image 5, a multi 6."""
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
+    monkeypatch.setenv("TATOR_API_SERVICE", f"{tator_server.host}/rest")
+    monkeypatch.setenv("TATOR_PROJECT_ID", str(tator_server.project_id))
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "1")
+    monkeypatch.chdir(tmp_path)
+    video = {"num_frames": 90_000, "fps": 25.0, "primary_section": 7}
+    tator_server.add_media(NASTY, attributes={"Notes": "a, b=c"}, **video)
+    tator_server.add_media("done.mp4", attributes={MARK: "2026-01-01T00:00:00+00:00"}, **video)
+    tator_server.add_media("still.jpg", dtype="image", attributes={MARK: ""})
+    tator_server.add_media("both", dtype="multi")
+    return tator_server
+
+
+@pytest.fixture
+def select(server, capsys):
+    """Return a function that runs the program: its exit code, the ids it gives, and what it tells."""
+
+    def run(*arguments):
+        code = select_media.main(arguments)
+        out, told = capsys.readouterr()
+        return code, [int(line) for line in out.splitlines() if not line.startswith("#")], told
+
+    return run
+
+
+# With what is selected of them.
+SELECTIONS = [
+    ([], [1, 2, 3, 4, 5]),
+    (["--kind", "image"], [5]),
+    (["--kind", "video", "--unprocessed"], [1, 2, 3]),
+    (["--section", "7"], [3, 4]),
+    (["--section", "7", "--unprocessed"], [3]),
+    (["--name", "MP4", "--section", "7"], [3, 4]),
+    (["--attribute", "Notes=a, b=c"], [3]),
+    (["--attribute", "Notes=", "--attribute", f"{MARK}=No"], [1, 2]),
+    (["--search", '{"attribute": "$num_frames", "operation": "gt", "value": 1000}'], [3, 4]),
+    (["--name", "done", "--search", '{"attribute": "$id", "operation": "lt", "value": 5}'], [4]),
+]
+# With words of what is told.
+FAILURES = [
+    (["--attribute", "Note=x"], "no media type has an attribute 'Note'; they have 'Notes', 'Object Detector Pro"),
+    (["--unprocessed", "--mark-attribute", "Seen"], "no media type has an attribute 'Seen'"),
+    (["--section", "99"], "answered 404"),
+    (["--name", "none of this name"], "nothing is selected"),
+    (["--output", "none/media.txt"], "none/.media.txt.part: No such file or directory"),
+    (["--project", "99"], "answered 404"),
+]
+WRONG_OPTIONS = [
+    ["--search", "fish"],
+    ["--search", "{}"],
+    ["--attribute", "Notes"],
+    ["--project", "x"],
+    ["--host", ""],
+]
+
+
+def test_what_is_selected(select):
+    assert [(arguments, select(*arguments)[:2]) for arguments, _ in SELECTIONS] == [
+        (arguments, (0, found)) for arguments, found in SELECTIONS
+    ]
+
+
+def test_counts_hours_and_what_is_left_out_are_told(select):
+    code, _, told = select("--unprocessed")
+    assert code == 0
+    assert told.splitlines()[0] == "4 media are selected: 3 videos (1.0 hours), 1 images"
+    assert "1 are left out: marked as processed (Object Detector Processed)\n" in told
+    assert "1 are left out: of the kind multi\n" in told
+
+
+def test_names_and_wishes_do_no_harm(select, tmp_path):
+    code, _, told = select("--section", "7", "--attribute", "Notes=a, b=c", "--output", "media.txt")
+    assert code == 0
+    assert "\x1b" not in told
+    assert [line for line in told.splitlines() if line.startswith("99")] == []
+    wish = "Notes=\n99\x1b\udcff"
+    assert select("--attribute", wish)[0] == 1
+    assert media_list.read(tmp_path / "media.txt") == [3]
+
+
+def test_many_pages(select, monkeypatch, server):
+    monkeypatch.setattr(tator_api, "MEDIA_PER_PAGE", 2)
+    assert select()[1] == [1, 2, 3, 4, 5]
+    pages = server.requests("GetMediaList")
+    assert len(pages) == 4
+    assert all("fields=" in page["query"] for page in pages)
+
+
+def test_file_is_whole_or_as_it_was(select, server, tmp_path):
+    path = tmp_path / "media.txt"
+    assert select("--output", str(path))[:2] == (0, [])
+    before = path.read_text()
+    assert before.startswith(f"# 5 media of project {server.project_id} of {server.host}\n# selected by ")
+    assert media_list.read(path) == [1, 2, 3, 4, 5]
+    assert select("--kind", "video", "--name", "done", "--output", "other.txt")[0] == 0
+    remark = (tmp_path / "other.txt").read_text().splitlines()[1]
+    assert json.loads(remark.removeprefix("# selected by ")) == {"kind": "video", "name": "done"}
+    server.fault("status", operation="GetMediaList", times=None)
+    code, _, told = select("--output", str(path))
+    assert (code, "run again when Tator is well" in told) == (1, True)
+    server.clear_faults()
+    assert select("--name", "none of this name", "--output", str(path))[0] == 1
+    assert path.read_text() == before
+    assert [found.name for found in tmp_path.iterdir() if "media.txt" in found.name] == ["media.txt"]
+
+
+def test_what_goes_wrong_is_said_in_a_line(select):
+    for arguments, words in FAILURES:
+        code, ids, told = select(*arguments)
+        assert (code, ids) == (1, []), arguments
+        assert words in told
+        assert "Traceback" not in told
+
+
+def test_wrong_options(select):
+    for arguments in WRONG_OPTIONS:
+        with pytest.raises(SystemExit) as ended:
+            select(*arguments)
+        assert ended.value.code == 2, arguments
+
+
+@pytest.mark.usefixtures("server")
+def test_as_a_program_whose_reader_has_enough(monkeypatch):
+    command = [sys.executable, "-m", "scripts.select_media"]
+    done = subprocess.run([*command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "5")
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (process.returncode, "Traceback" in told, "Exception" in told) == (1, False, False)
+    monkeypatch.delenv("TATOR_AUTH_TOKEN")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, "TATOR_AUTH_TOKEN is not set" in done.stderr) == (1, True)
