@@ -114,11 +114,11 @@ def resolve(
 
 
 def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
-    """Give jobs as variables what only says how Tator is reached: a change of it makes no job run again."""
+    """Give jobs as variables how Tator is reached, of which a change makes no job run again, and where media are named."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
     if settings["tator"]["media_file"]:
-        # Jobs read the settings again, in another folder.
+        # Jobs read the settings again, and may do so in another folder.
         environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
 
 
