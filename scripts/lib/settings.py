@@ -114,7 +114,7 @@ def resolve(
 
 
 def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
-    """Give jobs as variables how Tator is reached, of which a change makes no job run again, and where media are named."""
+    """Give jobs as variables how Tator is reached, so that a change makes none run again, and the media file."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
     if settings["tator"]["media_file"]:
