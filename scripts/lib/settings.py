@@ -27,9 +27,9 @@ VARIABLES = (
     token.VARIABLE,
     "TATOR_API_SERVICE",
     "TATOR_CA_FILE",
-    MEDIA_FILE_VARIABLE,
     ENGINE_VARIABLE,
     REASON_VARIABLE,
+    MEDIA_FILE_VARIABLE,
     "TATOR_MEDIA_IDS",
     metrics.VARIABLE,
     "TATOR_PATIENCE_SECONDS",
@@ -48,8 +48,8 @@ VARIABLES = (
 ENVIRONMENT = {
     "TATOR_API_SERVICE": "tator.host",
     "TATOR_CA_FILE": "tator.ca_file",
-    MEDIA_FILE_VARIABLE: "tator.media_file",
     ENGINE_VARIABLE: "detect.engine",
+    MEDIA_FILE_VARIABLE: "tator.media_file",
     "TATOR_MEDIA_IDS": "tator.media_ids",
     "TATOR_PROJECT_ID": "tator.project_id",
 }
@@ -116,11 +116,11 @@ def resolve(
 
 
 def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
-    """Give jobs as variables what only says how Tator is reached: a change of it makes no job run again."""
+    """Give jobs as variables how Tator is reached, so that a change makes none run again, and the media file."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
     if settings["tator"]["media_file"]:
-        # Jobs read the settings again, in another folder.
+        # Jobs read the settings again, and may do so in another folder.
         environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
 
 

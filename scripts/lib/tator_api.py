@@ -3,7 +3,7 @@
 One retry layer, here, for what may be asked twice without harm (reading, marking): connection faults, 5xx,
 answers that are not JSON, and Tator's way of throttling, a 400 whose text says so. Calls that make or remove
 something are tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks
-at what stands before it writes again (see scripts/upload_detections.py).
+at what stands before it writes again (see scripts/lib/uploads.py).
 """
 
 import logging
@@ -74,7 +74,7 @@ def session() -> requests.Session:
     if authority := os.environ.get(CA_VARIABLE):
         if not Path(authority).is_file():
             raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
-        os.environ["REQUESTS_CA_BUNDLE"] = authority  # the client's first request has no session to be told
+        os.environ["REQUESTS_CA_BUNDLE"] = authority  # where every session looks
     return _limited(requests.Session())
 
 
@@ -252,14 +252,14 @@ class Project:
 
     def _read(self, what: str, call: Callable[[], Any]) -> Any:
         """Make a call that may be made twice without harm."""
-        return _patiently(lambda: self._once(what, call))
+        return _patiently(lambda: self._paced(what, call))
 
     def _write(self, what: str, call: Callable[[], Any]) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
 
         def once() -> None:
             try:
-                self._once(what, call)
+                self._paced(what, call)
             except _Throttled:
                 raise
             except _Transient as fault:
@@ -267,7 +267,7 @@ class Project:
 
         _patiently(once)
 
-    def _once(self, what: str, call: Callable[[], Any]) -> Any:
+    def _paced(self, what: str, call: Callable[[], Any]) -> Any:
         return self._pace.call(lambda: _classified(what, self.host, call), less=_Throttled)
 
 

@@ -35,7 +35,7 @@ def disk(site):
 
 def test_no_room_for_a_download(site, disk, undisturbed):
     """The graph fits, the media do not: seen before a byte of them is asked for."""
-    disk("size=1400k")
+    disk("size=1520k")
     site.fails_with(r"resources/media: 181569 bytes are to come and \d+ are free; make room, or choose another folder")
     assert site.server.requests("Download") == []
     disk("remount,size=20m")
