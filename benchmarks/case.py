@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.clips import SAMPLE
 from benchmarks.network import Shape, write_network
 from scripts.lib.backends.layouts import CUT_NMS
 from scripts.lib.retinanet import Size
+from tests.workflow import ROOT
 
-THRESHOLD = 0.3
-BATCH_SIZE = 8
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))["detect"]
+THRESHOLD: float = DEFAULTS["keep_threshold"]
+BATCH_SIZE: int = DEFAULTS["batch_size"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,8 @@ def step_arguments(
         "provenance": folder / "provenance.json",
         "detections": folder / "detections.csv",
         "outcome": folder / "outcome.json",
+        **DEFAULTS,
         "img_max_side": case.size.width,
         "img_min_side": case.size.height,
-        "keep_threshold": THRESHOLD,
-        "batch_size": BATCH_SIZE,
-        "frame_stride": 1,
-        "frame_range": None,
-        "max_frames": None,
-        "engine": "auto",
         "threads": threads,
     } | settings

@@ -75,8 +75,8 @@ def in_turns(actions: Sequence[Callable[[], Usage]], rounds: int, patience: int)
         order = actions if len(done) % 2 == 0 else actions[::-1]
         usages = [action() for action in order]
         done.append(usages if order is actions else usages[::-1])
-    calmest = sorted(done, key=lambda usages: max(usage.others for usage in usages))[:rounds]
-    return [usages for usages in done if usages in calmest]
+    calmest = sorted(range(len(done)), key=lambda at: max(usage.others for usage in done[at]))[:rounds]
+    return [done[at] for at in sorted(calmest)]
 
 
 def quiet(usages: Sequence[Usage]) -> bool:

@@ -21,8 +21,6 @@ RATIOS = (0.5, 1.0, 2.0)
 SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _ANCHOR_SIDE = 4  # in strides
 _DELTA_SCALE = 0.2
-# An anchor's usual score in a trained network is about 0.01.
-_SCORE_BIAS = -4.6
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,14 @@ class Shape:
         width: channels of the first convolution.
         channels: of the pyramid and the heads.
         classes: how many it scores.
+        score_bias: before the sigmoid; an anchor's usual score in a trained network is about 0.01.
     """
 
     blocks: Sequence[int] = (3, 4, 6, 3)
     width: int = 64
     channels: int = 256
     classes: int = 7
+    score_bias: float = -4.6
 
 
 class _Graph:
@@ -89,7 +89,7 @@ def write_network(path: Path, size: Size, shape: Shape | None = None, seed: int 
     pixels = graph.add("Transpose", "input_1:0", perm=[0, 3, 1, 2])
     pyramid = _pyramid(graph, _backbone(graph, pixels, shape), shape)
     deltas = _head(graph, pyramid, shape, 4, gain=0.1, bias=0.0)
-    logits = _head(graph, pyramid, shape, shape.classes, gain=0.25, bias=_SCORE_BIAS)
+    logits = _head(graph, pyramid, shape, shape.classes, gain=0.25, bias=shape.score_bias)
     _decode(graph, deltas, anchors(size))
     graph.add("Sigmoid", logits, to="classification/concat:0")
     made = helper.make_graph(

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured_process, quiet, spread
+from scripts.lib.files import read_json
 from tests.workflow import ROOT, snakemake
 
 PLAIN_LOOP = f"{shlex.quote(sys.executable)} -m benchmarks.plain_loop"
@@ -40,11 +41,12 @@ def measure_plain_loop(
     found = in_turns(
         [lambda: _run_step(case, clip, folder), lambda: measured_process(command, directory=ROOT)], rounds, patience
     )
+    record = read_json(folder / "outcome.json")
     return {
         "ratio": spread([other.wall / step.wall for step, other in found]),
         "cpu_ratio": spread([other.cpu / step.cpu for step, other in found]),
-        "boxes": _lines(folder / "detections.csv") - 1,
-        "boxes_of_the_other": _lines(rows),
+        "boxes": record["boxes"] + record["boxes_without_area"],
+        "boxes_of_the_other": len(rows.read_text(encoding="utf-8").splitlines()),
         "rounds": len(found),
         "quiet_rounds": sum(map(quiet, found)),
     }
@@ -118,8 +120,3 @@ def _run_step(case: Case, clip: Path, folder: Path, *, memory: bool = False, **s
     arguments = json.dumps(step_arguments(case, clip, folder, cores(), **settings), default=str)
     command = [sys.executable, "-m", "benchmarks.detect_job", arguments, str(time.monotonic())]
     return measured_process(command, directory=ROOT, watch_memory=memory)
-
-
-def _lines(path: Path) -> int:
-    with path.open(encoding="utf-8") as stream:
-        return sum(1 for _ in stream)
