@@ -72,5 +72,8 @@ def step_arguments(
         **DEFAULTS,
         "img_max_side": case.size.width,
         "img_min_side": case.size.height,
+        "engine": "openvino",
+        "precision": "f32",
+        "engines": folder / "engines",
         "threads": threads,
     } | settings

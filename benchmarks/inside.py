@@ -93,7 +93,7 @@ def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Ite
 
 
 def _open(case: Case) -> Engine:
-    return open_engine(case.graph, engine="auto", size=case.size, batch_size=BATCH_SIZE, threads=cores())
+    return open_engine(case.graph, engine="openvino", size=case.size, batch_size=BATCH_SIZE, threads=cores())
 
 
 def _fitted(clip: Path, size: Size) -> tuple[list[Pixels], int]:

@@ -68,7 +68,7 @@ def test_the_plain_loop_finds_what_the_workflow_finds(tmp_path: Path) -> None:
 def test_the_network_is_one_that_the_workflow_reads(tmp_path: Path) -> None:
     size = Size(256, 128)
     with open_engine(
-        write_network(tmp_path / "a.onnx", size, TINY), engine="auto", size=size, batch_size=2, threads=1
+        write_network(tmp_path / "a.onnx", size, TINY), engine="openvino", size=size, batch_size=2, threads=1
     ) as engine:
         boxes, scores = engine.infer(np.zeros((2, 128, 256, 3), np.uint8))
     places = anchors(size)
