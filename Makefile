@@ -16,7 +16,7 @@ $(READY):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: demo test test-gpu lint audit lock
+.PHONY: demo test test-gpu bench lint audit lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -31,6 +31,10 @@ test-gpu: setup  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenV
 		> $(VENV)/.aksetup-defaults.py
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^pycuda' tests/gpu/requirements.txt)
 	$(BIN)/python -m pytest tests/gpu
+
+# ONNX=FILE is the sample network as ONNX, PEER="COMMAND" another program than the plain loop, QUICK=1 only tries it out.
+bench: setup  ## measure detection against its engine and against other programs
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONNX),--onnx "$(ONNX)") $(if $(PEER),--peer '$(PEER)')
 
 lint: setup  ## check style, types and rules
 	$(BIN)/ruff check .

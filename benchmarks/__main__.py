@@ -1,0 +1,173 @@
+"""Measure how near detection comes to what the machine can do: `make bench`.
+
+Prints a table and writes benchmarks/results.json. What other programs do meanwhile is seen: a round that they disturb
+is measured again, as long as there is patience, and the results say how many rounds were quiet.
+"""
+
+import argparse
+import platform
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmarks.case import resnet50, sample_network
+from benchmarks.clips import repeat_clip, write_clip
+from benchmarks.inside import measure_limit, measure_stages
+from benchmarks.measure import cores
+from benchmarks.network import Shape
+from benchmarks.outside import PLAIN_LOOP, measure_memory, measure_peak, measure_plain_loop, measure_start
+from scripts.lib.files import write_json
+from scripts.lib.retinanet import Size
+
+SECTIONS = ("limit", "plain_loop", "memory", "start", "stages")
+# What each figure should reach: at least, or at most where it begins with `<`.
+TARGETS = {
+    ("limit", "sample", "ratio"): ">= 0.85",
+    ("limit", "resnet50", "ratio"): ">= 0.95",
+    ("plain_loop", "sample", "ratio"): ">= 1.3",
+    ("plain_loop", "resnet50", "ratio"): ">= 1.05",
+    ("memory", "sample", "ratio"): "<= 1.05",
+    ("memory", "sample 1080p", "mb"): "<= 450",
+}
+SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        frames: of the 720p clip, for each network.
+        rounds: of each comparison.
+        patience: further rounds of a comparison, in place of disturbed ones.
+        repeats: of what is measured without a comparison.
+        turns: six seconds of clip are shown so many times for the short and for the long clip of `memory`.
+        shape: of the larger network; ResNet-50's when None.
+    """
+
+    frames: dict[str, int]
+    rounds: int
+    patience: int
+    repeats: int
+    turns: tuple[int, int]
+    shape: Shape | None = None
+
+
+FULL = Extent({"sample": 150, "resnet50": 40}, rounds=5, patience=5, repeats=3, turns=(10, 100))
+QUICK = Extent(
+    {"sample": 8, "resnet50": 8}, rounds=1, patience=0, repeats=1, turns=(1, 2), shape=Shape((1, 1, 1, 1), 8, 16)
+)
+
+
+class Bench:
+    """Makes the clips and networks, and yields each section's figures by the network's name."""
+
+    def __init__(self, folder: Path, extent: Extent, onnx: Path | None, peer: str) -> None:
+        self._folder, self._extent, self._peer = folder, extent, peer
+        self._cases = (sample_network(onnx), resnet50(folder, shape=extent.shape))
+        self._clips = {
+            case.name: write_clip(folder / f"{case.name}.mp4", SIZES["720p"], extent.frames[case.name])
+            for case in self._cases
+        }
+
+    def limit(self) -> Iterator[tuple[str, Figures]]:
+        """Yield how near the step comes to its engine."""
+        for case in self._cases:
+            yield (
+                case.name,
+                measure_limit(
+                    case, self._clips[case.name], self._folder / "step", self._extent.rounds, self._extent.patience
+                ),
+            )
+
+    def plain_loop(self) -> Iterator[tuple[str, Figures]]:
+        """Yield how much faster the step is than another program."""
+        for case in self._cases:
+            if case.onnx is not None:
+                yield (
+                    case.name,
+                    measure_plain_loop(
+                        *(case, self._clips[case.name], self._folder / "step"),
+                        rounds=self._extent.rounds,
+                        patience=self._extent.patience,
+                        peer=self._peer,
+                    ),
+                )
+
+    def memory(self) -> Iterator[tuple[str, Figures]]:
+        """Yield whether memory grows with the video, and how much a large one takes."""
+        sample = self._cases[0]
+        short, long = (
+            repeat_clip(self._clips["sample"], self._folder / f"{turns}.mp4", turns) for turns in self._extent.turns
+        )
+        # A small input, so that the ten minutes take only some.
+        small = replace(sample, size=Size(160, 120))
+        yield "sample", measure_memory(small, short, long, self._folder / "step", self._extent.repeats)
+        large = write_clip(self._folder / "1080p.mp4", SIZES["1080p"], self._extent.frames["sample"])
+        yield "sample 1080p", measure_peak(sample, large, self._folder / "step", self._extent.repeats)
+
+    def start(self) -> Iterator[tuple[str, Figures]]:
+        """Yield how long it takes to begin."""
+        for case in self._cases:
+            yield (
+                case.name,
+                measure_start(case, self._clips[case.name], self._folder / f"start-{case.name}", self._extent.repeats),
+            )
+
+    def stages(self) -> Iterator[tuple[str, Figures]]:
+        """Yield where the processor's time goes."""
+        for case in self._cases:
+            yield case.name, measure_stages(case, self._clips[case.name], self._folder, self._extent.repeats)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure what is asked for, and write it beside what was measured before."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
+    parser.add_argument("--onnx", type=Path, help="the sample network as ONNX, for programs that need it so")
+    parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
+    args = parser.parse_args(words)
+    results: dict[str, Any] = {"machine": _machine()}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        bench = Bench(Path(folder), QUICK if args.quick else FULL, args.onnx, args.peer)
+        for section in args.sections or SECTIONS:
+            results[section] = {}
+            for name, figures in getattr(bench, section)():
+                results[section][name] = figures
+                for line in _lines(section, name, figures):
+                    print(line, flush=True)
+    write_json(args.results, results)
+
+
+def _lines(section: str, name: str, figures: Figures) -> Iterator[str]:
+    """Yield a line of the table for each figure."""
+    for figure, value in figures.items():
+        if isinstance(value, dict):
+            words = "".join(f"{value[part]:10.3f}" for part in ("min", "median", "max"))
+        else:
+            words = f"{value:20}"
+        yield f"{section:11} {name:13} {figure:22}{words:30}  {TARGETS.get((section, name, figure), '')}".rstrip()
+
+
+def _machine() -> dict[str, Any]:
+    """Return what the figures were measured with."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    versions = {name: metadata.version(name) for name in ("openvino", "onnxruntime", "av", "opencv-python-headless")}
+    return {"processor": model, "cores": cores(), "python": platform.python_version(), **versions}
+
+
+if __name__ == "__main__":
+    main()

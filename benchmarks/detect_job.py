@@ -1,0 +1,54 @@
+"""The detect step as a process of its own: `python -m benchmarks.detect_job ARGUMENTS STARTED`.
+
+ARGUMENTS is a JSON object of the step's arguments, STARTED the monotonic clock when this process was asked for. Writes
+a JSON object: the seconds from then until the modules were imported, the engine was ready, the first batch was through
+it, and the end.
+"""
+
+import inspect
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from scripts import detect as step
+from scripts.lib import backends
+from scripts.lib.backends.base import Engine, Outputs
+
+
+def main(text: str, started: str) -> None:
+    """Run the step and say when it was where."""
+    seconds: dict[str, float] = {}
+
+    def mark(name: str) -> None:
+        seconds.setdefault(name, time.monotonic() - float(started))
+
+    def open_engine(*arguments: Any, **settings: Any) -> Engine:
+        engine = backends.open_engine(*arguments, **settings)
+        finish = engine.finish
+
+        def marked() -> Outputs:
+            outputs = finish()
+            mark("first_batch")
+            return outputs
+
+        mark("engine")
+        engine.finish = marked  # type: ignore[method-assign]
+        return engine
+
+    mark("imports")
+    kinds = inspect.signature(step.detect).parameters
+    arguments: dict[str, Any] = json.loads(text)
+    for name, value in arguments.items():
+        if kinds[name].annotation is Path:
+            arguments[name] = Path(value)
+    with mock.patch.object(step, "open_engine", open_engine):
+        step.detect(**arguments)
+    mark("end")
+    sys.stdout.write(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

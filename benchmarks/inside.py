@@ -1,0 +1,127 @@
+"""What is measured within one process: how near the step comes to its engine, and where its time goes."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import cv2
+import numpy as np
+
+from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
+from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
+from scripts import detect as step
+from scripts.lib import retinanet
+from scripts.lib.backends import open_engine
+from scripts.lib.backends.base import Engine
+from scripts.lib.detections import DetectionWriter
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.retinanet import Pixels, Size
+
+
+def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:
+    """Compare the step with its own engine in a bare loop on frames that lie ready in memory.
+
+    Both have the engine open already; what opening it costs is measured by `start`.
+    """
+    with _open(case) as engine:
+        batches, frames = _fitted(clip, case.size)
+        arguments = step_arguments(case, clip, folder, cores())
+
+        def run_step() -> None:
+            with mock.patch.object(step, "open_engine", return_value=nullcontext(engine)):
+                step.detect(**arguments)
+
+        actions: list[Callable[[], None]] = [run_step, lambda: _bare(engine, batches), lambda: _decode(clip)]
+        for action in actions:
+            action()
+        found = in_turns([_timed(action) for action in actions], rounds, patience)
+    return {
+        "ratio": spread([bare.wall / whole.wall for whole, bare, _ in found]),
+        "cpu_ratio": spread([bare.cpu / whole.cpu for whole, bare, _ in found]),
+        "decode_bound": spread([bare.cpu / (bare.cpu + decode.cpu) for _, bare, decode in found]),
+        "frames": frames,
+        "rounds": len(found),
+        "quiet_rounds": sum(map(quiet, found)),
+    }
+
+
+def measure_stages(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
+    """Return the processor's milliseconds a frame in each stage of the step, each stage by itself."""
+    cv2.setNumThreads(1)  # as in the step
+    found = defaultdict(list)
+    with _open(case) as engine:
+        batches, frames = _fitted(clip, case.size)
+        for _ in range(rounds):
+            for name, seconds in _stages(engine, clip, batches, folder / "stages.csv"):
+                found[name].append(seconds / frames * 1000)
+    return {f"{name}_cpu_ms": spread(values) for name, values in found.items()}
+
+
+def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Iterator[tuple[str, float]]:
+    started = time.process_time()
+    _decode(clip)
+    yield "decode", time.process_time() - started
+    out, fitting, media = np.empty_like(batches[0][0]), 0.0, Size(0, 0)
+    with open_frames(clip, "video") as source:
+        for _, picture in source:
+            started = time.process_time()
+            retinanet.fit(picture, out)
+            fitting += time.process_time() - started
+        media = Size(source.summary.width, source.summary.height)
+    yield "preprocess", fitting
+    started = time.process_time()
+    _bare(engine, batches)
+    yield "engine", time.process_time() - started
+    choosing = writing = 0.0
+    with csv.open("w", encoding="utf-8") as stream:
+        writer = DetectionWriter(stream, "1_clip")
+        for batch in batches:
+            outputs = engine.infer(batch)
+            for index in range(len(batch)):
+                started = time.process_time()
+                kept = retinanet.select(outputs.boxes[index], outputs.scores[index], THRESHOLD, engine.nms)
+                boxes = retinanet.on_media(kept.boxes, network=engine.size, frame=media, media=media)
+                chosen = time.process_time()
+                writer.write(index, boxes, kept.labels, kept.scores)
+                choosing, writing = choosing + chosen - started, writing + time.process_time() - chosen
+    yield "postprocess", choosing
+    yield "write", writing
+
+
+def _open(case: Case) -> Engine:
+    return open_engine(case.graph, engine="openvino", size=case.size, batch_size=BATCH_SIZE, threads=cores())
+
+
+def _fitted(clip: Path, size: Size) -> tuple[list[Pixels], int]:
+    """Return the clip's frames as batches for the network, the last one filled up with black, and their number."""
+    with open_frames(clip, "video") as source:
+        batches = []
+        for at, (_, picture) in enumerate(source):
+            if at % BATCH_SIZE == 0:
+                batches.append(np.zeros((BATCH_SIZE, size.height, size.width, 3), np.uint8))
+            retinanet.fit(picture, batches[-1][at % BATCH_SIZE])
+        return batches, source.summary.used
+
+
+def _bare(engine: Engine, batches: list[Pixels]) -> None:
+    """Run batches through an engine, as many at once as it takes."""
+    for at, batch in enumerate(batches):
+        if at >= engine.depth:
+            engine.finish()
+        engine.start(batch)
+    for _ in range(min(engine.depth, len(batches))):
+        engine.finish()
+
+
+def _decode(clip: Path) -> None:
+    with open_frames(clip, "video") as source:
+        for _ in source:
+            pass
+
+
+def _timed(action: Callable[[], object]) -> Callable[[], Usage]:
+    return lambda: measured(action)

@@ -1,0 +1,132 @@
+"""Measure on a machine that is never quite quiet: in turns, and seeing what other programs took meanwhile."""
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# More processor time than this, in cores, taken by other programs makes a round a disturbed one.
+QUIET_CORES = 0.15
+_SAMPLE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What something took.
+
+    Attributes:
+        wall: seconds.
+        cpu: seconds on any core, by what was measured.
+        others: cores that other programs used on average.
+        pss: peak memory of a process and its descendants in bytes, pages they share counted once; 0 where nobody asked.
+        output: what a process wrote.
+    """
+
+    wall: float
+    cpu: float
+    others: float
+    pss: int = 0
+    output: str = ""
+
+
+def measured(action: Callable[[], object]) -> Usage:
+    """Measure a function of this process."""
+    busy, wall, cpu = _busy(), time.monotonic(), time.process_time()
+    action()
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    return Usage(wall, cpu, (_busy() - busy - cpu) / wall)
+
+
+def measured_process(command: Sequence[str], *, directory: Path, watch_memory: bool = False) -> Usage:
+    """Measure a process from its start to its end.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:
+        busy, wall = _busy(), time.monotonic()
+        process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=said)
+        pss = _watch(process.pid) if watch_memory else 0
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall, cpu = time.monotonic() - wall, used.ru_utime + used.ru_stime
+        others = (_busy() - busy - cpu) / wall
+        for stream in (output, said):
+            stream.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {said.read().decode()[-3000:]}")
+        return Usage(wall, cpu, others, pss, output.read().decode())
+
+
+def in_turns(actions: Sequence[Callable[[], Usage]], rounds: int, patience: int) -> list[list[Usage]]:
+    """Measure the actions in turn, every second round backwards; return the quietest rounds, in order of time.
+
+    Args:
+        actions: what to compare.
+        rounds: how many to return.
+        patience: how many more to run, at most, in place of disturbed ones.
+    """
+    done: list[list[Usage]] = []
+    while len(done) < rounds + patience and sum(map(quiet, done)) < rounds:
+        order = actions if len(done) % 2 == 0 else actions[::-1]
+        usages = [action() for action in order]
+        done.append(usages if order is actions else usages[::-1])
+    calmest = sorted(range(len(done)), key=lambda at: max(usage.others for usage in done[at]))[:rounds]
+    return [done[at] for at in sorted(calmest)]
+
+
+def quiet(usages: Sequence[Usage]) -> bool:
+    """Whether other programs left a round alone."""
+    return all(usage.others < QUIET_CORES for usage in usages)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the least, the median and the greatest."""
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _busy() -> float:
+    """Return the seconds that this machine's cores have worked since it started, also for other machines."""
+    user, nice, system, _, _, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _watch(pid: int) -> int:
+    """Return the peak memory of a process and its descendants, looking until it ends."""
+    peak = 0
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        peak = max(peak, sum(map(_pss, _tree(pid))))
+        time.sleep(_SAMPLE_SECONDS)
+    return peak
+
+
+def _tree(pid: int) -> list[int]:
+    """Return a process and its descendants."""
+    found = [pid]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            try:
+                found += map(int, children.read_text(encoding="ascii").split())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # a thread that has just ended
+    return found
+
+
+def _pss(pid: int) -> int:
+    """Return a process' share of memory in bytes; 0 once it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(text.partition("\nPss:")[2].split()[0]) * 1024

@@ -1,0 +1,192 @@
+"""A RetinaNet of ResNet-50's size with seeded random weights, cut before its suppression, as ONNX.
+
+Its layers are those of keras-retinanet's ResNet-50 with batch normalisation folded in; what it finds means nothing.
+The weights are scaled such that, as with a trained network, few of its anchors score high.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from scripts.lib.retinanet import Size
+
+STRIDES = (8, 16, 32, 64, 128)
+RATIOS = (0.5, 1.0, 2.0)
+SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+_ANCHOR_SIDE = 4  # in strides
+_DELTA_SCALE = 0.2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a network is.
+
+    Attributes:
+        blocks: bottlenecks of each of the four stages.
+        width: channels of the first convolution.
+        channels: of the pyramid and the heads.
+        classes: how many it scores.
+        score_bias: before the sigmoid; an anchor's usual score in a trained network is about 0.01.
+    """
+
+    blocks: Sequence[int] = (3, 4, 6, 3)
+    width: int = 64
+    channels: int = 256
+    classes: int = 7
+    score_bias: float = -4.6
+
+
+class _Graph:
+    """Collects nodes and weights; each method adds one layer and returns its output's name."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, *inputs: str, to: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        name = to or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def constant(self, values: npt.NDArray[np.generic]) -> str:
+        """Add weights."""
+        name = f"constant_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    def kernel(self, inputs: int, outputs: int, side: int, gain: float = 1.0, bias: float = 0.0) -> tuple[str, str]:
+        """Add a convolution's weights, which keep the variance of rectified inputs when the gain is 1."""
+        values = self._rng.standard_normal((outputs, inputs, side, side), np.float32)
+        values *= gain * np.sqrt(2 / (inputs * side * side))
+        return self.constant(values.astype(np.float32)), self.constant(np.full(outputs, bias, np.float32))
+
+    def convolve(self, source: str, kernel: tuple[str, str], side: int, stride: int = 1, *, relu: bool = False) -> str:
+        """Add a convolution that pads by half its side."""
+        pads = [side // 2] * 4
+        made = self.add("Conv", source, *kernel, kernel_shape=[side, side], strides=[stride, stride], pads=pads)
+        return self.add("Relu", made) if relu else made
+
+
+def write_network(path: Path, size: Size, shape: Shape | None = None, seed: int = 0) -> Path:
+    """Write a network for pictures of one size, any number at once.
+
+    Args:
+        path: the `.onnx` file.
+        size: of its input; each side a multiple of the coarsest stride, 128.
+        shape: how large it is; ResNet-50's when None.
+        seed: of the weights.
+    """
+    shape = shape or Shape()
+    graph = _Graph(seed)
+    pixels = graph.add("Transpose", "input_1:0", perm=[0, 3, 1, 2])
+    pyramid = _pyramid(graph, _backbone(graph, pixels, shape), shape)
+    deltas = _head(graph, pyramid, shape, 4, gain=0.1, bias=0.0)
+    logits = _head(graph, pyramid, shape, shape.classes, gain=0.25, bias=shape.score_bias)
+    _decode(graph, deltas, anchors(size))
+    graph.add("Sigmoid", logits, to="classification/concat:0")
+    made = helper.make_graph(
+        graph.nodes,
+        "retinanet",
+        [helper.make_tensor_value_info("input_1:0", TensorProto.FLOAT, ["batch", size.height, size.width, 3])],
+        [
+            helper.make_tensor_value_info("boxes/stack:0", TensorProto.FLOAT, ["batch", "anchors", 4]),
+            helper.make_tensor_value_info(
+                "classification/concat:0", TensorProto.FLOAT, ["batch", "anchors", shape.classes]
+            ),
+        ],
+        graph.weights,
+    )
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def anchors(size: Size) -> npt.NDArray[np.float32]:
+    """Return (A, 4) x1, y1, x2, y2, level by level, row by row, nine a cell."""
+    levels = []
+    for stride in STRIDES:
+        sides = stride * _ANCHOR_SIDE * np.array(SCALES)
+        widths = np.concatenate([sides / np.sqrt(ratio) for ratio in RATIOS])
+        heights = np.concatenate([sides * np.sqrt(ratio) for ratio in RATIOS])
+        cell = np.stack([-widths, -heights, widths, heights], axis=1) / 2
+        x = (np.arange(size.width // stride) + 0.5) * stride
+        y = (np.arange(size.height // stride) + 0.5) * stride
+        centres = np.stack(np.broadcast_arrays(x, y[:, None], x, y[:, None]), axis=-1)
+        levels.append((centres[:, :, None] + cell).reshape(-1, 4))
+    return np.concatenate(levels).astype(np.float32)
+
+
+def _backbone(graph: _Graph, pixels: str, shape: Shape) -> list[tuple[str, int]]:
+    """Add ResNet; return its last three stages with their channels."""
+    # Pixels less their mean are of the order of 60.
+    source = graph.convolve(pixels, graph.kernel(3, shape.width, 7, gain=1 / 60), 7, 2, relu=True)
+    source = graph.add("MaxPool", source, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    channels, stages = shape.width, []
+    for stage, blocks in enumerate(shape.blocks):
+        inner = shape.width * 2**stage
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            aside = source
+            if not block:
+                aside = graph.convolve(source, graph.kernel(channels, inner * 4, 1, gain=0.7), 1, stride)
+            made = graph.convolve(source, graph.kernel(channels, inner, 1), 1, stride, relu=True)
+            made = graph.convolve(made, graph.kernel(inner, inner, 3), 3, relu=True)
+            # A small gain keeps the sum over many blocks from growing.
+            made = graph.convolve(made, graph.kernel(inner, inner * 4, 1, gain=0.3), 1)
+            source = graph.add("Relu", graph.add("Add", made, aside))
+            channels = inner * 4
+        stages.append((source, channels))
+    return stages[1:]
+
+
+def _pyramid(graph: _Graph, stages: list[tuple[str, int]], shape: Shape) -> list[str]:
+    """Add the feature pyramid; return P3 to P7."""
+    wide = shape.channels
+    scales = graph.constant(np.array([1, 1, 2, 2], np.float32))
+    levels: list[str] = []
+    above = ""
+    for source, channels in reversed(stages):
+        level = graph.convolve(source, graph.kernel(channels, wide, 1, gain=0.7), 1)
+        if above:
+            larger = graph.add(
+                *("Resize", above, "", scales),
+                mode="nearest",
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
+            )
+            level = graph.add("Add", level, larger)
+        above = level
+        levels.insert(0, graph.convolve(level, graph.kernel(wide, wide, 3, gain=0.7), 3))
+    last, channels = stages[-1]
+    levels.append(graph.convolve(last, graph.kernel(channels, wide, 3, gain=0.7), 3, 2))
+    levels.append(graph.convolve(graph.add("Relu", levels[-1]), graph.kernel(wide, wide, 3), 3, 2))
+    return levels
+
+
+def _head(graph: _Graph, pyramid: list[str], shape: Shape, columns: int, *, gain: float, bias: float) -> str:
+    """Add a head, the same for each level; return (N, A, columns)."""
+    wide = shape.channels
+    kernels = [graph.kernel(wide, wide, 3) for _ in range(4)]
+    last = graph.kernel(wide, len(RATIOS) * len(SCALES) * columns, 3, gain=gain, bias=bias)
+    rows = graph.constant(np.array([0, -1, columns], np.int64))
+    found = []
+    for source in pyramid:
+        for kernel in kernels:
+            source = graph.convolve(source, kernel, 3, relu=True)  # noqa: PLW2901
+        made = graph.add("Transpose", graph.convolve(source, last, 3), perm=[0, 2, 3, 1])
+        found.append(graph.add("Reshape", made, rows))
+    return graph.add("Concat", *found, axis=1)
+
+
+def _decode(graph: _Graph, deltas: str, places: npt.NDArray[np.float32]) -> None:
+    """Add the boxes: each anchor, its corners moved by a share of its sides."""
+    sides = places[:, 2:] - places[:, :2]
+    scale = graph.constant((np.tile(sides, 2) * _DELTA_SCALE)[None])
+    graph.add("Add", graph.add("Mul", deltas, scale), graph.constant(places[None]), to="boxes/stack:0")

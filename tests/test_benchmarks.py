@@ -1,0 +1,122 @@
+"""The benchmarks do what they say; not how fast anything is."""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import measure
+from benchmarks.__main__ import SECTIONS
+from benchmarks.case import Case
+from benchmarks.clips import SAMPLE, repeat_clip, write_clip
+from benchmarks.measure import Usage
+from benchmarks.network import Shape, anchors, write_network
+from benchmarks.outside import PLAIN_LOOP, measure_plain_loop
+from scripts.lib.backends import open_engine
+from scripts.lib.frames.video import VideoFrames
+from scripts.lib.retinanet import Size
+from tests.onnx_graph import write_onnx
+from tests.workflow import ROOT
+
+TINY = Shape((1, 1, 1, 1), 8, 16)
+
+
+@pytest.mark.timeout(300)
+def test_every_section_gives_its_figures(tmp_path: Path) -> None:
+    # The sample network's input suits any graph of the same classes.
+    onnx = write_onnx(tmp_path / "graph.onnx", classes=7)
+    # A program of the user's own, here one that notes what it was given.
+    peer = tmp_path / "peer.py"
+    peer.write_text(
+        "import sys\nfrom pathlib import Path\nfrom benchmarks.plain_loop import main\n"
+        f"Path({str(tmp_path / 'given')!r}).open('a').write(' '.join(sys.argv[1:]) + '\\n')\nmain()\n"
+    )
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--onnx", str(onnx)]
+    command += ["--results", str(tmp_path / "results.json"), "--peer", f"env PYTHONPATH={ROOT} {sys.executable} {peer}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert list(results) == ["machine", *SECTIONS]
+    for section in SECTIONS:
+        assert next(iter(results[section])) == "sample"
+        for network, figures in results[section].items():
+            spreads = [value for value in figures.values() if isinstance(value, dict)]
+            assert spreads
+            assert all(0 <= one["min"] <= one["median"] <= one["max"] for one in spreads)
+            assert f"{section:11} {network:13}" in done.stdout
+    given = [shlex.split(line) for line in (tmp_path / "given").read_text().splitlines()]
+    assert len(given) == 2
+    assert ["--pb" in words for words in given] == [True, False]
+    assert results["plain_loop"]["resnet50"]["boxes"] == results["plain_loop"]["resnet50"]["boxes_of_the_other"]
+
+
+def test_the_plain_loop_finds_what_the_workflow_finds(tmp_path: Path) -> None:
+    size = Size(256, 128)
+    graph = write_network(tmp_path / "graph.onnx", size, replace(TINY, score_bias=-1.5))
+    clip = write_clip(tmp_path / "a.mp4", Size(320, 180), 5)
+    case = Case("any", graph, graph, SAMPLE / "train.ini", size, 0.4)
+    found = measure_plain_loop(case, clip, tmp_path / "step", rounds=1, patience=0, peer=PLAIN_LOOP)
+    assert found["boxes"] > 20
+    assert found["boxes"] == found["boxes_of_the_other"]
+
+
+def test_the_network_is_one_that_the_workflow_reads(tmp_path: Path) -> None:
+    size = Size(256, 128)
+    with open_engine(
+        write_network(tmp_path / "a.onnx", size, TINY), engine="openvino", size=size, batch_size=2, threads=1
+    ) as engine:
+        boxes, scores = engine.infer(np.zeros((2, 128, 256, 3), np.uint8))
+    places = anchors(size)
+    assert len(places) == 9 * (32 * 16 + 16 * 8 + 8 * 4 + 4 * 2 + 2 * 1)
+    assert places[4].tolist() == pytest.approx(np.array([4, 4, 4, 4]) + 16 * 2 ** (1 / 3) * np.array([-1, -1, 1, 1]))
+    assert boxes.shape == (2, len(places), 4)
+    assert scores.shape == (2, len(places), 7)
+    assert write_network(tmp_path / "b.onnx", size, TINY).read_bytes() == (tmp_path / "a.onnx").read_bytes()
+
+
+def test_a_repeated_clip_is_a_sound_video(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", Size(160, 90), 30)
+    with VideoFrames(repeat_clip(clip, tmp_path / "b.mp4", 3)) as frames:
+        pictures = [picture for _, picture in frames]
+    assert (frames.summary.decoded, frames.summary.declared, frames.summary.damaged) == (90, 90, False)
+    assert all(np.array_equal(pictures[at], pictures[at + 60]) for at in range(30))
+
+
+def test_disturbed_rounds_are_measured_again() -> None:
+    others = iter([0.0, 0.9, 0.5, 0.1, 0.0, 0.0, 0.0, 0.0])
+    order: list[str] = []
+
+    def action(name: str) -> Usage:
+        order.append(name)
+        return Usage(1, 1, next(others))
+
+    found = measure.in_turns([lambda: action("a"), lambda: action("b")], rounds=2, patience=3)
+    assert "".join(order) == "abbaabba"
+    assert len(found) == 2
+    assert all(map(measure.quiet, found))
+
+
+def test_a_round_that_stays_disturbed_is_still_given() -> None:
+    found = measure.in_turns([lambda: Usage(1, 1, 0.9)], rounds=2, patience=2)
+    assert len(found) == 2
+    assert not any(map(measure.quiet, found))
+
+
+def test_memory_of_a_process_and_its_children(tmp_path: Path) -> None:
+    hold = "x = bytearray(40_000_000); import time; time.sleep(1)"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}], check=True)"
+    used = measure.measured_process([sys.executable, "-c", script], directory=tmp_path, watch_memory=True)
+    assert 40e6 < used.pss < 90e6
+    assert used.wall > 1 > used.cpu > 0
+
+
+def test_a_failing_program_is_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="ended with 3: no good"):
+        measure.measured_process(
+            [sys.executable, "-c", "import sys; print('no good', file=sys.stderr); sys.exit(3)"], directory=tmp_path
+        )
