@@ -37,7 +37,7 @@ test: setup setup-convert  ## run the tests
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.
-test-gpu: setup  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
+test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -v '^#\|^pycuda' tests/gpu/requirements.txt)
 	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
 		> $(VENV)/.aksetup-defaults.py

@@ -9,8 +9,9 @@ from typing import Any
 
 from scripts.lib import job
 from scripts.lib import train_ini as train
-from scripts.lib.backends import open_engine
+from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Engine
+from scripts.lib.backends.rows import RowsConvention
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError, MediaFault, MediaState
@@ -31,6 +32,7 @@ def detect(
     graph: Path,
     train_ini: Path,
     provenance: Path,
+    changes: list[Path],
     detections: Path,
     outcome: Path,
     img_max_side: int,
@@ -43,6 +45,9 @@ def detect(
     engine: str,
     precision: str,
     engines: Path,
+    nms: dict[str, Any] | None,
+    pixels: str | None,
+    first_label: int | None,
     threads: int,
 ) -> None:
     """Write a media's boxes, and a record of how they were found.
@@ -53,9 +58,10 @@ def detect(
         media: the downloaded file.
         record: what resolve_media wrote.
         download: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
-        graph: the network, `graph.pb` or `graph.onnx`.
+        graph: the network, `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` beside it.
         train_ini: the names of its classes.
         provenance: where the network came from.
+        changes: the records of what was done to the graph since, by converting or quantising it.
         detections: the CSV to write.
         outcome: the JSON record to write.
         img_max_side: width of the network's input in pixels.
@@ -66,14 +72,17 @@ def detect(
         frame_range: first and last frame of a video to detect in, both included; None for all.
         max_frames: detect in at most so many frames of a video; None for all.
         engine: what runs the network: openvino, onnxruntime or tensorrt.
-        precision: what it computes with: f32 or f16.
+        precision: what it computes with: f32, f16 or int8.
         engines: the folder of TensorRT's engine files.
+        nms: settings of the suppression in place of the graph's own.
+        pixels: for a network that gives rows, the pixels it takes.
+        first_label: for a network that gives rows, the label of the first class.
         threads: of the CPU.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
         DeviceError: GPU, driver or TensorRT is not there, or fails.
-        SettingsError: there is no such engine.
+        SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
     started = time.monotonic()
     wanted, fetched = read_json(record), read_json(download)
@@ -88,6 +97,7 @@ def detect(
             try:
                 with open_frames(media, wanted["kind"], numbers) as frames:
                     summary = frames.summary
+                    names = train.species(train_ini)
                     with open_engine(
                         graph,
                         engine=engine,
@@ -96,8 +106,11 @@ def detect(
                         threads=threads,
                         precision=precision,
                         engines=engines,
+                        nms=None if nms is None else suppression.from_values(nms),
+                        rows=RowsConvention(pixels, first_label, len(names)),
                     ) as network:
-                        made = _made_with(graph, train_ini, provenance, network)
+                        _check_names(names, train_ini, graph, network)
+                        made = _made_with(graph, names, provenance, changes, network)
                         detect_frames(frames, network, keep_threshold, writer.write, counts)
                 state, reason = _judged(summary, counts)
             except MediaFault as fault:
@@ -132,22 +145,27 @@ def detect(
     )
 
 
-def _made_with(graph: Path, train_ini: Path, provenance: Path, network: Engine) -> dict[str, Any]:
-    """Return what the record says of the network and its engine, having compared it with its classes' names."""
-    names = train.species(train_ini)
+def _check_names(names: list[str], train_ini: Path, graph: Path, network: Engine) -> None:
+    """Refuse a network that scores more or fewer classes than have a name."""
     if len(names) != network.classes:
         raise GraphError(
             f"{graph} scores {network.classes} classes, {train_ini} names {len(names)} ({', '.join(names)}); "
             "expected as many: take the train.ini that the network was trained with"
         )
+
+
+def _made_with(graph: Path, names: list[str], provenance: Path, changes: list[Path], network: Engine) -> dict[str, Any]:
+    """Return what the record says of the network and its engine."""
     return {
         "network": {
             "sha256": sha256(graph),
+            **({"weights_sha256": sha256(graph.with_suffix(".bin"))} if graph.suffix == ".xml" else {}),
             "width": network.size.width,
             "height": network.size.height,
             "classes": names,
             "nms": asdict(network.nms) | {"min_score": max(network.nms.min_score, 0.0)},
             "source": read_json(provenance).get("reference"),
+            **{change.parent.name: read_json(change) for change in changes},
         },
         "engine": network.description | {"chosen": engine_reason(os.environ)},
     }
