@@ -1,31 +1,43 @@
-# Everything is installed into .venv, from the pinned and hashed lock files.
+# Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantisation need besides,
+# which is larger than all the rest, into .venv-convert.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+CONVERT := .venv-convert
+CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help setup
+.PHONY: help setup setup-convert
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+define install
+@$(PYTHON) -c 'import sys; sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}; 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+$(PYTHON) -m venv --clear $(1)
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+@touch $@
+endef
 
 setup: $(READY)  ## install the pinned packages into .venv
 
 $(READY):
-	@$(PYTHON) -c 'import sys; sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}; 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@touch $@
+	$(call install,$(VENV),requirements-dev.lock)
+
+setup-convert: $(CONVERT_READY)  ## install what conversion to ONNX and int8 need, into .venv-convert
+
+$(CONVERT_READY):
+	$(call install,$(CONVERT),requirements-convert.lock)
 
 .PHONY: demo test test-gpu bench lint audit lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
-test: setup  ## run the tests
+test: setup setup-convert  ## run the tests
 	$(BIN)/python -m pytest
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.
-test-gpu: setup  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
+test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -v '^#\|^pycuda' tests/gpu/requirements.txt)
 	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
 		> $(VENV)/.aksetup-defaults.py
@@ -49,3 +61,4 @@ audit: setup  ## look for known vulnerabilities of the pinned packages
 lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group convert -c requirements.lock -o requirements-convert.lock

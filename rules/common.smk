@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import engine_choice, settings, sources, token
+from scripts.lib import calibration, engine_choice, settings, sources, token
 from scripts.lib.batches import batches, media_per_job
 from scripts.lib.files import check_writable
 from scripts.lib.images import tags
@@ -36,7 +36,7 @@ def choose_engine(detect):
 
 
 def onnx_graph():
-    """Return the network as ONNX: the one that came, or the one that it is converted to."""
+    """Return the network as ONNX: the one that came, or the one that convert_network makes."""
     if config["network"]["graph"] == "graph.onnx":
         return "resources/network/graph.onnx"
     return "resources/network/converted/graph.onnx"
@@ -44,7 +44,9 @@ def onnx_graph():
 
 def detect_graph():
     """Return the graph that detect reads."""
-    if config["detect"]["engine"] == "tensorrt":
+    if config["detect"]["precision"] == "int8":
+        return "resources/network/int8/graph.xml"
+    if config["detect"]["engine"] != "openvino":
         return onnx_graph()
     return f"resources/network/{config['network']['graph']}"
 
@@ -149,3 +151,20 @@ def tag_stands_for():
 def digest_now(wildcards):
     """Return that digest when jobs are planned: reading the files of the workflow asks nobody."""
     return tag_stands_for()
+
+
+def graph_changes():
+    """Return the records of what was done to the graph that detect reads, since it came."""
+    records = {"converted": "record.json", "int8": "drift.json"}
+    folder = Path(detect_graph()).parent
+    return [str(folder / records[folder.name])] if folder.name in records else []
+
+
+def calibrating(pattern):
+    """Return the pattern's file for each media whose frames quantise the network."""
+    media_ids = calibration.choose(
+        config["detect"]["calibration_media"],
+        config["tator"]["media_ids"],
+        Path("resources/network/int8/drift.json"),
+    )
+    return of(media_ids, pattern)

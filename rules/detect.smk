@@ -11,6 +11,7 @@ rule detect:
         graph=ancient(detect_graph()),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
+        changes=graph_changes(),
     output:
         detections="results/detections/{media_id}.csv",
         outcome="results/detections/{media_id}.json",
@@ -32,6 +33,9 @@ rule detect:
         engine=config["detect"]["engine"],
         precision=config["detect"]["precision"],
         engines="resources/network/engines",
+        nms=config["network"]["nms"],
+        pixels=config["network"]["pixels"],
+        first_label=config["network"]["first_label"],
         code=code("detect"),
     script:
         "../scripts/detect.py"

@@ -1,10 +1,29 @@
 """Several media in a job, where media.per_job asks for it: the same files as those of the rules for one media.
 
-As a rule's files are looked for one by one, a rule for thousands of files costs its square in planning: so a job
-resolves its own media, too.
+Looking for the rule that makes a file costs as much as that rule has files; so no rule here makes those of all media.
 """
 
 for media_ids in shared_jobs():
+
+    rule:
+        name:
+            f"resolve_many_{media_ids[0]}"
+        output:
+            records=of(media_ids, "resources/records/{media_id}.json"),
+        log:
+            f"logs/resolve_many/{media_ids[0]}.log",
+        conda:
+            "../envs/tator.yaml"
+        params:
+            host=config["tator"]["host"],
+            project_id=config["tator"]["project_id"],
+            media_ids=media_ids,
+            kind=config["media"]["kind"],
+            skip_processed=config["media"]["skip_processed"],
+            mark_attribute=config["mark"]["attribute"],
+            code=code("resolve_media"),
+        script:
+            "../scripts/resolve_media.py"
 
     rule:
         name:
@@ -12,27 +31,24 @@ for media_ids in shared_jobs():
         input:
             engine_record(),
             ancient("resources/destination.json"),
+            records=of(media_ids, "resources/records/{media_id}.json"),
             graph=ancient(detect_graph()),
             train_ini="resources/network/train.ini",
             provenance="resources/network/provenance.json",
+            changes=graph_changes(),
         output:
             detections=of(media_ids, "results/detections/{media_id}.csv"),
             outcomes=of(media_ids, "results/detections/{media_id}.json"),
-            records=of(media_ids, "resources/records/{media_id}.json"),
             previews=of(media_ids, "results/previews/{media_id}.zip"),
         log:
             f"logs/detect_many/{media_ids[0]}.log",
         priority: 10
         conda:
-            "../envs/detect_many.yaml"
+            detect_environment()
         threads: 4
         params:
             media=of(media_ids, "resources/media/{media_id}"),
             finished="resources/finished",
-            media_ids=media_ids,
-            kind=config["media"]["kind"],
-            skip_processed=config["media"]["skip_processed"],
-            mark_attribute=config["mark"]["attribute"],
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
             keep_files=config["media"]["keep_files"],
@@ -47,6 +63,9 @@ for media_ids in shared_jobs():
             engine=config["detect"]["engine"],
             precision=config["detect"]["precision"],
             engines="resources/network/engines",
+            nms=config["network"]["nms"],
+            pixels=config["network"]["pixels"],
+            first_label=config["network"]["first_label"],
             sources=code("detect_many"),
         script:
             "../scripts/detect_many.py"

@@ -27,6 +27,57 @@ checkpoint get_network:
         "../scripts/get_network.py"
 
 
+# Only for engines that cannot read graph.pb, or when its output is asked for by name.
+rule convert_network:
+    input:
+        "resources/network/provenance.json",
+        graph=ancient("resources/network/graph.pb"),
+    output:
+        onnx="resources/network/converted/graph.onnx",
+        record="resources/network/converted/record.json",
+    log:
+        "logs/convert_network.log",
+    conda:
+        "../envs/convert.yaml"
+    threads: 4
+    params:
+        img_max_side=config["detect"]["img_max_side"],
+        img_min_side=config["detect"]["img_min_side"],
+        code=code("convert_network"),
+    script:
+        "../scripts/convert_network.py"
+
+
+# Nothing of the media makes it run again: then the same network would score frames of the same run differently.
+rule quantize_network:
+    input:
+        "resources/network/provenance.json",
+        media=ancient(calibrating("resources/media/{media_id}")),
+        records=ancient(calibrating("resources/records/{media_id}.json")),
+        downloads=ancient(calibrating("resources/downloads/{media_id}.json")),
+        graph=ancient(f"resources/network/{config['network']['graph']}"),
+    output:
+        quantized="resources/network/int8/graph.xml",
+        weights="resources/network/int8/graph.bin",
+        # Not removed beforehand: it says which media were chosen, also to the job that writes it anew.
+        drift=update("resources/network/int8/drift.json"),
+    log:
+        "logs/quantize_network.log",
+    conda:
+        "../envs/quantize.yaml"
+    threads: 4
+    params:
+        img_max_side=config["detect"]["img_max_side"],
+        img_min_side=config["detect"]["img_min_side"],
+        keep_threshold=config["detect"]["keep_threshold"],
+        nms=config["network"]["nms"],
+        calibration_frames=config["detect"]["calibration_frames"],
+        max_drift=config["detect"]["max_drift"],
+        code=code("quantize_network"),
+    script:
+        "../scripts/quantize_network.py"
+
+
 # Only part of the plan with TensorRT. The engine's own file is no output: which one a machine needs, its GPU says; a
 # detection job on another model of GPU builds its own, beside this one.
 rule build_engine:

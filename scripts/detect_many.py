@@ -1,4 +1,4 @@
-"""Resolve and download several media and find their boxes in one job: what a process costs is paid once."""
+"""Download several media and find their boxes in one job: what a process costs is paid once."""
 
 import hashlib
 import json
@@ -16,7 +16,6 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, sha256, write_json
 from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
 from scripts.lib.prefetch import Prefetch
-from scripts.resolve_media import Taken, resolve
 
 # Small files are many round trips: several at a time.
 DOWNLOADS_AT_A_TIME = 4
@@ -30,14 +29,12 @@ class Work:
     """One media of the job.
 
     Attributes:
-        wanted: what resolve_media writes.
-        record: where.
+        wanted: what resolve_media wrote.
         media: where its file goes.
         found: the files of its detection.
     """
 
     wanted: dict[str, Any]
-    record: Path
     media: Path
     found: Found
 
@@ -49,11 +46,11 @@ class Work:
 
 def detect_many(
     *,
-    media_ids: list[int],
     records: list[Path],
     graph: Path,
     train_ini: Path,
     provenance: Path,
+    changes: list[Path],
     media: list[Path],
     detections: list[Path],
     outcomes: list[Path],
@@ -61,9 +58,6 @@ def detect_many(
     finished: Path,
     host: str,
     project_id: int,
-    kind: str,
-    skip_processed: bool,
-    mark_attribute: str,
     keep_files: bool,
     prefetch_mb: int,
     img_max_side: int,
@@ -76,21 +70,24 @@ def detect_many(
     engine: str,
     precision: str,
     engines: Path,
+    nms: dict[str, Any] | None,
+    pixels: str | None,
+    first_label: int | None,
     sources: str,
     threads: int,
 ) -> None:
-    """Do what resolve_media, download_media and detect do, for several media; files and settings are theirs.
+    """Do what download_media and detect do, for several media; files and settings are theirs.
 
     Media are downloaded ahead of detection, within `prefetch_mb`, and removed after it. What is finished is kept in
     `finished` under a key of all that it depends on, since Snakemake removes the files of a job that fails: a
     job that is run again does only the media that were not finished, or that changed.
 
     Args:
-        media_ids: the media, in the order of all other lists.
-        records: of the media, to write.
+        records: what resolve_media wrote, in the order of the other lists.
         graph: the network.
         train_ini: the names of its classes.
         provenance: where the network came from.
+        changes: as in detect.
         media: where the downloaded files go.
         detections: CSVs to write.
         outcomes: records of the detections to write.
@@ -98,9 +95,6 @@ def detect_many(
         finished: the folder for what is finished.
         host: Tator's address.
         project_id: the project.
-        kind: as in resolve_media.
-        skip_processed: see there.
-        mark_attribute: see there.
         keep_files: keep the downloaded files.
         prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
         img_max_side: as in detect, like all that follow.
@@ -113,6 +107,9 @@ def detect_many(
         engine: see there.
         precision: see there.
         engines: see there.
+        nms: see there.
+        pixels: see there.
+        first_label: see there.
         sources: hash of the program, a part of the key.
         threads: of the CPU.
 
@@ -130,21 +127,20 @@ def detect_many(
         engine=engine,
         precision=precision,
         engines=engines,
+        nms=nms,
+        pixels=pixels,
+        first_label=first_label,
         threads=threads,
     )
-    connection = Connection(host, project_id)
-    resolved = resolve(connection.project, media_ids, Taken(kind, skip_processed, mark_attribute))
-    files = zip(resolved, records, media, detections, outcomes, previews, strict=True)
-    work = [Work(wanted, r, m, Found(csv, outcome, zipped)) for wanted, r, m, csv, outcome, zipped in files]
-    for each in work:
-        write_json(each.record, each.wanted)
-    hashes = [sha256(path) for path in (graph, train_ini)]
-    made_with = [sources, search.key, read_json(provenance), *hashes]
+    files = zip(records, media, detections, outcomes, previews, strict=True)
+    work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
+    hashes = [sha256(path) for path in (graph, train_ini, provenance, *changes)]
+    made_with = [sources, search.key, *hashes]
     done = Finished(finished, made_with)
     left = [each for each in work if keep_files or not done.restore(each)]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
-    job_ = _Job(left, done, connection, keep_files=keep_files)
-    network = Network(graph, train_ini, provenance, search)
+    job_ = _Job(left, done, Connection(host, project_id), keep_files=keep_files)
+    network = Network(graph, train_ini, provenance, changes, search)
     detect_in(job_.media(prefetch_mb * MEGABYTE, search, network), network, search, expected=len(left))
     if job_.failures:
         raise PipelineError(
@@ -167,6 +163,8 @@ class _Job:
         for folder in {each.media.parent for each in self._work}:
             folder.mkdir(parents=True, exist_ok=True)
         budget = min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2)
+        if any(each.wanted["state"] == "ready" for each in self._work):
+            _ = self._connection.project  # made here, before several threads ask for it
         costs = [(each.wanted.get("file") or {}).get("size") or 0 for each in self._work]
         fetched = Prefetch(self._fetch, costs, budget=budget, threads=DOWNLOADS_AT_A_TIME)
         for number, each in enumerate(self._work):

@@ -88,15 +88,13 @@ def make_pipeline_image(
 
 def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int] | None) -> None:
     from scripts.lib.backends.base import check_outputs
-    from scripts.lib.backends.layouts import find_layout
-    from scripts.lib.backends.openvino_graph import cut, load_openvino, read_nms
+    from scripts.lib.backends.openvino_graph import cut, read_graph, read_nms
     from scripts.lib.retinanet import Size
 
-    try:
-        model = load_openvino().Core().read_model(graph)
-    except RuntimeError as error:
-        raise GraphError(f"{graph}: cannot be read: {str(error).strip()}") from error
-    layout = find_layout([output.get_names() for output in model.outputs], str(graph))
+    model, layout = read_graph(graph)
+    if layout.labels is not None:  # rows do not tell how many classes there are
+        _say(f"{graph}: layout {layout.name}; {len(classes)} classes in {ini}: {', '.join(classes)}")
+        return
     batch, height, width = _shape(model.inputs[0].get_partial_shape())
     part = cut(model, layout, str(graph), batch, Size(*size) if size else Size(width, height))
     boxes, scores = (tuple(output.get_shape()) for output in part.outputs)

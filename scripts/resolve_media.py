@@ -1,9 +1,8 @@
 """Find out what the asked media are: which exist, belong to the project, and have a file to work on."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from scripts.lib import job
 from scripts.lib.errors import MediaFault, ServerError
@@ -42,40 +41,25 @@ def resolve_media(
     Raises:
         ServerError: the project has no such media type attribute, or Tator fails.
     """
-    taken = Taken(kind, skip_processed, mark_attribute)
-    for path, record in zip(records, resolve(Project(host, project_id), media_ids, taken), strict=True):
-        write_json(path, record)
-    _log.info("%d media resolved", len(media_ids))
-
-
-class Taken(NamedTuple):
-    """Which media are worked on, as resolve_media's arguments say it."""
-
-    kind: str
-    skip_processed: bool
-    mark_attribute: str
-
-
-def resolve(project: Project, media_ids: list[int], taken: Taken) -> Iterator[dict[str, Any]]:
-    """Yield the record of each media, in their order; see resolve_media."""
+    project = Project(host, project_id)
     types = project.media_types()
     found = project.media(media_ids)
-    _check_mark(types, {media["type"] for media in found.values()}, taken.mark_attribute)
-    for media_id in media_ids:
+    _check_mark(types, {media["type"] for media in found.values()}, mark_attribute)
+    for media_id, path in zip(media_ids, records, strict=True):
         try:
             if media_id not in found:
                 raise _absent(project, media_id)
             record = _record(found[media_id], types[found[media_id]["type"]])
-            if taken.kind not in ("any", record["kind"]):
-                raise MediaFault("unsupported", f"it is of the kind {record['kind']}, and media.kind is {taken.kind}")
-            marked = is_marked(found[media_id], types[found[media_id]["type"]], taken.mark_attribute)
-            if taken.skip_processed and marked:
-                raise MediaFault("skipped", f"it is marked as processed ({taken.mark_attribute})")
+            if kind not in ("any", record["kind"]):
+                raise MediaFault("unsupported", f"it is of the kind {record['kind']}, and media.kind is {kind}")
+            if skip_processed and is_marked(found[media_id], types[found[media_id]["type"]], mark_attribute):
+                raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
         except MediaFault as fault:
             _log.warning("media %d: %s", media_id, fault)
             name = found.get(media_id, {}).get("name")
             record = {"media_id": media_id, "state": fault.state, "reason": fault.reason, "name": name}
-        yield record
+        write_json(path, record)
+    _log.info("%d media resolved", len(media_ids))
 
 
 def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docker_engine import docker_engine, registry
+from tests.oracle import SAMPLE, Oracle, ask, real_frames
 from tests.tator_server.launch import Server, running
 
 __all__ = ["docker_engine", "registry"]
@@ -29,3 +30,16 @@ def tator_server(media_folder: Path, tmp_path: Path) -> Iterator[Server]:
     """Yield a running stand-in Tator server that serves `media_folder`."""
     with running(media_folder, tmp_path / "state") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    """Return 200 real frames and what TensorFlow makes of them, with the sample network converted beside."""
+    folder, frames = tmp_path_factory.mktemp("converted"), real_frames()
+    return Oracle(folder, frames, *ask(SAMPLE / "graph.pb", frames, folder))
+
+
+@pytest.fixture(scope="session")
+def sample_onnx(oracle: Oracle) -> Path:
+    """Return the sample network as ONNX."""
+    return oracle.folder / "graph.onnx"

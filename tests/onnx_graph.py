@@ -1,5 +1,6 @@
-"""A small ONNX graph with the outputs of a RetinaNet that was cut, for tests."""
+"""Small ONNX graphs, for tests: with the outputs of a RetinaNet that was cut, and with rows of boxes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ def write_onnx(
     batch: int | str = "batch",
     bytes_in: bool = False,
     box_columns: int = 4,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
     """Write a graph of one layer: a box and the classes' scores for each cell of 16 x 16 pixels, from seeded weights.
 
@@ -27,6 +29,7 @@ def write_onnx(
         batch: its batch size, or the name of an open one.
         bytes_in: take uint8 pixels instead of floats.
         box_columns: numbers a box.
+        metadata: what else the file says.
     """
     rng = np.random.default_rng(0)
 
@@ -61,5 +64,59 @@ def write_onnx(
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, metadata or {})
     onnx.save(model, path)
+    return path
+
+
+def write_rows(
+    path: Path,
+    rows: Sequence[tuple[Sequence[float], float, int]],
+    *,
+    shape: Sequence[int | str] = (3, "height", "width"),
+    bytes_in: bool = False,
+    batched: bool = False,
+    box_columns: int = 4,
+) -> Path:
+    """Write a graph that gives the same boxes, scores and labels for every picture, but for its brightness.
+
+    Each score is multiplied by the mean of the picture's first channel, as the graph gets it.
+
+    Args:
+        path: the file.
+        rows: box, score and label of each.
+        shape: of its input.
+        bytes_in: take uint8 pixels instead of floats.
+        batched: give the outputs with a 1 before.
+        box_columns: numbers a box.
+    """
+    lead = [1] if batched else []
+    boxes = np.array([box for box, _, _ in rows], np.float32).reshape(*lead, -1, box_columns)
+    scores = np.array([score for _, score, _ in rows], np.float32).reshape(*lead, -1)
+    labels = np.array([label for _, _, label in rows], np.int64).reshape(*lead, -1)
+    axis = shape.index(3)
+    constants = [
+        numpy_helper.from_array(boxes, "all_boxes"),
+        numpy_helper.from_array(scores, "all_scores"),
+        numpy_helper.from_array(labels, "all_labels"),
+        numpy_helper.from_array(np.array([0], np.int64), "first"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["picture"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["floats", "first"], ["channel"], axis=axis),
+        helper.make_node("ReduceMean", ["channel"], ["mean"], keepdims=0),
+        helper.make_node("Identity", ["all_boxes"], ["boxes"]),
+        helper.make_node("Mul", ["all_scores", "mean"], ["scores"]),
+        helper.make_node("Identity", ["all_labels"], ["labels"]),
+    ]
+    kinds = {"boxes": TensorProto.FLOAT, "labels": TensorProto.INT64, "scores": TensorProto.FLOAT}
+    shapes = {"boxes": boxes.shape, "labels": labels.shape, "scores": scores.shape}
+    graph = helper.make_graph(
+        nodes,
+        "rows",
+        [helper.make_tensor_value_info("picture", TensorProto.UINT8 if bytes_in else TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, kinds[name], shapes[name]) for name in kinds],
+        constants,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path

@@ -149,11 +149,46 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
     assert rules == {path.stem for path in (ROOT / "scripts").glob("[!_]*.py")} - programs
 
 
-def test_environments_are_in_step_with_the_lock():
+@pytest.mark.parametrize(
+    ("network", "detect", "rules", "graph"),
+    [
+        ({}, {}, set(), "graph.pb"),
+        ({}, {"engine": "onnxruntime"}, {"convert_network"}, "converted/graph.onnx"),
+        ({"graph": "graph.onnx"}, {"engine": "onnxruntime"}, set(), "graph.onnx"),
+        ({}, {"engine": "tensorrt"}, {"convert_network", "build_engine"}, "converted/graph.onnx"),
+        ({}, {"precision": "int8"}, {"quantize_network"}, "int8/graph.xml"),
+        ({"graph": "graph.onnx"}, {"precision": "int8"}, {"quantize_network"}, "int8/graph.xml"),
+    ],
+)
+def test_the_network_is_converted_and_quantised_only_where_that_is_needed(tmp_path, network, detect, rules, graph):
+    settings = SETTINGS | {"network": SETTINGS["network"] | network, "detect": SETTINGS["detect"] | detect}
+    folder = tmp_path / "network"
+    folder.mkdir()
+    for name in ("graph.pb", "graph.onnx", "train.ini"):
+        (folder / name).touch()
+    settings["network"]["directory"] = str(folder)
+    done = snakemake(tmp_path, "-n", settings=settings)
+    assert done.returncode == 0, done.stdout
+    planned = set(re.findall(r"^(convert_network|quantize_network|build_engine) +1$", done.stdout, re.MULTILINE))
+    assert planned == rules
+    [inputs] = set(
+        re.findall(r"^rule detect:\n    input: .*?(resources/network/\S*graph\.\w+),", done.stdout, re.MULTILINE)
+    )
+    assert inputs == f"resources/network/{graph}"
+
+
+def test_environments_are_in_step_with_the_locks():
     lock = {}
     # What only a GPU's machine can use is in no lock; the last file has it.
-    for pins in ("requirements.lock", "requirements-dev.lock", "tests/gpu/requirements.txt"):
-        lock |= dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / pins).read_text(), re.MULTILINE))
+    for pins in (
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-convert.lock",
+        "tests/gpu/requirements.txt",
+    ):
+        found = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / pins).read_text(), re.MULTILINE))
+        assert {name for name in found.keys() & lock.keys() if found[name] != lock[name]} == set(), pins
+        lock |= found
     for path in sorted(Path(ROOT / "envs").glob("*.yaml")):
         *others, pip = yaml.safe_load(path.read_text())["dependencies"]
         others = [package.replace(" =", "==") for package in others if package.split()[0] not in ("python", "pip")]

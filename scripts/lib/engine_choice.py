@@ -10,7 +10,7 @@ from scripts.lib.errors import SettingsError
 # What TensorRT needs besides the packages that every engine needs.
 _PACKAGES = ("tensorrt", "pycuda", "onnx")
 # What each engine computes with; the first is its own choice.
-PRECISIONS = {"openvino": ("f32",), "onnxruntime": ("f32",), "tensorrt": ("f16", "f32")}
+PRECISIONS = {"openvino": ("f32", "int8"), "onnxruntime": ("f32",), "tensorrt": ("f16", "f32")}
 # A run's choice, made while it is planned; its jobs, perhaps on other machines, find it here.
 ENGINE_VARIABLE, REASON_VARIABLE = "TATOR_DETECT_ENGINE", "TATOR_DETECT_ENGINE_REASON"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from scripts.lib import environments
 from scripts.lib.errors import PipelineError
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
@@ -32,15 +33,19 @@ _REMEDIES = {
 _terminal = os.dup(2)
 
 
-def run(function: Callable[..., None], snakemake: Any) -> None:
+def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = None) -> None:
     """Call `function` with the rule's named input, output and params as keyword arguments.
 
     An argument annotated `Path` or `list[Path]` becomes that; a function with an argument `threads` gets the
     rule's. A PipelineError ends the job with its message alone, anything else with a traceback; both without
-    secrets, in the rule's log.
+    secrets, in the rule's log. `needs` is a package that stands in an environment of its own.
     """
+    if needs is not None:
+        environments.enter(needs)
     try:
         _log_to(Path(snakemake.log[0]))
+        if needs is not None:
+            environments.require(needs)
         function(**_arguments(function, snakemake))
     except Exception as error:
         _say(_message(error))

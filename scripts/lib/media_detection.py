@@ -2,15 +2,16 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.lib import train_ini as train
-from scripts.lib.backends import open_engine
+from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Engine
+from scripts.lib.backends.rows import RowsConvention
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError, MediaFault, MediaState
@@ -39,6 +40,9 @@ class Search:
     engine: str
     precision: str
     engines: Path
+    nms: dict[str, Any] | None
+    pixels: str | None
+    first_label: int | None
     threads: int
 
     @property
@@ -69,8 +73,12 @@ class Network:
         made_with: what the records say of the network and its engine; nothing before it is loaded.
     """
 
-    def __init__(self, graph: Path, train_ini: Path, provenance: Path, search: Search) -> None:
-        self._graph, self._train_ini, self._provenance, self._search = graph, train_ini, provenance, search
+    def __init__(
+        self, graph: Path, train_ini: Path, provenance: Path, changes: Sequence[Path], search: Search
+    ) -> None:
+        """Name the files; see detect."""
+        self._graph, self._train_ini, self._provenance = graph, train_ini, provenance
+        self._changes, self._search = changes, search
         self.made_with: dict[str, Any] = {"network": None, "engine": None}
 
     def load(self) -> Engine:
@@ -79,6 +87,8 @@ class Network:
         Raises:
             GraphError: it cannot be used, or does not fit train.ini.
         """
+        names = train.species(self._train_ini)
+        nms = self._search.nms
         engine = open_engine(
             self._graph,
             engine=self._search.engine,
@@ -87,16 +97,17 @@ class Network:
             threads=self._search.threads,
             precision=self._search.precision,
             engines=self._search.engines,
+            nms=None if nms is None else suppression.from_values(nms),
+            rows=RowsConvention(self._search.pixels, self._search.first_label, len(names)),
         )
         try:
-            self.made_with = self._describe(engine)
+            self.made_with = self._describe(engine, names)
         except BaseException:
             engine.close()
             raise
         return engine
 
-    def _describe(self, engine: Engine) -> dict[str, Any]:
-        names = train.species(self._train_ini)
+    def _describe(self, engine: Engine, names: list[str]) -> dict[str, Any]:
         if len(names) != engine.classes:
             raise GraphError(
                 f"{self._graph} scores {engine.classes} classes, {self._train_ini} names {len(names)} "
@@ -105,14 +116,21 @@ class Network:
         return {
             "network": {
                 "sha256": sha256(self._graph),
+                **self._weights(),
                 "width": engine.size.width,
                 "height": engine.size.height,
                 "classes": names,
                 "nms": asdict(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
                 "source": read_json(self._provenance).get("reference"),
+                **{change.parent.name: read_json(change) for change in self._changes},
             },
             "engine": engine.description | {"chosen": engine_reason(os.environ)},
         }
+
+
+    def _weights(self) -> dict[str, str]:
+        quantised = self._graph.suffix == ".xml"
+        return {"weights_sha256": sha256(self._graph.with_suffix(".bin"))} if quantised else {}
 
 
 class Found(NamedTuple):

@@ -148,6 +148,16 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
     return order[np.asarray(kept, np.int64)]
 
 
+def overlaps(some: Floats, others: Floats) -> Floats:
+    """Return the intersection over union (n, m) of each of some boxes (n, 4) with each of others (m, 4)."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=2)
+    area, other_area = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others))
+    union = area[:, None] + other_area[None] - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)
+
+
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:
     """Return the boxes of one frame that score at least `threshold`, less those that overlap better ones.
 

@@ -264,15 +264,20 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
         problems.append("network.digest: a folder has none; use network.sha256, or a data image")
     if upload["version_id"] is not None and upload["version_number"] is not None:
         problems.append("upload.version_id, upload.version_number: both are set; expected at most one of them")
-    frame_range = settings["detect"]["frame_range"]
+    detect = settings["detect"]
+    frame_range = detect["frame_range"]
     if frame_range is not None and frame_range[0] > frame_range[1]:
         problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
-    if settings["detect"]["engine"] == "onnxruntime" and network["graph"] != "graph.onnx":
-        problems.append("detect.engine: onnxruntime cannot read graph.pb; set network.graph: graph.onnx, or openvino")
-    engine, precision = settings["detect"]["engine"], settings["detect"]["precision"]
+    engine, precision = detect["engine"], detect["precision"]
     offered = PRECISIONS.get(engine, sorted({name for names in PRECISIONS.values() for name in names}))
     if precision is not None and precision not in offered:
         problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
+    foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
+    if foreign:
+        problems.append(
+            f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} stands not in tator.media_ids; "
+            "expected media of the run"
+        )
     return problems
 
 

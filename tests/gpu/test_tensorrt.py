@@ -1,5 +1,6 @@
 """TensorRT on a real GPU, against OpenVINO on the same frames of the sample clip."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,16 @@ def batches() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("engines")
+def folder(tmp_path_factory, sample_onnx) -> Path:
+    """Return a folder for engine files, with the sample network as ONNX."""
+    found = tmp_path_factory.mktemp("engines")
+    shutil.copy(sample_onnx, found / "graph.onnx")
+    return found
 
 
 def opened(engine: str, folder: Path, **more) -> Engine:
     return open_engine(
-        SAMPLE / "graph.onnx", engine=engine, size=SIZE, batch_size=BATCH, threads=8, engines=folder, **more
+        folder / "graph.onnx", engine=engine, size=SIZE, batch_size=BATCH, threads=8, engines=folder, **more
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.backends import open_engine
+from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Engine
 from scripts.lib.backends.layouts import LAYOUTS
 from scripts.lib.backends.openvino_graph import load_openvino, read_nms
@@ -167,6 +167,24 @@ def test_nms_settings_can_be_given(tmp_path: Path) -> None:
             assert one.nms == nms
     with opened(OPENEM, nms=nms) as one:
         assert one.nms == nms
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("nms", [Nms(0.25, 77), Nms(0.5, 300, min_score=0.05, per_class=True)])
+def test_nms_settings_travel_in_the_metadata(tmp_path: Path, engine: str, nms: Nms) -> None:
+    graph = write_onnx(tmp_path / "graph.onnx", metadata={suppression.KEY: suppression.to_text(nms), "other": "words"})
+    with opened(graph, engine) as one:
+        assert one.nms == nms
+    with opened(graph, engine, nms=Nms(0.3, 10)) as one:
+        assert one.nms == Nms(0.3, 10)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("text", ["", "0.4", '{"iou": 0.4}', '{"iou": "x", "max_detections": 1}'])
+def test_metadata_that_cannot_be_read(tmp_path: Path, engine: str, text: str) -> None:
+    graph = write_onnx(tmp_path / "graph.onnx", metadata={suppression.KEY: text})
+    with pytest.raises(GraphError, match=r"its metadata tator_detection\.nms is .* or set network\.nms"):
+        opened(graph, engine)
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])

@@ -15,10 +15,9 @@ from scripts.lib.backends.tensorrt_build import build_plan, make_logger
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.retinanet import Floats, Size, fit, subtract_mean
-from tests.onnx_graph import write_onnx
+from tests.onnx_graph import write_onnx, write_rows
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "examples/aquarium/graph.onnx"
 SIZE, BATCH = Size(640, 480), 4
 
 
@@ -81,20 +80,26 @@ def drift(graph: Path, model: bytes, frames: np.ndarray) -> tuple[Floats, Floats
     return np.concatenate(boxes), np.concatenate(scores)
 
 
-def test_single_precision_changes_nothing(frames):
-    boxes, scores = drift(SAMPLE, prepare(SAMPLE, size=SIZE, batch_size=BATCH, precision="f32"), frames)
+def test_single_precision_changes_nothing(frames, sample_onnx):
+    boxes, scores = drift(sample_onnx, prepare(sample_onnx, size=SIZE, batch_size=BATCH, precision="f32"), frames)
     assert boxes.max() < 1e-3
     assert scores.max() < 1e-5
 
 
-def test_half_precision_moves_boxes_by_a_fraction_of_a_pixel(frames):
-    model = prepare(SAMPLE, size=SIZE, batch_size=BATCH, precision="f16")
-    boxes, scores = drift(SAMPLE, rounded_like_half(model), frames)
+def test_half_precision_moves_boxes_by_a_fraction_of_a_pixel(frames, sample_onnx):
+    model = prepare(sample_onnx, size=SIZE, batch_size=BATCH, precision="f16")
+    boxes, scores = drift(sample_onnx, rounded_like_half(model), frames)
     # Measured: 0.06, 0.7 and 1.2 pixels, 0.006, mostly from the depthwise convolutions of this network's backbone.
     assert 0.01 < np.median(boxes) < 0.1
     assert np.quantile(boxes, 0.99) < 1.0
     assert boxes.max() < 1.6
     assert scores.max() < 0.009
+
+
+def test_rows_are_for_the_other_engines(tmp_path):
+    graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], 0.5, 1)])
+    with pytest.raises(GraphError, match=r"graph\.onnx: suppresses its boxes itself, which TensorRT cannot"):
+        prepare(graph, size=SIZE, batch_size=BATCH, precision="f32")
 
 
 def test_half_precision_of_a_plain_network(tmp_path):
@@ -107,8 +112,8 @@ def test_half_precision_of_a_plain_network(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["f16", "f32"])
-def test_what_the_graph_is_made_of(precision):
-    model = onnx.load_from_string(prepare(SAMPLE, size=SIZE, batch_size=BATCH, precision=precision))
+def test_what_the_graph_is_made_of(precision, sample_onnx):
+    model = onnx.load_from_string(prepare(sample_onnx, size=SIZE, batch_size=BATCH, precision=precision))
     tensors = [*model.graph.input, *model.graph.output]
     assert [(one.name, one.type.tensor_type.elem_type) for one in tensors] == [
         ("frames", TensorProto.UINT8),
@@ -171,8 +176,8 @@ def rtx():
 
 
 @pytest.mark.parametrize("precision", ["f16", "f32"])
-def test_the_real_builder_builds_the_sample_network(rtx, precision):
-    model = prepare(SAMPLE, size=SIZE, batch_size=BATCH, precision=precision)
+def test_the_real_builder_builds_the_sample_network(rtx, precision, sample_onnx):
+    model = prepare(sample_onnx, size=SIZE, batch_size=BATCH, precision=precision)
     plan = build_plan(rtx, model, make_logger(rtx))
     # Half the weights' bytes, so the types were taken as they are.
     assert (1.5e6 if precision == "f16" else 8e6) < len(plan) < (9.3e6 if precision == "f16" else 2e7)

@@ -94,16 +94,13 @@ def test_the_reference_workflows_keys(hyphens, through):
         if through == "file"
         else resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(strategy)}, base=base)
     )
-    assert found["detect"] == {
+    assert found["detect"] == DEFAULTS["detect"] | {
         "engine": "openvino",
         "precision": None,
         "img_max_side": 720,
         "img_min_side": 360,
         "keep_threshold": 0.4,
         "batch_size": 4,
-        "frame_stride": 1,
-        "frame_range": None,
-        "max_frames": None,
     }
     assert found["network"]["data_image"] == "site/weights:1"
     assert found["media"]["kind"] == "video"
@@ -140,10 +137,16 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({"tator": {"host": "https://me:secret@t.org"}}, {}, ["tator.host"]),
         ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "directory, data_image; expected one"]),
         ({"network": {"directory": None}}, {}, ["network.directory", "none; expected one"]),
-        ({"detect": {"engine": "onnxruntime"}}, {}, ["onnxruntime cannot read graph.pb"]),
         ({"detect": {"precision": "f17"}}, {}, ["detect.precision", "'f17'", "f32, f16"]),
         ({"detect": {"engine": "openvino", "precision": "f16"}}, {}, ["openvino does not have f16", "f32"]),
         ({"detect": {"precision": "int8"}}, {"TATOR_DETECT_ENGINE": "tensorrt"}, ["tensorrt does not have int8"]),
+        ({"detect": {"calibration_media": [7, 8, 9]}}, {}, ["detect.calibration_media", "8, 9", "media of the run"]),
+        (
+            {"network": {"nms": {"iou": 0.5}}},
+            {},
+            ["network.nms.max_detections: missing", "network.nms.per_class: missing"],
+        ),
+        ({"network": {"pixels": "rgb"}}, {}, ["network.pixels", "'rgb'", "rgb_0_to_1"]),
         ({"upload": {"version_id": 1, "version_number": 1}}, {}, ["upload.version_id", "both are set"]),
         ({"tator": None}, {}, ["tator", "missing"]),
         ({"img_size": 640}, {}, ["img_size", "640", "[img_max_side, img_min_side]"]),

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from scripts.build_engine import build_engine
-from scripts.lib.backends import open_engine
+from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Outputs
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.pipeline import Counts, detect_frames
-from scripts.lib.retinanet import Size
+from scripts.lib.retinanet import Nms, Size
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse
 from tests.onnx_graph import write_onnx
@@ -52,6 +52,16 @@ def kept(outputs: Outputs) -> Outputs:
 def assert_near(found: Outputs, expected: Outputs, boxes: float = 1e-3, scores: float = 1e-5) -> None:
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=boxes)
     np.testing.assert_allclose(found.scores, expected.scores, atol=scores)
+
+
+def test_the_graphs_own_suppression_is_taken(tmp_path, monkeypatch, version):
+    install(monkeypatch, version)
+    nms = Nms(0.5, 77)
+    graph = write_onnx(tmp_path / "graph.onnx", metadata={suppression.KEY: suppression.to_text(nms)})
+    with opened(graph, tmp_path) as engine:
+        assert engine.nms == nms
+    with opened(graph, tmp_path, nms=Nms(0.3, 5)) as engine:
+        assert engine.nms == Nms(0.3, 5)
 
 
 def test_two_batches_under_way_come_out_right_and_in_order(graph, tmp_path, monkeypatch, version):

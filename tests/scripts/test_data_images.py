@@ -137,7 +137,7 @@ class TestMake:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["--graph-pb", str(SYNTHETIC / "train.ini"), "--output", "o", "net:1"], "cannot be read"),
+            (["--graph-pb", str(SYNTHETIC / "train.ini"), "--output", "o", "net:1"], "cannot read it"),
             (["--graph-pb", "absent.pb", "--output", "o", "net:1"], "is no file"),
             (["--output", "o", "net:1"], "no graph is given"),
             ([*MAKE, "net:1"], "would go nowhere"),

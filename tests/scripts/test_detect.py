@@ -50,7 +50,8 @@ class Step:
             "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "threads": 2,
             "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "openvino",
             "precision": "f32", "engines": self.folder / "engines",
-            "frame_stride": 1, "frame_range": None, "max_frames": None,
+            "frame_stride": 1, "frame_range": None, "max_frames": None, "changes": [],
+            "nms": None, "pixels": None, "first_label": None,
         }  # fmt: skip
         step.detect(
             media=media,

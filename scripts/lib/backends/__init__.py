@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from scripts.lib.backends.base import Engine
+from scripts.lib.backends.rows import RowsConvention
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.retinanet import Nms, Size
 
-_SUFFIXES = {"openvino": (".pb", ".onnx"), "onnxruntime": (".onnx",), "tensorrt": (".onnx",)}
+_SUFFIXES = {"openvino": (".pb", ".onnx", ".xml"), "onnxruntime": (".onnx",), "tensorrt": (".onnx",)}
 
 
 def open_engine(
@@ -19,11 +20,12 @@ def open_engine(
     precision: str = "f32",
     engines: Path = Path("engines"),
     nms: Nms | None = None,
+    rows: RowsConvention | None = None,
 ) -> Engine:
     """Make a network ready.
 
     Args:
-        graph: `graph.pb` or `graph.onnx`.
+        graph: `graph.pb` or `graph.onnx`, or OpenVINO's own `graph.xml`.
         engine: openvino, onnxruntime or tensorrt.
         size: width and height of the network's input.
         batch_size: frames a batch.
@@ -31,11 +33,12 @@ def open_engine(
         precision: f32, or for TensorRT also f16.
         engines: the folder of TensorRT's engine files.
         nms: suppression settings instead of the graph's own.
+        rows: how to read a graph that gives rows.
 
     Raises:
         GraphError: the engine cannot use the graph.
         DeviceError: GPU, driver or TensorRT is not there, or fails.
-        SettingsError: there is no such engine.
+        SettingsError: there is no such engine, or a setting is missing that the graph needs.
     """
     if engine not in _SUFFIXES:
         raise SettingsError(f"detect.engine is {engine!r}; expected one of {', '.join(_SUFFIXES)}")
@@ -48,6 +51,14 @@ def open_engine(
         from scripts.lib.backends.tensorrt import TensorRtEngine
 
         return TensorRtEngine(graph, size=size, batch_size=batch_size, precision=precision, folder=engines, nms=nms)
+    if graph.suffix == ".onnx":
+        from scripts.lib.backends.rows_graph import open_rows
+
+        opened = open_rows(
+            graph, engine=engine, size=size, batch_size=batch_size, threads=threads, nms=nms, convention=rows
+        )
+        if opened is not None:
+            return opened
     if engine == "openvino":
         from scripts.lib.backends.openvino import OpenVinoEngine
 

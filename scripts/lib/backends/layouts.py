@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from scripts.lib.errors import GraphError
-from scripts.lib.retinanet import Nms
 
 
 @dataclass(frozen=True)
@@ -18,6 +17,7 @@ class Layout:
         scores: the tensor (N, A, C) of scores.
         nms: the graph holds its own suppression.
         per_class: that suppression works within each class.
+        labels: for rows, which are suppressed already, the tensor (n,) of labels; boxes are (n, 4) then, scores (n,).
     """
 
     name: str
@@ -26,6 +26,7 @@ class Layout:
     scores: str
     nms: bool
     per_class: bool = False
+    labels: str | None = None
 
 
 _FIZYR = "filtered_detections/map/TensorArrayStack{}/TensorArrayGatherV3:0"
@@ -53,12 +54,18 @@ LAYOUTS = (
         scores="classification/concat:0",
         nms=False,
     ),
+    Layout(
+        name="cut",
+        outputs=("clipped_boxes/stack:0", "classification/concat:0"),
+        boxes="clipped_boxes/stack:0",
+        scores="classification/concat:0",
+        nms=False,
+    ),
     Layout(name="cut", outputs=("boxes", "scores"), boxes="boxes", scores="scores", nms=False),
+    Layout(
+        name="rows", outputs=("boxes", "scores", "labels"), boxes="boxes", scores="scores", nms=False, labels="labels"
+    ),
 )
-
-
-# A graph that was cut no longer says how to suppress: as OpenEM's networks do.
-CUT_NMS = Nms(iou=0.4, max_detections=300)
 
 
 def find_layout(outputs: Sequence[Collection[str]], graph: str) -> Layout:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scripts.lib.backends import suppression
 from scripts.lib.backends.base import Engine, Outputs, check_outputs
-from scripts.lib.backends.layouts import CUT_NMS, find_layout
+from scripts.lib.backends.layouts import find_layout
 from scripts.lib.errors import GraphError
 from scripts.lib.retinanet import Nms, Pixels, Size, subtract_mean
 
@@ -30,19 +31,21 @@ class OnnxRuntimeEngine(Engine):
             size: of the network's input.
             batch_size: frames a batch.
             threads: of the CPU.
-            nms: the network's settings, which a graph that was cut no longer holds; OpenEM's when None.
+            nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
 
         Raises:
             GraphError: the file cannot be read, or its layout is not known.
         """
         import onnxruntime
 
-        self.batch_size, self.size, self.nms = batch_size, size, nms or CUT_NMS
+        self.batch_size, self.size = batch_size, size
         shape = [batch_size, size.height, size.width, 3]
         # Read once for the names of the open dimensions, then again with each of them fixed.
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        probe = _session(graph, options)
+        probe = read_session(graph, options)
+        note = probe.get_modelmeta().custom_metadata_map.get(suppression.KEY)
+        self.nms = nms or suppression.from_text(note, str(graph))
         layout = find_layout([{output.name} for output in probe.get_outputs()], str(graph))
         self._outputs = [layout.boxes, layout.scores]
         self._input = _check_input(probe, shape, graph)
@@ -52,7 +55,7 @@ class OnnxRuntimeEngine(Engine):
         for name, length in zip(probe.get_inputs()[0].shape, shape, strict=True):
             if isinstance(name, str):
                 options.add_free_dimension_override_by_name(name, length)
-        self._session: onnxruntime.InferenceSession | None = _session(graph, options)
+        self._session: onnxruntime.InferenceSession | None = read_session(graph, options)
         self._takes_bytes = probe.get_inputs()[0].type == _BYTES
         self._ready: deque[Outputs] = deque()
         self.classes = self._try(shape, graph)
@@ -92,7 +95,12 @@ class OnnxRuntimeEngine(Engine):
         self._session = None
 
 
-def _session(graph: Path, options: "onnxruntime.SessionOptions") -> "onnxruntime.InferenceSession":
+def read_session(graph: Path, options: "onnxruntime.SessionOptions") -> "onnxruntime.InferenceSession":
+    """Load a graph.
+
+    Raises:
+        GraphError: it cannot be read.
+    """
     import onnxruntime
 
     try:

@@ -3,16 +3,19 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from scripts.lib.backends.layouts import CUT_NMS, Layout
+from scripts.lib.backends import suppression
+from scripts.lib.backends.layouts import Layout, find_layout
 from scripts.lib.errors import GraphError
 from scripts.lib.retinanet import MEAN, Nms, Size
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]
 
+_CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 _LOOPS = ("Loop", "TensorIterator")
 # Inputs of the operator NonMaxSuppression: limit, IoU, least score, sigma of soft suppression.
 _NMS_PORTS = (2, 3, 4, 5)
@@ -26,8 +29,21 @@ def load_openvino() -> ModuleType:
     return importlib.import_module("openvino")
 
 
+def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
+    """Read a `.pb`, `.onnx` or `.xml` file and tell its layout.
+
+    Raises:
+        GraphError: it cannot be read, or its layout is not known.
+    """
+    try:
+        model = load_openvino().Core().read_model(graph)
+    except RuntimeError as error:
+        raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+    return model, find_layout([output.get_names() for output in model.outputs], str(graph))
+
+
 def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) -> Nms:
-    """Read the suppression's settings from the graph's own constants.
+    """Read the suppression's settings from the graph's own constants, or of one that was cut, from its metadata.
 
     Args:
         model: the whole graph.
@@ -39,7 +55,7 @@ def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) 
         GraphError: the graph's suppression is not one that is known.
     """
     if not layout.nms:
-        return CUT_NMS
+        return suppression.from_text(_note(model), graph)
     if not layout.per_class:
         _check_rows(model, classes, graph)
     suppressions, floors = [], set()
@@ -95,6 +111,29 @@ def cut(model: "openvino.Model", layout: Layout, graph: str, batch_size: int, si
     steps.input().model().set_layout(ov.Layout("NHWC"))
     steps.input().preprocess().convert_element_type(ov.Type.f32).mean(list(MEAN))
     return steps.build()
+
+
+def after_convolutions(model: "openvino.Model") -> list[str]:
+    """Return the names of the operators from which no convolution follows: what turns numbers into pixels."""
+    followed: set[str] = set()
+    for op in reversed(model.get_ordered_ops()):
+        if op.get_type_name() in _CONVOLUTIONS or op.get_friendly_name() in followed:
+            followed |= {source.get_node().get_friendly_name() for source in op.input_values()}
+    kept = followed | {op.get_friendly_name() for op in model.get_ops() if op.get_type_name() in _CONVOLUTIONS}
+    aside = ("Constant", "Parameter", "Result")
+    return [
+        op.get_friendly_name()
+        for op in model.get_ordered_ops()
+        if op.get_friendly_name() not in kept and op.get_type_name() not in aside
+    ]
+
+
+def _note(model: "openvino.Model") -> str | None:
+    """Return what the metadata says of the suppression; OpenVINO puts that of ONNX below `framework`."""
+    for path in ([suppression.KEY], ["framework", suppression.KEY]):
+        if model.has_rt_info(path):
+            return str(model.get_rt_info(path).value)
+    return None
 
 
 def _check_rows(model: "openvino.Model", classes: int, graph: str) -> None:

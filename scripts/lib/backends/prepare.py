@@ -39,6 +39,10 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
     try:
         model = onnx.load(graph)
         layout = find_layout([{output.name} for output in model.graph.output], str(graph))
+        if layout.labels is not None:
+            raise GraphError(
+                f"{graph}: suppresses its boxes itself, which TensorRT cannot; use detect.engine: openvino"
+            )
         _fix_input(model, [batch_size, size.height, size.width, 3], graph)
         model = _folded(model)
         if precision == "f16":

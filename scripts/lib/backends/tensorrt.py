@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scripts.lib.backends import suppression
 from scripts.lib.backends.base import Engine, Outputs, check_outputs
 from scripts.lib.backends.cuda import Buffer, Gpu
 from scripts.lib.backends.engine_file import engine_parts, load_engine
-from scripts.lib.backends.layouts import CUT_NMS, find_layout
+from scripts.lib.backends.layouts import find_layout
 from scripts.lib.backends.tensorrt_build import checked, load_tensorrt, make_logger
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.retinanet import Nms, Pixels, Size
@@ -36,14 +37,14 @@ class TensorRtEngine(Engine):
             batch_size: frames a batch.
             precision: f16 or f32.
             folder: of the engine files.
-            nms: the network's settings, which a graph that was cut no longer holds; OpenEM's when None.
+            nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
 
         Raises:
             GraphError: the file cannot be read, or its layout is not known.
             DeviceError: GPU, driver or package is not there, or fails.
         """
         trt = load_tensorrt()
-        self.batch_size, self.size, self.nms = batch_size, size, nms or CUT_NMS
+        self.batch_size, self.size, self.nms = batch_size, size, nms or suppression.of_onnx(graph)
         self._under_way: deque[_Place] = deque()
         self._idle: deque[_Place] = deque()
         with ExitStack() as stack:

@@ -1,0 +1,25 @@
+"""Which media quantise the network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.files import read_json
+
+# As many as give frames enough also where some cannot be read, and are soon downloaded.
+MEDIA = 10
+
+
+def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -> list[int]:
+    """Return the media whose frames quantise the network.
+
+    A run that gets more media keeps its network: those it was quantised with stay chosen while all of them are in it.
+
+    Args:
+        asked: what the configuration names; None for nothing.
+        media_ids: the run's media.
+        drift: the record of the last quantisation, if there was one.
+    """
+    if asked is not None:
+        return list(asked)
+    before: list[int] = read_json(drift)["media_ids"] if drift.exists() else []
+    return before if before and set(before) <= set(media_ids) else list(media_ids[:MEDIA])

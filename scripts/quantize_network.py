@@ -1,0 +1,300 @@
+"""Quantise the network to int8 with frames of the run's own media, and measure what that changes."""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scripts.lib import job
+from scripts.lib.backends import suppression
+from scripts.lib.backends.base import Engine
+from scripts.lib.errors import GraphError, MediaFault, PipelineError
+from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import wanted_frames
+from scripts.lib.retinanet import Nms, Pixels, Selection, Size, fit, overlaps, select
+from scripts.lib.stopping import stoppable
+
+if TYPE_CHECKING:
+    import openvino  # type: ignore[import-untyped]
+
+_log = logging.getLogger(__name__)
+
+# A media is read in order, and no further than this, to take frames from it.
+READ_AT_MOST = 3000
+# Every third frame is held back to measure with.
+HOLD_BACK = 3
+# A drift of fewer boxes would be a matter of luck.
+LEAST_BOXES = 10
+SAME_BOX = 0.5
+
+
+@dataclass(frozen=True)
+class Media:
+    """A media to take frames from.
+
+    Attributes:
+        path: the file.
+        record: what resolve_media wrote of it.
+        download: what download_media wrote.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    download: dict[str, Any]
+
+
+def quantize_network(
+    *,
+    media: list[Path],
+    records: list[Path],
+    downloads: list[Path],
+    graph: Path,
+    quantized: Path,
+    weights: Path,
+    drift: Path,
+    img_max_side: int,
+    img_min_side: int,
+    keep_threshold: float,
+    nms: dict[str, Any] | None,
+    calibration_frames: int,
+    max_drift: float,
+    threads: int,
+) -> None:
+    """Write the network for OpenVINO with its convolutions in int8, and a record of how far it is from fp32.
+
+    Args:
+        media: the files to take frames from; those that give none are passed over.
+        records: what resolve_media wrote of each.
+        downloads: what download_media wrote of each.
+        graph: the network, `graph.pb` or `graph.onnx`.
+        quantized: the `.xml` file to write.
+        weights: the `.bin` file to write, of the same name.
+        drift: the JSON record to write.
+        img_max_side: width of the network's input in pixels.
+        img_min_side: height of the network's input in pixels.
+        keep_threshold: the least score of a box, here as in detection.
+        nms: settings of the suppression in place of the graph's own.
+        calibration_frames: frames to take of all media together.
+        max_drift: the largest drift to accept, from 0 to 1.
+        threads: of the CPU.
+
+    Raises:
+        GraphError: the graph cannot be quantised.
+        PipelineError: the drift is too large, or there are too few frames or boxes to tell.
+    """
+    size = Size(img_max_side, img_min_side)
+    sources = [
+        Media(path, read_json(record), read_json(download))
+        for path, record, download in zip(media, records, downloads, strict=True)
+    ]
+    # Without a name, so that nothing is left of it after a kill.
+    with tempfile.TemporaryFile(dir=quantized.parent) as file:
+        store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))
+        used = take_frames(sources, store)
+        frames = range(sum(used.values()))
+        held_back = frames[HOLD_BACK - 1 :: HOLD_BACK]
+        learned = [at for at in frames if at not in held_back]
+        if not held_back:
+            raise PipelineError(
+                f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantise the "
+                "network: name others in detect.calibration_media, or set detect.precision: f32"
+            )
+        _log.info("%d frames to quantise with, %d held back", len(learned), len(held_back))
+        model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
+        _write(model, quantized, weights)
+        del model
+        compared = measure(
+            lambda path: _engine(path, size, found_nms, threads),
+            (graph, quantized),
+            (store[at] for at in held_back),
+            keep_threshold,
+        )
+    result = {
+        "media_ids": [source.record["media_id"] for source in sources],
+        "frames": {"of_each_media": used, "to_quantise": len(learned), "held_back": len(held_back)},
+        "threshold": keep_threshold,
+        **compared,
+        "max_drift": max_drift,
+        "from_sha256": sha256(graph),
+        "graph_sha256": sha256(quantized),
+        "weights_sha256": sha256(weights),
+        "nms": suppression.to_values(found_nms),
+        "versions": _versions(),
+    }
+    _log.info("%s", result)
+    _check(compared, max_drift, _ids(sources))
+    write_json(drift, result)
+
+
+def take_frames(sources: Sequence[Media], store: Pixels) -> dict[str, int]:
+    """Fill the store with frames, evenly from each media, fitted to the network.
+
+    Args:
+        sources: the media.
+        store: (n, height, width, 3), written from the front.
+
+    Returns:
+        How many frames each media gave, by its id; damage after the last of them is not looked for.
+    """
+    used: dict[str, int] = {}
+    for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
+        name, at = str(source.record["media_id"]), sum(used.values())
+        share = -(-(len(store) - at) // left)
+        used[name] = 0
+        first = source.record if source.record["state"] != "ready" else source.download
+        if first["state"] != "ready":
+            _log.info("media %s: %s, passed over", name, first["state"])
+            continue
+        try:
+            for picture in _spread(source, share):
+                fit(picture, store[at + used[name]])
+                used[name] += 1
+        except MediaFault as fault:
+            _log.info("media %s: %s; %d frames of it are used", name, fault, used[name])
+    return used
+
+
+def _spread(source: Media, count: int) -> Iterator[Pixels]:
+    """Yield up to `count` frames, evenly spread over what is read of a media."""
+    if not count:
+        return
+    kind = source.record["kind"]
+    with open_frames(source.path, kind) as frames:
+        length = min(frames.summary.expected or READ_AT_MOST, READ_AT_MOST)
+    with open_frames(source.path, kind, wanted_frames(max(1, length // count), None, count)) as frames:
+        for _, picture in frames:
+            yield picture
+
+
+def _quantized(
+    graph: Path, size: Size, nms: dict[str, Any] | None, frames: Sequence[Pixels]
+) -> tuple["openvino.Model", Nms]:
+    """Return the cut graph in int8, from bytes of pixels on, and its suppression's settings."""
+    from scripts.lib.backends.openvino_graph import after_convolutions, cut, load_openvino, read_graph, read_nms
+
+    load_openvino()  # first, as NNCF would load it with its telemetry
+    import nncf
+
+    whole, layout = read_graph(graph)
+    if layout.labels is not None:
+        raise GraphError(
+            f"{graph}: suppresses its boxes itself, which cannot be cut off to quantise it; set detect.precision: f32"
+        )
+    part = cut(whole, layout, str(graph), 1, size)
+    classes = part.outputs[1].get_shape()[2]
+    found = read_nms(whole, layout, classes, str(graph)) if nms is None else suppression.from_values(nms)
+    model = nncf.quantize(
+        part,
+        nncf.Dataset(frames, lambda frame: frame[None]),
+        subset_size=len(frames),
+        # The fast kind makes all scores a little too high, so that more boxes pass the threshold.
+        fast_bias_correction=False,
+        # What turns the last convolutions' numbers into pixels: in int8 a box would be off by pixels.
+        ignored_scope=nncf.IgnoredScope(names=after_convolutions(part)),
+    )
+    model.set_rt_info(suppression.to_text(found), suppression.KEY)
+    return model, found
+
+
+def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
+    """Write both files, complete or not at all."""
+    from scripts.lib.backends.openvino_graph import load_openvino
+
+    with stoppable(), tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, quantized.name)
+        load_openvino().save_model(model, made, compress_to_fp16=False)
+        for path in (weights, quantized):
+            with replacing(path, "wb") as stream:
+                stream.write(made.with_suffix(path.suffix).read_bytes())
+
+
+def _engine(graph: Path, size: Size, nms: Nms, threads: int) -> Engine:
+    from scripts.lib.backends.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(graph, size=size, batch_size=1, threads=threads, nms=nms)
+
+
+def measure(
+    opened: Callable[[Path], Engine], graphs: tuple[Path, Path], frames: Iterator[Pixels], threshold: float
+) -> dict[str, Any]:
+    """Return how far the second graph's kept boxes are from the first one's.
+
+    Args:
+        opened: makes an engine of a graph, for batches of one.
+        graphs: in fp32 and in int8.
+        frames: (height, width, 3) each, as the network takes them.
+        threshold: the least score of a box.
+
+    Returns:
+        The numbers of boxes, of those that both give, the drift, and how far scores of the same boxes are apart.
+    """
+    counts, differences = np.zeros(2, np.int64), [np.zeros(0)]
+    with opened(graphs[0]) as exact, opened(graphs[1]) as rounded:
+        for frame in frames:
+            one, other = (_kept(engine, frame, threshold) for engine in (exact, rounded))
+            counts += (len(one.boxes), len(other.boxes))
+            differences.append(_score_differences(one, other))
+    scores = np.concatenate(differences)
+    return {
+        "boxes": {"f32": int(counts[0]), "int8": int(counts[1]), "both": len(scores)},
+        "drift": round(1 - 2 * len(scores) / max(int(counts.sum()), 1), 6),
+        "score_difference": {
+            "mean": round(float(scores.mean()), 6) if scores.size else None,
+            "largest": round(float(scores.max()), 6) if scores.size else None,
+        },
+    }
+
+
+def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
+    boxes, scores = engine.infer(frame[None])
+    return select(boxes[0], scores[0], threshold, engine.nms)
+
+
+def _score_differences(one: Selection, other: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Match boxes of the same label that overlap, best score first; return how far each pair's scores are apart."""
+    shared = overlaps(one.boxes, other.boxes) * (one.labels[:, None] == other.labels[None])
+    differences = []
+    for at in range(len(one.boxes)):
+        if not shared.shape[1]:
+            break
+        best = int(shared[at].argmax())
+        if shared[at, best] >= SAME_BOX:
+            shared[:, best] = 0
+            label = one.labels[at]
+            differences.append(abs(float(one.scores[at, label]) - float(other.scores[best, label])))
+    return np.asarray(differences, np.float64)
+
+
+def _check(compared: dict[str, Any], max_drift: float, media: str) -> None:
+    boxes = compared["boxes"]
+    if boxes["f32"] < LEAST_BOXES:
+        raise PipelineError(
+            f"int8 cannot be judged: in the frames held back of media {media} the network finds {boxes['f32']} boxes "
+            f"in fp32; expected at least {LEAST_BOXES}: name media with more to see in detect.calibration_media, raise "
+            "detect.calibration_frames, or set detect.precision: f32"
+        )
+    if compared["drift"] > max_drift:
+        raise PipelineError(
+            f"int8 changes too much: a drift of {compared['drift']:.4f}, of {boxes['f32']} boxes in fp32 and "
+            f"{boxes['int8']} in int8 {boxes['both']} are the same; "
+            f"detect.max_drift allows {max_drift}: set detect.precision: f32, or accept it by raising detect.max_drift"
+        )
+
+
+def _ids(sources: Sequence[Media]) -> str:
+    return ", ".join(str(source.record["media_id"]) for source in sources)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("nncf", "openvino")}
+
+
+if __name__ == "__main__":
+    job.run(quantize_network, snakemake, needs="nncf")  # type: ignore[name-defined]

@@ -1,0 +1,112 @@
+"""Quantisation: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripts.lib.backends.base import Engine, Outputs
+from scripts.lib.backends.openvino_graph import after_convolutions, cut, read_graph
+from scripts.lib.errors import PipelineError
+from scripts.lib.retinanet import Nms, Size
+from scripts.quantize_network import READ_AT_MOST, Media, _check, _spread, measure, take_frames
+from tests.media_files import number_in, write_video
+
+SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
+READY = {"state": "ready", "reason": None}
+
+
+def media(path: Path, media_id: int = 1, kind: str = "video", **download: Any) -> Media:
+    return Media(path, READY | {"media_id": media_id, "kind": kind}, READY | download)
+
+
+def test_frames_come_evenly_from_the_whole_media(tmp_path):
+    path = write_video(tmp_path / "a.mp4", range(60))
+    assert [number_in(picture) for picture in _spread(media(path), 6)] == [0, 10, 20, 30, 40, 50]
+    assert [number_in(picture) for picture in _spread(media(path), 100)] == list(range(60))
+    assert list(_spread(media(path), 0)) == []
+
+
+def test_a_long_media_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.quantize_network.READ_AT_MOST", 20)
+    path = write_video(tmp_path / "a.mp4", range(60))
+    assert [number_in(picture) for picture in _spread(media(path), 4)] == [0, 5, 10, 15]
+    assert READ_AT_MOST == 3000
+
+
+def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
+    junk = tmp_path / "junk"
+    junk.write_text("no video")
+    clip = SYNTHETIC / "clip_910001.mp4"
+    store = np.zeros((30, 180, 320, 3), np.uint8)
+    sources = [media(junk, 1), media(clip, 2), media(junk, 3, state="missing"), media(clip, 4)]
+    assert take_frames(sources, store) == {"1": 0, "2": 10, "3": 0, "4": 20}
+    assert store.reshape(30, -1).std(axis=1).min() > 5
+
+
+class Given(Engine):
+    """Gives a frame's boxes, scores and labels as they stand in a list."""
+
+    depth, batch_size, size, nms = 1, 1, Size(100, 100), Nms(0.5, 300)
+    classes, description = 2, {}
+
+    def __init__(self, frames: list[list[tuple[list[float], float, int]]]) -> None:
+        self._frames = iter(frames)
+
+    def start(self, batch: np.ndarray) -> None:
+        rows = next(self._frames)
+        boxes, scores = np.zeros((1, len(rows), 4), np.float32), np.zeros((1, len(rows), 2), np.float32)
+        for at, (box, score, label) in enumerate(rows):
+            boxes[0, at], scores[0, at, label] = box, score
+        self._outputs = Outputs(boxes, scores)
+
+    def finish(self) -> Outputs:
+        return self._outputs
+
+    def close(self) -> None:
+        pass
+
+
+BOX, MOVED, FAR = [0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("exact", "rounded", "both", "drift", "largest"),
+    [
+        ([[(BOX, 0.9, 0)]], [[(MOVED, 0.7, 0)]], 1, 0, 0.2),
+        ([[(BOX, 0.9, 0)]], [[(BOX, 0.9, 1)]], 0, 1, None),  # another label
+        ([[(BOX, 0.9, 0)]], [[(FAR, 0.9, 0)]], 0, 1, None),
+        ([[(BOX, 0.9, 0)]], [[]], 0, 1, None),
+        ([[]], [[(BOX, 0.9, 0)]], 0, 1, None),
+        ([[(BOX, 0.9, 0), (FAR, 0.5, 0)]], [[(BOX, 0.9, 0), (FAR, 0.29, 0)]], 1, 1 / 3, 0),  # below the threshold
+        ([[(BOX, 0.9, 0)], [(FAR, 0.8, 1)]], [[(BOX, 0.9, 0)], [(FAR, 0.7, 1)]], 2, 0, 0.1),
+        ([[]], [[]], 0, 1, None),
+    ],
+)
+def test_drift(exact, rounded, both, drift, largest):
+    engines = {"exact": Given(exact), "rounded": Given(rounded)}
+    frames = [np.zeros((100, 100, 3), np.uint8)] * len(exact)
+    found = measure(lambda path: engines[path.name], (Path("exact"), Path("rounded")), iter(frames), 0.3)
+    assert found["boxes"]["both"] == both
+    assert found["drift"] == pytest.approx(drift, abs=1e-6)
+    assert found["score_difference"]["largest"] == (None if largest is None else pytest.approx(largest, abs=1e-6))
+
+
+def test_what_is_refused():
+    found = {"boxes": {"f32": 10, "int8": 12, "both": 9}, "drift": 0.1818}
+    _check(found, 0.2, "3, 4")
+    with pytest.raises(PipelineError, match=r"drift of 0\.1818, of 10 boxes in fp32 and 12 in int8 9 .* allows 0\.1"):
+        _check(found, 0.1, "3, 4")
+    with pytest.raises(PipelineError, match=r"of media 3, 4 the network finds 9 boxes in fp32; expected at least 10"):
+        _check(found | {"boxes": {"f32": 9, "int8": 9, "both": 9}}, 1, "3, 4")
+
+
+@pytest.mark.parametrize("graph", ["synthetic/graph.pb", "layouts/fizyr_random.pb"])
+def test_what_follows_the_last_convolutions_stays_exact(graph):
+    model, layout = read_graph(SYNTHETIC.parent / graph)
+    part = cut(model, layout, graph, 1, Size(320, 180))
+    kinds = {op.get_friendly_name(): op.get_type_name() for op in part.get_ops()}
+    exact = after_convolutions(part)
+    assert {name for name, kind in kinds.items() if kind == "Exp"} <= set(exact)
+    assert not {kinds[name] for name in exact} & {"Convolution", "MaxPool", "Relu", "Interpolate"}

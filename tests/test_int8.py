@@ -1,0 +1,55 @@
+"""int8 through the whole workflow: what it is made with, and what may and may not make it anew."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.conftest import SYNTHETIC
+from tests.test_end_to_end import ENDING, Site, ran
+
+
+@pytest.fixture
+def site(tator_server, tmp_path):
+    return Site(tator_server, tmp_path / "run")
+
+
+def record(site, media_id):
+    return json.loads((site.folder / "results" / "detections" / f"{media_id}.json").read_text())
+
+
+def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
+    network = tmp_path / "network"
+    shutil.copytree(SYNTHETIC, network)
+    site.settings["network"]["directory"] = str(network)
+    site.settings["detect"] |= {"precision": "int8", "calibration_frames": 30, "max_drift": 0.2}
+    site.settings["tator"]["media_ids"] = [2]
+    assert "quantize_network" in ran(site.run())
+    before = record(site, 2)
+    drift = before["network"]["int8"]
+    assert before["engine"]["precision"] == "int8"
+    assert (drift["media_ids"], drift["frames"]["held_back"]) == ([2], 10)
+    assert before["network"]["sha256"] == drift["graph_sha256"]
+    assert before["network"]["weights_sha256"] == drift["weights_sha256"]
+    assert 0 <= drift["drift"] <= 0.2
+    assert "Nothing to be done" in site.run().stdout
+
+    # One media more, and the same network once more.
+    site.settings["tator"]["media_ids"] = [1, 2]
+    (network / "graph.pb").touch()
+    again = ran(site.run())
+    assert again == sorted(
+        [*ENDING, "detect 1", "download_media 1", "get_network", "merge_detections", "resolve_media",
+         "upload_detections 1"]
+    )  # fmt: skip
+    assert record(site, 1)["network"] == before["network"]
+
+    # Too few boxes to tell whether it is good: it fails, and nothing of it is written or uploaded.
+    site.settings["detect"]["keep_threshold"] = 0.999
+    boxes = site.boxes()
+    refused = site.run()
+    assert refused.returncode != 0
+    assert "int8 cannot be judged: in the frames held back of media 2 the network finds 0 boxes" in refused.stdout
+    assert "Traceback" not in refused.stdout
+    assert not (site.folder / "resources" / "network" / "int8" / "graph.xml").exists()
+    assert site.boxes() == boxes
