@@ -87,7 +87,7 @@ def _route(cluster: "Cluster", entry: dict[str, Any], query: dict[str, str], bod
         if verb == "create":
             return 201, cluster.create(plural, namespace, {"apiVersion": version, "kind": KINDS[group, plural], **body})
         if verb == "list":
-            return 200, cluster.list(plural, namespace, query.get("labelSelector", ""))
+            return 200, cluster.listed(plural, namespace, query.get("labelSelector", ""))
         if verb == "get":
             item = cluster.objects.get(plural, namespace, name)
             return 200, cluster.log(item, query) if sub == "log" else item

@@ -4,6 +4,7 @@ import copy
 import time
 import uuid
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, RLock, Thread
 from types import TracebackType
@@ -24,6 +25,7 @@ from .scheduler import Node, place
 from .validation import check
 
 TICK_SECONDS = 0.05
+DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
 DEFAULT_ACCOUNT = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
 
 
@@ -102,7 +104,7 @@ class Cluster:
             body["status"] = {"phase": "Pending"} if plural == "pods" else {}
         return copy.deepcopy(self.objects.add(plural, namespace, body))
 
-    def list(self, plural: str, namespace: str, selector: str) -> Object:
+    def listed(self, plural: str, namespace: str, selector: str) -> Object:
         group = next(group for group, known in KINDS if known == plural)
         items = selected(self.objects.find(plural, namespace), selector)
         return {"kind": f"{KINDS[group, plural]}List", "apiVersion": GROUP_VERSIONS[group], "metadata": {}, "items": items}
@@ -186,7 +188,7 @@ class Cluster:
 
     # For tests.
 
-    def find(self, plural: str, **labels: str) -> "list[Object]":
+    def find(self, plural: str, **labels: str) -> list[Object]:
         """Return copies of objects that have all labels."""
         with self.lock:
             return selected(self.objects.find(plural), ",".join(f"{key}={value}" for key, value in labels.items()))
@@ -195,17 +197,25 @@ class Cluster:
         """Return all that a pod's container said, also of one that is gone."""
         return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
+    def overlapping(self) -> list[str]:
+        """Return the commands of which two containers were alive at the same time."""
+        lives = sorted((one.command, one.begun, one.ended or time.monotonic()) for one in self._kubelets.values())
+        return [a[0] for a, b in pairwise(lives) if a[0] == b[0] and a[1] and b[1] < a[2]]
+
     def drain(self, name: str, grace: float = 0) -> None:
         """Take a pod away as a node that is drained or lost does: the object goes too."""
         with self.lock:
-            self.delete("pods", self.objects.get("pods", self.namespace, name), grace=grace)
+            pod = self.objects.get("pods", self.namespace, name)
+            pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]
+            self.delete("pods", pod, grace=grace)
 
     def evict(self, name: str) -> None:
         """End a pod as a node under pressure does: the object stays, failed."""
         with self.lock:
             pod = self.objects.get("pods", self.namespace, name)
             pod["metadata"]["deletionGracePeriodSeconds"] = 0
-            pod["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource"}
+            pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]
+            pod["status"] |= {"reason": "Evicted", "message": "The node was low on resource"}
 
     def kubeconfig(self, path: Path, account: str) -> Path:
         """Write a kubeconfig for a service account."""

@@ -39,7 +39,7 @@ class JobController:
             status.pop("active", None)
             self._end(job, "Complete", "CompletionsReached", succeeded=1)
             return
-        failed = status.get("failed", 0) + sum(self._count(pod) for pod in pods)
+        failed = status.get("failed", 0) + sum(self._count(job, pod) for pod in pods)
         if failed:
             status["failed"] = failed
         deadline = job["spec"].get("activeDeadlineSeconds")
@@ -67,19 +67,22 @@ class JobController:
 
     def pod_removed(self, pod: Object) -> None:
         """Count a pod that was taken away before it had ended as one that failed."""
-        if pod["status"]["phase"] not in ("Succeeded", "Failed") or self._count(pod):
-            for job in self._objects.find("jobs", pod["metadata"]["namespace"]):
-                owners = pod["metadata"].get("ownerReferences") or []
-                if any(ref["uid"] == job["metadata"]["uid"] for ref in owners):
-                    job["status"]["failed"] = job["status"].get("failed", 0) + 1
+        for job in self._objects.find("jobs", pod["metadata"]["namespace"]):
+            owners = pod["metadata"].get("ownerReferences") or []
+            if any(ref["uid"] == job["metadata"]["uid"] for ref in owners) and self._count(job, pod):
+                job["status"]["failed"] = job["status"].get("failed", 0) + 1
 
-    def _count(self, pod: Object) -> bool:
-        """Tell whether a pod failed and was not yet counted."""
+    def _count(self, job: Object, pod: Object) -> bool:
+        """Tell whether a pod failed, was not yet counted, and is to be counted."""
         uid = pod["metadata"]["uid"]
-        if pod["status"]["phase"] != "Failed" or uid in self._counted:
+        if pod["status"]["phase"] == "Succeeded" or uid in self._counted:
+            return False
+        if pod["status"]["phase"] != "Failed" and self._objects.has(pod):
             return False
         self._counted.add(uid)
-        return True
+        rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or []
+        ignored = {one["type"] for rule in rules if rule["action"] == "Ignore" for one in rule["onPodConditions"]}
+        return not ignored & {one["type"] for one in pod["status"].get("conditions") or []}
 
 
 def _pod(job: Object) -> Object:

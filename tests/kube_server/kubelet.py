@@ -24,12 +24,17 @@ class _Waiting(Exception):
 
 
 class Kubelet(Thread):
-    """One pod's life, from its node to its end."""
+    """One pod's life, from its node to its end; `begun` and `ended` are its container's, in monotonic seconds."""
 
     def __init__(self, cluster: "Cluster", pod: Object) -> None:
         super().__init__(daemon=True, name=pod["metadata"]["name"])
         self._cluster, self._pod = cluster, pod
         self._container: Container | None = None
+        self.begun = self.ended = 0.0
+
+    @property
+    def command(self) -> str:
+        return str(self._pod["spec"]["containers"][0].get("args"))
 
     @property
     def log(self) -> Path:
@@ -50,11 +55,11 @@ class Kubelet(Thread):
         if container is None:
             raise RuntimeError("a started pod has a container")
         code = self._watch(container)
+        self.ended = time.monotonic()
         with self._cluster.lock:
             ended = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": now()}
             status |= {"ready": False, "state": {"terminated": ended}}
-            if pod["status"]["phase"] == "Running":
-                pod["status"]["phase"] = "Failed" if code else "Succeeded"
+            pod["status"]["phase"] = "Failed" if code or "reason" in pod["status"] else "Succeeded"
             if pod["metadata"].get("deletionTimestamp"):
                 self._cluster.objects.remove(pod)
 
@@ -69,8 +74,8 @@ class Kubelet(Thread):
                 pass
             too_old = deadline is not None and time.monotonic() - begun > deadline
             if too_old:
-                self._pod["status"] |= {"phase": "Failed", "reason": "DeadlineExceeded"}
-            gone = self._pod["metadata"].get("deletionTimestamp") or self._pod["status"]["phase"] == "Failed"
+                self._pod["status"]["reason"] = "DeadlineExceeded"
+            gone = self._pod["metadata"].get("deletionTimestamp") or "reason" in self._pod["status"]
             if gone and not stopped:
                 stopped = True
                 grace = self._pod["metadata"].get("deletionGracePeriodSeconds", self.grace)
@@ -101,6 +106,7 @@ class Kubelet(Thread):
             self.log.parent.mkdir(exist_ok=True)
             with self.log.open("wb") as log:
                 self._container = Container(image, spec, security, env, mounts, log)
+            self.begun = time.monotonic()
             status |= {"ready": True, "state": {"running": {"startedAt": now()}}}
             self._pod["status"] |= {"phase": "Running", "startTime": now()}
             return True

@@ -63,10 +63,10 @@ class Container:
         user = security.get("runAsUser", image.user)
         read_only = security.get("readOnlyRootFilesystem", False)
         arguments = [*_root(image, read_only), "--proc", "/proc", "--dev", "/dev"]
-        for place, folder in image.folders.items():
-            arguments += ["--ro-bind", str(folder), place]
-        for mount in mounts:
-            arguments += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
+        # A volume at /tmp must not hide an image's folder below it.
+        binds = [Mount(folder, place, True) for place, folder in image.folders.items()] + mounts
+        for bind in sorted(binds, key=lambda one: one.target.count("/")):
+            arguments += ["--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target]
         arguments += ["--remount-ro", "/"] if read_only else []
         arguments += ["--unshare-user", "--uid", str(user), "--gid", str(security.get("runAsGroup", user))]
         arguments += ["--unshare-pid", "--unshare-ipc", "--as-pid-1", "--die-with-parent", "--clearenv"]

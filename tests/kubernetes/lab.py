@@ -78,6 +78,23 @@ class Lab:
             "TATOR_PIPELINE_ARGS": json.dumps({**settings, "type_id": self.server.localization_type_id}),
         }
 
+    def parameters(self) -> dict[str, str]:
+        """Return the parameters of a launch: Tator's, and those that a registration sets."""
+        env = self.environment()
+        return {
+            "name": "Detect",
+            "media_ids": env["TATOR_MEDIA_IDS"],
+            "gid": "g",
+            "uid": "u",
+            "host": self.server.host,
+            "rest_url": env["TATOR_API_SERVICE"],
+            "rest_token": env["TATOR_AUTH_TOKEN"],
+            "tus_url": f"{self.server.host}/files/",
+            "project_id": env["TATOR_PROJECT_ID"],
+            "image": IMAGE,
+            "pipeline_args": env["TATOR_PIPELINE_ARGS"],
+        }
+
     def pod(self, command: str, env: dict[str, str], **spec: Any) -> str:
         """Start a driver pod with a shell command and the claim at /work; return its name."""
         container = {

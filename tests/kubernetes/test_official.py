@@ -9,8 +9,7 @@ OPTIONS = (
     "--executor kubernetes --kubernetes-persistent-volumes work:/work --kubernetes-service-account-name "
     "tator-detection-job --container-image registry.example.org/tator-detection:1.0.0 --jobs 8 "
     "--default-storage-provider fs --default-storage-prefix /work/store --seconds-between-status-checks 1 "
-    "--groups download_media=media detect=media upload_detections=media mark_processed=finish "
-    "summarize=finish merge_detections=finish --group-components media=2 "
+    "--groups download_media=media detect=media upload_detections=media --group-components media=2 "
     "--default-resources mem_mb=1000 disk_mb=1000 runtime=10 "
 )
 # Where its pods find the storage plugins, as in an image that bakes them in.
