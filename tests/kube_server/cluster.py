@@ -99,10 +99,12 @@ class Cluster:
             raise forbidden(f"error looking up service account {namespace}/{body['spec']['serviceAccountName']}")
         if len(str(body)) > 1_500_000:
             raise invalid("etcdserver: request is too large")
-        self.created[plural].append(copy.deepcopy(body))
+        sent = copy.deepcopy(body)
         if plural in ("pods", "jobs"):
             body["status"] = {"phase": "Pending"} if plural == "pods" else {}
-        return copy.deepcopy(self.objects.add(plural, namespace, body))
+        made = self.objects.add(plural, namespace, body)
+        self.created[plural].append(sent)
+        return copy.deepcopy(made)
 
     def listed(self, plural: str, namespace: str, selector: str) -> Object:
         group = next(group for group, known in KINDS if known == plural)

@@ -55,6 +55,13 @@ class Rbac:
         """Let a user's tokens expire."""
         self._tokens = {token: known for token, known in self._tokens.items() if known != user}
 
+    def withdraw(self, resource: str, verb: str) -> None:
+        """Take a right from everybody."""
+        for rules in self._rules.values():
+            for rule in rules:
+                if resource in rule["resources"]:
+                    rule["verbs"] = [one for one in rule["verbs"] if one != verb]
+
     def authorize(self, user: str, verb: str, group: str, resource: str, namespace: str) -> None:
         """Refuse what no rule allows."""
         if user == ADMIN:

@@ -9,6 +9,7 @@ import tator
 import yaml
 
 from tests.kube_server.cluster import Cluster
+from tests.kube_server.rbac import service_account
 from tests.kube_server.sandbox import Image
 from tests.kube_server.scheduler import Node
 from tests.tator_server.launch import Server
@@ -28,6 +29,11 @@ RESTRICTED = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+
+WHO = [
+    {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{field}"}}}
+    for name, field in (("POD_NAME", "name"), ("POD_UID", "uid"), ("POD_NAMESPACE", "namespace"))
+]
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Lab:
             "name": "main",
             "image": IMAGE,
             "command": ["/bin/sh", "-ec", command],
-            "env": [{"name": name, "value": value} for name, value in env.items()],
+            "env": [*({"name": name, "value": value} for name, value in env.items()), *WHO],
             "volumeMounts": [{"name": "work", "mountPath": "/work"}],
             "securityContext": RESTRICTED,
         }
@@ -136,3 +142,9 @@ class Lab:
     def outcome(self, folder: Path) -> Outcome:
         """Return what a run in a folder left."""
         return outcome(self.server, folder / "results" / "detections.csv")
+
+    def rights_used(self) -> set[tuple[str, str]]:
+        """Return resource and verb of all that drivers did with success."""
+        user = service_account(self.cluster.namespace, DRIVER)
+        done = [one for one in self.cluster.requests if one["user"] == user and one["status"] in (200, 201)]
+        return {(one["resource"], one["verb"]) for one in done}

@@ -17,6 +17,7 @@ Importable where its parent folder is on PYTHONPATH, which is where Snakemake lo
 import os
 import time
 from collections.abc import AsyncGenerator, Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -34,6 +35,7 @@ from .pods import Ended, Pending, Running, judge, restrict
 RUN_LABEL = "tator-detection/run"
 # How long a request that fails is made again, in seconds; pauses grow to PAUSE_SECONDS.
 PATIENCE_SECONDS, PAUSE_SECONDS = 300.0, 15.0
+LAST_LINES = 20
 
 
 @dataclass
@@ -83,7 +85,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         super().register_secret()
 
     def _adapted(self, body: Any) -> Any:
-        """Return a Job as it is to be made."""
+        """Return a Job as it is to be made, a copy: the request may have to be made again."""
+        body = deepcopy(body)
         settings = self.workflow.executor_settings
         template = body.spec.template
         container = template.spec.containers[0]
@@ -135,8 +138,8 @@ class Executor(official.Executor):  # type: ignore[misc]
                     self.report_job_success(info)
                     self._delete(info.external_jobid)
                 case Ended(reason=reason, pod=pod):
-                    logs = self._keep_log(info.external_jobid, pod)
-                    self.report_job_error(info, msg=f"Job {info.external_jobid}: {reason}. ", aux_logs=logs)
+                    logs, words = self._keep_log(info.external_jobid, pod)
+                    self.report_job_error(info, msg=f"{info.external_jobid}: {reason}. {words}", aux_logs=logs)
                     self._delete(info.external_jobid)
 
     def _state(self, name: str) -> Running | Pending | Ended:
@@ -155,17 +158,17 @@ class Executor(official.Executor):  # type: ignore[misc]
             return state
         return Ended(False, f"its pod could not be started for {minutes:.0f} minutes: {state.reason}")
 
-    def _keep_log(self, name: str, pod: str | None) -> list[str]:
-        """Write a failed job's log to a file; there may be none."""
+    def _keep_log(self, name: str, pod: str | None) -> tuple[list[str], str]:
+        """Write a failed job's log, if there is one, to a file; return the file and the last lines."""
         if pod is None:
-            return []
+            return [], ""
         try:
-            text = self._kubernetes_retry(partial(self.kubeapi.read_namespaced_pod_log, pod, self.namespace))
+            text = self._kubernetes_retry(partial(self.kubeapi.read_namespaced_pod_log, pod, self.namespace)) or ""
         except WorkflowError as error:
             text = f"(no log: {error})"
         path = self.log_path / f"{name}.log"
-        path.write_text(text or "", encoding="utf-8")
-        return [str(path)]
+        path.write_text(text, encoding="utf-8")
+        return [str(path)], "\n".join(["The pod's last lines:", *text.splitlines()[-LAST_LINES:], ""])
 
     def _delete(self, name: str) -> None:
         self._pending_since.pop(name, None)

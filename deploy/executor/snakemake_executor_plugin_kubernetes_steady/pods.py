@@ -35,12 +35,12 @@ def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
 
     A container that a cluster adds to each pod may outlive ours, so our container's end counts before the Job's.
     """
-    codes = {pod.metadata.name: _exit_code(pod) for pod in pods if not _lost(pod)}
-    if job.status.succeeded or 0 in codes.values():
+    ends = {pod.metadata.name: _end(pod) for pod in pods if not _lost(pod)}
+    if job.status.succeeded or any(end is not None and end.exit_code == 0 for end in ends.values()):
         return Ended(True)
-    failed = next((name for name, code in codes.items() if code), None)
-    if failed:
-        return Ended(False, f"exit code {codes[failed]}", failed)
+    for name, end in ends.items():
+        if end is not None:
+            return Ended(False, f"exit code {end.exit_code} ({end.reason})", name)
     for condition in job.status.conditions or []:
         if condition.type == "Failed" and condition.status == "True":
             return Ended(False, condition.message or condition.reason or "it failed")
@@ -54,10 +54,11 @@ def _lost(pod: Any) -> bool:
     return any(one.type == "DisruptionTarget" and one.status == "True" for one in pod.status.conditions or [])
 
 
-def _exit_code(pod: Any) -> int | None:
+def _end(pod: Any) -> Any:
+    """Return how our container ended, None while it has not."""
     for status in pod.status.container_statuses or []:
-        if status.name == CONTAINER and status.state.terminated is not None:
-            return int(status.state.terminated.exit_code)
+        if status.name == CONTAINER:
+            return status.state.terminated
     return None
 
 
