@@ -14,6 +14,8 @@ from typing import Any
 from .cluster import Cluster
 
 TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
+# The manifests' retry expression: after these exit codes a workflow is not started again; a test compares.
+ENDED_BY_ITSELF = {0, 1, 2}
 _PLACE = re.compile(r"\{\{([^{}]+)\}\}")
 
 
@@ -59,8 +61,8 @@ class Run:
         template = templates[spec["entrypoint"]]
         for attempt in range(1 + int(template.get("retryStrategy", {}).get("limit", 0))):
             self.phase, code = self._step(template, values, attempt)
-            if self._stopped.is_set() or self.phase == "Succeeded" or code in (0, 1, 2):
-                break  # the manifests' expression, which a test compares
+            if self._stopped.is_set() or self.phase == "Succeeded" or code in ENDED_BY_ITSELF:
+                break
         values["workflow.status"] = "Failed" if self.phase == "Error" else self.phase
         self._step(templates[spec["onExit"]], values, 0)
         for claim in spec.get("volumeClaimTemplates", []):
