@@ -3,11 +3,11 @@
     entrypoint.py run PROFILE [SNAKEMAKE'S OPTIONS]
     entrypoint.py conclude STATUS
 
-The manifest turns Tator's parameters into the variables that the settings take (config/README.md), and names the run, the
-pod, the image and the claim. `run` goes on where a driver that was lost stood: its jobs are removed, and waited for, before
-the next ones start, so that none runs twice side by side. SIGTERM, which a cancelled run gets, becomes the SIGINT at which
-Snakemake removes its jobs and its Secret. `conclude` prints the summary and removes what is left of a run, for a driver that
-was killed at once. The exit code is Snakemake's; 2 says that a variable is missing.
+The manifest turns Tator's parameters into the variables that the settings take (config/README.md), and names the
+run, the pod, the image and the claim. `run` goes on where a driver that was lost stood: its jobs are removed, and
+waited for, before the next ones start, so that none runs twice side by side. SIGTERM, which a cancelled run gets,
+becomes the SIGINT at which Snakemake removes its jobs and its Secret. `conclude` prints the summary and removes what is
+left of a run, for a driver that was killed at once. The exit code is Snakemake's; 2 says that a variable is missing.
 """
 
 import argparse

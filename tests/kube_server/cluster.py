@@ -95,7 +95,10 @@ class Cluster:
         if "name" not in metadata and "generateName" in metadata:
             metadata["name"] = f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
         check(body, self.restricted)
-        if plural == "pods" and (namespace, body["spec"].get("serviceAccountName") or "default") not in self.rbac.accounts:
+        if (
+            plural == "pods"
+            and (namespace, body["spec"].get("serviceAccountName") or "default") not in self.rbac.accounts
+        ):
             raise forbidden(f"error looking up service account {namespace}/{body['spec']['serviceAccountName']}")
         if len(str(body)) > 1_500_000:
             raise invalid("etcdserver: request is too large")
@@ -109,7 +112,12 @@ class Cluster:
     def listed(self, plural: str, namespace: str, selector: str) -> Object:
         group = next(group for group, known in KINDS if known == plural)
         items = selected(self.objects.find(plural, namespace), selector)
-        return {"kind": f"{KINDS[group, plural]}List", "apiVersion": GROUP_VERSIONS[group], "metadata": {}, "items": items}
+        return {
+            "kind": f"{KINDS[group, plural]}List",
+            "apiVersion": GROUP_VERSIONS[group],
+            "metadata": {},
+            "items": items,
+        }
 
     def delete(self, plural: str, item: Object, propagation: str = "Background", grace: float | None = None) -> Object:
         metadata = item["metadata"]

@@ -105,7 +105,7 @@ class Kubelet(Thread):
                 return False
             self.log.parent.mkdir(exist_ok=True)
             with self.log.open("wb") as log:
-                self._container = Container(image, spec, security, env, mounts, log)
+                self._container = Container(image, spec, security=security, env=env, mounts=mounts, log=log)
             self.begun = time.monotonic()
             status |= {"ready": True, "state": {"running": {"startedAt": now()}}}
             self._pod["status"] |= {"phase": "Running", "startTime": now()}

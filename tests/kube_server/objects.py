@@ -79,6 +79,4 @@ class Objects:
 def selected(items: list[Object], selector: str) -> list[Object]:
     """Return copies of the objects that have all labels of `a=b,c=d`."""
     wanted = dict(term.split("=", 1) for term in selector.split(",") if term)
-    return [
-        copy.deepcopy(item) for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()
-    ]
+    return [copy.deepcopy(item) for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()]

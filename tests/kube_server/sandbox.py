@@ -52,6 +52,7 @@ class Container:
         self,
         image: Image,
         spec: dict[str, Any],
+        *,
         security: dict[str, Any],
         env: dict[str, str],
         mounts: list[Mount],
@@ -116,7 +117,7 @@ def _root(image: Image, read_only: bool) -> list[str]:
     if image.root is None:
         words = _MACHINE.split()
         return words[: words.index("/tmp") - 1] if read_only else words
-    return ["--ro-bind" if read_only else "--bind", str(image.root), "/"]
+    return ["--bind", str(image.root), "/"]  # made read-only, where asked for, when the volumes are mounted
 
 
 def expand(text: str, env: dict[str, str]) -> str:

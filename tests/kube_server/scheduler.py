@@ -28,7 +28,9 @@ def place(pod: dict[str, Any], nodes: list[Node], pods: list[dict[str, Any]]) ->
     """Return the first node that has room for a pod, and why the others have none."""
     reasons = []
     for node in nodes:
-        reason = _hindrance(pod["spec"], node, [one["spec"] for one in pods if one["spec"].get("nodeName") == node.name])
+        reason = _hindrance(
+            pod["spec"], node, [one["spec"] for one in pods if one["spec"].get("nodeName") == node.name]
+        )
         if reason is None:
             return node, ""
         reasons.append(reason)

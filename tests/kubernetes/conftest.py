@@ -56,7 +56,9 @@ def image(checkout: Path) -> Image:
         "HOME": "/tmp",
     }
     folders = {str(environment): environment, str(base): base, "/workflow": checkout}
-    return Image(folders=folders, env=env, user=1000, command=("python", "/workflow/deploy/entrypoint.py"), folder="/workflow")
+    return Image(
+        folders=folders, env=env, user=1000, command=("python", "/workflow/deploy/entrypoint.py"), folder="/workflow"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,9 @@ def documents(*paths: str) -> list[dict[str, Any]]:
 class Lab:
     """A cluster beside a Tator site, and the claim `work`."""
 
-    def __init__(self, server: Server, folder: Path, images: dict[str, Image], data_image: str, **settings: Any) -> None:
+    def __init__(
+        self, server: Server, folder: Path, images: dict[str, Image], data_image: str, **settings: Any
+    ) -> None:
         self.server, self.work, self.data_image = server, folder / "work", data_image
         self.work.mkdir()
         manifests = documents("deploy/argo/base/accounts.yaml", "deploy/argo/base/role.yaml")

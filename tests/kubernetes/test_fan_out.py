@@ -36,7 +36,9 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     assert before & {pod["metadata"]["name"] for pod in one.cluster.created["pods"]}
     assert one.cluster.overlapping() == []
     # What the driver's Role grants is what it did; a failed job's log is read in test_repairs.py.
-    roles = {item["metadata"]["name"]: item for item in documents("deploy/argo/base/role.yaml") if item["kind"] == "Role"}
+    roles = {
+        item["metadata"]["name"]: item for item in documents("deploy/argo/base/role.yaml") if item["kind"] == "Role"
+    }
     rules = roles[DRIVER]["rules"]
     granted = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
     assert granted == one.rights_used() | {("pods/log", "get")}

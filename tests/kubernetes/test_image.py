@@ -75,7 +75,8 @@ def test_a_run_in_the_image_is_one_on_a_laptop(lab, built, local_run):
 def test_the_image_has_all_that_a_fan_out_needs_and_no_more(built):
     assert built.user == 1000
     inside = {str(path.relative_to(built.root / "workflow")) for path in (built.root / "workflow").iterdir()}
-    assert inside == {"Snakefile", "config", "deploy", "envs", "profiles", "reports", "rules", "scripts"}
+    pins = {"requirements-kubernetes.lock", "tests"}  # of tests, only the GPU's packages
+    assert inside == {"Snakefile", "config", "deploy", "envs", "profiles", "reports", "rules", "scripts", *pins}
     plugins = {path.name for path in (built.root / "opt/venv/lib").glob("python3*/site-packages/snakemake_*_plugin_*")}
     assert {"snakemake_executor_plugin_kubernetes", "snakemake_storage_plugin_s3"} <= plugins
     assert not [name for name in ("gcc", "git", "pytest") if (built.root / "usr/bin" / name).exists()]

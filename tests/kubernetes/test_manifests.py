@@ -1,4 +1,4 @@
-"""The manifests, offline: every key is known, every name that is referred to is there, and nothing dangerous is asked for."""
+"""The manifests, offline: every key is known, every name referred to is there, nothing dangerous is asked for."""
 
 import json
 import re
@@ -84,7 +84,9 @@ def test_no_key_stands_twice():
         assert len(keys) == len(set(keys)), keys
         return yaml.SafeLoader.construct_mapping(loader, node, deep)
 
-    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, lambda loader, node: mapping(loader, node, True))
+    Strict.add_constructor(
+        yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, lambda loader, node: mapping(loader, node, True)
+    )
     for path in [*ARGO.rglob("*.yaml"), *(ROOT / "profiles").rglob("*.yaml")]:
         list(yaml.load_all(path.read_text(), Strict))
 
@@ -99,7 +101,10 @@ def test_names_that_are_referred_to_are_there(workflow):
     declared = {one["name"] for one in spec["arguments"]["parameters"]}
     assert not declared & set(argo.TATOR), "Tator appends these itself"
     used = set(re.findall(r"\{\{([^}]+)\}\}", json.dumps(workflow)))
-    known = {f"workflow.parameters.{name}" for name in declared | set(argo.TATOR)} | {"workflow.name", "workflow.status"}
+    known = {f"workflow.parameters.{name}" for name in declared | set(argo.TATOR)} | {
+        "workflow.name",
+        "workflow.status",
+    }
     assert used <= known
     assert {name for name in used if name.removeprefix("workflow.parameters.") in declared} == {
         f"workflow.parameters.{name}" for name in declared
@@ -163,7 +168,17 @@ def test_a_profile_changes_where_and_how_and_never_what():
     shared = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "config.yaml").read_text())
     s3 = yaml.safe_load((ROOT / "profiles" / "kubernetes-s3" / "config.yaml").read_text())
     for profile in (shared, s3):
-        assert {key: profile[key] for key in local if key != "cores"} == {k: v for k, v in local.items() if k != "cores"}
-        assert not profile.keys() & {"config", "configfile", "configfiles", "forcerun", "until", "omit-from", "directory"}
+        assert {key: profile[key] for key in local if key != "cores"} == {
+            k: v for k, v in local.items() if k != "cores"
+        }
+        assert not profile.keys() & {
+            "config",
+            "configfile",
+            "configfiles",
+            "forcerun",
+            "until",
+            "omit-from",
+            "directory",
+        }
     differ = {key for key in shared.keys() | s3.keys() if shared.get(key) != s3.get(key)}
     assert differ == {"shared-fs-usage", "default-storage-provider", "latency-wait", "set-resources"}

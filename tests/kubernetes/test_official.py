@@ -22,7 +22,11 @@ def wheel(name: str, folder) -> None:
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-{package.version}-py3-none-any.whl", "w") as archive:
         for path in package.files or []:
-            if ".." not in path.parts and "__pycache__" not in path.parts and path.name not in ("INSTALLER", "REQUESTED"):
+            if (
+                ".." not in path.parts
+                and "__pycache__" not in path.parts
+                and path.name not in ("INSTALLER", "REQUESTED")
+            ):
                 archive.write(str(package.locate_file(path)), str(path))
 
 
@@ -36,5 +40,4 @@ def test_our_rules_run_with_it_unmodified(lab, checkout, local_run):
     subprocess.run(commit, shell=True, cwd=run, check=True)
     driver = one.pod(f"cd /work/run && exec snakemake {OPTIONS}", one.environment() | PIP)
     assert one.ended(driver) == "Succeeded", one.cluster.pod_log(driver)
-    print(one.cluster.pod_log(driver))
     assert one.outcome(one.work / "store") == local_run

@@ -1,7 +1,7 @@
 """`--executor kubernetes-steady`: the official Kubernetes executor, and what it lacks in a run that nobody watches.
 
-The official plugin does all that is not named here. docs/executor-upstream.md says what each repair is for and what is to be
-sent upstream, and tests/kubernetes/test_repairs.py shows each need with the official plugin. In short:
+The official plugin does all that is not named here. docs/executor-upstream.md says what each repair is for, and what is
+to be sent upstream; tests/kubernetes/test_repairs.py shows each need with the official plugin. In short:
 
 - A status request that fails is asked again, in place of forgetting the job and waiting for ever.
 - A failed job's log is read as a pod that never restarted has it; without one, its Job is deleted all the same.
@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import snakemake_executor_plugin_kubernetes as official
@@ -39,7 +40,7 @@ LAST_LINES = 20
 
 
 @dataclass
-class ExecutorSettings(official.ExecutorSettings):
+class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
     """The official settings, and ours."""
 
     pending_minutes: int = field(
@@ -77,7 +78,7 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def register_secret(self) -> None:
         """Make the Secret, by the run's name: who cleans up after a lost driver has to find it."""
-        self.run_namespace = os.environ.get("RUN_NAME") or self.run_namespace
+        self.run_namespace: str = os.environ.get("RUN_NAME") or self.run_namespace
         create = self.kubeapi.create_namespaced_secret
         self.kubeapi.create_namespaced_secret = lambda namespace, body: self._kubernetes_retry(
             partial(create, namespace, self._owned(body))
@@ -99,7 +100,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         )
         if SharedFSUsage.INPUT_OUTPUT in self.workflow.storage_settings.shared_fs_usage:
             # Where the driver is, which is on a claim that both mount.
-            container.working_dir = os.getcwd()
+            container.working_dir = str(Path.cwd())
             container.volume_mounts = [mount for mount in container.volume_mounts if mount.name != "workdir"]
             template.spec.volumes = [volume for volume in template.spec.volumes if volume.name != "workdir"]
         for toleration in template.spec.tolerations or []:
@@ -117,9 +118,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             body.metadata.owner_references = [client.V1OwnerReference(**owner)]
         return body
 
-    async def check_active_jobs(
-        self, active_jobs: list[SubmittedJobInfo]
-    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+    async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that have ended, and yield the others."""
         for info in active_jobs:
             async with self.status_rate_limiter:
