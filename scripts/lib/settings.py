@@ -2,8 +2,8 @@
 
 Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
 The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
-configuration file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens. The token is no setting:
-the jobs that need it read it from the environment themselves.
+configuration file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may hold
+sections as well. The token is no setting: the jobs that need it read it from the environment themselves.
 """
 
 import copy
@@ -100,7 +100,9 @@ def resolve(
     flat = {key: value for key, value in config.items() if key not in sections}
 
     _overlay(settings, _translate(flat, "the configuration", sections))
-    _overlay(settings, _translate(_pipeline_arguments(environ), "TATOR_PIPELINE_ARGS", sections))
+    nested, arguments = _pipeline_arguments(environ, sections)
+    _overlay(settings, nested)
+    _overlay(settings, _translate(arguments, "TATOR_PIPELINE_ARGS", sections))
     told = {path: environ[name] for name, path in ENVIRONMENT.items() if environ.get(name)}
     _one_selection(settings, told)
     _overlay(settings, told)
@@ -129,10 +131,13 @@ def site(address: str) -> str:
     return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
 
 
-def _pipeline_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
+def _pipeline_arguments(
+    environ: Mapping[str, str], sections: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what stands in our sections, as `{"section.key": value}`, and the reference workflow's keys."""
     text = environ.get("TATOR_PIPELINE_ARGS", "").strip()
     if not text:
-        return {}
+        return {}, {}
     try:
         arguments = json.loads(text)
     except ValueError as error:
@@ -142,7 +147,13 @@ def _pipeline_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
         ) from None
     if not isinstance(arguments, dict):
         raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
-    return arguments
+    nested: dict[str, Any] = {}
+    for section in [name for name in arguments if name in sections]:
+        part = arguments.pop(section)
+        if not isinstance(part, dict):
+            raise SettingsError(f"TATOR_PIPELINE_ARGS: {section} is {part!r}; expected an object with its settings")
+        nested |= {f"{section}.{key}": value for key, value in part.items()}
+    return nested, arguments
 
 
 def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,6 +64,14 @@ def test_environment_wins_over_file_and_file_over_defaults():
     assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
 
 
+def test_sections_in_the_pipeline_arguments():
+    """A cluster's jobs have no file of settings: all that a file may hold travels in the variable."""
+    arguments = {"keep_threshold": 0.7, "detect": {"batch_size": 2}, "upload": {"version": "Mine"}}
+    found = resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(arguments)})
+    assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
+    assert found["upload"]["version"] == "Mine"
+
+
 @pytest.mark.parametrize("host", ["https://t.org", "https://t.org/", "https://t.org/rest", "https://t.org/rest/"])
 def test_host_with_and_without_rest(host):
     assert resolve({"tator": {"host": host}})["tator"]["host"] == "https://t.org"
@@ -152,6 +160,8 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({"img_size": 640}, {}, ["img_size", "640", "[img_max_side, img_min_side]"]),
         ({"type_id": 1, "box_type_id": 2}, {}, ["set twice"]),
         ({}, {"TATOR_PIPELINE_ARGS": "{keep: 1"}, ["TATOR_PIPELINE_ARGS is not JSON"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"detect": 3}'}, ["detect is 3", "object"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"bach_size": 3}}'}, ["detect.bach_size", "'batch_size'"]),
         ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS", "list", "object"]),
     ],
 )

@@ -1,0 +1,133 @@
+"""As much of Argo as our manifests use: parameters, a claim a run, the entry point's retries, the exit handler.
+
+What Tator does at launch comes first: it appends its own parameters to those that the manifest declares.
+"""
+
+import copy
+import json
+import re
+import uuid
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from typing import Any
+
+from .cluster import Cluster
+
+TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
+# The manifests' retry expression: after these exit codes a workflow is not started again; a test compares.
+ENDED_BY_ITSELF = {0, 1, 2}
+_PLACE = re.compile(r"\{\{([^{}]+)\}\}")
+
+
+@dataclass
+class Run:
+    """A submitted workflow; `join` it to see how it ended."""
+
+    cluster: Cluster
+    workflow: dict[str, Any]
+    name: str
+    pods: list[str] = field(default_factory=list)
+    phase: str = "Running"
+    _stopped: Event = field(default_factory=Event)
+    _thread: Thread | None = None
+
+    def join(self, seconds: float = 240) -> str:
+        if self._thread is None:
+            raise RuntimeError("not started")
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            raise TimeoutError(f"{self.name} still runs; log:\n{self.log()}")
+        return self.phase
+
+    def log(self) -> str:
+        return "\n".join(f"--- {pod}\n{self.cluster.pod_log(pod)}" for pod in self.pods)
+
+    def stop(self) -> None:
+        """Do what `shutdown: Stop` does: end what runs, then run the exit handler."""
+        self._stopped.set()
+        for pod in self._live():
+            self.cluster.drain(pod, grace=30)
+
+    def _live(self) -> list[str]:
+        return [pod["metadata"]["name"] for pod in self.cluster.find("pods", **{LABEL: self.name})]
+
+    def start(self, values: dict[str, str]) -> None:
+        self._thread = Thread(target=self._work, args=[values], daemon=True)
+        self._thread.start()
+
+    def _work(self, values: dict[str, str]) -> None:
+        spec = self.workflow["spec"]
+        templates = {template["name"]: template for template in spec["templates"]}
+        template = templates[spec["entrypoint"]]
+        for attempt in range(1 + int(template.get("retryStrategy", {}).get("limit", 0))):
+            self.phase, code = self._step(template, values, attempt)
+            if self._stopped.is_set() or self.phase == "Succeeded" or code in ENDED_BY_ITSELF:
+                break
+        values["workflow.status"] = "Failed" if self.phase == "Error" else self.phase
+        self._step(templates[spec["onExit"]], values, 0)
+        for claim in spec.get("volumeClaimTemplates", []):
+            self.cluster.claims.pop(f"{self.name}-{claim['metadata']['name']}")
+
+    def _step(self, template: dict[str, Any], values: dict[str, str], attempt: int) -> tuple[str, int | None]:
+        """Run a template's pod; return its phase, Error for one that was taken away, and its exit code."""
+        spec = substitute({**self.workflow["spec"], "templates": [template]}, values)
+        (template,) = spec["templates"]
+        volumes = copy.deepcopy(spec.get("volumes", []))
+        for claim in spec.get("volumeClaimTemplates", []):
+            name = claim["metadata"]["name"]
+            volumes.append({"name": name, "persistentVolumeClaim": {"claimName": f"{self.name}-{name}"}})
+        pod = {
+            "restartPolicy": "Never",
+            "serviceAccountName": spec["serviceAccountName"],
+            "securityContext": spec.get("securityContext", {}),
+            "volumes": volumes,
+            "containers": [{"name": "main", **template["container"]}],
+            **json.loads(template.get("podSpecPatch", "{}")),
+            **({"tolerations": template["tolerations"]} if "tolerations" in template else {}),
+        }
+        name = f"{self.name}-{template['name']}-{attempt}"
+        metadata = {"name": name, "labels": {LABEL: self.name, **template.get("metadata", {}).get("labels", {})}}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod}
+        self.cluster.create("pods", self.cluster.namespace, body)
+        self.pods.append(name)
+        last: dict[str, Any] = {}
+
+        def ended() -> bool:
+            found = [one for one in self.cluster.find("pods", **{LABEL: self.name}) if one["metadata"]["name"] == name]
+            last.update(found[0]["status"] if found else {"phase": "Error"})
+            return last["phase"] not in ("Pending", "Running")
+
+        self.cluster.wait_until(ended, 300)
+        states = last.get("containerStatuses") or [{}]
+        code = states[0].get("state", {}).get("terminated", {}).get("exitCode")
+        return last["phase"], None if last["phase"] == "Error" else code
+
+
+LABEL = "workflows.argoproj.io/workflow"
+
+
+def submit(cluster: Cluster, manifest: dict[str, Any], given: dict[str, str]) -> Run:
+    """Start a workflow as Tator does, with its parameters."""
+    workflow = copy.deepcopy(manifest)
+    name = f"{workflow['metadata']['generateName']}{uuid.uuid4().hex[:5]}"
+    declared = {one["name"]: str(one["value"]) for one in workflow["spec"].get("arguments", {}).get("parameters", [])}
+    if clash := declared.keys() & set(TATOR):
+        raise ValueError(f"Tator gives these itself: {clash}")
+    values = {f"workflow.parameters.{key}": value for key, value in {**declared, **given}.items()}
+    values |= {"workflow.name": name, "workflow.namespace": cluster.namespace, "workflow.uid": str(uuid.uuid4())}
+    for claim in workflow["spec"].get("volumeClaimTemplates", []):
+        full = f"{name}-{claim['metadata']['name']}"
+        cluster.claims[full] = cluster.folder / "claims" / full
+        cluster.claims[full].mkdir(parents=True)
+    run = Run(cluster, workflow, name)
+    run.start(values)
+    return run
+
+
+def substitute(node: Any, values: dict[str, str]) -> Any:
+    """Fill in {{...}} as Argo does; a name that nobody gave is an error there too."""
+
+    def value(found: "re.Match[str]") -> str:
+        return json.dumps(values[found[1].strip()])[1:-1]
+
+    return json.loads(_PLACE.sub(value, json.dumps(node)))

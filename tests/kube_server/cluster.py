@@ -1,0 +1,252 @@
+"""The cluster: objects, those who act on them, and what tests do to it."""
+
+import copy
+import time
+import uuid
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from threading import Event, RLock, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from tests.docker_engine import self_signed
+
+from .api import serve
+from .errors import ApiError, forbidden, invalid
+from .jobs import JobController
+from .kubelet import Kubelet
+from .objects import GROUP_VERSIONS, KINDS, Object, Objects, now, selected
+from .rbac import Rbac, service_account
+from .sandbox import Image
+from .scheduler import Node, place
+from .validation import check
+
+TICK_SECONDS = 0.05
+DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
+DEFAULT_ACCOUNT = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
+
+
+class Cluster:
+    """A running cluster.
+
+    Attributes:
+        requests: method, path, user, verb, group, resource, name and status of each request.
+        created: each object as it was sent, by plural.
+        refused: why pods of Jobs could not be made.
+        faults: called with a request before it is carried out; may raise ApiError, or wait.
+        claims: the folder of each bound claim.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        images: dict[str, Image],
+        manifests: list[dict[str, Any]],
+        nodes: list[Node] | None = None,
+        claims: dict[str, Path] | None = None,
+        namespace: str = "default",
+        restricted: bool = True,
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.images, self.namespace, self.restricted = folder, images, namespace, restricted
+        self.nodes, self.claims = nodes or [Node()], claims or {}
+        self.rbac = Rbac([DEFAULT_ACCOUNT, *manifests], namespace)
+        self.lock = RLock()
+        self.requests: list[dict[str, Any]] = []
+        self.created: dict[str, list[Object]] = {plural: [] for _, plural in KINDS}
+        self.refused: list[str] = []
+        self.faults: list[Callable[[dict[str, Any]], None]] = []
+        self.objects = Objects(self._removed)
+        self._jobs = JobController(self.objects, self.delete, self._create_pod)
+        self._kubelets: dict[str, Kubelet] = {}
+        self._over = Event()
+        self.certificate, self._key = self_signed(folder)
+
+    def __enter__(self) -> Self:
+        self._server = serve(self, self.certificate, self._key)
+        self._controllers = Thread(target=self._control, daemon=True)
+        self._controllers.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._controllers.join()
+        with self.lock:
+            for pod in self.objects.find("pods"):
+                self.delete("pods", pod, grace=0)
+        for kubelet in self._kubelets.values():
+            kubelet.join(30)
+        self._server.shutdown()
+        self._server.server_close()
+
+    # What the API server does.
+
+    def create(self, plural: str, namespace: str, body: Object) -> Object:
+        if namespace != self.namespace:
+            raise ApiError(404, "NotFound", f'namespaces "{namespace}" not found')
+        body = copy.deepcopy(body)
+        metadata = body.setdefault("metadata", {})
+        if "name" not in metadata and "generateName" in metadata:
+            metadata["name"] = f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
+        check(body, self.restricted)
+        if (
+            plural == "pods"
+            and (namespace, body["spec"].get("serviceAccountName") or "default") not in self.rbac.accounts
+        ):
+            raise forbidden(f"error looking up service account {namespace}/{body['spec']['serviceAccountName']}")
+        if len(str(body)) > 1_500_000:
+            raise invalid("etcdserver: request is too large")
+        sent = copy.deepcopy(body)
+        if plural in ("pods", "jobs"):
+            body["status"] = {"phase": "Pending"} if plural == "pods" else {}
+        made = self.objects.add(plural, namespace, body)
+        self.created[plural].append(sent)
+        return copy.deepcopy(made)
+
+    def listed(self, plural: str, namespace: str, selector: str) -> Object:
+        group = next(group for group, known in KINDS if known == plural)
+        items = selected(self.objects.find(plural, namespace), selector)
+        return {
+            "kind": f"{KINDS[group, plural]}List",
+            "apiVersion": GROUP_VERSIONS[group],
+            "metadata": {},
+            "items": items,
+        }
+
+    def delete(self, plural: str, item: Object, propagation: str = "Background", grace: float | None = None) -> Object:
+        metadata = item["metadata"]
+        if plural == "pods" and item["spec"].get("nodeName") and item["status"]["phase"] in ("Pending", "Running"):
+            metadata.setdefault("deletionTimestamp", now())
+            if grace is not None:
+                metadata["deletionGracePeriodSeconds"] = grace
+        elif plural == "jobs" and propagation == "Foreground":
+            metadata.setdefault("deletionTimestamp", now())
+            for kind, one in list(self.objects.dependents(item)):
+                self.delete(kind, one)
+        else:
+            if propagation == "Orphan":
+                for _, one in list(self.objects.dependents(item)):
+                    one["metadata"].pop("ownerReferences")
+            self.objects.remove(item)
+        return {"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}
+
+    def log(self, pod: Object, query: dict[str, str]) -> str:
+        """Return a container's log, or say as a kubelet does that there is none."""
+        name, container = pod["metadata"]["name"], query.get("container", pod["spec"]["containers"][0]["name"])
+        if container not in [one["name"] for one in pod["spec"]["containers"]]:
+            raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {name}")
+        if query.get("previous", "").lower() in ("true", "1"):
+            message = f'previous terminated container "{container}" in pod "{name}" not found'
+            raise ApiError(400, "BadRequest", message)
+        if pod["status"]["phase"] == "Pending":
+            message = f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
+            raise ApiError(400, "BadRequest", message)
+        return self.pod_log(name)
+
+    # What controllers and nodes do.
+
+    def _control(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            with self.lock:
+                for plural, orphan in self.objects.orphans():
+                    if not orphan["metadata"].get("deletionTimestamp"):
+                        self.delete(plural, orphan)
+                self._jobs.tick()
+                for pod in self.objects.find("pods"):
+                    if not pod["spec"].get("nodeName"):
+                        self._schedule(pod)
+
+    def _schedule(self, pod: Object) -> None:
+        claims = [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["spec"].get("volumes") or []
+            if "persistentVolumeClaim" in volume
+        ]
+        unbound = [claim for claim in claims if claim not in self.claims]
+        live = [one for one in self.objects.find("pods") if one["status"]["phase"] in ("Pending", "Running")]
+        node, reason = place(pod, self.nodes, live)
+        if unbound:
+            node, reason = None, f'persistentvolumeclaim "{unbound[0]}" not found'
+        condition = {"type": "PodScheduled", "status": "True" if node else "False"}
+        if node is None:
+            condition |= {"reason": "Unschedulable", "message": reason}
+        pod["status"]["conditions"] = [condition]
+        if node is not None:
+            pod["spec"]["nodeName"] = node.name
+            self._kubelets[pod["metadata"]["name"]] = kubelet = Kubelet(self, pod)
+            kubelet.start()
+
+    def _create_pod(self, namespace: str, body: Object) -> None:
+        try:
+            self.create("pods", namespace, body)
+        except ApiError as error:  # an event of the Job, which is tried again
+            self.refused.append(str(error))
+
+    def _removed(self, item: Object) -> None:
+        if item["kind"] == "Pod":
+            self._jobs.pod_removed(item)
+
+    def service_variables(self) -> dict[str, str]:
+        """Return what tells a pod where the API server is."""
+        return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._server.server_address[1])}
+
+    # For tests.
+
+    def find(self, plural: str, **labels: str) -> list[Object]:
+        """Return copies of objects that have all labels."""
+        with self.lock:
+            return selected(self.objects.find(plural), ",".join(f"{key}={value}" for key, value in labels.items()))
+
+    def pod_log(self, name: str) -> str:
+        """Return all that a pod's container said, also of one that is gone."""
+        return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def overlapping(self) -> list[str]:
+        """Return the commands of which two containers were alive at the same time."""
+        lives = sorted((one.command, one.begun, one.ended or time.monotonic()) for one in self._kubelets.values())
+        return [a[0] for a, b in pairwise(lives) if a[0] == b[0] and a[1] and b[1] < a[2]]
+
+    def drain(self, name: str, grace: float = 0) -> None:
+        """Take a pod away as a node that is drained or lost does: the object goes too."""
+        with self.lock:
+            pod = self.objects.get("pods", self.namespace, name)
+            pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]
+            self.delete("pods", pod, grace=grace)
+
+    def evict(self, name: str) -> None:
+        """End a pod as a node under pressure does: the object stays, failed."""
+        with self.lock:
+            pod = self.objects.get("pods", self.namespace, name)
+            pod["metadata"]["deletionGracePeriodSeconds"] = 0
+            pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]
+            pod["status"] |= {"reason": "Evicted", "message": "The node was low on resource"}
+
+    def kubeconfig(self, path: Path, account: str) -> Path:
+        """Write a kubeconfig for a service account."""
+        url = f"https://127.0.0.1:{self._server.server_address[1]}"
+        token = self.rbac.token(service_account(self.namespace, account))
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority": str(self.certificate)}}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": self.namespace}}],
+        }
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
+        """Return what the condition gives once it is true; TimeoutError after a while."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not so after {seconds} s; pods: {[p['status'] for p in self.find('pods')]}")
+            time.sleep(TICK_SECONDS)
+        return found

@@ -1,0 +1,82 @@
+"""The objects of the cluster, by kind, namespace and name, and the collector of those whose owners are gone."""
+
+import copy
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import conflict, not_found
+
+Object = dict[str, Any]
+KINDS = {
+    ("", "pods"): "Pod",
+    ("", "secrets"): "Secret",
+    ("", "persistentvolumeclaims"): "PersistentVolumeClaim",
+    ("batch", "jobs"): "Job",
+}
+GROUP_VERSIONS = {"": "v1", "batch": "batch/v1"}
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Objects:
+    """A store; `removed` is told of each object that went. Not safe without the cluster's lock."""
+
+    def __init__(self, removed: Callable[[Object], None]) -> None:
+        self._found: dict[tuple[str, str, str], Object] = {}
+        self._removed = removed
+        self._version = 0
+
+    def add(self, plural: str, namespace: str, body: Object) -> Object:
+        name = body["metadata"]["name"]
+        if (plural, namespace, name) in self._found:
+            raise conflict(plural, name)
+        self._version += 1
+        body["metadata"] |= {"namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self._found[plural, namespace, name] = body
+        return body
+
+    def get(self, plural: str, namespace: str, name: str) -> Object:
+        found = self._found.get((plural, namespace, name))
+        if found is None:
+            raise not_found(plural, name)
+        return found
+
+    def find(self, plural: str, namespace: str | None = None) -> list[Object]:
+        return [one for key, one in self._found.items() if key[0] == plural and namespace in (None, key[1])]
+
+    def has(self, item: Object) -> bool:
+        return any(one is item for one in self._found.values())
+
+    def remove(self, item: Object) -> None:
+        """Take an object away; what it alone owned goes too."""
+        keys = [key for key, one in self._found.items() if one is item]
+        for key in keys:
+            del self._found[key]
+            self._removed(item)
+
+    def dependents(self, owner: Object) -> Iterator[tuple[str, Object]]:
+        """Yield plural and object of all that name an owner."""
+        for (plural, _, _), one in list(self._found.items()):
+            if any(ref["uid"] == owner["metadata"]["uid"] for ref in one["metadata"].get("ownerReferences") or []):
+                yield plural, one
+
+    def orphans(self) -> list[tuple[str, Object]]:
+        """Return what has owners none of which is there any more."""
+        there = {one["metadata"]["uid"] for one in self._found.values()}
+        found = []
+        for (plural, _, _), one in self._found.items():
+            owners = one["metadata"].get("ownerReferences") or []
+            if owners and not any(ref["uid"] in there for ref in owners):
+                found.append((plural, one))
+        return found
+
+
+def selected(items: list[Object], selector: str) -> list[Object]:
+    """Return copies of the objects that have all labels of `a=b,c=d`."""
+    wanted = dict(term.split("=", 1) for term in selector.split(",") if term)
+    return [copy.deepcopy(item) for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()]

@@ -1,0 +1,68 @@
+"""The fan-out manifest, launched as Tator does, with our executor and profile: lost, cancelled, and what it may do."""
+
+import json
+
+from tests.kube_server import argo
+from tests.kubernetes.lab import DRIVER, documents
+
+(MANIFEST,) = documents("deploy/argo/fan-out.yaml")
+MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--seconds-between-status-checks", "1"]
+
+
+def jobs(lab):
+    return [job["spec"]["template"]["spec"] for job in lab.cluster.created["jobs"]]
+
+
+def running(lab, rule):
+    """Return the live pods of a rule's jobs."""
+    found = lab.cluster.find("pods", app="tator-detection")
+    return [pod for pod in found if f"{rule}:" in str(pod["spec"]) and pod["status"]["phase"] == "Running"]
+
+
+def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
+    one = lab()
+    run = argo.submit(one.cluster, MANIFEST, one.parameters())
+    one.cluster.wait_until(lambda: running(one, "detect"))
+    before = {pod["metadata"]["name"] for pod in running(one, "detect")}
+    one.cluster.evict(run.pods[0])
+    assert run.join() == "Succeeded", run.log()
+    assert len(run.pods) == 3, "driver, driver, exit handler"
+    assert "the run before this one was lost" in one.cluster.pod_log(run.pods[1])
+    folder = one.cluster.folder / "claims" / f"{run.name}-work"
+    assert one.outcome(folder) == local_run
+    assert "clip_910002.mp4  done" in one.cluster.pod_log(run.pods[2])
+
+    # No two pods of one media were alive at once, though each media's pod was made again.
+    assert before & {pod["metadata"]["name"] for pod in one.cluster.created["pods"]}
+    assert one.cluster.overlapping() == []
+    # What the driver's Role grants is what it did; a failed job's log is read in test_repairs.py.
+    roles = {
+        item["metadata"]["name"]: item for item in documents("deploy/argo/base/role.yaml") if item["kind"] == "Role"
+    }
+    rules = roles[DRIVER]["rules"]
+    granted = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
+    assert granted == one.rights_used() | {("pods/log", "get")}
+
+    # Only detection asked for GPUs; every job pod kept to the namespace's rules, and had no token of either kind.
+    gpus = [pod for pod in jobs(one) if "nvidia.com/gpu" in pod["containers"][0]["resources"].get("limits", {})]
+    assert gpus == [pod for pod in jobs(one) if "detect:" in str(pod)]
+    assert len(gpus) >= 2
+    assert one.cluster.refused == []
+    assert all(pod["automountServiceAccountToken"] is False for pod in jobs(one))
+    assert one.server.token not in json.dumps(one.cluster.created["jobs"])
+    assert not one.cluster.find("jobs")
+    assert not one.cluster.find("secrets")
+
+
+def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):
+    one = lab()
+    run = argo.submit(one.cluster, MANIFEST, one.parameters())
+    one.cluster.wait_until(lambda: running(one, "get_network"))
+    assert one.cluster.find("secrets")
+    run.stop()
+    one.cluster.wait_until(lambda: not one.cluster.find("jobs") and not one.cluster.find("secrets"), 60)
+    run.join(60)
+    assert not [pod for pod in one.cluster.find("pods") if pod["metadata"]["name"].startswith("snakejob")]
+    # Snakemake itself cleaned up: it was told to stop, and had the time.
+    assert "Terminating processes on user request" in one.cluster.pod_log(run.pods[0])
+    assert "removing job" not in one.cluster.pod_log(run.pods[1])

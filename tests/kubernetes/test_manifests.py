@@ -1,0 +1,184 @@
+"""The manifests, offline: every key is known, every name referred to is there, nothing dangerous is asked for."""
+
+import json
+import re
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from hera.workflows.models import Workflow
+
+from tests.kube_server import argo
+from tests.kube_server.validation import VERSION, violations
+from tests.kubernetes.lab import documents
+from tests.workflow import ROOT
+
+ARGO = ROOT / "deploy" / "argo"
+WORKFLOWS = ["single-pod", "fan-out"]
+# Argo's enumerations, which its Python models take as any text.
+POD_GC = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"}
+VALUES = {f"workflow.parameters.{name}": "1" for name in argo.TATOR}
+VALUES |= {"workflow.name": "tator-detection-x", "workflow.status": "Succeeded"}
+
+
+@pytest.fixture(params=WORKFLOWS)
+def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
+    (found,) = documents(f"deploy/argo/{request.param}.yaml")
+    return found
+
+
+def pods(workflow):
+    """Return each template as the pod that Argo makes of it, its parameters filled in."""
+    declared = workflow["spec"]["arguments"]["parameters"]
+    values = VALUES | {f"workflow.parameters.{one['name']}": one["value"] for one in declared}
+    spec = argo.substitute({key: part for key, part in workflow["spec"].items()}, values)
+    for template in spec["templates"]:
+        claims = [
+            {"name": one["metadata"]["name"], "persistentVolumeClaim": {"claimName": "x"}}
+            for one in spec["volumeClaimTemplates"]
+        ]
+        pod = {
+            "serviceAccountName": spec["serviceAccountName"],
+            "securityContext": spec["securityContext"],
+            "volumes": [*spec["volumes"], *claims],
+            "containers": [{"name": "main", **template["container"]}],
+            "tolerations": template.get("tolerations", []),
+            **json.loads(template.get("podSpecPatch", "{}")),
+        }
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", **template["metadata"]}, "spec": pod}
+
+
+def unknown(given, kept, place=""):
+    """Yield the keys that went lost on the way through Argo's models, which drop what they do not know."""
+    if isinstance(given, dict):
+        for key, value in given.items():
+            if key not in kept:
+                yield f"{place}.{key}"
+            else:
+                yield from unknown(value, kept[key], f"{place}.{key}")
+    elif isinstance(given, list):
+        for at, (one, other) in enumerate(zip(given, kept, strict=True)):
+            yield from unknown(one, other, f"{place}[{at}]")
+
+
+def through_models(workflow):
+    return json.loads(Workflow.model_validate(workflow).model_dump_json(by_alias=True, exclude_unset=True))
+
+
+def test_argo_knows_every_key(workflow):
+    assert list(unknown(workflow, through_models(workflow))) == []
+
+
+def test_a_misspelt_key_would_be_found(workflow):
+    workflow["spec"]["templates"][0]["retryStrategy"]["retryPolcy"] = "Always"
+    assert list(unknown(workflow, through_models(workflow))) == [".spec.templates[0].retryStrategy.retryPolcy"]
+
+
+def test_no_key_stands_twice():
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader, node, deep=False):
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+    Strict.add_constructor(
+        yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, lambda loader, node: mapping(loader, node, True)
+    )
+    for path in [*ARGO.rglob("*.yaml"), *(ROOT / "profiles").rglob("*.yaml")]:
+        list(yaml.load_all(path.read_text(), Strict))
+
+
+def test_names_that_are_referred_to_are_there(workflow):
+    spec = workflow["spec"]
+    names = [template["name"] for template in spec["templates"]]
+    assert sorted([spec["entrypoint"], spec["onExit"]]) == sorted(names)
+    assert spec["podGC"]["strategy"] in POD_GC
+    accounts = {item["metadata"]["name"] for item in documents("deploy/argo/base/accounts.yaml")}
+    assert spec["serviceAccountName"] in accounts
+    declared = {one["name"] for one in spec["arguments"]["parameters"]}
+    assert not declared & set(argo.TATOR), "Tator appends these itself"
+    used = set(re.findall(r"\{\{([^}]+)\}\}", json.dumps(workflow)))
+    known = {f"workflow.parameters.{name}" for name in declared | set(argo.TATOR)} | {
+        "workflow.name",
+        "workflow.status",
+    }
+    assert used <= known
+    assert {name for name in used if name.removeprefix("workflow.parameters.") in declared} == {
+        f"workflow.parameters.{name}" for name in declared
+    }, "each parameter is used"
+
+
+def test_tator_takes_them(workflow):
+    """It overwrites generateName and discards artifacts, and needs the templates inline."""
+    assert "name" not in workflow["metadata"]
+    assert "namespace" not in workflow["metadata"]
+    assert "artifacts" not in workflow["spec"]["arguments"]
+    assert all("container" in template for template in workflow["spec"]["templates"])
+
+
+def test_pods_are_valid_and_restricted(workflow):
+    for pod in pods(workflow):
+        kubernetes_validate.validate(pod, VERSION, strict=True)
+        assert violations(pod["spec"]) == []
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["requests"].keys()
+        assert {"memory", "ephemeral-storage"} <= container["resources"]["limits"].keys()
+        assert "rest_token" not in json.dumps([container["command"], container["args"]])
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted <= {volume["name"] for volume in pod["spec"]["volumes"]}
+
+
+def test_only_a_lost_pod_is_tried_again(workflow):
+    strategy = workflow["spec"]["templates"][0]["retryStrategy"]
+    assert strategy["retryPolicy"] == "Always"  # else Argo would not look at the expression for all kinds of end
+    codes = re.search(r"not in \[([0-9, ]+)\]$", strategy["expression"])
+    assert codes
+    assert {int(code) for code in codes[1].split(",")} == argo.ENDED_BY_ITSELF
+    assert strategy["expression"].startswith('lastRetry.status == "Error" || ')
+
+
+def test_nothing_dangerous():
+    for path in ARGO.rglob("*.yaml"):
+        text = path.read_text()
+        assert not re.search(r"docker\.sock|:latest|privileged: true|hostPath|hostNetwork|\*\"\]|\[\"\*", text), path
+
+
+def test_the_other_manifests_are_valid():
+    checked = set()
+    for folder in (ARGO / "base", ARGO / "overlays" / "example"):
+        (kustomization,) = documents(str((folder / "kustomization.yaml").relative_to(ROOT)))
+        assert kustomization.keys() <= {"apiVersion", "kind", "resources", "namespace", "patches"}
+        for name in kustomization["resources"]:
+            path = folder / name
+            assert path.exists(), path
+            for item in documents(str(path.relative_to(ROOT))) if path.is_file() else []:
+                kubernetes_validate.validate(item, VERSION, strict=True)
+                checked.add(item["kind"])
+        for patch in kustomization.get("patches", []):
+            assert {one["op"] for one in yaml.safe_load(patch["patch"])} == {"add"}
+    assert checked == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
+
+
+def test_a_profile_changes_where_and_how_and_never_what():
+    local = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
+    shared = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "config.yaml").read_text())
+    s3 = yaml.safe_load((ROOT / "profiles" / "kubernetes-s3" / "config.yaml").read_text())
+    for profile in (shared, s3):
+        assert {key: profile[key] for key in local if key != "cores"} == {
+            k: v for k, v in local.items() if k != "cores"
+        }
+        assert not profile.keys() & {
+            "config",
+            "configfile",
+            "configfiles",
+            "forcerun",
+            "until",
+            "omit-from",
+            "directory",
+        }
+    differ = {key for key in shared.keys() | s3.keys() if shared.get(key) != s3.get(key)}
+    assert differ == {"shared-fs-usage", "default-storage-provider", "latency-wait", "set-resources"}

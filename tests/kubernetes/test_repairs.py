@@ -1,0 +1,228 @@
+"""What the official executor gets wrong, and that ours does not: each fault with both, in a workflow of one job.
+
+The driver is real; what it starts is a shell script in place of `python -m snakemake`, which does what a test wants.
+"""
+
+import time
+
+import pytest
+
+from tests.kube_server.errors import ApiError
+from tests.kube_server.sandbox import Image
+from tests.kubernetes.lab import GPU_NODE
+
+SNAKEFILE = """
+rule work:
+    output:
+        "done"
+    log:
+        "work.log"
+    shell:
+        "the pod's script does it"
+"""
+COMMON = "--container-image job:1 --jobs 2 --cores 1 --seconds-between-status-checks 1 --default-resources mem_mb=100 "
+COMMON += "disk_mb=100"
+OFFICIAL = "snakemake --executor kubernetes --kubernetes-persistent-volumes work:/work --default-storage-provider fs "
+OFFICIAL += f"--default-storage-prefix /work/store --kubernetes-service-account-name tator-detection-job {COMMON} "
+STEADY = "snakemake --executor kubernetes-steady --kubernetes-steady-persistent-volumes work:/work --shared-fs-usage "
+STEADY += "persistence input-output sources --kubernetes-steady-service-account-name tator-detection-job "
+STEADY += f"--latency-wait 2 {COMMON} "
+WORKS = "mkdir -p /work/store; touch /work/store/done /work/store/work.log /work/toy/done"
+
+
+@pytest.fixture
+def toy(lab, tmp_path):
+    """Return a function that starts a driver whose job does what a shell script says."""
+    one = lab(restricted=False)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in (("pip", "exit 0"), ("python", 'case "$*" in *--deploy-sources*) exit 0;; esac; . /work/job.sh')):
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    one.cluster.images["job:1"] = Image({"/programs": programs}, {"PATH": "/programs:/usr/bin:/bin"}, user=1000)
+    (one.work / "toy").mkdir()
+    (one.work / "toy" / "Snakefile").write_text(SNAKEFILE)
+
+    def start(command, script=WORKS, **env):
+        (one.work / "job.sh").write_text(script)
+        return one.pod(f"cd /work/toy && exec {command}", env)
+
+    start.lab, start.cluster = one, one.cluster
+    return start
+
+
+def job_pods(cluster):
+    return [pod for pod in cluster.find("pods") if pod["metadata"]["name"].startswith("snakejob")]
+
+
+def running_job(cluster):
+    return cluster.wait_until(lambda: [pod for pod in job_pods(cluster) if pod["status"]["phase"] == "Running"])[0]
+
+
+class TestFailedJob:
+    """Its log is asked for as one of a container before it, which a pod that never restarts does not have."""
+
+    script = "echo its last words; exit 3"
+
+    def test_official(self, toy):
+        driver = toy(f"{OFFICIAL} --retries 1", self.script)
+        assert toy.lab.ended(driver) == "Failed"
+        assert "previous terminated container" in toy.cluster.pod_log(driver)
+        assert len(toy.cluster.created["jobs"]) == 1, "it was not tried again"
+
+    def test_ours(self, toy):
+        driver = toy(f"{STEADY} --retries 1", self.script)
+        assert toy.lab.ended(driver) == "Failed"
+        assert len(toy.cluster.created["jobs"]) == 2
+        assert toy.cluster.pod_log(driver).count("its last words") == 2
+        assert "exit code 3 (Error)" in toy.cluster.pod_log(driver)
+        assert ("pods/log", "get") in toy.lab.rights_used()
+        assert not toy.cluster.find("jobs")
+        assert not toy.cluster.find("secrets")
+
+
+class TestStatusRequestThatFailsOnce:
+    """The job is forgotten, and the run waits for ever."""
+
+    @staticmethod
+    def fault(left):
+        def fail(request):
+            if request["resource"] == "jobs/status" and left:
+                left.pop()
+                raise ApiError(503, "ServiceUnavailable", "etcdserver: leader changed")
+
+        return fail
+
+    def test_official(self, toy):
+        toy.cluster.faults.append(self.fault([1]))
+        driver = toy(OFFICIAL)
+        toy.cluster.wait_until(lambda: any(pod["status"]["phase"] == "Succeeded" for pod in job_pods(toy.cluster)))
+        toy.cluster.wait_until(lambda: "when checking pod status" in toy.cluster.pod_log(driver))
+        asked = len(toy.cluster.requests)
+        time.sleep(4)
+        assert toy.lab.phase(driver) == "Running"
+        assert len(toy.cluster.requests) == asked, "nobody asks any more"
+
+    def test_ours(self, toy):
+        toy.cluster.faults.append(self.fault([1, 1]))
+        driver = toy(STEADY)
+        assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
+        assert "its state is asked for again: 503" in toy.cluster.pod_log(driver)
+
+
+class TestPodThatCannotBeStarted:
+    """It is waited for without end, and without a word."""
+
+    def test_official(self, toy):
+        del toy.cluster.images["job:1"]
+        driver = toy(OFFICIAL)
+        toy.cluster.wait_until(lambda: job_pods(toy.cluster))
+        time.sleep(5)
+        assert toy.lab.phase(driver) == "Running"
+        assert "ImagePull" not in toy.cluster.pod_log(driver)
+
+    @pytest.mark.parametrize(
+        ("resources", "words"),
+        [
+            ("", 'ImagePullBackOff Back-off pulling image "job:1"'),
+            ("gpu=9 gpu_manufacturer=nvidia scale=0", "Insufficient nvidia.com/gpu"),
+        ],
+    )
+    def test_ours(self, toy, resources, words):
+        del toy.cluster.images["job:1"]
+        driver = toy(f"{STEADY} {resources} --kubernetes-steady-pending-minutes 0")
+        assert toy.lab.ended(driver) == "Failed"
+        assert "could not be started for 0 minutes" in toy.cluster.pod_log(driver)
+        assert words in toy.cluster.pod_log(driver)
+        assert not toy.cluster.find("jobs")
+
+
+class TestPodThatItsNodeLost:
+    """The job counts as failed, and its Job stays."""
+
+    script = f"if test -e /work/second; then {WORKS}; else touch /work/second; sleep 60; fi"
+
+    def test_official(self, toy):
+        driver = toy(OFFICIAL, self.script)
+        toy.cluster.drain(running_job(toy.cluster)["metadata"]["name"])
+        assert toy.lab.ended(driver) == "Failed"
+        assert toy.cluster.find("jobs")
+
+    @pytest.mark.parametrize("way", ["drain", "evict"])
+    def test_ours(self, toy, way):
+        driver = toy(STEADY, self.script)
+        getattr(toy.cluster, way)(running_job(toy.cluster)["metadata"]["name"])
+        assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
+        assert len(toy.cluster.created["jobs"]) == 1
+        assert toy.cluster.overlapping() == []
+        assert not toy.cluster.find("jobs")
+
+
+class TestDriverThatIsTakenAway:
+    """Its jobs go on, and the Secret with the token stays; a driver that is told to stop (SIGTERM) fares no better."""
+
+    def test_official(self, toy):
+        driver = toy(OFFICIAL, "sleep 60")
+        running_job(toy.cluster)
+        toy.cluster.drain(driver, grace=5)
+        toy.cluster.wait_until(lambda: toy.lab.phase(driver) == "Gone")
+        time.sleep(1)
+        assert toy.cluster.find("jobs")
+        assert toy.cluster.find("secrets")
+
+    def test_ours(self, toy):
+        driver = toy(STEADY, "sleep 60")
+        running_job(toy.cluster)
+        toy.cluster.drain(driver)
+        toy.cluster.wait_until(lambda: not toy.cluster.find("jobs") and not toy.cluster.find("secrets"), 10)
+        toy.cluster.wait_until(lambda: not job_pods(toy.cluster), 20)
+
+
+class TestSharedFileSystem:
+    """--shared-fs-usage is overridden, so that each pod copies, installs and unpacks."""
+
+    def test_official(self, toy):
+        storage = "--default-storage-provider fs --default-storage-prefix /work/store"
+        driver = toy(OFFICIAL.replace(storage, "--shared-fs-usage input-output"))
+        assert toy.lab.ended(driver) == "Failed"
+        assert "If no shared filesystem is assumed" in toy.cluster.pod_log(driver)
+
+    def test_ours(self, toy):
+        assert toy.lab.ended(toy(STEADY)) == "Succeeded"
+        (job,) = toy.cluster.created["jobs"]
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        assert container["workingDir"] == "/work/toy"
+        assert not any(word in container["args"][1] for word in ("pip install", "--deploy-sources"))
+
+
+def test_a_gpu_node_of_any_provider_is_tolerated(toy):
+    toy.cluster.nodes[:] = [*toy.cluster.nodes, GPU_NODE]
+    taint = toy.cluster.nodes[-1].taints[0]
+    taint["value"] = "true"
+    driver = toy(f"{STEADY} gpu=1 gpu_manufacturer=nvidia scale=0")
+    assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
+
+
+def test_an_answer_that_is_lost_makes_no_second_job(toy):
+    """Made again, a Job of that name is there already, and is the one that was meant."""
+    lost = [1]
+    create = toy.cluster.create
+
+    def losing(plural, namespace, body):
+        made = create(plural, namespace, body)
+        if plural == "jobs" and lost:
+            lost.pop()
+            raise ApiError(504, "Timeout", "the answer was lost")
+        return made
+
+    toy.cluster.create = losing
+    driver = toy(STEADY)
+    assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
+    assert len(toy.cluster.created["jobs"]) == 1
+
+
+def test_rights_that_are_missing_end_the_run(toy):
+    toy.cluster.rbac.withdraw("pods", "list")
+    driver = toy(STEADY)
+    assert toy.lab.ended(driver) == "Failed"
+    assert "cannot list resource" in toy.cluster.pod_log(driver)
