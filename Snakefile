@@ -34,8 +34,6 @@ onstart:
 
 
 include: "rules/weights.smk"
-
-
 include: "rules/media.smk"
 
 

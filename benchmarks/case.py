@@ -9,7 +9,7 @@ import yaml
 
 from benchmarks.clips import SAMPLE
 from benchmarks.network import Shape, write_network
-from scripts.lib.backends.layouts import CUT_NMS
+from scripts.lib.backends import suppression
 from scripts.lib.retinanet import Size
 from tests.workflow import ROOT
 
@@ -48,7 +48,7 @@ def resnet50(folder: Path, shape: Shape | None = None) -> Case:
     """Write a network of ResNet-50's size, which has the sample's classes."""
     size = Size(640, 384)
     graph = write_network(folder / "resnet50.onnx", size, shape)
-    return Case("resnet50", graph, graph, SAMPLE / "train.ini", size, CUT_NMS.iou)
+    return Case("resnet50", graph, graph, SAMPLE / "train.ini", size, suppression.DEFAULT.iou)
 
 
 def step_arguments(
@@ -67,13 +67,18 @@ def step_arguments(
         "graph": case.graph,
         "train_ini": case.train_ini,
         "provenance": folder / "provenance.json",
+        "changes": [],
         "detections": folder / "detections.csv",
         "outcome": folder / "outcome.json",
-        **DEFAULTS,
+        "previews": folder / "previews.zip",
+        **{key: DEFAULTS[key] for key in ("keep_threshold", "batch_size", "frame_stride", "frame_range", "max_frames")},
         "img_max_side": case.size.width,
         "img_min_side": case.size.height,
         "engine": "openvino",
         "precision": "f32",
         "engines": folder / "engines",
+        "nms": None,
+        "pixels": None,
+        "first_label": None,
         "threads": threads,
     } | settings

@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from scripts import detect as step
-from scripts.lib import backends
+from scripts.lib import backends, media_detection
 from scripts.lib.backends.base import Engine, Outputs
 
 
@@ -44,7 +44,7 @@ def main(text: str, started: str) -> None:
     for name, value in arguments.items():
         if kinds[name].annotation is Path:
             arguments[name] = Path(value)
-    with mock.patch.object(step, "open_engine", open_engine):
+    with mock.patch.object(media_detection, "open_engine", open_engine):
         step.detect(**arguments)
     mark("end")
     sys.stdout.write(json.dumps(seconds))

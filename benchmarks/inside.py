@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,7 +13,7 @@ import numpy as np
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
 from scripts import detect as step
-from scripts.lib import retinanet
+from scripts.lib import media_detection, retinanet
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter
@@ -32,7 +31,10 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
         arguments = step_arguments(case, clip, folder, cores())
 
         def run_step() -> None:
-            with mock.patch.object(step, "open_engine", return_value=nullcontext(engine)):
+            with (
+                mock.patch.object(media_detection, "open_engine", return_value=engine),
+                mock.patch.object(engine, "close"),
+            ):
                 step.detect(**arguments)
 
         actions: list[Callable[[], None]] = [run_step, lambda: _bare(engine, batches), lambda: _decode(clip)]

@@ -53,23 +53,6 @@ def test_the_work_folder_of_the_environment(tmp_path):
     assert not (here / ".snakemake").exists()
 
 
-def test_media_from_a_file_beside_the_run_whose_jobs_work_elsewhere(tmp_path, tator_server):
-    here, work = tmp_path / "here", tmp_path / "work"
-    here.mkdir()
-    (here / "media.txt").write_text("2 # the second\n1\n")
-    tator = {"host": tator_server.host, "project_id": tator_server.project_id, "media_file": "media.txt"}
-    environ = {"TATOR_WORK_DIR": str(work), "TATOR_AUTH_TOKEN": tator_server.token}
-    arguments = {"settings": SETTINGS | {"tator": tator}, "environ": environ, "directory": False}
-    done = snakemake(here, "--until", "resolve_media", **arguments)
-    assert done.returncode == 0, done.stdout
-    assert sorted(path.name for path in (work / "resources" / "records").iterdir()) == ["1.json", "2.json"]
-    (here / "media.txt").write_text("2\nx\n")
-    done = snakemake(here, "-n", **arguments)
-    assert done.returncode != 0
-    assert "tator.media_file: media.txt: line 2: 'x'; expected one media id" in done.stdout
-    assert "Traceback" not in done.stdout
-
-
 def test_tensorrt_builds_its_engine_before_it_detects(tmp_path):
     settings = SETTINGS | {
         "network": SETTINGS["network"] | {"graph": "graph.onnx"},

@@ -73,9 +73,7 @@ class Network:
         made_with: what the records say of the network and its engine; nothing before it is loaded.
     """
 
-    def __init__(
-        self, graph: Path, train_ini: Path, provenance: Path, changes: Sequence[Path], search: Search
-    ) -> None:
+    def __init__(self, graph: Path, train_ini: Path, provenance: Path, changes: Sequence[Path], search: Search) -> None:
         """Name the files; see detect."""
         self._graph, self._train_ini, self._provenance = graph, train_ini, provenance
         self._changes, self._search = changes, search
@@ -126,7 +124,6 @@ class Network:
             },
             "engine": engine.description | {"chosen": engine_reason(os.environ)},
         }
-
 
     def _weights(self) -> dict[str, str]:
         quantised = self._graph.suffix == ".xml"

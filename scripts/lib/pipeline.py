@@ -103,24 +103,6 @@ class Item(NamedTuple):
     size: Size
 
 
-class Stopwatch:
-    """Where the time of one thread goes.
-
-    Attributes:
-        seconds: by stage, in the order of their first ends.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, stage: str) -> None:
-        """End a stage: what passed since the last call was its time."""
-        now = time.monotonic()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
-
-
 @dataclass
 class Batch:
     """Frames ready for the engine.
