@@ -14,8 +14,8 @@ from scripts.lib.backends.base import Outputs
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import wanted_frames
-from scripts.lib.pipeline import Counts, detect_frames
+from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.pipeline import Clip, Detector, Seen
 from scripts.lib.retinanet import Nms, Size
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse
@@ -142,12 +142,32 @@ def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_t
         (folder / str(engine.description["file"])).unlink()
 
 
+class FiveFrames(Clip):
+    """The first frames of a clip; keeps the numbers of those that have boxes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[int] = []
+
+    def open(self) -> FrameSource:
+        return open_frames(CLIP, "video", wanted_frames(1, None, 5))
+
+    def take(self, seen: Seen) -> None:
+        if len(seen.boxes):
+            self.found.append(seen.number)
+
+    def finish(self) -> None:
+        pass
+
+    def abandon(self, error: BaseException) -> None:
+        pass
+
+
 def run(graph: Path, folder: Path) -> list[int]:
     """Detect in five frames, the last batch not full; return the frames that have boxes."""
-    found: list[int] = []
-    with open_frames(CLIP, "video", wanted_frames(1, None, 5)) as frames, opened(graph, folder, "f16") as engine:
-        detect_frames(frames, engine, 0.5, lambda number, *_: found.append(number), Counts())
-    return found
+    clip = FiveFrames()
+    Detector(lambda: opened(graph, folder, "f16"), size=SIZE, batch_size=BATCH, threshold=0.5).run([clip])
+    return clip.found
 
 
 def test_each_call_that_fails_ends_in_one_clear_error(graph, tmp_path, monkeypatch, version):
