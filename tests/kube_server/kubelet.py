@@ -15,7 +15,7 @@ from .sandbox import Container, Mount, expand
 if TYPE_CHECKING:
     from .cluster import Cluster
 
-ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+ACCOUNT_FOLDER = "/run/secrets/kubernetes.io/serviceaccount"  # which programs call /var/run/...
 POLL_SECONDS = 0.05
 
 

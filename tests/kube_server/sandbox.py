@@ -12,7 +12,7 @@ from typing import IO, Any
 _VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 # The machine itself as an image: its programs, and no other folder of it.
 _MACHINE = "--tmpfs / --ro-bind /usr /usr --ro-bind /etc /etc --symlink usr/bin /bin --symlink usr/sbin /sbin"
-_MACHINE += " --symlink usr/lib /lib --symlink usr/lib64 /lib64 --tmpfs /tmp"
+_MACHINE += " --symlink usr/lib /lib --symlink usr/lib64 /lib64 --dir /var --symlink ../run /var/run --tmpfs /tmp"
 
 
 @dataclass(frozen=True)
