@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from scripts.lib.errors import PipelineError
 
 # Snakemake's lock, log and metadata; what the media need is looked at before each download.
 _LEAST_ROOM = 2**16
+
+# Half a character, which JSON can name and UTF-8 cannot hold.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def check_writable(folder: Path) -> None:
@@ -76,6 +80,6 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, complete or not at all; NaN and infinity are refused, as JSON has neither."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as stream:
-        json.dump(content, stream, indent=2, ensure_ascii=False, allow_nan=False)
-        stream.write("\n")
+        stream.write(_SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")

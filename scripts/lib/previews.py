@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipInfo  # without a time, so that the same pictures give the same file
 
 import cv2
 import numpy as np
@@ -157,12 +158,12 @@ class Previews:
             "clip": {"first": stills[0].frame, "last": stills[-1].frame, "frames": len(stills)} if stills else None,
         }
         with replacing(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-            archive.writestr("index.json", json.dumps(index, indent=2))
+            archive.writestr(ZipInfo("index.json"), json.dumps(index, indent=2))
             for frame, picture in chosen.items():
-                archive.writestr(picture_name(frame), jpeg(picture))
+                archive.writestr(ZipInfo(picture_name(frame)), jpeg(picture))
             if stills:
-                archive.writestr("clip.mp4", _clip(stills, self._rate / self._moment.step))
-                archive.writestr("clip.jpg", jpeg(stills[0].picture))
+                archive.writestr(ZipInfo("clip.mp4"), _clip(stills, self._rate / self._moment.step))
+                archive.writestr(ZipInfo("clip.jpg"), jpeg(stills[0].picture))
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:

@@ -29,7 +29,7 @@ def test_failed_writing_leaves_what_was_there(tmp_path, error):
 
 
 def test_json_comes_back(tmp_path):
-    content = {"name": "日本 'x' \"y\"", "values": [1, 2.5, None, True]}
+    content = {"name": "日本 'x' \"y\" \ud83d \\ud800", "values": [1, 2.5, None, True]}
     write_json(tmp_path / "a.json", content)
     assert read_json(tmp_path / "a.json") == content
 
