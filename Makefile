@@ -44,9 +44,9 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^pycuda' tests/gpu/requirements.txt)
 	$(BIN)/python -m pytest tests/gpu
 
-# ONNX=FILE is the sample network as ONNX, PEER="COMMAND" another program than the plain loop, QUICK=1 only tries it out.
-bench: setup  ## measure detection against its engine and against other programs
-	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONNX),--onnx "$(ONNX)") $(if $(PEER),--peer '$(PEER)')
+# PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
+bench: setup setup-convert  ## measure detection against its engine and against other programs
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(PEER),--peer '$(PEER)')
 
 lint: setup  ## check style, types and rules
 	$(BIN)/ruff check .

@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.case import resnet50, sample_network
+from benchmarks import made_elsewhere
+from benchmarks.case import resnet50, sample_int8, sample_network
 from benchmarks.clips import repeat_clip, write_clip
 from benchmarks.inside import measure_limit, measure_stages
 from benchmarks.measure import cores
@@ -29,6 +30,7 @@ TARGETS = {
     ("limit", "resnet50", "ratio"): ">= 0.95",
     ("plain_loop", "sample", "ratio"): ">= 1.3",
     ("plain_loop", "resnet50", "ratio"): ">= 1.05",
+    ("plain_loop", "sample int8", "ratio"): ">= 2",
     ("memory", "sample", "ratio"): "<= 1.05",
     ("memory", "sample 1080p", "mb"): "<= 450",
 }
@@ -69,6 +71,7 @@ class Bench:
     def __init__(self, folder: Path, extent: Extent, onnx: Path | None, peer: str) -> None:
         self._folder, self._extent, self._peer = folder, extent, peer
         self._cases = (sample_network(onnx), resnet50(folder, shape=extent.shape))
+        self._int8 = None if onnx is None else sample_int8(onnx)
         self._clips = {
             case.name: write_clip(folder / f"{case.name}.mp4", SIZES["720p"], extent.frames[case.name])
             for case in self._cases
@@ -86,12 +89,12 @@ class Bench:
 
     def plain_loop(self) -> Iterator[tuple[str, Figures]]:
         """Yield how much faster the step is than another program."""
-        for case in self._cases:
-            if case.onnx is not None:
+        for case in (*self._cases, self._int8):
+            if case is not None and case.onnx is not None:
                 yield (
                     case.name,
                     measure_plain_loop(
-                        *(case, self._clips[case.name], self._folder / "step"),
+                        *(case, self._clips[case.name.split()[0]], self._folder / "step"),
                         rounds=self._extent.rounds,
                         patience=self._extent.patience,
                         peer=self._peer,
@@ -129,13 +132,17 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure; all when none is named")
     parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
-    parser.add_argument("--onnx", type=Path, help="the sample network as ONNX, for programs that need it so")
+    parser.add_argument("--made", type=Path, help="a folder in which benchmarks.made_elsewhere has put the networks")
     parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     args = parser.parse_args(words)
     results: dict[str, Any] = {"machine": _machine()}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = Bench(Path(folder), QUICK if args.quick else FULL, args.onnx, args.peer)
+        made = args.made
+        if made is None and "plain_loop" in (args.sections or SECTIONS):
+            made = Path(folder)
+            made_elsewhere.make(made)
+        bench = Bench(Path(folder), QUICK if args.quick else FULL, made and made / "graph.onnx", args.peer)
         for section in args.sections or SECTIONS:
             results[section] = {}
             for name, figures in getattr(bench, section)():

@@ -1,7 +1,7 @@
 """What is measured: a network, and how the workflow's step is called with it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Case:
         train_ini: the names of its classes.
         size: of its input.
         iou: above which it suppresses.
+        precision: what the workflow computes with.
     """
 
     name: str
@@ -37,11 +38,17 @@ class Case:
     train_ini: Path
     size: Size
     iou: float
+    precision: str = "f32"
 
 
 def sample_network(onnx: Path | None) -> Case:
     """Return the network of the demo, a small one."""
     return Case("sample", SAMPLE / "graph.pb", onnx, SAMPLE / "train.ini", Size(640, 480), 0.5)
+
+
+def sample_int8(onnx: Path) -> Case:
+    """Return it in int8, from the folder of `onnx`, with which other programs run it."""
+    return replace(sample_network(onnx), name="sample int8", graph=onnx.with_name("graph.xml"), precision="int8")
 
 
 def resnet50(folder: Path, shape: Shape | None = None) -> Case:
@@ -75,7 +82,7 @@ def step_arguments(
         "img_max_side": case.size.width,
         "img_min_side": case.size.height,
         "engine": "openvino",
-        "precision": "f32",
+        "precision": case.precision,
         "engines": folder / "engines",
         "nms": None,
         "pixels": None,

@@ -1,0 +1,57 @@
+"""The sample network in other forms: as ONNX for other programs, and in int8.
+
+Made as the workflow makes them, in the environment that has the tools: `.venv-convert/bin/python -m
+benchmarks.made_elsewhere FOLDER`.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "examples" / "aquarium"
+WIDTH, HEIGHT = 640, 480
+# As config/config.yaml has it.
+THRESHOLD, CALIBRATION_FRAMES, MAX_DRIFT = 0.3, 150, 0.1
+
+
+def make(folder: Path) -> None:
+    """Write `graph.onnx`, and `graph.xml` with `graph.bin`, into a folder; takes a minute or two."""
+    python = ROOT / ".venv-convert" / "bin" / "python"
+    command = [str(python), "-m", "benchmarks.made_elsewhere", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}")
+
+
+def main(folder: Path) -> None:
+    """Convert, then quantise."""
+    from scripts.convert_network import convert_network
+    from scripts.quantize_network import quantize_network
+
+    size = {"img_max_side": WIDTH, "img_min_side": HEIGHT}
+    convert_network(
+        graph=SAMPLE / "graph.pb", onnx=folder / "graph.onnx", record=folder / "record.json", threads=2, **size
+    )
+    ready = {"media_id": 1, "state": "ready", "reason": None, "kind": "video", "name": "aquarium.mp4"}
+    (folder / "ready.json").write_text(json.dumps(ready), encoding="utf-8")
+    quantize_network(
+        media=[SAMPLE / "aquarium.mp4"],
+        records=[folder / "ready.json"],
+        downloads=[folder / "ready.json"],
+        graph=SAMPLE / "graph.pb",
+        quantized=folder / "graph.xml",
+        weights=folder / "graph.bin",
+        drift=folder / "drift.json",
+        keep_threshold=THRESHOLD,
+        nms=None,
+        calibration_frames=CALIBRATION_FRAMES,
+        max_drift=MAX_DRIFT,
+        threads=2,
+        **size,
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
