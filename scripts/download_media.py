@@ -19,6 +19,7 @@ from tator.util import md5sum
 from scripts.lib import job
 from scripts.lib.errors import MediaFault, PipelineError, ServerError
 from scripts.lib.files import is_at, read_json, write_json
+from scripts.lib.progress import Progress
 from scripts.lib.tator_api import TRUST, Project, Refused, patience, patiently, session, untrusted
 
 CHUNK_BYTES = 1 << 20
@@ -139,7 +140,8 @@ def _fetch(connection: Connection, wanted: dict[str, Any], media: Path) -> bool:
     def once() -> None:
         nonlocal furthest
         try:
-            _transfer(connection.store, _address(connection.project, wanted), part, file["size"])
+            progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=_size(part))
+            _transfer(connection.store, _address(connection.project, wanted), part, file["size"], progress)
             if has_md5 and (found := md5sum(str(part))) != wanted["md5"]:
                 part.unlink()
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
@@ -180,7 +182,7 @@ def _address(project: Project, wanted: dict[str, Any]) -> str:
         raise
 
 
-def _transfer(plain: requests.Session, address: str, part: Path, size: int | None) -> None:
+def _transfer(plain: requests.Session, address: str, part: Path, size: int | None, progress: Progress) -> None:
     """Append to `part` what is still missing of `size` bytes.
 
     Raises:
@@ -197,14 +199,15 @@ def _transfer(plain: requests.Session, address: str, part: Path, size: int | Non
             "another folder with --directory, and run again"
         )
     if have != size or size == 0:
-        _append(plain, address, part, have, size)
+        _append(plain, address, part, size, progress)
     if size is not None and _size(part) != size:
         if _size(part) > size:
             part.unlink()
         raise _Cut(f"{_size(part)} bytes came, Tator says {size}")
 
 
-def _append(plain: requests.Session, address: str, part: Path, have: int, size: int | None) -> None:
+def _append(plain: requests.Session, address: str, part: Path, size: int | None, progress: Progress) -> None:
+    have = _size(part)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
     headers["Accept-Encoding"] = "identity"
@@ -220,6 +223,7 @@ def _append(plain: requests.Session, address: str, part: Path, have: int, size: 
                 # As the bytes come: reading by blocks would lose the last one of a cut transfer.
                 while chunk := answer.raw.read1(CHUNK_BYTES):
                     stream.write(chunk)
+                    progress.report(stream.tell(), size)
                     if size is not None and stream.tell() > size:  # a store could go on for ever
                         break
                 stream.flush()

@@ -6,7 +6,6 @@ batches are used again and again: a reader that is ahead waits for one to come f
 can hang. The end of one media and the beginning of the next share a batch.
 """
 
-import logging
 import queue
 import threading
 import time
@@ -14,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -25,11 +23,9 @@ from scripts.lib import retinanet
 from scripts.lib.backends.base import Engine
 from scripts.lib.errors import GraphError, MediaFault
 from scripts.lib.frames.source import FrameSource, Summary
+from scripts.lib.progress import Progress
 from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 
-log = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 10.0
 # One is filled and one waits while the engine holds two.
 BATCHES = 4
 # A decoder inside a frame cannot be interrupted; the process may end without it.
@@ -155,6 +151,8 @@ class Detector:
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[Clip, None] = {}
+        self._progress: Progress | None = None
+        self._expected, self._frames, self._ended = 1, 0, 0
 
     def run(self, clips: Iterable[Clip], expected: int = 1) -> None:
         """Run every frame of every clip through the network; each clip gets its boxes, in order, and is finished.
@@ -168,22 +166,23 @@ class Detector:
             Exception: whatever else goes wrong with the frames or in a clip; what was not finished is abandoned.
         """
         cv2.setNumThreads(1)  # the other cores are the engine's
-        progress = _Progress(expected)
+        self._expected = expected
         under_way: deque[Batch] = deque()
         try:
             with BatchReader(clips, self._shape) as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.clips)
-                    progress.start()
+                    # Reading up to the first batch may have taken long.
+                    self._progress = self._progress or Progress("media" if expected > 1 else "frames")
                     if batch.items:
                         engine = self._ready(batch)
                         if len(under_way) == engine.depth:
-                            self._finish(under_way.popleft(), reader, progress)
+                            self._finish(under_way.popleft(), reader)
                         engine.start(batch.pixels)
                         self._watch.lap("network", batch.clips)
                     under_way.append(batch)
                 while under_way:
-                    self._finish(under_way.popleft(), reader, progress)
+                    self._finish(under_way.popleft(), reader)
         except BaseException as error:
             for clip in self._open:
                 clip.abandon(error)
@@ -198,7 +197,7 @@ class Detector:
             self._watch.lap("opening", batch.clips)
         return self._engine
 
-    def _finish(self, batch: Batch, reader: "BatchReader", progress: "_Progress") -> None:
+    def _finish(self, batch: Batch, reader: "BatchReader") -> None:
         if batch.items:
             engine = self._ready(batch)
             outputs = engine.finish()
@@ -214,8 +213,20 @@ class Detector:
             clip.finish()
             del self._open[clip]
             self._watch.lap("writing", [clip])
-        progress.report(batch)
+        self._tell(batch)
         reader.give_back(batch)
+
+    def _tell(self, batch: Batch) -> None:
+        """Say how far it is: in media, or in the frames of the only one."""
+        self._frames += len(batch.items)
+        self._ended += len(batch.ended)
+        if self._progress is None or not batch.items:
+            return
+        if self._expected > 1:
+            self._progress.report(self._ended, self._expected)
+        else:
+            summary = batch.items[-1].clip.summary
+            self._progress.report(self._frames, summary.expected, about=not summary.declared)
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> retinanet.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
@@ -311,40 +322,3 @@ class BatchReader:
         batch = self._free.get()
         batch.items, batch.ended = [], []
         return batch
-
-
-class _Progress:
-    """A line in the log now and then: how fast, how far, how long still."""
-
-    def __init__(self, media: int) -> None:
-        self._media, self._ended, self._frames = media, 0, 0
-        self._started = self._said = 0.0
-
-    def start(self) -> None:
-        """Start the clock with the first batch: reading up to it may have taken long."""
-        if not self._started:
-            self._started = self._said = time.monotonic()
-
-    def report(self, batch: Batch) -> None:
-        """Say how far it is, when the last line is old enough."""
-        self._frames += len(batch.items)
-        self._ended += len(batch.ended)
-        now = time.monotonic()
-        if now - self._said < PROGRESS_SECONDS or not batch.items:
-            return
-        self._said = now
-        seconds = max(now - self._started, 1e-6)
-        speed = f"{self._frames / seconds:.1f} frames/s"
-        if self._media > 1:
-            share = 100 * self._ended // self._media
-            log.info("%d of %d media (%d %%), %s", self._ended, self._media, share, speed)
-            return
-        summary = batch.items[-1].clip.summary
-        expected = summary.expected
-        if expected is None or self._frames > expected:
-            log.info("%d frames, %s", self._frames, speed)
-            return
-        about = "" if summary.declared else "about "
-        left = timedelta(seconds=round((expected - self._frames) * seconds / self._frames))
-        share = 100 * self._frames // expected
-        log.info("%d of %s%d frames (%d %%), %s, %s left", self._frames, about, expected, share, speed, left)

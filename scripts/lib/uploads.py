@@ -12,6 +12,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.progress import Progress
 from scripts.lib.reconcile import Box, Destination, Plan, box_from_pixels, plan
 from scripts.lib.tator_api import LostAnswer, Project, Refused, Unwell, patiently
 
@@ -115,8 +116,11 @@ def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms
         counts = len(todo.create), len(todo.remove), len(todo.standing)
         _log.info("media %d: to make %d, to remove %d, standing %d", media_id, *counts)
         new = iter(todo.create.values())
+        progress, made = Progress("boxes", what=f"media {media_id}: "), 0
         while specs := [box.spec(where) for box in islice(new, BOXES_PER_CALL)]:
             project.create_boxes(specs)
+            made += len(specs)
+            progress.report(made, len(todo.create))
         for at in range(0, len(todo.remove), BOXES_PER_CALL):
             stale = todo.remove[at : at + BOXES_PER_CALL]
             project.prune_boxes(media_id, where.version_id, {identity: todo.marks[identity] for identity in stale})

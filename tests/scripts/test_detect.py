@@ -317,7 +317,7 @@ def test_lines_of_progress(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     *, name: str, asked: dict, line: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
     monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: Mirror(8))
     with caplog.at_level("INFO"):
         outcome = run(write_video(tmp_path / name, range(60)), **Mirror.settings, **asked)
@@ -336,7 +336,7 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
         take = finish = abandon = lambda *_: None
 
     with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
-        patch.setattr(pipeline, "PROGRESS_SECONDS", 0.0)
+        patch.setattr("scripts.lib.progress.SECONDS", 0.0)
         detector = pipeline.Detector(lambda: Mirror(8), size=Mirror.size, batch_size=8, threshold=0.3)
         detector.run([Counted()])
     assert re.search(r"^INFO .*8 frames, \d+\.\d frames/s$", caplog.text, re.MULTILINE)

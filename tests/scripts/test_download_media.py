@@ -1,6 +1,7 @@
 """A downloaded file is whole and checked, or not there."""
 
 import errno
+import re
 
 import pytest
 
@@ -28,6 +29,16 @@ def test_whole_and_checked(ready, media_folder):
     }
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
     assert not list(ready.folder.glob(".*"))
+
+
+def test_the_log_says_how_far_it_is(ready, monkeypatch, caplog):
+    monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
+    monkeypatch.setattr("scripts.download_media.CHUNK_BYTES", 10_000)
+    ready.server.fault("cut_download", after_bytes=30_000)
+    with caplog.at_level("INFO"):
+        ready.download(1)
+    assert re.search(r"media 1: 0 of 0 MB \(63 %\), \d+\.\d MB/s, \d:\d\d:\d\d left", caplog.text), caplog.text
+    assert "media 1: 0 of 0 MB (100 %)" in caplog.text
 
 
 def test_streaming_file_has_no_md5_to_check(steps, media_folder):

@@ -81,10 +81,13 @@ def test_other_media_and_versions_are_not_touched(ready):
     assert len(ready.api.get_localization_list(ready.server.project_id, version=ready.server.version_id)) == 1
 
 
-def test_more_boxes_than_one_request_takes(ready):
+def test_more_boxes_than_one_request_takes(ready, monkeypatch, caplog):
+    monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
+    caplog.set_level("INFO")
     ready.detected(1, [f"{at},1.000,1.000,9.000,9.000,0.5:0.1,1" for at in range(1203)])
     assert ready.upload(1)["boxes"] == 1203
     assert len(ready.server.requests("CreateLocalizationList")) == 3
+    assert "media 1: 500 of 1203 boxes (41 %), " in caplog.text
     ready.detected(1, [])
     ready.upload(1)
     assert ready.boxes(show_deleted=1) == []
