@@ -212,7 +212,7 @@ class Detector:
             self._open[clip] = None
             clip.finish()
             del self._open[clip]
-            self._watch.lap("writing", [clip])
+            self._watch.lap("pictures", [clip])
         self._tell(batch)
         reader.give_back(batch)
 
@@ -248,7 +248,7 @@ class Detector:
         picture = retinanet.without_padding(pixels, item.size)
         self._watch.lap("boxes", [clip])
         clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
-        self._watch.lap("writing", [clip])
+        self._watch.lap("pictures", [clip])
 
 
 class BatchReader:

@@ -1,6 +1,7 @@
 """Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
 
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -126,10 +127,13 @@ def test_padding_is_taken_off(frame):
     assert fitted.sum() - view.sum() < 0.02 * fitted.sum() + 1
 
 
-def test_a_stopwatch_adds_up(monkeypatch):
+def test_a_stopwatch_shares_the_time_among_the_clips_of_a_batch(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 3.5])
     monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(now))
     watch = pipeline.Stopwatch()
-    for stage in ("a", "b", "a"):
-        watch.lap(stage)
-    assert watch.seconds == {"a": 1.5, "b": 2.0}
+    one, other = (SimpleNamespace(stages={}) for _ in range(2))
+    watch.lap("a", [one])
+    watch.lap("b", [one, one, one, other])
+    watch.lap("a", [one])
+    assert one.stages == {"a": 1.5, "b": 1.5}
+    assert other.stages == {"b": 0.5}
