@@ -4,11 +4,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.docker_engine import docker_engine, registry
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
 from tests.tator_server.launch import Server, running
+
+# On a machine that others use too, time says nothing of an example.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 __all__ = ["docker_engine", "registry"]
 
