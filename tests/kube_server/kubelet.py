@@ -142,7 +142,7 @@ class Kubelet(Thread):
                 sources[volume["name"]] = own / volume["name"]
                 sources[volume["name"]].mkdir(parents=True, exist_ok=True)
             else:
-                raise NotImplementedError(f"a volume with {sorted(volume)}")
+                raise ValueError(f"a volume with {sorted(volume)}; this cluster has persistentVolumeClaim and emptyDir")
         mounts = []
         for mount in spec.get("volumeMounts") or []:
             source = sources[mount["name"]] / mount.get("subPath", "")
