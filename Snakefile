@@ -44,7 +44,7 @@ if shared_jobs():
 else:
 
     include: "rules/resolve.smk"
-    include: "rules/detect.smk"
+    include: "rules/split.smk" if config["detect"]["split_seconds"] else "rules/detect.smk"
     include: "rules/upload.smk"
 
 

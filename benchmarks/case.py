@@ -61,7 +61,7 @@ def resnet50(folder: Path, shape: Shape | None = None) -> Case:
 def step_arguments(
     case: Case, media: Path, folder: Path, threads: int, media_id: int = 1, **settings: Any
 ) -> dict[str, Any]:
-    """Write what the steps before it write, and return the detect step's arguments, with the default settings."""
+    """Write what the steps before it write, and return what the rule gives the step, with the default settings."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = {"media_id": media_id, "state": "ready", "reason": None}
     (folder / "record.json").write_text(json.dumps(ready | {"name": media.name, "kind": "video"}))

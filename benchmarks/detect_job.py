@@ -1,20 +1,18 @@
 """The detect step as a process of its own: `python -m benchmarks.detect_job ARGUMENTS STARTED`.
 
-ARGUMENTS is a JSON object of the step's arguments, STARTED the monotonic clock when this process was asked for. Writes
-a JSON object: the seconds from then until the modules were imported, the engine was ready, the first batch was through
-it, and the end.
+ARGUMENTS is a JSON object of what the rule gives the step, STARTED the monotonic clock when this process was asked
+for. Writes a JSON object: the seconds from then until the modules were imported, the engine was ready, the first batch
+was through it, and the end.
 """
 
-import inspect
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from scripts import detect as step
-from scripts.lib import backends, media_detection
+from scripts.lib import backends, job, media_detection
 from scripts.lib.backends.base import Engine, Outputs
 
 
@@ -39,11 +37,7 @@ def main(text: str, started: str) -> None:
         return engine
 
     mark("imports")
-    kinds = inspect.signature(step.detect).parameters
-    arguments: dict[str, Any] = json.loads(text)
-    for name, value in arguments.items():
-        if kinds[name].annotation is Path:
-            arguments[name] = Path(value)
+    arguments = job.bind(step.detect, json.loads(text))
     with mock.patch.object(media_detection, "open_engine", open_engine):
         step.detect(**arguments)
     mark("end")

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
 from scripts import detect as step
-from scripts.lib import media_detection, retinanet
+from scripts.lib import job, media_detection, retinanet
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter
@@ -28,7 +28,7 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
     """
     with _open(case) as engine:
         batches, frames = _fitted(clip, case.size)
-        arguments = step_arguments(case, clip, folder, cores())
+        arguments = job.bind(step.detect, step_arguments(case, clip, folder, cores()))
 
         def run_step() -> None:
             with (

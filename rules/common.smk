@@ -5,14 +5,14 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import calibration, engine_choice, settings, sources, token
-from scripts.lib.batches import batches, media_per_job
-from scripts.lib.files import check_writable
+from scripts.lib import batches, calibration, engine_choice, settings, sources, token
+from scripts.lib.files import check_writable, read_json
 from scripts.lib.images import tags
 
 
 wildcard_constraints:
     media_id=r"\d+",
+    part=r"\d+",
 
 
 def read_settings():
@@ -23,6 +23,12 @@ def read_settings():
     found = settings.resolve(config, os.environ, yaml.safe_load(schema))
     settings.hand_on(found, os.environ)
     choose_engine(found["detect"])
+    store = workflow.storage_settings.default_storage_provider
+    if found["detect"]["split_seconds"] and store:
+        raise settings.SettingsError(
+            f"detect.split_seconds: files go through a store ({store}); expected a file system that all jobs see, "
+            "as with profiles/kubernetes: unset it, or take another profile"
+        )
     return found
 
 
@@ -61,6 +67,18 @@ def detect_environment():
     """Return the conda environment of what runs the network."""
     tensorrt = config["detect"]["engine"] == "tensorrt"
     return f"../envs/{'tensorrt' if tensorrt else 'detect'}.yaml"
+
+
+def search():
+    """Return what is asked of a job that detects: Search in scripts/lib/media_detection.py, less its threads."""
+    network, detect = config["network"], config["detect"]
+    asked = ("img_max_side", "img_min_side", "keep_threshold", "batch_size")
+    frames = ("frame_stride", "frame_range", "max_frames")
+    return {
+        **{key: detect[key] for key in (*asked, *frames, "engine", "precision")},
+        **{key: network[key] for key in ("nms", "pixels", "first_label")},
+        "engines": "resources/network/engines",
+    }
 
 
 def variables_in_use():
@@ -103,8 +121,34 @@ def every(pattern):
 def shared_jobs():
     """Return the media that share a job, for each such job; none where each media has its own."""
     media_ids = config["tator"]["media_ids"]
-    most = media_per_job(config["media"]["per_job"], len(media_ids))
-    return batches(media_ids, most) if most > 1 else []
+    most = batches.media_per_job(config["media"]["per_job"], len(media_ids))
+    return batches.batches(media_ids, most) if most > 1 else []
+
+
+def part_count(wildcards):
+    """Return in how many parts a media is detected in, which is known once it has been looked at in Tator."""
+    checkpoints.resolve_media.get()
+    record = read_json(Path(f"resources/records/{wildcards.media_id}.json"))
+    return batches.part_count(record, config["detect"]["split_seconds"])
+
+
+def part_number(wildcards):
+    """Return the number of a job's part."""
+    return int(wildcards.part)
+
+
+def of_parts(pattern):
+    """Return a function for the pattern's file for each part of a media; none for a media of one part."""
+
+    def files(wildcards):
+        count = part_count(wildcards)
+        found = [
+            pattern.format(media_id=wildcards.media_id, part=part)
+            for part in range(count)
+        ]
+        return list(dict.fromkeys(found)) if count > 1 else []
+
+    return files
 
 
 def unless_kept(path):

@@ -23,19 +23,7 @@ rule detect:
         detect_environment()
     threads: 4
     params:
-        img_max_side=config["detect"]["img_max_side"],
-        img_min_side=config["detect"]["img_min_side"],
-        keep_threshold=config["detect"]["keep_threshold"],
-        batch_size=config["detect"]["batch_size"],
-        frame_stride=config["detect"]["frame_stride"],
-        frame_range=config["detect"]["frame_range"],
-        max_frames=config["detect"]["max_frames"],
-        engine=config["detect"]["engine"],
-        precision=config["detect"]["precision"],
-        engines="resources/network/engines",
-        nms=config["network"]["nms"],
-        pixels=config["network"]["pixels"],
-        first_label=config["network"]["first_label"],
+        **search(),
         code=code("detect"),
     script:
         "../scripts/detect.py"

@@ -47,25 +47,13 @@ for media_ids in shared_jobs():
             detect_environment()
         threads: 4
         params:
+            **search(),
             media=of(media_ids, "resources/media/{media_id}"),
             finished="resources/finished",
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
             keep_files=config["media"]["keep_files"],
             prefetch_mb=config["media"]["prefetch_mb"],
-            img_max_side=config["detect"]["img_max_side"],
-            img_min_side=config["detect"]["img_min_side"],
-            keep_threshold=config["detect"]["keep_threshold"],
-            batch_size=config["detect"]["batch_size"],
-            frame_stride=config["detect"]["frame_stride"],
-            frame_range=config["detect"]["frame_range"],
-            max_frames=config["detect"]["max_frames"],
-            engine=config["detect"]["engine"],
-            precision=config["detect"]["precision"],
-            engines="resources/network/engines",
-            nms=config["network"]["nms"],
-            pixels=config["network"]["pixels"],
-            first_label=config["network"]["first_label"],
             sources=code("detect_many"),
         script:
             "../scripts/detect_many.py"

@@ -60,21 +60,8 @@ def detect_many(
     project_id: int,
     keep_files: bool,
     prefetch_mb: int,
-    img_max_side: int,
-    img_min_side: int,
-    keep_threshold: float,
-    batch_size: int,
-    frame_stride: int,
-    frame_range: list[int] | None,
-    max_frames: int | None,
-    engine: str,
-    precision: str,
-    engines: Path,
-    nms: dict[str, Any] | None,
-    pixels: str | None,
-    first_label: int | None,
     sources: str,
-    threads: int,
+    search: Search,
 ) -> None:
     """Do what download_media and detect do, for several media; files and settings are theirs.
 
@@ -97,41 +84,12 @@ def detect_many(
         project_id: the project.
         keep_files: keep the downloaded files.
         prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
-        img_max_side: as in detect, like all that follow.
-        img_min_side: see there.
-        keep_threshold: see there.
-        batch_size: see there; a batch holds frames of several media.
-        frame_stride: see there.
-        frame_range: see there.
-        max_frames: see there.
-        engine: see there.
-        precision: see there.
-        engines: see there.
-        nms: see there.
-        pixels: see there.
-        first_label: see there.
         sources: hash of the program, a part of the key.
-        threads: of the CPU.
+        search: what is asked, as in detect.
 
     Raises:
         PipelineError: media could not be downloaded; the others are finished.
     """
-    search = Search(
-        img_max_side=img_max_side,
-        img_min_side=img_min_side,
-        keep_threshold=keep_threshold,
-        batch_size=batch_size,
-        frame_stride=frame_stride,
-        frame_range=frame_range,
-        max_frames=max_frames,
-        engine=engine,
-        precision=precision,
-        engines=engines,
-        nms=nms,
-        pixels=pixels,
-        first_label=first_label,
-        threads=threads,
-    )
     files = zip(records, media, detections, outcomes, previews, strict=True)
     work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
     hashes = [sha256(path) for path in (graph, train_ini, provenance, *changes)]

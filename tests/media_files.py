@@ -15,6 +15,13 @@ _BLOCK = 10
 
 Size = tuple[int, int]  # width, height
 
+# For write_video: options of the container, and of codecs.
+FAST = {"movflags": "faststart"}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}
+VP9 = {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}
+AV1 = {"codec": "libsvtav1", "encode": {"preset": "12"}}
+
 
 def painted(number: int, size: Size = (160, 90)) -> np.ndarray:
     """Return (height, width, 3) BGR with a moving texture, and `number` in a row of black and white blocks on top."""

@@ -1,7 +1,9 @@
-"""Which media share a job."""
+"""Which media share a job, and which have several."""
 
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 # `auto`: so few jobs that planning costs little, so many that every core has some.
 _JOBS, _MOST = 64, 128
@@ -17,6 +19,18 @@ def media_per_job(setting: int | str, count: int) -> int:
     if isinstance(setting, int):
         return setting
     return min(_MOST, 1 << (count // _JOBS).bit_length())
+
+
+def part_count(record: Mapping[str, Any], seconds: float) -> int:
+    """Return how many jobs detect in a media: one for each so many seconds of a video.
+
+    Args:
+        record: what resolve_media wrote.
+        seconds: at least 1.
+    """
+    if record["state"] != "ready" or record["kind"] != "video" or not (record["num_frames"] and record["fps"]):
+        return 1
+    return max(1, math.ceil(float(record["num_frames"]) / float(record["fps"]) / seconds))
 
 
 def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,9 +37,10 @@ _terminal = os.dup(2)
 def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = None) -> None:
     """Call `function` with the rule's named input, output and params as keyword arguments.
 
-    An argument annotated `Path` or `list[Path]` becomes that; a function with an argument `threads` gets the
-    rule's. A PipelineError ends the job with its message alone, anything else with a traceback; both without
-    secrets, in the rule's log. `needs` is a package that stands in an environment of its own.
+    An argument annotated `Path` or `list[Path]` becomes that, and one annotated with a dataclass is made of what its
+    fields name; an argument or a field `threads` is the rule's. A PipelineError ends the job with its message alone,
+    anything else with a traceback; both without secrets, in the rule's log. `needs` is a package that stands in an
+    environment of its own.
     """
     if needs is not None:
         environments.enter(needs)
@@ -46,7 +48,7 @@ def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = No
         _log_to(Path(snakemake.log[0]))
         if needs is not None:
             environments.require(needs)
-        function(**_arguments(function, snakemake))
+        function(**bind(function, _given(snakemake)))
     except Exception as error:
         _say(_message(error))
         count_failure(snakemake.rule)
@@ -78,21 +80,35 @@ def tell_user(text: str) -> None:
     os.write(_terminal, redact(text).encode(errors="replace") + b"\n")
 
 
-def _arguments(function: Callable[..., None], snakemake: Any) -> dict[str, Any]:
-    expected = inspect.signature(function).parameters
-    arguments: dict[str, Any] = {}
+def _given(snakemake: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {"threads": snakemake.threads}
     for named in (snakemake.input, snakemake.output, snakemake.params):
-        arguments |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
-    if "threads" in expected:
-        arguments["threads"] = snakemake.threads
-    for name, value in arguments.items():
-        annotation = expected[name].annotation if name in expected else None
-        if annotation == list[Path]:
-            # Snakemake unpacks a list of one.
-            arguments[name] = [Path(item) for item in ([value] if isinstance(value, str) else value)]
-        elif annotation in (Path, Path | None) and value is not None:
-            arguments[name] = Path(value)
-    return arguments
+        given |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
+    return given
+
+
+def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments for a call of `function`; `run` says what becomes of the given values."""
+    left, arguments = dict(given), {}
+    for name, kind in _kinds(function).items():
+        if is_dataclass(kind) and isinstance(kind, type):
+            arguments[name] = kind(**{field: _as(left.pop(field), its) for field, its in _kinds(kind).items()})
+        elif name in left:
+            arguments[name] = _as(left.pop(name), kind)
+    left.pop("threads", None)
+    return arguments | left  # what is too much or missing, the call itself says
+
+
+def _kinds(of: Callable[..., Any]) -> dict[str, Any]:
+    """Return the names and annotations of what a function or a class takes."""
+    return {name: parameter.annotation for name, parameter in inspect.signature(of).parameters.items()}
+
+
+def _as(value: Any, kind: Any) -> Any:
+    if kind == list[Path]:
+        # Snakemake unpacks a list of one.
+        return [Path(item) for item in ([value] if isinstance(value, str) else value)]
+    return Path(value) if kind in (Path, Path | None) and value is not None else value
 
 
 def _log_to(log: Path) -> None:

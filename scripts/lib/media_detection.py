@@ -16,8 +16,9 @@ from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError, MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.frames.source import FrameSource, Summary, wanted_frames
 from scripts.lib.metrics import count_media
 from scripts.lib.pipeline import Clip, Detector, Seen
 from scripts.lib.previews import Previews
@@ -28,7 +29,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Search:
-    """What is asked of a job, as its settings name it; see config/README.md."""
+    """What is asked of a job, as its settings name it; see config/README.md.
+
+    Attributes:
+        img_max_side: width of the network's input in pixels.
+        img_min_side: height of the network's input in pixels.
+        keep_threshold: the least score of a box.
+        batch_size: frames that go through the network at once.
+        frame_stride: detect in every n-th frame of a video.
+        frame_range: first and last frame of a video to detect in, both included; None for all.
+        max_frames: detect in at most so many frames of a video; None for all.
+        engine: what runs the network: openvino, onnxruntime or tensorrt.
+        precision: what it computes with: f32, f16 or int8.
+        engines: the folder of TensorRT's engine files.
+        nms: settings of the suppression in place of the graph's own.
+        pixels: for a network that gives rows, the pixels it takes.
+        first_label: for a network that gives rows, the label of the first class.
+        threads: of the CPU.
+    """
 
     img_max_side: int
     img_min_side: int
@@ -153,6 +171,7 @@ class MediaDetection(Clip):
         found: Found,
         search: Search,
         network: Network,
+        part: Part | None = None,
     ) -> None:
         """Begin a media.
 
@@ -163,10 +182,12 @@ class MediaDetection(Clip):
             found: the files to write.
             search: what is asked.
             network: what is loaded when the first frame is there.
+            part: of a video, to detect in only this one.
         """
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._found, self._search, self._network = found, search, network
+        self._part = part
         self._album = Previews(wanted.get("fps"), search.frame_stride)
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
@@ -176,7 +197,7 @@ class MediaDetection(Clip):
         first = self._wanted if self._wanted["state"] != "ready" else self._fetched
         if first["state"] != "ready":
             raise MediaFault(first["state"], first["reason"])
-        return open_frames(self._media, self._wanted["kind"], self._search.wanted)
+        return open_frames(self._media, self._wanted["kind"], self._search.wanted, self._part)
 
     def take(self, seen: Seen) -> None:
         """Write a frame's boxes and look at its picture."""
@@ -196,7 +217,7 @@ class MediaDetection(Clip):
             self._begun()
         self._files.close()
         self._album.write(self._found.previews)
-        state, reason = (self.fault.state, self.fault.reason) if self.fault else self._judged()
+        state, reason = (self.fault.state, self.fault.reason) if self.fault else judged(self.summary, self.boxes)
         seconds = max(0.001, round(sum(self.stages.values()), 3))
         summary = self.summary
         record = {
@@ -222,31 +243,41 @@ class MediaDetection(Clip):
             **(self._network.made_with if self.frames else {"network": None, "engine": None}),
             "seconds": seconds,
             "stages": {stage: round(spent, 3) for stage, spent in self.stages.items()},
+            "parts": 1,
         }
+        if self._part is not None:
+            record["seams"] = {"begins": summary.begins, "goes_on": summary.goes_on}
         write_json(self._found.outcome, record)
-        count_media(state, self.frames, self.boxes, seconds)
-        _log.info(
-            "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
-            *(self._wanted["media_id"], state, summary.decoded, self.frames, self.boxes, seconds),
-        )
+        tell(record, count=self._part is None)
 
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
 
-    def _judged(self) -> tuple[MediaState, str | None]:
-        """Return the state of a media that was read as far as it was asked for, and the reason for it."""
-        summary = self.summary
-        if summary.damaged:
-            return "damaged", summary.damage
-        reason = None
-        if not summary.read_to_end:
-            reason = f"nothing is asked for after frame {summary.decoded - 1}; what follows was not read"
-        elif not summary.used:
-            reason = f"none of its {summary.decoded} frames is asked for"
-        elif summary.declared not in (None, summary.decoded):
-            _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
-        return ("done" if self.boxes else "no detections"), reason
+
+def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
+    """Return the state of a media that was read as far as it was asked for, and the reason for it."""
+    if summary.damaged:
+        return "damaged", summary.damage
+    reason = None
+    if not summary.read_to_end:
+        reason = f"nothing is asked for after frame {summary.decoded - 1}; what follows was not read"
+    elif not summary.used:
+        reason = f"none of its {summary.decoded} frames is asked for"
+    elif summary.declared not in (None, summary.decoded):
+        _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
+    return ("done" if boxes else "no detections"), reason
+
+
+def tell(record: dict[str, Any], *, count: bool) -> None:
+    """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
+    frames, said = record["frames"], (record["state"], record["frames"]["used"], record["boxes"], record["seconds"])
+    if count:
+        count_media(*said)
+    _log.info(
+        "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
+        *(record["media_id"], said[0], frames["decoded"], *said[1:]),
+    )
 
 
 def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:

@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -30,15 +30,16 @@ PICTURES_A_KIND = 2
 PICTURE_SIDE, CLIP_SIDE = 960, 480
 JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
+CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
 
 
 class Kept(NamedTuple):
-    """A frame that is kept, and what for."""
+    """A frame that is kept, and what for; its picture as pixels, or a place where it is."""
 
     value: float
     frame: int
-    picture: Pixels
+    picture: Any
 
 
 class Best:
@@ -49,13 +50,39 @@ class Best:
         self.kept: list[Kept] = []
         self._limit, self._gap = limit, gap
 
-    def offer(self, value: float, frame: int, picture: Callable[[], Pixels]) -> None:
+    def offer(self, value: float, frame: int, picture: Callable[[], Any]) -> None:
         """Keep a frame if it is better than one near it, or than the worst of all."""
         near = next((kept for kept in self.kept if frame - kept.frame < self._gap), None)
         rival = near or (min(self.kept) if len(self.kept) == self._limit else None)
         if rival is None or value > rival.value:
             self.kept = [kept for kept in self.kept if kept is not rival]
             self.kept.append(Kept(value, frame, picture()))
+
+
+class Chosen:
+    """The best frames of each kind."""
+
+    def __init__(self, rate: float, stride: int) -> None:
+        """Choose none yet.
+
+        Args:
+            rate: frames a second, of those that are looked at.
+            stride: every n-th frame is looked at.
+        """
+        gap = stride * max(1, round(rate))  # a second, so that two pictures differ
+        self._best = {kind: Best(PICTURES_A_KIND, gap) for kind in KINDS}
+
+    def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:
+        """Offer a frame for a kind; frames are offered in rising order."""
+        self._best[kind].offer(value, frame, picture)
+
+    def frames(self) -> dict[int, tuple[Any, dict[str, float]]]:
+        """Return each chosen frame's picture and its value for each kind that it was chosen for, the best first."""
+        chosen: dict[int, tuple[Any, dict[str, float]]] = {}
+        for kind, best in self._best.items():
+            for value, frame, picture in sorted(best.kept, reverse=True, key=lambda kept: (kept.value, -kept.frame)):
+                chosen.setdefault(frame, (picture, {}))[1][kind] = value
+        return chosen
 
 
 @dataclass
@@ -101,9 +128,8 @@ class Previews:
             fps: the video's frames a second, None where that is unknown.
             stride: every n-th frame is shown.
         """
-        self._rate = (fps or _USUAL_FPS) / stride
-        gap = stride * max(1, round(self._rate))  # a second, so that two pictures differ
-        self._best = {kind: Best(PICTURES_A_KIND, gap) for kind in KINDS}
+        self._rate = rate(fps, stride)
+        self._chosen = Chosen(self._rate, stride)
         self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
         self._first: Kept | None = None
 
@@ -131,7 +157,7 @@ class Previews:
             self._first = Kept(0, frame, copy())
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
-                self._best[kind].offer(value, frame, copy)
+                self._chosen.offer(kind, value, frame, copy)
         if self._moment.due():
             small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
@@ -139,31 +165,37 @@ class Previews:
 
     def write(self, path: Path) -> None:
         """Write the file; also where nothing was shown."""
-        chosen: dict[int, Pixels] = {}
-        reasons: dict[int, list[str]] = {}
-        for kind in KINDS:
-            for kept in sorted(self._best[kind].kept, reverse=True, key=lambda kept: (kept.value, -kept.frame)):
-                chosen[kept.frame] = kept.picture
-                reasons.setdefault(kept.frame, []).append(kind)
+        chosen = self._chosen.frames()
         if not chosen and self._first is not None:
-            chosen[self._first.frame] = self._first.picture
-            reasons[self._first.frame] = ["first"]
+            chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
         stills = self._moment.best if len(self._moment.best) > 1 else []
         stills = stills if any(len(still.boxes) for still in stills) else []
-        index: dict[str, Any] = {
-            "pictures": [
-                {"frame": frame, "kinds": kinds, "width": chosen[frame].shape[1], "height": chosen[frame].shape[0]}
-                for frame, kinds in reasons.items()
-            ],
-            "clip": {"first": stills[0].frame, "last": stills[-1].frame, "frames": len(stills)} if stills else None,
-        }
-        with replacing(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-            archive.writestr(ZipInfo("index.json"), json.dumps(index, indent=2))
-            for frame, picture in chosen.items():
-                archive.writestr(ZipInfo(picture_name(frame)), jpeg(picture))
-            if stills:
-                archive.writestr(ZipInfo("clip.mp4"), _clip(stills, self._rate / self._moment.step))
-                archive.writestr(ZipInfo("clip.jpg"), jpeg(stills[0].picture))
+        files = {picture_name(frame): jpeg(picture) for frame, (picture, _) in chosen.items()}
+        clip = None
+        if stills:
+            boxes = sum(len(still.boxes) for still in stills)
+            clip = {"first": stills[0].frame, "last": stills[-1].frame, "frames": len(stills), "boxes": boxes}
+            files |= {CLIP: _clip(stills, self._rate / self._moment.step), POSTER: jpeg(stills[0].picture)}
+        pictures = [
+            {"frame": frame, "kinds": kinds, "width": picture.shape[1], "height": picture.shape[0]}
+            for frame, (picture, kinds) in chosen.items()
+        ]
+        write_album(path, pictures, clip, files)
+
+
+def rate(fps: float | None, stride: int) -> float:
+    """Return how many frames a second are looked at."""
+    return (fps or _USUAL_FPS) / stride
+
+
+def write_album(
+    path: Path, pictures: list[dict[str, Any]], clip: dict[str, int] | None, files: Mapping[str, bytes]
+) -> None:
+    """Write a file of pictures; see Album."""
+    with replacing(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(ZipInfo("index.json"), json.dumps({"pictures": pictures, "clip": clip}, indent=2))
+        for name, content in files.items():
+            archive.writestr(ZipInfo(name), content)
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
@@ -222,8 +254,8 @@ class Album:
     """The pictures of one media, read back.
 
     Attributes:
-        pictures: `frame`, `kinds`, `width` and `height` of each.
-        clip: `first`, `last` and `frames`, None without a clip.
+        pictures: `frame`, `width` and `height` of each, and `kinds`: what it was chosen for, with its value for that.
+        clip: `first`, `last`, `frames` and their `boxes`, None without a clip.
     """
 
     path: Path
@@ -238,17 +270,18 @@ class Album:
 
     def picture(self, frame: int) -> str:
         """Return a frame's JPEG as a `data:` address."""
-        return data_address(self._read(picture_name(frame)), "image/jpeg")
+        return data_address(self.read(picture_name(frame)), "image/jpeg")
 
     def video(self) -> str:
         """Return the clip as a `data:` address."""
-        return data_address(self._read("clip.mp4"), "video/mp4")
+        return data_address(self.read(CLIP), "video/mp4")
 
     def poster(self) -> str:
         """Return the clip's first frame as a `data:` address."""
-        return data_address(self._read("clip.jpg"), "image/jpeg")
+        return data_address(self.read(POSTER), "image/jpeg")
 
-    def _read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes:
+        """Return one of its files."""
         with zipfile.ZipFile(self.path) as archive:
             return archive.read(name)
 

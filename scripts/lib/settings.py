@@ -65,6 +65,7 @@ REFERENCE_KEYS = {
     "batch_size": "detect.batch_size",
     "media_type": "media.kind",
     "media_per_job": "media.per_job",
+    "split_seconds": "detect.split_seconds",
     "type_id": "upload.localization_type_id",
     "box_type_id": "upload.localization_type_id",
     "species_attr_name": "upload.species_attribute",
@@ -279,6 +280,11 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
     frame_range = detect["frame_range"]
     if frame_range is not None and frame_range[0] > frame_range[1]:
         problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
+    if detect["split_seconds"] is not None and settings["media"]["per_job"] != 1:
+        problems.append(
+            f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
+            "expected media.per_job 1, as a media cannot both have several jobs and share one"
+        )
     engine, precision = detect["engine"], detect["precision"]
     offered = PRECISIONS.get(engine, sorted({name for names in PRECISIONS.values() for name in names}))
     if precision is not None and precision not in offered:

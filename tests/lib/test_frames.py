@@ -16,13 +16,21 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import source
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, Summary, wanted_frames
-from tests.media_files import cut, damage, number_in, painted, set_display_matrix, set_edit, write_sound, write_video
-
-FAST = {"movflags": "faststart"}
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
-HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}
-VP9 = {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}
-AV1 = {"codec": "libsvtav1", "encode": {"preset": "12"}}
+from tests.media_files import (
+    AV1,
+    FAST,
+    FRAGMENTS,
+    HEVC,
+    VP9,
+    cut,
+    damage,
+    number_in,
+    painted,
+    set_display_matrix,
+    set_edit,
+    write_sound,
+    write_video,
+)
 
 
 def read(path: Path, kind: str = "video", wanted: range = ALL_FRAMES) -> tuple[list[int], Summary]:

@@ -74,14 +74,14 @@ def test_memory_is_bounded():
         boxes = np.array([[0, 0, 5000, 5000]] * rng.integers(0, 5), np.int64).reshape(-1, 4)
         album.look(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
-    kept = [kept for best in album._best.values() for kept in best.kept]
+    kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_A_KIND
     assert len(album._moment.best) <= CLIP_FRAMES
 
 
 def test_without_boxes_its_first_frame_is_shown(tmp_path):
     album = shown(tmp_path / "a.zip", range(30), lambda frame: [])
-    assert album.pictures == [{"frame": 0, "kinds": ["first"], "width": 160, "height": 90}]
+    assert album.pictures == [{"frame": 0, "kinds": {"first": 0.0}, "width": 160, "height": 90}]
     assert album.clip is None
 
 

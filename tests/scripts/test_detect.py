@@ -21,6 +21,7 @@ from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_dete
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
+from scripts.lib.media_detection import Search
 from scripts.lib.retinanet import Nms, Size
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
@@ -46,11 +47,12 @@ class Step:
         wanted = ready | {"name": media.name, "kind": kind, "width": 1, "height": 1} | (record or {})
         (self.folder / "record.json").write_text(json.dumps(wanted))
         (self.folder / "download.json").write_text(json.dumps(ready | (download or {})))
-        arguments = {
-            "graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "threads": 2,
-            "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8, "engine": "openvino",
-            "precision": "f32", "engines": self.folder / "engines",
-            "frame_stride": 1, "frame_range": None, "max_frames": None, "changes": [],
+        files = {"graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "changes": []}
+        files |= {key: settings.pop(key) for key in files.keys() & settings.keys()}
+        asked = {
+            "threads": 2, "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8,
+            "engine": "openvino", "precision": "f32", "engines": self.folder / "engines",
+            "frame_stride": 1, "frame_range": None, "max_frames": None,
             "nms": None, "pixels": None, "first_label": None,
         }  # fmt: skip
         step.detect(
@@ -61,7 +63,8 @@ class Step:
             detections=self.detections,
             outcome=self.outcome,
             previews=self.previews,
-            **(arguments | settings),
+            **files,
+            search=Search(**(asked | settings)),
         )
         return json.loads(self.outcome.read_text())
 

@@ -1,18 +1,20 @@
 """Frames of a video or a picture, in order, with a record of everything that went wrong.
 
-One reader for both kinds. It never seeks, so frame numbers are those of the decoded frames in presentation order,
-and it goes on after damage, so that damage is counted and not taken for the end.
+One reader for both kinds. It does not seek, so frame numbers are those of the decoded frames in presentation order,
+and it goes on after damage, so that damage is counted and not taken for the end. Only a part of a video, which
+parts.py cuts, begins elsewhere.
 """
 
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.pictures import StillFrames
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Kind
 from scripts.lib.frames.video import VideoFrames
 
 
-def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES) -> FrameSource:
+def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES, part: Part | None = None) -> FrameSource:
     """Open a media file for reading its frames.
 
     Args:
@@ -20,6 +22,7 @@ def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES) -> FrameSour
         kind: what Tator declares it to be.
         wanted: the numbers of a video's frames to give out, see wanted_frames; a picture is given out whatever they
             are.
+        part: read only this part of a video, see parts.py.
 
     Raises:
         MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
@@ -28,4 +31,6 @@ def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES) -> FrameSour
     """
     if path.stat().st_size == 0:
         raise MediaFault("unreadable", "it is empty (0 bytes)")
+    if part is not None:
+        return PartFrames(path, part, wanted)
     return StillFrames(path) if kind == "image" else VideoFrames(path, wanted)

@@ -70,6 +70,8 @@ class Summary:
         width: pixels of the first frame, number 0, after its rotation; 0 before it.
         height: likewise.
         cut: a sentence when the file ends before its container says, else None.
+        begins: of a part of a video that does not begin with it, hashes of the first frames.
+        goes_on: of a part, hashes of the first frames after its last.
     """
 
     declared: int | None = None
@@ -82,6 +84,8 @@ class Summary:
     width: int = 0
     height: int = 0
     cut: str | None = None
+    begins: list[str] = field(default_factory=list)
+    goes_on: list[str] = field(default_factory=list)
 
     @property
     def damaged(self) -> bool:

@@ -99,6 +99,10 @@ class VideoFrames(FrameSource):
                 yield number, picture
             if number == self._wanted[-1]:
                 return  # the rest is not asked for
+        self._end()
+
+    def _end(self) -> None:
+        """Judge what was read up to the file's end."""
         self.summary.read_to_end = True
         self.summary.cut = self._cut()
         if self.summary.decoded == 0:
@@ -106,15 +110,15 @@ class VideoFrames(FrameSource):
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
-        for packet in self._demux():
+        for packet in self.packets():
             where = self._where(packet)
             if packet.is_corrupt:
                 self.summary.add_error(where, "the packet is incomplete or damaged")
             yield from self._decode(packet, where)
         yield from self._decode(None, f"the end, after packet {self._packets - 1}")
 
-    def _demux(self) -> Iterator["Packet"]:
-        """Yield packets; after an error the demuxer is asked again."""
+    def packets(self) -> Iterator["Packet"]:
+        """Yield the stream's packets, undecoded; after an error the demuxer is asked again."""
         failures = 0
         packets = self._container.demux(self._stream)
         while failures < _DEMUX_TRIES:

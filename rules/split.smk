@@ -1,0 +1,83 @@
+"""Long videos in parts, where detect.split_seconds asks for it: the same files as those of rule detect.
+
+Each part is a job; for several GPUs that see one file system.
+"""
+
+
+rule split_media:
+    input:
+        media=ancient("resources/media/{media_id}"),
+        record="resources/records/{media_id}.json",
+        download="resources/downloads/{media_id}.json",
+    output:
+        plan="resources/parts/{media_id}.json",
+    log:
+        "logs/split_media/{media_id}.log",
+    conda:
+        "../envs/detect.yaml"
+    params:
+        split_seconds=config["detect"]["split_seconds"],
+        code=code("split_media"),
+    script:
+        "../scripts/split_media.py"
+
+
+rule detect_part:
+    input:
+        engine_record(),
+        media=ancient("resources/media/{media_id}"),
+        record="resources/records/{media_id}.json",
+        download="resources/downloads/{media_id}.json",
+        plan="resources/parts/{media_id}.json",
+        graph=ancient(detect_graph()),
+        train_ini="resources/network/train.ini",
+        provenance="resources/network/provenance.json",
+        changes=graph_changes(),
+    output:
+        detections=temp("resources/parts/{media_id}/{part}.csv"),
+        outcome=temp("resources/parts/{media_id}/{part}.json"),
+        previews=temp("resources/parts/{media_id}/{part}.zip"),
+    log:
+        "logs/detect_part/{media_id}.{part}.log",
+    priority: 10
+    conda:
+        detect_environment()
+    threads: 4
+    params:
+        **search(),
+        part=part_number,
+        code=code("detect_part"),
+    script:
+        "../scripts/detect_part.py"
+
+
+# A media of one part is detected in here, and so is one whose parts do not fit together.
+rule join_parts:
+    input:
+        engine_record(),
+        plan=of_parts("resources/parts/{media_id}.json"),
+        part_detections=of_parts("resources/parts/{media_id}/{part}.csv"),
+        part_outcomes=of_parts("resources/parts/{media_id}/{part}.json"),
+        part_previews=of_parts("resources/parts/{media_id}/{part}.zip"),
+        media=ancient("resources/media/{media_id}"),
+        record="resources/records/{media_id}.json",
+        download="resources/downloads/{media_id}.json",
+        graph=ancient(detect_graph()),
+        train_ini="resources/network/train.ini",
+        provenance="resources/network/provenance.json",
+        changes=graph_changes(),
+    output:
+        detections="results/detections/{media_id}.csv",
+        outcome="results/detections/{media_id}.json",
+        previews="results/previews/{media_id}.zip",
+    log:
+        "logs/join_parts/{media_id}.log",
+    priority: 10
+    conda:
+        detect_environment()
+    threads: 4
+    params:
+        **search(),
+        code=code("join_parts"),
+    script:
+        "../scripts/join_parts.py"

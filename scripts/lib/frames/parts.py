@@ -1,0 +1,176 @@
+"""Parts of a long video, which can be decoded by themselves and give the frames that they give in the whole.
+
+A part begins at a key frame before which nothing is shown later, and holds what is shown from there on up to the next
+part's key frame; pictures that are stored after that key frame but shown before it (an open group of pictures)
+belong to the part before, which reads on for them. That such a key frame needs nothing before it is what formats
+promise, not what files keep (intra refresh has none, and calls some so). So each part also decodes the first frames of
+the next, and whoever joins parts checks that both saw the same, and that each gave the frames that its packets
+announce, without an error; see joining.py.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av.video.frame
+import numpy as np
+
+from scripts.lib.frames.source import ALL_FRAMES, Picture
+from scripts.lib.frames.video import VideoFrames
+
+if TYPE_CHECKING:
+    from scripts.lib.frames.video import Packet
+
+# Frames of a part that the one before it decodes too: predicted pictures refer to a few before them, up to 16.
+SEAM = 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a video.
+
+    Attributes:
+        first: the number of its first frame.
+        frames: how many it has by its packets.
+        packet: how many packets of the video are stored before its first.
+        start: when its first frame is shown, in the stream's unit; None for the file's beginning.
+        seek: when that frame is decoded, for finding its place.
+        last: whether it ends with the file.
+        width: pixels of the video's frame 0, after its rotation.
+        height: likewise.
+    """
+
+    first: int
+    frames: int
+    packet: int
+    start: int | None
+    seek: int | None
+    last: bool
+    width: int
+    height: int
+
+    @property
+    def end(self) -> int:
+        """The number of the frame after its last."""
+        return self.first + self.frames
+
+
+class PartFrames(VideoFrames):
+    """The frames of a part, with their numbers in the whole video."""
+
+    def __init__(self, path: Path, part: Part, wanted: range = ALL_FRAMES) -> None:
+        super().__init__(path, wanted)
+        self._part = part
+        self.summary.decoded = part.first
+        self.summary.width, self.summary.height = part.width, part.height
+        asked = range(max(wanted.start, part.first), min(wanted.stop, part.end))
+        self.summary.expected = sum(1 for number in asked if number in wanted)
+        if part.start is not None and part.seek is not None:
+            self._container.seek(part.seek, stream=self._stream)
+
+    def __iter__(self) -> Iterator[tuple[int, Picture]]:
+        if self._part.first <= self._wanted[-1]:
+            yield from super().__iter__()
+
+    def packets(self) -> Iterator["Packet"]:
+        """Yield the packets from the part's key frame on; where seeking led before it, what lies between is skipped."""
+        found = self._part.start is None
+        for packet in super().packets():
+            if not found and packet.pts == self._part.start:
+                found, self._packets = True, self._part.packet + 1
+            if found:
+                yield packet
+
+    def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
+        start, before, summary = self._part.start, None, self.summary
+        for frame in super()._frames():
+            if start is not None and (frame.pts is None or frame.pts < start):
+                continue  # shown before the key frame, and decoded without what it refers to
+            if before is not None and frame.pts is not None and frame.pts <= before:
+                summary.add_error(f"frame {summary.decoded}", "it is shown before the one before it")
+            before = frame.pts
+            if not self._part.last and summary.decoded == self._part.end:
+                if len(summary.goes_on) == SEAM:
+                    return
+                summary.goes_on.append(self._digest(frame))
+                continue
+            if start is not None and len(summary.begins) < SEAM:
+                summary.begins.append(self._digest(frame))
+            yield frame
+
+    def _digest(self, frame: av.video.frame.VideoFrame) -> str:
+        # As it was decoded: turning it into BGR is a matter of the processor.
+        try:
+            pixels = frame.to_ndarray()
+        except ValueError:  # a format without an array
+            pixels = self._upright(frame)
+        return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+    def _end(self) -> None:
+        if self._part.last:
+            super()._end()
+
+
+def plan_parts(path: Path, count: int) -> list[Part]:
+    """Cut a video into parts of about the same number of frames; reads the whole file, but decodes one frame.
+
+    Args:
+        path: the media file.
+        count: how many parts are wanted; there are fewer where key frames are rare, and none where one cannot know:
+            in files that are damaged, or do not say when each picture is shown.
+
+    Raises:
+        MediaFault: the file cannot be opened, or not one frame be decoded.
+    """
+    with VideoFrames(path) as video:
+        next(iter(video))
+        width, height = video.summary.width, video.summary.height
+    times: list[int | None] = []
+    decoded_at: list[int | None] = []
+    keys: list[bool] = []
+    shown: list[bool] = []
+    with VideoFrames(path) as video:
+        for packet in video.packets():
+            times.append(None if packet.is_corrupt else packet.pts)
+            decoded_at.append(packet.dts)
+            keys.append(packet.is_keyframe)
+            shown.append(not packet.is_discard)
+        if video.summary.damaged or None in times:
+            return []
+    cuts = _cuts(np.array(times, np.int64), np.array(keys), np.array(shown), count)
+    ends = [number for _, number in cuts[1:]] + [sum(shown)]
+    return [
+        Part(
+            first=first,
+            frames=end - first,
+            packet=packet,
+            start=times[packet] if packet else None,
+            seek=decoded_at[packet] if packet else None,
+            last=end == ends[-1],
+            width=width,
+            height=height,
+        )
+        for (packet, first), end in zip(cuts, ends, strict=True)
+    ]
+
+
+def _cuts(times: np.ndarray, keys: np.ndarray, shown: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """Return packet and frame number of each part's beginning.
+
+    Args:
+        times: (P,) when each packet's picture is shown, in the order in which they are stored.
+        keys: (P,) whether it is a key frame.
+        shown: (P,) whether it is shown at all.
+        count: how many parts are wanted.
+    """
+    latest_before = np.maximum.accumulate(np.concatenate([times[:1] - 1, times[:-1]]))
+    packets = np.flatnonzero(keys & shown & (times > latest_before))
+    numbers = np.searchsorted(np.sort(times[shown]), times[packets])
+    packets, numbers = packets[numbers > 0], numbers[numbers > 0]
+    if not len(packets):
+        return [(0, 0)]
+    aims = shown.sum() * np.arange(1, count) / count
+    nearest = np.unique([np.abs(numbers - aim).argmin() for aim in aims]).astype(int)
+    return [(0, 0), *zip(packets[nearest].tolist(), numbers[nearest].tolist(), strict=True)]

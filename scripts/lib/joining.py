@@ -1,0 +1,114 @@
+"""A video's parts, detected in one by one, put together as if it had been done in one piece."""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.detections import HEADER
+from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.frames.parts import Part
+from scripts.lib.frames.source import Summary
+from scripts.lib.media_detection import Found, Search, judged, tell
+from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
+
+
+def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Search, fps: float | None) -> str | None:
+    """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
+
+    Args:
+        plan: the parts of the video; none where it could not be cut.
+        parts: the files of each, at least as many.
+        found: the files to write.
+        search: what was asked.
+        fps: the video's frames a second, None where that is unknown.
+    """
+    if not plan:
+        return "it cannot be cut"
+    pieces = list(zip(plan, parts, strict=False))
+    records = [read_json(files.outcome) for _, files in pieces]
+    for part, record in zip(plan, records, strict=True):
+        if why := _broken(part, record, search.wanted[-1]):
+            return f"the part from frame {part.first} on: {why}"
+    read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= search.wanted[-1]]
+    for (_, before), (part, record) in pairwise(read):
+        seams = zip(before["seams"]["goes_on"], record["seams"]["begins"], strict=False)
+        if any(one != other for one, other in seams):
+            return f"the part from frame {part.first} on needs what is before it"
+    with replacing(found.detections) as stream:
+        stream.write(HEADER + "\n")
+        for _, files in pieces:
+            with files.detections.open(encoding="utf-8", newline="") as rows:
+                rows.readline()
+                shutil.copyfileobj(rows, stream)
+    _join_albums([Album.open(files.previews) for _, files in pieces], found.previews, fps, search.frame_stride)
+    record = _joined([record for _, record in read]) | {"parts": len(plan)}
+    write_json(found.outcome, record)
+    tell(record, count=True)
+    return None
+
+
+def _broken(part: Part, record: Mapping[str, Any], last: int) -> str | None:
+    """Say why a part may not be what it is in the whole; `last` is the last frame that is asked for."""
+    if record["state"] not in ("done", "no detections"):
+        return f"{record['state']}: {record['reason']}"
+    end = max(part.first, min(part.end, last + 1))
+    if record["frames"]["decoded"] != end:
+        return f"it ends with frame {record['frames']['decoded'] - 1}; its packets announce {end - 1}"
+    return None
+
+
+def _joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the record of the whole; `records` are those of the parts that were read."""
+    first, last = records[0], records[-1]
+    used, boxes, without_area = (
+        sum(numbers)
+        for numbers in zip(*((r["frames"]["used"], r["boxes"], r["boxes_without_area"]) for r in records), strict=True)
+    )
+    frames = last["frames"] | {"used": used}
+    counted = ("decoded", "declared", "used", "read_to_end")
+    state, reason = judged(Summary(**{key: frames[key] for key in counted}), boxes)
+    made_with = next((record for record in records if record["network"]), first)
+    stages: Counter[str] = Counter()
+    for record in records:
+        stages.update(record["stages"])
+    return {
+        **{key: value for key, value in first.items() if key != "seams"},
+        "state": state,
+        "reason": reason,
+        "frames": frames,
+        "boxes": boxes,
+        "boxes_without_area": without_area,
+        "network": made_with["network"],
+        "engine": made_with["engine"],
+        "seconds": round(sum(record["seconds"] for record in records), 3),
+        "stages": {stage: round(seconds, 3) for stage, seconds in stages.items()},
+    }
+
+
+def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride: int) -> None:
+    """Write the best of all pictures, and the clip with the most boxes."""
+    chosen = Chosen(rate(fps, stride), stride)
+    for album in albums:
+        for entry in sorted(album.pictures, key=itemgetter("frame")):
+            for kind, value in entry["kinds"].items():
+                if kind in KINDS:
+                    chosen.offer(kind, value, entry["frame"], partial(_place, album, entry))
+    found = chosen.frames()
+    if not found and (first := next((album for album in albums if album.pictures), None)):
+        found = {first.pictures[0]["frame"]: ((first, first.pictures[0]), first.pictures[0]["kinds"])}
+    files = {picture_name(frame): album.read(picture_name(frame)) for frame, ((album, _), _) in found.items()}
+    clips = [(album.clip, album) for album in albums if album.clip is not None]
+    clip, best = max(clips, key=lambda each: each[0]["boxes"], default=(None, None))
+    if best is not None:
+        files |= {name: best.read(name) for name in (CLIP, POSTER)}
+    pictures = [entry | {"kinds": kinds} for (_, entry), kinds in found.values()]
+    write_album(path, pictures, clip, files)
+
+
+def _place(album: Album, entry: dict[str, Any]) -> tuple[Album, dict[str, Any]]:
+    return album, entry

@@ -1,0 +1,40 @@
+"""Say where a long video can be cut into parts."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from scripts.lib import job
+from scripts.lib.batches import part_count
+from scripts.lib.errors import MediaFault
+from scripts.lib.files import read_json, write_json
+from scripts.lib.frames.parts import plan_parts
+
+_log = logging.getLogger(__name__)
+
+
+def split_media(*, media: Path, record: Path, download: Path, plan: Path, split_seconds: float) -> None:
+    """Write the list of a video's parts; see scripts/lib/frames/parts.py.
+
+    It is empty where the video has to be done in one piece, and where there is none.
+
+    Args:
+        media: the downloaded file.
+        record: what resolve_media wrote.
+        download: what download_media wrote.
+        plan: the JSON list to write.
+        split_seconds: how long a part is to be, about.
+    """
+    fetched, count = read_json(download), part_count(read_json(record), split_seconds)
+    found = []
+    if fetched["state"] == "ready":
+        try:
+            found = plan_parts(media, count)
+        except MediaFault as fault:
+            _log.warning("%s", fault)
+    write_json(plan, [asdict(part) for part in found])
+    _log.info("media %d: %d parts of %d wanted", fetched["media_id"], len(found), count)
+
+
+if __name__ == "__main__":
+    job.run(split_media, snakemake)  # type: ignore[name-defined]

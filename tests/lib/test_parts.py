@@ -1,0 +1,172 @@
+"""Parts of a video: together they give every frame of the whole, pixel by pixel, or say that they do not."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.parts import Part, plan_parts
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import ALL_FRAMES, Picture, Summary, wanted_frames
+from tests.media_files import FAST, FRAGMENTS, HEVC, cut, damage, number_in, set_display_matrix, set_edit, write_video
+
+COUNT = 4
+OPEN = {"preset": "ultrafast", "x264-params": "open-gop=1:bframes=2:b-pyramid=normal:keyint=10:ref=3:scenecut=0"}
+REFRESHED = {"preset": "ultrafast", "x264-params": "intra-refresh=1:keyint=10:bframes=0"}
+CLOSED_HEVC = HEVC | {"encode": {"preset": "ultrafast", "x265-params": "log-level=none:open-gop=0:keyint=10"}}
+OPEN_HEVC = HEVC | {"encode": {"preset": "ultrafast", "x265-params": "log-level=none:open-gop=1:keyint=10:bframes=3"}}
+Frames = list[tuple[int, Picture]]
+
+
+def read(path: Path, wanted: range = ALL_FRAMES, part: Part | None = None) -> tuple[Frames, Summary]:
+    with open_frames(path, "video", wanted, part) as frames:
+        return list(frames), frames.summary
+
+
+def fits(before: Summary, after: Summary) -> bool:
+    return all(one == other for one, other in zip(before.goes_on, after.begins, strict=False))
+
+
+def sound(part: Part, summary: Summary) -> bool:
+    return summary.decoded == part.end and not summary.damaged
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("h264.mp4", {}),
+        ("fast.mp4", {"mux": FAST, "sound": True}),
+        ("fragments.mp4", {"mux": FRAGMENTS}),
+        ("h264.mkv", {"sound": True}),
+        ("h264.ts", {"container": "mpegts", "mux": {"output_ts_offset": "1000"}}),
+        ("open.mp4", {"encode": OPEN}),
+        ("open.mkv", {"encode": OPEN}),
+        ("open.ts", {"encode": OPEN, "container": "mpegts"}),
+        ("hevc.mp4", CLOSED_HEVC),
+        ("open_hevc.mp4", OPEN_HEVC),
+        ("open_hevc.mkv", OPEN_HEVC),
+        ("ten_bits.mp4", {"pixels": "yuv420p10le"}),
+        ("vp9.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "5", "auto-alt-ref": "1", "g": "10"}}),
+        ("av1.mp4", {"codec": "libsvtav1", "encode": {"preset": "12", "g": "10"}}),
+        ("mpeg2.ts", {"codec": "mpeg2video", "encode": {"bf": "2", "g": "10"}, "container": "mpegts"}),
+        ("mjpeg.mov", {"codec": "mjpeg", "pixels": "yuvj420p"}),
+        ("prores.mov", {"codec": "prores_ks", "pixels": "yuv422p10le"}),
+        ("mpeg4.avi", {"codec": "mpeg4", "encode": {"bf": "2", "g": "10"}}),
+        ("late.mp4", {"times": [7 * n + (n % 3) for n in range(60)]}),
+    ],
+)
+def test_the_parts_give_the_frames_of_the_whole(tmp_path: Path, name: str, options: dict) -> None:
+    path = write_video(tmp_path / name, range(60), **options)
+    whole, summary = read(path)
+    parts = plan_parts(path, COUNT)
+    assert len(parts) == COUNT
+    assert [part.first for part in parts[1:]] == [part.end for part in parts[:-1]]
+    found: Frames = []
+    summaries = []
+    for part in parts:
+        frames, its = read(path, part=part)
+        assert sound(part, its)
+        assert its.expected == its.used == len(frames) == part.frames
+        assert (its.width, its.height) == (160, 90)
+        assert its.read_to_end is part.last
+        found += frames
+        summaries.append(its)
+    assert [number for number, _ in found] == [number for number, _ in whole] == list(range(60))
+    assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(found, whole, strict=True))
+    assert not summary.damaged
+    assert all(len(its.begins) >= 10 for its in summaries[1:])
+    assert all(fits(one, other) for one, other in pairwise(summaries))
+
+
+def test_parts_are_of_about_the_same_length(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(100), encode={"preset": "ultrafast", "g": "5"})
+    assert [part.frames for part in plan_parts(path, COUNT)] == [25] * COUNT
+    assert [part.frames for part in plan_parts(path, 1)] == [100]
+    assert len(plan_parts(path, 1000)) == 20
+
+
+def test_a_video_with_one_key_frame_has_one_part(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(40), encode={"preset": "ultrafast", "g": "400"})
+    [part] = plan_parts(path, COUNT)
+    assert (part.first, part.end, part.last) == (0, 40, True)
+    assert len(read(path, part=part)[0]) == 40
+
+
+@pytest.mark.parametrize(
+    ("stride", "span", "most"), [(3, None, None), (1, (13, 37), None), (2, (25, 59), 5), (1, None, 4)]
+)
+def test_what_is_asked_for_is_found_in_the_parts(
+    tmp_path: Path, stride: int, span: tuple[int, int] | None, most: int | None
+) -> None:
+    path = write_video(tmp_path / "a.mp4", range(60))
+    wanted = wanted_frames(stride, span, most)
+    whole, summary = read(path, wanted)
+    parts = [(part, *read(path, wanted, part)) for part in plan_parts(path, COUNT)]
+    assert [number for _, frames, _ in parts for number, _ in frames] == [number for number, _ in whole]
+    busy = [its for part, _, its in parts if part.first <= wanted[-1]]
+    assert busy[-1].decoded == summary.decoded
+    assert busy[-1].read_to_end is summary.read_to_end
+    assert [its.used for _, _, its in parts] == [its.expected for _, _, its in parts]
+
+
+def test_edit_lists_leave_out_the_same_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(60))
+    set_edit(path, skip=512 * 13)
+    whole, _ = read(path)
+    assert len(whole) < 60
+    parts = plan_parts(path, COUNT)
+    found = [read(path, part=part) for part in parts]
+    assert all(sound(part, its) for part, (_, its) in zip(parts, found, strict=True))
+    assert [number_in(picture) for frames, _ in found for _, picture in frames] == [number_in(p) for _, p in whole]
+
+
+def test_parts_are_turned_as_the_whole_is(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(40))
+    set_display_matrix(path, (0, 1, -1, 0))
+    for part in plan_parts(path, COUNT):
+        frames, summary = read(path, part=part)
+        assert {picture.shape for _, picture in frames} == {(160, 90, 3)}
+        assert (summary.width, summary.height) == (90, 160)
+
+
+def test_pictures_that_are_refreshed_by_and_by_show_in_the_part(tmp_path: Path) -> None:
+    """What such a stream calls a key frame is none: the frames after it are not whole."""
+    path = write_video(tmp_path / "a.mp4", range(60), encode=REFRESHED)
+    whole, _ = read(path)
+    parts = plan_parts(path, COUNT)
+    found = [read(path, part=part) for part in parts]
+    same = [all(np.array_equal(picture, whole[at][1]) for at, picture in frames) for frames, _ in found]
+    assert same == [True, False, False, False]
+    assert sound(parts[1], found[1][1])
+    assert not fits(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_damage_shows_in_a_part_or_forbids_parts(tmp_path: Path, share: float) -> None:
+    path = write_video(tmp_path / "a.mp4", range(60), mux=FAST)
+    damage(path, share, 600)
+    parts = plan_parts(path, COUNT)
+    assert read(path)[1].damaged
+    assert not all(sound(part, read(path, part=part)[1]) for part in parts)
+
+
+def test_a_file_that_was_cut_shows_it_in_the_last_part(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(60), mux=FAST)
+    parts = plan_parts(path, COUNT)
+    cut(path, 0.95)
+    assert not sound(parts[-1], read(path, part=parts[-1])[1])
+    assert plan_parts(path, COUNT) == [] or read(path)[1].damaged
+
+
+def test_pictures_without_a_time_forbid_parts(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.h264", range(60), container="h264")
+    assert len(read(path)[0]) == 60
+    assert plan_parts(path, COUNT) == []
+
+
+def test_what_is_no_video_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("this is no video\n" * 100)
+    with pytest.raises(MediaFault, match="FFmpeg cannot open it"):
+        plan_parts(tmp_path / "a.mp4", COUNT)
