@@ -295,6 +295,8 @@ def test_what_tator_and_its_store_refuse_is_said_without_addresses(register, ser
     code, out, complaint = register("--apply")
     assert (code, "answered 403; expected 200; run again" in complaint) == (1, True)
     assert lines(out, "done: ") == [f"make the version {SETTINGS['upload']['version']!r}"]
+    server.fault("expire_addresses", operation="SaveAlgorithmManifest")
+    assert "Command '['wget'" in register("--apply")[2]
     server.fault("revoke_token", operation="SaveAlgorithmManifest")
     assert "set TATOR_AUTH_TOKEN to a valid token" in register("--apply")[2]
     server.clear_faults()
