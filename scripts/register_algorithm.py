@@ -131,7 +131,7 @@ def _filled_in(given: argparse.Namespace, config: dict[str, Any]) -> str:
             raise SettingsError("pipeline_args: given by --config and by --set; expected one of them")
         if isinstance(tator := config.get("tator"), dict):
             rest = {key: value for key, value in tator.items() if key not in _AT_LAUNCH}
-            config = {**config, "tator": rest}
+            config = {key: value for key, value in {**config, "tator": rest}.items() if key != "tator" or rest}
         try:
             values["pipeline_args"] = json.dumps(config, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:

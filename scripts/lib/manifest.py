@@ -36,15 +36,23 @@ def read(text: str) -> dict[str, Any]:
     shape = isinstance(workflow, dict) and all(isinstance(workflow.get(key), dict) for key in ("metadata", "spec"))
     if not shape or workflow.get("kind") != "Workflow":
         raise SettingsError("the manifest is no Argo workflow; expected `kind: Workflow` with metadata and spec")
+    arguments = workflow["spec"].get("arguments") or {}
+    declared = arguments.get("parameters") or [] if isinstance(arguments, dict) else None
+    if not isinstance(declared, list) or not all(isinstance(one, dict) and "name" in one for one in declared):
+        raise SettingsError("the manifest's spec.arguments.parameters is no list of names with values")
     return dict(workflow)
 
 
 def parameters(workflow: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the defaults of the parameters that a workflow declares, None for one without."""
-    arguments = workflow["spec"].get("arguments")
-    declared = arguments.get("parameters") if isinstance(arguments, dict) else None
-    named = [one for one in declared or [] if isinstance(one, dict) and "name" in one]
-    return {str(one["name"]): None if one.get("value") is None else str(one["value"]) for one in named}
+    return {
+        str(one["name"]): None if one.get("value") is None else str(one["value"])
+        for one in _arguments(workflow).get("parameters") or []
+    }
+
+
+def _arguments(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    return workflow["spec"].get("arguments") or {}
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
@@ -93,16 +101,12 @@ def _entries(node: Any) -> dict[str, Any]:
     return {key.value: value for key, value in node.value}
 
 
-def problems(text: str) -> list[str]:
-    """Return what keeps a manifest from being launched by Tator, a line each."""
-    try:
-        workflow = read(text)
-    except SettingsError as error:
-        return [str(error)]
+def problems(workflow: Mapping[str, Any]) -> list[str]:
+    """Return what keeps a workflow that was `read` from being launched by Tator, a line each."""
     return [f"manifest: {line}" for line in (*_shape(workflow), *_parameters(workflow))]
 
 
-def _shape(workflow: dict[str, Any]) -> Iterator[str]:
+def _shape(workflow: Mapping[str, Any]) -> Iterator[str]:
     metadata, spec = workflow["metadata"], workflow["spec"]
     if not str(workflow.get("apiVersion")).startswith("argoproj.io/"):
         yield f"apiVersion is {workflow.get('apiVersion')!r}; expected argoproj.io/v1alpha1"
@@ -119,12 +123,11 @@ def _shape(workflow: dict[str, Any]) -> Iterator[str]:
             yield f"spec.{key} is {spec.get(key)!r}; expected one of the templates {_list(names)}"
 
 
-def _parameters(workflow: dict[str, Any]) -> Iterator[str]:
-    arguments = workflow["spec"].get("arguments") or {}
-    if "artifacts" in arguments:
+def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
+    if "artifacts" in _arguments(workflow):
         yield "spec.arguments.artifacts is set; Tator discards it"
     declared = parameters(workflow)
-    names = [one.get("name") for one in arguments.get("parameters") or []]
+    names = [one["name"] for one in _arguments(workflow).get("parameters") or []]
     for name in sorted({str(name) for name in names if names.count(name) > 1}):
         yield f"parameter {name} is declared twice"
     for name, value in declared.items():

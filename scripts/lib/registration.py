@@ -82,11 +82,15 @@ def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Map
         project_id: the project.
         wanted: the algorithm.
         resolve: returns the settings of a run in an environment.
+
+    Raises:
+        SettingsError: the manifest cannot be read.
     """
-    plan = Plan(problems=manifest.problems(wanted.manifest))
+    workflow = manifest.read(wanted.manifest)
+    plan = Plan(problems=manifest.problems(workflow))
     # As a launch would have it, but for the media, which a person chooses then.
     launch = {"TATOR_API_SERVICE": host, "TATOR_PROJECT_ID": str(project_id), "TATOR_MEDIA_IDS": "1"}
-    found = None if plan.problems else _settings_of(plan, wanted, launch, resolve)
+    found = _settings_of(plan, workflow, launch, resolve)
     with plan.collecting():
         registry = Registry(host, project_id)
         user, project = registry.user(), registry.project()
@@ -106,10 +110,9 @@ def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Map
 
 
 def _settings_of(
-    plan: Plan, wanted: Wanted, launch: Mapping[str, str], resolve: Callable[[Mapping[str, str]], Any]
+    plan: Plan, workflow: Mapping[str, Any], launch: Mapping[str, str], resolve: Callable[[Mapping[str, str]], Any]
 ) -> Any:
     """Return the settings that a launch would have, checked as a run checks them; None where they are no good."""
-    workflow = manifest.read(wanted.manifest)
     arguments = manifest.parameters(workflow).get("pipeline_args") or ""
     try:
         found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})

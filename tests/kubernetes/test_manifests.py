@@ -113,11 +113,11 @@ def test_names_that_are_referred_to_are_there(workflow):
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_tator_takes_them_once_they_are_filled_in(name):
     text = (ARGO / f"{name}.yaml").read_text()
-    assert manifest.problems(text) == [
+    assert manifest.problems(manifest.read(text)) == [
         "manifest: parameter image is still the example's, registry.example.org/tator-detection:1.0.0; "
         "give your own with --set image=..."
     ]
-    assert manifest.problems(manifest.fill_in(text, {"image": "registry.site.org/x:1"})) == []
+    assert manifest.problems(manifest.read(manifest.fill_in(text, {"image": "registry.site.org/x:1"}))) == []
 
 
 def test_pods_are_valid_and_restricted(workflow):

@@ -33,7 +33,7 @@ spec:
 def test_values_are_filled_in_and_all_else_stays(value):
     filled = manifest.fill_in(TEXT, {"args": value, "gpus": "2"})
     assert manifest.parameters(manifest.read(filled)) == {"image": "site/x:1", "args": value, "gpus": "2"}
-    assert manifest.problems(filled) == []
+    assert manifest.problems(manifest.read(filled)) == []
     same = manifest.fill_in(filled, {"args": "{}", "gpus": "1"}).splitlines()
     assert [line for line in TEXT.splitlines() if line not in same] == [
         "        value: >-",
@@ -61,8 +61,6 @@ def test_what_cannot_be_filled_in(old, new, words):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("v1alpha1\n", "v1alpha1\n---\n", "not one YAML document"),
-        ("kind: Workflow", "kind: WorkflowTemplate", "no Argo workflow"),
         ("argoproj.io/v1alpha1", "v1", "apiVersion is 'v1'"),
         ("{generateName: x-}", "{name: x}", "metadata.name is set"),
         ("{generateName: x-}", "{namespace: x}", "metadata.namespace is set"),
@@ -77,8 +75,23 @@ def test_what_cannot_be_filled_in(old, new, words):
     ],
 )
 def test_what_would_fail_at_launch_is_found(old, new, words):
-    assert manifest.problems(TEXT) == []
-    assert words in "\n".join(manifest.problems(TEXT.replace(old, new, 1)))
+    assert manifest.problems(manifest.read(TEXT)) == []
+    assert words in "\n".join(manifest.problems(manifest.read(TEXT.replace(old, new, 1))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("v1alpha1\n", "v1alpha1\n---\n", "not one YAML document"),
+        ("kind: Workflow", "kind: WorkflowTemplate", "no Argo workflow"),
+        ("metadata: {generateName: x-}\n", "", "no Argo workflow"),
+        ("- {name: gpus, value: 1}", "- gpus", "no list of names with values"),
+        ("    parameters:", "    - parameters:", "no list of names with values"),
+    ],
+)
+def test_what_is_no_manifest(old, new, words):
+    with pytest.raises(SettingsError, match=words):
+        manifest.fill_in(TEXT.replace(old, new, 1), {})
 
 
 def test_a_stored_manifest_is_known_by_its_name():

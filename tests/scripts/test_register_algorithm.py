@@ -138,6 +138,7 @@ def test_a_manifest_that_somebody_changed_is_replaced(register, server):
 def test_missing_attributes_are_made(register, server):
     for kind, number in (("media_type", 21), ("media_type", 22), ("media_type", 23), ("localization_type", 31)):
         server.change(kind, number, attribute_types=[])
+    server.change("media_type", 21, attribute_types=None)
     code, out, _ = register()
     assert code == 0
     assert lines(out, "to do: ")[:4] == [
@@ -255,6 +256,7 @@ def test_wrong_manifest_is_said_with_the_rest(register, server):
     workflow["spec"]["onExit"] = "nothing"
     workflow["spec"]["arguments"]["parameters"].append({"name": "rest_token", "value": "x"})
     Path("bad.yaml").write_text(yaml.safe_dump(workflow))
+    write({**SETTINGS, "keep_threshold": 2})
     code, _, complaint = register("--apply", "--cluster", "7", path="bad.yaml")
     assert (code, writes(server)) == (1, [])
     for words in (
@@ -262,8 +264,9 @@ def test_wrong_manifest_is_said_with_the_rest(register, server):
         "spec.onExit is 'nothing'",
         "parameter rest_token is declared",
         "no job cluster 7",
+        "detect.keep_threshold: 2 is no good",
     ):
-        assert f"{words}" in complaint
+        assert words in complaint
     code, _, complaint = register("--set", "storage_clas=fast")
     assert (code, "did you mean 'storage_class'?" in complaint) == (1, True)
 
@@ -327,6 +330,7 @@ def test_as_a_program_with_the_address_of_the_configuration(server, monkeypatch,
     assert server.token not in done.stdout
     [(made, text)] = standing(server)
     assert made["name"] == "Fan"
+    assert "tator" not in json.loads(manifest.parameters(yaml.safe_load(text))["pipeline_args"])
     assert Path("out.yaml").read_text(encoding="utf-8") == text
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

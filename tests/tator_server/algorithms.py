@@ -136,11 +136,12 @@ def _add_attribute(call: Call) -> Record:
         raise RefusedError("'name'" if "addition" in call.body else "'addition'")
     attribute = {"description": "", "required": False, "order": 0, **call.body["addition"]}
     attributes.check_type(attribute)
-    if attribute["name"] in [one["name"] for one in owner["attribute_types"]]:
+    there = owner["attribute_types"] or []
+    if attribute["name"] in [one["name"] for one in there]:
         raise RefusedError(f"{attribute['name']} is already an attribute.")
     if "default" in attribute:  # given to everything there is of the type
         raise NotCoveredError("new attributes with a default")
-    call.store.change(kind, owner["id"], attribute_types=[*owner["attribute_types"], attribute])
+    call.store.change(kind, owner["id"], attribute_types=[*there, attribute])
     return {"message": f"New attribute type '{attribute['name']}' added"}
 
 
