@@ -4,16 +4,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job
+from scripts.lib import job, project_needs
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.tator_api import LostAnswer, Project, patiently
+from scripts.lib.tator_api import Project
 from scripts.lib.train_ini import species as read_species
 
 _log = logging.getLogger(__name__)
-
-# The end of each description that a run writes, by which it is known again.
-_OUR_WORDS = "made by the detection workflow; people's edits are kept"
 
 
 def prepare_upload(
@@ -49,17 +46,12 @@ def prepare_upload(
         ServerError: type, attribute or version do not fit, naming what the project has.
     """
     project = Project(host, project_id)
-    box_type = _pick(project.localization_types(), "id", localization_type_id, "upload.localization_type_id")
-    if box_type["dtype"] != "box":
-        raise ServerError(
-            f"localization type {box_type['name']!r} ({localization_type_id}) is of the kind {box_type['dtype']}; "
-            "expected a box type in upload.localization_type_id"
-        )
+    box_type = project_needs.box_type(project.localization_types(), localization_type_id)
     _check_attributes(box_type, species_attribute, confidence_attribute, read_species(train_ini))
     if version_id is not None:
-        chosen = _pick(project.versions(), "id", version_id, "upload.version_id")
+        chosen = project_needs.pick(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
-        chosen = _pick(project.versions(), "number", version_number, "upload.version_number")
+        chosen = project_needs.pick(project.versions(), "number", version_number, "upload.version_number")
     else:
         chosen = _version_named(project, version, read_json(provenance))
     write_json(
@@ -75,29 +67,12 @@ def prepare_upload(
     )
 
 
-def _pick(items: list[dict[str, Any]], key: str, value: int, setting: str) -> dict[str, Any]:
-    for item in items:
-        if item[key] == value:
-            return item
-    there = ", ".join(f"{item[key]} ({item['name']})" for item in items) or "none"
-    raise ServerError(f"{setting}: the project has no {value}; it has {there}")
-
-
 def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, names: list[str]) -> None:
-    """Tator drops attributes that a type lacks without a word, so they are checked here."""
-    attributes = {attribute["name"]: attribute for attribute in box_type["attribute_types"]}
-    for setting, name, kinds in (
-        ("species_attribute", species, ("string", "enum")),
-        ("confidence_attribute", confidence, ("float",)),
-    ):
-        kind = attributes.get(name, {}).get("dtype")
-        if kind not in kinds:
-            there = ", ".join(f"{a['name']} ({a['dtype']})" for a in attributes.values()) or "none"
-            raise ServerError(
-                f"upload.{setting}: box type {box_type['name']!r} has no {' or '.join(kinds)} attribute {name!r}; "
-                f"it has {there}; add it in the project's settings or name another one"
-            )
-    choices = attributes[species].get("choices")
+    needs = project_needs.of_boxes(species, confidence)
+    lacks = [project_needs.lack(box_type, "box type", need) for need in needs]
+    if problem := next(filter(None, [*lacks, project_needs.unfilled(box_type, needs)]), None):
+        raise ServerError(problem)
+    choices = next(one for one in box_type["attribute_types"] if one["name"] == species).get("choices")
     unknown = [name for name in names if choices and name not in choices]
     if unknown:
         raise ServerError(
@@ -109,29 +84,15 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
 def _version_named(project: Project, name: str, network: dict[str, Any]) -> dict[str, Any]:
     """Return the version of that name, with a description that says of which network its boxes are.
 
-    It is made when absent. Two runs at once may both make one: the oldest of a name is the one that everybody takes.
-    Of one that was there, only a description that a run wrote is renewed.
+    Of one that was there, only a description that the workflow wrote is renewed.
     """
     graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
     description = (
         f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
-        + _OUR_WORDS
+        + project_needs.OUR_WORDS
     )
-
-    def named() -> list[dict[str, Any]]:
-        return sorted((v for v in project.versions() if v["name"] == name), key=lambda v: int(v["id"]))
-
-    def made() -> dict[str, Any]:
-        if not named():
-            _log.info("making version %r", name)
-            project.create_version(name, description)
-        return named()[0]
-
-    try:
-        version = patiently(LostAnswer)(made)
-    except LostAnswer as lost:
-        raise ServerError(f"{lost}; run again when Tator is well") from None
-    if version["description"] != description and str(version["description"]).endswith(_OUR_WORDS):
+    version = project_needs.version_named(project, name, description)
+    if version["description"] != description and str(version["description"]).endswith(project_needs.OUR_WORDS):
         _log.info("version %r gets the description of this run's network", name)
         project.describe_version(version["id"], description)
     return version

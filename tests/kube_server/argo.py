@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
 
+from scripts.lib.manifest import GIVEN_BY_TATOR
+
 from .cluster import Cluster
 
-TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
 # The manifests' retry expression: after these exit codes a workflow is not started again; a test compares.
 ENDED_BY_ITSELF = {0, 1, 2}
 _PLACE = re.compile(r"\{\{([^{}]+)\}\}")
@@ -111,7 +112,7 @@ def submit(cluster: Cluster, manifest: dict[str, Any], given: dict[str, str]) ->
     workflow = copy.deepcopy(manifest)
     name = f"{workflow['metadata']['generateName']}{uuid.uuid4().hex[:5]}"
     declared = {one["name"]: str(one["value"]) for one in workflow["spec"].get("arguments", {}).get("parameters", [])}
-    if clash := declared.keys() & set(TATOR):
+    if clash := declared.keys() & set(GIVEN_BY_TATOR):
         raise ValueError(f"Tator gives these itself: {clash}")
     values = {f"workflow.parameters.{key}": value for key, value in {**declared, **given}.items()}
     values |= {"workflow.name": name, "workflow.namespace": cluster.namespace, "workflow.uid": str(uuid.uuid4())}

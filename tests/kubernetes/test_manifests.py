@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hera.workflows.models import Workflow
 
+from scripts.lib import manifest
 from tests.kube_server import argo
 from tests.kube_server.validation import VERSION, violations
 from tests.kubernetes.lab import documents
@@ -18,7 +19,7 @@ ARGO = ROOT / "deploy" / "argo"
 WORKFLOWS = ["single-pod", "fan-out"]
 # Argo's enumerations, which its Python models take as any text.
 POD_GC = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"}
-VALUES = {f"workflow.parameters.{name}": "1" for name in argo.TATOR}
+VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.GIVEN_BY_TATOR}
 VALUES |= {"workflow.name": "tator-detection-x", "workflow.status": "Succeeded"}
 
 
@@ -98,25 +99,25 @@ def test_names_that_are_referred_to_are_there(workflow):
     assert spec["podGC"]["strategy"] in POD_GC
     accounts = {item["metadata"]["name"] for item in documents("deploy/argo/base/accounts.yaml")}
     assert spec["serviceAccountName"] in accounts
-    declared = {one["name"] for one in spec["arguments"]["parameters"]}
-    assert not declared & set(argo.TATOR), "Tator appends these itself"
+    declared = set(manifest.parameters(workflow))
     used = set(re.findall(r"\{\{([^}]+)\}\}", json.dumps(workflow)))
-    known = {f"workflow.parameters.{name}" for name in declared | set(argo.TATOR)} | {
+    assert {name for name in used if not name.startswith("workflow.parameters.")} <= {
         "workflow.name",
         "workflow.status",
     }
-    assert used <= known
     assert {name for name in used if name.removeprefix("workflow.parameters.") in declared} == {
         f"workflow.parameters.{name}" for name in declared
     }, "each parameter is used"
 
 
-def test_tator_takes_them(workflow):
-    """It overwrites generateName and discards artifacts, and needs the templates inline."""
-    assert "name" not in workflow["metadata"]
-    assert "namespace" not in workflow["metadata"]
-    assert "artifacts" not in workflow["spec"]["arguments"]
-    assert all("container" in template for template in workflow["spec"]["templates"])
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_tator_takes_them_once_they_are_filled_in(name):
+    text = (ARGO / f"{name}.yaml").read_text()
+    assert manifest.problems(manifest.read(text)) == [
+        "manifest: parameter image is still the example's, registry.example.org/tator-detection:1.0.0; "
+        "give your own with --set image=..."
+    ]
+    assert manifest.problems(manifest.read(manifest.fill_in(text, {"image": "registry.site.org/x:1"}))) == []
 
 
 def test_pods_are_valid_and_restricted(workflow):

@@ -74,3 +74,16 @@ def test_species_that_an_enum_does_not_allow(steps):
     steps.server.change("localization_type", steps.server.localization_type_id, attribute_types=attributes)
     with pytest.raises(ServerError, match=r"allows cod, eel; the network also knows crab"):
         steps.prepare()
+
+
+def test_an_attribute_that_tator_would_ask_of_each_box(steps):
+    number = steps.server.localization_type_id
+    [kind] = [one for one in steps.server.all("localization_type") if one["id"] == number]
+    for filled in ({"required": False}, {"default": "?"}, {"dtype": "datetime", "use_current": True}):
+        extra = {"name": "Observer", "dtype": "string", "required": True, **filled}
+        steps.server.change("localization_type", number, attribute_types=[*kind["attribute_types"], extra])
+        steps.prepare()
+    extra = {"name": "Observer", "dtype": "string", "required": True}
+    steps.server.change("localization_type", number, attribute_types=[*kind["attribute_types"], extra])
+    with pytest.raises(ServerError, match="box type 'Box' requires 'Observer' of each box"):
+        steps.prepare()

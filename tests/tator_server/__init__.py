@@ -1,7 +1,8 @@
 """A server that answers as Tator 1.5 does, on loopback, for tests and the demo.
 
 It serves what the unmodified `tator` client and the pipeline use, with the real server's treacheries, because
-a kinder stand-in would prove nothing. `test_conformance.py` replays answers recorded from a real server.
+a kinder stand-in would prove nothing. `test_conformance.py` replays answers recorded from a real server. What
+registering an algorithm takes (algorithms.py, uploads) was not recorded: it was read in the source of Tator 1.5.
 
 Start one with `launch.running(...)`, or by hand: `python -m tests.tator_server --media FOLDER --port N --state FOLDER`.
 
@@ -18,6 +19,7 @@ searches.py     Tator's searches of media
 attributes.py   how attribute values are converted, refused and written
 catalogue.py    operations on users, projects, types and versions
 medias.py       operations on media
+algorithms.py   operations on algorithms, their manifests, job clusters and attribute types
 localizations.py operations on localizations: marks, tombstones, pruning
 presigned.py    the object store, on an origin of its own, with signed and expiring addresses
 faults.py       faults that tests order over HTTP

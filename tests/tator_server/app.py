@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from . import catalogue, interface, localizations, medias
+from . import algorithms, catalogue, interface, localizations, medias
 from .control import Controls
 from .errors import RefusedError
 from .faults import Faults, RequestLog
@@ -16,7 +16,7 @@ from .operations import HANDLERS, Call
 from .presigned import Addresses
 from .store import Record, Store
 
-_SERVED = (catalogue, localizations, medias)  # importing these fills HANDLERS
+_SERVED = (algorithms, catalogue, localizations, medias)  # importing these fills HANDLERS
 
 _NOT_FOUND = """
 

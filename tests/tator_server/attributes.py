@@ -12,6 +12,7 @@ AttributeTypes = Iterable[Mapping[str, Any]]
 
 SECTIONS = "tator_user_sections"  # an attribute that every media has, whatever its type says
 
+_NAME = re.compile(r"^[A-Za-z0-9_\s\-><%:&#;(),@]+$")
 _WORDS = {"bool": "boolean", "int": "integer"}
 
 
@@ -46,6 +47,26 @@ def convert(kind: Mapping[str, Any], value: Any) -> Any:
         except (TypeError, ValueError) as error:
             raise refused from error
     return value
+
+
+def check_type(kind: dict[str, Any]) -> None:
+    """Check an attribute that is to be added to a type.
+
+    Raises:
+        RefusedError: it lacks something, or its name has a character that Tator does not take.
+    """
+    if kind["name"].startswith("$"):
+        raise RefusedError("Attribute type name can not start with '$' character")
+    if "dtype" not in kind:
+        raise RefusedError("Attribute type definition missing 'dtype' field")
+    for dtype, field in (("enum", "choices"), ("float_array", "size")):
+        if kind["dtype"] == dtype and field not in kind:
+            raise RefusedError(f"{dtype} attribute type definition missing '{field}' field")
+    if not _NAME.match(kind["name"]):
+        raise RefusedError(
+            f"Name '{kind['name']}' is not valid; it must only contain spaces, hyphens, underscores, alphanumeric "
+            "characters, or the special characters ,,>,<,%,:,&,;,@,(, or )"
+        )
 
 
 def complete(kinds: AttributeTypes, given: Mapping[str, Any]) -> dict[str, Any]:

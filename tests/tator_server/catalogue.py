@@ -33,8 +33,10 @@ def _get_users(call: Call) -> list[Record]:
 
 def _project(call: Call, record: Record) -> Record:
     media = [media for media in call.store.all("media", record["id"]) if not media["deleted"]]
-    shown = {name: value for name, value in record.items() if name != "permissions"}
-    return shown | {"num_files": len(media), "permission": record["permissions"][str(call.user["id"])]}
+    shown = {name: value for name, value in record.items() if name not in ("permissions", "creator")}
+    granted = record["permissions"][str(call.user["id"])]
+    permission = "Creator" if record.get("creator") == call.user["id"] else granted
+    return shown | {"num_files": len(media), "permission": permission}
 
 
 @operation("GetProject", VIEW, of="project")

@@ -34,6 +34,7 @@ class Controls:
             ("DELETE", "/requests", self._clear_requests),
             ("GET", "/control/state", self._state),
             ("POST", "/control/media", self._add_media),
+            ("GET", "/control/<kind>", self._list_records),
             ("POST", "/control/<kind>", self._add_record),
             ("PATCH", "/control/<kind>/<int:number>", self._change_record),
         ):
@@ -77,6 +78,11 @@ class Controls:
     def _add_media(self) -> Response:
         with self._store.transaction():
             return jsonify({"id": add_media(self._store, **request.get_json())})
+
+    def _list_records(self, kind: str) -> Response:
+        return (
+            jsonify(self._store.all(kind)) if kind in KINDS else _refused(f"kind {kind!r}: one of {', '.join(KINDS)}")
+        )
 
     def _add_record(self, kind: str) -> Response:
         if kind not in KINDS:

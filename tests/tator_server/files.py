@@ -96,6 +96,15 @@ def add_copies(store: Store, project: int, media: int, files: Mapping[str, Itera
     }
 
 
+def add_upload(store: Store, key: str, content: bytes) -> str:
+    """Keep what was sent to an upload address, and return its ETag."""
+    path = key.replace("/", "_")
+    (store.folders["objects"] / path).write_bytes(content)
+    etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    store.execute("INSERT OR REPLACE INTO object VALUES (?, 'objects', ?, ?, ?)", key, path, len(content), etag)
+    return etag
+
+
 def _add(store: Store, prefix: str, role: str, path: Path, found: Probe, *, folder: str) -> Record:
     word = "in" if role == "archival" else found.height if role == "streaming" else role
     etag = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

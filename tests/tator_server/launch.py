@@ -87,6 +87,11 @@ class Server:
         files = {role: [str(path) for path in paths] for role, paths in fields.pop("files", {}).items()}
         return int(self._control("POST", "/control/media", {"name": name, "files_by_role": files, **fields})["id"])
 
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """Return the records of a kind as they are stored."""
+        found: list[dict[str, Any]] = self._control("GET", f"/control/{kind}")
+        return found
+
     def add(self, kind: str, **fields: Any) -> int:
         """Add a record as it is to be stored (localization_type, media_type, project, user) and return its id."""
         return int(self._control("POST", f"/control/{kind}", fields)["id"])

@@ -216,11 +216,11 @@ def _download_info(call: Call) -> list[Record]:
     """Sign any key of the project, whether there is such an object or not, as Tator does."""
     answer = []
     for key in call.params["keys"]:
-        parts = key.split("/")
-        if len(parts) < 2:
+        parts, place = key.split("/"), 3 if key.startswith("_uploads") else 1
+        if len(parts) <= place:
             raise RefusedError("list index out of range")
         try:
-            project = int(parts[1])
+            project = int(parts[place])
         except ValueError as error:
             raise RefusedError(str(error)) from error
         if project != call.params["project"]:

@@ -12,7 +12,7 @@ from .store import Record, Store
 
 # From least to most; whoever has one has those before it.
 PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control")
-VIEW, EDIT, TRANSFER = PERMISSIONS[:3]
+VIEW, EDIT, TRANSFER, _, FULL = PERMISSIONS
 
 _MODELS = {
     "user": "User",
@@ -22,6 +22,7 @@ _MODELS = {
     "version": "Version",
     "media": "Media",
     "localization": "Localization",
+    "algorithm": "Algorithm",
 }
 
 

@@ -11,15 +11,17 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from flask import Flask, Response, request
 
+from . import files
 from .faults import Faults, RequestLog
 from .store import Store
 
 _BUCKET = "tator"
 _CHUNK = 1 << 16
+_SIGNED = ("Expires", "X-Amz-Date", "X-Amz-Signature")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _REASONS = {
     "InvalidArgument": (400, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature "
@@ -39,20 +41,30 @@ class Addresses:
         self._store = store
         self._key = store.setting("signing_key", secrets.token_hex(32)).encode()
 
-    def sign(self, key: str, seconds: int) -> str:
-        """Return an address for an object's key that is good for so many seconds."""
+    def sign(self, key: str, seconds: int, method: str = "GET") -> str:
+        """Return an address for an object's key that is good for one method and so many seconds."""
         expires = str(int(time.time()) + seconds)
         age = self._age()
         query = urlencode(
-            {"Expires": expires, "X-Amz-Date": age, "X-Amz-Signature": self._signature(key, expires, age)}
+            {"Expires": expires, "X-Amz-Date": age, "X-Amz-Signature": self._signature(method, key, expires, age)}
         )
         return f"{self.origin}/{_BUCKET}/{quote(key)}?{query}"
 
-    def fault(self, key: str, expires: str, age: str, signature: str) -> str | None:
+    def fault(self, method: str, key: str, expires: str, age: str, signature: str) -> str | None:
         """Return S3's code for what is wrong with an address, or None."""
-        if not hmac.compare_digest(signature.encode(), self._signature(key, expires, age).encode()):
+        if not hmac.compare_digest(signature.encode(), self._signature(method, key, expires, age).encode()):
             return "SignatureDoesNotMatch"
         return "AccessDenied" if int(expires) < time.time() or age != self._age() else None
+
+    def content(self, url: str) -> bytes | None:
+        """Return what a download address leads to, None where S3 would give an error."""
+        parts = urlsplit(url)
+        key = unquote(parts.path.removeprefix(f"/{_BUCKET}/"))
+        given = dict(parse_qsl(parts.query))
+        if not url.startswith(f"{self.origin}/") or self.fault("GET", key, *(given.get(name, "") for name in _SIGNED)):
+            return None
+        path = self._store.object_path(key)
+        return path.read_bytes() if path else None
 
     def expire(self) -> None:
         """Make every address given out so far expire now."""
@@ -61,8 +73,8 @@ class Addresses:
     def _age(self) -> str:
         return self._store.setting("address_age", "0")
 
-    def _signature(self, key: str, expires: str, age: str) -> str:
-        return hmac.new(self._key, f"{key}\n{expires}\n{age}".encode(), hashlib.sha256).hexdigest()
+    def _signature(self, method: str, key: str, expires: str, age: str) -> str:
+        return hmac.new(self._key, f"{method}\n{key}\n{expires}\n{age}".encode(), hashlib.sha256).hexdigest()
 
 
 def store_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog) -> Flask:
@@ -81,16 +93,17 @@ def store_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLo
 def _answer(store: Store, addresses: Addresses, key: str) -> Response:
     if "Authorization" in request.headers:
         return _refusal("InvalidArgument", key)
-    names = ("Expires", "X-Amz-Date", "X-Amz-Signature")
     # An address is signed for one method, as S3's are: HEAD on it fails.
-    fault = addresses.fault(key, *(request.args.get(name, "") for name in names))
-    if request.method != "GET" or fault:
-        return _refusal(fault or "SignatureDoesNotMatch", key)
-    found = store.rows("SELECT * FROM object WHERE key = ?", key)
-    path = store.folders[found[0]["folder"]] / found[0]["path"] if found else None
-    if path is None or not path.is_file():
+    fault = addresses.fault(request.method, key, *(request.args.get(name, "") for name in _SIGNED))
+    if fault:
+        return _refusal(fault, key)
+    if request.method == "PUT":
+        etag = files.add_upload(store, key, request.get_data())
+        return Response(status=200, headers={"ETag": f'"{etag}"'})
+    path = store.object_path(key)
+    if path is None:
         return _refusal("NoSuchKey", key)
-    return _content(path, found[0]["etag"])
+    return _content(path, store.rows("SELECT etag FROM object WHERE key = ?", key)[0]["etag"])
 
 
 def _content(path: Path, etag: str) -> Response:

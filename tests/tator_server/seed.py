@@ -83,6 +83,7 @@ def _person(username: str, first: str, last: str) -> Record:
         "last_name": last,
         "email": f"{username}@example.invalid",
         "is_staff": username == "admin",
+        "affiliation": "Admin" if username == "admin" else "Member",
         "elemental_id": str(uuid.uuid4()),
         "profile": {},
         "token": secrets.token_hex(20),
@@ -100,6 +101,7 @@ def _add_project(store: Store, number: int, name: str, permissions: dict[str, st
         "enable_downloads": True,
         "elemental_id": str(uuid.uuid4()),
         "permissions": permissions,
+        "creator": ADMIN,
         "effective_permission": 0,
     }
     store.add("project", project, id=number)

@@ -16,7 +16,10 @@ from typing import Any
 Record = dict[str, Any]
 
 # Kinds of which each record is kept as one JSON document.
-KINDS = ("user", "project", "media_type", "localization_type", "version", "media")
+KINDS = (
+    *("user", "project", "media_type", "localization_type", "version", "media"),
+    *("algorithm", "manifest", "job_cluster"),
+)
 
 _TABLES = "".join(
     f"CREATE TABLE IF NOT EXISTS {kind} (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER, body TEXT NOT NULL);\n"
@@ -115,6 +118,12 @@ class Store:
         """Set fields of a record."""
         body = {key: value for key, value in (self.find(kind, id) or {}).items() if key != "id"} | fields
         self.execute(f"UPDATE {kind} SET project = ?, body = ? WHERE id = ?", body.get("project"), json.dumps(body), id)
+
+    def object_path(self, key: str) -> Path | None:
+        """Return where an object of the store lies, or None."""
+        found = self.rows("SELECT folder, path FROM object WHERE key = ?", key)
+        path = self.folders[found[0]["folder"]] / found[0]["path"] if found else None
+        return path if path and path.is_file() else None
 
     def remove(self, kind: str, id: int) -> None:
         """Remove a record; its id is not given again."""

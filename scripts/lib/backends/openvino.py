@@ -2,7 +2,9 @@
 
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from scripts.lib.backends.base import Engine, Outputs, check_outputs
 from scripts.lib.backends.openvino_graph import cut, load_openvino, read_graph, read_nms
@@ -13,8 +15,19 @@ if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]
 
 
+class Slot(NamedTuple):
+    """A batch under way: a request for each frame, and where they write."""
+
+    requests: "list[openvino.InferRequest]"
+    outputs: Outputs
+
+
 class OpenVinoEngine(Engine):
-    """A graph cut before its suppression, compiled for the CPU; the mean is taken off inside."""
+    """A graph cut before its suppression, compiled for the CPU; the mean is taken off inside.
+
+    The frames of a batch go through it one by one, in as many streams as there are threads: threads that share a frame
+    wait for each other (17 % of the time of two of them, with the sample network).
+    """
 
     depth = 2
 
@@ -41,10 +54,10 @@ class OpenVinoEngine(Engine):
         """
         ov = load_openvino()
         model, layout = read_graph(graph)
-        part = cut(model, layout, str(graph), batch_size, size)
+        part = cut(model, layout, str(graph), 1, size)
         boxes, scores = (tuple(output.get_shape()) for output in part.outputs)
         self.batch_size, self.size = batch_size, size
-        self.classes = check_outputs(boxes, scores, batch_size, str(graph))
+        self.classes = check_outputs(boxes, scores, 1, str(graph))
         self.nms = nms or read_nms(model, layout, self.classes, str(graph))
         self.description = {
             "name": "openvino",
@@ -58,7 +71,8 @@ class OpenVinoEngine(Engine):
         settings: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
+            # No more than frames a batch: each stream takes memory for a frame.
+            "NUM_STREAMS": min(threads, batch_size),
             # Pinned threads of jobs that run side by side would all sit on the first cores.
             "ENABLE_CPU_PINNING": False,
         }
@@ -68,28 +82,39 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
         self._tensor = ov.Tensor
-        self._idle: deque[openvino.InferRequest] = deque(compiled.create_infer_request() for _ in range(self.depth))
-        self._under_way: deque[openvino.InferRequest] = deque()
+        self._idle = deque(self._slot(compiled, boxes, scores) for _ in range(self.depth))
+        self._under_way: deque[Slot] = deque()
+
+    def _slot(self, compiled: "openvino.CompiledModel", *shapes: tuple[int, ...]) -> Slot:
+        outputs = Outputs(*(np.empty((self.batch_size, *shape[1:]), np.float32) for shape in shapes))
+        requests = [compiled.create_infer_request() for _ in range(self.batch_size)]
+        for at, request in enumerate(requests):
+            for number, output in enumerate(outputs):
+                request.set_output_tensor(number, self._tensor(output[at : at + 1], shared_memory=True))
+        return Slot(requests, outputs)
 
     def start(self, batch: Pixels) -> None:
         """Begin a batch; its bytes are read in place."""
-        request = self._idle.popleft()
-        request.set_input_tensor(self._tensor(batch, shared_memory=True))
-        request.start_async()
-        self._under_way.append(request)
+        slot = self._idle.popleft()
+        for at, request in enumerate(slot.requests):
+            request.set_input_tensor(self._tensor(batch[at : at + 1], shared_memory=True))
+            request.start_async()
+        self._under_way.append(slot)
 
     def finish(self) -> Outputs:
         """Wait for the oldest batch under way."""
-        request = self._under_way.popleft()
-        self._idle.append(request)
-        request.wait()
-        return Outputs(request.get_output_tensor(0).data, request.get_output_tensor(1).data)
+        slot = self._under_way.popleft()
+        self._idle.append(slot)
+        for request in slot.requests:
+            request.wait()
+        return slot.outputs
 
     def close(self) -> None:
         """Cancel what is under way and free the engine."""
-        for request in self._under_way:
+        requests = [request for slot in self._under_way for request in slot.requests]
+        for request in requests:
             request.cancel()
-        for request in self._under_way:
+        for request in requests:
             try:
                 request.wait()
             except RuntimeError:

@@ -1,0 +1,87 @@
+"""The calls that register an algorithm in a Tator project, and add to its types what the algorithm needs."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tator.exceptions import ApiException
+
+from scripts.lib import manifest
+from scripts.lib.errors import ServerError
+from scripts.lib.tator_api import Project, Refused, session
+
+# From least to most, as Tator names them; who has one has those before it. Whoever made the project has all.
+PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control", "Creator")
+
+
+class Registry(Project):
+    """A project's algorithms, and whose token it is; errors as of `Project`."""
+
+    def user(self) -> dict[str, Any]:
+        """Return the token's user."""
+        return dict(self._read("ask who the token's user is", self._api.whoami))
+
+    def project(self) -> dict[str, Any]:
+        """Return the project, with the user's permission in it."""
+        return dict(self._read("read the project", lambda: self._api.get_project(self.id)))
+
+    def clusters(self, organization: int) -> dict[int, str] | None:
+        """Return the names of an organization's job clusters, None for who may not see them.
+
+        Tator's answer holds the clusters' credentials too: nothing but the names goes any further.
+        """
+        try:
+            found = self._read("list job clusters", lambda: self._api.get_job_cluster_list(organization))
+        except Refused as refusal:
+            if refusal.status == 403:
+                return None
+            raise
+        return {cluster["id"]: cluster["name"] for cluster in found}
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """Return the project's algorithms of that name: one at most, unless somebody renamed another."""
+        found = self._read("list algorithms", lambda: self._api.get_algorithm_list(self.id))
+        return [algorithm for algorithm in found if algorithm["name"] == name]
+
+    def add_attribute(self, kind: str, type_id: int, name: str, dtype: str) -> None:
+        """Add an attribute without a default to a MediaType or LocalizationType; may raise LostAnswer."""
+        addition = {"name": name, "dtype": dtype, "required": False, "description": "Set by the detection workflow"}
+        body = {"entity_type": kind, "addition": addition}
+        self._write(f"add the attribute {name!r}", lambda: self._api.create_attribute_type(type_id, body))
+
+    def store_manifest(self, text: str) -> str:
+        """Upload a manifest and have Tator keep it; return its path there.
+
+        Done twice it leaves a second file, which nothing names and nothing over REST removes.
+        """
+        content = text.encode()
+        upload = self._read("get an upload address", lambda: self._api.get_upload_info(self.id))
+        self._read("upload the manifest", lambda: _put(upload["urls"][0], content))
+        spec = {"name": manifest.file_name(text), "upload_url": self.address(upload["key"])}
+        return str(self._read("keep the manifest", lambda: self._api.save_algorithm_manifest(self.id, spec))["url"])
+
+    def register(self, spec: dict[str, Any]) -> None:
+        """Make an algorithm; may raise LostAnswer."""
+        self._write("register the algorithm", lambda: self._api.register_algorithm(self.id, spec))
+
+    def update(self, algorithm_id: int, spec: dict[str, Any]) -> None:
+        """Change an algorithm; Tator wants its name, user and files_per_job each time."""
+        self._read("update the algorithm", lambda: self._api.update_algorithm(algorithm_id, spec))
+
+
+def may(permission: str, needed: str) -> bool:
+    """Whether a permission includes another one."""
+    return permission in PERMISSIONS and PERMISSIONS.index(permission) >= PERMISSIONS.index(needed)
+
+
+def _put(address: str, content: bytes) -> None:
+    """Send content to a presigned address, which needs no token and must not get it."""
+    azure = {"x-ms-blob-type": "BlockBlob"} if "sig" in parse_qs(urlsplit(address).query) else {}
+    with session() as store:
+        answer = store.put(address, data=content, headers=azure)
+    if answer.status_code >= 500:
+        raise ApiException(status=answer.status_code)
+    if not answer.ok:
+        raise ServerError(
+            f"upload the manifest: the store {urlsplit(address).netloc} answered {answer.status_code}; expected 200; "
+            "run again, and if it lasts ask who runs the site"
+        )

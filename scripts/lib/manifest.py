@@ -1,0 +1,173 @@
+"""An Argo manifest as Tator takes it: its parameters filled in, and what would fail at launch found before.
+
+Tator checks no more of a manifest than that it is YAML. At launch it appends its own parameters, overwrites
+`generateName`, and needs the templates inline.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from scripts.lib.errors import SettingsError
+
+# What Tator appends to spec.arguments.parameters at launch.
+GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
+# Stands in the image names of deploy/argo until they are filled in.
+EXAMPLE = "registry.example.org/"
+
+_USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
+
+
+def read(text: str) -> dict[str, Any]:
+    """Return the workflow that a manifest holds.
+
+    Raises:
+        SettingsError: it is not YAML, not one document, or no Argo workflow.
+    """
+    try:
+        workflow = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"the manifest is not one YAML document: {' '.join(str(error).split())}") from None
+    shape = isinstance(workflow, dict) and all(isinstance(workflow.get(key), dict) for key in ("metadata", "spec"))
+    if not shape or workflow.get("kind") != "Workflow":
+        raise SettingsError("the manifest is no Argo workflow; expected `kind: Workflow` with metadata and spec")
+    arguments = workflow["spec"].get("arguments") or {}
+    declared = arguments.get("parameters") or [] if isinstance(arguments, dict) else None
+    if not isinstance(declared, list) or not all(isinstance(one, dict) and "name" in one for one in declared):
+        raise SettingsError("the manifest's spec.arguments.parameters is no list of names with values")
+    return dict(workflow)
+
+
+def parameters(workflow: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the defaults of the parameters that a workflow declares, None for one without."""
+    return {
+        str(one["name"]): None if one.get("value") is None else str(one["value"])
+        for one in _arguments(workflow).get("parameters") or []
+    }
+
+
+def _arguments(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    return workflow["spec"].get("arguments") or {}
+
+
+def fill_in(text: str, values: Mapping[str, str]) -> str:
+    """Return a manifest with other defaults for its parameters; comments and everything else stay as they are.
+
+    Raises:
+        SettingsError: it declares no such parameter, or one without a default.
+    """
+    declared = parameters(read(text))
+    if not values:
+        return text
+    for name in values:
+        if declared.get(name) is None:
+            close = difflib.get_close_matches(name, declared, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise SettingsError(f"the manifest has no parameter {name!r} with a value{hint}; it has {_list(declared)}")
+    pieces, end = [], 0
+    for name, node in _value_nodes(text):
+        if name in values:
+            quoted = yaml.safe_dump(values[name], default_style='"', allow_unicode=True, width=float("inf")).strip()
+            start = node.start_mark.index
+            pieces += [text[end:start], quoted]
+            end = start + len(text[start : node.end_mark.index].rstrip())  # a block's reaches to the next key
+    filled = "".join([*pieces, text[end:]])
+    try:
+        good = parameters(read(filled)) == {**declared, **values}
+    except SettingsError:
+        good = False
+    if not good:
+        raise SettingsError("the manifest's parameters cannot be filled in; expected plain values, without anchors")
+    return filled
+
+
+def _value_nodes(text: str) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield where the value of each parameter stands."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key in ("spec", "arguments", "parameters"):
+        node = _entries(node)[key]
+    for one in node.value:
+        entries = _entries(one)
+        if "value" in entries:
+            yield entries["name"].value, entries["value"]
+
+
+def _entries(node: Any) -> dict[str, Any]:
+    return {key.value: value for key, value in node.value}
+
+
+def problems(workflow: Mapping[str, Any]) -> list[str]:
+    """Return what keeps a workflow that was `read` from being launched by Tator, a line each."""
+    return [f"manifest: {line}" for line in (*_shape(workflow), *_parameters(workflow))]
+
+
+def _shape(workflow: Mapping[str, Any]) -> Iterator[str]:
+    metadata, spec = workflow["metadata"], workflow["spec"]
+    if not str(workflow.get("apiVersion")).startswith("argoproj.io/"):
+        yield f"apiVersion is {workflow.get('apiVersion')!r}; expected argoproj.io/v1alpha1"
+    for key in ("name", "namespace"):
+        if key in metadata:
+            yield f"metadata.{key} is set; Tator chooses the {key} itself: take it out"
+    templates = spec.get("templates")
+    if not isinstance(templates, list) or not all(isinstance(one, dict) for one in templates):
+        yield "spec.templates is missing; Tator needs the templates inline, a workflowTemplateRef is not enough"
+        return
+    names = [one.get("name") for one in templates]
+    for key in ("entrypoint", "onExit"):
+        if (key == "entrypoint" or key in spec) and spec.get(key) not in names:
+            yield f"spec.{key} is {spec.get(key)!r}; expected one of the templates {_list(names)}"
+
+
+def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
+    if "artifacts" in _arguments(workflow):
+        yield "spec.arguments.artifacts is set; Tator discards it"
+    declared = parameters(workflow)
+    names = [one["name"] for one in _arguments(workflow).get("parameters") or []]
+    for name in sorted({str(name) for name in names if names.count(name) > 1}):
+        yield f"parameter {name} is declared twice"
+    for name, value in declared.items():
+        if name in GIVEN_BY_TATOR:
+            yield f"parameter {name} is declared; Tator gives it at launch: take it out"
+        elif value is None:
+            yield f"parameter {name} has no value; the web page sends none, so write one"
+        elif value.startswith(EXAMPLE):
+            yield f"parameter {name} is still the example's, {value}; give your own with --set {name}=..."
+    for name in sorted(set(_USED.findall(json.dumps(workflow, default=str))) - declared.keys() - set(GIVEN_BY_TATOR)):
+        yield f"parameter {name} is used and not declared"
+
+
+def file_name(text: str) -> str:
+    """Return a file name that tells this manifest from every other one."""
+    return f"tator-detection-{hashlib.sha256(text.encode()).hexdigest()[:20]}.yaml"
+
+
+def is_stored_as(text: str, path: str | None) -> bool:
+    """Whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
+    stem = file_name(text).removesuffix(".yaml")
+    return re.fullmatch(rf"{stem}(_[0-9a-f]+)?\.yaml", (path or "").rpartition("/")[2]) is not None
+
+
+def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a manifest and its settings allow and may not mean."""
+    for section, key in (
+        ("network", "directory"),
+        ("network", "archive"),
+        ("tator", "ca_file"),
+        ("evaluate", "truth_file"),
+    ):
+        if path := settings[section][key]:
+            yield f"{section}.{key} is {path}: it has to be there in the pods"
+    if '"run", "kubernetes' in json.dumps(workflow, default=str):
+        if settings["detect"]["engine"] == "auto":
+            yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
+        if settings["media"]["per_job"] != 1:
+            yield "media.per_job is not 1: the profile does not know the jobs that it makes, and they ask for no GPU"
+
+
+def _list(names: Any) -> str:
+    return ", ".join(map(str, names)) or "none"

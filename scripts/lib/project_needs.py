@@ -1,0 +1,149 @@
+"""What a Tator project has to have so that boxes and marks can be put into it."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from scripts.lib.errors import ServerError
+from scripts.lib.tator_api import LostAnswer, Project, patiently
+
+# The end of each description that the workflow gives to a version, by which it is known again.
+OUR_WORDS = "made by the detection workflow; people's edits are kept"
+
+_Made = TypeVar("_Made")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Need:
+    """An attribute that a type has to have.
+
+    Attributes:
+        setting: the setting that names it.
+        attribute: its name.
+        dtypes: its kind is one of these; an absent one is made of the first.
+    """
+
+    setting: str
+    attribute: str
+    dtypes: tuple[str, ...]
+
+
+def of_boxes(species: str, confidence: str) -> tuple[Need, Need]:
+    """Return what the box type has to have."""
+    return (
+        Need("upload.species_attribute", species, ("string", "enum")),
+        Need("upload.confidence_attribute", confidence, ("float",)),
+    )
+
+
+def of_media(mark: str) -> Need:
+    """Return what a media type has to have."""
+    return Need("mark.attribute", mark, ("string",))
+
+
+def has(owner: Mapping[str, Any], name: str) -> bool:
+    """Whether a type has an attribute of that name, of whatever kind."""
+    return any(one["name"] == name for one in _attributes(owner))
+
+
+def lack(owner: Mapping[str, Any], what: str, need: Need) -> str | None:
+    """Say what a type lacks, or None: Tator drops attributes that a type does not have without a word.
+
+    Args:
+        owner: the type.
+        what: what it is called.
+        need: what it has to have.
+    """
+    if any(one["name"] == need.attribute and one["dtype"] in need.dtypes for one in _attributes(owner)):
+        return None
+    there = ", ".join(f"{one['name']} ({one['dtype']})" for one in _attributes(owner)) or "none"
+    return (
+        f"{need.setting}: {what} {owner['name']!r} has no {' or '.join(need.dtypes)} attribute {need.attribute!r}; "
+        f"it has {there}; add it in the project's settings or name another one"
+    )
+
+
+def unfilled(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | None:
+    """Say what a box type asks of each box that the workflow does not write, or None: Tator would refuse the boxes."""
+    ours = {need.attribute for need in needs}
+    left = [
+        one["name"]
+        for one in _attributes(owner)
+        if one["name"] not in ours
+        and one.get("required", True)
+        and not (one.get("use_current") if one["dtype"] == "datetime" else "default" in one)
+    ]
+    if not left:
+        return None
+    return (
+        f"box type {owner['name']!r} requires {', '.join(map(repr, left))} of each box, which the workflow does not "
+        "know; give the attribute a default in the project's settings, or make it optional"
+    )
+
+
+def _attributes(owner: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return owner["attribute_types"] or []  # null for a type that never had one
+
+
+def pick(items: list[dict[str, Any]], key: str, value: int, setting: str) -> dict[str, Any]:
+    """Return the item that a setting names by number.
+
+    Raises:
+        ServerError: there is none, naming those that the project has.
+    """
+    for item in items:
+        if item[key] == value:
+            return item
+    there = ", ".join(f"{item[key]} ({item['name']})" for item in items) or "none"
+    raise ServerError(f"{setting}: the project has no {value}; it has {there}")
+
+
+def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
+    """Return the type that boxes get.
+
+    Raises:
+        ServerError: there is none of that number, or it is of another kind.
+    """
+    found = pick(types, "id", type_id, "upload.localization_type_id")
+    if found["dtype"] != "box":
+        raise ServerError(
+            f"localization type {found['name']!r} ({type_id}) is of the kind {found['dtype']}; "
+            "expected a box type in upload.localization_type_id"
+        )
+    return found
+
+
+def version_named(project: Project, name: str, description: str) -> dict[str, Any]:
+    """Return the version of that name, made with this description when absent.
+
+    Two runs at once may both make one: the oldest of a name is the one that everybody takes.
+
+    Raises:
+        ServerError: Tator refuses, or fails for long.
+    """
+
+    def named() -> list[dict[str, Any]]:
+        return sorted((v for v in project.versions() if v["name"] == name), key=lambda v: int(v["id"]))
+
+    def made() -> dict[str, Any]:
+        if not named():
+            _log.info("making version %r", name)
+            project.create_version(name, description)
+        return named()[0]
+
+    return settle(made)
+
+
+def settle(made: Callable[[], _Made]) -> _Made:
+    """Do again, after a lost answer, what looks at what stands before it writes.
+
+    Raises:
+        ServerError: Tator fails for long.
+    """
+    try:
+        return patiently(LostAnswer)(made)
+    except LostAnswer as lost:
+        raise ServerError(f"{lost}; run again when Tator is well") from None

@@ -1,0 +1,251 @@
+"""What there is to do before a project has the workflow as an algorithm: looked at first, told, then done."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from scripts.lib import manifest, project_needs
+from scripts.lib.algorithms import Registry, may
+from scripts.lib.errors import PipelineError, ServerError, SettingsError
+from scripts.lib.project_needs import Need
+
+# How many media at most a workflow of a new algorithm gets, unless told.
+FILES_PER_JOB = 50
+# Of a new version, until its first run says of which network its boxes are.
+VERSION_WORDS = f"Boxes {project_needs.OUR_WORDS}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The algorithm; what is None stays as it is, or gets Tator's default where it is new.
+
+    Attributes:
+        name: its name, by which the project knows it.
+        manifest: the text of the manifest, filled in.
+        files_per_job: how many media at most a workflow gets.
+        description: a text for people.
+        cluster: the job cluster's number.
+        categories: labels, some of which Tator's pages heed.
+    """
+
+    name: str
+    manifest: str
+    files_per_job: int | None = None
+    description: str | None = None
+    cluster: int | None = None
+    categories: list[str] | None = None
+
+    def changes(self, standing: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what differs from an algorithm as it stands, the manifest apart."""
+        asked = {name: getattr(self, name) for name in ("files_per_job", "description", "cluster", "categories")}
+        return {name: value for name, value in asked.items() if value not in (None, standing.get(name))}
+
+    def brings_manifest(self, standing: Mapping[str, Any]) -> bool:
+        """Whether the manifest is another one than that of an algorithm as it stands."""
+        return not manifest.is_stored_as(self.manifest, standing.get("manifest"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do: in words, the permission that it takes, and the deed, which looks before it writes."""
+
+    text: str
+    takes: str
+    do: Callable[[], object]
+
+
+@dataclass
+class Plan:
+    """What there is to tell, to bear in mind, to do, and to complain of."""
+
+    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keep a problem for later instead of ending with it, so that all are told at once."""
+        try:
+            yield
+        except PipelineError as error:
+            self.problems.append(str(error))
+
+
+def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Mapping[str, str]], Any]) -> Plan:
+    """Check manifest, settings and project; change nothing.
+
+    Args:
+        host: Tator's address.
+        project_id: the project.
+        wanted: the algorithm.
+        resolve: returns the settings of a run in an environment.
+
+    Raises:
+        SettingsError: the manifest cannot be read.
+    """
+    workflow = manifest.read(wanted.manifest)
+    plan = Plan(problems=manifest.problems(workflow))
+    # As a launch would have it, but for the media, which a person chooses then.
+    launch = {"TATOR_API_SERVICE": host, "TATOR_PROJECT_ID": str(project_id), "TATOR_MEDIA_IDS": "1"}
+    found = _settings_of(plan, workflow, launch, resolve)
+    with plan.collecting():
+        registry = Registry(host, project_id)
+        user, project = registry.user(), registry.project()
+        permission = project["permission"]
+        plan.told.append(f"project {project_id} {project['name']!r} of {host}, as {user['username']} ({permission})")
+        if found:
+            _plan_types(plan, registry, found)
+            _plan_version(plan, registry, found)
+        _plan_algorithm(plan, registry, wanted, user, project["organization"])
+        for takes in sorted({step.takes for step in plan.steps if not may(permission, step.takes)}):
+            texts = "; ".join(step.text for step in plan.steps if step.takes == takes)
+            plan.problems.append(
+                f"{user['username']}, whose token it is, has the permission {permission} in the project; expected "
+                f"{takes} to: {texts}. Have it given, or have it done by somebody who has it"
+            )
+    return plan
+
+
+def _settings_of(
+    plan: Plan, workflow: Mapping[str, Any], launch: Mapping[str, str], resolve: Callable[[Mapping[str, str]], Any]
+) -> Any:
+    """Return the settings that a launch would have, checked as a run checks them; None where they are no good."""
+    arguments = manifest.parameters(workflow).get("pipeline_args") or ""
+    try:
+        found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})
+    except SettingsError as error:
+        lines = [line.removeprefix("  - ") for line in str(error).splitlines()]
+        plan.problems += [f"pipeline_args: {line}" for line in lines if line != "the configuration cannot be used:"]
+        return None
+    plan.notes += manifest.notes(workflow, found)
+    return found
+
+
+def _plan_types(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> None:
+    upload, kind = found["upload"], found["media"]["kind"]
+    mark = [project_needs.of_media(found["mark"]["attribute"])]
+    for media_type in registry.media_types().values():
+        if media_type["dtype"] in (("video", "image") if kind == "any" else (kind,)):
+            _plan_attributes(plan, registry, "MediaType", media_type, mark)
+    with plan.collecting():
+        box_type = project_needs.box_type(registry.localization_types(), upload["localization_type_id"])
+        needs = project_needs.of_boxes(upload["species_attribute"], upload["confidence_attribute"])
+        _plan_attributes(plan, registry, "LocalizationType", box_type, needs)
+        plan.problems += filter(None, [project_needs.unfilled(box_type, needs)])
+
+
+def _plan_attributes(plan: Plan, registry: Registry, kind: str, owner: dict[str, Any], needs: Sequence[Need]) -> None:
+    what = "media type" if kind == "MediaType" else "box type"
+    for need in needs:
+        problem = project_needs.lack(owner, what, need)
+        if problem and project_needs.has(owner, need.attribute):
+            plan.problems.append(problem)
+        elif problem:
+            text = f"add the {need.dtypes[0]} attribute {need.attribute!r} to the {what} {owner['name']!r}"
+            plan.steps.append(Step(text, "Full Control", partial(_add_attribute, registry, kind, owner["id"], need)))
+
+
+def _add_attribute(registry: Registry, kind: str, type_id: int, need: Need) -> None:
+    def added() -> None:
+        types = registry.media_types().values() if kind == "MediaType" else registry.localization_types()
+        owner = next(one for one in types if one["id"] == type_id)
+        if not project_needs.has(owner, need.attribute):
+            registry.add_attribute(kind, type_id, need.attribute, need.dtypes[0])
+
+    project_needs.settle(added)
+
+
+def _plan_version(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> None:
+    upload, versions = found["upload"], registry.versions()
+    for setting, key, value in (
+        ("upload.version_id", "id", upload["version_id"]),
+        ("upload.version_number", "number", upload["version_number"]),
+        ("evaluate.truth_version", "id", found["evaluate"]["truth_version"]),
+    ):
+        if value is not None:
+            with plan.collecting():
+                project_needs.pick(versions, key, value, setting)
+    by_name = upload["version_id"] is None and upload["version_number"] is None
+    if by_name and upload["version"] not in [version["name"] for version in versions]:
+        make = partial(project_needs.version_named, registry, upload["version"], VERSION_WORDS)
+        plan.steps.append(Step(f"make the version {upload['version']!r}", "Can Edit", make))
+
+
+def _plan_algorithm(plan: Plan, registry: Registry, wanted: Wanted, user: Mapping[str, Any], organization: int) -> None:
+    named = registry.named(wanted.name)
+    if len(named) > 1:
+        ids = ", ".join(str(one["id"]) for one in named)
+        plan.problems.append(
+            f"the algorithms {ids} are all named {wanted.name!r}, and Tator launches none of them; rename or delete "
+            "all but one in the project's settings"
+        )
+        return
+    standing = named[0] if named else {}
+    differs = [f"{name} {standing.get(name)!r} -> {value!r}" for name, value in wanted.changes(standing).items()]
+    differs += ["its manifest"] if wanted.brings_manifest(standing) else []
+    if not differs:
+        plan.told.append(f"the algorithm {wanted.name!r} ({standing['id']}) is as it should be")
+        return
+    _check_cluster(plan, registry, wanted.cluster or standing.get("cluster"), user, organization)
+    text = f"register the algorithm {wanted.name!r}"
+    if standing:
+        text = f"update the algorithm {wanted.name!r} ({standing['id']}): {', '.join(differs)}"
+    plan.steps.append(Step(text, "Can Transfer", partial(_write, registry, wanted, user["id"])))
+
+
+def _check_cluster(
+    plan: Plan, registry: Registry, cluster: int | None, user: Mapping[str, Any], organization: int
+) -> None:
+    if cluster is None:
+        plan.notes.append(
+            "it runs in Tator's own cluster, which puts a storage class of its own (WORKFLOW_STORAGE_CLASSES) in place "
+            "of the manifest's"
+        )
+        if not user["is_staff"]:
+            plan.problems.append(
+                f"{user['username']}, whose token it is, is no staff user of the site; only these may register an "
+                "algorithm that runs in Tator's own cluster: name a job cluster with --cluster, or have it done by one"
+            )
+        return
+    clusters = registry.clusters(organization)
+    if clusters is None:
+        plan.notes.append(f"job cluster {cluster} is not looked at: only admins of the organization see its clusters")
+    elif cluster not in clusters:
+        there = ", ".join(f"{number} ({name})" for number, name in clusters.items()) or "none"
+        plan.problems.append(f"--cluster: the project's organization has no job cluster {cluster}; it has {there}")
+
+
+def _write(registry: Registry, wanted: Wanted, user_id: int) -> None:
+    """Register or update, and look whether it was kept.
+
+    Raises:
+        ServerError: Tator refuses, or does not keep what it was given.
+    """
+    stored: list[str] = []
+
+    def written() -> None:
+        standing = next(iter(registry.named(wanted.name)), {})
+        changes = wanted.changes(standing)
+        if wanted.brings_manifest(standing):
+            stored[:] = stored or [registry.store_manifest(wanted.manifest)]
+            changes["manifest"] = stored[0]
+        # Each time Tator wants these; without a cluster it keeps the old one, but asks for a staff user all the same.
+        spec = {
+            "name": wanted.name,
+            "user": user_id,
+            "cluster": standing.get("cluster"),
+            "files_per_job": standing.get("files_per_job", FILES_PER_JOB),
+            **changes,
+        }
+        if not standing:
+            registry.register(spec)
+        elif changes:
+            registry.update(standing["id"], spec)
+
+    project_needs.settle(written)
+    named = registry.named(wanted.name)
+    if len(named) != 1 or wanted.changes(named[0]) or wanted.brings_manifest(named[0]):
+        raise ServerError(f"Tator does not keep the algorithm {wanted.name!r} as given; see the project's settings")

@@ -1,0 +1,102 @@
+"""Only the values of parameters change in a manifest, and what would fail at launch is found before."""
+
+import json
+
+import pytest
+import yaml
+
+from scripts.lib import manifest
+from scripts.lib.errors import SettingsError
+
+TEXT = """\
+# The site's own.
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: x-}
+spec:
+  entrypoint: all   # the only one
+  arguments:
+    parameters:
+      - {name: image, value: site/x:1}
+      - name: args   # as JSON
+        value: >-
+          {}
+      - {name: gpus, value: 1}
+  templates:
+    - {name: all, container: {image: "{{workflow.parameters.image}}", args: ["{{ workflow.parameters.media_ids }}"]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "value", ["", "{}", json.dumps({"a": ["Røde \"fisk\" 'å' # \\ \n\t: 🐟", {"b": {}}]}), "{{x}}", "no", "\x85"]
+)
+def test_values_are_filled_in_and_all_else_stays(value):
+    filled = manifest.fill_in(TEXT, {"args": value, "gpus": "2"})
+    assert manifest.parameters(manifest.read(filled)) == {"image": "site/x:1", "args": value, "gpus": "2"}
+    assert manifest.problems(manifest.read(filled)) == []
+    same = manifest.fill_in(filled, {"args": "{}", "gpus": "1"}).splitlines()
+    assert [line for line in TEXT.splitlines() if line not in same] == [
+        "        value: >-",
+        "          {}",
+        "      - {name: gpus, value: 1}",
+    ]
+    assert manifest.fill_in(TEXT, {}) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("{name: image, value: site/x:1}", "{name: image}", "no parameter 'image' with a value"),
+        ("site/x:1}", "&x site/x:1}", "without anchors"),
+        ("name: image,", "name: imgae,", "did you mean 'imgae'?; it has imgae, args, gpus"),
+    ],
+)
+def test_what_cannot_be_filled_in(old, new, words):
+    text = TEXT.replace(old, new).replace("value: 1}", "value: *x}" if "&x" in new else "value: 1}")
+    with pytest.raises(SettingsError) as error:
+        manifest.fill_in(text, {"gpus" if "&x" in new else "image": "2"})
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("argoproj.io/v1alpha1", "v1", "apiVersion is 'v1'"),
+        ("{generateName: x-}", "{name: x}", "metadata.name is set"),
+        ("{generateName: x-}", "{namespace: x}", "metadata.namespace is set"),
+        ("entrypoint: all", "entrypoint: none", "spec.entrypoint is 'none'; expected one of the templates all"),
+        ("  templates:", "  workflowTemplateRef:", "spec.templates is missing"),
+        ("arguments:\n", "arguments:\n    artifacts: []\n", "Tator discards it"),
+        ("name: gpus", "name: image", "parameter image is declared twice"),
+        ("name: gpus", "name: host", "parameter host is declared; Tator gives it"),
+        (", value: 1}", "}", "parameter gpus has no value"),
+        ("value: site/x:1", "value: registry.example.org/x:1", "parameter image is still the example's"),
+        ("name: image", "name: picture", "parameter image is used and not declared"),
+    ],
+)
+def test_what_would_fail_at_launch_is_found(old, new, words):
+    assert manifest.problems(manifest.read(TEXT)) == []
+    assert words in "\n".join(manifest.problems(manifest.read(TEXT.replace(old, new, 1))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("v1alpha1\n", "v1alpha1\n---\n", "not one YAML document"),
+        ("kind: Workflow", "kind: WorkflowTemplate", "no Argo workflow"),
+        ("metadata: {generateName: x-}\n", "", "no Argo workflow"),
+        ("- {name: gpus, value: 1}", "- gpus", "no list of names with values"),
+        ("    parameters:", "    - parameters:", "no list of names with values"),
+    ],
+)
+def test_what_is_no_manifest(old, new, words):
+    with pytest.raises(SettingsError, match=words):
+        manifest.fill_in(TEXT.replace(old, new, 1), {})
+
+
+def test_a_stored_manifest_is_known_by_its_name():
+    name = manifest.file_name(TEXT)
+    assert manifest.is_stored_as(TEXT, f"11/{name}".replace(".yaml", "_0123456789abcdef.yaml"))
+    for other in (None, "", f"11/{manifest.file_name(TEXT + ' ')}", f"11/{name}".replace(".yaml", "_ab_cd.yaml")):
+        assert not manifest.is_stored_as(TEXT, other)
+    assert yaml.safe_load(TEXT) == manifest.read(TEXT)

@@ -1,0 +1,161 @@
+"""Operations by which an algorithm is registered, read in the source of Tator 1.5 and never recorded.
+
+Statuses, messages and the order of the checks are the source's. So is what is accepted although it is wrong: a new
+manifest of an algorithm that exists is not looked at, nor whether its new name is taken, and its cluster cannot be
+taken away. Saved manifests are kept for ever.
+"""
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+import yaml
+
+from . import attributes
+from .errors import ForbiddenError, MissingError, NotCoveredError, RefusedError
+from .operations import EDIT, FULL, TRANSFER, VIEW, Call, find, may, operation
+from .store import Record
+
+_FIELDS = ("name", "user", "description", "manifest", "cluster", "files_per_job", "categories", "parameters", "tparams")
+_LENGTHS = {"name": 128, "description": 1024}
+_ENTITIES = {"MediaType": "media_type", "LocalizationType": "localization_type"}
+_ORGANIZATION = 1
+
+
+def _absent(model: str) -> RefusedError:
+    """Return Django's own 404, which differs from that for a number in the address."""
+    return RefusedError(f"{model} matching query does not exist.", status=404)
+
+
+@operation("GetAlgorithmList", VIEW)
+def _get_algorithms(call: Call) -> list[Record]:
+    return [{"template": None, **record} for record in call.store.all("algorithm", call.params["project"])]
+
+
+@operation("RegisterAlgorithm", EDIT)
+def _register(call: Call) -> Record:
+    project, name = call.params["project"], call.body["name"]
+    if any(record["name"] == name for record in call.store.all("algorithm", project)):
+        raise RefusedError(f"Provided algorithm workflow name '{name}' already exists for project '{project}'")
+    user = _user(call)
+    _check_manifest(call)
+    files_per_job = call.body["files_per_job"]
+    if files_per_job < 1:
+        raise RefusedError(f"Provided files_per_job ({files_per_job}) must be at least 1")
+    _check_cluster(call, user)
+    record = {**dict.fromkeys(_FIELDS), "tparams": [], **_given(call), "project": project}
+    record["manifest"] = f"{project}/{PurePosixPath(call.body['manifest']).name}"
+    number = call.store.add("algorithm", record)
+    return {"message": "Successfully registered algorithm argo workflow.", "id": number}
+
+
+@operation("UpdateAlgorithm", EDIT, of="algorithm")
+def _update(call: Call) -> Record:
+    _check_cluster(call, _user(call))
+    call.store.change("algorithm", call.target["id"], **_given(call))
+    return {"message": f"Algorithm {call.target['id']} successfully updated!"}
+
+
+def _given(call: Call) -> Record:
+    """Return the fields of the body that are written: none of them can be made null."""
+    if call.body.get("template") is not None:
+        raise NotCoveredError("hosted templates")
+    given = {name: call.body[name] for name in _FIELDS if call.body.get(name) is not None}
+    for name, length in _LENGTHS.items():
+        if len(given.get(name, "")) > length:
+            message = f"value too long for type character varying({length})\n"
+            raise RefusedError(message, details=message)
+    return given
+
+
+def _user(call: Call) -> Record:
+    """Return whom the body names, who need not be who asks."""
+    user = call.store.find("user", call.body["user"])
+    if user is None:
+        raise _absent("User")
+    return user
+
+
+def _check_manifest(call: Call) -> None:
+    if "manifest" not in call.body:
+        raise RefusedError("'manifest'")
+    name = PurePosixPath(call.body["manifest"]).name
+    texts = {record["path"]: record["text"] for record in call.store.all("manifest", call.params["project"])}
+    text = texts.get(f"{call.params['project']}/{name}")
+    if text is None:
+        raise RefusedError(f"Provided manifest ({name}) does not exist in /media")
+    try:
+        yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RefusedError(str(error)) from error
+
+
+def _check_cluster(call: Call, user: Record) -> None:
+    number = call.body.get("cluster")
+    if number is None and not user["is_staff"]:
+        raise RefusedError("Only staff users can save an algorithm with cluster: None.", status=403)
+    if number is not None and (call.store.find("job_cluster", number) or {}).get("organization") != _ORGANIZATION:
+        raise _absent("JobCluster")
+
+
+# Meant to ask for Can Transfer, as here; in 1.5 the name of that attribute is misspelt, so that anybody may.
+@operation("SaveAlgorithmManifest", TRANSFER)
+def _save_manifest(call: Call) -> Record:
+    for name in ("upload_url", "name"):
+        if name not in call.body:
+            raise RefusedError(f"'{name}'")
+    url, name = call.body["upload_url"], PurePosixPath(call.body["name"])
+    path = f"{call.params['project']}/{name.stem}_{secrets.token_hex(8)}{name.suffix}"
+    content = call.addresses.content(url)
+    if content is None:
+        command = ["wget", "-q", "-O", f"/media/{path}", url]
+        raise RefusedError(f"Command '{command}' returned non-zero exit status 8.")
+    call.store.add("manifest", {"project": call.params["project"], "path": path, "text": content.decode()})
+    return {"url": path}
+
+
+@operation("GetUploadInfo", TRANSFER)
+def _upload_info(call: Call) -> Record:
+    if call.params["num_parts"] > 1:
+        raise NotCoveredError("uploads in parts")
+    today, user = datetime.now(UTC).date().isoformat(), call.user["id"]
+    key = f"_uploads/{today}/{_ORGANIZATION}/{call.params['project']}/{user}/{uuid.uuid1()}"
+    return {"urls": [call.addresses.sign(key, call.params["expiration"], "PUT")], "key": key, "upload_id": ""}
+
+
+@operation("CreateAttributeType", VIEW)
+def _add_attribute(call: Call) -> Record:
+    if call.body.get("entity_type") not in _ENTITIES:
+        raise NotCoveredError(f"attributes of {call.body.get('entity_type')}")
+    kind = _ENTITIES[call.body["entity_type"]]
+    owner = find(call.store, kind, call.params["id"])
+    if not may(call.user, find(call.store, "project", owner["project"]), FULL):
+        raise ForbiddenError
+    if "addition" not in call.body or "name" not in call.body["addition"]:
+        raise RefusedError("'name'" if "addition" in call.body else "'addition'")
+    attribute = {"description": "", "required": False, "order": 0, **call.body["addition"]}
+    attributes.check_type(attribute)
+    there = owner["attribute_types"] or []
+    if attribute["name"] in [one["name"] for one in there]:
+        raise RefusedError(f"{attribute['name']} is already an attribute.")
+    if "default" in attribute:  # given to everything there is of the type
+        raise NotCoveredError("new attributes with a default")
+    call.store.change(kind, owner["id"], attribute_types=[*there, attribute])
+    return {"message": f"New attribute type '{attribute['name']}' added"}
+
+
+@operation("GetJobClusterList", VIEW)
+def _get_clusters(call: Call) -> list[Record]:
+    """Return them with their credentials, as Tator does, to the organization's admins."""
+    organization = call.params["organization"]
+    if organization != _ORGANIZATION:
+        raise MissingError("Organization")
+    affiliation = call.user.get("affiliation")
+    if affiliation is None:
+        raise ForbiddenError
+    if affiliation != "Admin":
+        who = f"{call.user['first_name']} {call.user['last_name']}"
+        message = f"User {who} does not have Admin permissions for organization {organization}"
+        raise RefusedError(message, status=403)
+    return [one for one in call.store.all("job_cluster") if one["organization"] == organization]
