@@ -49,9 +49,11 @@ def test_every_section_gives_its_figures(tmp_path: Path) -> None:
     for section in SECTIONS:
         assert next(iter(results[section])) == "sample"
         for network, figures in results[section].items():
-            spreads = [value for value in figures.values() if isinstance(value, dict)]
+            spreads = {key: value for key, value in figures.items() if isinstance(value, dict)}
             assert spreads
-            assert all(0 <= one["min"] <= one["median"] <= one["max"] for one in spreads)
+            assert all(one["min"] <= one["median"] <= one["max"] for one in spreads.values())
+            # Of two runs the longer one may be over sooner where others use the machine.
+            assert all(one["min"] >= 0 for key, one in spreads.items() if key != "second_media_seconds")
             assert f"{section:11} {network:13}" in done.stdout
     given = [shlex.split(line) for line in (tmp_path / "given").read_text().splitlines()]
     assert ["--pb" in words for words in given] == [True, False, False]
