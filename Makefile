@@ -1,13 +1,15 @@
 # Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantisation need besides,
-# which is larger than all the rest, into .venv-convert.
+# which is larger than all the rest, into .venv-convert; the executor for SLURM, for the tests, into .venv-slurm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CONVERT := .venv-convert
 CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+SLURM := .venv-slurm
+SLURM_READY := $(SLURM)/.ready-$(shell cat requirements-slurm.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help setup setup-convert
+.PHONY: help setup setup-convert setup-slurm
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -28,11 +30,18 @@ setup-convert: $(CONVERT_READY)  ## install what conversion to ONNX and int8 nee
 $(CONVERT_READY):
 	$(call install,$(CONVERT),requirements-convert.lock)
 
+setup-slurm: $(SLURM_READY)  ## install the executor that the tests of SLURM need, into .venv-slurm
+
+$(SLURM_READY): | $(READY)
+	rm -rf $(SLURM)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-slurm.lock --target $(SLURM)
+	@touch $@
+
 .PHONY: demo test test-gpu bench lint audit lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
-test: setup setup-convert  ## run the tests
+test: setup setup-convert setup-slurm  ## run the tests
 	$(BIN)/python -m pytest
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
@@ -63,3 +72,4 @@ lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --extra kubernetes -c requirements.lock -o requirements-kubernetes.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --extra kubernetes --group dev -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group convert -c requirements.lock -o requirements-convert.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group slurm -c requirements.lock -o requirements-slurm.lock

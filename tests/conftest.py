@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from tests.docker_engine import docker_engine, registry
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
 from tests.tator_server.launch import Server, running
+
+if TYPE_CHECKING:
+    from tests.faults.site import State
 
 # On a machine that others use too, time says nothing of an example.
 hypothesis.settings.register_profile("shared", deadline=None)
@@ -48,3 +52,13 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
 def sample_onnx(oracle: Oracle) -> Path:
     """Return the sample network as ONNX."""
     return oracle.folder / "graph.onnx"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> "State":
+    """Return what a run on one machine leaves that nothing happened to."""
+    from tests.faults.site import new_site
+
+    with new_site(tmp_path_factory.mktemp("undisturbed")) as site:
+        site.goes_well()
+        return site.state()

@@ -169,6 +169,7 @@ def test_environments_are_in_step_with_the_locks():
         "requirements-dev.lock",
         "requirements-kubernetes.lock",
         "requirements-convert.lock",
+        "requirements-slurm.lock",
         "tests/gpu/requirements.txt",
     ):
         found = defaultdict(set)

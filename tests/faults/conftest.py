@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Site, State, new_site
+from tests.faults.site import Site, new_site
 from tests.scripts.conftest import impatient, steps
 
 __all__ = ["impatient", "steps"]
@@ -16,11 +16,3 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Yield a site of this test's own."""
     with new_site(tmp_path / "site") as new:
         yield new
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> State:
-    """Return what a run leaves that nothing happened to."""
-    with new_site(tmp_path_factory.mktemp("undisturbed")) as site:
-        site.goes_well()
-        return site.state()

@@ -80,6 +80,7 @@ class Site:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
     file_bytes: int = resource.RLIM_INFINITY
+    profile: str = "default"
 
     def __post_init__(self) -> None:
         self.environ = {"TATOR_AUTH_TOKEN": self.server.token, "TATOR_PATIENCE_SECONDS": "10", **self.environ}
@@ -112,7 +113,7 @@ class Site:
         if not settings.exists() or yaml.safe_load(settings.read_text()) != self.settings:
             settings.write_text(yaml.safe_dump(self.settings, allow_unicode=True))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--directory", str(self.folder), "--workflow-profile", str(ROOT / "profiles" / "default")]
+        command += ["--directory", str(self.folder), "--workflow-profile", str(ROOT / "profiles" / self.profile)]
         command += ["--configfile", str(settings), *arguments]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
         descriptor, terminal = tempfile.mkstemp(prefix="terminal.", dir=self.folder.parent)
@@ -172,6 +173,17 @@ class Site:
         found = {str(path.relative_to(folder)): _TIMES.sub(b"<time>", path.read_bytes()) for path in files}
         # Made of the others; it draws times.
         return found | {"overview.html": b"" if found.get("overview.html") else b"missing"}
+
+    def written(self, *texts: str) -> dict[str, bytes]:
+        """Return all that the run wrote, by path, and these texts that a terminal showed."""
+        found = {str(path): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+        assert any(".snakemake" in path for path in found)
+        return found | {f"terminal {number}": text.encode() for number, text in enumerate(texts)}
+
+    def secrets_in(self, *texts: str) -> list[str]:
+        """Return where in these the token or a signed address stands."""
+        secrets = (self.server.token.encode(), b"X-Amz-Signature")
+        return [path for path, text in self.written(*texts).items() if any(word in text for word in secrets)]
 
 
 @contextmanager

@@ -24,17 +24,6 @@ NAMES = (
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
-def everything_written(site: Site, *texts: str) -> dict[str, bytes]:
-    found = {str(path): path.read_bytes() for path in site.folder.rglob("*") if path.is_file()}
-    assert any(".snakemake" in path for path in found)
-    return found | {f"terminal {number}": text.encode() for number, text in enumerate(texts)}
-
-
-def secrets_in(site: Site, *texts: str) -> list[str]:
-    secrets = (site.server.token.encode(), b"X-Amz-Signature")
-    return [path for path, text in everything_written(site, *texts).items() if any(word in text for word in secrets)]
-
-
 def test_no_command_line_of_the_whole_tree_holds_the_token(site):
     run, lines = site.start("--verbose"), dict[int, str]()
     tree = psutil.Process(run.process.pid)
@@ -70,7 +59,7 @@ def test_failing_runs_write_no_secret(site, what):
     site.environ["TATOR_PATIENCE_SECONDS"] = "1"
     status, text = site.run("--verbose")
     assert status != 0, text
-    assert secrets_in(site, text) == []
+    assert site.secrets_in(text) == []
 
 
 def test_nothing_written_is_open_to_others(site):
@@ -113,7 +102,7 @@ def test_names_stay_names_through_the_whole_chain(tmp_path):
     after = {path for path in tmp_path.rglob("*") if not path.is_relative_to(site.folder)}
     assert {path for path in after - before if "terminal." not in path.name} == set()
     assert not list(tmp_path.rglob("hacked*"))
-    for path, content in everything_written(site, text, report[1]).items():
+    for path, content in site.written(text, report[1]).items():
         if "/logs/" in path or "/log/" in path or "terminal" in path or path.endswith("summary.txt"):
             assert not CONTROL.search(content), path
     for line in text.splitlines():

@@ -165,10 +165,11 @@ def test_the_other_manifests_are_valid():
 
 
 def test_a_profile_changes_where_and_how_and_never_what():
-    local = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
-    shared = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "config.yaml").read_text())
-    s3 = yaml.safe_load((ROOT / "profiles" / "kubernetes-s3" / "config.yaml").read_text())
-    for profile in (shared, s3):
+    names = ("default", "kubernetes", "kubernetes-s3", "slurm")
+    local, shared, s3, slurm = (
+        yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text()) for name in names
+    )
+    for profile in (shared, s3, slurm):
         assert {key: profile[key] for key in local if key != "cores"} == {
             k: v for k, v in local.items() if k != "cores"
         }
@@ -183,3 +184,10 @@ def test_a_profile_changes_where_and_how_and_never_what():
         }
     differ = {key for key in shared.keys() | s3.keys() if shared.get(key) != s3.get(key)}
     assert differ == {"shared-fs-usage", "default-storage-provider", "latency-wait", "set-resources"}
+    # SLURM is asked for what a pod with a shared claim asks for, as far as it has a word for it.
+    assert {key: slurm[key] for key in ("jobs", "cores", "latency-wait")}.items() <= shared.items()
+    words = ("mem_mb", "runtime", "gpu")
+    asked = {"default": shared["default-resources"], **shared["set-resources"]}
+    assert {"default": slurm["default-resources"], **slurm["set-resources"]} == {
+        rule: {word: resources[word] for word in words if word in resources} for rule, resources in asked.items()
+    }

@@ -1,0 +1,51 @@
+"""A cluster for all tests here, and a Tator site of each test's own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.site import Site, new_site
+from tests.needs import lacking
+from tests.slurm.cluster import PATH, PROGRAMS, Cluster
+from tests.workflow import ROOT
+
+EXECUTOR = ROOT / ".venv-slurm"
+# SLURM's own, asked until a job has ended: the executor looks every so many seconds, 10 more each time.
+SQUEUE = """#!/bin/sh
+touch "$0.ended"
+for _ in $(seq 250); do
+    answer=$({squeue} "$@") || exit
+    ended=$(echo "$answer" | grep -vE "PENDING|CONFIGURING|RUNNING|COMPLETING")
+    [ "$ended" = "$(cat "$0.ended")" ] || break
+    sleep 0.2
+done
+echo "$ended" > "$0.ended"
+echo "$answer"
+"""
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Yield a cluster that runs."""
+    missing = [program for program in PROGRAMS if not shutil.which(program, path=PATH)]
+    if missing:
+        lacking(f"{', '.join(missing)} (Debian's slurm-wlm and munge) not found")
+    if not EXECUTOR.exists():
+        lacking(f"{EXECUTOR} is not there: make setup-slurm")
+    with Cluster(tmp_path_factory.mktemp("slurm")) as one:
+        yield one
+
+
+@pytest.fixture
+def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+    """Yield a site whose runs go through the cluster, with the profile for it."""
+    with new_site(tmp_path / "site") as new:
+        new.profile = "slurm"
+        patient = tmp_path / "bin" / "squeue"
+        patient.parent.mkdir()
+        patient.write_text(SQUEUE.replace("{squeue}", str(shutil.which("squeue"))))
+        patient.chmod(0o755)
+        new.environ |= {**cluster.environ, "PATH": f"{patient.parent}:{PATH}", "PYTHONPATH": str(EXECUTOR)}
+        yield new
