@@ -42,7 +42,7 @@ demo: setup  ## run the whole workflow on the sample clip, against an embedded T
 	$(BIN)/python -m examples.demo
 
 test: setup setup-convert setup-slurm  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.
