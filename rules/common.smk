@@ -107,6 +107,15 @@ def shared_jobs():
     return batches(media_ids, most) if most > 1 else []
 
 
+def set_as_for(rule, one):
+    """Give a rule the threads and resources that a profile or the command line sets for another one."""
+    given, settings = workflow.get_rule(rule).resources, workflow.resource_settings
+    if one in settings.overwrite_threads and rule not in settings.overwrite_threads:
+        given["_cores"] = settings.overwrite_threads[one]
+    for name in (one, rule):
+        given.update(settings.overwrite_resources.get(name, {}))
+
+
 def unless_kept(path):
     """Flag a downloaded file as temporary, unless the user keeps files."""
     return path if config["media"]["keep_files"] else temp(path)
