@@ -3,7 +3,7 @@
 import json
 
 from tests.kube_server import argo
-from tests.kubernetes.lab import DRIVER, documents
+from tests.kubernetes.lab import DRIVER, applied, documents
 
 (MANIFEST,) = documents("deploy/argo/fan-out.yaml")
 MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--seconds-between-status-checks", "1"]
@@ -20,7 +20,8 @@ def running(lab, rule):
 
 
 def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
-    one = lab()
+    rights = applied("deploy/argo/overlays/example")
+    one = lab(manifests=rights)
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
     one.cluster.wait_until(lambda: running(one, "detect"))
     before = {pod["metadata"]["name"] for pod in running(one, "detect")}
@@ -36,9 +37,7 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     assert before & {pod["metadata"]["name"] for pod in one.cluster.created["pods"]}
     assert one.cluster.overlapping() == []
     # What the driver's Role grants is what it did; a failed job's log is read in test_repairs.py.
-    roles = {
-        item["metadata"]["name"]: item for item in documents("deploy/argo/base/role.yaml") if item["kind"] == "Role"
-    }
+    roles = {item["metadata"]["name"]: item for item in rights if item["kind"] == "Role"}
     rules = roles[DRIVER]["rules"]
     granted = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
     assert granted == one.rights_used() | {("pods/log", "get")}

@@ -11,6 +11,8 @@ OPTIONS = (
     "--default-storage-provider fs --default-storage-prefix /work/store --seconds-between-status-checks 1 "
     "--groups download_media=media detect=media upload_detections=media --group-components media=2 "
     "--default-resources mem_mb=1000 disk_mb=1000 runtime=10 "
+    # All that is compared; the rules after these are no other kind of job.
+    "--until merge_detections mark_processed "
 )
 # Where its pods find the storage plugins, as in an image that bakes them in.
 PIP = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": "wheels"}
