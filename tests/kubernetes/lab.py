@@ -155,6 +155,11 @@ class Lab:
                 return str(pod["status"]["phase"])
         return "Gone"
 
+    def running(self, rule: str) -> list[dict[str, Any]]:
+        """Return the live pods of a rule's jobs."""
+        found = self.cluster.find("pods", app="tator-detection")
+        return [pod for pod in found if f"{rule}:" in str(pod["spec"]) and pod["status"]["phase"] == "Running"]
+
     def ended(self, name: str, seconds: float = 240) -> str:
         """Wait for a pod's end, and return its phase."""
         self.cluster.wait_until(lambda: self.phase(name) not in ("Pending", "Running"), seconds)

@@ -13,18 +13,12 @@ def jobs(lab):
     return [job["spec"]["template"]["spec"] for job in lab.cluster.created["jobs"]]
 
 
-def running(lab, rule):
-    """Return the live pods of a rule's jobs."""
-    found = lab.cluster.find("pods", app="tator-detection")
-    return [pod for pod in found if f"{rule}:" in str(pod["spec"]) and pod["status"]["phase"] == "Running"]
-
-
 def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     rights = applied("deploy/argo/overlays/example")
     one = lab(manifests=rights)
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: running(one, "detect"))
-    before = {pod["metadata"]["name"] for pod in running(one, "detect")}
+    one.cluster.wait_until(lambda: one.running("detect"))
+    before = {pod["metadata"]["name"] for pod in one.running("detect")}
     one.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
     assert len(run.pods) == 3, "driver, driver, exit handler"
@@ -56,7 +50,7 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
 def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):
     one = lab()
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: running(one, "get_network"))
+    one.cluster.wait_until(lambda: one.running("get_network"))
     assert one.cluster.find("secrets")
     run.stop()
     one.cluster.wait_until(lambda: not one.cluster.find("jobs") and not one.cluster.find("secrets"), 60)

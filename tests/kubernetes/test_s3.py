@@ -37,10 +37,19 @@ def site(lab):
     return one
 
 
-def test_run(site, store, local_run, tmp_path):
+def test_a_run_whose_driver_is_lost_and_one_whose_media_share_a_job(site, store, local_run, tmp_path):
     given = site.parameters() | {"s3_endpoint": store, "s3_bucket": "bucket"}
     run = argo.submit(site.cluster, MANIFEST, given)
+    # The driver's own folder goes with it; what is in the store is not made again.
+    site.cluster.wait_until(lambda: site.running("detect"))
+    site.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
+    assert len(run.pods) == 3, "driver, driver, exit handler"
+    first, second = (site.cluster.pod_log(pod) for pod in run.pods[:2])
+    assert "checkpoint get_network:" in first
+    assert "checkpoint get_network:" not in second
+    assert "clip_910002.mp4  done" in second
+    assert site.cluster.overlapping() == []
     client = boto3.client(
         "s3", endpoint_url=store, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="s3cr3t"
     )
@@ -48,7 +57,6 @@ def test_run(site, store, local_run, tmp_path):
     table.parent.mkdir()
     client.download_file("bucket", f"{run.name}/results/detections.csv", str(table))
     assert site.outcome(tmp_path) == local_run
-    assert "clip_910002.mp4  done" in site.cluster.pod_log(run.pods[0])
     written = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket")["Contents"]]
     assert not [key for key in written if "resources/media/" in key]
     # No job had a claim or was told a key in its manifest; the administrator's own Secret stays.
