@@ -13,8 +13,8 @@ from tests.kubernetes.lab import IMAGE, documents
 (MANIFEST,) = documents("deploy/argo/fan-out-s3.yaml")
 MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--seconds-between-status-checks", "1"]
 MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--group-components", "media=2"]
-SHARED = "cd /work && exec python /workflow/deploy/entrypoint.py run kubernetes-s3 --default-storage-prefix s3://bucket/{} "
-SHARED += "--seconds-between-status-checks 1 --forcerun detect_many_1 --until detect_many_1"
+SHARED = "cd /work && exec python /workflow/deploy/entrypoint.py run kubernetes-s3 --default-storage-prefix "
+SHARED += "s3://bucket/{} --seconds-between-status-checks 1 --forcerun detect_many_1 --until detect_many_1"
 KEYS = {"access-key": "key", "secret-key": "s3cr3t"}
 
 
