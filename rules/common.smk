@@ -107,12 +107,12 @@ def shared_jobs():
     return batches(media_ids, most) if most > 1 else []
 
 
-def set_as_for(rule, one):
-    """Give a rule the threads and resources that a profile or the command line sets for another one."""
-    given, settings = workflow.get_rule(rule).resources, workflow.resource_settings
-    if one in settings.overwrite_threads and rule not in settings.overwrite_threads:
+def set_as_for(many, one):
+    """Give the rule `many` the threads and resources that a profile or the command line sets for the rule `one`."""
+    given, settings = workflow.get_rule(many).resources, workflow.resource_settings
+    if one in settings.overwrite_threads and many not in settings.overwrite_threads:
         given["_cores"] = settings.overwrite_threads[one]
-    for name in (one, rule):
+    for name in (one, many):
         given.update(settings.overwrite_resources.get(name, {}))
 
 
