@@ -151,6 +151,15 @@ def of_parts(pattern):
     return files
 
 
+def set_as_for(many, one):
+    """Give the rule `many` the threads and resources that a profile or the command line sets for the rule `one`."""
+    given, settings = workflow.get_rule(many).resources, workflow.resource_settings
+    if one in settings.overwrite_threads and many not in settings.overwrite_threads:
+        given["_cores"] = settings.overwrite_threads[one]
+    for name in (one, many):
+        given.update(settings.overwrite_resources.get(name, {}))
+
+
 def unless_kept(path):
     """Flag a downloaded file as temporary, unless the user keeps files."""
     return path if config["media"]["keep_files"] else temp(path)

@@ -82,3 +82,8 @@ for media_ids in shared_jobs():
             code=code("upload_many"),
         script:
             "../scripts/upload_many.py"
+
+    # Which number a job's name ends with, no profile knows.
+    set_as_for(f"resolve_many_{media_ids[0]}", "resolve_media")
+    set_as_for(f"detect_many_{media_ids[0]}", "detect")
+    set_as_for(f"upload_many_{media_ids[0]}", "upload_detections")

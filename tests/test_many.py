@@ -5,10 +5,14 @@ import shutil
 
 import cv2
 import pytest
+import yaml
 
 from tests.conftest import SYNTHETIC
 from tests.tator_server.launch import running
 from tests.test_end_to_end import Site
+from tests.workflow import ROOT, snakemake
+
+PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT / "profiles").glob("*/config.yaml")}
 
 
 @pytest.fixture
@@ -102,3 +106,40 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
     assert site.run().returncode == 0
     assert len(twenty.requests("Download")) == 17 - kept
     assert set(site.states().values()) <= {"done", "no detections"}
+
+
+def planned(folder, *options):
+    """Return what a plan of shared jobs says of each job: its threads and its resources, by its name."""
+    settings = yaml.safe_load((ROOT / "tests" / "data" / "settings.yaml").read_text())
+    settings |= {"media": {"per_job": 100}, "network": {"data_image": "registry.example.org/network:1"}}
+    executors = {"PYTHONPATH": str(ROOT / "deploy" / "executor")}
+    done = snakemake(folder, "-n", *options, settings=settings, environ=executors)
+    assert done.returncode == 0, done.stdout
+    _, *parts = re.split(r"^(?:local)?(?:rule|checkpoint) (\w+):$", done.stdout, flags=re.M)
+    found = (re.findall(r"^    (threads|resources): (.*)", text, re.M) for text in parts[1::2])
+    return dict(zip(parts[::2], map(dict, found), strict=True))
+
+
+@pytest.mark.parametrize("profile", sorted(name for name, one in PROFILES.items() if "set-resources" in one))
+def test_a_profile_asks_for_many_media_what_it_asks_for_one(profile, tmp_path):
+    store = ["--default-storage-provider", "fs", "--default-storage-prefix", str(tmp_path / "store")]
+    storage = store if "default-storage-provider" in PROFILES[profile] else []
+    jobs = planned(tmp_path, "--workflow-profile", str(ROOT / "profiles" / profile), *storage)
+    shared = [jobs[name]["resources"] for name in jobs if name.startswith("detect_many")]
+    assert shared
+    for name, value in PROFILES[profile]["set-resources"]["detect"].items():
+        assert all(f"{name}={value}" in given.split(", ") for given in shared), (name, shared)
+
+
+def test_a_shared_job_can_be_given_its_own(tmp_path):
+    options = ["--set-threads", "detect=2", "detect_many_3=1"]
+    options += ["--set-resources", "resolve_media:a=1", "upload_detections:b=2", "detect:c=3", "detect_many_3:c=4"]
+    jobs = planned(tmp_path, *options)
+    given = {name: (one.get("threads"), one["resources"].partition(", ")[2]) for name, one in jobs.items()}
+    wanted = {
+        "resolve_many_1": (None, "a=1"),
+        "detect_many_1": ("2", "c=3"),
+        "detect_many_3": (None, "c=4"),
+        "upload_many_1": (None, "b=2"),
+    }
+    assert {name: given[name] for name in wanted} == wanted

@@ -1,6 +1,10 @@
 """What the tests of this folder do with a cluster: start a driver in it, and look at what came of it."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +64,21 @@ def outcome(server: Server, table: Path) -> Outcome:
 def documents(*paths: str) -> list[dict[str, Any]]:
     """Return the YAML documents of files of this repository."""
     return [item for path in paths for item in yaml.safe_load_all((ROOT / path).read_text()) if item]
+
+
+def applied(folder: str) -> list[dict[str, Any]]:
+    """Return the objects that `kubectl apply -k FOLDER` sends."""
+    kubectl = Path(sys.executable).with_name("kubectl")
+    done = subprocess.run([kubectl, "kustomize", folder], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def documented(command: str) -> list[str]:
+    """Return the arguments of a command in the administrator's page, up to what follows it in the line."""
+    found = re.search(rf"^{command}(.*?)( &&)?$", (ROOT / "docs" / "kubernetes.md").read_text(), re.M)
+    assert found, command
+    return shlex.split(found[1])
 
 
 class Lab:
@@ -135,6 +154,11 @@ class Lab:
             if pod["metadata"]["name"] == name:
                 return str(pod["status"]["phase"])
         return "Gone"
+
+    def running(self, rule: str) -> list[dict[str, Any]]:
+        """Return the live pods of a rule's jobs."""
+        found = self.cluster.find("pods", app="tator-detection")
+        return [pod for pod in found if f"{rule}:" in str(pod["spec"]) and pod["status"]["phase"] == "Running"]
 
     def ended(self, name: str, seconds: float = 240) -> str:
         """Wait for a pod's end, and return its phase."""

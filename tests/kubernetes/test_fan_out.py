@@ -3,7 +3,7 @@
 import json
 
 from tests.kube_server import argo
-from tests.kubernetes.lab import DRIVER, documents
+from tests.kubernetes.lab import DRIVER, applied, documents
 
 (MANIFEST,) = documents("deploy/argo/fan-out.yaml")
 MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--seconds-between-status-checks", "1"]
@@ -13,17 +13,12 @@ def jobs(lab):
     return [job["spec"]["template"]["spec"] for job in lab.cluster.created["jobs"]]
 
 
-def running(lab, rule):
-    """Return the live pods of a rule's jobs."""
-    found = lab.cluster.find("pods", app="tator-detection")
-    return [pod for pod in found if f"{rule}:" in str(pod["spec"]) and pod["status"]["phase"] == "Running"]
-
-
 def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
-    one = lab()
+    rights = applied("deploy/argo/overlays/example")
+    one = lab(manifests=rights)
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: running(one, "detect"))
-    before = {pod["metadata"]["name"] for pod in running(one, "detect")}
+    one.cluster.wait_until(lambda: one.running("detect"))
+    before = {pod["metadata"]["name"] for pod in one.running("detect")}
     one.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
     assert len(run.pods) == 3, "driver, driver, exit handler"
@@ -36,9 +31,7 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     assert before & {pod["metadata"]["name"] for pod in one.cluster.created["pods"]}
     assert one.cluster.overlapping() == []
     # What the driver's Role grants is what it did; a failed job's log is read in test_repairs.py.
-    roles = {
-        item["metadata"]["name"]: item for item in documents("deploy/argo/base/role.yaml") if item["kind"] == "Role"
-    }
+    roles = {item["metadata"]["name"]: item for item in rights if item["kind"] == "Role"}
     rules = roles[DRIVER]["rules"]
     granted = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
     assert granted == one.rights_used() | {("pods/log", "get")}
@@ -57,7 +50,7 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
 def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):
     one = lab()
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: running(one, "get_network"))
+    one.cluster.wait_until(lambda: one.running("get_network"))
     assert one.cluster.find("secrets")
     run.stop()
     one.cluster.wait_until(lambda: not one.cluster.find("jobs") and not one.cluster.find("secrets"), 60)

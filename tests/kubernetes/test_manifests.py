@@ -12,11 +12,11 @@ from hera.workflows.models import Workflow
 from scripts.lib import manifest
 from tests.kube_server import argo
 from tests.kube_server.validation import VERSION, violations
-from tests.kubernetes.lab import documents
+from tests.kubernetes.lab import applied, documented, documents
 from tests.workflow import ROOT
 
 ARGO = ROOT / "deploy" / "argo"
-WORKFLOWS = ["single-pod", "fan-out"]
+WORKFLOWS = ["single-pod", "fan-out", "fan-out-s3"]
 # Argo's enumerations, which its Python models take as any text.
 POD_GC = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"}
 VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.GIVEN_BY_TATOR}
@@ -37,7 +37,7 @@ def pods(workflow):
     for template in spec["templates"]:
         claims = [
             {"name": one["metadata"]["name"], "persistentVolumeClaim": {"claimName": "x"}}
-            for one in spec["volumeClaimTemplates"]
+            for one in spec.get("volumeClaimTemplates", [])
         ]
         pod = {
             "serviceAccountName": spec["serviceAccountName"],
@@ -148,20 +148,35 @@ def test_nothing_dangerous():
         assert not re.search(r"docker\.sock|:latest|privileged: true|hostPath|hostNetwork|\*\"\]|\[\"\*", text), path
 
 
-def test_the_other_manifests_are_valid():
-    checked = set()
-    for folder in (ARGO / "base", ARGO / "overlays" / "example"):
-        (kustomization,) = documents(str((folder / "kustomization.yaml").relative_to(ROOT)))
-        assert kustomization.keys() <= {"apiVersion", "kind", "resources", "namespace", "patches"}
-        for name in kustomization["resources"]:
-            path = folder / name
-            assert path.exists(), path
-            for item in documents(str(path.relative_to(ROOT))) if path.is_file() else []:
-                kubernetes_validate.validate(item, VERSION, strict=True)
-                checked.add(item["kind"])
-        for patch in kustomization.get("patches", []):
-            assert {one["op"] for one in yaml.safe_load(patch["patch"])} == {"add"}
-    assert checked == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
+def test_what_an_administrator_applies_is_valid():
+    objects = applied(*documented("kubectl apply -k"))
+    for item in objects:
+        kubernetes_validate.validate(item, VERSION, strict=True)
+        assert item["metadata"]["namespace"] == "default"
+    kinds = [item["kind"] for item in objects]
+    assert sorted(set(kinds)) == ["NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"]
+    # The base has no namespace, without which an API server refuses a subject.
+    subjects = [one for item in objects if item["kind"] == "RoleBinding" for one in item["subjects"]]
+    assert {one["namespace"] for one in subjects} == {"default"}
+    secrets = [item["imagePullSecrets"] for item in objects if item["kind"] == "ServiceAccount"]
+    assert secrets == [[{"name": "registry-login"}]] * 3
+
+
+def test_without_shared_storage_only_the_storage_differs():
+    (shared,), (s3,) = (documents(f"deploy/argo/{name}.yaml") for name in ("fan-out", "fan-out-s3"))
+    for workflow, own in ((shared, ("storage_", "CLAIM")), (s3, ("s3_", "SNAKEMAKE_STORAGE_S3_"))):
+        spec = workflow["spec"]
+        parameters = spec["arguments"]["parameters"]
+        parameters[:] = [one for one in parameters if not one["name"].startswith(own[0])]
+        for template in spec["templates"]:
+            container = template["container"]
+            container["env"] = [one for one in container["env"] if not one["name"].startswith(own[1])]
+        spec["volumes"] = [one for one in spec["volumes"] if one["name"] != "work"]
+    assert [shared["spec"].pop(key) for key in ("volumeClaimTemplates", "volumeClaimGC")]
+    driver = s3["spec"]["templates"][0]["container"]
+    assert driver["args"][1:3] == ["kubernetes-s3", "--default-storage-prefix"]
+    driver["args"] = ["run", "kubernetes"]
+    assert s3 == shared
 
 
 def test_a_profile_changes_where_and_how_and_never_what():

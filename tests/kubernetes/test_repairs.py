@@ -99,7 +99,7 @@ class TestStatusRequestThatFailsOnce:
         toy.cluster.wait_until(lambda: any(pod["status"]["phase"] == "Succeeded" for pod in job_pods(toy.cluster)))
         toy.cluster.wait_until(lambda: "when checking pod status" in toy.cluster.pod_log(driver))
         asked = len(toy.cluster.requests)
-        time.sleep(4)
+        time.sleep(3)
         assert toy.lab.phase(driver) == "Running"
         assert len(toy.cluster.requests) == asked, "nobody asks any more"
 
@@ -117,7 +117,7 @@ class TestPodThatCannotBeStarted:
         del toy.cluster.images["job:1"]
         driver = toy(OFFICIAL)
         toy.cluster.wait_until(lambda: job_pods(toy.cluster))
-        time.sleep(5)
+        time.sleep(3)
         assert toy.lab.phase(driver) == "Running"
         assert "ImagePull" not in toy.cluster.pod_log(driver)
 

@@ -1,13 +1,21 @@
-"""The profile without a shared claim: files go through an S3-compatible store."""
+"""The fan-out without a shared claim, launched as Tator does: files go through an S3-compatible store."""
+
+import base64
+import json
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.kubernetes.lab import IMAGE
+from tests.kube_server import argo
+from tests.kubernetes.lab import IMAGE, documents
 
-KEYS = {"ACCESS_KEY": "key", "SECRET_KEY": "s3cr3t", "REGION": "us-east-1"}
-OPTIONS = "--default-storage-prefix s3://bucket/run --seconds-between-status-checks 1 --group-components media=2"
+(MANIFEST,) = documents("deploy/argo/fan-out-s3.yaml")
+MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--seconds-between-status-checks", "1"]
+MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--group-components", "media=2"]
+SHARED = "cd /work && exec python /workflow/deploy/entrypoint.py run kubernetes-s3 --default-storage-prefix "
+SHARED += "s3://bucket/{} --seconds-between-status-checks 1 --forcerun detect_many_1 --until detect_many_1"
+KEYS = {"access-key": "key", "secret-key": "s3cr3t"}
 
 
 @pytest.fixture
@@ -19,25 +27,65 @@ def store():
     server.stop()
 
 
-def test_run(lab, store, local_run, tmp_path):
+@pytest.fixture
+def site(lab):
+    """Return a cluster with the Secret that the administrator's page asks for."""
     one = lab()
-    env = {f"SNAKEMAKE_STORAGE_S3_{name}": value for name, value in {**KEYS, "ENDPOINT_URL": store}.items()}
-    env |= {"RUN_NAME": "run-1", "POD_NAMESPACE": "default", "IMAGE": IMAGE}
-    driver = one.pod(
-        f"cd /work && exec python /workflow/deploy/entrypoint.py run kubernetes-s3 {OPTIONS}", one.environment() | env
-    )
-    assert one.ended(driver) == "Succeeded", one.cluster.pod_log(driver)
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tator-detection-s3"}, "data": data}
+    one.cluster.create("secrets", one.cluster.namespace, secret)
+    return one
+
+
+def test_a_run_whose_driver_is_lost_and_one_whose_media_share_a_job(site, store, local_run, tmp_path):
+    given = site.parameters() | {"s3_endpoint": store, "s3_bucket": "bucket"}
+    run = argo.submit(site.cluster, MANIFEST, given)
+    # The driver's own folder goes with it; what is in the store is not made again.
+    site.cluster.wait_until(lambda: site.running("detect"))
+    site.cluster.evict(run.pods[0])
+    assert run.join() == "Succeeded", run.log()
+    assert len(run.pods) == 3, "driver, driver, exit handler"
+    first, second = (site.cluster.pod_log(pod) for pod in run.pods[:2])
+    assert "checkpoint get_network:" in first
+    assert "checkpoint get_network:" not in second
+    assert "clip_910002.mp4  done" in second
+    assert site.cluster.overlapping() == []
     client = boto3.client(
         "s3", endpoint_url=store, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="s3cr3t"
     )
-    client.download_file("bucket", "run/results/detections.csv", str(tmp_path / "results.csv"))
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results.csv").rename(tmp_path / "results" / "detections.csv")
-    assert one.outcome(tmp_path) == local_run
+    table = tmp_path / "results" / "detections.csv"
+    table.parent.mkdir()
+    client.download_file("bucket", f"{run.name}/results/detections.csv", str(table))
+    assert site.outcome(tmp_path) == local_run
     written = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket")["Contents"]]
     assert not [key for key in written if "resources/media/" in key]
-    assert "s3cr3t" not in str(one.cluster.created["jobs"])
-    # No pod had a claim.
-    specs = [job["spec"]["template"]["spec"] for job in one.cluster.created["jobs"]]
+    # No job had a claim or was told a key in its manifest; the administrator's own Secret stays.
+    jobs = site.cluster.created["jobs"]
+    specs = [job["spec"]["template"]["spec"] for job in jobs]
     assert specs
     assert not [volume for spec in specs for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
+    assert "s3cr3t" not in json.dumps(jobs)
+    assert [one["metadata"]["name"] for one in site.cluster.find("secrets")] == ["tator-detection-s3"]
+
+    # The same media once more, now in one job: its pod is given what the profile sets for `detect`.
+    tables = [key for key in written if "/results/detections/" in key]
+    before = {key: client.head_object(Bucket="bucket", Key=key) for key in tables}
+    jobs.clear()
+    driver = site.pod(SHARED.format(run.name), shared_jobs(site, store))
+    assert site.ended(driver) == "Succeeded", site.cluster.pod_log(driver)
+    (job,) = jobs
+    limits = job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits == {"cpu": "4000m", "memory": "8000M", "ephemeral-storage": "40000M", "nvidia.com/gpu": "1"}
+    for key, old in before.items():
+        new = client.head_object(Bucket="bucket", Key=key)
+        assert new["LastModified"] > old["LastModified"]
+        assert new["ETag"] == old["ETag"] or not key.endswith(".csv")
+
+
+def shared_jobs(site, store):
+    """Return the environment of a driver whose media share a job."""
+    env = site.environment()
+    env["TATOR_PIPELINE_ARGS"] = json.dumps({**json.loads(env["TATOR_PIPELINE_ARGS"]), "media": {"per_job": 100}})
+    variables = {"ENDPOINT_URL": store, "ACCESS_KEY": "key", "SECRET_KEY": "s3cr3t"}
+    env |= {f"SNAKEMAKE_STORAGE_S3_{name}": value for name, value in variables.items()}
+    return env | {"RUN_NAME": "shared", "IMAGE": IMAGE}

@@ -1,0 +1,69 @@
+"""deploy/Dockerfile, built as the administrator's page says, from a base that debootstrap makes."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.kube_server.sandbox import Image
+from tests.kubernetes.lab import IMAGE, documented
+from tests.needs import lacking
+from tests.workflow import ROOT
+
+BASE = "localhost/site-base:1"
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+DEBOOTSTRAP = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
+
+
+def build(folder: Path) -> Image:
+    """Build the image on a minimal Debian that trusts whom this machine trusts, and lay its file system out.
+
+    All in memory: a disk takes longer to write and to remove so many files than to make them.
+    """
+    for program in ("buildah", "debootstrap"):
+        if not shutil.which(program):
+            lacking(f"{program} is not installed")
+    if os.geteuid() != 0:
+        lacking("debootstrap needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8g", "tmpfs", folder], check=True)
+    base = _buildah(folder, "from", "scratch")
+    root = _buildah(folder, "mount", base)
+    release = next(line for line in Path("/etc/os-release").read_text().splitlines() if "VERSION_CODENAME" in line)
+    subprocess.run([*DEBOOTSTRAP, release.partition("=")[2], root], check=True, stdout=subprocess.DEVNULL)
+    shutil.copy(f"/{CERTIFICATES}", Path(root, CERTIFICATES))
+    _buildah(folder, "umount", base)
+    _buildah(folder, "commit", "--rm", base, BASE)
+    # For the CPU: TensorRT's packages come from an index of NVIDIA's own.
+    words = [word.replace("ENGINE=tensorrt", "ENGINE=cpu") for word in documented("docker build")]
+    _buildah(folder, "build", "--layers=false", "--isolation", "chroot", "--build-arg", f"BASE={BASE}", *words)
+    container = _buildah(folder, "from", IMAGE)
+    config = json.loads(_buildah(folder, "inspect", IMAGE))["OCIv1"]["config"]
+    return Image(
+        env=dict(entry.split("=", 1) for entry in config["Env"]),
+        root=Path(_buildah(folder, "mount", container)),
+        user=int(config["User"].partition(":")[0]),
+        command=tuple(config["Entrypoint"]),
+        folder=config["WorkingDir"],
+    )
+
+
+def remove(folder: Path) -> None:
+    """Remove what was built."""
+    if folder.is_mount():
+        subprocess.run(["umount", "--recursive", folder], check=True)
+
+
+def _buildah(folder: Path, command: str, *arguments: str) -> str:
+    """Run buildah, which builds without a daemon, with a store of its own."""
+    store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "overlay"]
+    done = subprocess.run(
+        ["buildah", *store, command, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout.strip()

@@ -1,0 +1,27 @@
+"""The single-pod manifest, in the image that deploy/Dockerfile gives."""
+
+from tests.kube_server import argo
+from tests.kubernetes.lab import IMAGE, documents
+
+(MANIFEST,) = documents("deploy/argo/single-pod.yaml")
+
+
+def test_a_run_in_the_image_is_one_on_a_laptop(lab, built_image, local_run):
+    one = lab()
+    one.cluster.images[IMAGE] = built_image.result()
+    run = argo.submit(one.cluster, MANIFEST, one.parameters() | {"storage_class": "standard"})
+    assert run.join() == "Succeeded", run.log()
+    assert one.outcome(one.cluster.folder / "claims" / f"{run.name}-work") == local_run
+    assert one.cluster.created["jobs"] == []
+    assert "clip_910002.mp4  done" in one.cluster.pod_log(run.pods[-1])
+
+
+def test_the_image_has_all_that_a_fan_out_needs_and_no_more(built_image):
+    image = built_image.result()
+    assert image.user == 1000
+    inside = {str(path.relative_to(image.root / "workflow")) for path in (image.root / "workflow").iterdir()}
+    pins = {"requirements-kubernetes.lock", "tests"}  # of tests, only the GPU's packages
+    assert inside == {"Snakefile", "config", "deploy", "envs", "profiles", "reports", "rules", "scripts", *pins}
+    plugins = {path.name for path in (image.root / "opt/venv/lib").glob("python3*/site-packages/snakemake_*_plugin_*")}
+    assert {"snakemake_executor_plugin_kubernetes", "snakemake_storage_plugin_s3"} <= plugins
+    assert not [name for name in ("gcc", "git", "pytest") if (image.root / "usr/bin" / name).exists()]
