@@ -151,12 +151,12 @@ def of_parts(pattern):
     return files
 
 
-def set_as_for(many, one):
-    """Give the rule `many` the threads and resources that a profile or the command line sets for the rule `one`."""
-    given, settings = workflow.get_rule(many).resources, workflow.resource_settings
-    if one in settings.overwrite_threads and many not in settings.overwrite_threads:
+def set_as_for(other, one):
+    """Give the rule `other` the threads and resources that a profile or the command line sets for the rule `one`."""
+    given, settings = workflow.get_rule(other).resources, workflow.resource_settings
+    if one in settings.overwrite_threads and other not in settings.overwrite_threads:
         given["_cores"] = settings.overwrite_threads[one]
-    for name in (one, many):
+    for name in (one, other):
         given.update(settings.overwrite_resources.get(name, {}))
 
 

@@ -81,3 +81,8 @@ rule join_parts:
         code=code("join_parts"),
     script:
         "../scripts/join_parts.py"
+
+
+# Profiles name detect, in whose place these are.
+set_as_for("detect_part", "detect")
+set_as_for("join_parts", "detect")

@@ -1,5 +1,6 @@
 """Several media in a job: the files, boxes and states of a job for each; what was finished is not done again."""
 
+import os
 import re
 import shutil
 
@@ -112,7 +113,7 @@ def planned(folder, *options):
     """Return what a plan of shared jobs says of each job: its threads and its resources, by its name."""
     settings = yaml.safe_load((ROOT / "tests" / "data" / "settings.yaml").read_text())
     settings |= {"media": {"per_job": 100}, "network": {"data_image": "registry.example.org/network:1"}}
-    executors = {"PYTHONPATH": str(ROOT / "deploy" / "executor")}
+    executors = {"PYTHONPATH": os.pathsep.join([str(ROOT / "deploy" / "executor"), str(ROOT / ".venv-slurm")])}
     done = snakemake(folder, "-n", *options, settings=settings, environ=executors)
     assert done.returncode == 0, done.stdout
     _, *parts = re.split(r"^(?:local)?(?:rule|checkpoint) (\w+):$", done.stdout, flags=re.M)

@@ -77,7 +77,12 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     ids = named(server)
     one = whole.run("--notemp", "--until", "merge_detections")
     assert one.returncode == 0, one.stdout
-    jobs = ran(parted.run("--until", "merge_detections"))
+    done = parted.run("--until", "merge_detections", "--set-resources", "detect:gpu=1", "--resources", "gpu=1")
+    for rule in ("detect_part", "join_parts"):  # in the place of detect
+        blocks = re.findall(rf"^rule {rule}:\n((?:    .+\n)+)", done.stdout, re.MULTILINE)
+        assert blocks
+        assert all("gpu=1" in block for block in blocks)
+    jobs = ran(done)
     wanted = {LONG: 3, "hurt.mp4": 3, "short.mp4": 2}
     for name, parts in wanted.items():
         assert jobs.count(f"detect_part {ids[name]}") == parts

@@ -165,8 +165,6 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
     if '"run", "kubernetes' in json.dumps(workflow, default=str):
         if settings["detect"]["engine"] == "auto":
             yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
-        if settings["media"]["per_job"] != 1:
-            yield "media.per_job is not 1: the profile does not know the jobs that it makes, and they ask for no GPU"
 
 
 def _list(names: Any) -> str:
