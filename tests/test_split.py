@@ -79,7 +79,7 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     assert one.returncode == 0, one.stdout
     done = parted.run("--until", "merge_detections", "--set-resources", "detect:gpu=1", "--resources", "gpu=1")
     for rule in ("detect_part", "join_parts"):  # in the place of detect
-        blocks = re.findall(rf"^rule {rule}:\n((?:    .+\n)+)", done.stdout, re.MULTILINE)
+        blocks = re.findall(rf"^(?:local)?rule {rule}:\n((?:    .+\n)+)", done.stdout, re.MULTILINE)
         assert blocks
         assert all("gpu=1" in block for block in blocks)
     jobs = ran(done)
