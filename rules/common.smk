@@ -117,6 +117,50 @@ def every(pattern):
     return of(config["tator"]["media_ids"], pattern)
 
 
+def all_of(pattern):
+    """Return an input function that gives `every(pattern)`: a list would be held by the rule and by its job."""
+
+    def files(wildcards):
+        return every(pattern)
+
+    return files
+
+
+def beside(named, pattern):
+    """Return a function for `params:` that gives the pattern's file for each media whose file is in an output.
+
+    What follows from the output is not kept with each output's metadata, as a list would be.
+    """
+
+    def files(wildcards, output):
+        return of([Path(path).stem for path in output[named]], pattern)
+
+    return files
+
+
+def by_storage():
+    """Say whether files go from job to job through a storage, which brings a job its inputs and nothing else."""
+    return workflow.storage_settings.default_storage_provider is not None
+
+
+def sent(media_ids, **patterns):
+    """Return the patterns' files for `input:`, by name, where jobs share no disk."""
+    return (
+        {name: of(media_ids, pattern) for name, pattern in patterns.items()}
+        if by_storage()
+        else {}
+    )
+
+
+def told(named, **patterns):
+    """Return the patterns' files for `params:`, by name, where jobs share a disk; see `beside`."""
+    return (
+        {}
+        if by_storage()
+        else {name: beside(named, pattern) for name, pattern in patterns.items()}
+    )
+
+
 @cache
 def shared_jobs():
     """Return the media that share a job, for each such job; none where each media has its own."""

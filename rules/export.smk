@@ -3,8 +3,8 @@
 
 rule export_parquet:
     input:
-        detections=every("results/detections/{media_id}.csv"),
-        outcomes=every("results/detections/{media_id}.json"),
+        detections=all_of("results/detections/{media_id}.csv"),
+        outcomes=all_of("results/detections/{media_id}.json"),
         train_ini="resources/network/train.ini",
     output:
         table="results/detections.parquet",

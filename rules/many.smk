@@ -1,6 +1,8 @@
 """Several media in a job, where media.per_job asks for it: the same files as those of the rules for one media.
 
 Looking for the rule that makes a file costs as much as that rule has files; so no rule here makes those of all media.
+And a finished job costs as much as it has files times those that it was made from: so a job takes one file of the job
+before it, with the hashes of the others, which come by way of its parameters, or as inputs where jobs share no disk.
 """
 
 for media_ids in shared_jobs():
@@ -10,6 +12,7 @@ for media_ids in shared_jobs():
             f"resolve_many_{media_ids[0]}"
         output:
             records=of(media_ids, "resources/records/{media_id}.json"),
+            batch=f"resources/batches/resolved_{media_ids[0]}.json",
         log:
             f"logs/resolve_many/{media_ids[0]}.log",
         conda:
@@ -31,7 +34,8 @@ for media_ids in shared_jobs():
         input:
             engine_record(),
             ancient("resources/destination.json"),
-            records=of(media_ids, "resources/records/{media_id}.json"),
+            f"resources/batches/resolved_{media_ids[0]}.json",
+            **sent(media_ids, records="resources/records/{media_id}.json"),
             graph=ancient(detect_graph()),
             train_ini="resources/network/train.ini",
             provenance="resources/network/provenance.json",
@@ -40,6 +44,7 @@ for media_ids in shared_jobs():
             detections=of(media_ids, "results/detections/{media_id}.csv"),
             outcomes=of(media_ids, "results/detections/{media_id}.json"),
             previews=of(media_ids, "results/previews/{media_id}.zip"),
+            batch=f"resources/batches/detected_{media_ids[0]}.json",
         log:
             f"logs/detect_many/{media_ids[0]}.log",
         priority: 10
@@ -48,7 +53,8 @@ for media_ids in shared_jobs():
         threads: 4
         params:
             **search(),
-            media=of(media_ids, "resources/media/{media_id}"),
+            **told("outcomes", records="resources/records/{media_id}.json"),
+            media=beside("outcomes", "resources/media/{media_id}"),
             finished="resources/finished",
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
@@ -62,9 +68,13 @@ for media_ids in shared_jobs():
         name:
             f"upload_many_{media_ids[0]}"
         input:
-            detections=of(media_ids, "results/detections/{media_id}.csv"),
-            outcomes=of(media_ids, "results/detections/{media_id}.json"),
-            records=of(media_ids, "resources/records/{media_id}.json"),
+            f"resources/batches/detected_{media_ids[0]}.json",
+            **sent(
+                media_ids,
+                detections="results/detections/{media_id}.csv",
+                outcomes="results/detections/{media_id}.json",
+                records="resources/records/{media_id}.json",
+            ),
             destination="resources/destination.json",
             train_ini="resources/network/train.ini",
         output:
@@ -74,12 +84,19 @@ for media_ids in shared_jobs():
         conda:
             "../envs/tator.yaml"
         params:
+            **told(
+                "uploads",
+                detections="results/detections/{media_id}.csv",
+                outcomes="results/detections/{media_id}.json",
+                records="resources/records/{media_id}.json",
+            ),
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
             threshold=config["upload"]["threshold"],
             overlap_limit=config["upload"]["overlap_with_people"],
             on_damaged=config["media"]["on_damaged"],
-            code=code("upload_many"),
+            finished="resources/finished_uploads",
+            sources=code("upload_many"),
         script:
             "../scripts/upload_many.py"
 

@@ -3,8 +3,8 @@
 
 rule merge_detections:
     input:
-        detections=every("results/detections/{media_id}.csv"),
-        outcomes=every("results/detections/{media_id}.json"),
+        detections=all_of("results/detections/{media_id}.csv"),
+        outcomes=all_of("results/detections/{media_id}.json"),
         train_ini="resources/network/train.ini",
     output:
         merged=report(
@@ -50,7 +50,7 @@ checkpoint prepare_upload:
 
 rule mark_processed:
     input:
-        uploads=every("results/uploads/{media_id}.json"),
+        uploads=all_of("results/uploads/{media_id}.json"),
     output:
         marks="results/marks.json",
     log:
@@ -68,9 +68,9 @@ rule mark_processed:
 
 rule summarize:
     input:
-        records=every("resources/records/{media_id}.json"),
-        outcomes=every("results/detections/{media_id}.json"),
-        uploads=every("results/uploads/{media_id}.json"),
+        records=all_of("resources/records/{media_id}.json"),
+        outcomes=all_of("results/detections/{media_id}.json"),
+        uploads=all_of("results/uploads/{media_id}.json"),
         marks="results/marks.json",
         provenance="resources/network/provenance.json",
         destination="resources/destination.json",

@@ -4,7 +4,7 @@
 rule get_truth:
     input:
         truth_file=truth_file,
-        records=every("resources/records/{media_id}.json"),
+        records=all_of("resources/records/{media_id}.json"),
         train_ini="resources/network/train.ini",
     output:
         truth="resources/truth.csv",
@@ -25,8 +25,8 @@ rule get_truth:
 
 rule evaluate:
     input:
-        detections=every("results/detections/{media_id}.csv"),
-        outcomes=every("results/detections/{media_id}.json"),
+        detections=all_of("results/detections/{media_id}.csv"),
+        outcomes=all_of("results/detections/{media_id}.json"),
         truth="resources/truth.csv",
         train_ini="resources/network/train.ini",
     output:
@@ -49,7 +49,7 @@ rule evaluate:
 rule picture_errors:
     input:
         evaluation="results/evaluation.json",
-        records=every("resources/records/{media_id}.json"),
+        records=all_of("resources/records/{media_id}.json"),
     output:
         pictures="results/evaluation.zip",
     log:
@@ -70,11 +70,11 @@ rule make_report:
             evaluated(), "results/evaluation.json", "results/evaluation.zip"
         ),
         summary="results/summary.json",
-        records=every("resources/records/{media_id}.json"),
-        outcomes=every("results/detections/{media_id}.json"),
-        detections=every("results/detections/{media_id}.csv"),
-        previews=every("results/previews/{media_id}.zip"),
-        uploads=every("results/uploads/{media_id}.json"),
+        records=all_of("resources/records/{media_id}.json"),
+        outcomes=all_of("results/detections/{media_id}.json"),
+        detections=all_of("results/detections/{media_id}.csv"),
+        previews=all_of("results/previews/{media_id}.zip"),
+        uploads=all_of("results/uploads/{media_id}.json"),
         train_ini="resources/network/train.ini",
     output:
         page=report(

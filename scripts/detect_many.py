@@ -1,9 +1,6 @@
 """Download several media and find their boxes in one job: what a process costs is paid once."""
 
-import hashlib
-import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +9,10 @@ from typing import Any
 
 from scripts.download_media import Connection, fetch_media
 from scripts.lib import job
+from scripts.lib.batches import require, write_hashes
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import read_json, sha256, write_json
+from scripts.lib.files import read_json, sha256
+from scripts.lib.finished import Finished
 from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
 from scripts.lib.prefetch import Prefetch
 
@@ -39,9 +38,9 @@ class Work:
     found: Found
 
     @property
-    def results(self) -> tuple[Path, ...]:
-        """The files that the job leaves; the record of the detection is the last one written."""
-        return (self.found.detections, self.found.previews, self.found.outcome)
+    def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
+        """What Finished is told of it: the media, what its results depend on, and the files that the job leaves."""
+        return self.wanted["media_id"], self.wanted, (self.found.detections, self.found.previews, self.found.outcome)
 
 
 def detect_many(
@@ -55,6 +54,7 @@ def detect_many(
     detections: list[Path],
     outcomes: list[Path],
     previews: list[Path],
+    batch: Path,
     finished: Path,
     host: str,
     project_id: int,
@@ -79,6 +79,7 @@ def detect_many(
         detections: CSVs to write.
         outcomes: records of the detections to write.
         previews: files of pictures to write.
+        batch: where the hashes of these go, for the job that uploads them.
         finished: the folder for what is finished.
         host: Tator's address.
         project_id: the project.
@@ -90,12 +91,13 @@ def detect_many(
     Raises:
         PipelineError: media could not be downloaded; the others are finished.
     """
+    require(records)
     files = zip(records, media, detections, outcomes, previews, strict=True)
     work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
     hashes = [sha256(path) for path in (graph, train_ini, provenance, *changes)]
     made_with = [sources, search.key, *hashes]
     done = Finished(finished, made_with)
-    left = [each for each in work if keep_files or not done.restore(each)]
+    left = [each for each in work if keep_files or not done.restore(*each.kept)]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     job_ = _Job(left, done, Connection(host, project_id), keep_files=keep_files)
     network = Network(graph, train_ini, provenance, changes, search)
@@ -105,12 +107,13 @@ def detect_many(
             f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "
             + "; ".join(job_.failures)
         )
+    write_hashes(batch, [*detections, *outcomes])
 
 
 class _Job:
     """The media that are left to do."""
 
-    def __init__(self, work: list[Work], done: "Finished", connection: Connection, *, keep_files: bool) -> None:
+    def __init__(self, work: list[Work], done: Finished, connection: Connection, *, keep_files: bool) -> None:
         self._work, self._done, self._connection, self._keep_files = work, done, connection, keep_files
         self.failures: list[str] = []
 
@@ -144,9 +147,7 @@ class _Job:
 class _Kept(MediaDetection):
     """A media whose results are kept when it is finished."""
 
-    def __init__(
-        self, work: Work, download: dict[str, Any], done: "Finished", search: Search, network: Network
-    ) -> None:
+    def __init__(self, work: Work, download: dict[str, Any], done: Finished, search: Search, network: Network) -> None:
         super().__init__(
             work.media, wanted=work.wanted, fetched=download, found=work.found, search=search, network=network
         )
@@ -155,55 +156,7 @@ class _Kept(MediaDetection):
     def finish(self) -> None:
         """Write the results and keep them."""
         super().finish()
-        self._done.keep(self._work)
-
-
-class Finished:
-    """Results by what they depend on, in a folder each: links, which take no room."""
-
-    def __init__(self, folder: Path, made_with: list[Any]) -> None:
-        """Use a folder.
-
-        Args:
-            folder: for the results of all media.
-            made_with: what they all depend on, besides their own record.
-        """
-        self._folder, self._made_with = folder, made_with
-
-    def keep(self, work: Work) -> None:
-        """Keep a media's results; what was kept of it before goes."""
-        place = self._place(work)
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        for number, path in enumerate(work.results):
-            _link(path, place / str(number))
-        # The last one says that all are there.
-        write_json(place / "key.json", self._key(work))
-
-    def restore(self, work: Work) -> bool:
-        """Put a media's results into their places if they still hold; say whether they do."""
-        place = self._place(work)
-        if not (place / "key.json").is_file() or read_json(place / "key.json") != self._key(work):
-            return False
-        for number, path in enumerate(work.results):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            _link(place / str(number), path)
-        return True
-
-    def _place(self, work: Work) -> Path:
-        return self._folder / str(work.wanted["media_id"])
-
-    def _key(self, work: Work) -> str:
-        content = json.dumps([work.wanted, *self._made_with], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)
+        self._done.keep(*self._work.kept)
 
 
 if __name__ == "__main__":

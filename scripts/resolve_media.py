@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib import job
+from scripts.lib.batches import write_hashes
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import write_json
 from scripts.lib.marks import is_marked
@@ -22,6 +23,7 @@ def resolve_media(
     skip_processed: bool,
     mark_attribute: str,
     records: list[Path],
+    batch: Path | None = None,
 ) -> None:
     """Write a record for each media, whatever its state.
 
@@ -37,6 +39,7 @@ def resolve_media(
         skip_processed: whether media that carry the mark are skipped.
         mark_attribute: the attribute that marks a media as processed.
         records: where to write, one for each of `media_ids` and in the same order.
+        batch: where the hashes of the records go, for the job that takes these media.
 
     Raises:
         ServerError: the project has no such media type attribute, or Tator fails.
@@ -59,6 +62,8 @@ def resolve_media(
             name = found.get(media_id, {}).get("name")
             record = {"media_id": media_id, "state": fault.state, "reason": fault.reason, "name": name}
         write_json(path, record)
+    if batch is not None:
+        write_hashes(batch, records)
     _log.info("%d media resolved", len(media_ids))
 
 

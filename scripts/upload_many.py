@@ -2,13 +2,16 @@
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.lib import job
+from scripts.lib.batches import require
 from scripts.lib.errors import PipelineError, ServerError
-from scripts.lib.files import read_json
+from scripts.lib.files import read_json, sha256
+from scripts.lib.finished import Finished
 from scripts.lib.tator_api import Project, Unwell
-from scripts.lib.uploads import Terms, upload_media
+from scripts.lib.uploads import Terms, still_stands, upload_media
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
 CONNECTIONS = 8
@@ -16,6 +19,22 @@ CONNECTIONS = 8
 REASONS_SHOWN = 3
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One media of the job, by its files; see upload_media."""
+
+    detections: Path
+    outcome: Path
+    record: Path
+    upload: Path
+
+    @property
+    def kept(self) -> tuple[int, list[str], tuple[Path]]:
+        """What Finished is told of it: the media, what its result depends on, and the file that the job leaves."""
+        hashes = [sha256(path) for path in (self.detections, self.outcome, self.record)]
+        return read_json(self.record)["media_id"], hashes, (self.upload,)
 
 
 def upload_many(
@@ -31,9 +50,14 @@ def upload_many(
     overlap_limit: float,
     on_damaged: str,
     uploads: list[Path],
+    finished: Path,
+    sources: str,
     connections: int = CONNECTIONS,
 ) -> None:
     """Bring the boxes of many media in Tator to what their CSVs say; see scripts/lib/uploads.py.
+
+    What was verified is kept in `finished` under a key of all that it depends on, since Snakemake removes the files of
+    a job that fails or is run again: of a media whose key is the same only the number of boxes is asked for.
 
     A media that fails does not keep the others from being done, unless as many as are under way at once fail one
     after the other because Tator is not well: then no more are begun.
@@ -50,19 +74,32 @@ def upload_many(
         overlap_limit: IoU with a person's box above which a new box is not added.
         on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
         uploads: where the outcomes go, in the same order.
+        finished: the folder for what is verified.
+        sources: hash of the program, a part of the key.
         connections: the most requests at once; fewer while Tator throttles.
 
     Raises:
+        PipelineError: a file of an earlier job is gone.
         ServerError: some media could not be uploaded; it names them.
     """
+    require([*detections, *outcomes, *records])
     terms = Terms.read(destination, train_ini, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
+    done = Finished(finished, [sources, host, project_id, asdict(terms)])
     project = Project(host, project_id, connections=connections)
+
+    def upload(one: Work) -> None:
+        kept = one.kept
+        if done.restore(*kept) and still_stands(project, terms.where, one.upload):
+            _log.info("media %d: verified by an earlier job", kept[0])
+        else:
+            upload_media(lambda: project, terms, **asdict(one))
+            done.keep(*kept)
+
     begun: dict[Future[None], Path] = {}
     with ThreadPoolExecutor(connections) as pool:
         try:
-            for csv, outcome, record, upload in zip(detections, outcomes, records, uploads, strict=True):
-                files = {"detections": csv, "outcome": outcome, "record": record, "upload": upload}
-                begun[pool.submit(upload_media, lambda: project, terms, **files)] = record
+            for csv, outcome, record, target in zip(detections, outcomes, records, uploads, strict=True):
+                begun[pool.submit(upload, Work(csv, outcome, record, target))] = record
             failed = _wait(begun, connections)
         finally:
             for future in begun:

@@ -108,6 +108,16 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
     assert len(twenty.requests("Download")) == 17 - kept
     assert set(site.states().values()) <= {"done", "no detections"}
 
+    # What is missing comes back from what is kept.
+    gone = [f"results/detections/{good[0]}.csv", f"results/previews/{good[1]}.zip"]
+    before = [(site.folder / path).read_bytes() for path in gone]
+    for path in gone:
+        (site.folder / path).unlink()
+    twenty.clear_requests()
+    assert site.run(*gone).returncode == 0
+    assert [(site.folder / path).read_bytes() for path in gone] == before
+    assert twenty.requests("Download") == []
+
 
 def planned(folder, *options):
     """Return what a plan of shared jobs says of each job: its threads and its resources, by its name."""

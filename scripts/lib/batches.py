@@ -3,10 +3,14 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-# `auto`: so few jobs that planning costs little, so many that every core has some.
-_JOBS, _MOST = 64, 128
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import sha256, write_json
+
+# `auto`: so few jobs that starting them costs little, so many that a machine's cores all have some.
+_JOBS, _MOST = 8, 256
 
 
 def media_per_job(setting: int | str, count: int) -> int:
@@ -47,6 +51,25 @@ def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
             found.append(batch)
             batch = []
     return [*found, batch] if batch else found
+
+
+def write_hashes(batch: Path, files: Iterable[Path]) -> None:
+    """Write what a job has made, in one file that changes when any of its files does."""
+    # Not the whole path: a storage has its own.
+    write_json(batch, {f"{path.parent.name}/{path.name}": sha256(path) for path in files})
+
+
+def require(files: Iterable[Path]) -> None:
+    """Refuse to begin without what the jobs before have made: Snakemake looks only for their file of hashes.
+
+    Raises:
+        PipelineError: a file is missing.
+    """
+    missing = [str(path) for path in files if not path.exists()]
+    if missing:
+        raise PipelineError(
+            f"{missing[0]}: it is gone, as are {len(missing) - 1} others; make it again: snakemake {missing[0]}"
+        )
 
 
 def _ends_here(media_id: int, most: int) -> bool:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 
@@ -21,7 +22,12 @@ def sources_hash(root: Path, script: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _imports(root: Path, path: Path) -> Iterator[Path]:
+@cache  # most scripts run the same modules
+def _imports(root: Path, path: Path) -> tuple[Path, ...]:
+    return tuple(_imported(root, path))
+
+
+def _imported(root: Path, path: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "scripts":
             # `from scripts.lib import job` names a module, `from scripts.lib.job import run` a thing in one.

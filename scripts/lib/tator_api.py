@@ -204,6 +204,11 @@ class Project:
         listed = partial(self._api.get_localization_list, self.id, **filters)
         return self._by_pages("list boxes", listed, BOXES_PER_PAGE)
 
+    def count_boxes(self, media_id: int, type_id: int, version_id: int) -> int:
+        """Return how many boxes of the media there are, without deleted ones."""
+        filters = {"media_id": [media_id], "type": type_id, "version": version_id}
+        return int(self._read("count boxes", partial(self._api.get_localization_count, self.id, **filters)))
+
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
         """Make boxes, at most 500, all or none; may raise LostAnswer."""
         self._write("create boxes", lambda: self._api.create_localization_list(self.id, specs))

@@ -87,6 +87,23 @@ def upload_media(
     write_json(upload, result)
 
 
+def still_stands(project: Project, where: Destination, upload: Path) -> bool:
+    """Whether Tator holds as many boxes of a media as it did when an earlier job verified them.
+
+    That a box was edited, or deleted by a person, makes no difference to what a run would do.
+
+    Args:
+        project: Tator.
+        where: the boxes' version and type.
+        upload: what the earlier job wrote, for the same boxes.
+    """
+    result = read_json(upload)
+    if result["state"] != "verified":
+        return False
+    expected: int = result["boxes"] + len(result["people"]["edited"]) + len(result["people"]["added"])
+    return project.count_boxes(result["media_id"], where.type_id, where.version_id) == expected
+
+
 def _wanted(detections: Path, found: dict[str, Any], terms: Terms) -> list[Box]:
     return [
         box_from_pixels(

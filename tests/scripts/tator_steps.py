@@ -97,7 +97,7 @@ class Steps:
         return read_json(self.folder / f"upload_{media_id}.json")
 
     def upload_many(self, *media_ids: int, **changes: Any) -> list[dict[str, Any]]:
-        settings = {"threshold": 0.0, "overlap_limit": 0.5, "on_damaged": "fail", **changes}
+        settings = {"threshold": 0.0, "overlap_limit": 0.5, "on_damaged": "fail", "sources": "1", **changes}
         names = {
             "detections": "found_{}.csv",
             "outcomes": "found_{}.json",
@@ -105,7 +105,8 @@ class Steps:
             "uploads": "upload_{}.json",
         }
         paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
-        shared = {"destination": self.folder / "destination.json", "train_ini": self.folder / "train.ini"}
+        names_shared = {"destination": "destination.json", "train_ini": "train.ini", "finished": "finished"}
+        shared = {key: self.folder / name for key, name in names_shared.items()}
         upload_many(**self.where, **shared, **paths, **settings)
         return [read_json(path) for path in paths["uploads"]]
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import PipelineError, ServerError
 
 MEDIA = range(1, 7)
 ROWS = ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1", "3,320.000,180.000,320.000,180.000,0.200000:0.600000,2"]
@@ -43,13 +43,34 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
     ready.upload_many(*MEDIA)
     assert asked(ready, "CreateLocalizationList") == []
     assert asked(ready, "DeleteLocalizationList") == [[4]]
-    assert len(asked(ready, "GetLocalizationList")) == len(MEDIA) + 1
+    assert asked(ready, "GetLocalizationList") == [[4], [4]]
     ready.detected(4, ROWS)
     ready.upload_many(*MEDIA)
     contents = [[{**box, "id": 0} for box in boxes] for boxes in (before, ready.boxes(show_all_marks=1))]
     for box in (*contents[0], *contents[1]):
         box.update(created_datetime=None, modified_datetime=None)
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"sources": "2"}])
+def test_other_terms_are_brought_about_in_all(ready, change):
+    ready.upload_many(*MEDIA)
+    ready.server.clear_requests()
+    assert ready.upload_many(*MEDIA) == ready.upload_many(*MEDIA)
+    assert ready.server.requests("GetLocalizationList") == []
+    ready.upload_many(*MEDIA, **change)
+    assert {media_id for media in asked(ready, "GetLocalizationList") for media_id in media} == set(MEDIA)
+
+
+def test_boxes_that_went_meanwhile_are_looked_for(ready):
+    ready.upload_many(*MEDIA)
+    gone = [box["id"] for box in ready.boxes() if box["media"] in (2, 5)]
+    ready.api.delete_localization(gone[0])  # by a person: with a tombstone
+    ready.api.delete_localization_list(ready.server.project_id, {"ids": gone[2:], "prune": 1, "count": 2})
+    ready.server.clear_requests()
+    done = ready.upload_many(*MEDIA)
+    assert [record["boxes"] for record in done] == [2, 1, 700, 2, 2, 2]
+    assert sorted(asked(ready, "GetLocalizationList")) == [[2], [5], [5]]
 
 
 def test_several_are_under_way_at_once(ready):
@@ -65,7 +86,9 @@ def test_one_that_fails_is_named_and_the_others_are_done(ready):
         ready.upload_many(*MEDIA, connections=2)
     assert uploaded(ready) == {1, 2, 3, 5, 6}
     ready.server.clear_faults()
+    ready.server.clear_requests()
     assert [record["boxes"] for record in ready.upload_many(*MEDIA)] == [2, 2, 700, 2, 2, 2]
+    assert {media_id for media in asked(ready, "GetLocalizationList") for media_id in media} == {4}
 
 
 def test_media_without_a_result_is_recorded(ready):
@@ -97,7 +120,17 @@ def test_when_tator_is_not_well_no_more_are_begun(ready):
 
 
 def test_fault_of_the_machine_ends_it_at_once(ready):
-    (ready.folder / "found_1.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"found_1\.csv"):
+    (ready.folder / "upload_1.json").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"upload_1\.json"):
         ready.upload_many(*MEDIA, connections=1)
-    assert len(uploaded(ready)) < 3
+    assert len(uploaded(ready)) < 4
+
+
+def test_without_what_was_detected_nothing_is_begun(ready):
+    for media_id in (2, 4):
+        (ready.folder / f"found_{media_id}.csv").unlink()
+    with pytest.raises(
+        PipelineError, match=r"found_2\.csv: it is gone, as are 1 others; make it again: snakemake .*2\.csv$"
+    ):
+        ready.upload_many(*MEDIA)
+    assert uploaded(ready) == set()
