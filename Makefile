@@ -37,7 +37,7 @@ $(SLURM_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-slurm.lock --target $(SLURM)
 	@touch $@
 
-.PHONY: demo test test-gpu bench lint audit lock
+.PHONY: demo test test-gpu bench bench-scale lint audit lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -56,6 +56,9 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
 bench: setup setup-convert  ## measure detection against its engine and against other programs
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(PEER),--peer '$(PEER)')
+
+bench-scale: setup  ## measure what runs of many media cost, against a Tator stand-in
+	$(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick)
 
 lint: setup  ## check style, types and rules
 	$(BIN)/ruff check .

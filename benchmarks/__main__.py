@@ -5,11 +5,9 @@ is measured again, as long as there is patience, and the results say how many ro
 """
 
 import argparse
-import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,14 @@ from benchmarks import made_elsewhere
 from benchmarks.case import resnet50, sample_int8, sample_network
 from benchmarks.clips import repeat_clip, write_clip
 from benchmarks.inside import measure_limit, measure_stages
-from benchmarks.measure import cores
 from benchmarks.network import Shape
 from benchmarks.outside import PLAIN_LOOP, measure_memory, measure_peak, measure_plain_loop, measure_start
+from benchmarks.table import Figures, lines, machine
 from scripts.lib.files import write_json
 from scripts.lib.retinanet import Size
 
 SECTIONS = ("limit", "plain_loop", "memory", "start", "stages")
-# What each figure should reach: at least, or at most where it begins with `<`.
+# What each figure should reach.
 TARGETS = {
     ("limit", "sample", "ratio"): ">= 0.85",
     ("limit", "resnet50", "ratio"): ">= 0.95",
@@ -35,7 +33,6 @@ TARGETS = {
     ("memory", "sample 1080p", "mb"): "<= 450",
 }
 SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
-Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     args = parser.parse_args(words)
-    results: dict[str, Any] = {"machine": _machine()}
+    results: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         made = args.made
         if made is None and "plain_loop" in (args.sections or SECTIONS):
@@ -147,33 +144,9 @@ def main(words: Sequence[str] | None = None) -> None:
             results[section] = {}
             for name, figures in getattr(bench, section)():
                 results[section][name] = figures
-                for line in _lines(section, name, figures):
+                for line in lines(section, name, figures, TARGETS):
                     print(line, flush=True)
     write_json(args.results, results)
-
-
-def _lines(section: str, name: str, figures: Figures) -> Iterator[str]:
-    """Yield a line of the table for each figure."""
-    for figure, value in figures.items():
-        if isinstance(value, dict):
-            words = "".join(f"{value[part]:10.3f}" for part in ("min", "median", "max"))
-        else:
-            words = f"{value:20}"
-        yield f"{section:11} {name:13} {figure:22}{words:30}  {TARGETS.get((section, name, figure), '')}".rstrip()
-
-
-def _machine() -> dict[str, Any]:
-    """Return what the figures were measured with."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    versions = {name: metadata.version(name) for name in ("openvino", "onnxruntime", "av", "opencv-python-headless")}
-    return {"processor": model, "cores": cores(), "python": platform.python_version(), **versions}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The clips: the sample's pictures, enlarged, with seeded grain, so that they are as large as a camera's."""
+"""The media: the sample's pictures, enlarged, with seeded grain in clips, so that they are as large as a camera's."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from scripts.lib.retinanet import Pixels, Size
 SAMPLE = Path(__file__).resolve().parents[1] / "examples" / "aquarium"
 RATE = 25
 GRAIN = 6.0  # grey levels
+# Clips and pictures that differ; where more are asked for, they come again.
+DISTINCT_CLIPS, DISTINCT_PICTURES = 10, 150
 
 
 def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path:
@@ -55,6 +58,28 @@ def repeat_clip(clip: Path, path: Path, turns: int) -> Path:
                     packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
                     out.mux(packet)
     return path
+
+
+def write_clips(folder: Path, size: Size, count: int) -> None:
+    """Write clips of one second into a new folder."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        path = folder / f"{number:05d}.mp4"
+        if number < DISTINCT_CLIPS:
+            write_clip(path, size, RATE, seed=number)
+        else:
+            os.link(folder / f"{number % DISTINCT_CLIPS:05d}.mp4", path)
+
+
+def write_pictures(folder: Path, size: Size, count: int) -> None:
+    """Write the sample's frames as JPEG into a new folder."""
+    folder.mkdir(parents=True)
+    with av.open(str(SAMPLE / "aquarium.mp4")) as sample:
+        for number, frame in zip(range(min(count, DISTINCT_PICTURES)), sample.decode(video=0), strict=False):
+            picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+            cv2.imwrite(str(folder / f"{number:05d}.jpg"), _enlarged(picture, size))
+    for number in range(DISTINCT_PICTURES, count):
+        os.link(folder / f"{number % DISTINCT_PICTURES:05d}.jpg", folder / f"{number:05d}.jpg")
 
 
 def _enlarged(picture: Pixels, size: Size) -> Pixels:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +18,7 @@ from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import Kind
 from scripts.lib.retinanet import Pixels, Size
 
 
@@ -26,8 +27,8 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
 
     Both have the engine open already; what opening it costs is measured by `start`.
     """
-    with _open(case) as engine:
-        batches, frames = _fitted(clip, case.size)
+    with open_case(case) as engine:
+        batches, frames = fitted([clip], "video", case.size)
         arguments = job.bind(step.detect, step_arguments(case, clip, folder, cores()))
 
         def run_step() -> None:
@@ -37,7 +38,7 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
             ):
                 step.detect(**arguments)
 
-        actions: list[Callable[[], None]] = [run_step, lambda: _bare(engine, batches), lambda: _decode(clip)]
+        actions: list[Callable[[], None]] = [run_step, lambda: bare(engine, batches), lambda: decode(clip)]
         for action in actions:
             action()
         found = in_turns([_timed(action) for action in actions], rounds, patience)
@@ -55,8 +56,8 @@ def measure_stages(case: Case, clip: Path, folder: Path, rounds: int) -> dict[st
     """Return the processor's milliseconds a frame in each stage of the step, each stage by itself."""
     cv2.setNumThreads(1)  # as in the step
     found = defaultdict(list)
-    with _open(case) as engine:
-        batches, frames = _fitted(clip, case.size)
+    with open_case(case) as engine:
+        batches, frames = fitted([clip], "video", case.size)
         for _ in range(rounds):
             for name, seconds in _stages(engine, clip, batches, folder / "stages.csv"):
                 found[name].append(seconds / frames * 1000)
@@ -65,7 +66,7 @@ def measure_stages(case: Case, clip: Path, folder: Path, rounds: int) -> dict[st
 
 def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Iterator[tuple[str, float]]:
     started = time.process_time()
-    _decode(clip)
+    decode(clip)
     yield "decode", time.process_time() - started
     out, fitting, media = np.empty_like(batches[0][0]), 0.0, Size(0, 0)
     with open_frames(clip, "video") as source:
@@ -76,7 +77,7 @@ def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Ite
         media = Size(source.summary.width, source.summary.height)
     yield "preprocess", fitting
     started = time.process_time()
-    _bare(engine, batches)
+    bare(engine, batches)
     yield "engine", time.process_time() - started
     choosing = writing = 0.0
     with csv.open("w", encoding="utf-8") as stream:
@@ -94,22 +95,26 @@ def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Ite
     yield "write", writing
 
 
-def _open(case: Case) -> Engine:
+def open_case(case: Case) -> Engine:
+    """Open a network as the step does, on all cores."""
     return open_engine(case.graph, engine="openvino", size=case.size, batch_size=BATCH_SIZE, threads=cores())
 
 
-def _fitted(clip: Path, size: Size) -> tuple[list[Pixels], int]:
-    """Return the clip's frames as batches for the network, the last one filled up with black, and their number."""
-    with open_frames(clip, "video") as source:
-        batches = []
-        for at, (_, picture) in enumerate(source):
-            if at % BATCH_SIZE == 0:
-                batches.append(np.zeros((BATCH_SIZE, size.height, size.width, 3), np.uint8))
-            retinanet.fit(picture, batches[-1][at % BATCH_SIZE])
-        return batches, source.summary.used
+def fitted(files: Sequence[Path], kind: Kind, size: Size) -> tuple[list[Pixels], int]:
+    """Return all frames as batches for the network, the last one filled up with black, and their number."""
+    batches: list[Pixels] = []
+    count = 0
+    for file in files:
+        with open_frames(file, kind) as source:
+            for _, picture in source:
+                if count % BATCH_SIZE == 0:
+                    batches.append(np.zeros((BATCH_SIZE, size.height, size.width, 3), np.uint8))
+                retinanet.fit(picture, batches[-1][count % BATCH_SIZE])
+                count += 1
+    return batches, count
 
 
-def _bare(engine: Engine, batches: list[Pixels]) -> None:
+def bare(engine: Engine, batches: list[Pixels]) -> None:
     """Run batches through an engine, as many at once as it takes."""
     for at, batch in enumerate(batches):
         if at >= engine.depth:
@@ -119,10 +124,12 @@ def _bare(engine: Engine, batches: list[Pixels]) -> None:
         engine.finish()
 
 
-def _decode(clip: Path) -> None:
-    with open_frames(clip, "video") as source:
-        for _ in source:
-            pass
+def decode(*clips: Path) -> None:
+    """Decode clips and do nothing with them."""
+    for clip in clips:
+        with open_frames(clip, "video") as source:
+            for _ in source:
+                pass
 
 
 def _timed(action: Callable[[], object]) -> Callable[[], Usage]:

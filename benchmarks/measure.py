@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +41,25 @@ def measured(action: Callable[[], object]) -> Usage:
     return Usage(wall, cpu, (_busy() - busy - cpu) / wall)
 
 
-def measured_process(command: Sequence[str], *, directory: Path, watch_memory: bool = False) -> Usage:
-    """Measure a process from its start to its end.
+def measured_process(
+    command: Sequence[str], *, directory: Path, environ: Mapping[str, str] | None = None, watch_memory: bool = False
+) -> Usage:
+    """Measure a process and its descendants, from its start to its end.
+
+    Args:
+        command: the process.
+        directory: where it runs.
+        environ: all its variables; this process' where None.
+        watch_memory: look at its memory too, which takes some time of its own.
 
     Raises:
         RuntimeError: it failed; with the end of what it said.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:
         busy, wall = _busy(), time.monotonic()
-        process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=said)
+        process = subprocess.Popen(
+            command, cwd=directory, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=said
+        )
         pss = _watch(process.pid) if watch_memory else 0
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import measure
+from benchmarks import measure, scale
 from benchmarks.__main__ import SECTIONS
 from benchmarks.case import Case
 from benchmarks.clips import SAMPLE, repeat_clip, write_clip
@@ -58,6 +58,20 @@ def test_every_section_gives_its_figures(tmp_path: Path) -> None:
     given = [shlex.split(line) for line in (tmp_path / "given").read_text().splitlines()]
     assert ["--pb" in words for words in given] == [True, False, False]
     assert results["plain_loop"]["resnet50"]["boxes"] == results["plain_loop"]["resnet50"]["boxes_of_the_other"]
+
+
+def test_every_section_of_many_media_gives_its_figures(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.scale", "--quick", "--results", str(tmp_path / "scale.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "scale.json").read_text())
+    assert list(results) == ["machine", *scale.SECTIONS]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == sum(len(figures) for section in scale.SECTIONS for figures in results[section].values())
+    for section, name, figure in scale.TARGETS:
+        assert figure in results[section][name]
+    assert results["idle"]["auto"]["requests"] == 0
+    assert results["uploads"]["boxes"]["media_written"] == results["uploads"]["boxes"]["media_listed"] == 1
 
 
 def test_the_plain_loop_finds_what_the_workflow_finds(tmp_path: Path) -> None:

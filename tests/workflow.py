@@ -29,6 +29,22 @@ def snakemake(
         capture: keep the output, stdout and stderr together, rather than show it.
         directory: name the folder with --directory; else it is the current one, and TATOR_WORK_DIR counts.
     """
+    return subprocess.run(
+        command_line(folder, *arguments, settings=settings, directory=directory),
+        cwd=folder,
+        env=environment(environ or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else None,
+        text=True,
+        check=False,
+    )
+
+
+def command_line(
+    folder: Path, *arguments: str, settings: dict[str, Any] | None = None, directory: bool = True
+) -> list[str]:
+    """Return the words that run Snakemake, see there; make the folder and write the settings."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder)] if directory else []
@@ -37,14 +53,9 @@ def snakemake(
         path = folder / "settings.yaml"
         path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
         command += ["--configfile", str(path)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=clean | (environ or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.STDOUT if capture else None,
-        text=True,
-        check=False,
-    )
+    return command
+
+
+def environment(environ: dict[str, str]) -> dict[str, str]:
+    """Return this process' variables with these in place of all TATOR_... ones."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")} | environ

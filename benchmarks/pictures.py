@@ -1,0 +1,76 @@
+"""What is measured of jobs that many pictures share."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.case import BATCH_SIZE, DEFAULTS, Case
+from benchmarks.inside import bare, fitted, open_case
+from benchmarks.measure import Usage, cores, measured
+from benchmarks.run import Run
+from scripts.lib.files import write_json
+
+
+def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[list[int]]) -> dict[str, Any]:
+    """Compare jobs, from the start of their process to its end, with the engine in a bare loop, which is open already.
+
+    Args:
+        run: its media are resolved.
+        case: the network.
+        pictures: what the engine gets in the bare loop, again and again.
+        jobs: the media of each job; after each the engine does as many pictures.
+    """
+    ready, _ = fitted(pictures, "image", case.size)
+    shutil.rmtree(run.folder / "resources" / "finished", ignore_errors=True)
+    steps, bares = [], []
+    with open_case(case) as engine:
+        bare(engine, ready[:2])
+        for media_ids in jobs:
+            turn = [ready[at % len(ready)] for at in range(-(-len(media_ids) // BATCH_SIZE))]
+            steps.append(_detect(run, case, media_ids))
+            bares.append(measured(partial(bare, engine, turn)))
+    return {
+        "pictures": sum(map(len, jobs)),
+        "jobs": len(jobs),
+        "ratio": sum(used.wall for used in bares) / sum(used.wall for used in steps),
+        "cpu_ratio": sum(used.cpu for used in bares) / sum(used.cpu for used in steps),
+        "bare_cpu_seconds": sum(used.cpu for used in bares),
+        "jobs_cpu_seconds": sum(used.cpu for used in steps),
+    }
+
+
+def _detect(run: Run, case: Case, media_ids: list[int]) -> Usage:
+    for folder in ("detections", "previews"):
+        (run.folder / "results" / folder).mkdir(parents=True, exist_ok=True)
+    write_json(run.folder / "provenance.json", {"reference": "a benchmark"})
+    asked = ("keep_threshold", "batch_size", "frame_stride", "frame_range", "max_frames")
+    return run.step(
+        "detect_many",
+        **run.site,
+        records=run.files("resources/records/{media_id}.json", media_ids),
+        graph=str(case.graph),
+        train_ini=str(case.train_ini),
+        provenance="provenance.json",
+        changes=[],
+        media=run.files("resources/media/{media_id}", media_ids),
+        detections=run.files("results/detections/{media_id}.csv", media_ids),
+        outcomes=run.files("results/detections/{media_id}.json", media_ids),
+        previews=run.files("results/previews/{media_id}.zip", media_ids),
+        batch="detected.json",
+        finished="resources/finished",
+        keep_files=False,
+        prefetch_mb=4000,
+        img_max_side=case.size.width,
+        img_min_side=case.size.height,
+        **{key: DEFAULTS[key] for key in asked},
+        engine="openvino",
+        precision=case.precision,
+        engines="resources/engines",
+        nms=None,
+        pixels=None,
+        first_label=None,
+        sources="",
+        threads=cores(),
+    )

@@ -1,0 +1,172 @@
+"""Measure what a run of many media costs: `make bench-scale`.
+
+Prints a table and writes benchmarks/scale.json. Runs against a Tator stand-in on this machine, whose own time counts in
+seconds of the clock, not in those of the processor.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.case import sample_network
+from benchmarks.clips import DISTINCT_PICTURES, write_clips, write_pictures
+from benchmarks.measure import Usage
+from benchmarks.pictures import measure_pictures
+from benchmarks.run import Run
+from benchmarks.table import Figures, lines, machine
+from benchmarks.uploads import measure_connect, measure_uploads
+from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning
+from scripts.lib.batches import batches, media_per_job
+from scripts.lib.files import write_json
+from scripts.lib.retinanet import Size
+from tests.tator_server.launch import Server, running
+
+SECTIONS = ("planning", "clips", "idle", "pictures", "uploads", "connect")
+# What each figure should reach.
+TARGETS = {
+    ("planning", "auto", "wall_seconds"): "<= 45",
+    ("planning", "auto", "mb"): "<= 400",
+    ("clips", "auto", "overhead_cpu_seconds"): "<= 0.15",
+    ("clips", "auto", "overhead_wall_seconds"): "<= 0.15",
+    ("idle", "auto", "wall_seconds"): "<= 6",
+    ("pictures", "one job", "ratio"): ">= 0.8",
+    ("pictures", "auto", "ratio"): ">= 0.8",
+    ("uploads", "boxes", "mb_ratio"): "<= 1.1",
+    ("uploads", "boxes", "second_ratio"): "<= 0.05",
+    ("uploads", "boxes", "workflow_second_ratio"): "<= 0.05",
+    ("uploads", "boxes", "media_written"): "<= 1",
+}
+# What is small, so that the frames themselves cost little.
+CLIP, INPUT = Size(320, 240), Size(160, 120)
+PICTURE = Size(640, 480)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        planned: media of a dry run, by how many share a job.
+        clips: of one second, of the run that is really done.
+        pictures: of 640x480.
+        uploaded: media whose boxes are uploaded.
+        boxes: of each of these.
+        rounds: of what can be repeated.
+    """
+
+    planned: dict[int | str, int]
+    clips: int
+    pictures: int
+    uploaded: int
+    boxes: int
+    rounds: int
+
+
+FULL = Extent({"auto": 10_000, 1: 1000}, clips=1000, pictures=2000, uploaded=500, boxes=400, rounds=3)
+QUICK = Extent({"auto": 9}, clips=1, pictures=1, uploaded=1, boxes=30, rounds=1)
+
+
+class Bench:
+    """Makes the media and sites, and yields each section's figures by name."""
+
+    def __init__(self, folder: Path, extent: Extent) -> None:
+        self._folder, self._extent = folder, extent
+        self._servers = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._servers.close()
+
+    def planning(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what a dry run takes."""
+        for per_job, media in self._extent.planned.items():
+            folder = self._folder / f"plan-{per_job}"
+            yield (
+                "auto" if per_job == "auto" else f"{per_job} a job",
+                measure_planning(folder, per_job, media, self._extent.rounds),
+            )
+
+    def clips(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what a run of many clips takes beyond its frames."""
+        run, used = self._run_of_clips
+        yield "auto", measure_clips(run, replace(sample_network(None), size=INPUT), used)
+
+    def idle(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what the same run takes when it is asked for again."""
+        run, _ = self._run_of_clips
+        yield "auto", measure_idle(run, self._extent.rounds)
+
+    def pictures(self) -> Iterator[tuple[str, Figures]]:
+        """Yield how near jobs of many pictures come to their engine."""
+        media = self._folder / "pictures"
+        write_pictures(media, PICTURE, self._extent.pictures)
+        run = self._run(media, "detection", PICTURE)
+        run.resolve()
+        few = sorted(media.iterdir())[:DISTINCT_PICTURES]
+        cut = batches(run.media_ids, media_per_job("auto", len(run.media_ids)))
+        for name, jobs in (("one job", [run.media_ids]), ("auto", cut)):
+            yield name, measure_pictures(run, sample_network(None), few, jobs)
+
+    def uploads(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what it takes to upload many boxes, and to upload them again."""
+        server = self._server(None)
+        file = {"path": "none", "resolution": [PICTURE.height, PICTURE.width]}
+        media_ids = [
+            server.add_media(f"{number}.mp4", media_files={"archival": [file]})
+            for number in range(self._extent.uploaded)
+        ]
+        yield "boxes", measure_uploads(Run(self._folder / "uploads", server, media_ids, PICTURE), self._extent.boxes)
+
+    def connect(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what a job pays for Tator's schema."""
+        yield "schema", measure_connect(Run(self._folder / "any", self._server(None), [], PICTURE), self._extent.rounds)
+
+    @cached_property
+    def _run_of_clips(self) -> tuple[Run, Usage]:
+        media = self._folder / "clips"
+        write_clips(media, CLIP, self._extent.clips)
+        run = self._run(media, "run", INPUT)
+        return run, run.workflow()
+
+    def _run(self, media: Path, name: str, size: Size) -> Run:
+        server = self._server(media)
+        return Run(self._folder / name, server, list(server.media), size)
+
+    def _server(self, media: Path | None) -> Server:
+        state = Path(tempfile.mkdtemp(dir=self._folder, prefix="site-"))
+        if media is None:
+            media = state / "media"
+            media.mkdir()
+        return self._servers.enter_context(running(media, state))
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure what is asked for, and write it down."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_name("scale.json"))
+    args = parser.parse_args(words)
+    results: dict[str, Any] = {"machine": machine()}
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        Bench(Path(folder), QUICK if args.quick else FULL) as bench,
+    ):
+        for section in args.sections or SECTIONS:
+            results[section] = {}
+            for name, figures in getattr(bench, section)():
+                results[section][name] = figures
+                for line in lines(section, name, figures, TARGETS):
+                    print(line, flush=True)
+    write_json(args.results, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""A rule's function as a process of its own, as a job is: `python -m benchmarks.step_process SCRIPT ARGUMENTS LOG`.
+
+ARGUMENTS is a file with a JSON object: the function's arguments, paths as text.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from scripts.lib import job
+from scripts.lib.files import read_json
+
+
+def main(script: str, file: str, log: str) -> None:
+    """Do what Snakemake has the script do."""
+    arguments: dict[str, Any] = read_json(Path(file))
+    threads = arguments.pop("threads", 1)
+    asked = SimpleNamespace(input={}, output={}, params=arguments, threads=threads, log=[log], rule=script)
+    job.run(getattr(importlib.import_module(f"scripts.{script}"), script), asked)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,44 @@
+"""What a benchmark prints and writes: each figure, what it should reach, and how near it comes to that."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import cores
+
+Figures = dict[str, Any]
+# What figures should reach, by section, name and figure: at least, or at most where it begins with `<`.
+Targets = Mapping[tuple[str, str, str], str]
+
+
+def lines(section: str, name: str, figures: Figures, targets: Targets) -> Iterator[str]:
+    """Yield a line of the table for each figure; its target comes with the figure's ratio to it."""
+    for figure, value in figures.items():
+        if isinstance(value, dict):
+            words = "".join(f"{value[part]:10.3f}" for part in ("min", "median", "max"))
+        else:
+            words = f"{value:20.3f}" if isinstance(value, float) else f"{value:20}"
+        target = targets.get((section, name, figure), "")
+        ratio = f"{_middle(value) / float(target.split()[1]):8.2f}" if target else ""
+        yield f"{section:11} {name:13} {figure:22}{words:30}  {target:8}{ratio}".rstrip()
+
+
+def machine() -> dict[str, Any]:
+    """Return what figures were measured with."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    packages = ("snakemake", "tator", "openvino", "onnxruntime", "av", "opencv-python-headless")
+    versions = {name: metadata.version(name) for name in packages}
+    return {"processor": model, "cores": cores(), "python": platform.python_version(), **versions}
+
+
+def _middle(value: Any) -> float:
+    return float(value["median"] if isinstance(value, dict) else value)

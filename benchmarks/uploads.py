@@ -1,0 +1,163 @@
+"""What is measured of the traffic with Tator: many boxes, and what a job pays for the schema."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from tator.openapi import client
+
+from benchmarks.measure import Usage, measured, spread
+from benchmarks.run import Run
+from scripts.lib import tator_schema
+from scripts.lib.batches import batches, media_per_job, write_hashes
+from scripts.lib.detections import DetectionWriter, video_id
+from scripts.lib.files import write_json
+from scripts.lib.tator_api import Project
+
+WIDTH, HEIGHT = 640, 480
+BOXES_A_FRAME = 20
+# A fourth of the media shows whether memory grows with them.
+FEW = 4
+
+
+def measure_uploads(run: Run, boxes: int) -> dict[str, Any]:
+    """Return what uploading takes: at first, again with nothing changed, and after a change in one media.
+
+    Again means both the step itself and the workflow, which knows without asking that nothing changed.
+
+    Args:
+        run: a new folder; its media are known to Tator.
+        boxes: for each of its media.
+    """
+    run.resolve()
+    _prepare(run, "resources/destination.json", "Object Detector")
+    for media_id in run.media_ids:
+        _write_detections(run, media_id, boxes)
+    _prepare(run, "resources/few.json", "Few")
+    few = run.media_ids[: -(-len(run.media_ids) // FEW)]
+    fewer = _upload(run, few, "resources/few.json")
+    for left in ("results/uploads", "resources/finished_uploads"):
+        shutil.rmtree(run.folder / left)
+    run.server.clear_requests()
+    first = _upload(run, run.media_ids)
+    requests, created = len(run.server.requests()), len(run.server.requests("CreateLocalizationList"))
+    second = _upload(run, run.media_ids)
+    nothing = _upload_in_workflow(run)
+    run.server.clear_requests()
+    changed = run.media_ids[len(run.media_ids) // 2]
+    _write_detections(run, changed, boxes - 1)
+    _upload_in_workflow(run)
+    written = [*run.server.requests("CreateLocalizationList"), *run.server.requests("DeleteLocalizationList")]
+    return {
+        "media": len(run.media_ids),
+        "boxes": boxes * len(run.media_ids),
+        "first_seconds": first.wall,
+        "first_cpu_seconds": first.cpu,
+        "requests": requests,
+        "requests_to_create": created,
+        "mb": first.pss / 1e6,
+        "mb_ratio": first.pss / fewer.pss,
+        "second_ratio": second.wall / first.wall,
+        "workflow_second_ratio": nothing.wall / first.wall,
+        "media_written": len({media_id for request in written for media_id in request["media"]}),
+        "media_listed": len(
+            {media_id for request in run.server.requests("GetLocalizationList") for media_id in request["media"]}
+        ),
+    }
+
+
+def measure_connect(run: Run, rounds: int) -> dict[str, Any]:
+    """Return what a job pays for Tator's schema: where it parses it, and where an earlier job has."""
+    folder = run.folder / "connect"
+    (folder / tator_schema.KEPT.parent).mkdir(parents=True)
+
+    def connect() -> float:
+        client._schema_cache.clear()
+        return measured(lambda: Project(**run.site)).cpu
+
+    parsed, kept = [], []
+    with contextlib.chdir(folder), mock.patch.dict(os.environ, {"TATOR_AUTH_TOKEN": run.server.token}):
+        for _ in range(rounds):
+            tator_schema.KEPT.unlink(missing_ok=True)
+            parsed.append(connect())
+            kept.append(connect())
+    return {
+        "parsed_cpu_seconds": spread(parsed),
+        "kept_cpu_seconds": spread(kept),
+        "ratio": spread([less / more for less, more in zip(kept, parsed, strict=True)]),
+    }
+
+
+def _prepare(run: Run, destination: str, version: str) -> None:
+    network = run.folder / "resources" / "network"
+    network.mkdir(exist_ok=True)
+    shutil.copy(Path(run.settings["network"]["directory"]) / "train.ini", network)
+    origin = {"reference": "a benchmark", "digest": None, "files": {"graph.pb": {"sha256": "0"}}}
+    write_json(network / "provenance.json", origin)
+    run.step(
+        "prepare_upload",
+        **run.site,
+        train_ini="resources/network/train.ini",
+        provenance="resources/network/provenance.json",
+        destination=destination,
+        localization_type_id=run.server.localization_type_id,
+        species_attribute="Species",
+        confidence_attribute="Confidence",
+        version=version,
+        version_id=None,
+        version_number=None,
+    )
+
+
+def _write_detections(run: Run, media_id: int, boxes: int) -> None:
+    """Write what detection leaves: boxes at random places."""
+    folder = run.folder / "results" / "detections"
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(media_id)
+    corners = rng.integers(0, [WIDTH * 500, HEIGHT * 500], (boxes, 2))
+    sides = rng.integers(10_000, [WIDTH * 400, HEIGHT * 400], (boxes, 2))
+    scores = rng.random((boxes, 7), np.float32)
+    with (folder / f"{media_id}.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = DetectionWriter(stream, video_id(media_id, "made"))
+        for frame, at in enumerate(range(0, boxes, BOXES_A_FRAME)):
+            part = slice(at, at + BOXES_A_FRAME)
+            found = np.concatenate([corners[part], sides[part]], axis=1)
+            writer.write(frame, found, scores[part].argmax(axis=1), scores[part])
+    record = {"media_id": media_id, "state": "done", "reason": None, "width": WIDTH, "height": HEIGHT, "boxes": boxes}
+    write_json(folder / f"{media_id}.json", record)
+
+
+def _upload(run: Run, media_ids: list[int], destination: str = "resources/destination.json") -> Usage:
+    (run.folder / "results" / "uploads").mkdir(exist_ok=True)
+    return run.step(
+        "upload_many",
+        watch_memory=True,
+        **run.site,
+        detections=run.files("results/detections/{media_id}.csv", media_ids),
+        outcomes=run.files("results/detections/{media_id}.json", media_ids),
+        records=run.files("resources/records/{media_id}.json", media_ids),
+        destination=destination,
+        train_ini="resources/network/train.ini",
+        threshold=0.0,
+        overlap_limit=0.5,
+        on_damaged="fail",
+        uploads=run.files("results/uploads/{media_id}.json", media_ids),
+        finished="resources/finished_uploads",
+        sources="",
+    )
+
+
+def _upload_in_workflow(run: Run) -> Usage:
+    """Run the rules that upload, and only them."""
+    most = media_per_job("auto", len(run.media_ids))
+    shared = batches(run.media_ids, most) if most > 1 else []
+    (run.folder / "resources" / "batches").mkdir(exist_ok=True)
+    for media_ids in shared:
+        files = [run.folder / path for path in run.files("results/detections/{media_id}.csv", media_ids)]
+        write_hashes(run.folder / "resources" / "batches" / f"detected_{media_ids[0]}.json", files)
+    rules = [f"upload_many_{media_ids[0]}" for media_ids in shared] or ["upload_detections"]
+    return run.workflow(*run.files("results/uploads/{media_id}.json"), "--allowed-rules", *rules)
