@@ -22,13 +22,13 @@ hypothesis.settings.load_profile("shared")
 __all__ = ["docker_engine", "registry"]
 
 # Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
-LONG_MADE = ("local_run", "docker_engine", "oracle")
+LONG_MADE = ("built_image", "local_run", "docker_engine", "oracle")
 
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell several workers (`make test`) what to keep together: a file's tests, or those that share what is long made."""
+    """Tell several workers (`make test`) what to keep together: a file, or what shares what is long made."""
     for item in items:
         needed = item.fixturenames if isinstance(item, pytest.Function) else []
         group = next((name for name in LONG_MADE if name in needed), str(item.path))

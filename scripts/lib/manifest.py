@@ -162,9 +162,8 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
     ):
         if path := settings[section][key]:
             yield f"{section}.{key} is {path}: it has to be there in the pods"
-    if '"run", "kubernetes' in json.dumps(workflow, default=str):
-        if settings["detect"]["engine"] == "auto":
-            yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
+    if '"run", "kubernetes' in json.dumps(workflow, default=str) and settings["detect"]["engine"] == "auto":
+        yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
 
 
 def _list(names: Any) -> str:

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import tar
 from tests.kube_server.sandbox import Image
-from tests.kubernetes.built_image import build, remove
 from tests.kubernetes.lab import IMAGE, Lab, Outcome, outcome
 from tests.needs import lacking
 from tests.oci_server import misbehaving_registry
@@ -32,22 +30,6 @@ def _sandbox() -> None:
     )
     if tried.returncode:
         lacking(f"bubblewrap cannot start anything here: {tried.stderr.decode().strip()}")
-
-
-@pytest.fixture(scope="session")
-def built_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Image]]:
-    """Yield the image that is being built."""
-    folder = tmp_path_factory.mktemp("image")
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(build, folder)
-    remove(folder)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _built_beside(request: pytest.FixtureRequest) -> None:
-    """Begin to build the image, if a test wants it, before the tests that leave one of two cores idle."""
-    if any(item.path.name == "test_single_pod.py" for item in request.session.items):
-        request.getfixturevalue("built_image")
 
 
 @pytest.fixture(scope="session")
