@@ -36,8 +36,8 @@ def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Sea
             return f"the part from frame {part.first} on: {why}"
     read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= search.wanted[-1]]
     for (_, before), (part, record) in pairwise(read):
-        seams = zip(before["seams"]["goes_on"], record["seams"]["begins"], strict=False)
-        if any(one != other for one, other in seams):
+        seams = list(zip(before["seams"]["goes_on"], record["seams"]["begins"], strict=False))
+        if not seams or any(one != other for one, other in seams):
             return f"the part from frame {part.first} on needs what is before it"
     with replacing(found.detections) as stream:
         stream.write(HEADER + "\n")

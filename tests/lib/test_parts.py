@@ -3,10 +3,12 @@
 from itertools import pairwise
 from pathlib import Path
 
+import av.error
 import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, Picture, Summary, wanted_frames
@@ -78,6 +80,31 @@ def test_the_parts_give_the_frames_of_the_whole(tmp_path: Path, name: str, optio
     assert not summary.damaged
     assert all(len(its.begins) >= 10 for its in summaries[1:])
     assert all(fits(one, other) for one, other in pairwise(summaries))
+
+
+def test_a_file_that_cannot_be_sought_in_is_skipped_up_to_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", range(60))
+    last = plan_parts(path, COUNT)[-1]
+    expected, _ = read(path, part=last)
+
+    class Unseekable:
+        def __init__(self, container: object) -> None:
+            self._container = container
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._container, name)
+
+        def seek(self, place: int, *, stream: object) -> None:
+            raise av.error.OSError(29, f"no way to {place}")
+
+    opened = ffmpeg.open_container
+    monkeypatch.setattr(ffmpeg, "open_container", lambda path: Unseekable(opened(path)))
+    found, summary = read(path, part=last)
+    assert sound(last, summary)
+    assert [number for number, _ in found] == [number for number, _ in expected]
+    assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(found, expected, strict=True))
 
 
 def test_parts_are_of_about_the_same_length(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av.error
 import av.video.frame
 import numpy as np
 
-from scripts.lib.frames.source import ALL_FRAMES, Picture
+from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.source import ALL_FRAMES, Picture, log
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
@@ -68,7 +70,15 @@ class PartFrames(VideoFrames):
         asked = range(max(wanted.start, part.first), min(wanted.stop, part.end))
         self.summary.expected = sum(1 for number in asked if number in wanted)
         if part.start is not None and part.seek is not None:
-            self._container.seek(part.seek, stream=self._stream)
+            self._seek(part.seek)
+
+    def _seek(self, place: int) -> None:
+        """Go near the part's beginning; a file in which one cannot is read from its own, and skipped up to there."""
+        try:
+            self._container.seek(place, stream=self._stream)
+        except av.error.FFmpegError as error:
+            ffmpeg.raise_machine_fault(error)
+            log.info("it cannot be sought in (%s): read from the beginning", ffmpeg.reason(error))
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         if self._part.first <= self._wanted[-1]:

@@ -1,0 +1,46 @@
+"""Parts that do not fit together are not joined, and nothing is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.frames.parts import Part
+from scripts.lib.joining import join
+from scripts.lib.media_detection import Found, Search
+
+SEARCH = Search(
+    img_max_side=64, img_min_side=64, keep_threshold=0.3, batch_size=1, frame_stride=1, frame_range=None,
+    max_frames=None, engine="openvino", precision="f32", engines=Path("engines"), nms=None, pixels=None,
+    first_label=None, threads=1,
+)  # fmt: skip
+PLAN = [
+    Part(first=10 * at, frames=10, packet=10 * at, start=at or None, seek=at or None, last=at == 1, width=8, height=8)
+    for at in range(2)
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"state": "damaged", "reason": "3 errors"}, "the part from frame 10 on: damaged: 3 errors"),
+        ({"frames": {"decoded": 19}}, "the part from frame 10 on: it ends with frame 18; its packets announce 19"),
+        ({"seams": {"begins": ["a", "x"], "goes_on": []}}, "the part from frame 10 on needs what is before it"),
+        ({"seams": {"begins": [], "goes_on": []}}, "the part from frame 10 on needs what is before it"),
+    ],
+)
+def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
+    good = [{"state": "done", "reason": None, "frames": {"decoded": part.end}} for part in PLAN]
+    good[0]["seams"] = {"begins": [], "goes_on": ["a", "b", "c"]}
+    good[1]["seams"] = {"begins": ["a", "b"], "goes_on": []}
+    parts = [Found(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
+    for files, record in zip(parts, [good[0], good[1] | change], strict=True):
+        files.outcome.write_text(json.dumps(record))
+    found = Found(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
+    assert join(PLAN, parts, found, SEARCH, 25.0) == why
+    assert not list(tmp_path.glob("found*"))
+
+
+def test_what_was_not_cut(tmp_path: Path) -> None:
+    found = Found(*(tmp_path / name for name in "abc"))
+    assert join([], [], found, SEARCH, None) == "it cannot be cut"
