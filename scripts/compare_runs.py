@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import command
 from scripts.lib.colours import colour
 from scripts.lib.comparison import Change, Side, changes, counted, run_side, version_side
 from scripts.lib.errors import PipelineError
@@ -151,14 +152,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--species-attribute", default="Species")
     parser.add_argument("--confidence-attribute", default="Confidence")
     options = parser.parse_args(arguments)
-    try:
-        sides = _sides(options)
-        compare_runs(*sides, options.out, iou=options.iou, score_change=options.score_change)
-    except PipelineError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    return command.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    sides = _sides(options)
+    compare_runs(*sides, options.out, iou=options.iou, score_change=options.score_change)
     sys.stdout.write(f"{options.out / 'compare.html'}\n")
-    return 0
 
 
 def _sides(options: argparse.Namespace) -> tuple[Side, Side]:

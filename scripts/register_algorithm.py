@@ -9,7 +9,6 @@ changed: it tells what it would do.
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,11 +17,11 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import manifest, settings
-from scripts.lib.errors import PipelineError, SettingsError
+from scripts.lib import command, manifest, settings
+from scripts.lib.errors import SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.registration import FILES_PER_JOB, Wanted, make_plan
-from scripts.lib.token import Redacting, redact
+from scripts.lib.token import redact
 
 _CONFIG = Path(__file__).resolve().parents[1] / "config"
 # What a launch says itself.
@@ -180,18 +179,7 @@ def _say(line: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when something is missing or failed."""
     given = _arguments(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(Redacting("%(message)s"))
-    logging.basicConfig(handlers=[handler])
-    try:
-        _run(given)
-    except PipelineError as error:
-        sys.stderr.write(f"{redact(str(error))}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"{error.filename or 'standard output'}: {error.strerror}\n")
-        return 1
-    return 0
+    return command.run(lambda: _run(given))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ What is chosen is told first; without --output the file's content goes to standa
 import argparse
 import base64
 import json
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import media_list, settings
-from scripts.lib.errors import PipelineError, ServerError, SettingsError
+from scripts.lib import command, media_list, settings
+from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.marks import is_marked
 from scripts.lib.tator_api import Project
-from scripts.lib.token import Redacting, redact
+from scripts.lib.token import redact
 
 MARK = "Object Detector Processed"
 KINDS = ("video", "image")
@@ -216,21 +215,7 @@ def _run(given: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when nothing was selected or written."""
     given = _arguments(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(Redacting("%(message)s"))
-    logging.basicConfig(handlers=[handler])
-    try:
-        _run(given)
-    except PipelineError as error:
-        sys.stderr.write(f"{redact(str(error))}\n")
-        return 1
-    except BrokenPipeError:  # whoever reads has enough, and Python would flush once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"{error.filename or 'standard output'}: {error.strerror}; nothing is written\n")
-        return 1
-    return 0
+    return command.run(lambda: _run(given))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""How a command for people ends: with a sentence for what went wrong, without secrets, and an exit code."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.token import Redacting, redact
+
+
+def run(work: Callable[[], None]) -> int:
+    """Do the work; return 0, or 1 after having said on standard error why it could not be done."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting("%(message)s"))
+    logging.basicConfig(handlers=[handler])
+    try:
+        work()
+    except PipelineError as error:
+        sys.stderr.write(f"{redact(str(error))}\n")
+        return 1
+    except BrokenPipeError:  # whoever reads has enough, and Python would flush once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or 'standard output'}: {error.strerror}\n")
+        return 1
+    return 0
