@@ -6,6 +6,7 @@ batches are used again and again: a reader that is ahead waits for one to come f
 can hang. The end of one media and the beginning of the next share a batch.
 """
 
+import math
 import queue
 import threading
 import time
@@ -26,8 +27,9 @@ from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.progress import Progress
 from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 
-# One is filled and one waits while the engine holds two.
-BATCHES = 4
+# One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader goes
+# on while the network is loaded.
+_BATCHES, _BYTES = 4, 64_000_000
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
 
@@ -104,7 +106,7 @@ class Batch:
     """Frames ready for the engine.
 
     Attributes:
-        pixels: (N, H, W, 3); the places after the last frame are black.
+        pixels: (N, H, W, 3); what the places after the last frame hold means nothing.
         items: what the frames are.
         ended: clips all of whose frames are in this batch or earlier ones.
     """
@@ -178,7 +180,7 @@ class Detector:
                         engine = self._ready(batch)
                         if len(under_way) == engine.depth:
                             self._finish(under_way.popleft(), reader)
-                        engine.start(batch.pixels)
+                        engine.start(batch.pixels[: len(batch.items)])
                         self._watch.lap("network", batch.clips)
                     under_way.append(batch)
                 while under_way:
@@ -230,7 +232,7 @@ class Detector:
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> retinanet.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
-        if np.isnan(scores).any():
+        if np.isnan(scores.min(initial=0)):  # which finds one without a copy
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
         found = retinanet.select(boxes, scores, self._threshold, engine.nms)
         if not np.isfinite(found.boxes).all():
@@ -257,8 +259,8 @@ class BatchReader:
     def __init__(self, clips: Iterable[Clip], shape: tuple[int, int, int, int]) -> None:
         self._clips = clips
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for _ in range(BATCHES):
-            self._free.put(Batch(np.zeros(shape, np.uint8)))
+        for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
+            self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
         self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._stop = False
         self._error: BaseException | None = None
@@ -315,7 +317,6 @@ class BatchReader:
             batch = batch or self._next()
             batch.ended.append(clip)
         if batch is not None:
-            batch.pixels[len(batch.items) :] = 0
             yield batch
 
     def _next(self) -> Batch:

@@ -110,6 +110,20 @@ def test_the_size_of_the_batch_changes_nothing(batch_size: int) -> None:
             np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_the_frames_of_a_short_batch_are_those_of_a_full_one(tmp_path: Path, engine: str) -> None:
+    graph = write_onnx(tmp_path / "graph.onnx")
+    batch = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), np.uint8)
+    with open_engine(graph, engine=engine, size=Size(64, 48), batch_size=3, threads=2) as opened_one:
+        full = opened_one.infer(batch)
+        expected = [part.copy() for part in full]
+        opened_one.infer(batch[::-1])
+        short = opened_one.infer(batch[:2])
+        assert [len(part) for part in short] == [2, 2]
+        for found, one in zip(short, expected, strict=True):
+            np.testing.assert_array_equal(found, one[:2])
+
+
 def test_closing_while_batches_are_under_way() -> None:
     engine = opened(OPENEM)
     for _ in range(engine.depth):

@@ -83,6 +83,18 @@ def test_two_batches_under_way_come_out_right_and_in_order(graph, tmp_path, monk
             assert_near(outputs, other.infer(batch))
 
 
+def test_a_short_batch_is_filled_up_and_gives_the_outputs_of_its_frames(graph, tmp_path, monkeypatch, version):
+    install(monkeypatch, version)
+    (content,) = batches(1)
+    with opened(graph, tmp_path) as engine:
+        expected = kept(engine.infer(content)).first(1)
+        engine.infer(content[::-1].copy())
+        found = engine.infer(content[:1])
+        assert [len(part) for part in found] == [1, 1]
+        assert_near(found, expected)
+        assert not engine._idle[-1]._buffers[0].host[1:].any()
+
+
 def test_the_engine_file_is_used_again_and_another_key_is_another_file(graph, tmp_path, monkeypatch, version):
     install(monkeypatch, version)
     for _ in range(2):

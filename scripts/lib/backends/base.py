@@ -19,6 +19,10 @@ class Outputs(NamedTuple):
     boxes: Floats
     scores: Floats
 
+    def first(self, count: int) -> "Outputs":
+        """Return those of the first frames, without copying."""
+        return Outputs(self.boxes[:count], self.scores[:count])
+
 
 class Engine(ABC):
     """A network made ready for batches of one size.
@@ -47,12 +51,13 @@ class Engine(ABC):
         """Begin a batch.
 
         Args:
-            batch: (N, H, W, 3) BGR bytes; not to be changed before `finish` gave its outputs.
+            batch: (n, H, W, 3) BGR bytes, n at most N; not to be changed before `finish` gave its outputs. An engine
+                whose batches are fixed pads it.
         """
 
     @abstractmethod
     def finish(self) -> Outputs:
-        """Wait for the oldest batch under way and return its outputs, which last until the next `start`."""
+        """Wait for the oldest batch under way and return its n frames' outputs, which last until the next `start`."""
 
     @abstractmethod
     def close(self) -> None:

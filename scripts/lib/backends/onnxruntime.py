@@ -81,9 +81,11 @@ class OnnxRuntimeEngine(Engine):
         """Run a batch."""
         if self._session is None:
             raise RuntimeError("the engine is closed")
-        content = batch if self._takes_bytes else subtract_mean(batch)
+        padded = np.pad(batch, [(0, self.batch_size - len(batch)), (0, 0), (0, 0), (0, 0)])
+        content = padded if self._takes_bytes else subtract_mean(padded)
         boxes, scores = self._session.run(self._outputs, {self._input: content})
-        self._ready.append(Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32)))
+        outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
+        self._ready.append(outputs.first(len(batch)))
 
     def finish(self) -> Outputs:
         """Return the oldest batch's outputs."""

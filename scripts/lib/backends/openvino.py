@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 class Slot(NamedTuple):
-    """A batch under way: a request for each frame, and where they write."""
+    """A place for a batch: a request for each frame, and where they write."""
 
     requests: "list[openvino.InferRequest]"
     outputs: Outputs
+
+    def first(self, count: int) -> "Slot":
+        """Return the part that so many frames take."""
+        return Slot(self.requests[:count], self.outputs.first(count))
 
 
 class OpenVinoEngine(Engine):
@@ -83,7 +87,7 @@ class OpenVinoEngine(Engine):
             raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
         self._tensor = ov.Tensor
         self._idle = deque(self._slot(compiled, boxes, scores) for _ in range(self.depth))
-        self._under_way: deque[Slot] = deque()
+        self._under_way: deque[tuple[Slot, Slot]] = deque()  # a place, and as much of it as is in use
 
     def _slot(self, compiled: "openvino.CompiledModel", *shapes: tuple[int, ...]) -> Slot:
         outputs = Outputs(*(np.empty((self.batch_size, *shape[1:]), np.float32) for shape in shapes))
@@ -96,22 +100,23 @@ class OpenVinoEngine(Engine):
     def start(self, batch: Pixels) -> None:
         """Begin a batch; its bytes are read in place."""
         slot = self._idle.popleft()
-        for at, request in enumerate(slot.requests):
+        used = slot.first(len(batch))
+        for at, request in enumerate(used.requests):
             request.set_input_tensor(self._tensor(batch[at : at + 1], shared_memory=True))
             request.start_async()
-        self._under_way.append(slot)
+        self._under_way.append((slot, used))
 
     def finish(self) -> Outputs:
         """Wait for the oldest batch under way."""
-        slot = self._under_way.popleft()
+        slot, used = self._under_way.popleft()
         self._idle.append(slot)
-        for request in slot.requests:
+        for request in used.requests:
             request.wait()
-        return slot.outputs
+        return used.outputs
 
     def close(self) -> None:
         """Cancel what is under way and free the engine."""
-        requests = [request for slot in self._under_way for request in slot.requests]
+        requests = [request for _, used in self._under_way for request in used.requests]
         for request in requests:
             request.cancel()
         for request in requests:

@@ -129,6 +129,7 @@ class _Place:
         self._context: Any = None
         self._stream: Any = None
         self._buffers: list[Buffer] = []
+        self._frames = 0
 
     def open(self, engine: Any, tensors: _Tensors, shape: tuple[int, ...]) -> None:
         """Make the context and the memory, for batches of a shape.
@@ -159,7 +160,9 @@ class _Place:
     def start(self, batch: Pixels) -> None:
         """Queue a batch; the GPU is current."""
         frames, *outputs = self._buffers
-        np.copyto(frames.host, batch)
+        frames.host[: len(batch)] = batch
+        frames.host[len(batch) :] = 0
+        self._frames = len(batch)
         frames.upload(self._stream)
         self._checked(
             "IExecutionContext.execute_async_v3", self._context.execute_async_v3(stream_handle=self._stream.handle)
@@ -170,7 +173,7 @@ class _Place:
     def finish(self) -> Outputs:
         """Wait for the batch; the GPU is current."""
         self._stream.synchronize()
-        return Outputs(self._buffers[1].host, self._buffers[2].host)
+        return Outputs(self._buffers[1].host, self._buffers[2].host).first(self._frames)
 
     def close(self) -> None:
         """Free everything, whatever of it fails."""

@@ -11,6 +11,7 @@ import av.error
 import av.packet
 import av.stream
 import av.video.frame
+import av.video.reformatter
 import av.video.stream
 import numpy as np
 
@@ -41,6 +42,7 @@ class VideoFrames(FrameSource):
         self._wanted = wanted
         self._lock = threading.Lock()  # a file must not be closed under the decoder
         self._closed = False
+        self._converter = av.video.reformatter.VideoReformatter()  # kept: making one takes as long as using it
         self._packets = 0
         self._rotation: int | None = None
         self._matrix: Matrix | None = None
@@ -174,8 +176,20 @@ class VideoFrames(FrameSource):
         # matrix is read only when the angle, which is there without, has changed.
         if frame.rotation != self._rotation:
             self._rotation, self._matrix = frame.rotation, display_matrix(frame)
-        picture = _picture(frame)
+        picture = self._picture(frame)
         return picture if self._matrix is None else upright(picture, self._matrix)
+
+    def _picture(self, frame: av.video.frame.VideoFrame) -> Picture:
+        """Convert a frame to BGR."""
+        try:
+            converted = self._converter.reformat(frame, format="bgr24", threads=1)
+            return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, av.error.FFmpegError):
+                ffmpeg.raise_machine_fault(error)
+            raise MediaFault(
+                "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
+            ) from error
 
     def close(self) -> None:
         """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
@@ -188,15 +202,3 @@ class VideoFrames(FrameSource):
 def _format(container: av.container.InputContainer) -> str:
     codecs = [stream.codec_context.name for stream in container.streams.video if stream.codec_context]
     return codecs[0] if codecs else container.format.name
-
-
-def _picture(frame: av.video.frame.VideoFrame) -> Picture:
-    """Convert a frame to BGR."""
-    try:
-        return np.ascontiguousarray(frame.to_ndarray(format="bgr24"), np.uint8)
-    except (av.error.FFmpegError, ValueError) as error:
-        if isinstance(error, av.error.FFmpegError):
-            ffmpeg.raise_machine_fault(error)
-        raise MediaFault(
-            "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
-        ) from error
