@@ -1,15 +1,16 @@
 # Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantisation need besides,
-# which is larger than all the rest, into .venv-convert; the executor for SLURM, for the tests, into .venv-slurm.
+# which is larger than all the rest, into .venv-convert; what runs on clusters, for the tests, into .venv-clusters: Snakemake
+# imports all plugins that it finds, whenever it starts, and those for Kubernetes take longer than the rest of it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CONVERT := .venv-convert
 CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
-SLURM := .venv-slurm
-SLURM_READY := $(SLURM)/.ready-$(shell cat requirements-slurm.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+CLUSTERS := .venv-clusters
+CLUSTERS_READY := $(CLUSTERS)/.ready-$(shell cat requirements-clusters.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help setup setup-convert setup-slurm
+.PHONY: help setup setup-convert setup-clusters
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -30,18 +31,18 @@ setup-convert: $(CONVERT_READY)  ## install what conversion to ONNX and int8 nee
 $(CONVERT_READY):
 	$(call install,$(CONVERT),requirements-convert.lock)
 
-setup-slurm: $(SLURM_READY)  ## install the executor that the tests of SLURM need, into .venv-slurm
+setup-clusters: $(CLUSTERS_READY)  ## install what the tests of SLURM and Kubernetes need, into .venv-clusters
 
-$(SLURM_READY): | $(READY)
-	rm -rf $(SLURM)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-slurm.lock --target $(SLURM)
+$(CLUSTERS_READY): | $(READY)
+	rm -rf $(CLUSTERS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
 .PHONY: demo test test-gpu bench bench-scale lint audit lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
-test: setup setup-convert setup-slurm  ## run the tests
+test: setup setup-convert setup-clusters  ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
@@ -72,7 +73,8 @@ audit: setup  ## look for known vulnerabilities of the pinned packages
 
 lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --extra kubernetes -c requirements.lock -o requirements-kubernetes.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --extra kubernetes --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group kubernetes -c requirements.lock -o requirements-kubernetes.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group dev -c requirements-kubernetes.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group convert -c requirements.lock -o requirements-convert.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group slurm -c requirements.lock -o requirements-slurm.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group kubernetes --group slurm -c requirements.lock -o requirements-clusters.lock

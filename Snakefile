@@ -61,6 +61,7 @@ localrules:
 rule all:
     default_target: True
     input:
+        each_file(),
         "results/detections.csv",
         "results/detections.coco.json",
         "results/summary.json",

@@ -146,6 +146,7 @@ def _upload(run: Run, media_ids: list[int], destination: str = "resources/destin
         overlap_limit=0.5,
         on_damaged="fail",
         uploads=run.files("results/uploads/{media_id}.json", media_ids),
+        batch="resources/uploaded.json",
         finished="resources/finished_uploads",
         sources="",
     )

@@ -126,6 +126,54 @@ def all_of(pattern):
     return files
 
 
+# The files of each media that rules take of all media, and which job of shared ones makes them.
+OF_EACH_MEDIA = {
+    "records": ("resources/records/{media_id}.json", "resolved"),
+    "detections": ("results/detections/{media_id}.csv", "detected"),
+    "outcomes": ("results/detections/{media_id}.json", "detected"),
+    "previews": ("results/previews/{media_id}.zip", "detected"),
+    "uploads": ("results/uploads/{media_id}.json", "uploaded"),
+}
+
+
+def gathered(*names):
+    """Return these files of all media for `input:`, by name.
+
+    Of media that share jobs and a disk, the jobs' files of hashes stand for them: an input costs Snakemake some
+    kilobytes, a fifth of a millisecond, and so much again after each checkpoint. `all` takes the files themselves, so
+    that one which is gone is made again.
+    """
+    if not hashes_suffice():
+        return {name: all_of(OF_EACH_MEDIA[name][0]) for name in names}
+    made_by = dict.fromkeys(OF_EACH_MEDIA[name][1] for name in names)
+    return {
+        "batches": [
+            f"resources/batches/{made}_{media_ids[0]}.json"
+            for made in made_by
+            for media_ids in shared_jobs()
+        ]
+    }
+
+
+def gathered_by_hashes(*names):
+    """Return these files of all media for `params:`, by name, where `gathered` has left them out."""
+    return (
+        {name: all_of(OF_EACH_MEDIA[name][0]) for name in names}
+        if hashes_suffice()
+        else {}
+    )
+
+
+def each_file():
+    """Return an input function that gives each file of all media; nothing where other rules take them."""
+
+    def files(wildcards):
+        patterns = [pattern for pattern, _ in OF_EACH_MEDIA.values()]
+        return [path for pattern in patterns for path in every(pattern)]
+
+    return files if hashes_suffice() else []
+
+
 def beside(named, pattern):
     """Return a function for `params:` that gives the pattern's file for each media whose file is in an output.
 
@@ -141,6 +189,11 @@ def beside(named, pattern):
 def by_storage():
     """Say whether files go from job to job through a storage, which brings a job its inputs and nothing else."""
     return workflow.storage_settings.default_storage_provider is not None
+
+
+def hashes_suffice():
+    """Say whether a job is told which files to read, and takes only their hashes as its input."""
+    return bool(shared_jobs()) and not by_storage()
 
 
 def sent(media_ids, **patterns):

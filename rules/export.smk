@@ -3,8 +3,7 @@
 
 rule export_parquet:
     input:
-        detections=all_of("results/detections/{media_id}.csv"),
-        outcomes=all_of("results/detections/{media_id}.json"),
+        **gathered("detections", "outcomes"),
         train_ini="resources/network/train.ini",
     output:
         table="results/detections.parquet",
@@ -13,6 +12,7 @@ rule export_parquet:
     conda:
         "../envs/report.yaml"
     params:
+        **gathered_by_hashes("detections", "outcomes"),
         code=code("export_parquet"),
     script:
         "../scripts/export_parquet.py"

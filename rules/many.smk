@@ -79,6 +79,7 @@ for media_ids in shared_jobs():
             train_ini="resources/network/train.ini",
         output:
             uploads=of(media_ids, "results/uploads/{media_id}.json"),
+            batch=f"resources/batches/uploaded_{media_ids[0]}.json",
         log:
             f"logs/upload_many/{media_ids[0]}.log",
         conda:

@@ -3,8 +3,7 @@
 
 rule merge_detections:
     input:
-        detections=all_of("results/detections/{media_id}.csv"),
-        outcomes=all_of("results/detections/{media_id}.json"),
+        **gathered("detections", "outcomes"),
         train_ini="resources/network/train.ini",
     output:
         merged=report(
@@ -19,6 +18,7 @@ rule merge_detections:
     conda:
         "../envs/detect.yaml"
     params:
+        **gathered_by_hashes("detections", "outcomes"),
         code=code("merge_detections"),
     script:
         "../scripts/merge_detections.py"
@@ -50,7 +50,7 @@ checkpoint prepare_upload:
 
 rule mark_processed:
     input:
-        uploads=all_of("results/uploads/{media_id}.json"),
+        **gathered("uploads"),
     output:
         marks="results/marks.json",
     log:
@@ -58,6 +58,7 @@ rule mark_processed:
     conda:
         "../envs/tator.yaml"
     params:
+        **gathered_by_hashes("uploads"),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attribute=config["mark"]["attribute"],
@@ -68,9 +69,7 @@ rule mark_processed:
 
 rule summarize:
     input:
-        records=all_of("resources/records/{media_id}.json"),
-        outcomes=all_of("results/detections/{media_id}.json"),
-        uploads=all_of("results/uploads/{media_id}.json"),
+        **gathered("records", "outcomes", "uploads"),
         marks="results/marks.json",
         provenance="resources/network/provenance.json",
         destination="resources/destination.json",
@@ -92,6 +91,7 @@ rule summarize:
     conda:
         "../envs/detect.yaml"
     params:
+        **gathered_by_hashes("records", "outcomes", "uploads"),
         on_damaged=config["media"]["on_damaged"],
         code=code("summarize"),
     script:

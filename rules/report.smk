@@ -3,8 +3,8 @@
 
 rule get_truth:
     input:
+        **gathered("records"),
         truth_file=truth_file,
-        records=all_of("resources/records/{media_id}.json"),
         train_ini="resources/network/train.ini",
     output:
         truth="resources/truth.csv",
@@ -13,6 +13,7 @@ rule get_truth:
     conda:
         "../envs/report.yaml"
     params:
+        **gathered_by_hashes("records"),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         localization_type_id=config["upload"]["localization_type_id"],
@@ -25,8 +26,7 @@ rule get_truth:
 
 rule evaluate:
     input:
-        detections=all_of("results/detections/{media_id}.csv"),
-        outcomes=all_of("results/detections/{media_id}.json"),
+        **gathered("detections", "outcomes"),
         truth="resources/truth.csv",
         train_ini="resources/network/train.ini",
     output:
@@ -36,6 +36,7 @@ rule evaluate:
     conda:
         "../envs/report.yaml"
     params:
+        **gathered_by_hashes("detections", "outcomes"),
         iou=config["evaluate"]["iou"],
         only_frames_with_truth=config["evaluate"]["only_frames_with_truth"],
         pictures=config["evaluate"]["pictures"],
@@ -48,8 +49,8 @@ rule evaluate:
 
 rule picture_errors:
     input:
+        **gathered("records"),
         evaluation="results/evaluation.json",
-        records=all_of("resources/records/{media_id}.json"),
     output:
         pictures="results/evaluation.zip",
     log:
@@ -57,6 +58,7 @@ rule picture_errors:
     conda:
         "../envs/report.yaml"
     params:
+        **gathered_by_hashes("records"),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         code=code("picture_errors"),
@@ -66,15 +68,11 @@ rule picture_errors:
 
 rule make_report:
     input:
+        **gathered("records", "outcomes", "detections", "previews", "uploads"),
         evaluation=if_asked(
             evaluated(), "results/evaluation.json", "results/evaluation.zip"
         ),
         summary="results/summary.json",
-        records=all_of("resources/records/{media_id}.json"),
-        outcomes=all_of("results/detections/{media_id}.json"),
-        detections=all_of("results/detections/{media_id}.csv"),
-        previews=all_of("results/previews/{media_id}.zip"),
-        uploads=all_of("results/uploads/{media_id}.json"),
         train_ini="resources/network/train.ini",
     output:
         page=report(
@@ -90,6 +88,7 @@ rule make_report:
     conda:
         "../envs/report.yaml"
     params:
+        **gathered_by_hashes("records", "outcomes", "detections", "previews", "uploads"),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         keep_threshold=config["detect"]["keep_threshold"],

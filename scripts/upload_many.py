@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.lib import job
-from scripts.lib.batches import require
+from scripts.lib.batches import require, write_hashes
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
@@ -50,6 +50,7 @@ def upload_many(
     overlap_limit: float,
     on_damaged: str,
     uploads: list[Path],
+    batch: Path,
     finished: Path,
     sources: str,
     connections: int = CONNECTIONS,
@@ -74,6 +75,7 @@ def upload_many(
         overlap_limit: IoU with a person's box above which a new box is not added.
         on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
         uploads: where the outcomes go, in the same order.
+        batch: where the hashes of these go, for the jobs that take all media.
         finished: the folder for what is verified.
         sources: hash of the program, a part of the key.
         connections: the most requests at once; fewer while Tator throttles.
@@ -106,6 +108,7 @@ def upload_many(
                 future.cancel()
     if failed:
         raise ServerError(_names(failed, len(begun)))
+    write_hashes(batch, uploads)
 
 
 def _wait(begun: dict[Future[None], Path], connections: int) -> dict[int, str | None]:

@@ -11,7 +11,7 @@ import yaml
 from tests.conftest import SYNTHETIC
 from tests.tator_server.launch import running
 from tests.test_end_to_end import Site
-from tests.workflow import ROOT, snakemake
+from tests.workflow import CLUSTERS, ROOT, snakemake
 
 PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT / "profiles").glob("*/config.yaml")}
 
@@ -123,7 +123,7 @@ def planned(folder, *options):
     """Return what a plan of shared jobs says of each job: its threads and its resources, by its name."""
     settings = yaml.safe_load((ROOT / "tests" / "data" / "settings.yaml").read_text())
     settings |= {"media": {"per_job": 100}, "network": {"data_image": "registry.example.org/network:1"}}
-    executors = {"PYTHONPATH": os.pathsep.join([str(ROOT / "deploy" / "executor"), str(ROOT / ".venv-slurm")])}
+    executors = {"PYTHONPATH": os.pathsep.join([str(ROOT / "deploy" / "executor"), str(CLUSTERS)])}
     done = snakemake(folder, "-n", *options, settings=settings, environ=executors)
     assert done.returncode == 0, done.stdout
     _, *parts = re.split(r"^(?:local)?(?:rule|checkpoint) (\w+):$", done.stdout, flags=re.M)

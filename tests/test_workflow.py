@@ -170,6 +170,7 @@ def test_environments_are_in_step_with_the_locks():
         "requirements-kubernetes.lock",
         "requirements-convert.lock",
         "requirements-slurm.lock",
+        "requirements-clusters.lock",
         "tests/gpu/requirements.txt",
     ):
         found = defaultdict(set)

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# The plugins for clusters, which Snakemake finds by way of PYTHONPATH.
+CLUSTERS = ROOT / ".venv-clusters"
 
 
 def snakemake(

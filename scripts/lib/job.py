@@ -17,8 +17,8 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
 
-# Parameters that only make a rule run again when they change (see rules/common.smk).
-NOT_ARGUMENTS = {"code", "tag_stands_for"}
+# Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
+NOT_ARGUMENTS = {"code", "tag_stands_for", "batches"}
 
 # Faults of the machine that a user can cure, and how.
 _REMEDIES = {

@@ -27,8 +27,8 @@ from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.progress import Progress
 from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 
-# One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader goes
-# on while the network is loaded.
+# One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
+# goes on while the network is loaded.
 _BATCHES, _BYTES = 4, 64_000_000
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5

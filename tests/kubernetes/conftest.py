@@ -17,7 +17,7 @@ from tests.kubernetes.lab import IMAGE, Lab, Outcome, outcome
 from tests.needs import lacking
 from tests.oci_server import misbehaving_registry
 from tests.tator_server.launch import running
-from tests.workflow import ROOT, snakemake
+from tests.workflow import CLUSTERS, ROOT, snakemake
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,6 +25,8 @@ def _sandbox() -> None:
     """Tell whether pods can be started at all."""
     if not shutil.which("bwrap"):
         lacking("bwrap (Debian's bubblewrap) is not installed")
+    if not CLUSTERS.exists():
+        lacking(f"{CLUSTERS} is not there: make setup-clusters")
     tried = subprocess.run(
         ["bwrap", "--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "true"], capture_output=True, check=False
     )
@@ -51,11 +53,11 @@ def image(checkout: Path) -> Image:
     base = Path(os.path.realpath(sys.executable)).parents[1]
     env = {
         "PATH": f"{environment}/bin:/usr/bin:/bin",
-        "PYTHONPATH": "/workflow/deploy/executor",
+        "PYTHONPATH": "/workflow/deploy/executor:/plugins",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/tmp",
     }
-    folders = {str(environment): environment, str(base): base, "/workflow": checkout}
+    folders = {str(environment): environment, str(base): base, "/workflow": checkout, "/plugins": CLUSTERS}
     return Image(
         folders=folders, env=env, user=1000, command=("python", "/workflow/deploy/entrypoint.py"), folder="/workflow"
     )

@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 
 from tests.kubernetes.lab import IMAGE
+from tests.workflow import CLUSTERS
 
 OPTIONS = (
     "--executor kubernetes --kubernetes-persistent-volumes work:/work --kubernetes-service-account-name "
@@ -21,7 +22,7 @@ PIP = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": "/wheels"}
 
 def wheel(name: str, folder) -> None:
     """Write an installed package as the wheel that the executor's pods install when they start."""
-    package = importlib.metadata.distribution(name)
+    (package,) = importlib.metadata.distributions(name=name, path=[str(CLUSTERS)])
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-{package.version}-py3-none-any.whl", "w") as archive:
         for path in package.files or []:

@@ -105,7 +105,8 @@ class Steps:
             "uploads": "upload_{}.json",
         }
         paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
-        names_shared = {"destination": "destination.json", "train_ini": "train.ini", "finished": "finished"}
+        names_shared = {"destination": "destination.json", "train_ini": "train.ini", "batch": "uploaded.json"}
+        names_shared |= {"finished": "finished"}
         shared = {key: self.folder / name for key, name in names_shared.items()}
         upload_many(**self.where, **shared, **paths, **settings)
         return [read_json(path) for path in paths["uploads"]]

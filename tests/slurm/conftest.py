@@ -9,9 +9,8 @@ import pytest
 from tests.faults.site import Site, new_site
 from tests.needs import lacking
 from tests.slurm.cluster import PATH, PROGRAMS, Cluster
-from tests.workflow import ROOT
+from tests.workflow import CLUSTERS
 
-EXECUTOR = ROOT / ".venv-slurm"
 # SLURM's own, asked until a job has ended: the executor looks every so many seconds, 10 more each time.
 SQUEUE = """#!/bin/sh
 touch "$0.ended"
@@ -32,8 +31,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     missing = [program for program in PROGRAMS if not shutil.which(program, path=PATH)]
     if missing:
         lacking(f"{', '.join(missing)} (Debian's slurm-wlm and munge) not found")
-    if not EXECUTOR.exists():
-        lacking(f"{EXECUTOR} is not there: make setup-slurm")
+    if not CLUSTERS.exists():
+        lacking(f"{CLUSTERS} is not there: make setup-clusters")
     with Cluster(tmp_path_factory.mktemp("slurm")) as one:
         yield one
 
@@ -47,5 +46,5 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
         patient.parent.mkdir()
         patient.write_text(SQUEUE.replace("{squeue}", str(shutil.which("squeue"))))
         patient.chmod(0o755)
-        new.environ |= {**cluster.environ, "PATH": f"{patient.parent}:{PATH}", "PYTHONPATH": str(EXECUTOR)}
+        new.environ |= {**cluster.environ, "PATH": f"{patient.parent}:{PATH}", "PYTHONPATH": str(CLUSTERS)}
         yield new
