@@ -67,7 +67,7 @@ def _get_localizations(call: Call) -> list[Record]:
 @operation("GetLocalizationCount", VIEW)
 @operation("GetLocalizationCountById", VIEW)
 def _count_localizations(call: Call) -> int:
-    return len(queries.localizations(call.store, call.params))
+    return queries.count_localizations(call.store, call.params)
 
 
 @operation("CreateLocalizationList", EDIT)
