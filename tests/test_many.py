@@ -88,6 +88,19 @@ def test_only_what_changed_is_done_again(twenty, tmp_path):
     done = site.run()
     assert "detect_many" not in jobs(done)
     assert twenty.requests("Download") == []
+    site.settings["tator"]["media_ids"] = good[1:]
+    assert site.run().returncode == 0
+    assert list(site.states()) == good[1:]
+    site.settings["tator"]["media_ids"] = good[:0:-1]
+    assert jobs(site.run()).keys() == {
+        "all",
+        "merge_detections",
+        "mark_processed",
+        "summarize",
+        "make_report",
+        "conclude",
+    }
+    assert list(site.states()) == good[:0:-1]
 
 
 def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
@@ -117,6 +130,14 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
     assert site.run(*gone).returncode == 0
     assert [(site.folder / path).read_bytes() for path in gone] == before
     assert twenty.requests("Download") == []
+
+    # Also where nothing names it, whichever file of a media it is.
+    assert site.run().returncode == 0
+    for path in (f"resources/records/{good[2]}.json", f"results/uploads/{good[3]}.json", gone[0]):
+        (site.folder / path).unlink()
+        assert site.run().returncode == 0
+        assert (site.folder / path).exists(), path
+    assert "Nothing to be done" in site.run().stdout
 
 
 def planned(folder, *options):

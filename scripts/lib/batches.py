@@ -10,7 +10,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import sha256, write_json
 
 # `auto`: so few jobs that starting them costs little, so many that a machine's cores all have some.
-_JOBS, _MOST = 8, 256
+_JOBS, _MOST = 4, 512
 
 
 def media_per_job(setting: int | str, count: int) -> int:
@@ -22,7 +22,7 @@ def media_per_job(setting: int | str, count: int) -> int:
     """
     if isinstance(setting, int):
         return setting
-    return min(_MOST, 1 << (count // _JOBS).bit_length())
+    return 1 if count < 2 * _JOBS else min(_MOST, 1 << (count // _JOBS).bit_length())
 
 
 def part_count(record: Mapping[str, Any], seconds: float) -> int:

@@ -188,7 +188,7 @@ class MediaDetection(Clip):
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._found, self._search, self._network = found, search, network
         self._part = part
-        self._album = Previews(wanted.get("fps"), search.frame_stride)
+        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
 

@@ -2,8 +2,9 @@
 
 A thread reads, pads and resizes the frames of one media after another into a few batches of fixed size; the caller's
 thread hands them to the engine, which works while the thread reads on, and hands on what comes back, in order. The
-batches are used again and again: a reader that is ahead waits for one to come free. Nothing else waits, so nothing
-can hang. The end of one media and the beginning of the next share a batch.
+batches are used again and again: a reader that is ahead waits for one to come free. A third thread writes down what was
+found in a media, one after another, as disks are slow. The end of one media and the beginning of the next share a
+batch.
 """
 
 import math
@@ -13,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -30,6 +32,8 @@ from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 # One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
 # goes on while the network is loaded.
 _BATCHES, _BYTES = 4, 64_000_000
+# Media that wait to be written down; the caller's thread waits for the first of more.
+_UNWRITTEN = 16
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
 
@@ -66,7 +70,7 @@ class Clip(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Write down what was found; called once, after the last frame."""
+        """Write down what was found; called once, after the last frame, by the writer's thread."""
 
     @abstractmethod
     def abandon(self, error: BaseException) -> None:
@@ -171,7 +175,7 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            with BatchReader(clips, self._shape) as reader:
+            with Writer(self._open) as writer, BatchReader(clips, self._shape) as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.clips)
                     # Reading up to the first batch may have taken long.
@@ -179,12 +183,13 @@ class Detector:
                     if batch.items:
                         engine = self._ready(batch)
                         if len(under_way) == engine.depth:
-                            self._finish(under_way.popleft(), reader)
+                            self._finish(under_way.popleft(), reader, writer)
                         engine.start(batch.pixels[: len(batch.items)])
                         self._watch.lap("network", batch.clips)
                     under_way.append(batch)
                 while under_way:
-                    self._finish(under_way.popleft(), reader)
+                    self._finish(under_way.popleft(), reader, writer)
+                writer.wait(0)
         except BaseException as error:
             for clip in self._open:
                 clip.abandon(error)
@@ -199,7 +204,7 @@ class Detector:
             self._watch.lap("opening", batch.clips)
         return self._engine
 
-    def _finish(self, batch: Batch, reader: "BatchReader") -> None:
+    def _finish(self, batch: Batch, reader: "BatchReader", writer: "Writer") -> None:
         if batch.items:
             engine = self._ready(batch)
             outputs = engine.finish()
@@ -211,10 +216,8 @@ class Detector:
         for clip in batch.ended:
             if clip.fault is None and clip.frames != clip.summary.used:
                 raise RuntimeError(f"{clip.summary.used} frames given out, {clip.frames} through the network")
-            self._open[clip] = None
-            clip.finish()
-            del self._open[clip]
-            self._watch.lap("pictures", [clip])
+            writer.finish(clip)
+        writer.wait(_UNWRITTEN)
         self._tell(batch)
         reader.give_back(batch)
 
@@ -251,6 +254,47 @@ class Detector:
         self._watch.lap("boxes", [clip])
         clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
         self._watch.lap("pictures", [clip])
+
+
+class Writer:
+    """Finishes clips in a thread of its own, in order; at its end no clip but the one that is being finished."""
+
+    def __init__(self, unfinished: dict[Clip, None]) -> None:
+        """Begin.
+
+        Args:
+            unfinished: clips that are under way; each is taken off when it is finished.
+        """
+        self._unfinished = unfinished
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._waiting: deque[tuple[Clip, Future[None]]] = deque()
+
+    def finish(self, clip: Clip) -> None:
+        """Have a clip finished, after those before it."""
+        self._unfinished[clip] = None
+        self._waiting.append((clip, self._thread.submit(clip.finish)))
+
+    def wait(self, limit: int) -> None:
+        """Wait until no more than so many clips are left.
+
+        Raises:
+            Exception: what went wrong in a clip that is not left.
+        """
+        while self._waiting and (len(self._waiting) > limit or self._waiting[0][1].done()):
+            clip, done = self._waiting.popleft()
+            done.result()
+            del self._unfinished[clip]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        for clip, done in self._waiting:
+            if not done.cancelled() and done.exception() is None:
+                del self._unfinished[clip]
 
 
 class BatchReader:

@@ -121,13 +121,15 @@ class Moment:
 class Previews:
     """Chooses the pictures of one media; show it every frame, then write the file."""
 
-    def __init__(self, fps: float | None, stride: int = 1) -> None:
+    def __init__(self, fps: float | None, stride: int = 1, *, clip: bool = True) -> None:
         """Begin a media.
 
         Args:
             fps: the video's frames a second, None where that is unknown.
             stride: every n-th frame is shown.
+            clip: whether there is to be one.
         """
+        self._with_clip = clip
         self._rate = rate(fps, stride)
         self._chosen = Chosen(self._rate, stride)
         self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
@@ -158,7 +160,7 @@ class Previews:
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._chosen.offer(kind, value, frame, copy)
-        if self._moment.due():
+        if self._with_clip and self._moment.due():
             small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
             self._moment.add(Still(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
