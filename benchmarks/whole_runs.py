@@ -99,7 +99,7 @@ def _addresses(run: Run) -> list[str]:
     records = [read_json(run.folder / path) for path in run.files("resources/records/{media_id}.json")]
     with mock.patch.dict(os.environ, {"TATOR_AUTH_TOKEN": run.server.token}):
         project = Connection(**run.site).project
-        return [project.address(record["file"]["path"]) for record in records]
+        return project.addresses([record["file"]["path"] for record in records])
 
 
 def _infer(engine: Engine, frames: int) -> None:

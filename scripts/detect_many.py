@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from scripts.lib.finished import Finished
 from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
 from scripts.lib.prefetch import Prefetch
 
-# Small files are many round trips: several at a time.
+# Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4
+ADDRESSES_AT_A_TIME = 16
 MEGABYTE = 10**6
 
 _log = logging.getLogger(__name__)
@@ -116,6 +118,8 @@ class _Job:
     def __init__(self, work: list[Work], done: Finished, connection: Connection, *, keep_files: bool) -> None:
         self._work, self._done, self._connection, self._keep_files = work, done, connection, keep_files
         self.failures: list[str] = []
+        self._foreseen = 0  # media whose addresses were asked for
+        self._foreseeing = threading.Lock()
 
     def media(self, budget: int, search: Search, network: Network) -> Iterator[MediaDetection]:
         """Yield each media when its file is there; when the next is asked for, the one before was read."""
@@ -140,8 +144,19 @@ class _Job:
             fetched.release(number)
 
     def _fetch(self, number: int) -> dict[str, Any]:
+        self._foresee(number)
         each = self._work[number]
         return fetch_media(each.wanted, each.media, self._connection)
+
+    def _foresee(self, number: int) -> None:
+        """See to it that there are addresses for the next media, of which this is one."""
+        with self._foreseeing:  # whoever is second waits for the answer
+            if number >= self._foreseen:
+                coming = self._work[self._foreseen : self._foreseen + ADDRESSES_AT_A_TIME]
+                self._foreseen += ADDRESSES_AT_A_TIME
+                paths = [each.wanted["file"]["path"] for each in coming if each.wanted["state"] == "ready"]
+                if paths:
+                    self._connection.foresee(paths)
 
 
 class _Kept(MediaDetection):

@@ -56,7 +56,7 @@ class Registry(Project):
         content = text.encode()
         upload = self._read("get an upload address", lambda: self._api.get_upload_info(self.id))
         self._read("upload the manifest", lambda: _put(upload["urls"][0], content))
-        spec = {"name": manifest.file_name(text), "upload_url": self.address(upload["key"])}
+        spec = {"name": manifest.file_name(text), "upload_url": self.addresses([upload["key"]])[0]}
         return str(self._read("keep the manifest", lambda: self._api.save_algorithm_manifest(self.id, spec))["url"])
 
     def register(self, spec: dict[str, Any]) -> None:
