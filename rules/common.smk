@@ -126,16 +126,6 @@ def all_of(pattern):
     return files
 
 
-# The files of each media that rules take of all media, and which job of shared ones makes them.
-OF_EACH_MEDIA = {
-    "records": ("resources/records/{media_id}.json", "resolved"),
-    "detections": ("results/detections/{media_id}.csv", "detected"),
-    "outcomes": ("results/detections/{media_id}.json", "detected"),
-    "previews": ("results/previews/{media_id}.zip", "detected"),
-    "uploads": ("results/uploads/{media_id}.json", "uploaded"),
-}
-
-
 def gathered(*names):
     """Return these files of all media for `input:`, by name.
 
@@ -144,8 +134,8 @@ def gathered(*names):
     that one which is gone is made again.
     """
     if not hashes_suffice():
-        return {name: all_of(OF_EACH_MEDIA[name][0]) for name in names}
-    made_by = dict.fromkeys(OF_EACH_MEDIA[name][1] for name in names)
+        return {name: all_of(batches.OF_EACH_MEDIA[name][0]) for name in names}
+    made_by = dict.fromkeys(batches.OF_EACH_MEDIA[name][1] for name in names)
     return {
         "batches": [
             f"resources/batches/{made}_{media_ids[0]}.json"
@@ -158,7 +148,7 @@ def gathered(*names):
 def gathered_by_hashes(*names):
     """Return these files of all media for `params:`, by name, where `gathered` has left them out."""
     return (
-        {name: all_of(OF_EACH_MEDIA[name][0]) for name in names}
+        {name: all_of(batches.OF_EACH_MEDIA[name][0]) for name in names}
         if hashes_suffice()
         else {}
     )
@@ -168,7 +158,7 @@ def each_file():
     """Return an input function that gives each file of all media; nothing where other rules take them."""
 
     def files(wildcards):
-        patterns = [pattern for pattern, _ in OF_EACH_MEDIA.values()]
+        patterns = [pattern for pattern, _ in batches.OF_EACH_MEDIA.values()]
         return [path for pattern in patterns for path in every(pattern)]
 
     return files if hashes_suffice() else []

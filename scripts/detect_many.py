@@ -81,7 +81,7 @@ def detect_many(
         detections: CSVs to write.
         outcomes: records of the detections to write.
         previews: files of pictures to write.
-        batch: where the hashes of these go, for the job that uploads them.
+        batch: where the hashes of these go, for the jobs that take them.
         finished: the folder for what is finished.
         host: Tator's address.
         project_id: the project.
@@ -109,7 +109,7 @@ def detect_many(
             f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "
             + "; ".join(job_.failures)
         )
-    write_hashes(batch, [*detections, *outcomes])
+    write_hashes(batch, [*detections, *outcomes, *previews])
 
 
 class _Job:

@@ -77,11 +77,11 @@ class Connection:
         """Ask for the addresses of files that will soon be downloaded, all in one request."""
         try:
             self._foreseen |= zip(paths, self.project.addresses(paths), strict=True)
-        except Refused:
-            return  # because of one of them: asked for by itself, it says so
+        except ServerError as error:
+            _log.warning("%s; each address is asked for by itself", error)
 
     def address(self, path: str) -> str:
-        """Return an address that was not used before; secret: it carries a signature."""
+        """Return an address, the next time another one; secret: it carries a signature."""
         return self._foreseen.pop(path, None) or self.project.addresses([path])[0]
 
 

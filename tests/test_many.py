@@ -141,6 +141,12 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
         (site.folder / path).unlink()
         assert site.run().returncode == 0
         assert (site.folder / path).exists(), path
+    (site.folder / gone[0]).unlink()
+    done = site.run("results/detections.csv", "--force")
+    assert done.returncode != 0
+    assert f"{gone[0]}: it is gone, as are 0 others; make it again: snakemake {gone[0]}" in done.stdout
+    assert site.run(gone[0]).returncode == 0
+    assert site.run().returncode == 0
     assert "Nothing to be done" in site.run().stdout
 
 

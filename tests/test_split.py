@@ -14,6 +14,7 @@ from tests.conftest import SYNTHETIC
 from tests.media_files import FAST, damage
 from tests.tator_server.launch import running
 from tests.test_end_to_end import Site, ran
+from tests.workflow import CLUSTERS
 
 LONG, FRAMES = "long.mp4", 150
 
@@ -130,7 +131,8 @@ def test_a_part_that_failed_is_done_again_alone(server, tmp_path):
 
 def test_parts_need_files_that_all_jobs_see(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
-    done = site.run("--dry-run", "--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket")
+    store = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket"]
+    done = site.run("--dry-run", *store, PYTHONPATH=str(CLUSTERS))
     assert done.returncode == 1
     assert "detect.split_seconds: files go through a store (s3); expected a file system" in done.stdout
 

@@ -9,6 +9,14 @@ from typing import Any
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import sha256, write_json
 
+# The files of each media that rules take of all media, and which job of shared ones makes them.
+OF_EACH_MEDIA = {
+    "records": ("resources/records/{media_id}.json", "resolved"),
+    "detections": ("results/detections/{media_id}.csv", "detected"),
+    "outcomes": ("results/detections/{media_id}.json", "detected"),
+    "previews": ("results/previews/{media_id}.zip", "detected"),
+    "uploads": ("results/uploads/{media_id}.json", "uploaded"),
+}
 # `auto`: so few jobs that starting them costs little, so many that a machine's cores all have some.
 _JOBS, _MOST = 4, 512
 

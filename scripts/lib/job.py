@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from scripts.lib import environments
+from scripts.lib.batches import OF_EACH_MEDIA, require
 from scripts.lib.errors import PipelineError
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
@@ -84,6 +85,8 @@ def _given(snakemake: Any) -> dict[str, Any]:
     given: dict[str, Any] = {"threads": snakemake.threads}
     for named in (snakemake.input, snakemake.output, snakemake.params):
         given |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
+    if "batches" in dict(snakemake.input.items()):  # they stand for files that Snakemake did not look for
+        require(path for name in OF_EACH_MEDIA.keys() & given.keys() for path in _as(given[name], list[Path]))
     return given
 
 

@@ -281,7 +281,7 @@ def tell(record: dict[str, Any], *, count: bool) -> None:
 
 
 def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:
-    """Detect in media one after another, with one network; each is finished as soon as its last frame is.
+    """Detect in media one after another, with one network; each is written down soon after its last frame.
 
     Args:
         media: taken one by one while the ones before are worked on.

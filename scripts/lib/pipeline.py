@@ -7,6 +7,7 @@ found in a media, one after another, as disks are slow. The end of one media and
 batch.
 """
 
+import logging
 import math
 import queue
 import threading
@@ -32,10 +33,12 @@ from scripts.lib.retinanet import Floats, Integers, Pixels, Size
 # One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
 # goes on while the network is loaded.
 _BATCHES, _BYTES = 4, 64_000_000
-# Media that wait to be written down; the caller's thread waits for the first of more.
-_UNWRITTEN = 16
+# Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
+_UNWRITTEN = 4
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 class Clip(ABC):
@@ -218,6 +221,7 @@ class Detector:
                 raise RuntimeError(f"{clip.summary.used} frames given out, {clip.frames} through the network")
             writer.finish(clip)
         writer.wait(_UNWRITTEN)
+        self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
         self._tell(batch)
         reader.give_back(batch)
 
@@ -293,8 +297,10 @@ class Writer:
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
         for clip, done in self._waiting:
-            if not done.cancelled() and done.exception() is None:
+            if not done.cancelled() and (second := done.exception()) is None:
                 del self._unfinished[clip]
+            elif not done.cancelled():
+                _log.warning("%s", second)  # what came first is what the user has to know
 
 
 class BatchReader:

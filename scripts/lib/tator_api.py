@@ -172,7 +172,7 @@ class Project:
         return {kind["id"]: kind for kind in kinds}
 
     def addresses(self, paths: Sequence[str]) -> list[str]:
-        """Return fresh presigned addresses for stored files; secret: they carry signatures. Good for a day."""
+        """Return presigned addresses for stored files, good for an hour at least; secret: they carry signatures."""
         answer = self._read("get a download address", lambda: self._api.get_download_info(self.id, {"keys": paths}))
         return [str(signed["url"]) for signed in answer]
 

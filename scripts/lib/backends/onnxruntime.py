@@ -81,7 +81,8 @@ class OnnxRuntimeEngine(Engine):
         """Run a batch."""
         if self._session is None:
             raise RuntimeError("the engine is closed")
-        padded = np.pad(batch, [(0, self.batch_size - len(batch)), (0, 0), (0, 0), (0, 0)])
+        missing = self.batch_size - len(batch)
+        padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
         content = padded if self._takes_bytes else subtract_mean(padded)
         boxes, scores = self._session.run(self._outputs, {self._input: content})
         outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
