@@ -35,6 +35,7 @@ TARGETS = {
     ("clips", "auto", "overhead_wall_seconds"): "<= 0.15",
     ("idle", "auto", "wall_seconds"): "<= 6",
     ("pictures", "one job", "ratio"): ">= 0.8",
+    ("pictures", "one job", "cpu_ratio"): ">= 0.8",
     ("pictures", "auto", "ratio"): ">= 0.8",
     ("uploads", "boxes", "mb_ratio"): "<= 1.1",
     ("uploads", "boxes", "second_ratio"): "<= 0.05",

@@ -42,7 +42,7 @@ def from_store(steps, monkeypatch):
 
     def download(store):
         monkeypatch.setattr(
-            tator_api.Project, "address", lambda *_: f"{store}/bucket/1/11/1/x.mp4?X-Amz-Signature=secret7"
+            tator_api.Project, "addresses", lambda *_: [f"{store}/bucket/1/11/1/x.mp4?X-Amz-Signature=secret7"]
         )
         return steps.download(1)
 
