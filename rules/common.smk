@@ -129,9 +129,8 @@ def all_of(pattern):
 def gathered(*names):
     """Return these files of all media for `input:`, by name.
 
-    Of media that share jobs and a disk, the jobs' files of hashes stand for them: an input costs Snakemake some
-    kilobytes, a fifth of a millisecond, and so much again after each checkpoint. `all` takes the files themselves, so
-    that one which is gone is made again.
+    Of media that share jobs and a disk, the jobs' files of hashes stand for them: an input costs Snakemake a
+    kilobyte and a tenth of a millisecond. `all` takes the files themselves, so that one which is gone is made again.
     """
     if not hashes_suffice():
         return {name: all_of(batches.OF_EACH_MEDIA[name][0]) for name in names}
