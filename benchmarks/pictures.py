@@ -1,6 +1,5 @@
 """What is measured of jobs that many pictures share."""
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,13 +16,12 @@ def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[
     """Compare jobs, from the start of their process to its end, with the engine in a bare loop, which is open already.
 
     Args:
-        run: its media are resolved.
+        run: its media are resolved, and not one of them detected in.
         case: the network.
         pictures: what the engine gets in the bare loop, again and again.
         jobs: the media of each job; after each the engine does as many pictures.
     """
     ready, _ = fitted(pictures, "image", case.size)
-    shutil.rmtree(run.folder / "resources" / "finished", ignore_errors=True)
     steps, bares = [], []
     with open_case(case) as engine:
         bare(engine, ready[:2])

@@ -108,11 +108,12 @@ class Bench:
         """Yield how near jobs of many pictures come to their engine."""
         media = self._folder / "pictures"
         write_pictures(media, PICTURE, self._extent.pictures)
-        run = self._run(media, "detection", PICTURE)
-        run.resolve()
         few = sorted(media.iterdir())[:DISTINCT_PICTURES]
-        cut = batches(run.media_ids, media_per_job("auto", len(run.media_ids)))
-        for name, jobs in (("one job", [run.media_ids]), ("auto", cut)):
+        site = self._run(media, "site", PICTURE)
+        ids = site.media_ids
+        for name, jobs in (("one job", [ids]), ("auto", batches(ids, media_per_job("auto", len(ids))))):
+            run = replace(site, folder=self._folder / f"detection-{len(jobs)}")
+            run.resolve()
             yield name, measure_pictures(run, sample_network(None), few, jobs)
 
     def uploads(self) -> Iterator[tuple[str, Figures]]:

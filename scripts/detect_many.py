@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from scripts.download_media import Connection, fetch_media
+from scripts.download_media import Connection, fetch_content, fetch_media
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
 from scripts.lib.errors import PipelineError
@@ -21,6 +21,8 @@ from scripts.lib.prefetch import Prefetch
 DOWNLOADS_AT_A_TIME = 4
 ADDRESSES_AT_A_TIME = 16
 MEGABYTE = 10**6
+# Pictures that no disk needs to see: so large at most, and so much of them ahead of detection.
+IN_MEMORY, ALL_IN_MEMORY = 16 * MEGABYTE, 64 * MEGABYTE
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,16 @@ class Work:
     wanted: dict[str, Any]
     media: Path
     found: Found
+
+    @property
+    def size(self) -> int:
+        """Its bytes, 0 where nobody knows."""
+        return (self.wanted.get("file") or {}).get("size") or 0
+
+    @property
+    def fits_memory(self) -> bool:
+        """Whether it is a picture, and small enough."""
+        return self.wanted.get("kind") == "image" and 0 < self.size <= IN_MEMORY
 
     @property
     def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
@@ -67,9 +79,10 @@ def detect_many(
 ) -> None:
     """Do what download_media and detect do, for several media; files and settings are theirs.
 
-    Media are downloaded ahead of detection, within `prefetch_mb`, and removed after it. What is finished is kept in
-    `finished` under a key of all that it depends on, since Snakemake removes the files of a job that fails: a
-    job that is run again does only the media that were not finished, or that changed.
+    Media are downloaded ahead of detection, within `prefetch_mb`, and removed after it; pictures that are not to be
+    kept, into memory. What is finished is kept in `finished` under a key of all that it depends on, since Snakemake
+    removes the files of a job that fails: a job that is run again does only the media that were not finished, or that
+    changed.
 
     Args:
         records: what resolve_media wrote, in the order of the other lists.
@@ -112,6 +125,13 @@ def detect_many(
     write_hashes(batch, [*detections, *outcomes, *previews])
 
 
+class Fetched(NamedTuple):
+    """The record of a media's download, and what came: a file, or a picture's content."""
+
+    record: dict[str, Any]
+    media: Path | bytes
+
+
 class _Job:
     """The media that are left to do."""
 
@@ -127,10 +147,11 @@ class _Job:
             return
         for folder in {each.media.parent for each in self._work}:
             folder.mkdir(parents=True, exist_ok=True)
-        budget = min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2)
+        budget = max(1, min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2))
         if any(each.wanted["state"] == "ready" for each in self._work):
             _ = self._connection.project  # made here, before several threads ask for it
-        costs = [(each.wanted.get("file") or {}).get("size") or 0 for each in self._work]
+        # What goes to memory takes its share of what may, not of the disk.
+        costs = [-(-each.size * budget // ALL_IN_MEMORY) if self._in_memory(each) else each.size for each in self._work]
         fetched = Prefetch(self._fetch, costs, budget=budget, threads=DOWNLOADS_AT_A_TIME)
         for number, each in enumerate(self._work):
             try:
@@ -139,14 +160,20 @@ class _Job:
                 self.failures.append(str(error))
                 continue
             yield _Kept(each, download, self._done, search, network)
-            if not self._keep_files:
+            if not (self._keep_files or self._in_memory(each)):
                 each.media.unlink(missing_ok=True)
             fetched.release(number)
 
-    def _fetch(self, number: int) -> dict[str, Any]:
+    def _in_memory(self, each: Work) -> bool:
+        return each.fits_memory and not self._keep_files
+
+    def _fetch(self, number: int) -> Fetched:
         self._foresee(number)
         each = self._work[number]
-        return fetch_media(each.wanted, each.media, self._connection)
+        if self._in_memory(each):
+            return Fetched(*fetch_content(each.wanted, self._connection))
+        record = fetch_media(each.wanted, each.media, self._connection, lasting=self._keep_files)
+        return Fetched(record, each.media)
 
     def _foresee(self, number: int) -> None:
         """See to it that there are addresses for the next media, of which this is one."""
@@ -162,9 +189,9 @@ class _Job:
 class _Kept(MediaDetection):
     """A media whose results are kept when it is finished."""
 
-    def __init__(self, work: Work, download: dict[str, Any], done: Finished, search: Search, network: Network) -> None:
+    def __init__(self, work: Work, fetched: Fetched, done: Finished, search: Search, network: Network) -> None:
         super().__init__(
-            work.media, wanted=work.wanted, fetched=download, found=work.found, search=search, network=network
+            fetched.media, wanted=work.wanted, fetched=fetched.record, found=work.found, search=search, network=network
         )
         self._work, self._done = work, done
 

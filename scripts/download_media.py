@@ -2,10 +2,11 @@
 
 import errno
 import fcntl
+import io
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -85,47 +86,82 @@ class Connection:
         return self._foreseen.pop(path, None) or self.project.addresses([path])[0]
 
 
-def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection) -> dict[str, Any]:
+def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, lasting: bool = True) -> dict[str, Any]:
     """Fetch the file that a media's record names to `media`, as download_media does.
+
+    Args:
+        wanted: the record.
+        media: where the file goes.
+        connection: to Tator and its store.
+        lasting: whether the file is to outlive a power failure.
 
     Returns:
         the record of the download.
     """
-    outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
-    if wanted["state"] == "ready":
-        try:
-            with _alone(media):
-                md5_checked = _fetch(connection, wanted, media)
-            outcome |= {"bytes": media.stat().st_size, "md5_checked": md5_checked}
-        except MediaFault as fault:
-            _log.warning("media %d: %s", wanted["media_id"], fault)
-            outcome |= {"state": fault.state, "reason": fault.reason}
+
+    def fetch() -> dict[str, Any]:
+        file = wanted["file"]
+        part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
+        with _alone(part) as stream:
+            _require_room(stream, file["size"])
+            fetched = _fetch(connection, wanted, stream)
+            if lasting:
+                os.fsync(stream.fileno())
+            part.replace(media)
+            return fetched
+
+    outcome = _recorded(wanted, fetch)
     if outcome["state"] != "ready":
         media.write_bytes(b"")
     return outcome
 
 
+def fetch_content(wanted: dict[str, Any], connection: Connection) -> tuple[dict[str, Any], bytes]:
+    """Fetch the file that a media's record names into memory; it has no md5 that could be checked.
+
+    Returns:
+        the record of the download, and the file's bytes.
+    """
+    content = io.BytesIO()
+    return _recorded(wanted, lambda: _fetch(connection, wanted, content)), content.getvalue()
+
+
+def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the record of a download: of what `fetch` did, or of why there is nothing to fetch."""
+    outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
+    if wanted["state"] == "ready":
+        try:
+            outcome |= fetch()
+        except MediaFault as fault:
+            _log.warning("media %d: %s", wanted["media_id"], fault)
+            outcome |= {"state": fault.state, "reason": fault.reason}
+    return outcome
+
+
 @contextmanager
-def _alone(media: Path) -> Iterator[None]:
-    """Be the only process that appends to the file beside `media`: one may be left of a run that was killed.
+def _alone(part: Path) -> Iterator[IO[bytes]]:
+    """Open the file that is downloaded to, as the only process: one may be left of a run that was killed.
+
+    If the block fails, the file stays for the next try, unless it is empty.
 
     Raises:
         PipelineError: another one is at it for longer than tator_api.patience().
     """
-    lock = media.with_name(f".{media.name}.lock")
     try:
-        stream = patiently(_Busy)(_locked, lock)
+        stream = patiently(_Busy)(_locked, part)
     except _Busy as busy:
-        raise PipelineError(f"{busy}; end it (`fuser {lock}` names it), or run again when it has ended") from None
+        raise PipelineError(f"{busy}; end it (`fuser {part}` names it), or run again when it has ended") from None
     with stream:
         try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+            yield stream
+        except BaseException:
+            if not _size(stream):
+                part.unlink(missing_ok=True)
+            raise
 
 
-def _locked(lock: Path) -> IO[str]:
-    stream = lock.open("w")
+def _locked(part: Path) -> IO[bytes]:
+    stream = part.open("a+b", buffering=0)
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -135,16 +171,15 @@ def _locked(lock: Path) -> IO[str]:
         if not isinstance(error, BlockingIOError):
             raise
     else:
-        if is_at(lock, stream.fileno()):  # else the one before removed it
+        if is_at(part, stream.fileno()):  # else the one before has finished it
             return stream
         stream.close()
-    raise _Busy(f"{lock}: another process still downloads this media, perhaps one that a killed run left")
+    raise _Busy(f"{part}: another process still downloads this media, perhaps one that a killed run left")
 
 
-def _fetch(connection: Connection, wanted: dict[str, Any], media: Path) -> bool:
-    """Bring the file to its final name; return whether its md5 was checked."""
+def _fetch(connection: Connection, wanted: dict[str, Any], part: IO[bytes]) -> dict[str, Any]:
+    """Bring the whole file; return what the record of the download says of it."""
     file = wanted["file"]
-    part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
     has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
     furthest = _size(part)
@@ -154,8 +189,8 @@ def _fetch(connection: Connection, wanted: dict[str, Any], media: Path) -> bool:
         try:
             progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=_size(part))
             _transfer(connection.store, _address(connection, wanted), part, file["size"], progress)
-            if has_md5 and (found := md5sum(str(part))) != wanted["md5"]:
-                part.unlink()
+            if has_md5 and (found := md5sum(str(part.name))) != wanted["md5"]:
+                part.truncate(0)
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
         except _Cut as cut:
             # Each byte won starts the patience anew: a large file over a bad line gets there.
@@ -170,18 +205,29 @@ def _fetch(connection: Connection, wanted: dict[str, Any], media: Path) -> bool:
         except _Progress as progress:
             _log.warning("%s after %d bytes; going on", progress, _size(part))
         except _Cut as cut:
+            lasts = "" if isinstance(part, io.BytesIO) else f" to go on from byte {_size(part)}"
             raise ServerError(
-                f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again to go on from byte "
-                f"{_size(part)}, or look at the media in Tator"
+                f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again{lasts}, or look at the "
+                "media in Tator"
             ) from None
         else:
-            part.replace(media)
-            _log.info("media %d: %d bytes%s", wanted["media_id"], media.stat().st_size, ", md5 checked" * has_md5)
-            return has_md5
+            size = _size(part)
+            _log.info("media %d: %d bytes%s", wanted["media_id"], size, ", md5 checked" * has_md5)
+            return {"bytes": size, "md5_checked": has_md5}
 
 
 class _Progress(Exception):
     """A transfer was cut, but brought some bytes."""
+
+
+def _require_room(part: IO[bytes], size: int | None) -> None:
+    """Refuse to begin what the disk cannot hold; `size` is that of the whole file."""
+    have = _size(part)
+    if size is not None and (free := shutil.disk_usage(part.fileno()).free) < size - have:
+        raise PipelineError(
+            f"{Path(part.name).parent.absolute()}: {size - have} bytes are to come and {free} are free; make room, or "
+            "choose another folder with --directory, and run again"
+        )
 
 
 def _address(connection: Connection, wanted: dict[str, Any]) -> str:
@@ -194,7 +240,7 @@ def _address(connection: Connection, wanted: dict[str, Any]) -> str:
         raise
 
 
-def _transfer(plain: requests.Session, address: str, part: Path, size: int | None, progress: Progress) -> None:
+def _transfer(plain: requests.Session, address: str, part: IO[bytes], size: int | None, progress: Progress) -> None:
     """Append to `part` what is still missing of `size` bytes.
 
     Raises:
@@ -203,22 +249,16 @@ def _transfer(plain: requests.Session, address: str, part: Path, size: int | Non
     """
     have = _size(part)
     if size is not None and have > size:
-        part.unlink()
-        have = 0
-    if size is not None and (free := shutil.disk_usage(part.parent).free) < size - have:
-        raise PipelineError(
-            f"{part.parent.absolute()}: {size - have} bytes are to come and {free} are free; make room, or choose "
-            "another folder with --directory, and run again"
-        )
+        part.truncate(have := 0)
     if have != size or size == 0:
         _append(plain, address, part, size, progress)
-    if size is not None and _size(part) != size:
-        if _size(part) > size:
-            part.unlink()
-        raise _Cut(f"{_size(part)} bytes came, Tator says {size}")
+    if size is not None and (have := _size(part)) != size:
+        if have > size:
+            part.truncate(0)
+        raise _Cut(f"{have} bytes came, Tator says {size}")
 
 
-def _append(plain: requests.Session, address: str, part: Path, size: int | None, progress: Progress) -> None:
+def _append(plain: requests.Session, address: str, part: IO[bytes], size: int | None, progress: Progress) -> None:
     have = _size(part)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
@@ -226,20 +266,20 @@ def _append(plain: requests.Session, address: str, part: Path, size: int | None,
     try:
         with plain.get(address, headers=headers, stream=True) as answer:
             if answer.status_code == 416:
-                part.unlink()
+                part.truncate(0)
                 raise _Cut(f"the store has {have} bytes or fewer, Tator says {size}")
             if answer.status_code not in (200, 206):
                 raise _Cut(f"the store answered {answer.status_code}")
-            mode = "ab" if answer.status_code == 206 else "wb"
-            with part.open(mode) as stream:
-                # As the bytes come: reading by blocks would lose the last one of a cut transfer.
-                while chunk := answer.raw.read1(CHUNK_BYTES):
-                    stream.write(chunk)
-                    progress.report(stream.tell(), size)
-                    if size is not None and stream.tell() > size:  # a store could go on for ever
-                        break
-                stream.flush()
-                os.fsync(stream.fileno())
+            if answer.status_code == 200:
+                part.truncate(have := 0)
+            part.seek(have)
+            # As the bytes come: reading by blocks would lose the last one of a cut transfer.
+            while chunk := answer.raw.read1(CHUNK_BYTES):
+                _write(part, chunk)
+                have += len(chunk)
+                progress.report(have, size)
+                if size is not None and have > size:  # a store could go on for ever
+                    break
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if untrusted(error):
             raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None
@@ -247,12 +287,18 @@ def _append(plain: requests.Session, address: str, part: Path, size: int | None,
         raise _Cut(f"the transfer broke off ({type(error).__name__})") from None
 
 
+def _write(part: IO[bytes], chunk: bytes) -> None:
+    """Write all of it: a disk that becomes full takes a part first, and says so only when asked again."""
+    while chunk:
+        chunk = chunk[part.write(chunk) :]
+
+
 def _peer(address: str) -> str:
     return urlsplit(address).netloc.rpartition("@")[2]
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _size(part: IO[bytes]) -> int:
+    return part.seek(0, os.SEEK_END)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ OF_EACH_MEDIA = {
     "previews": ("results/previews/{media_id}.zip", "detected"),
     "uploads": ("results/uploads/{media_id}.json", "uploaded"),
 }
-# `auto`: so few jobs that starting them costs little, so many that a machine's cores all have some.
-_JOBS, _MOST = 4, 512
+# `auto`: about so many jobs, few enough that starting them costs little, and enough for a machine's cores; more of a
+# run so large that they would become long.
+_JOBS, _MOST = 4, 1024
 
 
 def media_per_job(setting: int | str, count: int) -> int:
@@ -30,7 +31,8 @@ def media_per_job(setting: int | str, count: int) -> int:
     """
     if isinstance(setting, int):
         return setting
-    return 1 if count < 2 * _JOBS else min(_MOST, 1 << (count // _JOBS).bit_length())
+    # Batches have half as many on average.
+    return 1 if count < 2 * _JOBS else min(_MOST, 1 << (2 * count // _JOBS).bit_length())
 
 
 def part_count(record: Mapping[str, Any], seconds: float) -> int:

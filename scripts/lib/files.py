@@ -36,7 +36,10 @@ def check_writable(folder: Path) -> None:
 
 def is_at(path: Path, descriptor: int) -> bool:
     """Whether a path still names the file that is open here."""
-    return path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor))
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -51,9 +54,7 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         PipelineError: another process has begun to write the same file meanwhile.
     """
     part = path.with_name(f".{path.name}.part")
-    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
-    part.unlink(missing_ok=True)
-    with part.open(mode.replace("w", "x"), encoding=encoding, newline=newline) as stream:
+    with _begun(part, mode.replace("w", "x")) as stream:
         try:
             yield stream
             stream.flush()
@@ -65,6 +66,21 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             if is_at(part, stream.fileno()):
                 part.unlink(missing_ok=True)
             raise
+
+
+def _begun(part: Path, mode: str) -> IO[Any]:
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    try:
+        return part.open(mode, encoding=encoding, newline=newline)
+    except FileExistsError:
+        part.unlink(missing_ok=True)
+        return part.open(mode, encoding=encoding, newline=newline)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, complete or not at all."""
+    with replacing(path, "wb") as stream:
+        stream.write(content)
 
 
 def sha256(path: Path) -> str:
@@ -81,5 +97,5 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, complete or not at all; NaN and infinity are refused, as JSON has neither."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as stream:
-        stream.write(_SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    text = _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    write_bytes(path, f"{text}\n".encode())

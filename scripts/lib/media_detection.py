@@ -164,7 +164,7 @@ class MediaDetection(Clip):
 
     def __init__(
         self,
-        media: Path,
+        media: Path | bytes,
         *,
         wanted: dict[str, Any],
         fetched: dict[str, Any],
@@ -176,7 +176,7 @@ class MediaDetection(Clip):
         """Begin a media.
 
         Args:
-            media: the downloaded file.
+            media: the downloaded file, or a picture's content.
             wanted: what resolve_media wrote.
             fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
             found: the files to write.
@@ -197,7 +197,9 @@ class MediaDetection(Clip):
         first = self._wanted if self._wanted["state"] != "ready" else self._fetched
         if first["state"] != "ready":
             raise MediaFault(first["state"], first["reason"])
-        return open_frames(self._media, self._wanted["kind"], self._search.wanted, self._part)
+        frames = open_frames(self._media, self._wanted["kind"], self._search.wanted, self._part)
+        self._media = b""  # which may be large
+        return frames
 
     def take(self, seen: Seen) -> None:
         """Write a frame's boxes and look at its picture."""

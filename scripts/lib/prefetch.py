@@ -53,8 +53,9 @@ class Prefetch(Generic[T]):
         return task.result  # type: ignore[return-value]
 
     def release(self, number: int) -> None:
-        """Give back what a task cost."""
+        """Give back what a task cost, and forget what it gave."""
         with self._free:
+            self._tasks[number].result = None
             self._spent -= self._tasks[number].cost
             self._free.notify_all()
 

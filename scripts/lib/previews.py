@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from scripts.lib.colours import bgr
-from scripts.lib.files import replacing
+from scripts.lib.files import write_bytes
 from scripts.lib.retinanet import THOUSANDTHS, Floats, Integers, Pixels, Size
 
 # How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
@@ -194,10 +194,12 @@ def write_album(
     path: Path, pictures: list[dict[str, Any]], clip: dict[str, int] | None, files: Mapping[str, bytes]
 ) -> None:
     """Write a file of pictures; see Album."""
-    with replacing(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
         archive.writestr(ZipInfo("index.json"), json.dumps({"pictures": pictures, "clip": clip}, indent=2))
-        for name, content in files.items():
-            archive.writestr(ZipInfo(name), content)
+        for name, picture in files.items():
+            archive.writestr(ZipInfo(name), picture)
+    write_bytes(path, content.getvalue())
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:

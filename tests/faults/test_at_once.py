@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import replacing
+from scripts.lib.files import read_json, replacing
 from tests.faults.site import MARK
 from tests.faults.steps import until
 from tests.scripts.tator_steps import Steps
@@ -155,8 +155,14 @@ def test_older_writer_that_fails_leaves_the_newer_s_part(tmp_path):
     assert (tmp_path / ".a.csv.part").read_text() == "the newer's"
 
 
+def part_of(steps):
+    """Return the file to which the first media is downloaded."""
+    name = read_json(steps.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
+    return steps.folder / f".media_1.{name}.part"
+
+
 def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):
-    with (ready.folder / ".media_1.lock").open("w") as other, ThreadPoolExecutor() as beside:
+    with part_of(ready).open("w") as other, ThreadPoolExecutor() as beside:
         fcntl.flock(other, fcntl.LOCK_EX)
         done = beside.submit(ready.download, 1)
         until(lambda: "another process still downloads this media" in caplog.text)
@@ -166,7 +172,7 @@ def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):
 
 @pytest.mark.usefixtures("impatient")
 def test_download_beside_one_that_does_not_end_is_refused(ready):
-    with (ready.folder / ".media_1.lock").open("w") as other:
+    with part_of(ready).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(PipelineError, match=r"another process still downloads this media.*run again when it has"):
             ready.download(1)

@@ -6,7 +6,7 @@ from scripts.lib.batches import batches, media_per_job, write_hashes
 
 
 @pytest.mark.parametrize(
-    ("count", "jobs"), [(1, 1), (7, 7), (60, (4, 20)), (1000, (4, 20)), (2000, (4, 20)), (10_000, (32, 64))]
+    ("count", "jobs"), [(1, 1), (7, 7), (60, (2, 8)), (1000, (2, 8)), (2000, (2, 8)), (10_000, (16, 32))]
 )
 def test_auto_makes_neither_many_jobs_nor_few(count, jobs):
     found = len(batches(range(1, count + 1), media_per_job("auto", count)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +34,7 @@ from tests.media_files import (
 )
 
 
-def read(path: Path, kind: str = "video", wanted: range = ALL_FRAMES) -> tuple[list[int], Summary]:
+def read(path: Path | bytes, kind: str = "video", wanted: range = ALL_FRAMES) -> tuple[list[int], Summary]:
     """Return the numbers painted into the frames, and the summary."""
     with open_frames(path, kind, wanted) as frames:
         numbers = []
@@ -46,9 +47,21 @@ def read(path: Path, kind: str = "video", wanted: range = ALL_FRAMES) -> tuple[l
 
 
 def fault(path: Path, kind: str = "video") -> MediaFault:
-    with pytest.raises(MediaFault) as caught:
-        read(path, kind)
-    return caught.value
+    """Return what is wrong with a media; with a picture's content, too."""
+    found = []
+    for media in (path, path.read_bytes()) if kind == "image" else (path,):
+        with pytest.raises(MediaFault) as caught:
+            read(media, kind)
+        found.append(caught.value)
+    assert len({(each.state, each.reason) for each in found}) == 1
+    return found[0]
+
+
+def picture_of(path: Path) -> npt.NDArray[np.uint8]:
+    """Return a media's picture, which its file and its content both give."""
+    (_, picture), (_, again) = *open_frames(path, "image"), *open_frames(path.read_bytes(), "image")
+    np.testing.assert_array_equal(picture, again)
+    return picture
 
 
 # ---- every frame, whatever the container and the codec
@@ -541,7 +554,7 @@ def test_exif_orientation_as_browsers_show_it(tmp_path: Path, orientation: int, 
 @pytest.mark.parametrize("extension", ["png", "bmp", "tif", "webp", "jp2", "ppm"])
 def test_pictures_without_loss(tmp_path: Path, extension: str) -> None:
     cv2.imwrite(str(tmp_path / f"a.{extension}"), painted(9), [cv2.IMWRITE_WEBP_QUALITY, 101])
-    [(_, picture)] = open_frames(tmp_path / f"a.{extension}", "image")
+    picture = picture_of(tmp_path / f"a.{extension}")
     np.testing.assert_array_equal(picture, painted(9))
 
 
@@ -581,7 +594,7 @@ def exif_webp(tiff: bytes) -> bytes:
 def test_exif_orientation_elsewhere(tmp_path: Path, content) -> None:
     path = tmp_path / "1"
     path.write_bytes(content(b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)))
-    [(_, picture)] = open_frames(path, "image")
+    picture = picture_of(path)
     np.testing.assert_array_equal(picture, cv2.rotate(painted(5), cv2.ROTATE_90_CLOCKWISE))
 
 
@@ -622,7 +635,7 @@ def test_avif_is_turned_by_its_properties(tmp_path: Path, content: bytes, turned
     avif = cv2.imencode(".avif", painted(5))[1].tobytes()
     path = tmp_path / "1"
     path.write_bytes(add_property(avif, content))
-    [(_, picture)] = open_frames(path, "image")
+    picture = picture_of(path)
     np.testing.assert_array_equal(picture, turned(cv2.imdecode(np.frombuffer(avif, np.uint8), cv2.IMREAD_COLOR)))
 
 
@@ -635,7 +648,7 @@ def test_avif_of_ten_bits(tmp_path: Path) -> None:
 def test_values_of_a_tiff(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     cv2.imwrite(str(path), painted(9).astype(np.uint16) * 256 + 255)
-    [(_, picture)] = open_frames(path, "image")
+    picture = picture_of(path)
     np.testing.assert_array_equal(picture, painted(9))
     for kind in (np.float32, np.int16):
         cv2.imwrite(str(path), painted(9).astype(kind))
@@ -677,11 +690,11 @@ def test_png_of_sixteen_bits_with_alpha_grey_or_palette(tmp_path: Path) -> None:
     cv2.imwrite(str(grey), colour[:, :, 1])
     palette.write_bytes(png((2, 1), 8, 3, b"\0\0\1", chunk(b"PLTE", bytes([255, 0, 0, 0, 0, 255]))))
     for path in (deep, see_through):
-        [(_, picture)] = open_frames(path, "image")
+        picture = picture_of(path)
         np.testing.assert_array_equal(picture, colour)
-    [(_, picture)] = open_frames(grey, "image")
+    picture = picture_of(grey)
     np.testing.assert_array_equal(picture, np.dstack([colour[:, :, 1]] * 3))
-    [(_, picture)] = open_frames(palette, "image")
+    picture = picture_of(palette)
     np.testing.assert_array_equal(picture, [[[0, 0, 255], [255, 0, 0]]])
 
 

@@ -3,8 +3,10 @@
 import errno
 import re
 
+import numpy as np
 import pytest
 
+from scripts.download_media import Connection, fetch_content
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
 
@@ -85,6 +87,30 @@ def test_lasting_faults_leave_no_file(ready, impatient, kind):
         ready.download(1)
     assert not (ready.folder / "media_1").exists()
     assert not (ready.folder / "got_1.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["cut_download", "short_body", "expire_addresses", "reset"])
+def test_picture_comes_into_memory(steps, tmp_path, kind):
+    content = np.random.default_rng(1).bytes(200_000)
+    (tmp_path / "a.png").write_bytes(content)
+    media_id = steps.server.add_media("a.png", dtype="image", files={"image": [tmp_path / "a.png"]})
+    steps.resolve(media_id)
+    steps.server.fault(kind, **({"operation": "Download"} if kind == "reset" else {}))
+    before = set(steps.folder.iterdir())
+    record, got = fetch_content(
+        read_json(steps.folder / f"record_{media_id}.json"), Connection(steps.server.host, steps.server.project_id)
+    )
+    assert got == content
+    assert record == {
+        "media_id": media_id,
+        "state": "ready",
+        "reason": None,
+        "bytes": len(content),
+        "md5_checked": False,
+    }
+    assert set(steps.folder.iterdir()) == before
+    resumed = [request["status"] for request in steps.server.requests("Download")][-1]
+    assert resumed == (206 if kind in ("cut_download", "short_body") else 200)
 
 
 def test_part_longer_than_the_file_is_begun_anew(ready, media_folder):

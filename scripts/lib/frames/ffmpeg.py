@@ -1,5 +1,6 @@
 """Open media files with FFmpeg, through PyAV, and tell its errors apart."""
 
+import io
 from pathlib import Path
 
 import av
@@ -21,8 +22,8 @@ _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 _MACHINE_FAULTS = (FileNotFoundError, PermissionError, IsADirectoryError)
 
 
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a media file.
+def open_container(media: Path | bytes) -> av.container.InputContainer:
+    """Open a media file, by its path or its content.
 
     FFmpeg's own messages go to file descriptor 2, straight from its threads: through Python they would need the
     interpreter's lock, which the thread that waits for them may hold.
@@ -35,7 +36,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     av.logging.set_libav_level(av.logging.ERROR)
     try:
         container = av.open(
-            str(path.resolve()),
+            str(media.resolve()) if isinstance(media, Path) else io.BytesIO(media),
+            "r",
             options={"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)},
             metadata_errors="replace",
         )

@@ -43,12 +43,13 @@ class StillFrames(FrameSource):
     the first picture counts.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, media: Path | bytes) -> None:
+        """Read the header of a file, which is named, or whose content is given."""
         super().__init__()
-        self._path = path
+        self._media = media
         self.summary.declared = self.summary.expected = 1
         self._matrix: Matrix | None = None
-        with ffmpeg.open_container(path) as container:
+        with ffmpeg.open_container(media) as container:
             name = container.format.name
             if not ffmpeg.is_still(container):
                 raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
@@ -63,7 +64,7 @@ class StillFrames(FrameSource):
             self._kind = _KINDS[codec]
             width, height = context.width, context.height
             if not width and self._kind == "WebP":
-                width, height = _webp_canvas(path)  # FFmpeg reads no animations
+                width, height = _webp_canvas(self._content())  # FFmpeg reads no animations
             if not width or not height:
                 raise MediaFault("unreadable", f"the picture's size ({name}) cannot be read, or is beyond all measure")
             check_size(width, height)
@@ -83,7 +84,7 @@ class StillFrames(FrameSource):
         if self._kind == "TIFF":
             flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black
         try:
-            decoded = cv2.imdecode(np.fromfile(self._path, np.uint8), flags)
+            decoded = cv2.imdecode(np.frombuffer(self._content(), np.uint8), flags)
         except cv2.error as error:
             raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
@@ -96,14 +97,15 @@ class StillFrames(FrameSource):
         picture = np.asarray(decoded, np.uint8)
         return picture if self._matrix is None else upright(picture, self._matrix)
 
+    def _content(self) -> bytes:
+        return self._media if isinstance(self._media, bytes) else self._media.read_bytes()
+
     def close(self) -> None:
         """Do nothing: no file is held open."""
 
 
-def _webp_canvas(path: Path) -> tuple[int, int]:
+def _webp_canvas(header: bytes) -> tuple[int, int]:
     """Return width and height from the header of an extended WebP file, (0, 0) if it is none."""
-    with path.open("rb") as stream:
-        header = stream.read(30)
     if header[12:16] != b"VP8X":
         return 0, 0
     return int.from_bytes(header[24:27], "little") + 1, int.from_bytes(header[27:30], "little") + 1

@@ -14,11 +14,11 @@ from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Kind
 from scripts.lib.frames.video import VideoFrames
 
 
-def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES, part: Part | None = None) -> FrameSource:
+def open_frames(media: Path | bytes, kind: Kind, wanted: range = ALL_FRAMES, part: Part | None = None) -> FrameSource:
     """Open a media file for reading its frames.
 
     Args:
-        path: the file; its name says nothing, its content everything.
+        media: the file, or a picture's content; its name says nothing, its content everything.
         kind: what Tator declares it to be.
         wanted: the numbers of a video's frames to give out, see wanted_frames; a picture is given out whatever they
             are.
@@ -29,8 +29,10 @@ def open_frames(path: Path, kind: Kind, wanted: range = ALL_FRAMES, part: Part |
             codec without a decoder, or of more than MAX_PIXELS.
         OSError: the file cannot be opened.
     """
-    if path.stat().st_size == 0:
+    if not (len(media) if isinstance(media, bytes) else media.stat().st_size):
         raise MediaFault("unreadable", "it is empty (0 bytes)")
-    if part is not None:
-        return PartFrames(path, part, wanted)
-    return StillFrames(path) if kind == "image" else VideoFrames(path, wanted)
+    if kind == "image":
+        return StillFrames(media)
+    if isinstance(media, bytes):
+        raise TypeError("a video is read from a file")
+    return VideoFrames(media, wanted) if part is None else PartFrames(media, part, wanted)
