@@ -12,6 +12,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Engine
 from scripts.lib.backends.rows import RowsConvention
+from scripts.lib.clip import Clip, Seen
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError, MediaFault, MediaState
@@ -20,7 +21,7 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, Summary, wanted_frames
 from scripts.lib.metrics import count_media
-from scripts.lib.pipeline import Clip, Detector, Seen
+from scripts.lib.pipeline import Detector
 from scripts.lib.previews import Previews
 from scripts.lib.retinanet import Size
 

@@ -1,131 +1,28 @@
 """The flow of detection: frames in, boxes out, memory flat.
 
-A thread reads, pads and resizes the frames of one media after another into a few batches of fixed size; the caller's
-thread hands them to the engine, which works while the thread reads on, and hands on what comes back, in order. The
-batches are used again and again: a reader that is ahead waits for one to come free. A third thread writes down what was
-found in a media, one after another, as disks are slow. The end of one media and the beginning of the next share a
-batch.
+A thread reads the frames of one media after another into batches; the caller's thread hands them to the engine, which
+works while the thread reads on, and hands on what comes back, in order. A third thread writes down what was found in a
+media.
 """
 
-import logging
-import math
-import queue
-import threading
 import time
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
 
 from scripts.lib import retinanet
 from scripts.lib.backends.base import Engine
-from scripts.lib.errors import GraphError, MediaFault
-from scripts.lib.frames.source import FrameSource, Summary
+from scripts.lib.batch_reader import Batch, BatchReader, Item
+from scripts.lib.clip import Clip, Seen
+from scripts.lib.clip_writer import ClipWriter
+from scripts.lib.errors import GraphError
 from scripts.lib.progress import Progress
-from scripts.lib.retinanet import Floats, Integers, Pixels, Size
+from scripts.lib.retinanet import Floats, Pixels, Size
 
-# One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
-# goes on while the network is loaded.
-_BATCHES, _BYTES = 4, 64_000_000
 # Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
 _UNWRITTEN = 4
-# A decoder inside a frame cannot be interrupted; the process may end without it.
-_STOP_SECONDS = 0.5
-
-_log = logging.getLogger(__name__)
-
-
-class Clip(ABC):
-    """One media on its way through the network.
-
-    Attributes:
-        summary: of its frames; an empty one until they are opened.
-        fault: why it cannot be read on, None where it can.
-        frames: those that came back from the network.
-        boxes: those that were found.
-        boxes_without_area: boxes left out because nothing of them lies within the picture.
-        stages: seconds of the caller's thread, by what they went into.
-    """
-
-    def __init__(self) -> None:
-        self.summary = Summary()
-        self.fault: MediaFault | None = None
-        self.frames = self.boxes = self.boxes_without_area = 0
-        self.stages: dict[str, float] = {}
-
-    @abstractmethod
-    def open(self) -> FrameSource:
-        """Open the frames; called by the reader's thread.
-
-        Raises:
-            MediaFault: which becomes `fault`.
-        """
-
-    @abstractmethod
-    def take(self, seen: "Seen") -> None:
-        """Take what was found in a frame, in order; called by the caller's thread."""
-
-    @abstractmethod
-    def finish(self) -> None:
-        """Write down what was found; called once, after the last frame, by the writer's thread."""
-
-    @abstractmethod
-    def abandon(self, error: BaseException) -> None:
-        """Remove what is half-written: the run ends with this error."""
-
-
-class Seen(NamedTuple):
-    """What was found in a frame.
-
-    Attributes:
-        number: the frame's.
-        picture: (h, w, 3) as the network saw it less its padding; does not last.
-        media: the size that the boxes refer to.
-        boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
-        labels: (n,) classes, from 0.
-        scores: (n, C).
-    """
-
-    number: int
-    picture: Pixels
-    media: Size
-    boxes: Integers
-    labels: Integers
-    scores: Floats
-
-
-class Item(NamedTuple):
-    """A frame in a batch: whose it is, its number, and its size before it was fitted."""
-
-    clip: Clip
-    number: int
-    size: Size
-
-
-@dataclass
-class Batch:
-    """Frames ready for the engine.
-
-    Attributes:
-        pixels: (N, H, W, 3); what the places after the last frame hold means nothing.
-        items: what the frames are.
-        ended: clips all of whose frames are in this batch or earlier ones.
-    """
-
-    pixels: Pixels
-    items: list[Item] = field(default_factory=list)
-    ended: list[Clip] = field(default_factory=list)
-
-    @property
-    def clips(self) -> list[Clip]:
-        """Whose the batch is, once for each frame."""
-        return [item.clip for item in self.items] or self.ended
 
 
 class Stopwatch:
@@ -178,7 +75,7 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            with Writer(self._open) as writer, BatchReader(clips, self._shape) as reader:
+            with ClipWriter(self._open) as writer, BatchReader(clips, self._shape) as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.clips)
                     # Reading up to the first batch may have taken long.
@@ -207,7 +104,7 @@ class Detector:
             self._watch.lap("opening", batch.clips)
         return self._engine
 
-    def _finish(self, batch: Batch, reader: "BatchReader", writer: "Writer") -> None:
+    def _finish(self, batch: Batch, reader: BatchReader, writer: ClipWriter) -> None:
         if batch.items:
             engine = self._ready(batch)
             outputs = engine.finish()
@@ -258,118 +155,3 @@ class Detector:
         self._watch.lap("boxes", [clip])
         clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
         self._watch.lap("pictures", [clip])
-
-
-class Writer:
-    """Finishes clips in a thread of its own, in order; at its end no clip but the one that is being finished."""
-
-    def __init__(self, unfinished: dict[Clip, None]) -> None:
-        """Begin.
-
-        Args:
-            unfinished: clips that are under way; each is taken off when it is finished.
-        """
-        self._unfinished = unfinished
-        self._thread = ThreadPoolExecutor(1, "writer")
-        self._waiting: deque[tuple[Clip, Future[None]]] = deque()
-
-    def finish(self, clip: Clip) -> None:
-        """Have a clip finished, after those before it."""
-        self._unfinished[clip] = None
-        self._waiting.append((clip, self._thread.submit(clip.finish)))
-
-    def wait(self, limit: int) -> None:
-        """Wait until no more than so many clips are left.
-
-        Raises:
-            Exception: what went wrong in a clip that is not left.
-        """
-        while self._waiting and (len(self._waiting) > limit or self._waiting[0][1].done()):
-            clip, done = self._waiting.popleft()
-            done.result()
-            del self._unfinished[clip]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown(cancel_futures=True)
-        for clip, done in self._waiting:
-            if not done.cancelled() and (second := done.exception()) is None:
-                del self._unfinished[clip]
-            elif not done.cancelled():
-                _log.warning("%s", second)  # what came first is what the user has to know
-
-
-class BatchReader:
-    """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
-
-    def __init__(self, clips: Iterable[Clip], shape: tuple[int, int, int, int]) -> None:
-        self._clips = clips
-        self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
-            self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
-        self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._stop = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop = True
-        self._free.put(Batch(np.empty(0, np.uint8)))  # wakes a thread that waits for one
-        self._thread.join(_STOP_SECONDS)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield batches in order; the thread's exception is raised as soon as it is known."""
-        while (batch := self._full.get()) is not None and self._error is None:
-            yield batch
-        if self._error is not None:
-            raise self._error
-
-    def give_back(self, batch: Batch) -> None:
-        """Let a batch be filled again."""
-        self._free.put(batch)
-
-    def _run(self) -> None:
-        try:
-            for batch in self._batches():
-                self._full.put(batch)
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._full.put(None)
-
-    def _batches(self) -> Iterator[Batch]:
-        batch: Batch | None = None
-        for clip in self._clips:
-            try:
-                with clip.open() as frames:
-                    clip.summary = frames.summary
-                    for number, picture in frames:
-                        batch = batch or self._next()
-                        if self._stop:
-                            return
-                        retinanet.fit(picture, batch.pixels[len(batch.items)])
-                        batch.items.append(Item(clip, number, Size(picture.shape[1], picture.shape[0])))
-                        if len(batch.items) == len(batch.pixels):
-                            yield batch
-                            batch = None
-            except MediaFault as fault:
-                clip.fault = fault
-            batch = batch or self._next()
-            batch.ended.append(clip)
-        if batch is not None:
-            yield batch
-
-    def _next(self) -> Batch:
-        batch = self._free.get()
-        batch.items, batch.ended = [], []
-        return batch

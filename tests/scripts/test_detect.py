@@ -14,9 +14,10 @@ import pytest
 
 from examples.accuracy import Labelled, ap50, read_truth
 from scripts import detect as step
-from scripts.lib import media_detection, pipeline
+from scripts.lib import batch_reader, media_detection, pipeline
 from scripts.lib.backends.base import Engine, Outputs
 from scripts.lib.backends.openvino import OpenVinoEngine
+from scripts.lib.clip import Clip
 from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
@@ -334,7 +335,7 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
             for _ in range(16):
                 yield self.summary.add_frame(painted(0)), painted(0)
 
-    class Counted(pipeline.Clip):
+    class Counted(Clip):
         open = Endless
         take = finish = abandon = lambda *_: None
 
@@ -509,6 +510,6 @@ def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Summary, "add_frame", count)
     monkeypatch.setattr(OpenVinoEngine, "finish", slow)
-    monkeypatch.setattr(pipeline, "_BYTES", 0)  # as with large batches
+    monkeypatch.setattr(batch_reader, "_BYTES", 0)  # as with large batches
     run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
     assert max(ahead) <= 4 * 4 + 1

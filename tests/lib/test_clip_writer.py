@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.pipeline import Clip, Writer
+from scripts.lib.clip import Clip
+from scripts.lib.clip_writer import ClipWriter
 
 
 class Written(Clip):
@@ -35,7 +36,7 @@ class Written(Clip):
 def test_clips_are_finished_in_order_and_taken_off() -> None:
     notes: list[str] = []
     unfinished: dict[Clip, None] = {}
-    with Writer(unfinished) as writer:
+    with ClipWriter(unfinished) as writer:
         for name in "abc":
             writer.finish(Written(name, notes))
         writer.wait(0)
@@ -46,7 +47,7 @@ def test_clips_are_finished_in_order_and_taken_off() -> None:
 def test_whoever_is_far_ahead_waits() -> None:
     notes: list[str] = []
     may = threading.Event()
-    with Writer({}) as writer:
+    with ClipWriter({}) as writer:
         for name in "abc":
             writer.finish(Written(name, notes, may))
         writer.wait(3)
@@ -67,7 +68,7 @@ def test_an_error_is_raised_and_what_waits_is_left() -> None:
     ]
 
     def run() -> None:
-        with Writer(unfinished) as writer:
+        with ClipWriter(unfinished) as writer:
             for clip in clips:
                 writer.finish(clip)
             may.set()
@@ -84,7 +85,7 @@ def test_an_error_is_raised_and_what_waits_is_left() -> None:
     slow = Written("slow", notes, begun)
 
     def broken() -> None:
-        with Writer(unfinished) as writer:
+        with ClipWriter(unfinished) as writer:
             writer.finish(slow)
             writer.finish(Written("never", notes))
             threading.Timer(0.1, begun.set).start()
