@@ -80,9 +80,9 @@ def detect_many(
     """Do what download_media and detect do, for several media; files and settings are theirs.
 
     Media are downloaded ahead of detection, within `prefetch_mb`, and removed after it; pictures that are not to be
-    kept, into memory. What is finished is kept in `finished` under a key of all that it depends on, since Snakemake
-    removes the files of a job that fails: a job that is run again does only the media that were not finished, or that
-    changed.
+    kept, into memory, unless they are large. What is finished is kept in `finished` under a key of all that it depends
+    on, since Snakemake removes the files of a job that fails: a job that is run again does only the media that were not
+    finished, or that changed.
 
     Args:
         records: what resolve_media wrote, in the order of the other lists.
@@ -150,22 +150,26 @@ class _Job:
         budget = max(1, min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2))
         if any(each.wanted["state"] == "ready" for each in self._work):
             _ = self._connection.project  # made here, before several threads ask for it
-        # What goes to memory takes its share of what may, not of the disk.
-        costs = [-(-each.size * budget // ALL_IN_MEMORY) if self._in_memory(each) else each.size for each in self._work]
-        fetched = Prefetch(self._fetch, costs, budget=budget, threads=DOWNLOADS_AT_A_TIME)
+        prefetch = Prefetch(
+            self._fetch, [self._cost(each, budget) for each in self._work], budget=budget, threads=DOWNLOADS_AT_A_TIME
+        )
         for number, each in enumerate(self._work):
             try:
-                download = fetched.result(number)
+                fetched = prefetch.result(number)
             except PipelineError as error:
                 self.failures.append(str(error))
                 continue
-            yield _Kept(each, download, self._done, search, network)
+            yield _Kept(each, fetched, self._done, search, network)
             if not (self._keep_files or self._in_memory(each)):
                 each.media.unlink(missing_ok=True)
-            fetched.release(number)
+            prefetch.release(number)
 
     def _in_memory(self, each: Work) -> bool:
         return each.fits_memory and not self._keep_files
+
+    def _cost(self, each: Work, budget: int) -> int:
+        """Return how much of the budget a media takes; in memory, as large a share of it as of what memory may hold."""
+        return max(each.size, -(-each.size * budget // ALL_IN_MEMORY)) if self._in_memory(each) else each.size
 
     def _fetch(self, number: int) -> Fetched:
         self._foresee(number)

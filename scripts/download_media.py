@@ -2,9 +2,11 @@
 
 import errno
 import fcntl
+import hashlib
 import io
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +17,6 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from tator.util import md5sum
 
 from scripts.lib import job
 from scripts.lib.errors import MediaFault, PipelineError, ServerError
@@ -24,6 +25,7 @@ from scripts.lib.progress import Progress
 from scripts.lib.tator_api import TRUST, Project, Refused, patience, patiently, session, untrusted
 
 CHUNK_BYTES = 1 << 20
+SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +56,11 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     Raises:
         ServerError: the transfer fails for longer than tator_api.patience() without a byte of progress.
     """
-    write_json(download, fetch_media(read_json(record), media, Connection(host, project_id)))
+    wanted = read_json(record)
+    for part in media.parent.glob(f".{media.name}.*.part"):  # also of a file that Tator has replaced
+        if wanted["state"] != "ready" or part != _part(media, wanted):
+            part.unlink(missing_ok=True)
+    write_json(download, fetch_media(wanted, media, Connection(host, project_id)))
 
 
 class Connection:
@@ -100,13 +106,14 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
     """
 
     def fetch() -> dict[str, Any]:
-        file = wanted["file"]
-        part = media.with_name(f".{media.name}.{Path(file['path']).name[-80:]}.part")
+        part = _part(media, wanted)
         with _alone(part) as stream:
-            _require_room(stream, file["size"])
-            fetched = _fetch(connection, wanted, stream)
+            _require_room(stream, wanted["file"]["size"])
+            fetched = _fetch(connection, wanted, stream, lasts=True)
             if lasting:
                 os.fsync(stream.fileno())
+            if not is_at(part, stream.fileno()):
+                raise PipelineError(f"{media}: another process downloads it too; this one, which is older, gives up")
             part.replace(media)
             return fetched
 
@@ -117,13 +124,13 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
 
 
 def fetch_content(wanted: dict[str, Any], connection: Connection) -> tuple[dict[str, Any], bytes]:
-    """Fetch the file that a media's record names into memory; it has no md5 that could be checked.
+    """Fetch the file that a media's record names into memory.
 
     Returns:
         the record of the download, and the file's bytes.
     """
     content = io.BytesIO()
-    return _recorded(wanted, lambda: _fetch(connection, wanted, content)), content.getvalue()
+    return _recorded(wanted, lambda: _fetch(connection, wanted, content, lasts=False)), content.getvalue()
 
 
 def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -138,6 +145,11 @@ def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> di
     return outcome
 
 
+def _part(media: Path, wanted: dict[str, Any]) -> Path:
+    """Return the file that a media is downloaded to; another one where Tator has replaced the stored file."""
+    return media.with_name(f".{media.name}.{Path(wanted['file']['path']).name[-80:]}.part")
+
+
 @contextmanager
 def _alone(part: Path) -> Iterator[IO[bytes]]:
     """Open the file that is downloaded to, as the only process: one may be left of a run that was killed.
@@ -150,13 +162,14 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
     try:
         stream = patiently(_Busy)(_locked, part)
     except _Busy as busy:
-        raise PipelineError(f"{busy}; end it (`fuser {part}` names it), or run again when it has ended") from None
+        who = f"fuser {shlex.quote(str(part))}"
+        raise PipelineError(f"{busy}; end it (`{who}` names it), or run again when it has ended") from None
     with stream:
         try:
             yield stream
         except BaseException:
-            if not _size(stream):
-                part.unlink(missing_ok=True)
+            if not _size(stream) and is_at(part, stream.fileno()):
+                part.unlink()
             raise
 
 
@@ -166,7 +179,10 @@ def _locked(part: Path) -> IO[bytes]:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-            return stream  # a file system without locks; Tator's md5 or size still tells of a mixture
+            # A file system without locks: what another process still writes goes into nothing, and it gives up.
+            stream.close()
+            part.unlink(missing_ok=True)
+            return part.open("a+b", buffering=0)
         stream.close()
         if not isinstance(error, BlockingIOError):
             raise
@@ -177,8 +193,15 @@ def _locked(part: Path) -> IO[bytes]:
     raise _Busy(f"{part}: another process still downloads this media, perhaps one that a killed run left")
 
 
-def _fetch(connection: Connection, wanted: dict[str, Any], part: IO[bytes]) -> dict[str, Any]:
-    """Bring the whole file; return what the record of the download says of it."""
+def _fetch(connection: Connection, wanted: dict[str, Any], part: IO[bytes], *, lasts: bool) -> dict[str, Any]:
+    """Bring the whole file; return what the record of the download says of it.
+
+    Args:
+        connection: to Tator and its store.
+        wanted: the media's record.
+        part: what came of the file so far, and where the rest goes.
+        lasts: whether the next run finds the part.
+    """
     file = wanted["file"]
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
     has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
@@ -189,7 +212,7 @@ def _fetch(connection: Connection, wanted: dict[str, Any], part: IO[bytes]) -> d
         try:
             progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=_size(part))
             _transfer(connection.store, _address(connection, wanted), part, file["size"], progress)
-            if has_md5 and (found := md5sum(str(part.name))) != wanted["md5"]:
+            if has_md5 and (found := _md5(part)) != wanted["md5"]:
                 part.truncate(0)
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
         except _Cut as cut:
@@ -205,10 +228,10 @@ def _fetch(connection: Connection, wanted: dict[str, Any], part: IO[bytes]) -> d
         except _Progress as progress:
             _log.warning("%s after %d bytes; going on", progress, _size(part))
         except _Cut as cut:
-            lasts = "" if isinstance(part, io.BytesIO) else f" to go on from byte {_size(part)}"
+            on = f" to go on from byte {_size(part)}" if lasts and _size(part) else ""
             raise ServerError(
-                f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again{lasts}, or look at the "
-                "media in Tator"
+                f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again{on}, or look at the media "
+                "in Tator"
             ) from None
         else:
             size = _size(part)
@@ -295,6 +318,18 @@ def _write(part: IO[bytes], chunk: bytes) -> None:
 
 def _peer(address: str) -> str:
     return urlsplit(address).netloc.rpartition("@")[2]
+
+
+def _md5(part: IO[bytes]) -> str:
+    """Return Tator's sum of a file, as tator.util.md5sum does of a path, which some file systems lock with the part."""
+    size = _size(part)
+    left = min(size, SUMMED_BYTES)
+    content = hashlib.md5(usedforsecurity=False)
+    part.seek(0)
+    while chunk := part.read(min(left, CHUNK_BYTES)):
+        content.update(chunk)
+        left -= len(chunk)
+    return hashlib.md5(f"{content.hexdigest()}{size}".encode(), usedforsecurity=False).hexdigest()
 
 
 def _size(part: IO[bytes]) -> int:

@@ -114,7 +114,8 @@ class BatchReader:
                             yield batch
                             batch = None
             except MediaFault as fault:
-                clip.fault = fault
+                # Another one, which does not hold what those who raised it had in hand.
+                clip.fault = MediaFault(fault.state, fault.reason)
             batch = batch or self._next()
             batch.ended.append(clip)
         if batch is not None:

@@ -17,8 +17,7 @@ OF_EACH_MEDIA = {
     "previews": ("results/previews/{media_id}.zip", "detected"),
     "uploads": ("results/uploads/{media_id}.json", "uploaded"),
 }
-# `auto`: about so many jobs, few enough that starting them costs little, and enough for a machine's cores; more of a
-# run so large that they would become long.
+# `auto`: about so many jobs, of four threads each, in a run that is soon done; more where they would become long.
 _JOBS, _MOST = 4, 1024
 
 

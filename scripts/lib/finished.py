@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,19 @@ from scripts.lib.files import replacing
 
 
 class Finished:
-    """Results by what they depend on: links, which take no room, named `{media}.{hash of what it depends on}.{number}`.
+    """Results by what they depend on: links, which take no room, in a folder for each media.
 
-    Jobs may share the folder, as long as no two of them have the same media.
+    A link is named `{hash of what the results depend on}.{number}`; that all are there says that they are whole.
     """
 
     def __init__(self, folder: Path, made_with: list[Any]) -> None:
-        """Use a folder; made if it is not there.
+        """Use a folder.
 
         Args:
             folder: for the results of all media.
             made_with: what they all depend on, besides what is the media's own.
         """
         self._folder, self._made_with = folder, made_with
-        self._there: defaultdict[str, set[str]] = defaultdict(set)  # names by media
-        folder.mkdir(parents=True, exist_ok=True)
-        for kept in folder.iterdir():
-            self._there[kept.name.partition(".")[0]].add(kept.name)
 
     def keep(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
         """Keep a media's results; what was kept of it before goes.
@@ -37,33 +32,36 @@ class Finished:
         Args:
             media_id: the media.
             own: what its results depend on, besides what they all do.
-            results: its files, which are as durable as they are to be.
+            results: its files, safe on their disk.
         """
-        for name in self._there.pop(str(media_id), ()):
-            (self._folder / name).unlink(missing_ok=True)
-        for name, path in zip(self._names(media_id, own, len(results)), results, strict=True):
-            _link(path, self._folder / name)
+        shutil.rmtree(self._place(media_id), ignore_errors=True)
+        self._place(media_id).mkdir(parents=True)
+        for kept, path in zip(self._kept(media_id, own, len(results)), results, strict=True):
+            _link(path, kept)
 
     def restore(self, media_id: int, own: Any, results: Sequence[Path]) -> bool:
         """Put a media's results into their places if they still hold; say whether they do. The arguments are keep's."""
-        names = self._names(media_id, own, len(results))
-        if not self._there[str(media_id)].issuperset(names):
+        kept = self._kept(media_id, own, len(results))
+        if not all(path.is_file() for path in kept):
             return False
-        for name, path in zip(names, results, strict=True):
+        for source, path in zip(kept, results, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            _link(self._folder / name, path)
+            _link(source, path)
         return True
 
-    def _names(self, media_id: int, own: Any, count: int) -> list[str]:
+    def _place(self, media_id: int) -> Path:
+        return self._folder / str(media_id)
+
+    def _kept(self, media_id: int, own: Any, count: int) -> list[Path]:
         depends = json.dumps([own, *self._made_with], sort_keys=True).encode()
         key = hashlib.sha256(depends).hexdigest()
-        return [f"{media_id}.{key}.{number}" for number in range(count)]
+        return [self._place(media_id) / f"{key}.{number}" for number in range(count)]
 
 
 def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
-    except OSError:  # a file system without links
+    except OSError:  # as on a file system without links
         with source.open("rb") as content, replacing(target, "wb") as copy:
             shutil.copyfileobj(content, copy)

@@ -198,9 +198,8 @@ class MediaDetection(Clip):
         first = self._wanted if self._wanted["state"] != "ready" else self._fetched
         if first["state"] != "ready":
             raise MediaFault(first["state"], first["reason"])
-        frames = open_frames(self._media, self._wanted["kind"], self._search.wanted, self._part)
-        self._media = b""  # which may be large
-        return frames
+        media, self._media = self._media, b""  # held no longer than it is read: a content may be large
+        return open_frames(media, self._wanted["kind"], self._search.wanted, self._part)
 
     def take(self, seen: Seen) -> None:
         """Write a frame's boxes and look at its picture."""

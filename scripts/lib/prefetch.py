@@ -47,16 +47,17 @@ class Prefetch(Generic[T]):
         """
         task = self._tasks[number]
         task.done.wait()
-        if task.error is not None:
+        if (error := task.error) is not None:
             self.release(number)
-            raise task.error
+            raise error
         return task.result  # type: ignore[return-value]
 
     def release(self, number: int) -> None:
         """Give back what a task cost, and forget what it gave."""
         with self._free:
-            self._tasks[number].result = None
-            self._spent -= self._tasks[number].cost
+            task = self._tasks[number]
+            task.result = task.error = None
+            self._spent -= task.cost
             self._free.notify_all()
 
     def _work(self) -> None:

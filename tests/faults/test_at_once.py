@@ -1,5 +1,6 @@
 """Two at the same work: in one folder, on the same media from two folders, and beside what a killed run left."""
 
+import errno
 import fcntl
 import json
 import shutil
@@ -168,6 +169,43 @@ def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):
         until(lambda: "another process still downloads this media" in caplog.text)
         fcntl.flock(other, fcntl.LOCK_UN)
         assert done.result(60)["state"] == "ready"
+
+
+def test_download_that_waited_begins_anew_when_the_other_has_finished(ready, caplog):
+    part = part_of(ready)
+    with part.open("w") as other, ThreadPoolExecutor() as beside:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = beside.submit(ready.download, 1)
+        until(lambda: "another process still downloads this media" in caplog.text)
+        other.write("the other's")
+        other.flush()
+        part.replace(ready.folder / "media_1")
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert done.result(60)["md5_checked"]
+        other.write(", and more")
+    assert (ready.folder / "media_1").stat().st_size == 47048
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_older_download_gives_up_and_the_newer_s_stands(ready, monkeypatch, locks):
+    """Where there are no locks; and where somebody removed what a killed run still downloads to."""
+
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", refused)
+    ready.server.fault("slow", operation="Download", seconds=2)
+    with ThreadPoolExecutor() as beside:
+        older = beside.submit(ready.download, 1)
+        until(lambda: ready.server.requests("Download"))
+        if locks:
+            part_of(ready).unlink()
+        assert ready.download(1)["md5_checked"]
+        with pytest.raises(PipelineError, match=r"this one, which is older, gives up"):
+            older.result(60)
+    assert (ready.folder / "media_1").stat().st_size == 47048
+    assert not list(ready.folder.glob(".*"))
 
 
 @pytest.mark.usefixtures("impatient")

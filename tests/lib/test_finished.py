@@ -39,6 +39,7 @@ def test_what_was_kept_comes_back(folder, results):
 )
 def test_nothing_comes_back_for_something_else(folder, results, made_with, media_id, own):
     Finished(folder, ["network"]).keep(7, {"name": "a"}, results)
+    results[0].unlink()
     results[0].write_text("another run's")
     assert not Finished(folder, [made_with]).restore(media_id, {"name": own}, results)
     assert results[0].read_text() == "another run's"
@@ -46,7 +47,7 @@ def test_nothing_comes_back_for_something_else(folder, results, made_with, media
 
 def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):
     Finished(folder, []).keep(7, None, results)
-    (last,) = folder.glob("7.*.1")
+    (last,) = folder.glob("7/*.1")
     last.unlink()
     again = Finished(folder, [])
     assert not again.restore(7, None, results)
@@ -58,8 +59,10 @@ def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):
 
 
 def test_of_a_media_only_the_last_is_kept(folder, results):
+    (folder / "7").mkdir(parents=True)
+    (folder / "7" / "something else").touch()
     for settings in ("first", "second"):
         Finished(folder, [settings]).keep(7, None, results)
         Finished(folder, [settings]).keep(77, None, results)
-    assert len(list(folder.iterdir())) == 4
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 4
     assert not Finished(folder, ["first"]).restore(7, None, results)

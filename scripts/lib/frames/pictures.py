@@ -29,6 +29,8 @@ _KINDS = {
     "pbm": "PNM",
 }
 
+_WEBP_HEADER = 30
+
 
 class StillFrames(FrameSource):
     """A picture as a media of one frame.
@@ -64,7 +66,7 @@ class StillFrames(FrameSource):
             self._kind = _KINDS[codec]
             width, height = context.width, context.height
             if not width and self._kind == "WebP":
-                width, height = _webp_canvas(self._content())  # FFmpeg reads no animations
+                width, height = _webp_canvas(self._content(_WEBP_HEADER))  # FFmpeg reads no animations
             if not width or not height:
                 raise MediaFault("unreadable", f"the picture's size ({name}) cannot be read, or is beyond all measure")
             check_size(width, height)
@@ -97,8 +99,12 @@ class StillFrames(FrameSource):
         picture = np.asarray(decoded, np.uint8)
         return picture if self._matrix is None else upright(picture, self._matrix)
 
-    def _content(self) -> bytes:
-        return self._media if isinstance(self._media, bytes) else self._media.read_bytes()
+    def _content(self, count: int | None = None) -> bytes:
+        """Return the file's first bytes, or all of them."""
+        if isinstance(self._media, bytes):
+            return self._media[:count]
+        with self._media.open("rb") as stream:
+            return stream.read(count)
 
     def close(self) -> None:
         """Do nothing: no file is held open."""
