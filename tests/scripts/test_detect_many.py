@@ -1,0 +1,125 @@
+"""Several media in a job: pictures stay in memory, the rest is downloaded and removed, nothing is done twice."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from scripts import detect_many as module
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json
+from scripts.lib.media_detection import Search
+from tests.scripts.tator_steps import Steps
+
+SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
+
+
+class Job:
+    """A clip and three pictures on a site, and a job of them all; notes what was downloaded to a disk."""
+
+    def __init__(self, steps: Steps, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps, self.on_disk = steps, list[int]()
+        clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
+        self.pictures = []
+        for number in range(3):
+            _, picture = clip.read()
+            path = folder / f"{number}.png"
+            cv2.imwrite(str(path), picture)
+            self.pictures.append(steps.server.add_media(path.name, dtype="image", files={"image": [path]}))
+        self.media_ids = [1, *self.pictures]
+        (steps.folder / "provenance.json").write_text('{"reference": "a folder"}')
+        to_disk = module.fetch_media
+
+        def noted(wanted: dict[str, Any], *args: Any, **named: Any) -> dict[str, Any]:
+            self.on_disk.append(wanted["media_id"])
+            return to_disk(wanted, *args, **named)
+
+        monkeypatch.setattr(module, "fetch_media", noted)
+
+    def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
+        """Run the job; return the state of each media."""
+        self.steps.resolve(*self.media_ids)
+        search = Search(
+            threads=2, img_max_side=320, img_min_side=180, keep_threshold=0.05, batch_size=4,
+            engine="openvino", precision="f32", engines=self.steps.folder / "engines",
+            frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,
+        )  # fmt: skip
+        module.detect_many(
+            **self.steps.where,
+            **{
+                name: [self.steps.folder / pattern.format(number) for number in self.media_ids]
+                for name, pattern in {
+                    "records": "record_{}.json",
+                    "media": "media/{}",
+                    "detections": "{}.csv",
+                    "outcomes": "{}.json",
+                    "previews": "{}.zip",
+                }.items()
+            },
+            graph=SYNTHETIC / "graph.pb",
+            train_ini=SYNTHETIC / "train.ini",
+            provenance=self.steps.folder / "provenance.json",
+            changes=[],
+            batch=self.steps.folder / "batch.json",
+            finished=self.steps.folder / "finished",
+            keep_files=keep_files,
+            prefetch_mb=prefetch_mb,
+            sources="1",
+            search=search,
+        )
+        return {number: read_json(self.steps.folder / f"{number}.json")["state"] for number in self.media_ids}
+
+    @property
+    def files(self) -> list[int]:
+        """The media whose files are there."""
+        return sorted(int(path.name) for path in (self.steps.folder / "media").glob("*"))
+
+    def found(self) -> list[str]:
+        """Each media's CSV."""
+        return [(self.steps.folder / f"{number}.csv").read_text() for number in self.media_ids]
+
+
+@pytest.fixture
+def job(steps, tmp_path, monkeypatch):
+    return Job(steps, tmp_path, monkeypatch)
+
+
+def test_pictures_reach_no_disk_and_the_rest_is_removed(job):
+    assert set(job().values()) == {"done"}
+    assert (job.on_disk, job.files) == ([1], [])
+    assert read_json(job.steps.folder / "batch.json").keys() >= {"run/1.csv", f"run/{job.pictures[0]}.zip"}
+
+
+def test_large_pictures_go_to_disk_and_have_the_same_boxes(job, monkeypatch):
+    job()
+    boxes = job.found()
+    monkeypatch.setattr(module, "IN_MEMORY", 1)
+    (job.steps.folder / "provenance.json").write_text('{"reference": "another folder"}')  # or all is restored
+    job()
+    assert (sorted(job.on_disk), job.files) == ([1, 1, *job.pictures], [])
+    assert job.found() == boxes
+
+
+def test_files_that_are_to_be_kept_are(job):
+    job(keep_files=True)
+    assert sorted(job.on_disk) == job.files == job.media_ids
+
+
+@pytest.mark.parametrize("memory", [1, 10**6])
+def test_memory_that_holds_one_picture_or_a_disk_that_is_full_is_enough(job, monkeypatch, memory):
+    monkeypatch.setattr(module, "ALL_IN_MEMORY", memory)
+    assert set(job(prefetch_mb=0).values()) == {"done"}
+
+
+def test_picture_that_vanished_is_a_result_and_one_that_fails_keeps_nobody(job):
+    gone, refused, whole = job.pictures
+    job.steps.resolve(*job.media_ids)
+    job.steps.server.fault("status", status=403, operation="GetDownloadInfo", times=None, media=refused)
+    with pytest.raises(PipelineError, match=r"^1 of 4 media could not be downloaded, the others are finished: .*403"):
+        job()
+    job.steps.server.clear_faults()
+    job.steps.server.clear_requests()
+    job.steps.api.delete_media(gone)
+    assert job() == {1: "done", gone: "missing", refused: "done", whole: "done"}
+    assert len(job.steps.server.requests("Download")) == 1
