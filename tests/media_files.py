@@ -18,7 +18,8 @@ Size = tuple[int, int]  # width, height
 # For write_video: options of the container, and of codecs.
 FAST = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
-HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}
+# Without b-adapt=0 x265 may give the only frame of a video no time of decoding.
+HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none:b-adapt=0"}}
 VP9 = {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}
 AV1 = {"codec": "libsvtav1", "encode": {"preset": "12"}}
 
