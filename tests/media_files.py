@@ -18,8 +18,9 @@ Size = tuple[int, int]  # width, height
 # For write_video: options of the container, and of codecs.
 FAST = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
-# Without b-adapt=0 x265 may give the only frame of a video no time of decoding.
-HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none:b-adapt=0"}}
+HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}
+# With B-frames, x265 takes times of decoding from memory that it sets at the third frame only.
+HEVC_OF_ONE = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"}}
 VP9 = {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}
 AV1 = {"codec": "libsvtav1", "encode": {"preset": "12"}}
 

@@ -22,6 +22,7 @@ from tests.media_files import (
     FAST,
     FRAGMENTS,
     HEVC,
+    HEVC_OF_ONE,
     VP9,
     cut,
     damage,
@@ -124,7 +125,7 @@ def test_the_name_of_the_file_says_nothing(tmp_path: Path) -> None:
     [
         ("one.mp4", {}, 1),
         ("one.ts", {"container": "mpegts"}, None),
-        ("hevc.mp4", HEVC, 1),
+        ("hevc.mp4", HEVC_OF_ONE, 1),
         ("av1.mp4", AV1, 1),
         ("vp9.webm", VP9, None),
     ],
