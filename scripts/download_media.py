@@ -21,8 +21,11 @@ import urllib3
 from scripts.lib import job
 from scripts.lib.errors import MediaFault, PipelineError, ServerError
 from scripts.lib.files import is_at, read_json, write_json
+from scripts.lib.patience import patience, patiently
 from scripts.lib.progress import Progress
-from scripts.lib.tator_api import TRUST, Project, Refused, patience, patiently, session, untrusted
+from scripts.lib.sessions import TRUST, session, untrusted
+from scripts.lib.tator_api import Project
+from scripts.lib.tator_faults import Refused
 
 CHUNK_BYTES = 1 << 20
 SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size
@@ -54,7 +57,7 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
         download: where the record of the download goes: state, reason, bytes, md5_checked.
 
     Raises:
-        ServerError: the transfer fails for longer than tator_api.patience() without a byte of progress.
+        ServerError: the transfer fails for longer than patience.patience() without a byte of progress.
     """
     wanted = read_json(record)
     for part in media.parent.glob(f".{media.name}.*.part"):  # also of a file that Tator has replaced
@@ -157,7 +160,7 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
     If the block fails, the file stays for the next try, unless it is empty.
 
     Raises:
-        PipelineError: another one is at it for longer than tator_api.patience().
+        PipelineError: another one is at it for longer than patience.patience().
     """
     try:
         stream = patiently(_Busy)(_locked, part)

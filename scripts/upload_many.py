@@ -10,7 +10,8 @@ from scripts.lib.batches import require, write_hashes
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
-from scripts.lib.tator_api import Project, Unwell
+from scripts.lib.tator_api import Project
+from scripts.lib.tator_faults import Unwell
 from scripts.lib.uploads import Terms, still_stands, upload_media
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.

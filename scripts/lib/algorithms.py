@@ -7,7 +7,9 @@ from tator.exceptions import ApiException
 
 from scripts.lib import manifest
 from scripts.lib.errors import ServerError
-from scripts.lib.tator_api import Project, Refused, session
+from scripts.lib.sessions import session
+from scripts.lib.tator_api import Project
+from scripts.lib.tator_faults import Refused
 
 # From least to most, as Tator names them; who has one has those before it. Whoever made the project has all.
 PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control", "Creator")

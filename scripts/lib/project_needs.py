@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
-from scripts.lib.tator_api import LostAnswer, Project, patiently
+from scripts.lib.patience import patiently
+from scripts.lib.tator_api import Project
+from scripts.lib.tator_faults import LostAnswer
 
 # The end of each description that the workflow gives to a version, by which it is known again.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"

@@ -6,122 +6,26 @@ something are tried once, except when throttled; if their answer is lost they ra
 at what stands before it writes again (see scripts/lib/uploads.py).
 """
 
-import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
 import tator
-import tenacity
 import yaml
-from requests.adapters import HTTPAdapter
-from tator.exceptions import ApiException
 
 from scripts.lib import tator_schema
-from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.errors import ServerError
 from scripts.lib.pace import Pace
-from scripts.lib.token import VARIABLE, check_token, redact
-
-CONNECT_SECONDS, READ_SECONDS = 10, 120
-LONGEST_PAUSE_SECONDS = 30
-CA_VARIABLE = "TATOR_CA_FILE"
-PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
+from scripts.lib.patience import patience, patiently
+from scripts.lib.sessions import SessionPerThread, session
+from scripts.lib.tator_faults import LostAnswer, Refused, Throttled, Transient, Unwell, classified
+from scripts.lib.token import check_token
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
 IDS_PER_CALL = 1000
 BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
-
-_log = logging.getLogger(__name__)
-
-
-TRUST = "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
-
-
-def untrusted(error: Exception) -> bool:
-    """Whether a connection failed for its certificate or because no TLS is spoken there, rather than by chance."""
-    return any(words in str(error) for words in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
-
-
-class LostAnswer(Exception):
-    """A write was sent and no usable answer came back: it may or may not have been carried out."""
-
-
-class _Transient(Exception):
-    """A fault that waiting may cure; the text is fit for a log."""
-
-
-class _Throttled(_Transient):
-    """Tator refused the call for now, without carrying it out."""
-
-
-class _TimeOuts(HTTPAdapter):
-    """Give every request of a session a time-out; the client sets none."""
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send the request with the default time-out where none is set."""
-        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
-        return super().send(*args, **kwargs)
-
-
-def session() -> requests.Session:
-    """Return a session with time-outs and no credentials, which trusts whom tator.ca_file names."""
-    if authority := os.environ.get(CA_VARIABLE):
-        if not Path(authority).is_file():
-            raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
-        os.environ["REQUESTS_CA_BUNDLE"] = authority  # where every session looks
-    return _limited(requests.Session())
-
-
-def _limited(new: requests.Session) -> requests.Session:
-    for scheme in ("http://", "https://"):
-        new.mount(scheme, _TimeOuts())
-    return new
-
-
-class _SessionPerThread(threading.local, requests.Session):
-    """Looks like one session and is one for each thread: it is nowhere said that threads may share one."""
-
-    def __init__(self, headers: Mapping[str, str | bytes]) -> None:
-        requests.Session.__init__(self)
-        self.headers.update(headers)
-        _limited(self)
-
-
-def patience() -> float:
-    """Return for how many seconds a call is tried again before its job gives up."""
-    text = os.environ.get(PATIENCE_VARIABLE) or str(PATIENCE_SECONDS)
-    try:
-        return float(text)
-    except ValueError:
-        raise SettingsError(f"{PATIENCE_VARIABLE} is {text!r}; expected a number of seconds") from None
-
-
-def patiently(*faults: type[Exception]) -> tenacity.Retrying:
-    """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`."""
-    limit = patience()
-
-    def log(state: tenacity.RetryCallState) -> None:
-        _log.warning(
-            "%s; try %d, again in %.1f s (giving up %.0f s after the first)",
-            state.outcome.exception() if state.outcome else "",
-            state.attempt_number,
-            state.upcoming_sleep,
-            limit,
-        )
-
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(faults),
-        wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
-        stop=tenacity.stop_before_delay(limit),
-        before_sleep=log,
-        reraise=True,
-    )
 
 
 class Project:
@@ -265,15 +169,15 @@ class Project:
         def once() -> None:
             try:
                 self._paced(what, call)
-            except _Throttled:
+            except Throttled:
                 raise
-            except _Transient as fault:
+            except Transient as fault:
                 raise LostAnswer(str(fault)) from None
 
         _patiently(once)
 
     def _paced(self, what: str, call: Callable[[], Any]) -> Any:
-        return self._pace.call(lambda: _classified(what, self.host, call), less=_Throttled)
+        return self._pace.call(lambda: classified(what, self.host, call), less=Throttled)
 
 
 def _connect(host: str, token: str) -> Any:
@@ -283,70 +187,12 @@ def _connect(host: str, token: str) -> Any:
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
-    api.session = _SessionPerThread(api.session.headers)
+    api.session = SessionPerThread(api.session.headers)
     return api
 
 
 def _patiently(call: Callable[[], Any]) -> Any:
     try:
-        return patiently(_Transient)(call)
-    except _Transient as fault:
+        return patiently(Transient)(call)
+    except Transient as fault:
         raise Unwell(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None
-
-
-class Unwell(ServerError):
-    """The server failed for longer than `patience()`, or its store; the next call would too."""
-
-
-class Refused(ServerError):
-    """The server answered that it will not do this; waiting does not help."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def _classified(what: str, host: str, call: Callable[[], Any]) -> Any:
-    """Make a call; turn its faults into those that waiting may cure and those it cannot."""
-    try:
-        answer = call()
-    except ApiException as error:
-        raise _from_answer(what, host, int(error.status or 0), error.body or "") from None
-    except requests.exceptions.HTTPError as error:  # only from fetching the schema
-        status = error.response.status_code if error.response is not None else 0
-        raise _from_answer(what, host, status, "no Tator schema at this address") from None
-    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-        raise ServerError(f"{what}: cannot use the address {host}: {_brief(str(error))}; see tator.host") from None
-    except requests.exceptions.SSLError as error:
-        if untrusted(error):
-            raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(str(error))}; {TRUST}") from None
-        raise _Transient(f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(str(error))}") from None
-    except requests.exceptions.RequestException as error:
-        raise _Transient(f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}") from None
-    if isinstance(answer, bytes | str):  # the client hands over what is not JSON as it is
-        raise _Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON")
-    return answer
-
-
-def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
-    text = _brief(body)
-    where = f"{what}: {host} answered {status}"
-    if "throttled" in body[:500]:
-        return _Throttled(f"{where}: {text}")
-    if status >= 500 or status in (0, 408, 429):
-        return _Transient(f"{where}: {text}")
-    if "Invalid token" in body[:500] or "credentials were not provided" in body[:500]:
-        remedy = f"set {VARIABLE} to a valid token of this site"
-    elif status == 403:
-        remedy = "give the token's user the rights: Can Edit to write, Can Transfer to download"
-    elif status == 404:
-        remedy = "check tator.host, tator.project_id and that the object still exists"
-    else:
-        remedy = "the request itself is not acceptable to this server"
-    return Refused(status, f"{where}: {text}; {remedy}")
-
-
-def _brief(text: str, limit: int = 300) -> str:
-    """Cut an answer, which may echo the whole request, to what a log can bear."""
-    line = redact(" ".join(text.split()))
-    return line if len(line) <= limit else f"{line[:limit]} ..."

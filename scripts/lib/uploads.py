@@ -12,9 +12,11 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.patience import patiently
 from scripts.lib.progress import Progress
 from scripts.lib.reconcile import Box, Destination, Plan, box_from_pixels, plan
-from scripts.lib.tator_api import LostAnswer, Project, Refused, Unwell, patiently
+from scripts.lib.tator_api import Project
+from scripts.lib.tator_faults import LostAnswer, Refused, Unwell
 
 # Tator refuses more in one request.
 BOXES_PER_CALL = 500

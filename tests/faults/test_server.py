@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.lib import tator_api
+from scripts.lib import sessions
 from tests.faults.site import Site, media_of_a_site
 from tests.faults.steps import until
 from tests.tator_server.launch import running
@@ -151,7 +151,7 @@ def test_answer_that_takes_longer_than_the_time_out_is_asked_for_again(steps, mo
     steps.resolve(1)
     steps.prepare()
     steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])
-    monkeypatch.setattr(tator_api, "READ_SECONDS", 1)
+    monkeypatch.setattr(sessions, "READ_SECONDS", 1)
     steps.server.fault("slow", operation=operation, seconds=3)
     assert steps.resolve(1)[0]["state"] == "ready"
     assert steps.download(1)["md5_checked"]
@@ -163,7 +163,7 @@ def test_write_that_is_carried_out_after_its_time_out_doubles_nothing(steps, mon
     steps.resolve(1)
     steps.prepare()
     steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])
-    monkeypatch.setattr(tator_api, "READ_SECONDS", 1)
+    monkeypatch.setattr(sessions, "READ_SECONDS", 1)
     steps.server.fault("slow", operation="CreateLocalizationList", seconds=4)
     assert steps.upload(1)["boxes"] == 1
     until(lambda: [box["mark"] for box in steps.boxes(show_all_marks=1)] == [0, 1])

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tator.openapi import client
 
-from scripts.lib import tator_api, tator_schema
+from scripts.lib import sessions, tator_api, tator_schema
 from scripts.lib.errors import ServerError
 from tests.faults.hosts import host, reply
 from tests.tator_server import interface
@@ -150,7 +150,7 @@ def test_run_goes_on_where_nothing_can_be_kept(parsed, new_job, obstacle):
 
 @pytest.mark.usefixtures("parsed")
 def test_server_that_says_nothing_is_not_waited_for_for_ever(tator_server, new_job, monkeypatch):
-    monkeypatch.setattr(tator_api, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(sessions, "READ_SECONDS", 0.2)
     tator_server.fault("slow", operation="GetSchema", seconds=1, times=None)
     with pytest.raises(ServerError, match=r"connect.*ReadTimeout"):
         new_job(tator_server.host)
