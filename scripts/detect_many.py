@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.download_media import Connection, fetch_content, fetch_media
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
+from scripts.lib.connection import Connection
 from scripts.lib.errors import PipelineError
+from scripts.lib.fetching import fetch_content, fetch_media, remove_stale_parts
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
 from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
@@ -147,6 +148,7 @@ class _Job:
             return
         for folder in {each.media.parent for each in self._work}:
             folder.mkdir(parents=True, exist_ok=True)
+        remove_stale_parts({each.media: each.wanted for each in self._work})
         budget = max(1, min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2))
         if any(each.wanted["state"] == "ready" for each in self._work):
             _ = self._connection.project  # made here, before several threads ask for it

@@ -106,6 +106,15 @@ def test_files_that_are_to_be_kept_are(job):
     assert sorted(job.on_disk) == job.files == job.media_ids
 
 
+def test_what_was_begun_of_a_file_that_tator_has_replaced_goes(job):
+    folder = job.steps.folder / "media"
+    folder.mkdir()
+    for media_id in (1, 99999):  # the other one is another job's
+        (folder / f".{media_id}.older.mp4.part").write_bytes(b"x")
+    job()
+    assert [path.name for path in folder.iterdir()] == [".99999.older.mp4.part"]
+
+
 @pytest.mark.parametrize("memory", [1, 10**6])
 def test_memory_that_holds_one_picture_or_a_disk_that_is_full_is_enough(job, monkeypatch, memory):
     monkeypatch.setattr(module, "ALL_IN_MEMORY", memory)

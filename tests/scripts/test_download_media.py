@@ -1,15 +1,13 @@
 """A downloaded file is whole and checked, or not there."""
 
 import errno
-import io
 import re
 
 import numpy as np
 import pytest
-from tator.util import md5sum
 
-from scripts import download_media
-from scripts.download_media import Connection, fetch_content
+from scripts.lib import fetching
+from scripts.lib.connection import Connection
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
 
@@ -38,7 +36,7 @@ def test_whole_and_checked(ready, media_folder):
 
 def test_the_log_says_how_far_it_is(ready, monkeypatch, caplog):
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
-    monkeypatch.setattr("scripts.download_media.CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("scripts.lib.transfer.CHUNK_BYTES", 10_000)
     ready.server.fault("cut_download", after_bytes=30_000)
     with caplog.at_level("INFO"):
         ready.download(1)
@@ -104,7 +102,7 @@ def picture(steps, tmp_path):
 
 def fetched_content(steps, media_id):
     connection = Connection(steps.server.host, steps.server.project_id)
-    return fetch_content(read_json(steps.folder / f"record_{media_id}.json"), connection)
+    return fetching.fetch_content(read_json(steps.folder / f"record_{media_id}.json"), connection)
 
 
 @pytest.mark.parametrize("kind", ["cut_download", "short_body", "wrong_bytes", "expire_addresses", "reset"])
@@ -146,25 +144,6 @@ def test_nothing_in_memory_is_said_to_last(steps, picture, impatient):
         fetched_content(steps, picture[0])
 
 
-@pytest.mark.parametrize("size", [1, 1000, download_media.SUMMED_BYTES, download_media.SUMMED_BYTES + 1])
-def test_sum_is_tator_s_own(tmp_path, size):
-    path = tmp_path / "a"
-    with path.open("wb") as stream:
-        stream.truncate(size)
-    with path.open("rb") as stream:
-        assert download_media._md5(stream) == md5sum(str(path))
-
-
-def test_disk_that_takes_a_part_is_asked_again():
-    class Reluctant(io.BytesIO):
-        def write(self, content):
-            return super().write(content[:3])
-
-    part = Reluctant()
-    download_media._write(part, b"0123456789")
-    assert part.getvalue() == b"0123456789"
-
-
 def test_part_of_a_file_that_was_replaced_goes(ready, media_folder):
     (ready.folder / ".media_1.another.mp4.part").write_bytes(b"x")
     ready.download(1)
@@ -193,10 +172,13 @@ def test_media_without_a_file_is_passed_on(steps):
     assert steps.server.requests("Download") == []
 
 
-def test_media_deleted_meanwhile_is_a_result_of_that_media(ready):
-    ready.api.delete_media(1)
-    ready.server.fault("status", status=404, operation="GetDownloadInfo")
+@pytest.mark.parametrize("came", [0, 30_000])
+def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came):
+    ready.server.fault("cut_download", after_bytes=came)
+    ready.server.fault("status", status=404, operation="GetDownloadInfo", nth=2)
     assert ready.download(1)["state"] == "missing"
+    assert (ready.folder / "media_1").read_bytes() == b""
+    assert not list(ready.folder.glob(".*"))
 
 
 def test_rights_are_named(ready, monkeypatch):
@@ -221,12 +203,10 @@ def test_secrets_stay_out_of_errors_and_logs(ready, impatient, caplog):
 
 
 def test_full_disk_is_no_fault_of_the_media(ready, monkeypatch):
-    import scripts.download_media as module
-
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(fetching.os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left"):
         ready.download(1)
     assert not (ready.folder / "media_1").exists()
