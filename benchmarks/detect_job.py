@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from scripts import detect as step
-from scripts.lib import backends, job, media_detection
+from scripts.lib import backends, job, network
 from scripts.lib.backends.base import Engine, Outputs
 
 
@@ -38,7 +38,7 @@ def main(text: str, started: str) -> None:
 
     mark("imports")
     arguments = job.bind(step.detect, json.loads(text))
-    with mock.patch.object(media_detection, "open_engine", open_engine):
+    with mock.patch.object(network, "open_engine", open_engine):
         step.detect(**arguments)
     mark("end")
     sys.stdout.write(json.dumps(seconds))

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
 from scripts import detect as step
-from scripts.lib import job, media_detection, retinanet
+from scripts.lib import job, network, retinanet
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
 from scripts.lib.detections import DetectionWriter
@@ -33,7 +33,7 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
 
         def run_step() -> None:
             with (
-                mock.patch.object(media_detection, "open_engine", return_value=engine),
+                mock.patch.object(network, "open_engine", return_value=engine),
                 mock.patch.object(engine, "close"),
             ):
                 step.detect(**arguments)

@@ -70,7 +70,7 @@ def detect_environment():
 
 
 def search():
-    """Return what is asked of a job that detects: Search in scripts/lib/media_detection.py, less its threads."""
+    """Return what is asked of a job that detects: Search in scripts/lib/search.py, less its threads."""
     network, detect = config["network"], config["detect"]
     asked = ("img_max_side", "img_min_side", "keep_threshold", "batch_size")
     frames = ("frame_stride", "frame_range", "max_frames")

@@ -15,8 +15,10 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.fetching import fetch_content, fetch_media, remove_stale_parts
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
-from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
+from scripts.lib.media_detection import Found, MediaDetection, detect_in
+from scripts.lib.network import Network, NetworkFiles
 from scripts.lib.prefetch import Prefetch
+from scripts.lib.search import Search
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4
@@ -61,10 +63,7 @@ class Work:
 def detect_many(
     *,
     records: list[Path],
-    graph: Path,
-    train_ini: Path,
-    provenance: Path,
-    changes: list[Path],
+    network: NetworkFiles,
     media: list[Path],
     detections: list[Path],
     outcomes: list[Path],
@@ -87,10 +86,7 @@ def detect_many(
 
     Args:
         records: what resolve_media wrote, in the order of the other lists.
-        graph: the network.
-        train_ini: the names of its classes.
-        provenance: where the network came from.
-        changes: as in detect.
+        network: as in detect.
         media: where the downloaded files go.
         detections: CSVs to write.
         outcomes: records of the detections to write.
@@ -110,14 +106,15 @@ def detect_many(
     require(records)
     files = zip(records, media, detections, outcomes, previews, strict=True)
     work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
-    hashes = [sha256(path) for path in (graph, train_ini, provenance, *changes)]
+    made_of = (network.graph, network.train_ini, network.provenance, *network.changes)
+    hashes = [sha256(path) for path in made_of]
     made_with = [sources, search.key, *hashes]
     done = Finished(finished, made_with)
     left = [each for each in work if keep_files or not done.restore(*each.kept)]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     job_ = _Job(left, done, Connection(host, project_id), keep_files=keep_files)
-    network = Network(graph, train_ini, provenance, changes, search)
-    detect_in(job_.media(prefetch_mb * MEGABYTE, search, network), network, search, expected=len(left))
+    loaded = Network(network, search)
+    detect_in(job_.media(prefetch_mb * MEGABYTE, search, loaded), loaded, search, expected=len(left))
     if job_.failures:
         raise PipelineError(
             f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "

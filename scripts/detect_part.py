@@ -5,55 +5,33 @@ from pathlib import Path
 from scripts.lib import job
 from scripts.lib.files import read_json
 from scripts.lib.frames.parts import Part
-from scripts.lib.media_detection import Found, MediaDetection, Network, Search, detect_in
+from scripts.lib.media_detection import Found, MediaFiles, detect_one
+from scripts.lib.network import NetworkFiles
+from scripts.lib.search import Search
 
 
 def detect_part(
-    *,
-    media: Path,
-    record: Path,
-    download: Path,
-    plan: Path,
-    part: int,
-    graph: Path,
-    train_ini: Path,
-    provenance: Path,
-    changes: list[Path],
-    detections: Path,
-    outcome: Path,
-    previews: Path,
-    search: Search,
+    *, plan: Path, part: int, media: MediaFiles, network: NetworkFiles, found: Found, search: Search
 ) -> None:
     """Do what detect does, for a part of a video; its files are empty where the video has fewer parts.
 
     Args:
-        media: as in detect, like all that follow but these two.
-        record: see there.
-        download: see there.
         plan: what split_media wrote.
         part: which part, from 0.
-        graph: see there.
-        train_ini: see there.
-        provenance: see there.
-        changes: see there.
-        detections: see there.
-        outcome: see there.
-        previews: see there.
+        media: as in detect, like all that follow.
+        network: see there.
+        found: see there.
         search: see there.
 
     Raises:
         PipelineError: as in detect.
     """
     parts = [Part(**part) for part in read_json(plan)]
-    if part >= len(parts):
-        for path in (detections, previews, outcome):
+    if part < len(parts):
+        detect_one(media, network, found, search, parts[part])
+    else:
+        for path in (found.detections, found.previews, found.outcome):
             path.touch()
-        return
-    network = Network(graph, train_ini, provenance, changes, search)
-    found = Found(detections, outcome, previews)
-    records = {"wanted": read_json(record), "fetched": read_json(download)}
-    one = MediaDetection(media, **records, found=found, search=search, network=network, part=parts[part])
-    detect_in([one], network, search)
 
 
 if __name__ == "__main__":

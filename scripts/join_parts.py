@@ -3,12 +3,13 @@
 import logging
 from pathlib import Path
 
-from scripts.detect import detect
 from scripts.lib import job
 from scripts.lib.files import read_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.joining import join
-from scripts.lib.media_detection import Found, Search
+from scripts.lib.media_detection import Found, MediaFiles, detect_one
+from scripts.lib.network import NetworkFiles
+from scripts.lib.search import Search
 
 _log = logging.getLogger(__name__)
 
@@ -19,16 +20,9 @@ def join_parts(
     part_detections: list[Path],
     part_outcomes: list[Path],
     part_previews: list[Path],
-    media: Path,
-    record: Path,
-    download: Path,
-    graph: Path,
-    train_ini: Path,
-    provenance: Path,
-    changes: list[Path],
-    detections: Path,
-    outcome: Path,
-    previews: Path,
+    media: MediaFiles,
+    network: NetworkFiles,
+    found: Found,
     search: Search,
 ) -> None:
     """Write what detect writes, from the files of a video's parts.
@@ -42,15 +36,8 @@ def join_parts(
         part_outcomes: likewise.
         part_previews: likewise.
         media: as in detect, like all that follow.
-        record: see there.
-        download: see there.
-        graph: see there.
-        train_ini: see there.
-        provenance: see there.
-        changes: see there.
-        detections: see there.
-        outcome: see there.
-        previews: see there.
+        network: see there.
+        found: see there.
         search: see there.
 
     Raises:
@@ -58,24 +45,12 @@ def join_parts(
     """
     if plan:
         parts = [Found(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
-        found, fps = Found(detections, outcome, previews), read_json(record).get("fps")
+        fps = read_json(media.record).get("fps")
         why = join([Part(**part) for part in read_json(plan[0])], parts, found, search, fps)
         if why is None:
             return
         _log.warning("in one piece: %s", why)
-    detect(
-        media=media,
-        record=record,
-        download=download,
-        graph=graph,
-        train_ini=train_ini,
-        provenance=provenance,
-        changes=changes,
-        detections=detections,
-        outcome=outcome,
-        previews=previews,
-        search=search,
-    )
+    detect_one(media, network, found, search)
 
 
 if __name__ == "__main__":

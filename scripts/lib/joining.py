@@ -13,8 +13,9 @@ from scripts.lib.detections import HEADER
 from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.media_detection import Found, Search, judged, tell
+from scripts.lib.media_detection import Found, judged, tell
 from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
+from scripts.lib.search import Search
 
 
 def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Search, fps: float | None) -> str | None:

@@ -1,156 +1,52 @@
-"""Detection in media: what a job is asked, its network, and one media's CSV, pictures and record."""
+"""Detection in media: one media's CSV, pictures and record."""
 
 import logging
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from scripts.lib import train_ini as train
-from scripts.lib.backends import open_engine, suppression
-from scripts.lib.backends.base import Engine
-from scripts.lib.backends.rows import RowsConvention
 from scripts.lib.clip import Clip, Seen
 from scripts.lib.detections import DetectionWriter, video_id
-from scripts.lib.engine_choice import reason as engine_reason
-from scripts.lib.errors import GraphError, MediaFault, MediaState
-from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.errors import MediaFault, MediaState
+from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import FrameSource, Summary, wanted_frames
+from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
+from scripts.lib.network import Network, NetworkFiles
 from scripts.lib.pipeline import Detector
 from scripts.lib.previews import Previews
-from scripts.lib.retinanet import Size
+from scripts.lib.search import Search
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Search:
-    """What is asked of a job, as its settings name it; see config/README.md.
+class MediaFiles:
+    """What there is of a media.
 
     Attributes:
-        img_max_side: width of the network's input in pixels.
-        img_min_side: height of the network's input in pixels.
-        keep_threshold: the least score of a box.
-        batch_size: frames that go through the network at once.
-        frame_stride: detect in every n-th frame of a video.
-        frame_range: first and last frame of a video to detect in, both included; None for all.
-        max_frames: detect in at most so many frames of a video; None for all.
-        engine: what runs the network: openvino, onnxruntime or tensorrt.
-        precision: what it computes with: f32, f16 or int8.
-        engines: the folder of TensorRT's engine files.
-        nms: settings of the suppression in place of the graph's own.
-        pixels: for a network that gives rows, the pixels it takes.
-        first_label: for a network that gives rows, the label of the first class.
-        threads: of the CPU.
+        media: the downloaded file.
+        record: what resolve_media wrote.
+        download: what download_media wrote.
     """
 
-    img_max_side: int
-    img_min_side: int
-    keep_threshold: float
-    batch_size: int
-    frame_stride: int
-    frame_range: list[int] | None
-    max_frames: int | None
-    engine: str
-    precision: str
-    engines: Path
-    nms: dict[str, Any] | None
-    pixels: str | None
-    first_label: int | None
-    threads: int
-
-    @property
-    def size(self) -> Size:
-        """The network's input."""
-        return Size(self.img_max_side, self.img_min_side)
-
-    @property
-    def frames(self) -> dict[str, Any]:
-        """Which frames of a video are asked for, as the record says it."""
-        return {key: getattr(self, key) for key in ("frame_stride", "frame_range", "max_frames")}
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """What the boxes depend on."""
-        return {key: value for key, value in asdict(self).items() if key not in ("engines", "threads")}
-
-    @property
-    def wanted(self) -> range:
-        """The numbers of these frames."""
-        return wanted_frames(self.frame_stride, self.frame_range, self.max_frames)
+    media: Path
+    record: Path
+    download: Path
 
 
-class Network:
-    """The network of a job: loaded once, when a media needs it.
+@dataclass(frozen=True)
+class Found:
+    """The files that a media's detection becomes.
 
     Attributes:
-        made_with: what the records say of the network and its engine; nothing before it is loaded.
+        detections: its boxes, a CSV.
+        outcome: the record of how they were found.
+        previews: some of its pictures, see scripts/lib/previews.py.
     """
-
-    def __init__(self, graph: Path, train_ini: Path, provenance: Path, changes: Sequence[Path], search: Search) -> None:
-        """Name the files; see detect."""
-        self._graph, self._train_ini, self._provenance = graph, train_ini, provenance
-        self._changes, self._search = changes, search
-        self.made_with: dict[str, Any] = {"network": None, "engine": None}
-
-    def load(self) -> Engine:
-        """Make the network ready.
-
-        Raises:
-            GraphError: it cannot be used, or does not fit train.ini.
-        """
-        names = train.species(self._train_ini)
-        nms = self._search.nms
-        engine = open_engine(
-            self._graph,
-            engine=self._search.engine,
-            size=self._search.size,
-            batch_size=self._search.batch_size,
-            threads=self._search.threads,
-            precision=self._search.precision,
-            engines=self._search.engines,
-            nms=None if nms is None else suppression.from_values(nms),
-            rows=RowsConvention(self._search.pixels, self._search.first_label, len(names)),
-        )
-        try:
-            self.made_with = self._describe(engine, names)
-        except BaseException:
-            engine.close()
-            raise
-        return engine
-
-    def _describe(self, engine: Engine, names: list[str]) -> dict[str, Any]:
-        if len(names) != engine.classes:
-            raise GraphError(
-                f"{self._graph} scores {engine.classes} classes, {self._train_ini} names {len(names)} "
-                f"({', '.join(names)}); expected as many: take the train.ini that the network was trained with"
-            )
-        return {
-            "network": {
-                "sha256": sha256(self._graph),
-                **self._weights(),
-                "width": engine.size.width,
-                "height": engine.size.height,
-                "classes": names,
-                "nms": asdict(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
-                "source": read_json(self._provenance).get("reference"),
-                **{change.parent.name: read_json(change) for change in self._changes},
-            },
-            "engine": engine.description | {"chosen": engine_reason(os.environ)},
-        }
-
-    def _weights(self) -> dict[str, str]:
-        quantised = self._graph.suffix == ".xml"
-        return {"weights_sha256": sha256(self._graph.with_suffix(".bin"))} if quantised else {}
-
-
-class Found(NamedTuple):
-    """The files that a media's detection becomes: its CSV, its record, its pictures."""
 
     detections: Path
     outcome: Path
@@ -280,6 +176,23 @@ def tell(record: dict[str, Any], *, count: bool) -> None:
         "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
         *(record["media_id"], said[0], frames["decoded"], *said[1:]),
     )
+
+
+def detect_one(
+    media: MediaFiles, network_files: NetworkFiles, found: Found, search: Search, part: Part | None = None
+) -> None:
+    """Detect in one media, or in one part of a video."""
+    network = Network(network_files, search)
+    one = MediaDetection(
+        media.media,
+        wanted=read_json(media.record),
+        fetched=read_json(media.download),
+        found=found,
+        search=search,
+        network=network,
+        part=part,
+    )
+    detect_in([one], network, search)
 
 
 def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:

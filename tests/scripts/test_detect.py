@@ -14,7 +14,7 @@ import pytest
 
 from examples.accuracy import Labelled, ap50, read_truth
 from scripts import detect as step
-from scripts.lib import batch_reader, media_detection, pipeline
+from scripts.lib import batch_reader, media_detection, network, pipeline
 from scripts.lib.backends.base import Engine, Outputs
 from scripts.lib.backends.openvino import OpenVinoEngine
 from scripts.lib.clip import Clip
@@ -22,8 +22,10 @@ from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_dete
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.media_detection import Search
+from scripts.lib.media_detection import Found, MediaFiles
+from scripts.lib.network import NetworkFiles
 from scripts.lib.retinanet import Nms, Size
+from scripts.lib.search import Search
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 
@@ -50,6 +52,7 @@ class Step:
         (self.folder / "download.json").write_text(json.dumps(ready | (download or {})))
         files = {"graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "changes": []}
         files |= {key: settings.pop(key) for key in files.keys() & settings.keys()}
+        network = NetworkFiles(provenance=self.folder / "provenance.json", **files)
         asked = {
             "threads": 2, "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8,
             "engine": "openvino", "precision": "f32", "engines": self.folder / "engines",
@@ -57,14 +60,9 @@ class Step:
             "nms": None, "pixels": None, "first_label": None,
         }  # fmt: skip
         step.detect(
-            media=media,
-            record=self.folder / "record.json",
-            download=self.folder / "download.json",
-            provenance=self.folder / "provenance.json",
-            detections=self.detections,
-            outcome=self.outcome,
-            previews=self.previews,
-            **files,
+            media=MediaFiles(media, self.folder / "record.json", self.folder / "download.json"),
+            network=network,
+            found=Found(self.detections, self.outcome, self.previews),
             search=Search(**(asked | settings)),
         )
         return json.loads(self.outcome.read_text())
@@ -203,7 +201,7 @@ def test_each_frame_gets_its_own_boxes(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, batch_size: int
 ) -> None:
     mirror = Mirror(batch_size)
-    monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: mirror)
+    monkeypatch.setattr(network, "open_engine", lambda *_, **__: mirror)
     outcome = run(write_video(tmp_path / "a.mp4", range(frames)), batch_size=batch_size, **Mirror.settings)
     assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in range(frames)]
     assert outcome["frames"]["decoded"] == outcome["boxes"] == frames
@@ -223,7 +221,7 @@ def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, frames: range
 ) -> None:
     mirror = Mirror(4)
-    monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: mirror)
+    monkeypatch.setattr(network, "open_engine", lambda *_, **__: mirror)
     outcome = run(write_video(tmp_path / "a.mp4", range(60)), batch_size=4, **Mirror.settings, **asked)
     assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in frames]
     assert outcome["asked"] == {"frame_stride": 1, "frame_range": None, "max_frames": None} | asked
@@ -322,7 +320,7 @@ def test_lines_of_progress(
     *, name: str, asked: dict, line: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
-    monkeypatch.setattr(media_detection, "open_engine", lambda *_, **__: Mirror(8))
+    monkeypatch.setattr(network, "open_engine", lambda *_, **__: Mirror(8))
     with caplog.at_level("INFO"):
         outcome = run(write_video(tmp_path / name, range(60)), **Mirror.settings, **asked)
     assert re.search(line, caplog.text)

@@ -9,7 +9,8 @@ import pytest
 from scripts import detect_many as module
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json
-from scripts.lib.media_detection import Search
+from scripts.lib.network import NetworkFiles
+from scripts.lib.search import Search
 from tests.scripts.tator_steps import Steps
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
@@ -57,10 +58,9 @@ class Job:
                     "previews": "{}.zip",
                 }.items()
             },
-            graph=SYNTHETIC / "graph.pb",
-            train_ini=SYNTHETIC / "train.ini",
-            provenance=self.steps.folder / "provenance.json",
-            changes=[],
+            network=NetworkFiles(
+                SYNTHETIC / "graph.pb", SYNTHETIC / "train.ini", self.steps.folder / "provenance.json", []
+            ),
             batch=self.steps.folder / "batch.json",
             finished=self.steps.folder / "finished",
             keep_files=keep_files,

@@ -1,0 +1,96 @@
+"""The network of a job of detection."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import train_ini as train
+from scripts.lib.backends import open_engine, suppression
+from scripts.lib.backends.base import Engine
+from scripts.lib.backends.rows import RowsConvention
+from scripts.lib.engine_choice import reason as engine_reason
+from scripts.lib.errors import GraphError
+from scripts.lib.files import read_json, sha256
+from scripts.lib.search import Search
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """What there is of a network.
+
+    Attributes:
+        graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` beside it.
+        train_ini: the names of its classes.
+        provenance: where it came from.
+        changes: the records of what was done to the graph since, by converting or quantising it.
+    """
+
+    graph: Path
+    train_ini: Path
+    provenance: Path
+    changes: list[Path]
+
+
+class Network:
+    """The network of a job: loaded once, when a media needs it.
+
+    Attributes:
+        made_with: what the records say of the network and its engine; nothing before it is loaded.
+    """
+
+    def __init__(self, files: NetworkFiles, search: Search) -> None:
+        """Name the files, and what is asked of them."""
+        self._files, self._search = files, search
+        self.made_with: dict[str, Any] = {"network": None, "engine": None}
+
+    def load(self) -> Engine:
+        """Make the network ready.
+
+        Raises:
+            GraphError: it cannot be used, or does not fit train.ini.
+        """
+        names = train.species(self._files.train_ini)
+        nms = self._search.nms
+        engine = open_engine(
+            self._files.graph,
+            engine=self._search.engine,
+            size=self._search.size,
+            batch_size=self._search.batch_size,
+            threads=self._search.threads,
+            precision=self._search.precision,
+            engines=self._search.engines,
+            nms=None if nms is None else suppression.from_values(nms),
+            rows=RowsConvention(self._search.pixels, self._search.first_label, len(names)),
+        )
+        try:
+            self.made_with = self._describe(engine, names)
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+
+    def _describe(self, engine: Engine, names: list[str]) -> dict[str, Any]:
+        files = self._files
+        if len(names) != engine.classes:
+            raise GraphError(
+                f"{files.graph} scores {engine.classes} classes, {files.train_ini} names {len(names)} "
+                f"({', '.join(names)}); expected as many: take the train.ini that the network was trained with"
+            )
+        return {
+            "network": {
+                "sha256": sha256(files.graph),
+                **self._weights(),
+                "width": engine.size.width,
+                "height": engine.size.height,
+                "classes": names,
+                "nms": asdict(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
+                "source": read_json(files.provenance).get("reference"),
+                **{change.parent.name: read_json(change) for change in files.changes},
+            },
+            "engine": engine.description | {"chosen": engine_reason(os.environ)},
+        }
+
+    def _weights(self) -> dict[str, str]:
+        graph = self._files.graph
+        return {"weights_sha256": sha256(graph.with_suffix(".bin"))} if graph.suffix == ".xml" else {}
