@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks import made_elsewhere
 from benchmarks.case import resnet50, sample_int8, sample_network
@@ -17,7 +16,7 @@ from benchmarks.clips import repeat_clip, write_clip
 from benchmarks.inside import measure_limit, measure_stages
 from benchmarks.network import Shape
 from benchmarks.outside import PLAIN_LOOP, measure_memory, measure_peak, measure_plain_loop, measure_start
-from benchmarks.table import Figures, lines, machine
+from benchmarks.table import Figures, measured_sections
 from scripts.lib.files import write_json
 from scripts.lib.retinanet import Size
 
@@ -145,19 +144,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     args = parser.parse_args(words)
-    results: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         made = args.made
         if made is None and "plain_loop" in (args.sections or SECTIONS):
             made = Path(folder)
             made_elsewhere.make(made)
         bench = Bench(Path(folder), QUICK if args.quick else FULL, made and made / "graph.onnx", args.peer)
-        for section in args.sections or SECTIONS:
-            results[section] = {}
-            for name, figures in getattr(bench, section)():
-                results[section][name] = figures
-                for line in lines(section, name, figures, TARGETS):
-                    print(line, flush=True)
+        results = measured_sections(bench, args.sections or SECTIONS, TARGETS)
     write_json(args.results, results)
 
 

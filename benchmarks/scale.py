@@ -11,14 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from benchmarks.case import sample_network
 from benchmarks.clips import DISTINCT_PICTURES, write_clips, write_pictures
 from benchmarks.measure import Usage
 from benchmarks.pictures import measure_pictures
 from benchmarks.run import Run
-from benchmarks.table import Figures, lines, machine
+from benchmarks.table import Figures, measured_sections
 from benchmarks.uploads import measure_connect, measure_uploads
 from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning
 from scripts.lib.batches import batches, media_per_job
@@ -157,17 +157,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("scale.json"))
     args = parser.parse_args(words)
-    results: dict[str, Any] = {"machine": machine()}
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         Bench(Path(folder), QUICK if args.quick else FULL) as bench,
     ):
-        for section in args.sections or SECTIONS:
-            results[section] = {}
-            for name, figures in getattr(bench, section)():
-                results[section][name] = figures
-                for line in lines(section, name, figures, TARGETS):
-                    print(line, flush=True)
+        results = measured_sections(bench, args.sections or SECTIONS, TARGETS)
     write_json(args.results, results)
 
 

@@ -1,7 +1,7 @@
 """What a benchmark prints and writes: each figure, what it should reach, and how near it comes to that."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,25 @@ Figures = dict[str, Any]
 Targets = Mapping[tuple[str, str, str], str]
 
 
-def lines(section: str, name: str, figures: Figures, targets: Targets) -> Iterator[str]:
+def measured_sections(bench: object, sections: Sequence[str], targets: Targets) -> dict[str, Any]:
+    """Print the table of these sections, line by line; return the figures, and what they were measured with.
+
+    Args:
+        bench: has a method for each section, which yields names and their figures.
+        sections: what to measure.
+        targets: what the figures should reach.
+    """
+    results: dict[str, Any] = {"machine": _machine()}
+    for section in sections:
+        results[section] = {}
+        for name, figures in getattr(bench, section)():
+            results[section][name] = figures
+            for line in _lines(section, name, figures, targets):
+                print(line, flush=True)
+    return results
+
+
+def _lines(section: str, name: str, figures: Figures, targets: Targets) -> Iterator[str]:
     """Yield a line of the table for each figure; its target comes with the figure's ratio to it."""
     for figure, value in figures.items():
         if isinstance(value, dict):
@@ -25,7 +43,11 @@ def lines(section: str, name: str, figures: Figures, targets: Targets) -> Iterat
         yield f"{section:11} {name:13} {figure:22}{words:30}  {target:8}{ratio}".rstrip()
 
 
-def machine() -> dict[str, Any]:
+def _middle(value: Any) -> float:
+    return float(value["median"] if isinstance(value, dict) else value)
+
+
+def _machine() -> dict[str, Any]:
     """Return what figures were measured with."""
     model = next(
         (
@@ -38,7 +60,3 @@ def machine() -> dict[str, Any]:
     packages = ("snakemake", "tator", "openvino", "onnxruntime", "av", "opencv-python-headless")
     versions = {name: metadata.version(name) for name in packages}
     return {"processor": model, "cores": cores(), "python": platform.python_version(), **versions}
-
-
-def _middle(value: Any) -> float:
-    return float(value["median"] if isinstance(value, dict) else value)

@@ -1,9 +1,9 @@
 """What every engine offers: bytes of frames in, boxes and scores out."""
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import NamedTuple, Self
+from abc import abstractmethod
+from typing import NamedTuple
 
+from scripts.lib.closing import Closing
 from scripts.lib.errors import GraphError
 from scripts.lib.retinanet import Floats, Nms, Pixels, Size
 
@@ -24,7 +24,7 @@ class Outputs(NamedTuple):
         return Outputs(self.boxes[:count], self.scores[:count])
 
 
-class Engine(ABC):
+class Engine(Closing):
     """A network made ready for batches of one size.
 
     Batches go in with `start` and come out with `finish`, first in, first out; up to `depth` may be under way.
@@ -67,14 +67,6 @@ class Engine(ABC):
         """Run one batch; nothing else may be under way."""
         self.start(batch)
         return self.finish()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_outputs(boxes: tuple[int, ...], scores: tuple[int, ...], batch_size: int, graph: str) -> int:

@@ -3,12 +3,13 @@
 import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import ModuleType, TracebackType
-from typing import Any, NamedTuple, Self
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.closing import Closing
 from scripts.lib.errors import DeviceError
 
 REMEDY = "set detect.engine: openvino to run on the CPU"
@@ -28,7 +29,7 @@ class GpuModel(NamedTuple):
     driver: int
 
 
-class Gpu:
+class Gpu(Closing):
     """The first GPU that CUDA shows.
 
     TensorRT works in a device's primary context, so that is the one that is used. It is pushed for each piece of work
@@ -84,14 +85,6 @@ class Gpu:
         if context is not None:
             with self._reported():
                 context.detach()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Buffer:

@@ -2,15 +2,15 @@
 
 import logging
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.closing import Closing
 from scripts.lib.errors import MediaFault
 
 log = logging.getLogger(__name__)
@@ -125,8 +125,8 @@ class Summary:
         return self.decoded - 1
 
 
-class FrameSource(ABC):
-    """The frames of one media; a context manager that closes the file.
+class FrameSource(Closing):
+    """The frames of one media.
 
     Attributes:
         summary: see Summary.
@@ -148,14 +148,6 @@ class FrameSource(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the file; may be called again."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_size(width: int, height: int) -> None:
