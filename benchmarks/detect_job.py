@@ -12,8 +12,9 @@ from typing import Any
 from unittest import mock
 
 from scripts import detect as step
-from scripts.lib import backends, job, network
+from scripts.lib import backends, job
 from scripts.lib.backends.base import Engine, Outputs
+from scripts.lib.detection import network
 
 
 def main(text: str, started: str) -> None:

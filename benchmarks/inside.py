@@ -13,9 +13,10 @@ import numpy as np
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
 from scripts import detect as step
-from scripts.lib import job, network, retinanet
+from scripts.lib import job, retinanet
 from scripts.lib.backends import open_engine
 from scripts.lib.backends.base import Engine
+from scripts.lib.detection import network
 from scripts.lib.detections import DetectionWriter
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Kind

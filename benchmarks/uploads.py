@@ -12,11 +12,11 @@ from tator.openapi import client
 
 from benchmarks.measure import Usage, measured, spread
 from benchmarks.run import Run
-from scripts.lib import tator_schema
 from scripts.lib.batches import batches, media_per_job, write_hashes
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.files import write_json
-from scripts.lib.tator_api import Project
+from scripts.lib.server import schema
+from scripts.lib.server.api import Project
 
 WIDTH, HEIGHT = 640, 480
 BOXES_A_FRAME = 20
@@ -78,7 +78,7 @@ def measure_uploads(run: Run, boxes: int) -> dict[str, Any]:
 def measure_connect(run: Run, rounds: int) -> dict[str, Any]:
     """Return what a job pays for Tator's schema: where it parses it, and where an earlier job has."""
     folder = run.folder / "connect"
-    (folder / tator_schema.KEPT.parent).mkdir(parents=True)
+    (folder / schema.KEPT.parent).mkdir(parents=True)
 
     def connect() -> float:
         client._schema_cache.clear()
@@ -87,7 +87,7 @@ def measure_connect(run: Run, rounds: int) -> dict[str, Any]:
     parsed, kept = [], []
     with contextlib.chdir(folder), mock.patch.dict(os.environ, {"TATOR_AUTH_TOKEN": run.server.token}):
         for _ in range(rounds):
-            tator_schema.KEPT.unlink(missing_ok=True)
+            schema.KEPT.unlink(missing_ok=True)
             parsed.append(connect())
             kept.append(connect())
     return {

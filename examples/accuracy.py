@@ -4,8 +4,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.lib.accuracy import Labelled
-from scripts.lib.accuracy import mean_ap50 as ap50
+from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.accuracy import mean_ap50 as ap50
 
 __all__ = ["Labelled", "ap50", "read_truth"]
 

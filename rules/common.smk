@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import batches, calibration, engine_choice, settings, sources, token
+from scripts.lib import batches, engine_choice, settings, sources, token
+from scripts.lib.detection import calibration
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.images import tags
 
@@ -70,7 +71,7 @@ def detect_environment():
 
 
 def search():
-    """Return what is asked of a job that detects: Search in scripts/lib/search.py, less its threads."""
+    """Return what is asked of a job that detects: Search in scripts/lib/detection/search.py, less its threads."""
     network, detect = config["network"], config["detect"]
     asked = ("img_max_side", "img_min_side", "keep_threshold", "batch_size")
     frames = ("frame_stride", "frame_range", "max_frames")

@@ -14,12 +14,12 @@ from typing import Any
 
 from scripts.lib import command
 from scripts.lib.colours import colour
-from scripts.lib.comparison import Change, Side, changes, counted, run_side, version_side
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.comparison import Change, Side, changes, counted, run_side, version_side
 from scripts.lib.files import write_json
 from scripts.lib.pages import Drawn, Picture, write_page
 from scripts.lib.previews import Album
-from scripts.lib.tator_api import Project
+from scripts.lib.server.api import Project
 from scripts.lib.texts import short
 
 PICTURES, ROWS_SHOWN = 12, 200

@@ -1,9 +1,9 @@
 """Find the boxes of one media."""
 
 from scripts.lib import job
-from scripts.lib.media_detection import Found, MediaFiles, detect_one
-from scripts.lib.network import NetworkFiles
-from scripts.lib.search import Search
+from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one
+from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.search import Search
 
 
 def detect(*, media: MediaFiles, network: NetworkFiles, found: Found, search: Search) -> None:

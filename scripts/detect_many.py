@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
-from scripts.lib.connection import Connection
+from scripts.lib.detection.finished import Finished
+from scripts.lib.detection.media_detection import Found, MediaDetection, detect_in
+from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.search import Search
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.fetching import fetch_content, fetch_media, remove_stale_parts
+from scripts.lib.downloads.prefetch import Prefetch
 from scripts.lib.errors import PipelineError
-from scripts.lib.fetching import fetch_content, fetch_media, remove_stale_parts
 from scripts.lib.files import read_json, sha256
-from scripts.lib.finished import Finished
-from scripts.lib.media_detection import Found, MediaDetection, detect_in
-from scripts.lib.network import Network, NetworkFiles
-from scripts.lib.prefetch import Prefetch
-from scripts.lib.search import Search
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from scripts.lib import job
-from scripts.lib.connection import Connection
-from scripts.lib.fetching import fetch_media, remove_stale_parts
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.fetching import fetch_media, remove_stale_parts
 from scripts.lib.files import read_json, write_json
 
 

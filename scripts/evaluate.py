@@ -9,11 +9,11 @@ import numpy as np
 
 from scripts.lib import job
 from scripts.lib import train_ini as train
-from scripts.lib.accuracy import Labelled, Sweep, average_precision, by_threshold, confusion, judge
 from scripts.lib.detections import read_detections
+from scripts.lib.evaluation.accuracy import Labelled, Sweep, average_precision, by_threshold, confusion, judge
+from scripts.lib.evaluation.truth import read_truth
 from scripts.lib.files import read_json, write_json
 from scripts.lib.frames.source import frames_used
-from scripts.lib.truth import read_truth
 
 # Two pictures of one media are at least so many frames apart: neighbours show the same mistake.
 APART = 25

@@ -7,11 +7,11 @@ from typing import Any
 
 from scripts.lib import job
 from scripts.lib import train_ini as train
-from scripts.lib.accuracy import Labelled
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.truth import foreign_truth, write_truth
 from scripts.lib.files import read_json
-from scripts.lib.tator_api import Project
-from scripts.lib.truth import foreign_truth, write_truth
+from scripts.lib.server.api import Project
 
 _log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 
 from scripts.lib import job
+from scripts.lib.detection.joining import join
+from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one
+from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.search import Search
 from scripts.lib.files import read_json
 from scripts.lib.frames.parts import Part
-from scripts.lib.joining import join
-from scripts.lib.media_detection import Found, MediaFiles, detect_one
-from scripts.lib.network import NetworkFiles
-from scripts.lib.search import Search
 
 _log = logging.getLogger(__name__)
 

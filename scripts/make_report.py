@@ -6,16 +6,16 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import charts, job
+from scripts.lib import job
 from scripts.lib import train_ini as train
-from scripts.lib.accuracy_page import accuracy_values
 from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
 from scripts.lib.files import read_json
-from scripts.lib.findings import Findings
-from scripts.lib.pages import tator_address, write_page
+from scripts.lib.pages import charts, tator_address, write_page
+from scripts.lib.pages.accuracy_page import accuracy_values
+from scripts.lib.pages.findings import Findings
+from scripts.lib.pages.shown_media import Looker, Media, card, least_sure, rows_of
 from scripts.lib.previews import Album
-from scripts.lib.shown_media import Looker, Media, card, least_sure, rows_of
 from scripts.lib.texts import short
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5

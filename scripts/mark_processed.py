@@ -9,7 +9,7 @@ from typing import Any
 from scripts.lib import job
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.tator_api import IDS_PER_CALL, Project
+from scripts.lib.server.api import IDS_PER_CALL, Project
 
 _log = logging.getLogger(__name__)
 

@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job, project_needs
+from scripts.lib import job
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.tator_api import Project
+from scripts.lib.server import project_needs
+from scripts.lib.server.api import Project
 from scripts.lib.train_ini import species as read_species
 
 _log = logging.getLogger(__name__)

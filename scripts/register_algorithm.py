@@ -17,10 +17,11 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import command, manifest, settings
+from scripts.lib import command, settings
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import replacing
-from scripts.lib.registration import FILES_PER_JOB, Wanted, make_plan
+from scripts.lib.registering import manifest
+from scripts.lib.registering.registration import FILES_PER_JOB, Wanted, make_plan
 from scripts.lib.token import redact
 
 _CONFIG = Path(__file__).resolve().parents[1] / "config"

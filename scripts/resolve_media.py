@@ -9,7 +9,7 @@ from scripts.lib.batches import write_hashes
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import write_json
 from scripts.lib.marks import is_marked
-from scripts.lib.tator_api import Project
+from scripts.lib.server.api import Project
 
 _log = logging.getLogger(__name__)
 

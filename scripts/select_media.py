@@ -18,7 +18,7 @@ from typing import Any
 from scripts.lib import command, media_list, settings
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.marks import is_marked
-from scripts.lib.tator_api import Project
+from scripts.lib.server.api import Project
 from scripts.lib.token import redact
 
 MARK = "Object Detector Processed"

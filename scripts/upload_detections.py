@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from scripts.lib import job
-from scripts.lib.tator_api import Project
-from scripts.lib.uploads import Terms, upload_media
+from scripts.lib.server.api import Project
+from scripts.lib.uploads.upload import Terms, upload_media
 
 
 def upload_detections(
@@ -21,7 +21,7 @@ def upload_detections(
     on_damaged: str,
     upload: Path,
 ) -> None:
-    """Bring one media's boxes in Tator to what the CSV says; see scripts/lib/uploads.py.
+    """Bring one media's boxes in Tator to what the CSV says; see scripts/lib/uploads/upload.py.
 
     Args:
         detections: the CSV of one media.

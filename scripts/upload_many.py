@@ -7,12 +7,12 @@ from pathlib import Path
 
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
+from scripts.lib.detection.finished import Finished
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import read_json, sha256
-from scripts.lib.finished import Finished
-from scripts.lib.tator_api import Project
-from scripts.lib.tator_faults import Unwell
-from scripts.lib.uploads import Terms, still_stands, upload_media
+from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Unwell
+from scripts.lib.uploads.upload import Terms, still_stands, upload_media
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
 CONNECTIONS = 8
@@ -56,7 +56,7 @@ def upload_many(
     sources: str,
     connections: int = CONNECTIONS,
 ) -> None:
-    """Bring the boxes of many media in Tator to what their CSVs say; see scripts/lib/uploads.py.
+    """Bring the boxes of many media in Tator to what their CSVs say; see scripts/lib/uploads/upload.py.
 
     What was verified is kept in `finished` under a key of all that it depends on, since Snakemake removes the files of
     a job that fails or is run again: of a media whose key is the same only the number of boxes is asked for.

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.lib import tator_api
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.server import api
 from tests.faults.hosts import certified, host, reply, tls_before
 from tests.faults.site import Site, media_of_a_site
 from tests.scripts.tator_steps import Steps
@@ -27,7 +27,7 @@ def test_the_token_does_not_follow_a_redirect_of_tators(steps, status):
         host(lambda handler: reply(handler, 200, b"[]", Content_Type="application/json")) as (thief, stolen),
         host(elsewhere) as (address, asked),
     ):
-        project = tator_api.Project(address, 11)
+        project = api.Project(address, 11)
         project.versions()
     assert any("authorization" in headers for headers in asked)
     assert stolen
@@ -42,7 +42,7 @@ def from_store(steps, monkeypatch):
 
     def download(store):
         monkeypatch.setattr(
-            tator_api.Project, "addresses", lambda *_: [f"{store}/bucket/1/11/1/x.mp4?X-Amz-Signature=secret7"]
+            api.Project, "addresses", lambda *_: [f"{store}/bucket/1/11/1/x.mp4?X-Amz-Signature=secret7"]
         )
         return steps.download(1)
 
@@ -91,7 +91,7 @@ def test_answer_with_terminal_commands_in_it(monkeypatch, caplog, capfd):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", "0" * 40)
     body = b"\x1b]0;owned\x07\x1b[2J<html>" + b"0" * 40
     with host(lambda handler: reply(handler, 404, body)) as (address, _), pytest.raises(ServerError) as caught:
-        tator_api.Project(address, 1)
+        api.Project(address, 1)
     for text in (str(caught.value), caplog.text, *capfd.readouterr()):
         assert "\x1b" not in text
         assert "0" * 40 not in text
@@ -150,7 +150,7 @@ def test_the_stores_certificate_is_checked_too(from_store, authority):
 
 def test_plain_http_where_tls_was_said(steps):
     with pytest.raises(ServerError, match=r"WRONG_VERSION_NUMBER.*see tator\.host"):
-        tator_api.Project(steps.server.host.replace("http:", "https:"), 11)
+        api.Project(steps.server.host.replace("http:", "https:"), 11)
 
 
 def test_a_whole_run_with_the_authoritys_certificate(tmp_path, authority, undisturbed):

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from scripts.lib import tator_api
+from scripts.lib.server import api
 from tests.scripts.tator_steps import HEADER
 from tests.workflow import ROOT
 
@@ -88,7 +88,7 @@ def test_a_million_rows_are_merged_in_little_memory(tmp_path):
 
 
 def test_pages_lose_no_box_and_take_none_twice(steps, monkeypatch):
-    monkeypatch.setattr(tator_api, "BOXES_PER_PAGE", 7)
+    monkeypatch.setattr(api, "BOXES_PER_PAGE", 7)
     steps.resolve(1)
     steps.prepare()
     for count in (0, 6, 7, 8, 14, 30):

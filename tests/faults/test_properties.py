@@ -6,8 +6,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.reconcile import plan
 from scripts.lib.token import redact
+from scripts.lib.uploads.reconcile import plan
 from tests.lib.test_reconcile import TO, box, standing
 
 SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"

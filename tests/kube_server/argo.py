@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
 
-from scripts.lib.manifest import GIVEN_BY_TATOR
+from scripts.lib.registering.manifest import GIVEN_BY_TATOR
 
 from .cluster import Cluster
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hera.workflows.models import Workflow
 
-from scripts.lib import manifest
+from scripts.lib.registering import manifest
 from tests.kube_server import argo
 from tests.kube_server.validation import VERSION, violations
 from tests.kubernetes.lab import applied, documented, documents

@@ -2,7 +2,15 @@
 
 import pytest
 
-from scripts.lib.accuracy import Labelled, Sweep, average_precision, by_threshold, confusion, judge, mean_ap50
+from scripts.lib.evaluation.accuracy import (
+    Labelled,
+    Sweep,
+    average_precision,
+    by_threshold,
+    confusion,
+    judge,
+    mean_ap50,
+)
 
 A, B = (1, 0), (1, 1)
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)

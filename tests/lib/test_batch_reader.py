@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.batch_reader import BatchReader
-from scripts.lib.clip import Clip
+from scripts.lib.detection.batch_reader import BatchReader
+from scripts.lib.detection.clip import Clip
 from scripts.lib.errors import MediaFault
 
 

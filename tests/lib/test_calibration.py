@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.lib.calibration import MEDIA, choose
+from scripts.lib.detection.calibration import MEDIA, choose
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.clip import Clip
-from scripts.lib.clip_writer import ClipWriter
+from scripts.lib.detection.clip import Clip
+from scripts.lib.detection.clip_writer import ClipWriter
 
 
 class Written(Clip):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.detection.joining import join
+from scripts.lib.detection.media_detection import Found
+from scripts.lib.detection.search import Search
 from scripts.lib.frames.parts import Part
-from scripts.lib.joining import join
-from scripts.lib.media_detection import Found
-from scripts.lib.search import Search
 
 SEARCH = Search(
     img_max_side=64, img_min_side=64, keep_threshold=0.3, batch_size=1, frame_stride=1, frame_range=None,

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from scripts.lib import manifest
 from scripts.lib.errors import SettingsError
+from scripts.lib.registering import manifest
 
 TEXT = """\
 # The site's own.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.pace import ANSWERS_A_STEP, Pace
+from scripts.lib.server.pace import ANSWERS_A_STEP, Pace
 
 
 class Less(Exception):

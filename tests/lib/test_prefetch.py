@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from scripts.lib.prefetch import Prefetch
+from scripts.lib.downloads.prefetch import Prefetch
 
 
 class Content:

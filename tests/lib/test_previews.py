@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.lib import pipeline
+from scripts.lib.detection import pipeline
 from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, Best, Previews
 from scripts.lib.retinanet import Size, fit, without_padding
 from tests.media_files import number_in, painted

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.reconcile import Box, Destination, box_from_pixels, iou, plan
+from scripts.lib.uploads.reconcile import Box, Destination, box_from_pixels, iou, plan
 
 TO = Destination(version_id=6, type_id=3, species_attribute="Species", confidence_attribute="Confidence")
 

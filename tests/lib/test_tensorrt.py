@@ -11,12 +11,12 @@ import pytest
 from scripts.build_engine import build_engine
 from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Outputs
-from scripts.lib.clip import Clip, Seen
+from scripts.lib.detection.clip import Clip, Seen
+from scripts.lib.detection.pipeline import Detector
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
-from scripts.lib.pipeline import Detector
 from scripts.lib.retinanet import Nms, Size
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse

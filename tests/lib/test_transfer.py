@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tator.util import md5sum
 
-from scripts.lib import transfer
-from scripts.lib.part_file import write_all
+from scripts.lib.downloads import transfer
+from scripts.lib.downloads.part_file import write_all
 
 
 @pytest.mark.parametrize("size", [1, 1000, transfer.SUMMED_BYTES, transfer.SUMMED_BYTES + 1])

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from scripts.lib.accuracy import Labelled
 from scripts.lib.errors import PipelineError
-from scripts.lib.truth import foreign_truth, read_truth, write_truth
+from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.truth import foreign_truth, read_truth, write_truth
 
 MEDIA = [
     {"media_id": 7, "name": "reef.mp4", "kind": "video"},

@@ -3,8 +3,8 @@
 import pytest
 
 from scripts import compare_runs
-from scripts.lib.accuracy import Labelled
-from scripts.lib.comparison import changes
+from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.comparison import changes
 from scripts.lib.files import read_json
 from tests.browser import look_at
 from tests.report_run import FakeRun

@@ -14,18 +14,18 @@ import pytest
 
 from examples.accuracy import Labelled, ap50, read_truth
 from scripts import detect as step
-from scripts.lib import batch_reader, media_detection, network, pipeline
 from scripts.lib.backends.base import Engine, Outputs
 from scripts.lib.backends.openvino import OpenVinoEngine
-from scripts.lib.clip import Clip
+from scripts.lib.detection import batch_reader, media_detection, network, pipeline
+from scripts.lib.detection.clip import Clip
+from scripts.lib.detection.media_detection import Found, MediaFiles
+from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.search import Search
 from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.media_detection import Found, MediaFiles
-from scripts.lib.network import NetworkFiles
 from scripts.lib.retinanet import Nms, Size
-from scripts.lib.search import Search
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 

@@ -7,10 +7,10 @@ import cv2
 import pytest
 
 from scripts import detect_many as module
+from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.search import Search
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json
-from scripts.lib.network import NetworkFiles
-from scripts.lib.search import Search
 from tests.scripts.tator_steps import Steps
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from scripts.lib import fetching
-from scripts.lib.connection import Connection
+from scripts.lib.downloads import fetching
+from scripts.lib.downloads.connection import Connection
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
 
@@ -36,7 +36,7 @@ def test_whole_and_checked(ready, media_folder):
 
 def test_the_log_says_how_far_it_is(ready, monkeypatch, caplog):
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
-    monkeypatch.setattr("scripts.lib.transfer.CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("scripts.lib.downloads.transfer.CHUNK_BYTES", 10_000)
     ready.server.fault("cut_download", after_bytes=30_000)
     with caplog.at_level("INFO"):
         ready.download(1)

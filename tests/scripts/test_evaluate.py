@@ -8,10 +8,10 @@ import pytest
 
 from scripts.evaluate import evaluate
 from scripts.get_truth import get_truth
-from scripts.lib.accuracy import Labelled
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.truth import read_truth, write_truth
 from scripts.lib.files import read_json, write_json
-from scripts.lib.truth import read_truth, write_truth
 from scripts.picture_errors import picture_errors
 from tests.browser import look_at
 from tests.report_run import FakeRun

@@ -10,7 +10,7 @@ import tator
 import yaml
 
 from scripts import register_algorithm
-from scripts.lib import manifest
+from scripts.lib.registering import manifest
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
 

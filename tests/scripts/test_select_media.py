@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from scripts import select_media
-from scripts.lib import media_list, tator_api
+from scripts.lib import media_list
+from scripts.lib.server import api
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
 
@@ -98,7 +99,7 @@ def test_names_and_wishes_do_no_harm(select, tmp_path):
 
 
 def test_many_pages(select, monkeypatch, server):
-    monkeypatch.setattr(tator_api, "MEDIA_PER_PAGE", 2)
+    monkeypatch.setattr(api, "MEDIA_PER_PAGE", 2)
     assert select()[1] == [1, 2, 3, 4, 5]
     pages = server.requests("GetMediaList")
     assert len(pages) == 4

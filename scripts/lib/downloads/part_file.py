@@ -11,7 +11,7 @@ from typing import IO
 
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
-from scripts.lib.patience import patiently
+from scripts.lib.server.patience import patiently
 
 
 class _Busy(Exception):

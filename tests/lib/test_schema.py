@@ -6,8 +6,8 @@ import pytest
 import yaml
 from tator.openapi import client
 
-from scripts.lib import sessions, tator_api, tator_schema
 from scripts.lib.errors import ServerError
+from scripts.lib.server import api, schema, sessions
 from tests.faults.hosts import host, reply
 from tests.tator_server import interface
 
@@ -30,7 +30,7 @@ def new_job(monkeypatch):
 
     def connect(address):
         monkeypatch.setattr(client, "_schema_cache", {})
-        return tator_api.Project(address, 11)
+        return api.Project(address, 11)
 
     return connect
 
@@ -58,7 +58,7 @@ def test_the_second_job_is_told_that_nothing_changed(tator_server, parsed, new_j
     assert len(parsed) == 1
     asked = [request["status"] for request in tator_server.requests("GetSchema")]
     assert asked == [200, 304]
-    text = tator_schema.KEPT.read_text()
+    text = schema.KEPT.read_text()
     assert tator_server.token not in text
     assert json.loads(text)["schema"] == interface.DOCUMENT
 
@@ -78,7 +78,7 @@ def test_server_without_an_etag_is_asked_as_ever(parsed, new_job):
         new_job(address)
         assert new_job(address).versions() == []
     assert len(parsed) == 2
-    assert not tator_schema.KEPT.exists()
+    assert not schema.KEPT.exists()
 
 
 def test_dates_in_the_schema_keep_nothing_from_being_kept(parsed, new_job):
@@ -106,7 +106,7 @@ def to_a_thief(kept):
 def test_what_is_not_this_servers_is_not_used_but_replaced(parsed, new_job, change):
     with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
         new_job(address)
-        tator_schema.KEPT.write_text(json.dumps(change(json.loads(tator_schema.KEPT.read_text()))))
+        schema.KEPT.write_text(json.dumps(change(json.loads(schema.KEPT.read_text()))))
         assert new_job(address).versions() == []
         new_job(address)
     assert len(parsed) == 2
@@ -129,19 +129,19 @@ def linked(kept):
 def test_damaged_file_and_one_that_others_can_write_are_replaced(parsed, new_job, harm):
     with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
         new_job(address)
-        harm(tator_schema.KEPT)
+        harm(schema.KEPT)
         new_job(address)
         new_job(address)
     assert len(parsed) == 2
-    assert not tator_schema.KEPT.is_symlink()
+    assert not schema.KEPT.is_symlink()
 
 
 @pytest.mark.parametrize("obstacle", ["no folder", "a folder of its name"])
 def test_run_goes_on_where_nothing_can_be_kept(parsed, new_job, obstacle):
     if obstacle == "no folder":
-        tator_schema.KEPT.parent.rmdir()
+        schema.KEPT.parent.rmdir()
     else:
-        tator_schema.KEPT.mkdir()
+        schema.KEPT.mkdir()
     with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
         new_job(address)
         assert new_job(address).versions() == []

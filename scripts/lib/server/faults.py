@@ -8,7 +8,7 @@ import requests
 from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
-from scripts.lib.sessions import TRUST, untrusted
+from scripts.lib.server.sessions import TRUST, untrusted
 from scripts.lib.token import VARIABLE, redact
 
 

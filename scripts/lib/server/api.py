@@ -3,7 +3,7 @@
 One retry layer, here, for what may be asked twice without harm (reading, marking): connection faults, 5xx,
 answers that are not JSON, and Tator's way of throttling, a 400 whose text says so. Calls that make or remove
 something are tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks
-at what stands before it writes again (see scripts/lib/uploads.py).
+at what stands before it writes again (see scripts/lib/uploads/upload.py).
 """
 
 import os
@@ -14,12 +14,12 @@ from typing import Any
 import tator
 import yaml
 
-from scripts.lib import tator_schema
 from scripts.lib.errors import ServerError
-from scripts.lib.pace import Pace
-from scripts.lib.patience import patience, patiently
-from scripts.lib.sessions import SessionPerThread, session
-from scripts.lib.tator_faults import LostAnswer, Refused, Throttled, Transient, Unwell, classified
+from scripts.lib.server import schema
+from scripts.lib.server.faults import LostAnswer, Refused, Throttled, Transient, Unwell, classified
+from scripts.lib.server.pace import Pace
+from scripts.lib.server.patience import patience, patiently
+from scripts.lib.server.sessions import SessionPerThread, session
 from scripts.lib.token import check_token
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
@@ -183,7 +183,7 @@ class Project:
 def _connect(host: str, token: str) -> Any:
     """Make the client, which asks for the server's schema and parses it unless it is known already."""
     try:
-        with session() as asking, tator_schema.at_hand(host, asking):
+        with session() as asking, schema.at_hand(host, asking):
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None

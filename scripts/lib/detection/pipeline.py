@@ -14,9 +14,9 @@ import numpy as np
 
 from scripts.lib import retinanet
 from scripts.lib.backends.base import Engine
-from scripts.lib.batch_reader import Batch, BatchReader, Item
-from scripts.lib.clip import Clip, Seen
-from scripts.lib.clip_writer import ClipWriter
+from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
+from scripts.lib.detection.clip import Clip, Seen
+from scripts.lib.detection.clip_writer import ClipWriter
 from scripts.lib.errors import GraphError
 from scripts.lib.progress import Progress
 from scripts.lib.retinanet import Floats, Pixels, Size

@@ -7,10 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scripts.lib import charts
 from scripts.lib.colours import colour
 from scripts.lib.files import read_json
-from scripts.lib.pages import Drawn, Picture, tator_address
+from scripts.lib.pages import Drawn, Picture, charts, tator_address
 from scripts.lib.previews import data_address, picture_name
 from scripts.lib.texts import short
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.lib.accuracy import Labelled
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.accuracy import Labelled
 from scripts.lib.files import read_json, replacing
 
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")

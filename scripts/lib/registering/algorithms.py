@@ -5,11 +5,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from tator.exceptions import ApiException
 
-from scripts.lib import manifest
 from scripts.lib.errors import ServerError
-from scripts.lib.sessions import session
-from scripts.lib.tator_api import Project
-from scripts.lib.tator_faults import Refused
+from scripts.lib.registering import manifest
+from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Refused
+from scripts.lib.server.sessions import session
 
 # From least to most, as Tator names them; who has one has those before it. Whoever made the project has all.
 PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control", "Creator")

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from scripts.lib import retinanet
-from scripts.lib.clip import Clip
+from scripts.lib.detection.clip import Clip
 from scripts.lib.errors import MediaFault
 from scripts.lib.retinanet import Pixels, Size
 

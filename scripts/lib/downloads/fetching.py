@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from scripts.lib.connection import Connection
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.part_file import alone, size_of
+from scripts.lib.downloads.transfer import bring
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
-from scripts.lib.part_file import alone, size_of
-from scripts.lib.transfer import bring
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from scripts.lib import manifest, project_needs
-from scripts.lib.algorithms import Registry, may
 from scripts.lib.errors import PipelineError, ServerError, SettingsError
-from scripts.lib.project_needs import Need
+from scripts.lib.registering import manifest
+from scripts.lib.registering.algorithms import Registry, may
+from scripts.lib.server import project_needs
+from scripts.lib.server.project_needs import Need
 
 # How many media at most a workflow of a new algorithm gets, unless told.
 FILES_PER_JOB = 50

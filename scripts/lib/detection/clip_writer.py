@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from scripts.lib.clip import Clip
+from scripts.lib.detection.clip import Clip
 
 _log = logging.getLogger(__name__)
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import charts
 from scripts.lib.detections import Detection, read_detections
-from scripts.lib.findings import Findings, lead, over_time
 from scripts.lib.frames.source import frames_used
-from scripts.lib.pages import Picture, drawn, tator_address
+from scripts.lib.pages import Picture, charts, drawn, tator_address
+from scripts.lib.pages.findings import Findings, lead, over_time
 from scripts.lib.previews import Album
 from scripts.lib.texts import short
 

@@ -7,8 +7,8 @@ from functools import cached_property
 import requests
 
 from scripts.lib.errors import ServerError
-from scripts.lib.sessions import session
-from scripts.lib.tator_api import Project
+from scripts.lib.server.api import Project
+from scripts.lib.server.sessions import session
 
 _log = logging.getLogger(__name__)
 

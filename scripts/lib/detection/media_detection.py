@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.clip import Clip, Seen
+from scripts.lib.detection.clip import Clip, Seen
+from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.pipeline import Detector
+from scripts.lib.detection.search import Search
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, write_json
@@ -15,10 +18,7 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
-from scripts.lib.network import Network, NetworkFiles
-from scripts.lib.pipeline import Detector
 from scripts.lib.previews import Previews
-from scripts.lib.search import Search
 
 _log = logging.getLogger(__name__)
 

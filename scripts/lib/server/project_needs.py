@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
-from scripts.lib.patience import patiently
-from scripts.lib.tator_api import Project
-from scripts.lib.tator_faults import LostAnswer
+from scripts.lib.server.api import Project
+from scripts.lib.server.faults import LostAnswer
+from scripts.lib.server.patience import patiently
 
 # The end of each description that the workflow gives to a version, by which it is known again.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"

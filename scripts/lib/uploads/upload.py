@@ -12,11 +12,11 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.patience import patiently
 from scripts.lib.progress import Progress
-from scripts.lib.reconcile import Box, Destination, Plan, box_from_pixels, plan
-from scripts.lib.tator_api import Project
-from scripts.lib.tator_faults import LostAnswer, Refused, Unwell
+from scripts.lib.server.api import Project
+from scripts.lib.server.faults import LostAnswer, Refused, Unwell
+from scripts.lib.server.patience import patiently
+from scripts.lib.uploads.reconcile import Box, Destination, Plan, box_from_pixels, plan
 
 # Tator refuses more in one request.
 BOXES_PER_CALL = 500
@@ -56,7 +56,7 @@ class Terms:
 def upload_media(
     connect: Callable[[], Project], terms: Terms, *, detections: Path, outcome: Path, record: Path, upload: Path
 ) -> None:
-    """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/reconcile.py.
+    """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
     Looks at what stands, writes what differs, and looks again, until nothing differs. A write whose answer was
     lost is never simply repeated: the next look says whether it was carried out. So a crash at any point, or a

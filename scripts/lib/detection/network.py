@@ -9,10 +9,10 @@ from scripts.lib import train_ini as train
 from scripts.lib.backends import open_engine, suppression
 from scripts.lib.backends.base import Engine
 from scripts.lib.backends.rows import RowsConvention
+from scripts.lib.detection.search import Search
 from scripts.lib.engine_choice import reason as engine_reason
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
-from scripts.lib.search import Search
 
 
 @dataclass(frozen=True)

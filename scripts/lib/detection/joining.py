@@ -9,13 +9,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.detection.media_detection import Found, judged, tell
+from scripts.lib.detection.search import Search
 from scripts.lib.detections import HEADER
 from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.media_detection import Found, judged, tell
 from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
-from scripts.lib.search import Search
 
 
 def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Search, fps: float | None) -> str | None:

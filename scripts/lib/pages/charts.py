@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from scripts.lib.colours import colour
-from scripts.lib.findings import SCORE_BINS, Counts, Means
+from scripts.lib.pages.findings import SCORE_BINS, Counts, Means
 from scripts.lib.texts import short
 
 WIDTH = 4.0  # inches; a page scales it to what it has

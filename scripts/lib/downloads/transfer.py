@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from scripts.lib.connection import Connection
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.part_file import size_of, write_all
 from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.part_file import size_of, write_all
-from scripts.lib.patience import patience, patiently
 from scripts.lib.progress import Progress
-from scripts.lib.sessions import TRUST, untrusted
-from scripts.lib.tator_faults import Refused
+from scripts.lib.server.faults import Refused
+from scripts.lib.server.patience import patience, patiently
+from scripts.lib.server.sessions import TRUST, untrusted
 
 CHUNK_BYTES = 1 << 20
 SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size

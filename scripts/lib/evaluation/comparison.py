@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scripts.lib.accuracy import Labelled, overlaps
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.accuracy import Labelled, overlaps
 from scripts.lib.files import read_json
-from scripts.lib.tator_api import Project
+from scripts.lib.server.api import Project
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]

@@ -1,0 +1,1 @@
+"""Boxes of media: what a job of detection is asked, and how it goes on."""

@@ -1,0 +1,1 @@
+"""Media's files: complete and checked, or not there."""

@@ -1,0 +1,1 @@
+"""Boxes that were found, against true ones or other runs."""

@@ -1,0 +1,1 @@
+"""The workflow as an algorithm of a Tator project."""

@@ -1,0 +1,1 @@
+"""The official client, with time-outs, stated retries and errors that help."""

@@ -1,0 +1,1 @@
+"""Boxes brought to Tator: none twice, and no work of people touched."""
