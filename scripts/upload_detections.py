@@ -12,13 +12,9 @@ def upload_detections(
     detections: Path,
     outcome: Path,
     record: Path,
-    destination: Path,
-    train_ini: Path,
+    terms: Terms,
     host: str,
     project_id: int,
-    threshold: float,
-    overlap_limit: float,
-    on_damaged: str,
     upload: Path,
 ) -> None:
     """Bring one media's boxes in Tator to what the CSV says; see scripts/lib/uploads/upload.py.
@@ -27,19 +23,14 @@ def upload_detections(
         detections: the CSV of one media.
         outcome: the record of its detection.
         record: the record of resolve_media.
-        destination: the record of prepare_upload.
-        train_ini: the species' names.
+        terms: what holds for every media.
         host: Tator's address.
         project_id: the project.
-        threshold: boxes with a lower score are not uploaded.
-        overlap_limit: IoU with a person's box above which a new box is not added.
-        on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
         upload: where the outcome goes: state, boxes standing, and what was left alone because of a person.
 
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
-    terms = Terms.read(destination, train_ini, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
     upload_media(
         lambda: Project(host, project_id), terms, detections=detections, outcome=outcome, record=record, upload=upload
     )

@@ -43,13 +43,9 @@ def upload_many(
     detections: list[Path],
     outcomes: list[Path],
     records: list[Path],
-    destination: Path,
-    train_ini: Path,
+    terms: Terms,
     host: str,
     project_id: int,
-    threshold: float,
-    overlap_limit: float,
-    on_damaged: str,
     uploads: list[Path],
     batch: Path,
     finished: Path,
@@ -68,13 +64,9 @@ def upload_many(
         detections: the CSVs, one a media.
         outcomes: the records of their detection, in the same order.
         records: the records of resolve_media, in the same order.
-        destination: the record of prepare_upload.
-        train_ini: the species' names.
+        terms: what holds for every media.
         host: Tator's address.
         project_id: the project.
-        threshold: boxes with a lower score are not uploaded.
-        overlap_limit: IoU with a person's box above which a new box is not added.
-        on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
         uploads: where the outcomes go, in the same order.
         batch: where the hashes of these go, for the jobs that take all media.
         finished: the folder for what is verified.
@@ -86,8 +78,7 @@ def upload_many(
         ServerError: some media could not be uploaded; it names them.
     """
     require([*detections, *outcomes, *records])
-    terms = Terms.read(destination, train_ini, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
-    done = Finished(finished, [sources, host, project_id, asdict(terms)])
+    done = Finished(finished, [sources, host, project_id, terms.key])
     project = Project(host, project_id, connections=connections)
 
     def upload(one: Work) -> None:

@@ -23,13 +23,14 @@ MEASURED = """
 import json, sys
 from pathlib import Path
 from {module} import {function}
+from scripts.lib import job
 
 def peak():
     # Not getrusage: what it says begins with the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
-arguments = json.loads(sys.stdin.read(), object_hook=lambda found: Path(found["path"]) if "path" in found else found)
+arguments = job.bind({function}, json.load(sys.stdin))
 before = peak()
 {function}(**arguments)
 print(peak() - before)
@@ -37,12 +38,16 @@ print(peak() - before)
 
 
 def growth(function, **arguments):
-    """Run a step's function in a process of its own; return by how much its peak of memory grew, in bytes."""
+    """Run a step's function in a process of its own, with what its rule would give it.
+
+    Returns:
+        by how many bytes its peak of memory grew.
+    """
     script = MEASURED.format(module=f"scripts.{function}", function=function)
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
-        input=json.dumps(arguments, default=lambda path: {"path": str(path)}),
+        input=json.dumps(arguments, default=str),
         capture_output=True,
         text=True,
         timeout=400,

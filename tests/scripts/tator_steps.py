@@ -8,11 +8,12 @@ import tator
 
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
+from scripts.lib.uploads.upload import Terms
 from scripts.mark_processed import mark_processed
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
 from scripts.upload_detections import upload_detections
-from scripts.upload_many import upload_many
+from scripts.upload_many import CONNECTIONS, upload_many
 from tests.tator_server.launch import Server
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
@@ -83,21 +84,24 @@ class Steps:
         }
         write_json(self.folder / f"found_{media_id}.json", outcome)
 
+    def terms(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> Terms:
+        files = self.folder / "destination.json", self.folder / "train.ini"
+        return Terms(*files, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
+
     def upload(self, media_id: int, **changes: Any) -> dict[str, Any]:
-        settings = {"threshold": 0.0, "overlap_limit": 0.5, "on_damaged": "fail", **changes}
         paths = {
             "detections": f"found_{media_id}.csv",
             "outcome": f"found_{media_id}.json",
             "record": f"record_{media_id}.json",
-            "destination": "destination.json",
-            "train_ini": "train.ini",
             "upload": f"upload_{media_id}.json",
         }
-        upload_detections(**self.where, **{key: self.folder / name for key, name in paths.items()}, **settings)
+        terms = self.terms(**changes)
+        upload_detections(**self.where, terms=terms, **{key: self.folder / name for key, name in paths.items()})
         return read_json(self.folder / f"upload_{media_id}.json")
 
-    def upload_many(self, *media_ids: int, **changes: Any) -> list[dict[str, Any]]:
-        settings = {"threshold": 0.0, "overlap_limit": 0.5, "on_damaged": "fail", "sources": "1", **changes}
+    def upload_many(
+        self, *media_ids: int, sources: str = "1", connections: int = CONNECTIONS, **changes: Any
+    ) -> list[dict[str, Any]]:
         names = {
             "detections": "found_{}.csv",
             "outcomes": "found_{}.json",
@@ -105,10 +109,15 @@ class Steps:
             "uploads": "upload_{}.json",
         }
         paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
-        names_shared = {"destination": "destination.json", "train_ini": "train.ini", "batch": "uploaded.json"}
-        names_shared |= {"finished": "finished"}
-        shared = {key: self.folder / name for key, name in names_shared.items()}
-        upload_many(**self.where, **shared, **paths, **settings)
+        upload_many(
+            **self.where,
+            **paths,
+            terms=self.terms(**changes),
+            batch=self.folder / "uploaded.json",
+            finished=self.folder / "finished",
+            sources=sources,
+            connections=connections,
+        )
         return [read_json(path) for path in paths["uploads"]]
 
     def mark(self, *media_ids: int) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"sources": "2"}])
+@pytest.mark.parametrize(
+    "change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"on_damaged": "accept"}, {"sources": "2"}]
+)
 def test_other_terms_are_brought_about_in_all(ready, change):
     ready.upload_many(*MEDIA)
     ready.server.clear_requests()

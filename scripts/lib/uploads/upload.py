@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,26 +32,33 @@ class Terms:
     """What holds for every media of a run.
 
     Attributes:
-        where: the version and the box type that the boxes go into.
-        species: the species' names.
+        destination: the record of prepare_upload.
+        train_ini: the species' names.
         threshold: boxes with a lower score are not uploaded.
         overlap_limit: IoU with a person's box above which a new box is not added.
         on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
     """
 
-    where: Destination
-    species: list[str]
+    destination: Path
+    train_ini: Path
     threshold: float
     overlap_limit: float
     on_damaged: str
 
-    @classmethod
-    def read(
-        cls, destination: Path, train_ini: Path, *, threshold: float, overlap_limit: float, on_damaged: str
-    ) -> "Terms":
-        """Return the terms; the first two come from the record of prepare_upload and from train.ini."""
-        where = Destination(**{key: value for key, value in read_json(destination).items() if key != "version"})
-        return cls(where, train.species(train_ini), threshold, overlap_limit, on_damaged)
+    @cached_property
+    def where(self) -> Destination:
+        """The version and the box type that the boxes go into."""
+        return Destination(**{key: value for key, value in read_json(self.destination).items() if key != "version"})
+
+    @cached_property
+    def species(self) -> list[str]:
+        """The species' names."""
+        return train.species(self.train_ini)
+
+    @property
+    def key(self) -> list[Any]:
+        """What the boxes in Tator depend on."""
+        return [asdict(self.where), self.species, self.threshold, self.overlap_limit, self.on_damaged]
 
 
 def upload_media(
