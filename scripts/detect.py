@@ -6,23 +6,21 @@ from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.search import Search
 
 
-def detect(*, media: MediaFiles, network: NetworkFiles, found: Found, search: Search) -> None:
+def detect(*, media_files: MediaFiles, network_files: NetworkFiles, found: Found, search: Search) -> None:
     """Write a media's boxes, and a record of how they were found.
 
     A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
 
     Args:
-        media: the media's files; unless their records say `ready`, their state and reason are this step's too.
-        network: what to detect with.
+        media_files: the media's files; unless their records say `ready`, their state and reason are this step's too.
+        network_files: what to detect with.
         found: the files to write.
         search: what is asked.
 
     Raises:
-        GraphError: the network cannot be used, or does not fit train.ini.
-        DeviceError: GPU, driver or TensorRT is not there, or fails.
-        SettingsError: there is no such engine, or a setting is missing that the network needs.
+        PipelineError: see detect_one.
     """
-    detect_one(media, network, found, search)
+    detect_one(media_files, network_files, found, search)
 
 
 if __name__ == "__main__":

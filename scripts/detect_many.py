@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
-from scripts.lib.detection.finished import Finished
 from scripts.lib.detection.media_detection import Found, MediaDetection, detect_in
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.search import Search
 from scripts.lib.downloads.connection import Connection
-from scripts.lib.downloads.fetching import fetch_content, fetch_media, remove_stale_parts
+from scripts.lib.downloads.fetching import fetch_content, fetch_media
 from scripts.lib.downloads.prefetch import Prefetch
+from scripts.lib.downloads.unfinished import remove_stale
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, sha256
+from scripts.lib.finished import Finished
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4
@@ -63,7 +64,7 @@ class Work:
 def detect_many(
     *,
     records: list[Path],
-    network: NetworkFiles,
+    network_files: NetworkFiles,
     media: list[Path],
     detections: list[Path],
     outcomes: list[Path],
@@ -86,7 +87,7 @@ def detect_many(
 
     Args:
         records: what resolve_media wrote, in the order of the other lists.
-        network: as in detect.
+        network_files: as in detect.
         media: where the downloaded files go.
         detections: CSVs to write.
         outcomes: records of the detections to write.
@@ -106,15 +107,14 @@ def detect_many(
     require(records)
     files = zip(records, media, detections, outcomes, previews, strict=True)
     work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
-    made_of = (network.graph, network.train_ini, network.provenance, *network.changes)
-    hashes = [sha256(path) for path in made_of]
-    made_with = [sources, search.key, *hashes]
-    done = Finished(finished, made_with)
+    done = Finished(finished, [sources, search.key, *map(sha256, network_files.all)])
     left = [each for each in work if keep_files or not done.restore(*each.kept)]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
+    to_disk = {each.media: each.wanted for each in left if keep_files or not each.fits_memory}
+    remove_stale({each.media: to_disk.get(each.media) for each in work})
     job_ = _Job(left, done, Connection(host, project_id), keep_files=keep_files)
-    loaded = Network(network, search)
-    detect_in(job_.media(prefetch_mb * MEGABYTE, search, loaded), loaded, search, expected=len(left))
+    network = Network(network_files, search)
+    detect_in(job_.media(prefetch_mb * MEGABYTE, search, network), network, search, expected=len(left))
     if job_.failures:
         raise PipelineError(
             f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "
@@ -145,7 +145,6 @@ class _Job:
             return
         for folder in {each.media.parent for each in self._work}:
             folder.mkdir(parents=True, exist_ok=True)
-        remove_stale_parts({each.media: each.wanted for each in self._work})
         budget = max(1, min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2))
         if any(each.wanted["state"] == "ready" for each in self._work):
             _ = self._connection.project  # made here, before several threads ask for it

@@ -11,15 +11,15 @@ from scripts.lib.frames.parts import Part
 
 
 def detect_part(
-    *, plan: Path, part: int, media: MediaFiles, network: NetworkFiles, found: Found, search: Search
+    *, plan: Path, part: int, media_files: MediaFiles, network_files: NetworkFiles, found: Found, search: Search
 ) -> None:
     """Do what detect does, for a part of a video; its files are empty where the video has fewer parts.
 
     Args:
         plan: what split_media wrote.
         part: which part, from 0.
-        media: as in detect, like all that follow.
-        network: see there.
+        media_files: as in detect, like all that follow.
+        network_files: see there.
         found: see there.
         search: see there.
 
@@ -28,7 +28,7 @@ def detect_part(
     """
     parts = [Part(**part) for part in read_json(plan)]
     if part < len(parts):
-        detect_one(media, network, found, search, parts[part])
+        detect_one(media_files, network_files, found, search, parts[part])
     else:
         for path in (found.detections, found.previews, found.outcome):
             path.touch()

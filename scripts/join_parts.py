@@ -20,8 +20,8 @@ def join_parts(
     part_detections: list[Path],
     part_outcomes: list[Path],
     part_previews: list[Path],
-    media: MediaFiles,
-    network: NetworkFiles,
+    media_files: MediaFiles,
+    network_files: NetworkFiles,
     found: Found,
     search: Search,
 ) -> None:
@@ -35,8 +35,8 @@ def join_parts(
         part_detections: what detect_part wrote, for each part.
         part_outcomes: likewise.
         part_previews: likewise.
-        media: as in detect, like all that follow.
-        network: see there.
+        media_files: as in detect, like all that follow.
+        network_files: see there.
         found: see there.
         search: see there.
 
@@ -45,12 +45,12 @@ def join_parts(
     """
     if plan:
         parts = [Found(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
-        fps = read_json(media.record).get("fps")
+        fps = read_json(media_files.record).get("fps")
         why = join([Part(**part) for part in read_json(plan[0])], parts, found, search, fps)
         if why is None:
             return
         _log.warning("in one piece: %s", why)
-    detect_one(media, network, found, search)
+    detect_one(media_files, network_files, found, search)
 
 
 if __name__ == "__main__":

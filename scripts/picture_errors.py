@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.download_media import download_media
 from scripts.lib import job
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json, replacing
 from scripts.lib.frames.reader import open_frames
@@ -34,17 +35,17 @@ def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_
     wanted: dict[int, set[int]] = defaultdict(set)
     for mistake in content["missed"] + content["false_alarms"]:
         wanted[mistake["media_id"]].add(mistake["frame"])
-    by_id: dict[int, tuple[Path, dict[str, Any]]] = {}
+    by_id: dict[int, dict[str, Any]] = {}
     for path in records if wanted else ():
         record = read_json(path)
-        by_id[record["media_id"]] = path, record
+        by_id[record["media_id"]] = record
+    connection = Connection(host, project_id)
     with replacing(pictures, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
         for media_id, frames in sorted(wanted.items()):
-            path, record = by_id[media_id]
+            record = by_id[media_id]
             with TemporaryDirectory(dir=pictures.parent) as folder:
-                media, download = Path(folder, "media"), Path(folder, "download.json")
-                download_media(record=path, host=host, project_id=project_id, media=media, download=download)
-                if read_json(download)["state"] == "ready":
+                media = Path(folder, "media")
+                if fetch_media(record, media, connection, lasting=False)["state"] == "ready":
                     _cut(archive, media_id, media, record["kind"], frames)
 
 

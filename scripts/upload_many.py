@@ -7,9 +7,9 @@ from pathlib import Path
 
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
-from scripts.lib.detection.finished import Finished
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import read_json, sha256
+from scripts.lib.finished import Finished
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Unwell
 from scripts.lib.uploads.upload import Terms, still_stands, upload_media

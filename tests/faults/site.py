@@ -153,6 +153,10 @@ class Site:
         assert "Traceback" not in text, text
         return text
 
+    def half_written(self) -> list[Path]:
+        """Return the files that were begun and neither finished nor removed."""
+        return [path for ending in ("part", "unfinished") for path in self.folder.rglob(f"*.{ending}")]
+
     def state(self) -> State:
         return State(self.boxes(), self.marked(), self.results())
 

@@ -159,7 +159,7 @@ def test_older_writer_that_fails_leaves_the_newer_s_part(tmp_path):
 def part_of(steps):
     """Return the file to which the first media is downloaded."""
     name = read_json(steps.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
-    return steps.folder / f".media_1.{name}.part"
+    return steps.folder / f".media_1.{name}.unfinished"
 
 
 def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):

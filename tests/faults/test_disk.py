@@ -76,7 +76,7 @@ def test_files_that_may_not_grow(site, undisturbed):
     site.file_bytes = -1
     site.goes_well()
     assert site.state() == undisturbed
-    assert not list(site.folder.rglob("*.part"))
+    assert not site.half_written()
 
 
 def test_folder_that_turns_read_only(site, disk, undisturbed):

@@ -84,5 +84,5 @@ def test_killed_at_random_moments(tmp_path: Path, undisturbed, full_seconds, ses
                 had += one_life(site, chance, full_seconds)
             site.goes_well()
             assert site.state() == undisturbed
-            assert not list(site.folder.rglob("*.part"))
+            assert not site.half_written()
             assert "Nothing to be done" in site.goes_well()

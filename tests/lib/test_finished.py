@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from scripts.lib.detection.finished import Finished
+from scripts.lib.finished import Finished
 
 
 @pytest.fixture

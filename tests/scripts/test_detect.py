@@ -60,8 +60,8 @@ class Step:
             "nms": None, "pixels": None, "first_label": None,
         }  # fmt: skip
         step.detect(
-            media=MediaFiles(media, self.folder / "record.json", self.folder / "download.json"),
-            network=network,
+            media_files=MediaFiles(media, self.folder / "record.json", self.folder / "download.json"),
+            network_files=network,
             found=Found(self.detections, self.outcome, self.previews),
             search=Search(**(asked | settings)),
         )

@@ -58,7 +58,7 @@ class Job:
                     "previews": "{}.zip",
                 }.items()
             },
-            network=NetworkFiles(
+            network_files=NetworkFiles(
                 SYNTHETIC / "graph.pb", SYNTHETIC / "train.ini", self.steps.folder / "provenance.json", []
             ),
             batch=self.steps.folder / "batch.json",
@@ -106,13 +106,28 @@ def test_files_that_are_to_be_kept_are(job):
     assert sorted(job.on_disk) == job.files == job.media_ids
 
 
-def test_what_was_begun_of_a_file_that_tator_has_replaced_goes(job):
+def test_what_nobody_will_go_on_with_goes(job):
     folder = job.steps.folder / "media"
     folder.mkdir()
-    for media_id in (1, 99999):  # the other one is another job's
-        (folder / f".{media_id}.older.mp4.part").write_bytes(b"x")
     job()
-    assert [path.name for path in folder.iterdir()] == [".99999.older.mp4.part"]
+    names = [read_json(job.steps.folder / f"record_{number}.json")["file"]["path"] for number in job.media_ids]
+    # One of a media that was finished, one of a picture that stays in memory, and one of another job.
+    for media_id, name in (1, names[0]), (job.pictures[0], names[1]), (99999, "a.mp4"):
+        (folder / f".{media_id}.{name.rpartition('/')[2]}.unfinished").write_bytes(b"x")
+    job()
+    assert [path.name for path in folder.iterdir()] == [".99999.a.mp4.unfinished"]
+
+
+def test_cut_download_is_gone_on_with(job, monkeypatch):
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
+    job.steps.server.fault("cut_download", after_bytes=30_000, media=1)
+    job.steps.server.fault("status", status=500, operation="Download", media=1, nth=2, times=None)
+    with pytest.raises(PipelineError, match=r"media 1: .*run again to go on from byte"):
+        job()
+    job.steps.server.clear_faults()
+    job.steps.server.clear_requests()
+    assert set(job().values()) == {"done"}
+    assert [request["status"] for request in job.steps.server.requests("Download")] == [206]
 
 
 @pytest.mark.parametrize("memory", [1, 10**6])

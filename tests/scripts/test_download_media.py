@@ -36,7 +36,6 @@ def test_whole_and_checked(ready, media_folder):
 
 def test_the_log_says_how_far_it_is(ready, monkeypatch, caplog):
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
-    monkeypatch.setattr("scripts.lib.downloads.transfer.CHUNK_BYTES", 10_000)
     ready.server.fault("cut_download", after_bytes=30_000)
     with caplog.at_level("INFO"):
         ready.download(1)
@@ -64,8 +63,8 @@ def test_resumed_by_the_next_run(ready, media_folder, impatient):
     ready.server.fault("status", status=500, operation="Download", nth=2, times=None)
     with pytest.raises(ServerError, match=r"run again to go on from byte"):
         ready.download(1)
-    (part,) = ready.folder.glob(".media_1.*.part")
-    assert 0 < part.stat().st_size < 47048
+    (left,) = ready.folder.glob(".media_1.*.unfinished")
+    assert 0 < left.stat().st_size < 47048
     assert not (ready.folder / "media_1").exists()
     ready.server.clear_faults()
     ready.server.clear_requests()
@@ -144,15 +143,15 @@ def test_nothing_in_memory_is_said_to_last(steps, picture, impatient):
         fetched_content(steps, picture[0])
 
 
-def test_part_of_a_file_that_was_replaced_goes(ready, media_folder):
-    (ready.folder / ".media_1.another.mp4.part").write_bytes(b"x")
+def test_what_came_of_a_file_that_was_replaced_goes(ready, media_folder):
+    (ready.folder / ".media_1.another.mp4.unfinished").write_bytes(b"x")
     ready.download(1)
     assert not list(ready.folder.glob(".*"))
 
 
-def test_part_longer_than_the_file_is_begun_anew(ready, media_folder):
+def test_what_is_longer_than_the_file_is_begun_anew(ready, media_folder):
     name = read_json(ready.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
-    (ready.folder / f".media_1.{name}.part").write_bytes(b"x" * 50_000)
+    (ready.folder / f".media_1.{name}.unfinished").write_bytes(b"x" * 50_000)
     ready.download(1)
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
 
@@ -167,18 +166,41 @@ def test_file_of_no_bytes(steps, media_folder, role):
 
 def test_media_without_a_file_is_passed_on(steps):
     steps.resolve(99999)
+    (steps.folder / ".media_99999.once.mp4.unfinished").write_bytes(b"x")
     assert steps.download(99999)["state"] == "missing"
     assert (steps.folder / "media_99999").read_bytes() == b""
+    assert not list(steps.folder.glob(".*"))
     assert steps.server.requests("Download") == []
 
 
+@pytest.mark.parametrize("asked", ["GetDownloadInfo", "Download"])
+@pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("came", [0, 30_000])
-def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came):
+def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came, status, asked):
     ready.server.fault("cut_download", after_bytes=came)
-    ready.server.fault("status", status=404, operation="GetDownloadInfo", nth=2)
+    ready.server.fault("status", status=status, operation=asked, nth=2)
+    ready.api.delete_media(1)
     assert ready.download(1)["state"] == "missing"
     assert (ready.folder / "media_1").read_bytes() == b""
     assert not list(ready.folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "told"),
+    [
+        ("GetDownloadInfo", 404, r"answered 404"),
+        ("GetDownloadInfo", 403, r"answered 403.*Can Transfer"),
+        ("Download", 404, r"media 1: the store answered 404; tried for .*run again to go on from byte"),
+        ("Download", 403, r"media 1: the store answered 403; tried for .*run again to go on from byte"),
+    ],
+)
+def test_media_that_is_there_is_not_said_to_be_missing(ready, impatient, asked, status, told):
+    ready.server.fault("cut_download", after_bytes=30_000)
+    ready.server.fault("status", status=status, operation=asked, nth=2, times=None)
+    with pytest.raises(ServerError, match=told):
+        ready.download(1)
+    (left,) = ready.folder.glob(".media_1.*.unfinished")
+    assert left.stat().st_size > 0
 
 
 def test_rights_are_named(ready, monkeypatch):

@@ -1,4 +1,4 @@
-"""Detection in media: one media's CSV, pictures and record."""
+"""Detection in media: from their files to each one's CSV, pictures and record."""
 
 import logging
 from collections.abc import Iterable
@@ -179,14 +179,27 @@ def tell(record: dict[str, Any], *, count: bool) -> None:
 
 
 def detect_one(
-    media: MediaFiles, network_files: NetworkFiles, found: Found, search: Search, part: Part | None = None
+    media_files: MediaFiles, network_files: NetworkFiles, found: Found, search: Search, part: Part | None = None
 ) -> None:
-    """Detect in one media, or in one part of a video."""
+    """Detect in one media, or in one part of a video.
+
+    Args:
+        media_files: the media; unless its records say `ready`, their state and reason are this step's too.
+        network_files: what to detect with.
+        found: the files to write.
+        search: what is asked.
+        part: of a video, to detect in only this one.
+
+    Raises:
+        GraphError: the network cannot be used, or does not fit train.ini.
+        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        SettingsError: there is no such engine, or a setting is missing that the network needs.
+    """
     network = Network(network_files, search)
     one = MediaDetection(
-        media.media,
-        wanted=read_json(media.record),
-        fetched=read_json(media.download),
+        media_files.media,
+        wanted=read_json(media_files.record),
+        fetched=read_json(media_files.download),
         found=found,
         search=search,
         network=network,

@@ -31,6 +31,11 @@ class NetworkFiles:
     provenance: Path
     changes: list[Path]
 
+    @property
+    def all(self) -> list[Path]:
+        """Each of them."""
+        return [self.graph, self.train_ini, self.provenance, *self.changes]
+
 
 class Network:
     """The network of a job: loaded once, when a media needs it.

@@ -3,14 +3,13 @@
 import io
 import logging
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from scripts.lib.downloads.connection import Connection
-from scripts.lib.downloads.part_file import alone, size_of
 from scripts.lib.downloads.transfer import bring
+from scripts.lib.downloads.unfinished import alone, require_room, unfinished
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 
@@ -18,7 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, lasting: bool = True) -> dict[str, Any]:
-    """Fetch the file that a media's record names to `media`, as download_media does.
+    """Fetch the file that a media's record names.
+
+    The bytes go to a file beside `media`, which keeps its name from try to try and from run to run, so that a cut
+    transfer is resumed with a Range request. It is renamed only when its size, and for an archival copy Tator's own
+    md5, are right. For a media without a file, and for one that vanished since it was resolved, `media` is empty.
 
     Args:
         wanted: the record.
@@ -27,19 +30,23 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
         lasting: whether the file is to outlive a power failure.
 
     Returns:
-        the record of the download.
+        the record of the download: state, reason, bytes, md5_checked.
+
+    Raises:
+        PipelineError: the disk has no room, or another process downloads the same file.
+        ServerError: as in transfer.bring.
     """
 
     def fetch() -> dict[str, Any]:
-        part = _part(media, wanted)
-        with alone(part) as stream:
-            _require_room(stream, wanted["file"]["size"])
+        path = unfinished(media, wanted)
+        with alone(path) as stream:
+            require_room(stream, wanted["file"]["size"])
             fetched = bring(connection, wanted, stream, lasts=True)
             if lasting:
                 os.fsync(stream.fileno())
-            if not is_at(part, stream.fileno()):
+            if not is_at(path, stream.fileno()):
                 raise PipelineError(f"{media}: another process downloads it too; this one, which is older, gives up")
-            part.replace(media)
+            path.replace(media)
             return fetched
 
     outcome = _recorded(wanted, fetch)
@@ -68,31 +75,3 @@ def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> di
             _log.warning("media %d: %s", wanted["media_id"], fault)
             outcome |= {"state": fault.state, "reason": fault.reason}
     return outcome
-
-
-def remove_stale_parts(wanted: Mapping[Path, dict[str, Any]]) -> None:
-    """Remove what earlier runs began to download and nobody will go on with: gone, or replaced in Tator.
-
-    Args:
-        wanted: the record of each media, by where its file goes; no file's name holds a dot.
-    """
-    for folder in {media.parent for media in wanted}:
-        for part in folder.glob(".*.*.part"):
-            media = folder / part.name.split(".")[1]
-            if (record := wanted.get(media)) and (record["state"] != "ready" or part != _part(media, record)):
-                part.unlink(missing_ok=True)
-
-
-def _part(media: Path, wanted: dict[str, Any]) -> Path:
-    """Return the file that a media is downloaded to; another one where Tator has replaced the stored file."""
-    return media.with_name(f".{media.name}.{Path(wanted['file']['path']).name[-80:]}.part")
-
-
-def _require_room(part: IO[bytes], size: int | None) -> None:
-    """Refuse to begin what the disk cannot hold; `size` is that of the whole file."""
-    have = size_of(part)
-    if size is not None and (free := shutil.disk_usage(part.fileno()).free) < size - have:
-        raise PipelineError(
-            f"{Path(part.name).parent.absolute()}: {size - have} bytes are to come and {free} are free; make room, or "
-            "choose another folder with --directory, and run again"
-        )

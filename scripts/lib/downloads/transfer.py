@@ -9,7 +9,7 @@ import requests
 import urllib3
 
 from scripts.lib.downloads.connection import Connection
-from scripts.lib.downloads.part_file import size_of, write_all
+from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.progress import Progress
 from scripts.lib.server.faults import Refused
@@ -26,41 +26,48 @@ class _Cut(Exception):
     """A transfer ended early or gave the wrong bytes; the text is fit for a log."""
 
 
+class _Absent(_Cut):
+    """The store has no such file, or does not say: S3 answers 403 to who may not list its files."""
+
+
 class _Further(Exception):
     """A transfer was cut, but brought some bytes."""
 
 
-def bring(connection: Connection, wanted: dict[str, Any], part: IO[bytes], *, lasts: bool) -> dict[str, Any]:
+def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, lasts: bool) -> dict[str, Any]:
     """Bring the whole file; return what the record of the download says of it.
 
     Args:
         connection: to Tator and its store.
         wanted: the media's record.
-        part: what came of the file so far, and where the rest goes.
-        lasts: whether the next run finds the part.
+        stream: what came of the file so far, and where the rest goes.
+        lasts: whether the next run finds what came.
 
     Raises:
         MediaFault: the media was deleted meanwhile.
-        ServerError: no byte came for longer than patience.patience(), or Tator refuses.
+        ServerError: it came no further for longer than patience(), the store is not trusted, or Tator refuses.
         OSError: the disk is full or not writable.
     """
     file = wanted["file"]
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
     has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
-    furthest = size_of(part)
+    furthest = size_of(stream)
 
     def once() -> None:
         nonlocal furthest
         try:
-            progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=size_of(part))
-            _transfer(connection.store, _address(connection, wanted), part, file["size"], progress)
-            if has_md5 and (found := _md5(part)) != wanted["md5"]:
-                part.truncate(0)
+            progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=size_of(stream))
+            _transfer(connection.store, _address(connection, wanted), stream, file["size"], progress)
+            if has_md5 and (found := _md5(stream)) != wanted["md5"]:
+                stream.truncate(0)
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
+        except _Absent:
+            _require_media(connection, wanted)
+            raise
         except _Cut as cut:
             # Each byte won starts the patience anew: a large file over a bad line gets there.
-            if size_of(part) > furthest:
-                furthest = size_of(part)
+            if size_of(stream) > furthest:
+                furthest = size_of(stream)
                 raise _Further(str(cut)) from None
             raise
 
@@ -68,15 +75,15 @@ def bring(connection: Connection, wanted: dict[str, Any], part: IO[bytes], *, la
         try:
             patiently(_Cut)(once)
         except _Further as further:
-            _log.warning("%s after %d bytes; going on", further, size_of(part))
+            _log.warning("%s after %d bytes; going on", further, size_of(stream))
         except _Cut as cut:
-            on = f" to go on from byte {size_of(part)}" if lasts and size_of(part) else ""
+            on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise ServerError(
                 f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again{on}, or look at the media "
                 "in Tator"
             ) from None
         else:
-            size = size_of(part)
+            size = size_of(stream)
             _log.info("media %d: %d bytes%s", wanted["media_id"], size, ", md5 checked" * has_md5)
             return {"bytes": size, "md5_checked": has_md5}
 
@@ -85,48 +92,55 @@ def _address(connection: Connection, wanted: dict[str, Any]) -> str:
     """Return a fresh address, or say that the media is gone."""
     try:
         return connection.address(wanted["file"]["path"])
-    except Refused as refusal:
-        if refusal.status == 404 or not connection.project.media([wanted["media_id"]]):
-            raise MediaFault("missing", "it was deleted while the workflow ran") from None
+    except Refused:
+        _require_media(connection, wanted)
         raise
 
 
-def _transfer(plain: requests.Session, address: str, part: IO[bytes], size: int | None, progress: Progress) -> None:
-    """Append to `part` what is still missing of `size` bytes.
+def _require_media(connection: Connection, wanted: dict[str, Any]) -> None:
+    """Raise MediaFault if Tator has the media no more."""
+    if not connection.project.media([wanted["media_id"]]):
+        raise MediaFault("missing", "it was deleted while the workflow ran")
+
+
+def _transfer(plain: requests.Session, address: str, stream: IO[bytes], size: int | None, progress: Progress) -> None:
+    """Append to `stream` what is still missing of `size` bytes.
 
     Raises:
         _Cut: the bytes on disk are not the whole file.
         OSError: the disk is full or not writable.
     """
-    have = size_of(part)
+    have = size_of(stream)
     if size is not None and have > size:
-        part.truncate(have := 0)
+        stream.truncate(have := 0)
     if have != size or size == 0:
-        _append(plain, address, part, size, progress)
-    if size is not None and (have := size_of(part)) != size:
+        _append(plain, address, stream, size, progress)
+    if size is not None and (have := size_of(stream)) != size:
         if have > size:
-            part.truncate(0)
+            stream.truncate(0)
         raise _Cut(f"{have} bytes came, Tator says {size}")
 
 
-def _append(plain: requests.Session, address: str, part: IO[bytes], size: int | None, progress: Progress) -> None:
-    have = size_of(part)
+def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int | None, progress: Progress) -> None:
+    have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
     headers["Accept-Encoding"] = "identity"
     try:
         with plain.get(address, headers=headers, stream=True) as answer:
             if answer.status_code == 416:
-                part.truncate(0)
+                stream.truncate(0)
                 raise _Cut(f"the store has {have} bytes or fewer, Tator says {size}")
+            if answer.status_code in (403, 404):
+                raise _Absent(f"the store answered {answer.status_code}")
             if answer.status_code not in (200, 206):
                 raise _Cut(f"the store answered {answer.status_code}")
             if answer.status_code == 200:
-                part.truncate(have := 0)
-            part.seek(have)
+                stream.truncate(have := 0)
+            stream.seek(have)
             # As the bytes come: reading by blocks would lose the last one of a cut transfer.
             while chunk := answer.raw.read1(CHUNK_BYTES):
-                write_all(part, chunk)
+                write_all(stream, chunk)
                 have += len(chunk)
                 progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
@@ -142,13 +156,16 @@ def _peer(address: str) -> str:
     return urlsplit(address).netloc.rpartition("@")[2]
 
 
-def _md5(part: IO[bytes]) -> str:
-    """Return Tator's sum of a file, as tator.util.md5sum does of a path, which some file systems lock with the part."""
-    size = size_of(part)
+def _md5(stream: IO[bytes]) -> str:
+    """Return Tator's sum of a file, as tator.util.md5sum does of a path.
+
+    Through the stream, as some file systems refuse to open anew what is locked.
+    """
+    size = size_of(stream)
     left = min(size, SUMMED_BYTES)
     content = hashlib.md5(usedforsecurity=False)
-    part.seek(0)
-    while chunk := part.read(min(left, CHUNK_BYTES)):
+    stream.seek(0)
+    while chunk := stream.read(min(left, CHUNK_BYTES)):
         content.update(chunk)
         left -= len(chunk)
     return hashlib.md5(f"{content.hexdigest()}{size}".encode(), usedforsecurity=False).hexdigest()

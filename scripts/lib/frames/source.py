@@ -145,10 +145,6 @@ class FrameSource(Closing):
             MediaFault: not one frame can be decoded, or one exceeds MAX_PIXELS.
         """
 
-    @abstractmethod
-    def close(self) -> None:
-        """Close the file; may be called again."""
-
 
 def check_size(width: int, height: int) -> None:
     """Refuse pictures that would need gigabytes.

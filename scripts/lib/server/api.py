@@ -1,7 +1,7 @@
-"""Talk to a Tator server: the official client with time-outs, stated retries and errors that help.
+"""The calls to a Tator server, through the official client.
 
-One retry layer, here, for what may be asked twice without harm (reading, marking): connection faults, 5xx,
-answers that are not JSON, and Tator's way of throttling, a 400 whose text says so. Calls that make or remove
+One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
+long as patience.py says. Calls that make or remove
 something are tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks
 at what stands before it writes again (see scripts/lib/uploads/upload.py).
 """

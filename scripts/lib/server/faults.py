@@ -1,4 +1,8 @@
-"""The faults of a call to Tator: those that waiting may cure, those it cannot, and answers that were lost."""
+"""The faults of a call to Tator: those that waiting may cure, those it cannot, and answers that were lost.
+
+Waiting may cure connection faults, 5xx, answers that are not JSON, and Tator's way of throttling, a 400 whose text says
+so.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +29,7 @@ class Throttled(Transient):
 
 
 class Unwell(ServerError):
-    """The server failed for longer than `patience()`, or its store; the next call would too."""
+    """The server failed for longer than `patience()`; the next call would too."""
 
 
 class Refused(ServerError):

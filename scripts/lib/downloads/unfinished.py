@@ -1,0 +1,109 @@
+"""The file that a download goes to before it is complete: kept from try to try, and written by one process."""
+
+import errno
+import fcntl
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from scripts.lib.errors import MediaFault, PipelineError
+from scripts.lib.files import is_at
+from scripts.lib.server.patience import patiently
+
+
+def unfinished(media: Path, wanted: dict[str, Any]) -> Path:
+    """Return where a media is downloaded to, beside where its file goes; elsewhere once Tator has replaced the file."""
+    return media.with_name(f".{media.name}.{Path(wanted['file']['path']).name[-80:]}.unfinished")
+
+
+def remove_stale(wanted: Mapping[Path, dict[str, Any] | None]) -> None:
+    """Remove what earlier runs left unfinished and nobody will go on with.
+
+    Args:
+        wanted: for each media that this job is about, by where its file goes, the record of the file that it will
+            download, None if it will not. The names of these files hold no dot.
+    """
+    for folder in {media.parent for media in wanted}:
+        for left in folder.glob(".*.unfinished"):
+            media = folder / left.name.split(".")[1]
+            if media in wanted:
+                record = wanted[media]
+                if record is None or record["state"] != "ready" or left != unfinished(media, record):
+                    left.unlink(missing_ok=True)
+
+
+def require_room(stream: IO[bytes], size: int | None) -> None:
+    """Refuse to begin what the disk cannot hold; `size` is that of the whole file.
+
+    Raises:
+        PipelineError: it says how much room is missing, and where.
+    """
+    have = size_of(stream)
+    if size is not None and (free := shutil.disk_usage(stream.fileno()).free) < size - have:
+        raise PipelineError(
+            f"{Path(stream.name).parent.absolute()}: {size - have} bytes are to come and {free} are free; make room, "
+            "or choose another folder with --directory, and run again"
+        )
+
+
+class _Busy(Exception):
+    """Another process downloads the same file."""
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[IO[bytes]]:
+    """Open the file that is downloaded to, as the only process: one may be left of a run that was killed.
+
+    If the block fails, the file stays for the next try, unless it is empty or the media is at fault.
+
+    Raises:
+        PipelineError: another one is at it for longer than patience().
+    """
+    try:
+        stream = patiently(_Busy)(_locked, path)
+    except _Busy as busy:
+        who = f"fuser {shlex.quote(str(path))}"
+        raise PipelineError(f"{busy}; end it (`{who}` names it), or run again when it has ended") from None
+    with stream:
+        try:
+            yield stream
+        except BaseException as error:
+            useless = isinstance(error, MediaFault) or not size_of(stream)
+            if useless and is_at(path, stream.fileno()):
+                path.unlink()
+            raise
+
+
+def _locked(path: Path) -> IO[bytes]:
+    stream = path.open("a+b", buffering=0)
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            # A file system without locks: what another process still writes goes into nothing, and it gives up.
+            stream.close()
+            path.unlink(missing_ok=True)
+            return path.open("a+b", buffering=0)
+        stream.close()
+        if not isinstance(error, BlockingIOError):
+            raise
+    else:
+        if is_at(path, stream.fileno()):  # else the one before has finished it
+            return stream
+        stream.close()
+    raise _Busy(f"{path}: another process still downloads this media, perhaps one that a killed run left")
+
+
+def size_of(stream: IO[bytes]) -> int:
+    """Return how many bytes there are."""
+    return stream.seek(0, os.SEEK_END)
+
+
+def write_all(stream: IO[bytes], chunk: bytes) -> None:
+    """Write all of it: a disk that becomes full takes a part first, and says so only when asked again."""
+    while chunk:
+        chunk = chunk[stream.write(chunk) :]

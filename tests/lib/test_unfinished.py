@@ -1,0 +1,45 @@
+"""What a download begins is written whole, and goes when nobody will go on with it."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.downloads.unfinished import remove_stale, unfinished, write_all
+
+
+def test_disk_that_takes_a_part_is_asked_again() -> None:
+    class Reluctant(io.BytesIO):
+        def write(self, content) -> int:  # type: ignore[no-untyped-def]
+            return super().write(content[:3])
+
+    part = Reluctant()
+    write_all(part, b"0123456789")
+    assert part.getvalue() == b"0123456789"
+
+
+def ready(path: str) -> dict[str, Any]:
+    return {"state": "ready", "file": {"path": path}}
+
+
+def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
+    going_on, replaced, missing, elsewhere, of_another_job = (tmp_path / str(number) for number in range(5))
+    for media in (going_on, replaced, missing, elsewhere, of_another_job):
+        unfinished(media, ready("1/2/first.mp4")).write_bytes(b"x")
+    for name in (".1.part", ".1.json.part", "1", "unfinished"):
+        (tmp_path / name).write_bytes(b"x")
+    before = {path.name for path in tmp_path.iterdir()}
+    remove_stale(
+        {
+            going_on: ready("1/2/first.mp4"),
+            replaced: ready("1/2/second.mp4"),
+            missing: {"state": "missing", "file": None},
+            elsewhere: None,
+            tmp_path / "no folder/7": None,
+        }
+    )
+    gone = before - {path.name for path in tmp_path.iterdir()}
+    assert gone == {f".{number}.first.mp4.unfinished" for number in (1, 2, 3)}
+
+
+def test_long_names_are_cut(tmp_path: Path) -> None:
+    unfinished(tmp_path / "1", ready(f"1/2/{'x' * 300}.mp4")).touch()
