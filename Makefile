@@ -68,7 +68,7 @@ lint: setup  ## check style, types and rules
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/snakefmt --check Snakefile rules
 	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
 
-audit: setup  ## look for known vulnerabilities of the pinned packages
+audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 lock: setup  ## write the lock files anew from pyproject.toml

@@ -252,6 +252,20 @@ def unless_kept(path):
     return path if config["media"]["keep_files"] else temp(path)
 
 
+def kept_by_shared_jobs():
+    """Whether jobs that media share keep the downloaded files; for crops, download_media brings them once more."""
+    return config["media"]["keep_files"] and not config["export"]["crops"]
+
+
+def media_of_shared_jobs():
+    """Return where the jobs that media share download to: not where download_media does, if they remove it again."""
+    return (
+        "resources/media/{media_id}"
+        if kept_by_shared_jobs()
+        else "resources/media_of_jobs/{media_id}"
+    )
+
+
 def if_asked(asked, *paths):
     """Return the paths of what a setting asks for, none without it."""
     return list(paths) if asked else []

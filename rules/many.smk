@@ -54,11 +54,11 @@ for media_ids in shared_jobs():
         params:
             **search(),
             **told("outcomes", records="resources/records/{media_id}.json"),
-            media=beside("outcomes", "resources/media/{media_id}"),
+            media=beside("outcomes", media_of_shared_jobs()),
             finished="resources/finished",
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
-            keep_files=config["media"]["keep_files"],
+            keep_files=kept_by_shared_jobs(),
             prefetch_mb=config["media"]["prefetch_mb"],
             sources=code("detect_many"),
         script:

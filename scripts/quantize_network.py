@@ -65,7 +65,7 @@ def quantize_network(
     max_drift: float,
     threads: int,
 ) -> None:
-    """Write the network for OpenVINO with its convolutions in int8, and a record of how far it is from fp32.
+    """Write the network for OpenVINO with its convolutions in int8, and a record of how far it is from f32.
 
     Args:
         media: the files to take frames from; those that give none are passed over.
@@ -226,7 +226,7 @@ def measure(
 
     Args:
         opened: makes an engine of a graph, for batches of one.
-        graphs: in fp32 and in int8.
+        graphs: in f32 and in int8.
         frames: (height, width, 3) each, as the network takes them.
         threshold: the least score of a box.
 
@@ -275,12 +275,12 @@ def _check(compared: dict[str, Any], max_drift: float, media: str) -> None:
     if boxes["f32"] < LEAST_BOXES:
         raise PipelineError(
             f"int8 cannot be judged: in the frames held back of media {media} the network finds {boxes['f32']} boxes "
-            f"in fp32; expected at least {LEAST_BOXES}: name media with more to see in detect.calibration_media, raise "
+            f"in f32; expected at least {LEAST_BOXES}: name media with more to see in detect.calibration_media, raise "
             "detect.calibration_frames, or set detect.precision: f32"
         )
     if compared["drift"] > max_drift:
         raise PipelineError(
-            f"int8 changes too much: a drift of {compared['drift']:.4f}, of {boxes['f32']} boxes in fp32 and "
+            f"int8 changes too much: a drift of {compared['drift']:.4f}, of {boxes['f32']} boxes in f32 and "
             f"{boxes['int8']} in int8 {boxes['both']} are the same; "
             f"detect.max_drift allows {max_drift}: set detect.precision: f32, or accept it by raising detect.max_drift"
         )

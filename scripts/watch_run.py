@@ -3,7 +3,8 @@
     python -m scripts.watch_run [FOLDER]
 
 Reads the run's files only, so it works beside a run on this machine, on a shared file system, or after one. On a
-terminal it keeps one picture up to date; elsewhere it writes a line now and then. It ends with the run.
+terminal it keeps one picture up to date; elsewhere it writes a line now and then. It ends when all media were uploaded
+or reported, or when Snakemake, which it saw at work, is so no more.
 """
 
 import argparse
@@ -27,6 +28,13 @@ from scripts.lib.texts import short
 
 _SPEED = re.compile(r"(\d+)(?: of (?:about )?(\d+))? frames(?: \(\d+ %\))?, ([0-9.]+) frames/s")
 _WELL = ("done", "no detections", "skipped")
+# What a job of each rule makes, which is there when it has ended; its log is named after the first of its media.
+_MADE_BY = {
+    "detect": "results/detections/{media_id}.json",
+    "join_parts": "results/detections/{media_id}.json",
+    "detect_part": "resources/parts/{media_id}/{part}.json",
+    "detect_many": "resources/batches/detected_{media_id}.json",
+}
 # A log that was not written to for so long is of a job that was killed.
 _FRESH_SECONDS = 60.0
 _ROWS, _BAR = 15, 60
@@ -52,6 +60,8 @@ class Run:
         outcomes: what detect found.
         uploads: what upload_detections did.
         jobs: detection jobs that run.
+        locked: whether Snakemake is at work there.
+        unlocked: whether it was so before, and is no more.
     """
 
     folder: Path
@@ -59,6 +69,8 @@ class Run:
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
+    locked: bool = False
+    unlocked: bool = False
 
     def look(self) -> None:
         """Read what is new."""
@@ -71,12 +83,20 @@ class Run:
                 if path.stem not in known:
                     known[path.stem] = read_json(path)
         self.jobs = list(self._running())
+        before, self.locked = self.locked, any((self.folder / ".snakemake" / "locks").glob("*"))
+        self.unlocked = not self.locked and (before or self.unlocked)
 
     def _running(self) -> Iterator[Job]:
-        for log in (self.folder / "logs" / "detect").glob("*.log"):
-            record = self.records.get(log.stem, {})
-            if log.stem not in self.outcomes and time.time() - log.stat().st_mtime < _FRESH_SECONDS:
-                name = short(record.get("name") or f"media {log.stem}", 36)
+        for log in (log for rule in _MADE_BY for log in (self.folder / "logs" / rule).glob("*.log")):
+            media_id, _, part = log.stem.partition(".")
+            made = self.folder / _MADE_BY[log.parent.name].format(media_id=media_id, part=part)
+            record = self.records.get(media_id, {})
+            if not made.exists() and time.time() - log.stat().st_mtime < _FRESH_SECONDS:
+                name = short(record.get("name") or f"media {media_id}", 36)
+                if log.parent.name == "detect_many":
+                    yield Job(f"{name} and others")
+                    continue
+                name += f", part {part}" if part else ""
                 lines = _SPEED.findall(log.read_text(encoding="utf-8", errors="replace"))
                 expected = record.get("num_frames")
                 if lines:
@@ -88,16 +108,17 @@ class Run:
     @property
     def failed(self) -> int:
         """Media without a result."""
-        return sum(each["state"] not in _WELL for each in self.outcomes.values())
+        failed = {media_id for media_id, outcome in self.outcomes.items() if outcome["state"] not in _WELL}
+        return sum(self.uploads.get(media_id, {}).get("state") != "verified" for media_id in failed)
 
     @property
     def ended(self) -> bool:
         """Whether the run has come to its end."""
         summary = self.folder / "results" / "summary.json"
         newest = max((path.stat().st_mtime for path in (self.folder / "results").glob("uploads/*.json")), default=0.0)
-        return bool(self.records) and len(self.uploads) == len(self.records) and (
+        return self.unlocked or (bool(self.records) and len(self.uploads) == len(self.records) and (
             summary.exists() and summary.stat().st_mtime >= newest
-        )  # fmt: skip
+        ))  # fmt: skip
 
     @property
     def rate(self) -> float:

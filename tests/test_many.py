@@ -59,7 +59,7 @@ def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_p
     assert [media_id for media_id, state in site.states().items() if state == "unreadable"] == [junk]
     assert [media_id for media_id, mark in site.marks().items() if mark in ("No", None, "")] == [junk]
     assert 2 <= jobs(done)["detect_many"] == jobs(done)["upload_many"] < 20
-    assert not list((site.folder / "resources" / "media").iterdir())
+    assert not list((site.folder / "resources").glob("media*/*"))
 
     boxes = site.boxes()
     each = Site(twenty, tmp_path / "each")
@@ -68,6 +68,23 @@ def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_p
     mine = results(each)
     assert mine == {name: text for name, text in results(site).items() if name in mine}
     assert site.boxes() == boxes
+
+
+@pytest.mark.parametrize("keep_files", [False, True])
+def test_crops_of_media_that_share_jobs(twenty, tmp_path, keep_files):
+    site = Site(twenty, tmp_path / "crops")
+    site.settings["media"] = {"per_job": 2, "keep_files": keep_files}
+    site.settings["export"] = {"crops": True}
+    names = ("clip_910001.mp4", "clip_910002.mp4", "00.png", "01.png")
+    media_ids = [media_id for media_id, name in twenty.media.items() if name in names]
+    site.settings["tator"]["media_ids"] = media_ids
+    done = site.run()
+    assert done.returncode == 0, done.stdout
+    boxes = sum(len(path.read_text().splitlines()) - 1 for path in site.folder.glob("results/detections/*.csv"))
+    assert len(list(site.folder.glob("results/crops/*/*/*.jpg"))) == boxes > 0
+    left = {str(path.relative_to(site.folder / "resources")) for path in site.folder.glob("resources/media*/*")}
+    assert left == ({f"media/{media_id}" for media_id in media_ids} if keep_files else set())
+    assert "Nothing to be done" in site.run().stdout
 
 
 def test_only_what_changed_is_done_again(twenty, tmp_path):
@@ -144,7 +161,9 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
     (site.folder / gone[0]).unlink()
     done = site.run("results/detections.csv", "--force")
     assert done.returncode != 0
-    assert f"{gone[0]}: it is gone, as are 0 others; make it again: snakemake {gone[0]}" in done.stdout
+    assert (
+        f"{gone[0]}: it is gone, as are 0 others; make it again by the same command with {gone[0]} after" in done.stdout
+    )
     assert site.run(gone[0]).returncode == 0
     assert site.run().returncode == 0
     assert "Nothing to be done" in site.run().stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.lib import engine_choice
 from tests.gpu_driver.strict import PYCUDA, TENSORRT
 from tests.workflow import ROOT, snakemake
 
@@ -192,6 +193,15 @@ def test_the_stand_ins_are_of_the_versions_that_are_installed():
     assert re.search(r"^tensorrt-cu12==(.+)$", pins, re.MULTILINE)[1] == TENSORRT[-1]
     assert re.search(r"^pycuda==(.+)$", pins, re.MULTILINE)[1] == PYCUDA
     assert [version.split(".")[0] for version in TENSORRT] == ["10", "11"]
+
+
+def test_the_image_for_tensorrt_has_what_auto_looks_for():
+    names = set()
+    for pins in ("requirements-kubernetes.lock", "tests/gpu/requirements.txt"):
+        names |= {
+            name.removesuffix("-cu12") for name in re.findall(r"^([a-z0-9-]+)==", (ROOT / pins).read_text(), re.M)
+        }
+    assert names >= set(engine_choice._PACKAGES)
 
 
 def test_the_gpu_tests_are_collected_only_when_asked_for():

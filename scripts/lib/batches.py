@@ -77,7 +77,8 @@ def require(files: Iterable[Path]) -> None:
     missing = [str(path) for path in files if not path.exists()]
     if missing:
         raise PipelineError(
-            f"{missing[0]}: it is gone, as are {len(missing) - 1} others; make it again: snakemake {missing[0]}"
+            f"{missing[0]}: it is gone, as are {len(missing) - 1} others; "
+            f"make it again by the same command with {missing[0]} after `snakemake`"
         )
 
 

@@ -105,7 +105,7 @@ def test_version_deleted_half_way(site, undisturbed):
     run = when(site, "GetDownloadInfo", delete)
     assert run.wait() != 0
     assert "was deleted while the workflow ran" in run.text
-    assert "snakemake --forcerun prepare_upload" in run.text
+    assert "the same command with --forcerun prepare_upload" in run.text
     assert "Traceback" not in run.text
     site.goes_well("--forcerun", "prepare_upload")
     assert contents(site.boxes()) == contents(undisturbed.boxes)

@@ -249,3 +249,15 @@ def test_the_table_in_the_readme_names_every_key_and_variable():
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "config/README.md").read_text(), re.MULTILINE)
     keys = [f"{section}.{key}" for section, part in SCHEMA["properties"].items() for key in part["properties"]]
     assert rows == [*keys, *settings.VARIABLES]
+
+
+def test_the_table_in_the_readme_says_what_the_schema_says():
+    table = re.findall(
+        r"^\| `([a-z]+\.[a-z0-9_]+)` \| (.+?) \| (.+?) \| ", (ROOT / "config/README.md").read_text(), re.M
+    )
+    said = {
+        f"{section}.{key}": value
+        for section, part in SCHEMA["properties"].items()
+        for key, value in part["properties"].items()
+    }
+    assert {key: meaning for key, _, meaning in table} == {key: value["description"] for key, value in said.items()}

@@ -96,9 +96,9 @@ def test_drift(exact, rounded, both, drift, largest):
 def test_what_is_refused():
     found = {"boxes": {"f32": 10, "int8": 12, "both": 9}, "drift": 0.1818}
     _check(found, 0.2, "3, 4")
-    with pytest.raises(PipelineError, match=r"drift of 0\.1818, of 10 boxes in fp32 and 12 in int8 9 .* allows 0\.1"):
+    with pytest.raises(PipelineError, match=r"drift of 0\.1818, of 10 boxes in f32 and 12 in int8 9 .* allows 0\.1"):
         _check(found, 0.1, "3, 4")
-    with pytest.raises(PipelineError, match=r"of media 3, 4 the network finds 9 boxes in fp32; expected at least 10"):
+    with pytest.raises(PipelineError, match=r"of media 3, 4 the network finds 9 boxes in f32; expected at least 10"):
         _check(found | {"boxes": {"f32": 9, "int8": 9, "both": 9}}, 1, "3, 4")
 
 

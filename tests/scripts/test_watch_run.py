@@ -43,6 +43,43 @@ def test_a_log_that_nobody_writes_is_of_no_running_job(run, capsys):
     assert "0 running" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("log", "made", "shown"),
+    [
+        ("detect_many/1.log", "resources/batches/detected_1.json", "a.mp4 and others"),
+        ("detect_part/1.2.log", "resources/parts/1/2.json", "a.mp4, part 2"),
+    ],
+)
+def test_jobs_of_many_media_and_of_parts_run_too(run, log, made, shown):
+    (run.folder / "logs" / log).parent.mkdir()
+    (run.folder / "logs" / log).write_text("x INFO 5 of 20 media (25 %), 1.0 media/s, 0:00:15 left\n")
+    watched = watch_run.Run(run.folder)
+    watched.look()
+    assert shown in {job.name for job in watched.jobs}
+    (run.folder / made).parent.mkdir(parents=True)
+    (run.folder / made).write_text("{}")
+    watched.look()
+    assert len(watched.jobs) == 1
+
+
+def test_damaged_media_whose_boxes_were_asked_for_have_not_failed(run, capsys):
+    run.add("damaged.mp4", state="damaged", reason="cut", frames=10)
+    path = run.folder / "results/uploads/4.json"
+    path.write_text(path.read_text().replace('"not uploaded"', '"verified"'))
+    watch_run.main([str(run.folder), "--once"])
+    assert " 1 failed" in capsys.readouterr().out
+
+
+def test_it_ends_with_a_run_whose_jobs_failed(run, monkeypatch):
+    lock = run.folder / ".snakemake/locks/0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    monkeypatch.setattr(watch_run.time, "sleep", lambda _: lock.unlink())
+    console = Console(file=io.StringIO(), width=80)
+    watch_run.watch_run(run.folder, console, 0.0)
+    assert len(console.file.getvalue().splitlines()) == 2
+
+
 def test_a_terminal_shows_one_picture_and_it_ends_with_the_run(run, monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=150)
 

@@ -166,7 +166,7 @@ def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms
         if where.version_id not in {version["id"] for version in project.versions()}:
             raise ServerError(
                 f"version {where.version_id} was deleted while the workflow ran; "
-                "choose or make one with: snakemake --forcerun prepare_upload"
+                "choose or make one by the same command with --forcerun prepare_upload"
             ) from None
         raise refusal from None
     raise ServerError(
