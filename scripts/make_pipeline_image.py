@@ -2,7 +2,8 @@
 
     python scripts/make_pipeline_image.py --graph-pb trained.pb --train-ini train.ini --publish IMAGE
 
-The last line printed is what to write into the configuration as network.data_image.
+The last line printed is what to write into the configuration as network.data_image; without --publish and without an
+engine the image has no name yet, and it is the digest alone.
 """
 
 import argparse
