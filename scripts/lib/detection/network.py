@@ -32,9 +32,15 @@ class NetworkFiles:
     changes: list[Path]
 
     @property
+    def weights(self) -> Path | None:
+        """The file beside the graph that holds its weights, None where the graph itself does."""
+        return self.graph.with_suffix(".bin") if self.graph.suffix == ".xml" else None
+
+    @property
     def all(self) -> list[Path]:
         """Each of them."""
-        return [self.graph, self.train_ini, self.provenance, *self.changes]
+        weights = [self.weights] if self.weights else []
+        return [self.graph, *weights, self.train_ini, self.provenance, *self.changes]
 
 
 class Network:
@@ -85,7 +91,7 @@ class Network:
         return {
             "network": {
                 "sha256": sha256(files.graph),
-                **self._weights(),
+                **({"weights_sha256": sha256(files.weights)} if files.weights else {}),
                 "width": engine.size.width,
                 "height": engine.size.height,
                 "classes": names,
@@ -95,7 +101,3 @@ class Network:
             },
             "engine": engine.description | {"chosen": engine_reason(os.environ)},
         }
-
-    def _weights(self) -> dict[str, str]:
-        graph = self._files.graph
-        return {"weights_sha256": sha256(graph.with_suffix(".bin"))} if graph.suffix == ".xml" else {}

@@ -43,6 +43,14 @@ class Mark(NamedTuple):
     address: str
 
 
+class Bar(NamedTuple):
+    """What a bar is of, how long it is, and what stands at its end."""
+
+    name: str
+    value: float
+    said: str
+
+
 class Curve(NamedTuple):
     """A named line: x and y of its points, and the number of its species from 1."""
 
@@ -85,17 +93,8 @@ def _inline(svg: str, name: str) -> Markup:
 
 def counts(name: str, boxes: Mapping[str, int], colours: Sequence[str]) -> Markup:
     """Return bars: how many boxes each species has, in the order given."""
-    with _chart(name, 0.35 + 0.26 * len(boxes)) as (axes, made):
-        places = range(len(boxes))
-        bars = axes.barh(places, list(boxes.values()), color=colours, height=0.7)
-        axes.bar_label(bars, [f"{count:,}" for count in boxes.values()], padding=3)
-        axes.set_yticks(places, [short(species, 18) for species in boxes], color=INK)
-        axes.invert_yaxis()
-        axes.margins(x=0.15)
-        axes.xaxis.set_visible(False)
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.tick_params(length=0)
-    return made[0]
+    bars = [Bar(short(species, 18), count, f"{count:,}") for species, count in boxes.items()]
+    return _bars(name, bars, colours, room=0.15)
 
 
 def scores(name: str, histogram: Counts, label: int, keep: float, upload: float) -> Markup:
@@ -168,13 +167,19 @@ def clock(seconds: float) -> str:
 def stages(name: str, seconds: Mapping[str, float]) -> Markup:
     """Return bars: the share of the time that each stage took."""
     total = sum(seconds.values()) or 1.0
-    with _chart(name, 0.35 + 0.26 * len(seconds)) as (axes, made):
-        places = range(len(seconds))
-        bars = axes.barh(places, list(seconds.values()), color=colour(0), height=0.7)
-        axes.bar_label(bars, [f"{value:,.1f} s, {value / total:.0%}" for value in seconds.values()], padding=3)
-        axes.set_yticks(places, list(seconds), color=INK)
+    bars = [Bar(stage, spent, f"{spent:,.1f} s, {spent / total:.0%}") for stage, spent in seconds.items()]
+    return _bars(name, bars, colour(0), room=0.3)
+
+
+def _bars(name: str, bars: Sequence[Bar], colours: str | Sequence[str], *, room: float) -> Markup:
+    """Return bars; `room` for what they say is a share of the width."""
+    with _chart(name, 0.35 + 0.26 * len(bars)) as (axes, made):
+        places = range(len(bars))
+        drawn = axes.barh(places, [bar.value for bar in bars], color=colours, height=0.7)
+        axes.bar_label(drawn, [bar.said for bar in bars], padding=3)
+        axes.set_yticks(places, [bar.name for bar in bars], color=INK)
         axes.invert_yaxis()
-        axes.margins(x=0.3)
+        axes.margins(x=room)
         axes.xaxis.set_visible(False)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(length=0)

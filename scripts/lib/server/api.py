@@ -1,9 +1,9 @@
 """The calls to a Tator server, through the official client.
 
 One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
-long as patience.py says. Calls that make or remove
-something are tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks
-at what stands before it writes again (see scripts/lib/uploads/upload.py).
+long as patience.py says. Calls that make or remove something are tried once, except when throttled; if their answer is
+lost they raise `LostAnswer`, and the caller looks at what stands before it writes again (see
+scripts/lib/uploads/upload.py).
 """
 
 import os
