@@ -8,7 +8,7 @@ import requests
 
 from scripts.lib.errors import ServerError
 from scripts.lib.server.api import Project
-from scripts.lib.server.sessions import session
+from scripts.lib.server.sessions import store_session
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Connection:
     @cached_property
     def store(self) -> requests.Session:
         """Its store, which gets no token."""
-        return session()
+        return store_session(self._host)
 
     def foresee(self, paths: Sequence[str]) -> None:
         """Ask for the addresses of files that will soon be downloaded, all in one request."""

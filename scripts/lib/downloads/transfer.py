@@ -17,6 +17,8 @@ from scripts.lib.server.patience import patience, patiently
 from scripts.lib.server.sessions import TRUST, untrusted
 
 CHUNK_BYTES = 1 << 20
+# Where Tator says how large a file is, that is the limit.
+LARGEST_WITHOUT_SIZE = 1 << 30
 SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size
 
 _log = logging.getLogger(__name__)
@@ -145,6 +147,12 @@ def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int 
                 progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
                     break
+                if size is None and have > LARGEST_WITHOUT_SIZE:
+                    stream.truncate(0)
+                    raise ServerError(
+                        f"the store ({_peer(address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file of which "
+                        "Tator says no size; expected one with its size: upload the media anew"
+                    )
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if untrusted(error):
             raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None

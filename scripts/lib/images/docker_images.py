@@ -17,6 +17,7 @@ from docker.models.images import Image as LocalImage
 
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.images.reference import Image, Reference
+from scripts.lib.network_access.sessions import NoCredentials
 from scripts.lib.stopping import undisturbed
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -50,6 +51,7 @@ def engine() -> Iterator[docker.DockerClient]:
         ) from error
     try:
         client.api.timeout = ANSWER_SECONDS
+        client.api.auth = NoCredentials()  # an engine over TCP has none in ~/.netrc
         yield client
     finally:
         client.close()

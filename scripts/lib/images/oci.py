@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PIECE = 2**20
 LARGEST_MANIFEST = 2**22
+# Files of networks and systems compress to a tenth; what unpacks to much more is made to fill a disk.
+LARGEST_RATIO, LEAST_UNPACKED = 200, 2**28
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _GZIP, _ZSTD = b"\x1f\x8b", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
 
@@ -170,15 +172,23 @@ def is_packed(first: bytes) -> bool:
 
 def unpacked(pieces: Iterable[bytes], source: str) -> Iterator[bytes]:
     """Pass pieces on without their compression, which the first bytes tell: gzip, zstd or none."""
-    stream = io.BufferedReader(_Stream(iter(pieces)), PIECE)
+    stored = _Stream(iter(pieces))
+    stream = io.BufferedReader(stored, PIECE)
     first = stream.peek(4)[:4]
     opened: Any = stream
     if first.startswith(_GZIP):
         opened = gzip.GzipFile(fileobj=stream)
     elif _ZSTD.match(first):
         opened = zstd.ZstdFile(stream)
+    unpacked_bytes = 0
     try:
         while piece := opened.read(PIECE):
+            unpacked_bytes += len(piece)
+            if opened is not stream and unpacked_bytes > max(LEAST_UNPACKED, LARGEST_RATIO * stored.received):
+                raise GraphError(
+                    f"{source}: unpacks to more than {LARGEST_RATIO} times its size ({unpacked_bytes} bytes so far); "
+                    "expected the files of a network: do not trust it"
+                )
             yield piece
     except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
         raise GraphError(f"{source}: cannot be unpacked ({error}); push the image anew") from error
@@ -191,6 +201,7 @@ class _Stream(io.RawIOBase):
         super().__init__()
         self._pieces = pieces
         self._piece = memoryview(b"")
+        self.received = 0
 
     def readable(self) -> bool:
         return True
@@ -202,6 +213,7 @@ class _Stream(io.RawIOBase):
             if piece is None:
                 return 0
             self._piece = memoryview(piece)
+            self.received += len(piece)
         taken = self._piece[: len(target)]
         target[: len(taken)] = taken
         self._piece = self._piece[len(taken) :]

@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,10 +17,12 @@ import requests
 import tenacity
 import urllib3
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.images.login import REMEDY, certificate, credentials
 from scripts.lib.images.oci import LARGEST_MANIFEST, Descriptor
 from scripts.lib.images.reference import Reference
+from scripts.lib.network_access.answers import AnswerTooLarge
+from scripts.lib.network_access.sessions import Session
 
 CONNECT_SECONDS, READ_SECONDS = 15, 60
 # Of a connection that breaks, the piece under way is lost.
@@ -51,29 +52,33 @@ class Registry:
         self._reference = reference
         host = reference.api_host
         trusted = certificate(reference.registry, ca_file)
-        self._stack = ExitStack()
+        self._session = Session(host, limit=LARGEST_MANIFEST, seconds=(CONNECT_SECONDS, READ_SECONDS))
         self._client = _Client(
             host,
             reference.path,
             auth=self._authenticate,
-            insecure=_is_local(host) and not _speaks_tls(host),
+            insecure=_is_local(host) and not _speaks_tls(self._session, host),
             tlsverify=trusted,
-            timeout=(CONNECT_SECONDS, READ_SECONDS),  # type: ignore[arg-type] # requests takes a pair
         )
+        self._client.use(self._session)
 
     def __enter__(self) -> "Registry":
-        self._stack.enter_context(self._client)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._session.close()
 
     def manifest(self, name: str) -> bytes:
         """Return the manifest with a tag or a digest."""
-        _, response = self._call(f"manifest {name}", lambda: self._client.get_manifest_and_response(name))
-        return bytes(response.content[: LARGEST_MANIFEST + 1])
+        try:
+            _, response = self._call(f"manifest {name}", lambda: self._client.get_manifest_and_response(name))
+        except AnswerTooLarge:
+            raise GraphError(
+                f"{self._reference}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
+            ) from None
+        return bytes(response.content)
 
     def digest(self, tag: str) -> str | None:
         """Return the digest that a tag has now, without fetching anything; None where the registry does not say."""
@@ -160,6 +165,10 @@ class Registry:
 
 
 class _Client(dxf.DXF):
+    def use(self, session: requests.Session) -> None:
+        """Make every request through a session; the package's own would read password files."""
+        self._sessions = [session]
+
     def open_blob(self, digest: str, start: int) -> requests.Response:
         """Ask for a blob from a byte on; `pull_blob` cannot, and leaves answers open that it does not use."""
         answers: list[requests.Response] = []
@@ -187,10 +196,10 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _speaks_tls(host: str) -> bool:
+def _speaks_tls(session: requests.Session, host: str) -> bool:
     """Tell whether a registry on this machine takes HTTPS; a certificate that is not trusted is one as well."""
     try:
-        requests.head(f"https://{host}/v2/", timeout=CONNECT_SECONDS)
+        session.head(f"https://{host}/v2/", timeout=CONNECT_SECONDS)
     except requests.exceptions.SSLError as error:
         return "CERTIFICATE_VERIFY_FAILED" in str(error)
     except requests.RequestException:

@@ -9,7 +9,7 @@ from scripts.lib.errors import ServerError
 from scripts.lib.registering import manifest
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
-from scripts.lib.server.sessions import session
+from scripts.lib.server.sessions import store_session
 
 # From least to most, as Tator names them; who has one has those before it. Whoever made the project has all.
 PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control", "Creator")
@@ -57,7 +57,7 @@ class Registry(Project):
         """
         content = text.encode()
         upload = self._read("get an upload address", lambda: self._api.get_upload_info(self.id))
-        self._read("upload the manifest", lambda: _put(upload["urls"][0], content))
+        self._read("upload the manifest", lambda: _put(self.host, upload["urls"][0], content))
         spec = {"name": manifest.file_name(text), "upload_url": self.addresses([upload["key"]])[0]}
         return str(self._read("keep the manifest", lambda: self._api.save_algorithm_manifest(self.id, spec))["url"])
 
@@ -75,10 +75,10 @@ def may(permission: str, needed: str) -> bool:
     return permission in PERMISSIONS and PERMISSIONS.index(permission) >= PERMISSIONS.index(needed)
 
 
-def _put(address: str, content: bytes) -> None:
+def _put(site: str, address: str, content: bytes) -> None:
     """Send content to a presigned address, which needs no token and must not get it."""
     azure = {"x-ms-blob-type": "BlockBlob"} if "sig" in parse_qs(urlsplit(address).query) else {}
-    with session() as store:
+    with store_session(site) as store:
         answer = store.put(address, data=content, headers=azure)
     if answer.status_code >= 500:
         raise ApiException(status=answer.status_code)

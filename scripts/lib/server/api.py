@@ -15,11 +15,12 @@ import tator
 import yaml
 
 from scripts.lib.errors import ServerError
+from scripts.lib.network_access.sessions import TokenAuth
 from scripts.lib.server import schema
 from scripts.lib.server.faults import LostAnswer, Refused, Throttled, Transient, Unwell, classified
 from scripts.lib.server.pace import Pace
 from scripts.lib.server.patience import patience, patiently
-from scripts.lib.server.sessions import SessionPerThread, session
+from scripts.lib.server.sessions import store_session, tator_session
 from scripts.lib.token import check_token
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
@@ -183,11 +184,11 @@ class Project:
 def _connect(host: str, token: str) -> Any:
     """Make the client, which asks for the server's schema and parses it unless it is known already."""
     try:
-        with session() as asking, schema.at_hand(host, asking):
+        with store_session(host) as asking, schema.at_hand(host, asking):
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
-    api.session = SessionPerThread(api.session.headers)
+    api.session = tator_session(host, TokenAuth(host, token))
     return api
 
 

@@ -1,17 +1,13 @@
-"""HTTP sessions with time-outs, which trust whom the site says."""
+"""Sessions for Tator and its store, which trust whom the site says."""
 
 import os
-import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
+import requests.auth
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.network_access.sessions import Session, SessionPerThread
 
-CONNECT_SECONDS, READ_SECONDS = 10, 120
 CA_VARIABLE = "TATOR_CA_FILE"
 
 TRUST = "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
@@ -22,34 +18,21 @@ def untrusted(error: Exception) -> bool:
     return any(words in str(error) for words in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
 
 
-class _TimeOuts(HTTPAdapter):
-    """Give every request of a session a time-out; the client sets none."""
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send the request with the default time-out where none is set."""
-        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
-        return super().send(*args, **kwargs)
+def store_session(host: str) -> Session:
+    """Return a session for the stores that a site names, without the token."""
+    _trust()
+    return Session(host)
 
 
-def session() -> requests.Session:
-    """Return a session with time-outs and no credentials, which trusts whom tator.ca_file names."""
+def tator_session(host: str, auth: requests.auth.AuthBase) -> SessionPerThread:
+    """Return a session for Tator itself, which any number of threads may use."""
+    _trust()
+    return SessionPerThread(host, auth)
+
+
+def _trust() -> None:
+    """Trust the authority that tator.ca_file names, where every session looks."""
     if authority := os.environ.get(CA_VARIABLE):
         if not Path(authority).is_file():
             raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
-        os.environ["REQUESTS_CA_BUNDLE"] = authority  # where every session looks
-    return _limited(requests.Session())
-
-
-def _limited(new: requests.Session) -> requests.Session:
-    for scheme in ("http://", "https://"):
-        new.mount(scheme, _TimeOuts())
-    return new
-
-
-class SessionPerThread(threading.local, requests.Session):
-    """Looks like one session and is one for each thread: it is nowhere said that threads may share one."""
-
-    def __init__(self, headers: Mapping[str, str | bytes]) -> None:
-        requests.Session.__init__(self)
-        self.headers.update(headers)
-        _limited(self)
+        os.environ["REQUESTS_CA_BUNDLE"] = authority

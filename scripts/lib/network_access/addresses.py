@@ -1,0 +1,100 @@
+"""Addresses that only this machine or its own link can reach, and who may name them.
+
+A server could send this machine to its own services, or to the cloud's metadata service, by a presigned address or a
+redirect. So such addresses are refused unless the site itself has one of the same kind. Private networks
+(10.0.0.0/8 and the like) are allowed: sites keep their stores there.
+"""
+
+import ipaddress
+import socket
+from typing import Literal
+from urllib.parse import urlsplit
+
+from scripts.lib.errors import ServerError
+
+Kind = Literal["loopback", "link-local"]
+
+# Metadata services of clouds outside the link-local range: AWS over IPv6, Alibaba.
+_METADATA = {ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200")}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class ForbiddenAddress(ServerError):
+    """A server names an address that it must not send this machine to."""
+
+
+def kind_of(address: str) -> Kind | None:
+    """Return which kind of local address an IP address is, None for any other.
+
+    Args:
+        address: IPv4 or IPv6, as text, an IPv6 one also with its zone.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        embedded = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+        if embedded is None and (found in _NAT64 or (int(found) >> 32 == 0 and int(found) > 1)):
+            embedded = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if embedded is not None:
+            return kind_of(str(embedded))
+    if found.is_loopback or found.is_unspecified or (found.version == 4 and found in ipaddress.ip_network("0.0.0.0/8")):
+        return "loopback"
+    return "link-local" if found.is_link_local or found.is_multicast or found in _METADATA else None
+
+
+def resolve(host: str, port: int | None = None) -> list[str]:
+    """Return the IP addresses that a host name stands for; none where it stands for nothing."""
+    try:
+        found = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def literal(host: str) -> str | None:
+    """Return the IP address that a host is written as, None for a name; also `2130706433` and `0x7f.1`."""
+    try:
+        return str(ipaddress.ip_address(host.strip("[]").partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+class Guard:
+    """Refuses local addresses, unless the site itself stands at one of the same kind."""
+
+    def __init__(self, site: str) -> None:
+        """Guard the connections made for a site.
+
+        Args:
+            site: its address, `https://HOST[:PORT]`, or `HOST[:PORT]`.
+        """
+        self._site = urlsplit(site if "//" in site else f"//{site}").hostname or ""
+
+    def check(self, host: str, addresses: list[str]) -> None:
+        """Check the addresses that a connection to `host` may use.
+
+        Raises:
+            ForbiddenAddress: one of them is local, and none of the site's is.
+        """
+        if host == self._site:
+            return
+        for address in addresses:
+            kind = kind_of(address)
+            if kind is not None and kind not in {kind_of(own) for own in resolve(self._site)}:
+                raise ForbiddenAddress(
+                    f"{self._site} sends this machine to {host}, whose address {address} is {kind}; expected an "
+                    "address that other machines can reach: correct the store's or the redirect's address at the site"
+                )
+
+    def check_name(self, host: str) -> None:
+        """Check a host that a proxy will look up: what it is written as, or is known to be."""
+        written = literal(host)
+        self.check(host, [written] if written else ["127.0.0.1"] if _is_localhost(host) else [])
+
+
+def _is_localhost(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    return name == "localhost" or name.endswith(".localhost")

@@ -1,0 +1,136 @@
+"""HTTP sessions: without password files, with time-outs, bounded answers and a guard on addresses.
+
+`requests` looks for passwords in `~/.netrc` and sends them in place of the token, or to a store that needs none. A
+session here has an authentication object of its own, so that it does not. Proxies and certificates of the environment
+(HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE) count as usual.
+"""
+
+import threading
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests
+import requests.auth
+import requests.utils
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from scripts.lib.network_access.addresses import Guard, resolve
+from scripts.lib.network_access.answers import LARGEST_ANSWER, LimitedResponse
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+
+
+class NoCredentials(requests.auth.AuthBase):
+    """Send no credentials but those that the address itself holds."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add what stands before `@` in the address."""
+        name, password = requests.utils.get_auth_from_url(request.url or "")
+        return requests.auth.HTTPBasicAuth(name, password)(request) if name or password else request
+
+
+class TokenAuth(requests.auth.AuthBase):
+    """Send a Tator token, and to its own site only."""
+
+    def __init__(self, site: str, token: str) -> None:
+        self._origin, self._token = _origin(site), token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token to a request to the site."""
+        if _origin(request.url or "") == self._origin:
+            request.headers["Authorization"] = f"Token {self._token}"
+        return request
+
+
+class Session(requests.Session):
+    """A session for a site and what it names; see the module."""
+
+    def __init__(
+        self,
+        site: str,
+        auth: requests.auth.AuthBase | None = None,
+        *,
+        limit: int = LARGEST_ANSWER,
+        seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+    ) -> None:
+        """Make a session.
+
+        Args:
+            site: the server that is trusted to name others, `https://HOST[:PORT]` or `HOST[:PORT]`.
+            auth: sends credentials; nobody's by default.
+            limit: of an answer's bytes, where it is not streamed.
+            seconds: time-outs of connecting and of waiting for the next bytes.
+        """
+        super().__init__()
+        self.auth = auth or NoCredentials()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _GuardedAdapter(Guard(site), limit, seconds))
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Take credentials off a request that is redirected to another host; none are looked for there."""
+        target, source = prepared_request.url or "", response.request.url or ""
+        if self.should_strip_auth(source, target):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+
+class SessionPerThread(threading.local, Session):
+    """Looks like one session and is one for each thread: it is nowhere said that threads may share one."""
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Gives every request a time-out, every answer a limit, and checks where connections lead."""
+
+    def __init__(self, guard: Guard, limit: int, seconds: tuple[float, float]) -> None:
+        self._guard, self._limit, self._seconds = guard, limit, seconds
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._guard)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send the request with the default time-out where none is set."""
+        self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy would look it up itself
+        kwargs["timeout"] = kwargs.get("timeout") or self._seconds
+        return super().send(request, *args, **kwargs)
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        answer = super().build_response(req, resp)
+        answer.__class__ = LimitedResponse
+        cast(LimitedResponse, answer).limit = self._limit
+        return answer
+
+
+def _guarded_pools(guard: Guard) -> dict[str, type[HTTPConnectionPool]]:
+    """Return connection pools whose connections are refused where they lead to local addresses.
+
+    Names are looked up before connecting, and the connected socket's own address is checked once more, as the answers
+    of a name server may change in between.
+    """
+
+    class Http(HTTPConnection):
+        def connect(self) -> None:
+            guard.check(self.host, resolve(self.host, self.port))
+            super().connect()
+            guard.check(self.host, [self.sock.getpeername()[0]])
+
+    class Https(HTTPSConnection):
+        def connect(self) -> None:
+            guard.check(self.host, resolve(self.host, self.port))
+            super().connect()
+            guard.check(self.host, [self.sock.getpeername()[0]])
+
+    class HttpPool(HTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(HTTPSConnectionPool):
+        ConnectionCls = Https
+
+    return {"http": HttpPool, "https": HttpsPool}
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
