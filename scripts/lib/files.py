@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,31 @@ def sha256(path: Path) -> str:
     """Return the file's SHA-256 as hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_text(path: Path, largest: int) -> str:
+    """Return what a user's text file holds, without a byte order mark.
+
+    Args:
+        path: the file.
+        largest: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is a folder, a device or a pipe, is larger than that, or is not UTF-8.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    with os.fdopen(descriptor, "rb") as stream:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("it is a folder" if stat.S_ISDIR(state.st_mode) else "it is a device or a pipe")
+        if state.st_size > largest:
+            raise ValueError(f"it has {state.st_size} bytes, at most {largest} are read")
+        content = stream.read(largest)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is no text") from None
 
 
 def read_json(path: Path) -> Any:

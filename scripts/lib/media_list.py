@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scripts.lib.errors import SettingsError
-from scripts.lib.files import replacing
+from scripts.lib.files import read_text, replacing
 
 # What fits a database's largest integer.
 _ID = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
+# Ten million ids.
+LARGEST_BYTES = 2**28
 # A file of something else has a fault in every line.
 _FAULTS_SHOWN = 5
 
@@ -20,9 +22,9 @@ def read(path: Path) -> list[int]:
         SettingsError: it cannot be read, names none, or a line holds something else; each such line is named.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        text = read_text(path, LARGEST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(f"tator.media_file: {path}: {reason}; expected a file with one media id a line") from None
     lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1)]
     wrong = [f"line {number}: {word[:40]!r}" for number, word in lines if word and not _ID.fullmatch(word)]

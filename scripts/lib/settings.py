@@ -9,6 +9,7 @@ sections as well. The token is no setting: the jobs that need it read it from th
 import copy
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from scripts.lib import media_list, metrics, token
 from scripts.lib.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
 from scripts.lib.errors import SettingsError
+from scripts.lib.network_access import plain_http
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
 MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
@@ -27,6 +29,7 @@ VARIABLES = (
     token.VARIABLE,
     "TATOR_API_SERVICE",
     "TATOR_CA_FILE",
+    plain_http.VARIABLE,
     ENGINE_VARIABLE,
     REASON_VARIABLE,
     MEDIA_FILE_VARIABLE,
@@ -48,11 +51,19 @@ VARIABLES = (
 ENVIRONMENT = {
     "TATOR_API_SERVICE": "tator.host",
     "TATOR_CA_FILE": "tator.ca_file",
+    plain_http.VARIABLE: "tator.allow_http",
     ENGINE_VARIABLE: "detect.engine",
     MEDIA_FILE_VARIABLE: "tator.media_file",
     "TATOR_MEDIA_IDS": "tator.media_ids",
     "TATOR_PROJECT_ID": "tator.project_id",
 }
+
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+# Python refuses to read numbers of more than some thousand digits.
+LONGEST_NUMBER = 100
+LONGEST_SHOWN = 200
+_USER = re.compile(r"//[^/@\s]+@")
 
 # Of a list that is all wrong, a few lines say enough.
 IDS_COMPLAINED_OF = 10
@@ -122,13 +133,21 @@ def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> N
     """Give jobs as variables how Tator is reached, so that a change makes none run again, and the media file."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
+    if settings["tator"]["allow_http"]:
+        environ[plain_http.VARIABLE] = "true"
     if settings["tator"]["media_file"]:
         # Jobs read the settings again, and may do so in another folder.
         environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
 
 
 def site(address: str) -> str:
-    """Return a site's address without the `/rest` that Tator hands to its workflows."""
+    """Return a site's address without the `/rest` that Tator hands to its workflows.
+
+    Raises:
+        SettingsError: it holds a user name or a password, which would come into logs.
+    """
+    if "@" in address:
+        raise SettingsError("tator.host: it holds a user name or password; expected https://HOST[:PORT] without them")
     return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
 
 
@@ -141,7 +160,7 @@ def _pipeline_arguments(
         return {}, {}
     try:
         arguments = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(
             f"TATOR_PIPELINE_ARGS is not JSON ({error}); expected an object such as "
             '{"keep_threshold": 0.3, "batch_size": 8}'
@@ -223,6 +242,8 @@ def _normalise(settings: dict[str, Any]) -> None:
     if isinstance(tator, dict):
         if isinstance(host := tator.get("host"), str):
             tator["host"] = site(host)
+        if isinstance(allowed := tator.get("allow_http"), str):
+            tator["allow_http"] = _TRUTH.get(allowed.strip().lower(), allowed)
         if isinstance(tator.get("project_id"), str):
             tator["project_id"] = _number(tator["project_id"])
         media_ids = tator.get("media_ids")
@@ -260,11 +281,14 @@ def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.strip().isascii() and text.strip().isdigit() else text
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER else text
 
 
 def _contradictions(settings: Mapping[str, Any]) -> list[str]:
     problems = []
+    if refusal := plain_http.refusal(settings["tator"]["host"], allowed=settings["tator"]["allow_http"]):
+        problems.append(refusal)
     network, upload = settings["network"], settings["upload"]
     sources = [key for key in ("directory", "data_image", "archive") if network[key]]
     if not sources or ("directory" in sources and len(sources) > 1):
@@ -314,7 +338,16 @@ def _explain(error: ValidationError) -> Iterator[str]:
     elif instance is None:
         yield f"{path}: missing; {_expectation(schema)}"
     else:
-        yield f"{path}: {instance!r} is no good; {_expectation(schema)}"
+        yield f"{path}: {_shown(instance)} is no good; {_expectation(schema)}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message: cut, and without a password in an address."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a value nested too deeply"
+    return _USER.sub("//...@", text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")
 
 
 def _expectation(schema: Mapping[str, Any]) -> str:

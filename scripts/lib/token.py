@@ -23,13 +23,18 @@ def check_token(environ: Mapping[str, str]) -> str:
         SettingsError: TATOR_AUTH_TOKEN is unset, empty, or holds blanks.
     """
     token = environ.get(VARIABLE, "")
-    if not token or token.split() != [token]:
-        state = "holds blanks or line breaks" if token else "is not set"
+    if not token or not _is_sendable(token):
+        state = "holds blanks, line breaks or characters that no token has" if token else "is not set"
         raise SettingsError(
             f"the environment variable {VARIABLE} {state}; expected the API token of a Tator user who may edit the "
             f"project and transfer its media (shown on Tator's account page): export {VARIABLE}=..."
         )
     return token
+
+
+def _is_sendable(token: str) -> bool:
+    """Whether an HTTP header can hold the token: printable ASCII without blanks."""
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def redact(text: str) -> str:

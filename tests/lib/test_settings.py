@@ -56,11 +56,12 @@ def test_environment_wins_over_file_and_file_over_defaults():
         "TATOR_API_SERVICE": "https://other.example.org/rest",
         "TATOR_PROJECT_ID": "9",
         "TATOR_CA_FILE": "site.pem",
+        "TATOR_ALLOW_HTTP": "true",
         "TATOR_PIPELINE_ARGS": '{"keep_threshold": 0.7}',
     }
     found = resolve({"detect": {"keep_threshold": 0.5, "batch_size": 2}}, environ)
     expected = {"host": "https://other.example.org", "project_id": 9, "media_ids": [5, 3], "ca_file": "site.pem"}
-    assert found["tator"] == {**expected, "media_file": None}
+    assert found["tator"] == {**expected, "allow_http": True, "media_file": None}
     assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
 
 
@@ -70,6 +71,41 @@ def test_sections_in_the_pipeline_arguments():
     found = resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(arguments)})
     assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
     assert found["upload"]["version"] == "Mine"
+
+
+@pytest.mark.parametrize("host", ["http://t.org", "http://10.0.0.5:8080", "http://localhost.evil.org"])
+def test_plain_http_elsewhere_is_refused_unless_allowed(host):
+    assert f"tator.host: {host} has no TLS" in refusal({"tator": {"host": host}})
+    assert resolve({"tator": {"host": host, "allow_http": True}})["tator"]["host"] == host
+    assert resolve({"tator": {"host": host}}, {"TATOR_ALLOW_HTTP": "true"})["tator"]["host"] == host
+
+
+@pytest.mark.parametrize("host", ["http://localhost", "http://127.0.0.1:8080", "http://[::1]:8080", "http://127.9.9.9"])
+def test_plain_http_to_this_machine(host):
+    assert resolve({"tator": {"host": host}})["tator"]["host"] == host
+
+
+@pytest.mark.parametrize("host", ["https://user:hunter2@t.org", "https://hunter2@t.org", "//x:hunter2@t.org"])
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_a_password_in_the_address_is_refused_and_not_repeated(host, way):
+    text = refusal({"tator": {"host": host}}) if way == "file" else refusal(environ={"TATOR_API_SERVICE": host})
+    assert "tator.host: it holds a user name or password" in text
+    assert "hunter2" not in text
+
+
+def test_values_in_messages_are_cut_and_hold_no_password():
+    text = refusal({"network": {"data_image": "https://user:hunter2@host/ image " + "x" * 10_000}})
+    assert "hunter2" not in text
+    assert len(text) < 2000
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000])
+def test_pipeline_arguments_nested_deeply(text):
+    assert "TATOR_PIPELINE_ARGS is not JSON" in refusal(environ={"TATOR_PIPELINE_ARGS": text})
+
+
+def test_a_number_of_many_digits():
+    assert "tator.media_ids.0" in refusal(environ={"TATOR_MEDIA_IDS": "9" * 10_000})
 
 
 @pytest.mark.parametrize("host", ["https://t.org", "https://t.org/", "https://t.org/rest", "https://t.org/rest/"])

@@ -2,18 +2,28 @@
 
 import base64
 import json
+import logging
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import docker.auth
+import docker.credentials
+import docker.credentials.errors
 import docker.errors
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.token import VARIABLE, redact
 
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
+HELPER_SECONDS = 60
+LONGEST_WORDS = 2000
+_SECRETS = {VARIABLE, USERNAME_VARIABLE, PASSWORD_VARIABLE}
 CERTIFICATES = Path("/etc/docker/certs.d")
+
+_log = logging.getLogger(__name__)
 
 REMEDY = (
     f"log in with `docker login`, name a Docker configuration or a mounted pull secret in REGISTRY_AUTH_FILE, or set "
@@ -76,10 +86,8 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
     except (OSError, ValueError, TypeError) as error:
         raise SettingsError(f"{path}: cannot be read as a Docker configuration in JSON; correct it") from error
     try:
-        found: dict[str, Any] | None = docker.auth.AuthConfig.load_config(None, _completed(content)).resolve_authconfig(
-            host
-        )
-    except (docker.errors.DockerException, ValueError) as error:
+        found: dict[str, Any] | None = _Credentials.load_config(None, _completed(content)).resolve_authconfig(host)
+    except (docker.errors.DockerException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path}: gives no credentials for {host} ({type(error).__name__}); {REMEDY}") from error
     lowered = {key.casefold(): value for key, value in (found or {}).items()}
     if lowered.get("identitytoken"):
@@ -87,6 +95,40 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
     if lowered.get("username") and lowered.get("password"):
         return str(lowered["username"]), str(lowered["password"])
     return None
+
+
+class _Credentials(docker.auth.AuthConfig):
+    """Docker's credentials, whose helpers are asked as below."""
+
+    def _get_store_instance(self, name: str) -> "_Helper":
+        return _Helper(name)
+
+
+class _Helper(docker.credentials.Store):
+    """A credential helper, which gets no secret of ours, and whose words reach a log cleaned and cut."""
+
+    def _execute(self, subcmd: str, data_input: bytes | None) -> bytes:
+        if self.exe is None:
+            raise docker.credentials.errors.StoreError(f"{self.program} is not in PATH")
+        environ = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        try:
+            ended = subprocess.run(
+                [self.exe, subcmd],
+                check=False,
+                input=data_input or b"",
+                capture_output=True,
+                env=environ,
+                timeout=HELPER_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise docker.credentials.errors.StoreError(f"{self.program} cannot be run") from error
+        said = redact(ended.stderr.decode(errors="replace")[:LONGEST_WORDS]).strip()
+        if said:
+            _log.info("%s: %s", self.program, " ".join(said.split()))
+        if ended.returncode:
+            failure = subprocess.CalledProcessError(ended.returncode, self.program, ended.stdout[:LONGEST_WORDS])
+            raise docker.credentials.errors.process_store_error(failure, self.program)
+        return ended.stdout
 
 
 def _completed(content: dict[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,12 @@ class Guard:
         self.check(host, [written] if written else ["127.0.0.1"] if _is_localhost(host) else [])
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host is written as this machine: `localhost` or a loopback address."""
+    written = literal(host)
+    return kind_of(written) == "loopback" if written else _is_localhost(host)
+
+
 def _is_localhost(host: str) -> bool:
     name = host.rstrip(".").lower()
     return name == "localhost" or name.endswith(".localhost")

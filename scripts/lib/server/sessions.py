@@ -6,6 +6,7 @@ from pathlib import Path
 import requests.auth
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.network_access import plain_http
 from scripts.lib.network_access.sessions import Session, SessionPerThread
 
 CA_VARIABLE = "TATOR_CA_FILE"
@@ -27,6 +28,7 @@ def store_session(host: str) -> Session:
 def tator_session(host: str, auth: requests.auth.AuthBase) -> SessionPerThread:
     """Return a session for Tator itself, which any number of threads may use."""
     _trust()
+    plain_http.check(host)
     return SessionPerThread(host, auth)
 
 

@@ -1,0 +1,41 @@
+"""Whether a token may go to a site without TLS: to this machine always, elsewhere only if the user allows it."""
+
+import logging
+import os
+from urllib.parse import urlsplit
+
+from scripts.lib.errors import SettingsError
+from scripts.lib.network_access.addresses import is_this_machine
+
+VARIABLE = "TATOR_ALLOW_HTTP"
+
+_log = logging.getLogger(__name__)
+
+
+def refusal(host: str, *, allowed: bool) -> str | None:
+    """Return why the token is not sent to a site, None if it may be.
+
+    Args:
+        host: the site, `http[s]://HOST[:PORT]`.
+        allowed: what `tator.allow_http` says.
+    """
+    parts = urlsplit(host)
+    if parts.scheme != "http" or allowed or is_this_machine(parts.hostname or ""):
+        return None
+    return (
+        f"tator.host: {host} has no TLS, so that everybody on the way can read the token; expected https://, or "
+        f"tator.allow_http: true (or {VARIABLE}=true) where the network is trusted"
+    )
+
+
+def check(host: str) -> None:
+    """Refuse to send the token in clear unless the environment allows it, and warn where it does.
+
+    Raises:
+        SettingsError: the site has no TLS, is not this machine, and TATOR_ALLOW_HTTP does not allow it.
+    """
+    if refusal(host, allowed=False) is None:
+        return
+    if os.environ.get(VARIABLE, "").strip().lower() not in ("true", "1", "yes"):
+        raise SettingsError(str(refusal(host, allowed=False)))
+    _log.warning("%s has no TLS: the token can be read by everybody on the way", host)
