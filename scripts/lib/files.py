@@ -102,13 +102,16 @@ def read_text(path: Path, largest: int) -> str:
         ValueError: it is a folder, a device or a pipe, is larger than that, or is not UTF-8.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise ValueError("it is a folder" if stat.S_ISDIR(state.st_mode) else "it is a device or a pipe")
         if state.st_size > largest:
             raise ValueError(f"it has {state.st_size} bytes, at most {largest} are read")
-        content = stream.read(largest)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(largest)
+    finally:
+        os.close(descriptor)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

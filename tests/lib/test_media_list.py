@@ -1,5 +1,8 @@
 """Files that name media: what is in them is taken, or the line that is wrong is named."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -40,7 +43,7 @@ def test_anything_else_is_named_with_its_line(tmp_path, content, words):
 
 
 def test_file_that_cannot_be_read(tmp_path):
-    for path, words in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
+    for path, words in ((tmp_path / "none", "No such file"), (tmp_path, "it is a folder")):
         with pytest.raises(SettingsError, match=f"tator.media_file: {path}: {words}"):
             media_list.read(path)
 
@@ -50,3 +53,19 @@ def test_file_that_cannot_be_read(tmp_path):
 def test_what_is_written_is_read_again_whatever_the_remarks_hold(tmp_path, media_ids, remarks):
     media_list.write(tmp_path / "media.txt", media_ids, remarks)
     assert media_list.read(tmp_path / "media.txt") == media_ids
+
+
+def test_folders_devices_and_pipes_are_named_at_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, words in ((tmp_path, "folder"), (Path("/dev/zero"), "device or a pipe"), (pipe, "device or a pipe")):
+        with pytest.raises(SettingsError, match=f"tator.media_file: {path}: it is a {words}; expected a file"):
+            media_list.read(path)
+
+
+def test_a_file_too_large(tmp_path):
+    path = tmp_path / "media.txt"
+    with path.open("wb") as stream:
+        stream.truncate(media_list.LARGEST_BYTES + 1)
+    with pytest.raises(SettingsError, match=f"it has {media_list.LARGEST_BYTES + 1} bytes, at most"):
+        media_list.read(path)

@@ -1,7 +1,6 @@
 """Sessions: no password files, no local addresses, answers with a limit."""
 
 import gzip
-import io
 import socket
 import zlib
 
@@ -58,9 +57,12 @@ def test_every_way_to_write_this_machine(host):
 
 @pytest.mark.parametrize("name", ["localhost", "LOCALHOST.", "a.localhost", "2130706433", "0x7f.1", "127.0.0.1"])
 def test_a_site_elsewhere_cannot_send_us_to_this_machine(name):
-    with host(lambda handler: reply(handler, 200, b"secret")) as (address, asked):
-        with Session(ELSEWHERE) as session, pytest.raises(ForbiddenAddress, match="sends this machine to"):
-            session.get(f"http://{name}:{address.rpartition(':')[2]}/latest/meta-data")
+    with (
+        host(lambda handler: reply(handler, 200, b"secret")) as (address, asked),
+        Session(ELSEWHERE) as session,
+        pytest.raises(ForbiddenAddress, match="sends this machine to"),
+    ):
+        session.get(f"http://{name}:{address.rpartition(':')[2]}/latest/meta-data")
     assert asked == []
 
 
@@ -220,9 +222,12 @@ def test_a_redirect_with_a_body_without_end():
 
 def test_what_is_streamed_is_its_readers_to_bound():
     body = bytes(3 << 20)
-    with host(lambda handler: reply(handler, 200, body)) as (address, _), Session(address, limit=1 << 20) as session:
-        with session.get(address, stream=True) as answer:
-            assert io.BytesIO(b"".join(answer.iter_content(1 << 16))).getvalue() == body
+    with (
+        host(lambda handler: reply(handler, 200, body)) as (address, _),
+        Session(address, limit=1 << 20) as session,
+        session.get(address, stream=True) as answer,
+    ):
+        assert b"".join(answer.iter_content(1 << 16)) == body
 
 
 def test_plain_http_is_allowed_by_the_environment_with_a_warning(monkeypatch, caplog):

@@ -196,3 +196,11 @@ class TestFaults:
         del served.blobs[digest_of(layer)]
         with pytest.raises(ServerError, match=f"has no blob {digest_of(layer)}"):
             fetch()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_a_layer_that_unpacks_to_far_more_than_it_has(served, fetch, pack, monkeypatch):
+    monkeypatch.setattr(oci, "LEAST_UNPACKED", 1 << 20)
+    served.image(pack(tar({"network/graph.pb": bytes(32 << 20), "network/train.ini": b"ini"})))
+    with pytest.raises(GraphError, match=r"unpacks to more than 200 times its size"):
+        fetch()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import stat
 
 import pytest
@@ -14,6 +15,7 @@ from scripts.lib.images.members import Members
 from scripts.lib.images.reference import Reference
 from scripts.lib.images.registry import Registry
 from tests.docker_engine import registry_or_skip, self_signed
+from tests.faults.hosts import certified, host, reply
 from tests.oci_server import token_server
 
 AUTH = base64.b64encode(b"user:secret").decode()
@@ -215,3 +217,82 @@ def test_bearer_tokens(image, tmp_path, monkeypatch):
 def test_names_are_split_as_docker_does(name, host, api, path):
     reference = Reference.parse(name)
     assert (reference.registry, reference.api_host, reference.path) == (host, api, path)
+
+
+@pytest.fixture
+def helper(tmp_path, monkeypatch):
+    """Install a credential helper; return a function that gives it its program."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    write(tmp_path / "home/.docker/config.json", {"credHelpers": {"registry.example.org": "test"}})
+
+    def install(program):
+        path = folder / "docker-credential-test"
+        path.write_text(f"#!/bin/sh\n{program}\n")
+        path.chmod(path.stat().st_mode | stat.S_IEXEC)
+
+    return install
+
+
+def test_a_helper_gets_no_secret_of_ours(helper, monkeypatch, tmp_path):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", "t" * 40)
+    helper(f'env > {tmp_path}/seen; echo \'{{"Username": "user", "Secret": "secret"}}\'')
+    assert login.credentials("registry.example.org") == ("user", "secret")
+    assert "t" * 40 not in (tmp_path / "seen").read_text()
+
+
+def test_a_helpers_words_are_cleaned_and_cut(helper, monkeypatch, caplog, capfd):
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", "t" * 40)
+    helper(f"printf '\\033[2J Token {'t' * 40} ' >&2; head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1")
+    with (
+        caplog.at_level("INFO"),
+        pytest.raises(SettingsError, match=r"no credentials for registry\.example"),
+    ):
+        login.credentials("registry.example.org")
+    assert capfd.readouterr() == ("", "")
+    assert "\x1b" not in caplog.text
+    assert "t" * 40 not in caplog.text
+    assert len(caplog.text) < 3000
+
+
+@pytest.mark.parametrize("answer", ["no JSON", "[]", "{}", "null"])
+def test_a_helper_that_says_something_else(helper, answer):
+    helper(f"echo '{answer}'")
+    with pytest.raises(SettingsError, match="gives no credentials"):
+        login.credentials("registry.example.org")
+
+
+def test_a_password_file_is_not_read(monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with (
+        host(lambda handler: reply(handler, 200, b"{}")) as (address, asked),
+        Registry(Reference.parse(f"{address.removeprefix('http://')}/some/net:1")) as store,
+    ):
+        store.manifest("1")
+    assert asked
+    assert not any("authorization" in headers for headers in asked)
+
+
+def test_a_token_server_that_sends_without_end(tmp_path):
+    """Its answer is read whole by the package that speaks to registries."""
+
+    def endless(handler):
+        if "/token" in handler.path:
+            handler.send_response(200)
+            handler.end_headers()
+            for _ in range(1024):
+                handler.wfile.write(bytes(1 << 16))
+        else:
+            reply(handler, 401, b"{}", WWW_Authenticate=f'Bearer realm="https://{handler.headers["Host"]}/token"')
+
+    authority, context = certified(tmp_path)
+    with (
+        host(endless, tls=context) as (address, _),
+        Registry(Reference.parse(f"{address.removeprefix('https://')}/some/net:1"), ca_file=authority) as store,
+        pytest.raises(ServerError, match=r"sent more than \d+ bytes"),
+    ):
+        store.manifest("1")

@@ -5,7 +5,8 @@ import logging
 import pytest
 import requests
 
-from scripts.lib.token import Redacting, redact
+from scripts.lib.errors import SettingsError
+from scripts.lib.token import Redacting, check_token, redact
 
 SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
 
@@ -43,3 +44,10 @@ def test_an_exceptions_address_is_redacted():
     assert "it failed" in text
     assert "ConnectionError" in text
     assert "abcdefgh12345678" not in text
+
+
+@pytest.mark.parametrize("token", ["t\u00f6ken" * 8, "\u0442oken" * 8, "a b", "a\nb", "abc\x00", "\x1b[2J", ""])
+def test_a_token_that_no_header_holds_is_refused_and_not_repeated(token):
+    with pytest.raises(SettingsError, match=r"TATOR_AUTH_TOKEN (holds|is not set)") as caught:
+        check_token({"TATOR_AUTH_TOKEN": token})
+    assert not token or token not in str(caught.value)

@@ -6,10 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from scripts.lib.downloads import fetching
+from scripts.lib.downloads import fetching, transfer
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.server.api import Project
+from tests.faults.hosts import host, reply
 
 
 def original(media_folder):
@@ -240,3 +242,29 @@ def test_record_of_another_size_is_not_believed(ready, impatient):
     write_json(ready.folder / "record_1.json", record)
     with pytest.raises(ServerError, match=r"Tator says 47049"):
         ready.download(1)
+
+
+def test_a_file_without_a_size_has_a_limit(ready, monkeypatch):
+    record = read_json(ready.folder / "record_1.json")
+    record["file"] |= {"size": None, "role": "streaming"}
+    write_json(ready.folder / "record_1.json", record)
+    monkeypatch.setattr(transfer, "LARGEST_WITHOUT_SIZE", 40_000)
+    with pytest.raises(ServerError, match=r"sent more than 40000 bytes of a file of which Tator says no size"):
+        ready.download(1)
+    assert not (ready.folder / "media_1").exists()
+    assert not list(ready.folder.glob(".*"))
+
+
+def test_a_password_file_reaches_neither_tator_nor_its_store(steps, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    steps.resolve(1)  # which Tator refuses with another's credentials
+    with host(lambda handler: reply(handler, 404, b"")) as (store, asked):
+        monkeypatch.setattr(Project, "addresses", lambda *_: [f"{store}/x?Signature=1"])
+        monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0.2")
+        with pytest.raises(ServerError, match="404"):
+            steps.download(1)
+    assert asked
+    assert not any("authorization" in headers for headers in asked)

@@ -74,7 +74,9 @@ class Registry:
         """Return the manifest with a tag or a digest."""
         try:
             _, response = self._call(f"manifest {name}", lambda: self._client.get_manifest_and_response(name))
-        except AnswerTooLarge:
+        except AnswerTooLarge as error:
+            if "/manifests/" not in error.path:  # a token, or an error
+                raise
             raise GraphError(
                 f"{self._reference}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
             ) from None

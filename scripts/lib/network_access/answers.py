@@ -19,7 +19,19 @@ _PIECE = 2**16
 
 
 class AnswerTooLarge(ServerError):
-    """A server sends more than anything that is asked of it can be."""
+    """A server sends more than anything that is asked of it can be.
+
+    Attributes:
+        path: of the address that was asked for.
+    """
+
+    def __init__(self, url: str, fault: str) -> None:
+        parts = urlsplit(url)
+        super().__init__(
+            f"{parts.netloc.rpartition('@')[2]} {fault}; expected a smaller answer: check the address, and ask who "
+            "runs the server"
+        )
+        self.path = parts.path
 
 
 class LimitedResponse(requests.Response):
@@ -52,14 +64,8 @@ class LimitedResponse(requests.Response):
                 self.close()
                 if is_error:
                     break
-                raise AnswerTooLarge(f"{self._host()} sent more than {limit} bytes; {_EXPECTED}")
+                raise AnswerTooLarge(self.url, f"sent more than {limit} bytes")
             if time.monotonic() > deadline:
                 self.close()
-                raise AnswerTooLarge(f"{self._host()} went on sending for {ANSWER_SECONDS:.0f} s; {_EXPECTED}")
+                raise AnswerTooLarge(self.url, f"went on sending for {ANSWER_SECONDS:.0f} s")
         return bytes(content[:limit])
-
-    def _host(self) -> str:
-        return urlsplit(self.url).netloc.rpartition("@")[2]
-
-
-_EXPECTED = "expected a smaller answer: check the address, and ask who runs the server"
