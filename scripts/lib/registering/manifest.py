@@ -14,12 +14,14 @@ from typing import Any
 import yaml
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.registering import argo_rules, fields
 
 # What Tator appends to spec.arguments.parameters at launch.
 GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
 # Stands in the image names of deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
 
+_ANCHOR = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?")
 _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
@@ -73,7 +75,8 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     for name, node in _value_nodes(text):
         if name in values:
             quoted = yaml.safe_dump(values[name], default_style='"', allow_unicode=True, width=float("inf")).strip()
-            start = node.start_mark.index
+            # An anchor stays, so that the fields that refer to it follow.
+            start = node.start_mark.index + len(_ANCHOR.match(text[node.start_mark.index :])[0])  # type: ignore[index]
             pieces += [text[end:start], quoted]
             end = start + len(text[start : node.end_mark.index].rstrip())  # a block's reaches to the next key
     filled = "".join([*pieces, text[end:]])
@@ -82,7 +85,10 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     except SettingsError:
         good = False
     if not good:
-        raise SettingsError("the manifest's parameters cannot be filled in; expected plain values, without anchors")
+        raise SettingsError(
+            "the manifest's parameters cannot be filled in; expected each value where its parameter is declared, and "
+            "aliases (*name) only elsewhere"
+        )
     return filled
 
 
@@ -102,8 +108,13 @@ def _entries(node: Any) -> dict[str, Any]:
 
 
 def problems(workflow: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a workflow that was `read` from being launched by Tator, a line each."""
-    return [f"manifest: {line}" for line in (*_shape(workflow), *_parameters(workflow))]
+    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line each."""
+    of_types = list(fields.problems(workflow))
+    found = [*_shape(workflow), *_parameters(workflow), *of_types]
+    if not of_types and isinstance(workflow["spec"].get("templates"), list):
+        given = {**dict.fromkeys(GIVEN_BY_TATOR), **parameters(workflow)}
+        found += argo_rules.problems(workflow, given)
+    return [f"manifest: {line}" for line in found]
 
 
 def _shape(workflow: Mapping[str, Any]) -> Iterator[str]:
