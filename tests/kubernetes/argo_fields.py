@@ -3,8 +3,8 @@
     python -m tests.kubernetes.argo_fields argoproj_io_workflows.yaml v4.1.2 scripts/lib/registering/argo_fields.json
 
 The CRD is manifests/base/crds/full/argoproj.io_workflows.yaml of Argo's repository. What is kept is what an API server
-checks: types, patterns, enumerations, bounds and required fields; equal objects are written once. Descriptions, rules in
-CEL and the status are left out.
+checks: types, patterns, enumerations, bounds and required fields; equal objects are written once. Descriptions, rules
+in CEL and the status are left out.
 """
 
 import json
@@ -49,14 +49,17 @@ def convert(crd: dict[str, Any], version: str) -> dict[str, Any]:
         "type": "object",
         "properties": {
             **{key: {"type": "string"} for key in ("name", "generateName", "namespace")},
-            **{key: {"type": "object", "additionalProperties": {"type": "string"}} for key in ("labels", "annotations")},
+            **{
+                key: {"type": "object", "additionalProperties": {"type": "string"}} for key in ("labels", "annotations")
+            },
             "finalizers": {"type": "array", "items": {"type": "string"}},
         },
         "additionalProperties": False,
     }
     fields = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": metadata}
+    source = f"the full CRD of Argo Workflows {version} (Apache License 2.0)"
     return {
-        "$comment": f"Facts of the full CRD of Argo Workflows {version} (Apache License 2.0), by tests/kubernetes/argo_fields.py",
+        "$comment": f"Facts of {source}, by tests/kubernetes/argo_fields.py",
         "type": "object",
         "required": schema["required"],
         "properties": {**fields, "spec": converted(properties["spec"], "spec")},

@@ -114,7 +114,7 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def run_job(self, job: Any) -> None:
         """Start a job; its rules say what its pod needs."""
-        self._rules = set(job.rules) if job.is_group() else {job.rule.name}
+        self._rules = set(job.rules)
         super().run_job(job)
 
     def _owned(self, body: Any) -> Any:

@@ -1,7 +1,7 @@
 """Check an Argo retry expression (the language expr) as far as that can be done without Argo.
 
-Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are read; an expression with anything else is
-looked at for its brackets and quotes only.
+Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are read; of an expression with anything else
+only the brackets and quotes are looked at.
 """
 
 import ast
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|(?P<word>[A-Za-z_][\w]*)|(?P<number>\d[\d.]*)"""
+    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|(?P<word>[A-Za-z_][\w]*)|(?P<number>\d+(?:\.\d+)?)"""
     r"""|(?P<mark>&&|\|\||[=!<>]=|\?\?|\?\.|\.\.|\*\*|[-+*/%<>!()\[\]{},.?:|;=#])|(?P<space>\s+)|(?P<bad>.)""",
     re.DOTALL,
 )
@@ -22,8 +22,36 @@ _LAST_RETRY = ("exitCode", "status", "duration", "message")
 # Argo's own functions, and those of expr and sprig that a retry expression may want.
 _FUNCTIONS = {
     *("asInt", "asFloat", "string", "jsonpath", "toJson", "int", "float", "len", "abs", "min", "max", "lower", "upper"),
-    *("trim", "split", "join", "hasPrefix", "hasSuffix", "indexOf", "all", "any", "none", "one", "filter", "map", "now"),
-    *("duration", "date", "type", "fromJSON", "toJSON", "get", "keys", "values", "first", "last", "ceil", "floor", "round"),
+    *(
+        "trim",
+        "split",
+        "join",
+        "hasPrefix",
+        "hasSuffix",
+        "indexOf",
+        "all",
+        "any",
+        "none",
+        "one",
+        "filter",
+        "map",
+        "now",
+    ),
+    *(
+        "duration",
+        "date",
+        "type",
+        "fromJSON",
+        "toJSON",
+        "get",
+        "keys",
+        "values",
+        "first",
+        "last",
+        "ceil",
+        "floor",
+        "round",
+    ),
 }
 _ROOTS = {"lastRetry", "retries", "sprig", "workflow", "inputs", "env"}
 

@@ -1,4 +1,4 @@
-"""What an API server with Argo's full CRDs refuses in a workflow: unknown fields, wrong types, quantities, enumerations.
+"""What an API server with Argo's full CRDs refuses in a workflow: unknown fields, wrong types, no quantities.
 
 The server checks a workflow as it is written, before Argo fills in any parameter.
 """
@@ -71,7 +71,9 @@ def _validator(key: str | None) -> Draft202012Validator:
     schema = json.loads(_FACTS.read_text(encoding="utf-8"))
     if key is None:
         return Draft202012Validator(schema)
-    pod = _target(schema, _target(schema, schema["properties"]["spec"])["properties"]["templates"]["items"])["properties"]
+    pod = _target(schema, _target(schema, schema["properties"]["spec"])["properties"]["templates"]["items"])[
+        "properties"
+    ]
     container = {name: value for name, value in _target(schema, pod["container"]).items() if name != "required"}
     containers = {"type": "array", "items": container}  # a patch holds a part of each
     parts = {
