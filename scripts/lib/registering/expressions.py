@@ -1,7 +1,7 @@
 """Check an Argo retry expression (the language expr) as far as that can be done without Argo.
 
-Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are read; of an expression with anything else
-only the brackets and quotes are looked at.
+Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are read. Of an expression with anything
+else only the brackets and quotes are checked.
 """
 
 import ast
