@@ -271,6 +271,26 @@ def test_wrong_manifest_is_said_with_the_rest(register, server):
     assert (code, "did you mean 'storage_class'?" in complaint) == (1, True)
 
 
+def test_quantities_are_written_and_checked(register, server):
+    code, _, complaint = register("--apply", "--set", "storage_size=20GB", "--set", "gpus=0.5")
+    assert (code, writes(server)) == (1, [])
+    assert "storage is '20GB'; expected a quantity such as 1, 500m or 20Gi" in complaint
+    assert "nvidia.com/gpu is '0.5'; expected a whole number" not in complaint, "types come first"
+    code, _, complaint = register("--apply", "--set", "gpus=0.5")
+    assert (code, "nvidia.com/gpu is '0.5'; expected a whole number" in complaint) == (1, True)
+    assert register("--apply", "--set", "storage_size=20Gi", "--set", "gpus=0")[0] == 0
+    [(_, text)] = standing(server)
+    spec = yaml.safe_load(text)["spec"]
+    assert spec["volumeClaimTemplates"][0]["spec"]["resources"]["requests"] == {"storage": "20Gi"}
+    assert spec["templates"][0]["container"]["resources"]["limits"]["nvidia.com/gpu"] == "0"
+
+
+def test_a_graph_that_a_gpu_cannot_take_draws_a_note(register):
+    assert "publish a data image with graph.onnx" in register()[1]
+    write({**SETTINGS, "network": {"graph": "graph.onnx"}})
+    assert "publish a data image with graph.onnx" not in register()[1]
+
+
 def test_two_of_a_name_are_said(register, server):
     for _ in range(2):
         server.add("algorithm", project=11, name="Detect fish", user=1, files_per_job=1, manifest="11/x.yaml")

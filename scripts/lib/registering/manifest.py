@@ -21,7 +21,7 @@ GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_t
 # Stands in the image names of deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
 
-_ANCHOR = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?")
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s+")
 _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
@@ -75,8 +75,9 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     for name, node in _value_nodes(text):
         if name in values:
             quoted = yaml.safe_dump(values[name], default_style='"', allow_unicode=True, width=float("inf")).strip()
-            # An anchor stays, so that the fields that refer to it follow.
-            start = node.start_mark.index + len(_ANCHOR.match(text[node.start_mark.index :])[0])  # type: ignore[index]
+            start = node.start_mark.index
+            if anchor := _ANCHOR.match(text, start):  # stays, so that the fields that refer to it follow
+                start = anchor.end()
             pieces += [text[end:start], quoted]
             end = start + len(text[start : node.end_mark.index].rstrip())  # a block's reaches to the next key
     filled = "".join([*pieces, text[end:]])
@@ -177,8 +178,9 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
         yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
     if settings["network"]["graph"] == "graph.pb" and settings["detect"]["engine"] in ("tensorrt", "auto"):
         yield (
-            f"detect.engine is {settings['detect']['engine']} and network.graph is graph.pb, which TensorRT cannot read and "
-            "the image cannot convert: for a GPU publish a data image with graph.onnx and set network.graph to graph.onnx"
+            f"detect.engine is {settings['detect']['engine']} and network.graph is graph.pb, which TensorRT cannot read "
+            "and the image cannot convert: for a GPU publish a data image with graph.onnx, and set network.graph to "
+            "graph.onnx"
         )
 
 
