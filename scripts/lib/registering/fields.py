@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 _FACTS = Path(__file__).with_name("argo_fields.json")
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d+))?")
@@ -90,7 +89,7 @@ def _target(schema: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]
     return dict(schema["$defs"][reference["$ref"].rpartition("/")[2]])
 
 
-def _explained(error: ValidationError, place: str) -> Iterator[str]:
+def _explained(error: Any, place: str) -> Iterator[str]:
     path = place + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
     path, value = path.removeprefix("."), error.instance
     match error.validator:
@@ -115,7 +114,7 @@ def _explained(error: ValidationError, place: str) -> Iterator[str]:
             yield f"{path} is {_shown(value)}; expected {error.validator} {error.validator_value}; correct the value"
 
 
-def _unknown(error: ValidationError, path: str) -> Iterator[str]:
+def _unknown(error: Any, path: str) -> Iterator[str]:
     known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
     for key in sorted(set(error.instance) - set(known)):
         close = difflib.get_close_matches(str(key), known, n=1)
