@@ -179,8 +179,8 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
     if settings["network"]["graph"] == "graph.pb" and settings["detect"]["engine"] in ("tensorrt", "auto"):
         yield (
             f"detect.engine is {settings['detect']['engine']} and network.graph is graph.pb, which TensorRT cannot "
-            "read and the image cannot convert: for a GPU publish a data image with graph.onnx, and set network.graph to "
-            "graph.onnx"
+            "read and the image cannot convert: for a GPU publish a data image with graph.onnx, and set "
+            "network.graph to graph.onnx"
         )
 
 
