@@ -13,6 +13,7 @@ from typing import Any
 
 from scripts.lib.registering.manifest import GIVEN_BY_TATOR
 
+from .argo_crd import check_workflow
 from .cluster import Cluster
 
 # The manifests' retry expression: after these exit codes a workflow is not started again; a test compares.
@@ -108,8 +109,9 @@ LABEL = "workflows.argoproj.io/workflow"
 
 
 def submit(cluster: Cluster, manifest: dict[str, Any], given: dict[str, str]) -> Run:
-    """Start a workflow as Tator does, with its parameters."""
+    """Start a workflow as Tator does, with its parameters; ApiError for what full CRDs refuse."""
     workflow = copy.deepcopy(manifest)
+    check_workflow(workflow)
     name = f"{workflow['metadata']['generateName']}{uuid.uuid4().hex[:5]}"
     declared = {one["name"]: str(one["value"]) for one in workflow["spec"].get("arguments", {}).get("parameters", [])}
     if clash := declared.keys() & set(GIVEN_BY_TATOR):

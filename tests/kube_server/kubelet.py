@@ -141,8 +141,11 @@ class Kubelet(Thread):
             elif "emptyDir" in volume:
                 sources[volume["name"]] = own / volume["name"]
                 sources[volume["name"]].mkdir(parents=True, exist_ok=True)
+            elif "secret" in volume:
+                sources[volume["name"]] = self._secret_folder(own / volume["name"], volume["secret"])
             else:
-                raise ValueError(f"a volume with {sorted(volume)}; this cluster has persistentVolumeClaim and emptyDir")
+                known = "persistentVolumeClaim, emptyDir and secret"
+                raise ValueError(f"a volume with {sorted(volume)}; this cluster has {known}")
         mounts = []
         for mount in spec.get("volumeMounts") or []:
             source = sources[mount["name"]] / mount.get("subPath", "")
@@ -151,6 +154,23 @@ class Kubelet(Thread):
         if self._has_account():
             mounts.append(Mount(self._account(own / "account"), ACCOUNT_FOLDER, True))
         return mounts
+
+    def _secret_folder(self, folder: Path, source: dict[str, Any]) -> Path:
+        """Lay a Secret's keys out as files; one that is optional and not there is an empty folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        name, optional = source["secretName"], source.get("optional", False)
+        try:
+            data = self._cluster.objects.get("secrets", self._pod["metadata"]["namespace"], name)["data"]
+        except ApiError:
+            if not optional:
+                raise _Waiting("ContainerCreating", f'MountVolume.SetUp failed: secret "{name}" not found') from None
+            return folder
+        for item in source.get("items") or [{"key": key, "path": key} for key in data]:
+            if item["key"] in data:
+                (folder / item["path"]).write_bytes(base64.b64decode(data[item["key"]]))
+            elif not optional:
+                raise _Waiting("ContainerCreating", f"references non-existent secret key: {item['key']}")
+        return folder
 
     def _has_account(self) -> bool:
         account = self._cluster.rbac.accounts[self._pod["metadata"]["namespace"], self._account_name()]

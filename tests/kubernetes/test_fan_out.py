@@ -37,6 +37,8 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     assert granted == one.rights_used() | {("pods/log", "get")}
 
     # Only detection asked for GPUs; every job pod kept to the namespace's rules, and had no token of either kind.
+    limits = [pod["containers"][0]["resources"]["limits"] for pod in jobs(one)]
+    assert all({"cpu", "memory", "ephemeral-storage"} <= limit.keys() for limit in limits)
     gpus = [pod for pod in jobs(one) if "nvidia.com/gpu" in pod["containers"][0]["resources"].get("limits", {})]
     assert gpus == [pod for pod in jobs(one) if "detect:" in str(pod)]
     assert len(gpus) >= 2

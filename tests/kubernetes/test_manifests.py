@@ -1,7 +1,9 @@
 """The manifests, offline: every key is known, every name referred to is there, nothing dangerous is asked for."""
 
+import copy
 import json
 import re
+import shutil
 from typing import Any
 
 import kubernetes_validate
@@ -9,8 +11,10 @@ import pytest
 import yaml
 from hera.workflows.models import Workflow
 
-from scripts.lib.registering import manifest
+from scripts.lib.registering import fields, manifest
 from tests.kube_server import argo
+from tests.kube_server.argo_crd import check_workflow
+from tests.kube_server.errors import ApiError
 from tests.kube_server.validation import VERSION, violations
 from tests.kubernetes.lab import applied, documented, documents
 from tests.workflow import ROOT
@@ -92,6 +96,61 @@ def test_no_key_stands_twice():
         list(yaml.load_all(path.read_text(), Strict))
 
 
+def test_an_api_server_takes_them_as_they_are_written(workflow):
+    """Before any parameter is filled in: quantities are checked when the object is made."""
+    check_workflow(workflow)
+    assert list(fields.problems(workflow)) == []
+
+
+def places(node, path=()):
+    """Yield the path of each value of a document that is no mapping and no list."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from places(value, (*path, key))
+    elif isinstance(node, list):
+        for at, value in enumerate(node):
+            yield from places(value, (*path, at))
+    else:
+        yield path
+
+
+def changed(node, path, value):
+    """Return a document with another value at a path."""
+    node = copy.deepcopy(node)
+    inner = node
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return node
+
+
+VALUES_OF_EACH_TYPE = ["{{workflow.parameters.image}}", 7, True, None, ["x"], {"x": "y"}, "20GB"]
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_registering_refuses_what_an_api_server_refuses(workflow, first):
+    """Each place gets a value of each type in turn: both say the same, though they share no code."""
+    refused = 0
+    for at, path in enumerate(places(workflow)):
+        other = changed(workflow, path, VALUES_OF_EACH_TYPE[(at + first) % len(VALUES_OF_EACH_TYPE)])
+        try:
+            check_workflow(other)
+        except ApiError:
+            refused += 1
+            assert list(fields.problems(other)), path
+        else:
+            assert list(fields.problems(other)) == [], path
+    assert refused >= 50
+
+
+def test_a_quantity_that_is_a_parameter_is_refused_at_creation(workflow):
+    found = [path for path in places(workflow) if {"requests", "limits"}.intersection(path)]
+    assert len(found) >= 10
+    for path in found:
+        with pytest.raises(ApiError, match="does not match"):
+            check_workflow(changed(workflow, path, "{{workflow.parameters.image}}"))
+
+
 def test_names_that_are_referred_to_are_there(workflow):
     spec = workflow["spec"]
     names = [template["name"] for template in spec["templates"]]
@@ -105,9 +164,11 @@ def test_names_that_are_referred_to_are_there(workflow):
         "workflow.name",
         "workflow.status",
     }
-    assert {name for name in used if name.removeprefix("workflow.parameters.") in declared} == {
-        f"workflow.parameters.{name}" for name in declared
-    }, "each parameter is used"
+    text = next(
+        (ARGO / f"{name}.yaml").read_text() for name in WORKFLOWS if documents(f"deploy/argo/{name}.yaml") == [workflow]
+    )
+    aliases = set(re.findall(r"\*(\w+)", text))
+    assert declared == {name.removeprefix("workflow.parameters.") for name in used} & declared | aliases & declared
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -127,7 +188,8 @@ def test_pods_are_valid_and_restricted(workflow):
         (container,) = pod["spec"]["containers"]
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["requests"].keys()
-        assert {"memory", "ephemeral-storage"} <= container["resources"]["limits"].keys()
+        # A namespace with a quota of limits takes no pod without these.
+        assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["limits"].keys()
         assert "rest_token" not in json.dumps([container["command"], container["args"]])
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted <= {volume["name"] for volume in pod["spec"]["volumes"]}
@@ -148,8 +210,12 @@ def test_nothing_dangerous():
         assert not re.search(r"docker\.sock|:latest|privileged: true|hostPath|hostNetwork|\*\"\]|\[\"\*", text), path
 
 
-def test_what_an_administrator_applies_is_valid():
-    objects = applied(*documented("kubectl apply -k"))
+def test_what_an_administrator_applies_is_valid(tmp_path):
+    """The command of the page copies the folder, here to any other place, and applies the copy."""
+    words = documented("cp -r")
+    assert words == ["deploy/argo", "site", "&&", "kubectl", "apply", "-k", "site/overlays/example"]
+    shutil.copytree(ROOT / words[0], tmp_path / words[1])
+    objects = applied(str(tmp_path / words[-1]))
     for item in objects:
         kubernetes_validate.validate(item, VERSION, strict=True)
         assert item["metadata"]["namespace"] == "default"

@@ -1,6 +1,8 @@
 """The algorithm is registered once and kept up to date; what is missing is said at once, before anything is done."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -269,6 +271,46 @@ def test_wrong_manifest_is_said_with_the_rest(register, server):
         assert words in complaint
     code, _, complaint = register("--set", "storage_clas=fast")
     assert (code, "did you mean 'storage_class'?" in complaint) == (1, True)
+
+
+def test_quantities_are_written_and_checked(register, server):
+    code, _, complaint = register("--apply", "--set", "storage_size=20GB", "--set", "gpus=0.5")
+    assert (code, writes(server)) == (1, [])
+    assert "storage is '20GB'; expected a quantity such as 1, 500m or 20Gi" in complaint
+    assert "nvidia.com/gpu is '0.5'; expected a whole number" not in complaint, "types come first"
+    code, _, complaint = register("--apply", "--set", "gpus=0.5")
+    assert (code, "nvidia.com/gpu is '0.5'; expected a whole number" in complaint) == (1, True)
+    assert register("--apply", "--set", "storage_size=20Gi", "--set", "gpus=0")[0] == 0
+    [(_, text)] = standing(server)
+    spec = yaml.safe_load(text)["spec"]
+    assert spec["volumeClaimTemplates"][0]["spec"]["resources"]["requests"] == {"storage": "20Gi"}
+    assert spec["templates"][0]["container"]["resources"]["limits"]["nvidia.com/gpu"] == "0"
+
+
+def test_the_page_s_commands_work_as_written(server, capsys, monkeypatch):
+    """Only the site's own address and project differ, and each command is run from the clone."""
+    page = (ROOT / "docs" / "kubernetes.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"^python -m scripts\.register_algorithm (.*)$", page, re.M)
+    assert len(commands) == 2
+    write({**SETTINGS, "network": {"graph": "graph.onnx"}})
+    for command in commands:
+        words = shlex.split(command)
+        own = {
+            "https://tator.example.org": server.host,
+            "3": str(server.project_id),
+            "my.yaml": str(Path("my.yaml").resolve()),
+        }
+        words = [own.get(word, word.replace("registry.example.org", "registry.site.org")) for word in words]
+        with monkeypatch.context() as patch:
+            patch.chdir(ROOT)
+            code = register_algorithm.main(words)
+        assert code == 0, capsys.readouterr().err
+
+
+def test_a_graph_that_a_gpu_cannot_take_draws_a_note(register):
+    assert "publish a data image with graph.onnx" in register()[1]
+    write({**SETTINGS, "network": {"graph": "graph.onnx"}})
+    assert "publish a data image with graph.onnx" not in register()[1]
 
 
 def test_two_of_a_name_are_said(register, server):

@@ -32,6 +32,7 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from urllib3.exceptions import HTTPError
 
 from .pods import Ended, Pending, Running, judge, restrict
+from .registry import mount_login
 
 RUN_LABEL = "tator-detection/run"
 # How long a request that fails is made again, in seconds; pauses grow to PAUSE_SECONDS.
@@ -73,6 +74,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         """Connect; every Job is adapted before it is made."""
         super().__post_init__()
         self._pending_since: dict[str, float] = {}
+        self._rules: set[str] = set()
         create = self.batchapi.create_namespaced_job
         self.batchapi.create_namespaced_job = lambda namespace, body: create(namespace, self._adapted(body))
 
@@ -106,7 +108,14 @@ class Executor(official.Executor):  # type: ignore[misc]
         for toleration in template.spec.tolerations or []:
             toleration.operator, toleration.value = "Exists", None  # the official one knows one provider's taint
         restrict(template.spec, settings.user)
+        if secret := os.environ.get("REGISTRY_SECRET"):
+            mount_login(template.spec, secret, self._rules)
         return body
+
+    def run_job(self, job: Any) -> None:
+        """Start a job; its rules say what its pod needs."""
+        self._rules = set(job.rules)
+        super().run_job(job)
 
     def _owned(self, body: Any) -> Any:
         """Let the driver pod, known by the downward API, own an object, and name its run."""

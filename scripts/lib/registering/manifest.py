@@ -14,12 +14,14 @@ from typing import Any
 import yaml
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.registering import argo_rules, fields
 
 # What Tator appends to spec.arguments.parameters at launch.
 GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
 # Stands in the image names of deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
 
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s+")
 _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
@@ -74,6 +76,8 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
         if name in values:
             quoted = yaml.safe_dump(values[name], default_style='"', allow_unicode=True, width=float("inf")).strip()
             start = node.start_mark.index
+            if anchor := _ANCHOR.match(text, start):  # stays, so that the fields that refer to it follow
+                start = anchor.end()
             pieces += [text[end:start], quoted]
             end = start + len(text[start : node.end_mark.index].rstrip())  # a block's reaches to the next key
     filled = "".join([*pieces, text[end:]])
@@ -82,7 +86,10 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     except SettingsError:
         good = False
     if not good:
-        raise SettingsError("the manifest's parameters cannot be filled in; expected plain values, without anchors")
+        raise SettingsError(
+            "the manifest's parameters cannot be filled in; expected each value where its parameter is declared, and "
+            "aliases (*name) only elsewhere"
+        )
     return filled
 
 
@@ -102,8 +109,13 @@ def _entries(node: Any) -> dict[str, Any]:
 
 
 def problems(workflow: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a workflow that was `read` from being launched by Tator, a line each."""
-    return [f"manifest: {line}" for line in (*_shape(workflow), *_parameters(workflow))]
+    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line each."""
+    of_types = list(fields.problems(workflow))
+    found = [*_shape(workflow), *_parameters(workflow), *of_types]
+    if not of_types and isinstance(workflow["spec"].get("templates"), list):
+        given = {**dict.fromkeys(GIVEN_BY_TATOR), **parameters(workflow)}
+        found += argo_rules.problems(workflow, given)
+    return [f"manifest: {line}" for line in found]
 
 
 def _shape(workflow: Mapping[str, Any]) -> Iterator[str]:
@@ -164,6 +176,12 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
             yield f"{section}.{key} is {path}: it has to be there in the pods"
     if '"run", "kubernetes' in json.dumps(workflow, default=str) and settings["detect"]["engine"] == "auto":
         yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
+    if settings["network"]["graph"] == "graph.pb" and settings["detect"]["engine"] in ("tensorrt", "auto"):
+        yield (
+            f"detect.engine is {settings['detect']['engine']} and network.graph is graph.pb, which TensorRT cannot "
+            "read and the image cannot convert: for a GPU publish a data image with graph.onnx, and set "
+            "network.graph to graph.onnx"
+        )
 
 
 def _list(names: Any) -> str:
