@@ -16,6 +16,7 @@ seed.py         the users, projects and types of a new state; media from the fol
 files.py        what a media's file is, and its place in the object store
 queries.py      the filters of lists, counts and bulk changes
 searches.py     Tator's searches of media
+attribute_types.py attributes of types, and what a change of them does to the objects
 attributes.py   how attribute values are converted, refused and written
 catalogue.py    operations on users, projects, types and versions
 medias.py       operations on media

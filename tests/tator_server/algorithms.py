@@ -12,14 +12,12 @@ from pathlib import PurePosixPath
 
 import yaml
 
-from . import attributes
 from .errors import ForbiddenError, MissingError, NotCoveredError, RefusedError
-from .operations import EDIT, FULL, TRANSFER, VIEW, Call, find, may, operation
+from .operations import EDIT, TRANSFER, VIEW, Call, operation
 from .store import Record
 
 _FIELDS = ("name", "user", "description", "manifest", "cluster", "files_per_job", "categories", "parameters", "tparams")
 _LENGTHS = {"name": 128, "description": 1024}
-_ENTITIES = {"MediaType": "media_type", "LocalizationType": "localization_type"}
 _ORGANIZATION = 1
 
 
@@ -122,27 +120,6 @@ def _upload_info(call: Call) -> Record:
     today, user = datetime.now(UTC).date().isoformat(), call.user["id"]
     key = f"_uploads/{today}/{_ORGANIZATION}/{call.params['project']}/{user}/{uuid.uuid1()}"
     return {"urls": [call.addresses.sign(key, call.params["expiration"], "PUT")], "key": key, "upload_id": ""}
-
-
-@operation("CreateAttributeType", VIEW)
-def _add_attribute(call: Call) -> Record:
-    if call.body.get("entity_type") not in _ENTITIES:
-        raise NotCoveredError(f"attributes of {call.body.get('entity_type')}")
-    kind = _ENTITIES[call.body["entity_type"]]
-    owner = find(call.store, kind, call.params["id"])
-    if not may(call.user, find(call.store, "project", owner["project"]), FULL):
-        raise ForbiddenError
-    if "addition" not in call.body or "name" not in call.body["addition"]:
-        raise RefusedError("'name'" if "addition" in call.body else "'addition'")
-    attribute = {"description": "", "required": False, "order": 0, **call.body["addition"]}
-    attributes.check_type(attribute)
-    there = owner["attribute_types"] or []
-    if attribute["name"] in [one["name"] for one in there]:
-        raise RefusedError(f"{attribute['name']} is already an attribute.")
-    if "default" in attribute:  # given to everything there is of the type
-        raise NotCoveredError("new attributes with a default")
-    call.store.change(kind, owner["id"], attribute_types=[*there, attribute])
-    return {"message": f"New attribute type '{attribute['name']}' added"}
 
 
 @operation("GetJobClusterList", VIEW)

@@ -7,16 +7,16 @@ from typing import Any
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from . import algorithms, catalogue, interface, localizations, medias
+from . import algorithms, attribute_types, catalogue, interface, localizations, medias
 from .control import Controls
 from .errors import RefusedError
 from .faults import Faults, RequestLog
 from .interface import Operation
 from .operations import HANDLERS, Call
 from .presigned import Addresses
-from .store import Record, Store
+from .store import HELD_BACK, Record, Store
 
-_SERVED = (algorithms, catalogue, localizations, medias)  # importing these fills HANDLERS
+_SERVED = (algorithms, attribute_types, catalogue, localizations, medias)  # importing these fills HANDLERS
 
 _NOT_FOUND = """
 
@@ -91,7 +91,8 @@ def _answer(store: Store, addresses: Addresses, operation: Operation, path: dict
         fields = body if isinstance(body, dict) else {}
         call = Call(store, addresses, user, {**fields, **query, **path}, body)
         kept: RefusedError | None = None
-        with store.transaction():
+        seconds = HELD_BACK.get()
+        with store.held_back(seconds) if seconds else store.transaction():
             try:
                 answer = HANDLERS[operation.name](call)
             except RefusedError as error:

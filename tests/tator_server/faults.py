@@ -11,15 +11,19 @@ and the kind's own settings, described at `KINDS`.
 """
 
 import itertools
+import re
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flask import Request, Response, jsonify
+from flask import Request, Response, copy_current_request_context, jsonify, request
+
+from .store import HELD_BACK
 
 KINDS = {
     "throttle": "400 with Tator's text for too many requests",
@@ -32,8 +36,36 @@ KINDS = {
     "cut_download": "close the connection after `after_bytes` of the body (half of it unless given)",
     "short_body": "send the first `after_bytes` (half unless given) with a Content-Length that calls it whole",
     "wrong_bytes": "send a body of the right length with every bit flipped",
+    "late_commit": "do the work from what is visible now, commit it `seconds` later, and answer then",
+    "drop_and_go_on": "close the connection at once, as a gateway does, and do as late_commit does, unheard",
+    "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
+    "cut_list": "200 and the first `after_bytes` of the body (half unless given) as gzip without its end",
+    "endless_list": "200 and half of the body, and never its end; `page_size`: only of lists with this `stop`",
     "expire_addresses": "every address given out until then expires: 403 for this request and for later ones",
 }
+# Recorded from a real server while PostgreSQL or Redis was away, or usual words of theirs (the last five).
+_TO = 'connection to server at "db", port 5432 failed: '
+_CLOSED = (
+    "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
+    "\tbefore or while processing the request.\n"
+)
+WORDS = {
+    "refused": f"{_TO}Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
+    "starting": f"{_TO}FATAL:  the database system is starting up\n",
+    "stopping": f"{_TO}FATAL:  the database system is shutting down\n",
+    "recovering": f"{_TO}FATAL:  the database system is not yet accepting connections\n"
+    "DETAIL:  Consistent recovery state has not been yet reached.\n",
+    "closed at once": _TO + _CLOSED,
+    "closed": _CLOSED,
+    "cache": "Error 111 connecting to redis:6379. Connection refused.",
+    "crowded": f"{_TO}FATAL:  sorry, too many clients already\n",
+    "deadlock": "deadlock detected\nDETAIL:  Process 71 waits for ShareLock on transaction 9; blocked by process 72.\n",
+    "terminated": "terminating connection due to administrator command\n" + _CLOSED,
+    "cache loading": "Redis is loading the dataset in memory",
+    "unknown": "the moon is in the wrong house",
+}
+_HELD_BACK = {"late_commit", "drop_and_go_on"}
+_FOR_EVER_SECONDS = 3600.0
 _ON_DOWNLOADS = {"cut_download", "short_body", "wrong_bytes", "expire_addresses"}
 
 
@@ -50,6 +82,8 @@ class Fault:
     seconds: float = 1.0
     after_bytes: int | None = None
     after: bool = False
+    words: str = "closed"
+    page_size: int | None = None
     seen: int = 0
     fired: int = 0
 
@@ -63,6 +97,8 @@ class Fault:
         kind = order.get("kind")
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r}: one of {', '.join(KINDS)}")
+        if order.get("words", "closed") not in WORDS:
+            raise ValueError(f"words {order['words']!r}: one of {', '.join(WORDS)}")
         unknown = set(order) - (set(cls.__dataclass_fields__) - {"seen", "fired"})
         if unknown:
             raise ValueError(f"unknown settings {sorted(unknown)}")
@@ -72,8 +108,10 @@ class Fault:
             order = {"times": None, **order}
         return cls(**order)
 
-    def befalls(self, operation: str, media: set[int]) -> bool:
+    def befalls(self, operation: str, media: set[int], page_size: int | None = None) -> bool:
         """Count a request, and tell whether the fault happens to it."""
+        if self.page_size not in (None, page_size):
+            return False
         anywhere = self.operation is None and operation not in ("Download", "GetSchema")
         if not (anywhere or self.operation == operation) or (self.media is not None and self.media not in media):
             return False
@@ -153,7 +191,9 @@ class Faults:
     def play(self, entry: Entry, handle: Callable[[], Response], *, expire: Callable[[], None]) -> Response:
         """Answer a request with what `handle` returns, or with the faults that befall it."""
         with self._lock:
-            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media))]
+            stop = re.search(r"(?:^|&)stop=([0-9]+)", entry.query)
+            page_size = int(stop[1]) if stop else None
+            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media), page_size)]
         entry.fault = "+".join(fault.kind for fault in due) or None
         for fault in due:
             if fault.kind == "slow":
@@ -161,11 +201,25 @@ class Faults:
             if fault.kind == "expire_addresses":
                 expire()
         instead = next((answer for fault in due if (answer := _instead(fault)) is not None), None)
-        response = handle() if instead is None else instead
+        held_back = max((fault.seconds for fault in due if fault.kind in _HELD_BACK), default=0.0)
+        if instead is None and any(fault.kind == "drop_and_go_on" for fault in due):
+            request.get_data()  # before the connection ends
+            work = copy_current_request_context(lambda: _held_back(handle, held_back))
+            threading.Thread(target=work, daemon=True).start()
+            instead = HangUp(reset=False)
+        response = _held_back(handle, held_back) if instead is None else instead
         for fault in due:
             response = _afterwards(fault, response)
         entry.status = None if isinstance(response, HangUp) else response.status_code
         return response
+
+
+def _held_back(handle: Callable[[], Response], seconds: float) -> Response:
+    token = HELD_BACK.set(seconds)
+    try:
+        return handle()
+    finally:
+        HELD_BACK.reset(token)
 
 
 class HangUp(Response):
@@ -190,6 +244,8 @@ def _instead(fault: Fault) -> Response | None:
         return _refusal("Request was throttled. Expected available in 1 second.")
     if fault.kind == "revoke_token":
         return _refusal("Invalid token.")
+    if fault.kind == "outage" and not fault.after:
+        return _outage(fault)
     if fault.kind == "html":
         return Response("<!doctype html>\n<html><body><h1>Welcome</h1></body></html>\n", 200)
     if fault.kind == "reset":
@@ -204,8 +260,12 @@ def _afterwards(fault: Fault, response: Response) -> Response:
         return HangUp(reset=False)
     if fault.kind == "status" and fault.after:
         return _status(fault.status)
+    if fault.kind == "outage" and fault.after:
+        return _outage(fault)
     if response.status_code not in (200, 206):
         return response
+    if fault.kind in ("cut_list", "endless_list"):
+        return _unended(fault, response.get_data())
     if fault.kind == "wrong_bytes":
         response.response = (bytes(byte ^ 0xFF for byte in chunk) for chunk in response.iter_encoded())
     if fault.kind in ("cut_download", "short_body"):
@@ -226,8 +286,30 @@ def _first(chunks: Iterator[bytes], keep: int, *, cut: bool) -> Iterator[bytes]:
         raise ConnectionAbortedError
 
 
-def _refusal(message: str) -> Response:
-    response = jsonify({"message": message, "details": "None"})
+def _unended(fault: Fault, body: bytes) -> Response:
+    """Return a streamed list of which the end is missing: the status was sent before anything went wrong."""
+    packer = zlib.compressobj(wbits=31)
+    keep = len(body) // 2 if fault.after_bytes is None else fault.after_bytes
+    # What was sent of an empty list is nothing at all, not even the head of a gzip stream.
+    part = packer.compress(body[:keep]) + packer.flush(zlib.Z_SYNC_FLUSH) if keep else b""
+
+    def parts() -> Iterator[bytes]:
+        yield part
+        if fault.kind == "endless_list":
+            time.sleep(_FOR_EVER_SECONDS)
+
+    return Response(parts(), 200, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+
+
+def _outage(fault: Fault) -> Response:
+    """Return an exception of the database or the cache, as Tator answers it: only the database's are details too."""
+    message = WORDS[fault.words]
+    cache = "redis" in message.lower()
+    return _refusal(message, details="None" if cache or fault.words == "unknown" else message)
+
+
+def _refusal(message: str, details: str = "None") -> Response:
+    response = jsonify({"message": message, "details": details})
     response.status_code = 400
     return response
 

@@ -22,11 +22,15 @@ _PATCHED = {"box": ("x", "y", "width", "height"), "line": ("x", "y", "u", "v"), 
 def _add_mark(store: Store, box: Record, *, created: str | None = None) -> int:
     """Add a row for a box with the mark after its last, and return the row's id."""
     time = now()
+    # Id and mark are chosen now, from the rows that are visible now, also where the transaction commits later.
+    query = "SELECT COALESCE(MAX(mark) + 1, 0) AS next FROM localization WHERE elemental_id = ? AND version = ?"
+    mark = store.rows(query, box["elemental_id"], box["version"])[0]["next"]
+    last = store.rows("SELECT seq FROM sqlite_sequence WHERE name = 'localization'")
     return store.execute(
-        "INSERT INTO localization (project, type, media, version, elemental_id, variant_deleted, frame, shape,"
+        "INSERT INTO localization (id, project, type, media, version, elemental_id, variant_deleted, frame, shape,"
         " attributes, parent, created_by, created_datetime, modified_by, modified_datetime, mark)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " (SELECT COALESCE(MAX(mark) + 1, 0) FROM localization WHERE elemental_id = ? AND version = ?))",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        last[0]["seq"] + 1 if last else 1,
         *(box[name] for name in ("project", "type", "media", "version", "elemental_id", "variant_deleted", "frame")),
         json.dumps({name: box[name] for name in _SHAPE}),
         json.dumps(box["attributes"]),
@@ -35,20 +39,20 @@ def _add_mark(store: Store, box: Record, *, created: str | None = None) -> int:
         created or time,
         box["modified_by"],
         time,
-        box["elemental_id"],
-        box["version"],
+        mark,
     )
 
 
 def _change_row(store: Store, box: Record) -> None:
     """Change a row where it stands, without a new mark."""
     store.execute(
-        "UPDATE localization SET version = ?, elemental_id = ?, frame = ?, shape = ?, attributes = ?, modified_by = ?"
-        " WHERE id = ?",
+        "UPDATE localization SET version = ?, elemental_id = ?, frame = ?, shape = ?, attributes = ?, modified_by = ?,"
+        " modified_datetime = ? WHERE id = ?",
         *(box[name] for name in ("version", "elemental_id", "frame")),
         json.dumps({name: box[name] for name in _SHAPE}),
         json.dumps(box["attributes"]),
         box["modified_by"],
+        box["modified_datetime"],
         box["id"],
     )
 
@@ -173,7 +177,7 @@ def _update_localization(call: Call) -> Record:
     attributes.refuse_nul(new)
     after = last | changed | {"attributes": last["attributes"] | new, "modified_by": call.user["id"]}
     if wanted.get("in_place"):
-        _change_row(store, after)
+        _change_row(store, after | {"modified_datetime": now()})
         number = last["id"]
     else:
         number = _add_mark(store, after, created=last["created_datetime"])
@@ -225,7 +229,7 @@ def _delete_localizations(call: Call) -> Record:
 
 @operation("UpdateLocalizationList", EDIT)
 def _update_localizations(call: Call) -> Record:
-    """Patch attributes: by `ids` in place, leaving no trace; by anything else as new marks."""
+    """Patch attributes: by `ids` in place, which shows in `modified_by` alone; by anything else as new marks."""
     store, wanted = call.store, dict(call.params)
     if wanted.get("ids"):
         wanted |= {"show_all_marks": 1, "in_place": 1}

@@ -1,14 +1,18 @@
 """The server's state: one SQLite file in the state folder.
 
 One connection behind one lock: requests are served one at a time, each in a transaction of its own, which
-gives the all-or-nothing that tests rely on.
+gives the all-or-nothing that tests rely on. A transaction may be held back (`held_back`): its statements and row ids are
+chosen at once, from what is visible then, and nobody sees its rows before it commits. So two writers race as on
+PostgreSQL.
 """
 
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,10 @@ _TABLES = "".join(
 )
 
 
+# For how many seconds the transactions of this request are held back before they commit.
+HELD_BACK: ContextVar[float] = ContextVar("HELD_BACK", default=0.0)
+
+
 def now() -> str:
     """Return the time as Tator writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -51,6 +59,7 @@ class Store:
         self.folders = {"media": media, "objects": state / "objects"}
         self.folders["objects"].mkdir(exist_ok=True)
         self._lock = threading.RLock()
+        self._journal: list[tuple[str, tuple[object, ...]]] | None = None
         self._db = sqlite3.connect(state / "tator.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -77,6 +86,29 @@ class Store:
                 raise
             self._db.execute("COMMIT")
 
+    @contextmanager
+    def held_back(self, seconds: float) -> Iterator[None]:
+        """Keep all changes of the block, or none, and let others see them only after so many seconds.
+
+        The changes are taken back and made again at the commit. Ids stay taken meanwhile, as those of a sequence do.
+        """
+        journal: list[tuple[str, tuple[object, ...]]] = []
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._journal = journal
+            try:
+                yield
+                taken = [(row["name"], row["seq"]) for row in self._db.execute("SELECT name, seq FROM sqlite_sequence")]
+            finally:
+                self._journal = None
+                self._db.execute("ROLLBACK")
+            for name, last in taken:
+                self._db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (last, name))
+        time.sleep(seconds)
+        with self.transaction():
+            for query, values in journal:
+                self._db.execute(query, values)
+
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """Return all rows of a query."""
         with self._lock:
@@ -85,6 +117,8 @@ class Store:
     def execute(self, query: str, *values: object) -> int:
         """Run a statement and return the last row's id."""
         with self._lock:
+            if self._journal is not None:
+                self._journal.append((query, values))
             return self._db.execute(query, values).lastrowid or 0
 
     def setting(self, name: str, default: str) -> str:

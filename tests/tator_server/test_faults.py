@@ -1,6 +1,9 @@
 """Each kind of fault happens as ordered, and is told of."""
 
+import json
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -140,3 +143,81 @@ def test_unknown_orders_are_refused(server: Server, order: dict) -> None:
 def test_every_kind_is_tested() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in faults.KINDS if f'fault("{kind}"' not in text] == []
+
+
+def made_at_once(server: Server, api, version: int, identity: str) -> None:
+    """Make one box by two requests of which neither sees the other's."""
+    with ThreadPoolExecutor(2) as both:
+        spec = [box(server, version, elemental_id=identity)]
+        for done in [both.submit(api.create_localization_list, server.project_id, body=spec) for _ in range(2)]:
+            done.result()
+
+
+def test_late_commits_race(server: Server, api, version: int) -> None:
+    """As recorded: both rows have mark 0 and are listed; one more mark hides both."""
+    server.fault("late_commit", operation="CreateLocalizationList", seconds=1, times=2)
+    identity, project = str(uuid.uuid4()), server.project_id
+    made_at_once(server, api, version, identity)
+    rows = api.get_localization_list(project, version=[version])
+    assert [(row.elemental_id, row.mark) for row in rows] == [(identity, 0)] * 2
+    assert api.get_localization_count(project, version=[version]) == 2
+    everything = {"version": [version], "show_all_marks": 1, "show_deleted": 1}
+    surplus = {"ids": [rows[1].id], "prune": 1}
+    with pytest.raises(ApiException, match="expected 2 but would delete 1"):
+        api.delete_localization_list(project, {**surplus, "count": 2}, **everything)
+    api.delete_localization_list(project, {**surplus, "count": 1}, **everything)
+    assert [row.id for row in api.get_localization_list(project, version=[version])] == [rows[0].id]
+
+
+def test_nobody_sees_what_is_not_committed(server: Server, api, version: int) -> None:
+    server.fault("late_commit", operation="CreateLocalizationList", seconds=2)
+    with ThreadPoolExecutor(1) as beside:
+        made = beside.submit(api.create_localization_list, server.project_id, body=[box(server, version)])
+        while not server.requests("CreateLocalizationList"):
+            time.sleep(0.02)
+        assert api.get_localization_count(server.project_id, version=[version]) == 0
+        made.result()
+    assert api.get_localization_count(server.project_id, version=[version]) == 1
+
+
+def test_dropped_while_the_server_goes_on(server: Server, api, version: int) -> None:
+    server.fault("drop_and_go_on", operation="CreateLocalizationList", seconds=1)
+    with pytest.raises(requests.ConnectionError):
+        api.create_localization_list(server.project_id, body=[box(server, version)])
+    assert api.get_localization_count(server.project_id, version=[version]) == 0
+    time.sleep(1.5)
+    assert api.get_localization_count(server.project_id, version=[version]) == 1
+
+
+@pytest.mark.parametrize("words", faults.WORDS)
+@pytest.mark.parametrize("after", [False, True])
+def test_outage(server: Server, api, version: int, words: str, after: bool) -> None:
+    server.fault("outage", words=words, after=after, operation="CreateLocalizationList")
+    with pytest.raises(ApiException) as failed:
+        api.create_localization_list(server.project_id, body=[box(server, version)])
+    answer = json.loads(failed.value.body)
+    assert (failed.value.status, answer["message"]) == (400, faults.WORDS[words])
+    assert answer["details"] == ("None" if words in ("cache", "cache loading", "unknown") else answer["message"])
+    assert api.get_localization_count(server.project_id, version=[version]) == after
+
+
+@pytest.mark.parametrize("after_bytes", [None, 0])
+def test_cut_list_has_status_200(server: Server, api, version: int, after_bytes: int | None) -> None:
+    api.create_localization_list(server.project_id, body=[box(server, version)] * 3)
+    server.fault("cut_list", operation="GetLocalizationList", after_bytes=after_bytes)
+    address = f"{server.host}/rest/Localizations/{server.project_id}?version={version}"
+    answer = requests.get(address, headers={"Authorization": f"Token {server.token}"})
+    assert (answer.status_code, answer.headers["Content-Encoding"]) == (200, "gzip")
+    assert (answer.text == "") == (after_bytes == 0)
+    with pytest.raises(requests.exceptions.JSONDecodeError):
+        answer.json()
+
+
+def test_endless_list_is_one_of_a_page_size(server: Server, api, version: int) -> None:
+    api.create_localization_list(server.project_id, body=[box(server, version)] * 3)
+    server.fault("endless_list", operation="GetLocalizationList", page_size=10, times=None)
+    address = f"{server.host}/rest/Localizations/{server.project_id}?version={version}&stop="
+    for _ in range(2):
+        with pytest.raises(requests.exceptions.ConnectionError, match="timed out"):
+            requests.get(f"{address}10", headers={"Authorization": f"Token {server.token}"}, timeout=0.5)
+    assert len(requests.get(f"{address}9", headers={"Authorization": f"Token {server.token}"}).json()) == 3
