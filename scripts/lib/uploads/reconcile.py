@@ -2,105 +2,43 @@
 
 The boxes of one (version, box type, media) are a desired state. Each box carries its own proof of origin: its
 `elemental_id` is the hash of its content, so Tator itself tells which boxes are a machine's and untouched, without
-any memory of ours, and a run may be cut and repeated at any point.
+any memory of ours, and a run may be cut and repeated at any point. scripts/lib/uploads/origin.py has the details.
 
 What counts as whose:
 
-- **A machine's, untouched**: the elemental id is the hash of the box's own content, every attribute that no run sets
-  has its type's default (an edit of many boxes at once in Tator leaves the mark at 0), and so it is in every mark:
-  two runs at once, or one beside what a killed one left on its way, make a box twice, which adds an equal mark.
-- **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited (its content gives
-  its id no longer, or did not in an earlier mark), or another program's.
+- **A machine's, untouched**: the elemental id is the hash of the box's own content; nobody saved the row again
+  (`modified_by` is `created_by`, `modified_datetime` is `created_datetime`); every other attribute has a value that
+  Tator itself filled in; and so it is in every mark: two runs at once, or one beside what a killed one left on its way,
+  make a box twice, which leaves two rows of one mark or one mark more.
+- **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited, or another program's.
 - **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
 
 The rules:
 
 1. A person's box is never changed and never deleted.
-2. A wanted box that a person edited, or deleted, is not made again. (A new network gives boxes with other contents:
-   those are new boxes, and rule 3 is what keeps them off a person's.)
+2. A wanted box that a person edited, or deleted, is not made again, also where the attribute of the species was renamed
+   or another was chosen. (A new network gives boxes with other contents: those are new boxes, and rule 3 is what keeps
+   them off a person's.)
 3. A wanted box that does not stand yet is not added where it overlaps a person's box of the same frame with an IoU
    above `overlap_limit`, whatever the species: the person has decided what is there.
 4. An untouched machine's box that is no longer wanted is removed: after a new network, a higher threshold, another
    clip of frames.
-5. Equal boxes are one box.
+5. Equal boxes are one box. Of several rows of one elemental id the one with the lowest id stays, whoever looks; the
+   others are surplus and go. A person's row is never surplus, and beside it all rows of the machine are.
+6. A box that a person pruned, or moved to another version, is made again: nothing in this version tells of it. A box
+   is to be deleted the usual way, which leaves a tombstone.
 """
 
-import json
-import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-# Any fixed value; it makes the ids this workflow's own.
-NAMESPACE = uuid.UUID("5d1c6b0e-8f57-4f0b-9a55-0c8f9a1f7c11")
-# Digits of a fraction of the picture: 1e-8 of 8,192 pixels is 1e-4 pixels.
-FRACTION_DIGITS = 8
-SCORE_DIGITS = 6
+from scripts.lib.uploads.origin import Box, Destination, Judge, Judgement, box_from_pixels, content_part
 
+__all__ = ["Box", "Destination", "Plan", "box_from_pixels", "iou", "plan"]
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where boxes go.
-
-    Attributes:
-        version_id: the version's id.
-        type_id: the box type's id.
-        species_attribute: attribute that takes the species.
-        confidence_attribute: attribute that takes the score.
-        defaults: what Tator fills the type's attributes with, by name.
-    """
-
-    version_id: int
-    type_id: int
-    species_attribute: str
-    confidence_attribute: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A box as Tator keeps it; x, y, width, height are fractions of the picture."""
-
-    media_id: int
-    frame: int
-    x: float
-    y: float
-    width: float
-    height: float
-    species: str
-    score: float
-
-    def elemental_id(self, to: Destination) -> str:
-        """Return the UUID that stands for this content at this destination, as text."""
-        place = [
-            to.version_id,
-            to.type_id,
-            self.media_id,
-            self.frame,
-            self.x,
-            self.y,
-            self.width,
-            self.height,
-        ]
-        attributes = {to.species_attribute: self.species, to.confidence_attribute: self.score}
-        canonical = json.dumps([*place, attributes], ensure_ascii=True, allow_nan=False, sort_keys=True)
-        return str(uuid.uuid5(NAMESPACE, canonical))
-
-    def spec(self, to: Destination) -> dict[str, Any]:
-        """Return what Tator's API wants for making this box."""
-        return {
-            "media_id": self.media_id,
-            "type": to.type_id,
-            "version": to.version_id,
-            "frame": self.frame,
-            "x": self.x,
-            "y": self.y,
-            "width": self.width,
-            "height": self.height,
-            "attributes": {to.species_attribute: self.species, to.confidence_attribute: self.score},
-            "elemental_id": self.elemental_id(to),
-        }
+_Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -108,14 +46,22 @@ class Plan:
     """What is to be done, and what is left alone because of a person; all by elemental id.
 
     Attributes:
-        marks: how many marks each box of `remove` has.
-        unclear: a box that looks untouched has several marks, and not all of them were shown.
+        surplus: ids of rows that are to go because an equal one stays.
+        marks: how many rows each box of `remove` has, all marks counted.
+        unclear: the outcome may be another one when all marks are shown.
+        doubtful: attributes with values that no known default explains; the type may have others by now.
+        why: how many of the boxes that a run made count as a person's, by the reason.
+        live: how many boxes stand, of whomever.
     """
 
     create: dict[str, Box] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
+    surplus: list[int] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
     unclear: bool = False
+    doubtful: set[str] = field(default_factory=set)
+    why: Counter[str] = field(default_factory=Counter)
+    live: int = 0
     standing: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
@@ -125,48 +71,25 @@ class Plan:
     @property
     def settled(self) -> bool:
         """Whether Tator holds what it should."""
-        return not self.create and not self.remove
+        return not self.create and not self.remove and not self.surplus
 
-
-def box_from_pixels(
-    *,
-    media_id: int,
-    frame: int,
-    xywh: tuple[float, float, float, float],
-    picture: tuple[int, int],
-    species: str,
-    score: float,
-) -> Box:
-    """Turn a box in pixels into fractions of the decoded picture (width, height), inside it to the last digit.
-
-    Raises:
-        ValueError: the box is not finite, has no area, or lies outside the picture by more than rounding.
-    """
-    fractions = []
-    for at, size, extent in ((xywh[0], xywh[2], picture[0]), (xywh[1], xywh[3], picture[1])):
-        start, end = at / extent, (at + size) / extent
-        if not (-1e-6 <= start < end <= 1 + 1e-6):
-            raise ValueError(
-                f"box {xywh} of frame {frame} does not lie inside the picture of {picture[0]}x{picture[1]}"
-            )
-        start = round(max(start, 0.0), FRACTION_DIGITS)
-        length = round(min(end, 1.0) - start, FRACTION_DIGITS)
-        while start + length > 1:  # a matter of the last binary digit
-            length = round(length - 10**-FRACTION_DIGITS, FRACTION_DIGITS)
-        fractions += [start, length]
-    if not 0 <= score <= 1:
-        raise ValueError(f"score {score} of frame {frame} is not within 0 and 1")
-    x, width, y, height = fractions
-    return Box(media_id, frame, x, y, width, height, species, round(score, SCORE_DIGITS))
+    @property
+    def note(self) -> str | None:
+        """Say why, where most of the boxes count as edited by people though a run made them."""
+        count = self.why.total()
+        if not count or 2 * count <= self.live:
+            return None
+        (reason, most), *_ = self.why.most_common(1)
+        return f"{count} of {self.live} boxes that the workflow made count as edited by people: {reason} ({most} boxes)"
 
 
 def plan(
     wanted: Iterable[Box],
-    on_server: Iterable[Mapping[str, Any]],
+    on_server: Iterable[_Row],
     to: Destination,
     *,
     overlap_limit: float,
-    all_marks: Iterable[Mapping[str, Any]] = (),
+    all_marks: Iterable[_Row] = (),
 ) -> Plan:
     """Compare what a run found with what Tator holds for one media, by the rules of this module.
 
@@ -178,26 +101,47 @@ def plan(
         all_marks: every mark of them, needed where the outcome is `unclear` without.
     """
     missing = {box.elemental_id(to): box for box in wanted}
-    history: dict[str, dict[int, bool]] = defaultdict(dict)
+    names = _Names(missing, to)
+    rows = _latest(on_server)
+    judge = Judge(to, [row for same in rows.values() for row in same])
+    history: dict[str, list[_Row]] = defaultdict(list)
     for mark in all_marks:
-        history[mark["elemental_id"]][mark["mark"]] = not mark["variant_deleted"] and _made_by_a_run(mark, to)
-    outcome = Plan()
+        history[mark["elemental_id"]].append(mark)
+    outcome = Plan(doubtful=judge.doubtful)
     people: dict[int, list[tuple[float, float, float, float]]] = defaultdict(list)
-    for found in on_server:
-        identity = found["elemental_id"]
-        asked = missing.pop(identity, None) is not None
-        if found["variant_deleted"]:
-            if asked:
+    for identity, same in rows.items():
+        live = [row for row in same if not row["variant_deleted"]]
+        wanted_as = names.of(identity)
+        if not live:
+            if wanted_as and missing.pop(wanted_as, None):
                 outcome.deleted.append(identity)
-        elif _made_by_a_run(found, to) and _in_every_mark(found["mark"], history.get(identity)):
-            (outcome.standing if asked else outcome.remove).append(identity)
-            if not asked:
-                outcome.marks[identity] = len(history.get(identity, (0,)))
-        else:
-            outcome.unclear |= identity not in history and found["mark"] > 0 and _made_by_a_run(found, to)
-            # Only a box that began as a machine's has a second mark or an id that we would give.
-            (outcome.edited if asked or found["mark"] > 0 else outcome.added).append(identity)
-            people[found["frame"]].append((found["x"], found["y"], found["width"], found["height"]))
+            continue
+        outcome.live += 1
+        verdicts = [judge.judge(row) for row in live]
+        made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
+        marks = history.get(identity)
+        if made and same[0]["mark"] > 0 and not _in_every_mark(same[0]["mark"], marks, judge):
+            outcome.unclear |= marks is None
+            verdicts = [Judgement(made=True, reason="an earlier mark was edited")] * len(live)
+            made = []
+        if len(made) == len(live):
+            stands = identity in names.current and missing.pop(identity, None) is not None
+            if stands:
+                outcome.standing.append(identity)
+                outcome.surplus += [row["id"] for row in live[1:]]
+            else:
+                outcome.remove.append(identity)
+                outcome.marks[identity] = len(marks or same)
+            continue
+        outcome.surplus += [row["id"] for row in made]
+        asked = wanted_as is not None and missing.pop(wanted_as, None) is not None
+        # Only a box that began as a machine's has a second mark or an id that we would give.
+        (outcome.edited if asked or same[0]["mark"] > 0 else outcome.added).append(identity)
+        reasons = [v.reason for v in verdicts if v.reason and (v.made or asked or same[0]["mark"] > 0)]
+        outcome.why.update(reasons[:1])
+        for row, verdict in zip(live, verdicts, strict=True):
+            if not verdict.untouched:
+                people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
     for identity, box in missing.items():
         geometry = (box.x, box.y, box.width, box.height)
         if any(iou(geometry, other) > overlap_limit for other in people[box.frame]):
@@ -207,41 +151,50 @@ def plan(
     return outcome
 
 
+class _Names:
+    """Which wanted box an elemental id stands for, also under earlier names of the attributes."""
+
+    def __init__(self, wanted: Mapping[str, Box], to: Destination) -> None:
+        self.current = frozenset(wanted)
+        self._others = {content_part(identity): identity for identity in wanted}
+        self._others |= {box.earlier_id(to): identity for identity, box in wanted.items()}
+
+    def of(self, identity: str) -> str | None:
+        """Return the wanted box's id, or None."""
+        if identity in self.current:
+            return identity
+        return self._others.get(identity) or self._others.get(content_part(identity))
+
+
+def _latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
+    """Return the rows of the last mark of each elemental id, by id; an edit meanwhile lists the mark before as well."""
+    found: dict[str, list[_Row]] = {}
+    for row in on_server:
+        same = found.setdefault(row["elemental_id"], [])
+        if not same or row["mark"] > same[0]["mark"]:
+            same[:] = [row]
+        elif row["mark"] == same[0]["mark"]:
+            same.append(row)
+    for same in found.values():
+        same.sort(key=lambda row: int(row.get("id", 0)))
+    return found
+
+
 def iou(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
     """Return the intersection over union of two boxes (x, y, width, height) in any one unit; 0 without area."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
+    if not (width > 0 and height > 0):  # nor with a coordinate that is no number
         return 0.0
     intersection = width * height
     return intersection / (one[2] * one[3] + other[2] * other[3] - intersection)
 
 
-def _in_every_mark(last: int, marks: Mapping[int, bool] | None) -> bool:
-    """Whether a box whose last mark is a machine's is one in all; `marks` says it of each, None when not looked at."""
+def _in_every_mark(last: int, marks: Sequence[_Row] | None, judge: Judge) -> bool:
+    """Whether a box whose last mark is a machine's is one in all, of which none is missing; None: they were not shown."""
     if marks is None:
-        return last == 0
-    # None is missing: they are numbered from 0. There may be one more by now.
-    return len(marks) > last and set(marks) == set(range(len(marks))) and all(marks.values())
-
-
-def _made_by_a_run(found: Mapping[str, Any], to: Destination) -> bool:
-    """Whether the box's id is the hash of its content, under whatever attribute names the run had."""
-    geometry = [found[key] for key in ("x", "y", "width", "height")]
-    if None in geometry:
         return False
-    x, y, width, height = map(float, geometry)
-    attributes = found["attributes"] or {}
-    species = [(name, value) for name, value in attributes.items() if isinstance(value, str)]
-    scores = [(name, value) for name, value in attributes.items() if isinstance(value, int | float)]
-    return any(
-        Box(found["media"], found["frame"], x, y, width, height, text, float(number)).elemental_id(
-            replace(to, species_attribute=text_name, confidence_attribute=number_name)
-        )
-        == found["elemental_id"]
-        and all(
-            value == to.defaults.get(name) for name, value in attributes.items() if name not in (text_name, number_name)
-        )
-        for text_name, text in species
-        for number_name, number in scores
-    )
+    numbers = {row["mark"] for row in marks}  # from 0; there may be one more by now
+    if len(numbers) <= last or numbers != set(range(len(numbers))):
+        return False
+    return all(not row["variant_deleted"] and judge.judge(row).untouched for row in marks)

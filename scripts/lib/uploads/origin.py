@@ -1,0 +1,273 @@
+"""Tell by a box itself, and nothing else, whether this workflow made it and whether anybody has touched it since.
+
+**The id.** The first 23 characters of an elemental id are the hash of where and what the box is (version, type, media,
+frame, geometry, species, score); the last 12 are the hash of that and of the names of the two attributes. So a box is
+known again after an attribute was renamed, while a run that writes into another attribute makes boxes of its own.
+Ids of earlier versions, a hash with the names throughout, are known too.
+
+**Who touched it.** An edit of one box adds a mark, or, in place, sets `modified_datetime`. An edit of many boxes at
+once stays in place and sets `modified_by` alone, which tells nothing where a person edits with the token's own user;
+then the values have to tell. An edit of the species or the score breaks the hash. Any other attribute holds what Tator
+filled in, or else what a person set. Tator's own are:
+
+- nothing, or null: attributes without a default, and those that were added later without one;
+- the type's default as it is when the box is judged, or as it was when a run saw it (`known`);
+- the time at which the box was made, within `FILLED_SECONDS`: `use_current`;
+- for an attribute that no run knew yet when the box was made: a value that all boxes of the media share that were made
+  until then. Tator writes the default of a new attribute into all that stand, and the default may have moved since. A
+  person who sets all of them to one value with the token's own user is taken for Tator; that is the one case left.
+"""
+
+import json
+import math
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+# Any fixed value; it makes the ids this workflow's own.
+NAMESPACE = uuid.UUID("5d1c6b0e-8f57-4f0b-9a55-0c8f9a1f7c11")
+# Digits of a fraction of the picture: 1e-8 of 8,192 pixels is 1e-4 pixels.
+FRACTION_DIGITS = 8
+SCORE_DIGITS = 6
+# A request of 500 boxes fills them in, in memory, before the first is stored.
+FILLED_SECONDS = 120.0
+# Tator sets both times of a new row one after the other.
+SAVED_AGAIN_SECONDS = 2.0
+
+_CONTENT_CHARACTERS = 23
+_UNTOUCHED = "untouched"
+
+_Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where boxes go.
+
+    Attributes:
+        version_id: the version's id.
+        type_id: the box type's id.
+        species_attribute: attribute that takes the species.
+        confidence_attribute: attribute that takes the score.
+        defaults: what Tator fills the type's attributes with now, by name.
+        known: for each attribute that a run knew, the ISO time since when, and the defaults that it had. Empty: of no
+            attribute is anything known but its default.
+    """
+
+    version_id: int
+    type_id: int
+    species_attribute: str
+    confidence_attribute: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box as Tator keeps it; x, y, width, height are fractions of the picture."""
+
+    media_id: int
+    frame: int
+    x: float
+    y: float
+    width: float
+    height: float
+    species: str
+    score: float
+
+    def elemental_id(self, to: Destination) -> str:
+        """Return the UUID that stands for this content at this destination, as text."""
+        content = str(uuid.uuid5(NAMESPACE, _canonical([*self._place(to), self.species, self.score])))
+        return content[:_CONTENT_CHARACTERS] + self.earlier_id(to)[_CONTENT_CHARACTERS:]
+
+    def earlier_id(self, to: Destination) -> str:
+        """Return the id that earlier versions of this workflow gave."""
+        attributes = {to.species_attribute: self.species, to.confidence_attribute: self.score}
+        return str(uuid.uuid5(NAMESPACE, _canonical([*self._place(to), attributes])))
+
+    def _place(self, to: Destination) -> list[Any]:
+        geometry = [self.x, self.y, self.width, self.height]
+        return [to.version_id, to.type_id, self.media_id, self.frame, *geometry]
+
+    def spec(self, to: Destination) -> dict[str, Any]:
+        """Return what Tator's API wants for making this box."""
+        return {
+            "media_id": self.media_id,
+            "type": to.type_id,
+            "version": to.version_id,
+            "frame": self.frame,
+            "x": self.x,
+            "y": self.y,
+            "width": self.width,
+            "height": self.height,
+            "attributes": {to.species_attribute: self.species, to.confidence_attribute: self.score},
+            "elemental_id": self.elemental_id(to),
+        }
+
+
+def box_from_pixels(
+    *,
+    media_id: int,
+    frame: int,
+    xywh: tuple[float, float, float, float],
+    picture: tuple[int, int],
+    species: str,
+    score: float,
+) -> Box:
+    """Turn a box in pixels into fractions of the decoded picture (width, height), inside it to the last digit.
+
+    Raises:
+        ValueError: the box is not finite, has no area, or lies outside the picture by more than rounding.
+    """
+    fractions = []
+    for at, size, extent in ((xywh[0], xywh[2], picture[0]), (xywh[1], xywh[3], picture[1])):
+        start, end = at / extent, (at + size) / extent
+        if not (-1e-6 <= start < end <= 1 + 1e-6):
+            raise ValueError(
+                f"box {xywh} of frame {frame} does not lie inside the picture of {picture[0]}x{picture[1]}"
+            )
+        start = round(max(start, 0.0), FRACTION_DIGITS)
+        length = round(min(end, 1.0) - start, FRACTION_DIGITS)
+        while start + length > 1:  # a matter of the last binary digit
+            length = round(length - 10**-FRACTION_DIGITS, FRACTION_DIGITS)
+        fractions += [start, length]
+    if not 0 <= score <= 1:
+        raise ValueError(f"score {score} of frame {frame} is not within 0 and 1")
+    x, width, y, height = fractions
+    return Box(media_id, frame, x, y, width, height, species, round(score, SCORE_DIGITS))
+
+
+def content_part(elemental_id: str) -> str:
+    """Return the part of an elemental id that the names of the attributes have no part in."""
+    return elemental_id[:_CONTENT_CHARACTERS]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of a row.
+
+    Attributes:
+        made: its id is the hash of its content.
+        reason: why it counts as a person's; None: it does not.
+    """
+
+    made: bool
+    reason: str | None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether a run made it and nobody has touched it."""
+        return self.made and self.reason is None
+
+
+class Judge:
+    """Tells of the rows of one media which are a machine's and untouched.
+
+    Attributes:
+        doubtful: attributes with values that neither a known default nor their boxes explain.
+    """
+
+    def __init__(self, to: Destination, rows: Iterable[_Row]) -> None:
+        self._to = to
+        self.doubtful: set[str] = set()
+        made = [(row, names) for row in rows if not _saved_again(row) and (names := self._made(row))]
+        self._late = self._late_fillings(made)
+
+    def judge(self, row: _Row) -> Judgement:
+        """Judge a row by itself, whatever its other marks are."""
+        names = self._made(row)
+        if names is None:
+            return Judgement(made=False, reason="their place, species or score are not as they were made")
+        if saved := _saved_again(row):
+            return Judgement(made=True, reason=saved)
+        for name, value in self._unexplained(row, names):
+            if self._late.get(name, _UNTOUCHED) != value or not self._before_it_was_known(row, name):
+                self.doubtful.add(name)
+                return Judgement(made=True, reason=f"attribute {name!r} has a value that is no known default of it")
+        return Judgement(made=True, reason=None)
+
+    def _made(self, row: _Row) -> tuple[str, str] | None:
+        """Return the attributes of species and score by which the row's id is the hash of its content, or None."""
+        place = [row[key] for key in ("x", "y", "width", "height")]
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in place):
+            return None
+        x, y, width, height = map(float, place)
+        identity, attributes = row["elemental_id"], row["attributes"] or {}
+        found = None
+        for number_name, number in attributes.items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                continue
+            for text_name, text in attributes.items():
+                if not isinstance(text, str):
+                    continue
+                box = Box(row["media"], row["frame"], x, y, width, height, text, float(number))
+                to = Destination(self._to.version_id, self._to.type_id, text_name, number_name)
+                if identity in (box.elemental_id(to), box.earlier_id(to)):
+                    return text_name, number_name
+                if content_part(identity) == content_part(box.elemental_id(to)):
+                    found = text_name, number_name  # renamed since
+        return found
+
+    def _unexplained(self, row: _Row, names: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+        """Yield the attributes whose values Tator does not fill in, as far as is known."""
+        for name, value in (row["attributes"] or {}).items():
+            if name in names or value is None or value == self._to.defaults.get(name):
+                continue
+            if value not in self._to.known.get(name, ())[1:] and not _time_of_making(row, value):
+                yield name, value
+
+    def _late_fillings(self, made: Sequence[tuple[_Row, tuple[str, str]]]) -> dict[str, Any]:
+        """Return the values that attributes may have that were not known when the boxes were made."""
+        values: dict[str, list[tuple[int, Any]]] = defaultdict(list)
+        for row, names in made:
+            for name, value in self._unexplained(row, names):
+                values[name].append((int(row.get("id", 0)), value))
+        late = {}
+        for name, found in values.items():
+            last, value = max(found, key=lambda one: one[0])
+            until = [row for row, _ in made if int(row.get("id", 0)) <= last]
+            if all((row["attributes"] or {}).get(name, _UNTOUCHED) == value for row in until):
+                late[name] = value
+        return late
+
+    def _before_it_was_known(self, row: _Row, name: str) -> bool:
+        """Whether the row was made when no run knew the attribute yet."""
+        if not self._to.known:
+            return False
+        known = self._to.known.get(name)
+        if known is None:
+            return True
+        made = _time(row.get("created_datetime"))
+        since = _time(known[0])
+        return made is not None and since is not None and made < since
+
+
+def _saved_again(row: _Row) -> str | None:
+    """Say by which trace a row shows that it was changed where it stands, or None."""
+    if row.get("modified_by") != row.get("created_by"):
+        return "another user changed them"
+    made, saved = _time(row.get("created_datetime")), _time(row.get("modified_datetime"))
+    if made and saved and abs((saved - made).total_seconds()) > SAVED_AGAIN_SECONDS:
+        return "they were saved again after they were made"
+    return None
+
+
+def _time_of_making(row: _Row, value: Any) -> bool:
+    made, filled = _time(row.get("created_datetime")), _time(value)
+    return made is not None and filled is not None and abs((filled - made).total_seconds()) <= FILLED_SECONDS
+
+
+def _time(text: Any) -> datetime | None:
+    """Return a time that Tator wrote, None for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
+def _canonical(content: list[Any]) -> str:
+    return json.dumps(content, ensure_ascii=True, allow_nan=False, sort_keys=True)
