@@ -10,6 +10,7 @@ from scripts.lib.files import read_json, write_json
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.train_ini import species as read_species
+from scripts.lib.uploads import known_attributes
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def prepare_upload(
     elif version_number is not None:
         chosen = project_needs.pick(project.versions(), "number", version_number, "upload.version_number")
     else:
-        chosen = _version_named(project, version, read_json(provenance))
+        chosen = _version_named(project, version, read_json(provenance), box_type)
     write_json(
         destination,
         {
@@ -64,6 +65,7 @@ def prepare_upload(
             "species_attribute": species_attribute,
             "confidence_attribute": confidence_attribute,
             "defaults": {a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
+            "known": known_attributes.merged(known_attributes.told(str(chosen["description"])), box_type),
         },
     )
 
@@ -82,17 +84,20 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
         )
 
 
-def _version_named(project: Project, name: str, network: dict[str, Any]) -> dict[str, Any]:
+def _version_named(project: Project, name: str, network: dict[str, Any], box_type: dict[str, Any]) -> dict[str, Any]:
     """Return the version of that name, with a description that says of which network its boxes are.
 
-    Of one that was there, only a description that the workflow wrote is renewed.
+    It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py. Of one that was there, only a description that the workflow wrote is renewed.
     """
     graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
-    description = (
-        f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
-        + project_needs.OUR_WORDS
-    )
-    version = project_needs.version_named(project, name, description)
+    what = f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
+
+    def described(before: str) -> str:
+        known = known_attributes.merged(known_attributes.told(before), box_type)
+        return known_attributes.tell(what, known, project_needs.OUR_WORDS)
+
+    version = project_needs.version_named(project, name, described(""))
+    description = described(str(version["description"]))
     if version["description"] != description and str(version["description"]).endswith(project_needs.OUR_WORDS):
         _log.info("version %r gets the description of this run's network", name)
         project.describe_version(version["id"], description)

@@ -74,7 +74,7 @@ def _line(
         "media_id": media_id,
         "name": record["name"],
         "state": last["state"],
-        "reason": last["reason"],
+        "reason": last["reason"] or upload.get("note"),
         "frames": outcome["frames"]["decoded"],
         "boxes": outcome["boxes"],
         "boxes_in_tator": upload.get("boxes", 0),

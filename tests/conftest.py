@@ -1,5 +1,6 @@
 """Fixtures that more than one test module uses."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 # On a machine that others use too, time says nothing of an example.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+# No request of the stand-in takes longer, unless a test orders it; a job waits so long after a lost answer.
+os.environ["TATOR_ANSWER_SECONDS"] = "1"
 
 __all__ = ["docker_engine", "registry"]
 

@@ -84,6 +84,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.environ = {"TATOR_AUTH_TOKEN": self.server.token, "TATOR_PATIENCE_SECONDS": "10", **self.environ}
+        self.environ.setdefault("TATOR_ANSWER_SECONDS", "3")
         self.settings: dict[str, Any] = {
             "tator": {
                 "host": self.server.host,

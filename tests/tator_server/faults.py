@@ -64,6 +64,10 @@ WORDS = {
     "cache loading": "Redis is loading the dataset in memory",
     "unknown": "the moon is in the wrong house",
 }
+_REFUSALS = {
+    "throttle": "Request was throttled. Expected available in 1 second.",
+    "revoke_token": "Invalid token.",
+}
 _HELD_BACK = {"late_commit", "drop_and_go_on"}
 _FOR_EVER_SECONDS = 3600.0
 _ON_DOWNLOADS = {"cut_download", "short_body", "wrong_bytes", "expire_addresses"}
@@ -240,10 +244,8 @@ class HangUp(Response):
 
 
 def _instead(fault: Fault) -> Response | None:
-    if fault.kind == "throttle":
-        return _refusal("Request was throttled. Expected available in 1 second.")
-    if fault.kind == "revoke_token":
-        return _refusal("Invalid token.")
+    if fault.kind in _REFUSALS:
+        return _refusal(_REFUSALS[fault.kind])
     if fault.kind == "outage" and not fault.after:
         return _outage(fault)
     if fault.kind == "html":

@@ -1,8 +1,8 @@
 """The server's state: one SQLite file in the state folder.
 
 One connection behind one lock: requests are served one at a time, each in a transaction of its own, which
-gives the all-or-nothing that tests rely on. A transaction may be held back (`held_back`): its statements and row ids are
-chosen at once, from what is visible then, and nobody sees its rows before it commits. So two writers race as on
+gives the all-or-nothing that tests rely on. A transaction may be held back (`held_back`): its statements and row ids
+are chosen at once, from what is visible then, and nobody sees its rows before it commits. So two writers race as on
 PostgreSQL.
 """
 

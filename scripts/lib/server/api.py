@@ -1,12 +1,16 @@
 """The calls to a Tator server, through the official client.
 
 One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
-long as patience.py says. Calls that make or remove something are tried once, except when throttled; if their answer is
-lost they raise `LostAnswer`, and the caller looks at what stands before it writes again (see
-scripts/lib/uploads/upload.py).
+long as patience.py says, and a 400 that nobody knows `PUZZLING_TRIES` times. Calls that make or remove something are
+tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks at what stands
+before it writes again (see scripts/lib/uploads/upload.py).
+
+No write of many is one transaction in Tator: also after a 400 all of it may stand.
 """
 
+import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -17,9 +21,9 @@ import yaml
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.sessions import TokenAuth
 from scripts.lib.server import schema
-from scripts.lib.server.faults import LostAnswer, Refused, Throttled, Transient, Unwell, classified
+from scripts.lib.server.faults import LostAnswer, Puzzling, Refused, Throttled, TimedOut, Transient, Unwell, classified
 from scripts.lib.server.pace import Pace
-from scripts.lib.server.patience import patience, patiently
+from scripts.lib.server.patience import answer_seconds, patience, patiently
 from scripts.lib.server.sessions import store_session, tator_session
 from scripts.lib.token import check_token
 
@@ -27,6 +31,10 @@ from scripts.lib.token import check_token
 IDS_PER_CALL = 1000
 BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
+# How often a 400 that is neither known as a refusal nor as an outage is asked for again.
+PUZZLING_TRIES = 3
+
+_log = logging.getLogger(__name__)
 
 
 class Project:
@@ -115,7 +123,7 @@ class Project:
         return int(self._read("count boxes", partial(self._api.get_localization_count, self.id, **filters)))
 
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
-        """Make boxes, at most 500, all or none; may raise LostAnswer."""
+        """Make boxes, at most 500; may raise LostAnswer. A refusal may leave all of them, or none."""
         self._write("create boxes", lambda: self._api.create_localization_list(self.id, specs))
 
     def prune_boxes(self, media_id: int, version_id: int, boxes: dict[str, int]) -> None:
@@ -132,6 +140,15 @@ class Project:
         if not boxes:
             raise ValueError("an empty list would match every box")
         body = {"elemental_ids": list(boxes), "prune": 1, "count": sum(boxes.values())}
+        self._prune(body, media_id, version_id)
+
+    def prune_rows(self, media_id: int, version_id: int, ids: list[int]) -> None:
+        """Remove rows by their ids, and no other row of the same boxes; may raise LostAnswer, as prune_boxes does."""
+        if not ids:
+            raise ValueError("an empty list would match every box")
+        self._prune({"ids": ids, "prune": 1, "count": len(ids)}, media_id, version_id)
+
+    def _prune(self, body: dict[str, Any], media_id: int, version_id: int) -> None:
         filters = {"media_id": [media_id], "version": version_id, "show_all_marks": 1, "show_deleted": 1}
         try:
             self._write("remove stale boxes", lambda: self._api.delete_localization_list(self.id, body, **filters))
@@ -151,29 +168,56 @@ class Project:
         last = 0
         while True:
             begun = {"after": last} if last else {}
-            page = self._read(what, partial(listed, stop=size, **begun))
+            asked, page = self._read(what, partial(self._page, what, partial(listed, **begun), size))
             ids = [found["id"] for found in page]
-            if len(page) >= size and (ids[0] <= last or ids != sorted(ids)):
+            if len(page) >= asked and (ids[0] <= last or ids != sorted(ids)):
                 raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
             yield from page
-            if len(page) < size:
+            if len(page) < asked:
                 return
             last = ids[-1]
 
+    def _page(self, what: str, listed: Callable[..., Any], size: int) -> tuple[int, Any]:
+        """Return a page and the size asked for.
+
+        A list whose last buffer is exactly full never ends, the same each time: only another size helps.
+        """
+        try:
+            return size, classified(what, self.host, partial(listed, stop=size))
+        except TimedOut as fault:
+            other = size * 9 // 10 - 1
+            _log.warning("%s; asking by pages of %d in place of %d", fault, other, size)
+            return other, classified(what, self.host, partial(listed, stop=other))
+
     def _read(self, what: str, call: Callable[[], Any]) -> Any:
         """Make a call that may be made twice without harm."""
-        return _patiently(lambda: self._paced(what, call))
+        puzzled = 0
+
+        def once() -> Any:
+            nonlocal puzzled
+            try:
+                return self._paced(what, call)
+            except Puzzling as puzzle:
+                puzzled += 1
+                if puzzled >= PUZZLING_TRIES:
+                    raise puzzle.refusal from None
+                raise
+
+        return _patiently(once)
 
     def _write(self, what: str, call: Callable[[], Any]) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
 
         def once() -> None:
+            until = time.monotonic() + answer_seconds()
             try:
                 self._paced(what, call)
             except Throttled:
                 raise
+            except Puzzling as puzzle:
+                raise puzzle.refusal from None
             except Transient as fault:
-                raise LostAnswer(str(fault)) from None
+                raise LostAnswer(str(fault), 0.0 if fault.ended else until) from None
 
         _patiently(once)
 

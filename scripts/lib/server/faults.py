@@ -1,9 +1,13 @@
 """The faults of a call to Tator: those that waiting may cure, those it cannot, and answers that were lost.
 
-Waiting may cure connection faults, 5xx, answers that are not JSON, and Tator's way of throttling, a 400 whose text says
-so.
+Tator answers 400 for every exception of its own, so the status alone tells nothing: what the answer says has to tell.
+Waiting may cure connection faults, 5xx, answers that are not JSON, a 400 that says that requests are throttled, and a
+400 with the words of a database or a cache that is away (`OUTAGE`). A 400 with the words of a check (`CHECKED`) will
+stay one. Any other 400 is puzzling: it is tried a few times.
 """
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,14 +21,50 @@ from scripts.lib.token import VARIABLE, redact
 
 
 class LostAnswer(Exception):
-    """A write was sent and no usable answer came back: it may or may not have been carried out."""
+    """A write was sent and no usable answer came back: it may or may not have been carried out.
+
+    Attributes:
+        under_way_until: the time, of `time.monotonic()`, until which the server may still be at it.
+    """
+
+    def __init__(self, message: str, under_way_until: float = 0.0) -> None:
+        super().__init__(message)
+        self.under_way_until = under_way_until
 
 
 class Transient(Exception):
-    """A fault that waiting may cure; the text is fit for a log."""
+    """A fault that waiting may cure; the text is fit for a log.
+
+    Attributes:
+        ended: whether the server is sure to have ended the request.
+    """
+
+    ended = False
 
 
-class Throttled(Transient):
+class Ended(Transient):
+    """The server answered, or was never reached: it is not at work on the request any more."""
+
+    ended = True
+
+
+class TimedOut(Transient):
+    """No answer, or no more of one, came in time."""
+
+
+class Puzzling(Ended):
+    """The server answered 400 for a reason that is not known: tried a few times.
+
+    Attributes:
+        refusal: what to raise in the end.
+    """
+
+    def __init__(self, refusal: "Refused") -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class Throttled(Ended):
     """Tator refused the call for now, without carrying it out."""
 
 
@@ -33,11 +73,44 @@ class Unwell(ServerError):
 
 
 class Refused(ServerError):
-    """The server answered that it will not do this; waiting does not help."""
+    """The server answered that it will not do this; waiting does not help.
 
-    def __init__(self, status: int, message: str) -> None:
+    Attributes:
+        status: of the answer.
+        puzzling: whether it is a 400 whose reason is not known, so that it may be a fault that passes.
+    """
+
+    def __init__(self, status: int, message: str, *, puzzling: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.puzzling = puzzling
+
+
+# How the texts begin, or what stands in them, by which PostgreSQL, its driver, Redis and its client tell that they are
+# away, overloaded or were interrupted. Recorded, but for some usual ones of the same programs.
+OUTAGE = re.compile(
+    r"connection to server (at|on) |could not (connect|translate host name)|server closed the connection"
+    r"|SSL (connection|SYSCALL)|(connection|cursor) already closed|the connection is (closed|lost)|connection not open"
+    r"|(terminating|lost) .*connection|no connection to the server|connection (reset|timed out|refused)"
+    r"|consuming input failed|could not (receive|send) data"
+    r"|the database system is |too many (clients|connections)|remaining connection slots"
+    r"|deadlock detected|could not (serialize|obtain lock)|canceling statement|lock timeout|statement timeout"
+    r"|read-only transaction|out of (shared )?memory|No space left|could not (extend|write|open|read|fsync) "
+    r"|query_wait_timeout|server login|pgbouncer|couldn't get a connection"
+    r"|Error -?\d+ (while )?(connecting to|writing to|reading from)|Connection closed by server|Timeout (connecting|reading)"
+    r"|Redis is (loading|busy)|LOADING|BUSY Redis|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|max number of clients"
+    r"|(Connection|Broken) (refused|reset|pipe)|Name or service not known|name resolution|timed out|Time-?out"
+    r"|Max retries exceeded|Remote end closed",
+    re.IGNORECASE,
+)
+# What Tator's own checks of a request say: asking again changes nothing.
+CHECKED = re.compile(
+    r"^(Request body validation|Query parameter) error|Safety check failed|does not exist|matches the given query"
+    r"|must (be|match|specify|have|provide|start|only)|Invalid attribute|Missing (attribute|required)|is not valid"
+    r"|^invalid literal|index out of range|badly formed|below minimum|above maximum|not allowed|already exists"
+    r"|violates .* constraint|invalid input syntax|syntax error|Cannot (delete|resolve)|^Localization creation"
+    r"|unsupported Unicode|placeholders|Valid (choices|values)|^'?\w+'?$|Expected |expected "
+)
 
 
 def classified(what: str, host: str, call: Callable[[], Any]) -> Any:
@@ -66,10 +139,21 @@ def classified(what: str, host: str, call: Callable[[], Any]) -> Any:
             raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(str(error))}; {TRUST}") from None
         raise Transient(f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(str(error))}") from None
     except requests.exceptions.RequestException as error:
-        raise Transient(f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}") from None
+        raise _of_connection(error)(
+            f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}"
+        ) from None
     if isinstance(answer, bytes | str):  # the client hands over what is not JSON as it is
         raise Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON")
     return answer
+
+
+def _of_connection(error: requests.exceptions.RequestException) -> type[Transient]:
+    """Return the fault that a failed connection is."""
+    if isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in str(error):
+        return Ended  # nothing was sent
+    # The client of a list that stops half-way calls it a connection error.
+    timed_out = isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower()
+    return TimedOut if timed_out else Transient
 
 
 def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
@@ -77,8 +161,14 @@ def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
     where = f"{what}: {host} answered {status}"
     if "throttled" in body[:500]:
         return Throttled(f"{where}: {text}")
-    if status >= 500 or status in (0, 408, 429):
+    if status == 500:  # Tator's own, which it answers when the request has failed; a gateway has others
+        return Ended(f"{where}: {text}")
+    if status > 500 or status in (0, 408, 429):
         return Transient(f"{where}: {text}")
+    message = _message(body)
+    if status == 400 and OUTAGE.search(message):
+        return Ended(f"{where}: {text}")
+    known = True
     if "Invalid token" in body[:500] or "credentials were not provided" in body[:500]:
         remedy = f"set {VARIABLE} to a valid token of this site"
     elif status == 403:
@@ -86,8 +176,19 @@ def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
     elif status == 404:
         remedy = "check tator.host, tator.project_id and that the object still exists"
     else:
+        known = False
         remedy = "the request itself is not acceptable to this server"
-    return Refused(status, f"{where}: {text}; {remedy}")
+    puzzling = status == 400 and not known and not CHECKED.search(message)
+    refusal = Refused(status, f"{where}: {text}; {remedy}", puzzling=puzzling)
+    return Puzzling(refusal) if puzzling else refusal
+
+
+def _message(body: str) -> str:
+    """Return what a refusal says, without the request, which its details may echo."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, TypeError, LookupError):
+        return body[:500]
 
 
 def _brief(text: str, limit: int = 300) -> str:

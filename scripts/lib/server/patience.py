@@ -1,30 +1,55 @@
 """How often and for how long something that fails is tried again."""
 
 import logging
+import math
 import os
 
 import tenacity
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.server.sessions import READ_SECONDS
 
 PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 LONGEST_PAUSE_SECONDS = 30
+ANSWER_VARIABLE = "TATOR_ANSWER_SECONDS"
 
 _log = logging.getLogger(__name__)
 
 
 def patience() -> float:
     """Return for how many seconds a call is tried again before its job gives up."""
-    text = os.environ.get(PATIENCE_VARIABLE) or str(PATIENCE_SECONDS)
+    return _seconds(PATIENCE_VARIABLE, PATIENCE_SECONDS)
+
+
+def answer_seconds() -> float:
+    """Return for how many seconds after a write was sent the server may still be at it, though nobody hears it.
+
+    Tator has no bound of its own: its workers carry a request through when the connection is gone. The bound is what
+    we wait for an answer at most (READ_SECONDS), tens of times what a request of 500 boxes takes on a busy server; and
+    no more than `patience()`. What comes later yet is found and cleaned up by the next look.
+    """
+    return _seconds(ANSWER_VARIABLE, min(float(READ_SECONDS), patience()))
+
+
+def _seconds(variable: str, default: float) -> float:
+    text = os.environ.get(variable) or str(default)
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise SettingsError(f"{PATIENCE_VARIABLE} is {text!r}; expected a number of seconds") from None
+        seconds = math.nan
+    if not seconds >= 0:  # nor is it when it is no number
+        raise SettingsError(f"{variable} is {text!r}; expected a number of seconds, 0 or more, such as {default:.0f}")
+    return seconds
 
 
-def patiently(*faults: type[Exception]) -> tenacity.Retrying:
-    """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`."""
-    limit = patience()
+def patiently(*faults: type[Exception], beyond: float = 0.0) -> tenacity.Retrying:
+    """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`.
+
+    Args:
+        faults: what is tried again.
+        beyond: seconds added to the patience, for what has to wait by itself.
+    """
+    limit = patience() + beyond
 
     def log(state: tenacity.RetryCallState) -> None:
         _log.warning(

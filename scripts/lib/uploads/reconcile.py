@@ -39,6 +39,7 @@ from scripts.lib.uploads.origin import Box, Destination, Judge, Judgement, box_f
 __all__ = ["Box", "Destination", "Plan", "box_from_pixels", "iou", "plan"]
 
 _Row = Mapping[str, Any]
+_Place = tuple[float, float, float, float]
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ def plan(
     for mark in all_marks:
         history[mark["elemental_id"]].append(mark)
     outcome = Plan(doubtful=judge.doubtful)
-    people: dict[int, list[tuple[float, float, float, float]]] = defaultdict(list)
+    people: dict[int, list[_Place]] = defaultdict(list)
     for identity, same in rows.items():
         live = [row for row in same if not row["variant_deleted"]]
         wanted_as = names.of(identity)
@@ -125,8 +126,7 @@ def plan(
             verdicts = [Judgement(made=True, reason="an earlier mark was edited")] * len(live)
             made = []
         if len(made) == len(live):
-            stands = identity in names.current and missing.pop(identity, None) is not None
-            if stands:
+            if missing.pop(identity, None) is not None:
                 outcome.standing.append(identity)
                 outcome.surplus += [row["id"] for row in live[1:]]
             else:
@@ -139,16 +139,21 @@ def plan(
         (outcome.edited if asked or same[0]["mark"] > 0 else outcome.added).append(identity)
         reasons = [v.reason for v in verdicts if v.reason and (v.made or asked or same[0]["mark"] > 0)]
         outcome.why.update(reasons[:1])
-        for row, verdict in zip(live, verdicts, strict=True):
-            if not verdict.untouched:
-                people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
+        theirs = [row for row, verdict in zip(live, verdicts, strict=True) if not verdict.untouched]
+        for row in theirs:
+            people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
+    _make(outcome, missing, people, overlap_limit)
+    return outcome
+
+
+def _make(outcome: Plan, missing: Mapping[str, Box], people: Mapping[int, list[_Place]], overlap_limit: float) -> None:
+    """Make what is missing, but not over a person's box; `people` has theirs by frame."""
     for identity, box in missing.items():
-        geometry = (box.x, box.y, box.width, box.height)
-        if any(iou(geometry, other) > overlap_limit for other in people[box.frame]):
+        place = (box.x, box.y, box.width, box.height)
+        if any(iou(place, other) > overlap_limit for other in people.get(box.frame, ())):
             outcome.withheld.append(identity)
         else:
             outcome.create[identity] = box
-    return outcome
 
 
 class _Names:
@@ -191,7 +196,7 @@ def iou(one: tuple[float, float, float, float], other: tuple[float, float, float
 
 
 def _in_every_mark(last: int, marks: Sequence[_Row] | None, judge: Judge) -> bool:
-    """Whether a box whose last mark is a machine's is one in all, of which none is missing; None: they were not shown."""
+    """Whether a box whose last mark is a machine's is one in all of them, with none missing; None: not shown."""
     if marks is None:
         return False
     numbers = {row["mark"] for row in marks}  # from 0; there may be one more by now

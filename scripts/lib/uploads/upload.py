@@ -1,11 +1,10 @@
 """Bring the boxes of a media to Tator: what one job for each media, and one for many, have in common."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,10 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.progress import Progress
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, Unwell
-from scripts.lib.server.patience import patiently
-from scripts.lib.uploads.reconcile import Box, Destination, Plan, box_from_pixels, plan
-
-# Tator refuses more in one request.
-BOXES_PER_CALL = 500
-# One round writes and the next finds nothing to do; more only while somebody else works on the same boxes.
-ROUNDS = 5
+from scripts.lib.uploads.reconcile import Box, Destination, Plan, box_from_pixels
+from scripts.lib.uploads.rounds import Reconciliation
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +59,8 @@ def upload_media(
 ) -> None:
     """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
-    Looks at what stands, writes what differs, and looks again, until nothing differs. A write whose answer was
-    lost is never simply repeated: the next look says whether it was carried out. So a crash at any point, or a
-    second run, ends in the same boxes.
+    Looks at what stands, writes what differs, and looks again, until nothing differs; see rounds.py. So a crash at any
+    point, or a second run, ends in the same boxes.
 
     Args:
         connect: gives the project; called only if the media has a result.
@@ -131,53 +123,25 @@ def _wanted(detections: Path, found: dict[str, Any], terms: Terms) -> list[Box]:
 
 def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms) -> Plan:
     """Look and write in turn until Tator holds the boxes; return the last look."""
-    where = terms.where
-
-    def look(**more: int) -> Iterator[dict[str, Any]]:
-        return project.boxes(media_id, where.type_id, where.version_id, **more)
-
-    def one_round() -> Plan:
-        todo = plan(boxes, look(), where, overlap_limit=terms.overlap_limit)
-        if todo.unclear:
-            todo = plan(boxes, look(), where, overlap_limit=terms.overlap_limit, all_marks=look(show_all_marks=1))
-        counts = len(todo.create), len(todo.remove), len(todo.standing)
-        _log.info("media %d: to make %d, to remove %d, standing %d", media_id, *counts)
-        new = iter(todo.create.values())
-        progress, made = Progress("boxes", what=f"media {media_id}: "), 0
-        while specs := [box.spec(where) for box in islice(new, BOXES_PER_CALL)]:
-            project.create_boxes(specs)
-            made += len(specs)
-            progress.report(made, len(todo.create))
-        for at in range(0, len(todo.remove), BOXES_PER_CALL):
-            stale = todo.remove[at : at + BOXES_PER_CALL]
-            project.prune_boxes(media_id, where.version_id, {identity: todo.marks[identity] for identity in stale})
-        return todo
-
+    work = Reconciliation(project, media_id, boxes, terms.where, terms.overlap_limit)
     try:
-        for _ in range(ROUNDS):
-            done = patiently(LostAnswer)(one_round)
-            if done.settled:
-                return done
+        return work.done()
     except LostAnswer as lost:
         raise Unwell(f"{lost}; run again when Tator is well") from None
     except Refused as refusal:
         if media_id not in project.media([media_id]):
             raise MediaFault("missing", "it was deleted while the workflow ran") from None
-        if where.version_id not in {version["id"] for version in project.versions()}:
+        if terms.where.version_id not in {version["id"] for version in project.versions()}:
             raise ServerError(
-                f"version {where.version_id} was deleted while the workflow ran; "
+                f"version {terms.where.version_id} was deleted while the workflow ran; "
                 "choose or make one by the same command with --forcerun prepare_upload"
             ) from None
         raise refusal from None
-    raise ServerError(
-        f"media {media_id}: after {ROUNDS} rounds Tator still does not hold what it was sent ({len(done.create)} boxes "
-        f"missing, {len(done.remove)} too many); is another run at work on the same version?"
-    )
 
 
 def _account(settled: Plan) -> dict[str, Any]:
     people = {key: sorted(getattr(settled, key)) for key in ("edited", "added", "deleted", "withheld")}
-    return {"boxes": len(settled.standing), "people": people}
+    return {"boxes": len(settled.standing), "people": people, "note": settled.note}
 
 
 def _now() -> str:
