@@ -87,7 +87,8 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
 def _version_named(project: Project, name: str, network: dict[str, Any], box_type: dict[str, Any]) -> dict[str, Any]:
     """Return the version of that name, with a description that says of which network its boxes are.
 
-    It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py. Of one that was there, only a description that the workflow wrote is renewed.
+    It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py. Of a
+    version that was there, only a description that the workflow wrote is renewed.
     """
     graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
     what = f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "

@@ -164,6 +164,7 @@ def test_write_that_is_carried_out_after_its_time_out_doubles_nothing(steps, mon
     steps.prepare()
     steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])
     monkeypatch.setattr(sessions, "READ_SECONDS", 1)
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "1")  # less than it takes
     steps.server.fault("slow", operation="CreateLocalizationList", seconds=4)
     assert steps.upload(1)["boxes"] == 1
     until(lambda: [box["mark"] for box in steps.boxes(show_all_marks=1)] == [0, 1])

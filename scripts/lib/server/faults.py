@@ -97,8 +97,10 @@ OUTAGE = re.compile(
     r"|deadlock detected|could not (serialize|obtain lock)|canceling statement|lock timeout|statement timeout"
     r"|read-only transaction|out of (shared )?memory|No space left|could not (extend|write|open|read|fsync) "
     r"|query_wait_timeout|server login|pgbouncer|couldn't get a connection"
-    r"|Error -?\d+ (while )?(connecting to|writing to|reading from)|Connection closed by server|Timeout (connecting|reading)"
-    r"|Redis is (loading|busy)|LOADING|BUSY Redis|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|max number of clients"
+    r"|Error -?\d+ (while )?(connecting to|writing to|reading from)|Connection closed by server"
+    r"|Timeout (connecting|reading)"
+    r"|Redis is (loading|busy)|LOADING|BUSY Redis|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN"
+    r"|max number of clients"
     r"|(Connection|Broken) (refused|reset|pipe)|Name or service not known|name resolution|timed out|Time-?out"
     r"|Max retries exceeded|Remote end closed",
     re.IGNORECASE,

@@ -1,0 +1,221 @@
+"""Whatever the order of runs, races, edits, deletions and outages: what stands at the end is what the rules say."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.lib.errors import ServerError
+from scripts.lib.server.faults import LostAnswer, Refused
+from scripts.lib.uploads.reconcile import Destination, plan
+from scripts.lib.uploads.rounds import Reconciliation
+from tests.lib.test_reconcile import box
+
+ANSWERS = ("heard", "lost before", "lost after", "refused before", "refused after", "goes on", "beside another run")
+DEEDS = ("nothing", "edit", "edit and back", "edit in place", "edit many", "delete", "add", "prune", "new default")
+RUNS_USER, PERSON = 1, 2
+
+
+@dataclass
+class Model:
+    """A Tator project with one media: rows, requests that are not committed yet, and what a person has touched."""
+
+    answers: list[str] = field(default_factory=list)
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    uncommitted: list[list[dict[str, Any]]] = field(default_factory=list)
+    default: int = 0
+    clock: int = 0
+    last_id: int = 0
+    touched: set[int] = field(default_factory=set)
+    buried: set[str] = field(default_factory=set)
+    other: list[int] | None = None
+
+    def where(self) -> Destination:
+        known = {name: ["2026-01-01T00:00:00+00:00"] for name in ("Species", "Confidence", "State")}
+        known["State"] += range(self.default + 1)
+        return Destination(6, 3, "Species", "Confidence", {"State": self.default}, known)
+
+    def marks_of(self, identity: str) -> list[dict[str, Any]]:
+        return [row for row in self.rows.values() if row["elemental_id"] == identity]
+
+    def new_row(self, content: dict[str, Any], user: int, created: str | None = None) -> dict[str, Any]:
+        self.last_id += 1
+        self.clock += 10
+        time = f"2026-02-01T{self.clock // 3600:02}:{self.clock // 60 % 60:02}:{self.clock % 60:02}+00:00"
+        marks = [row["mark"] for row in self.marks_of(content["elemental_id"])]
+        times = {"created_datetime": created or time, "modified_datetime": time}
+        return {
+            "variant_deleted": False,
+            **content,
+            **times,
+            "id": self.last_id,
+            "mark": max(marks, default=-1) + 1,
+            "created_by": content.get("created_by", user),
+            "modified_by": user,
+        }
+
+    def latest(self) -> list[dict[str, Any]]:
+        last = {identity: max(row["mark"] for row in self.marks_of(identity)) for identity in self.identities()}
+        return [row for _, row in sorted(self.rows.items()) if row["mark"] == last[row["elemental_id"]]]
+
+    def identities(self) -> list[str]:
+        return sorted({row["elemental_id"] for row in self.rows.values()})
+
+    # What the workflow calls.
+
+    def boxes(self, media_id, type_id, version_id, show_all_marks=0):
+        rows = [row for _, row in sorted(self.rows.items())] if show_all_marks else self.latest()
+        return iter([dict(row) for row in rows])
+
+    def media(self, media_ids):
+        return {media_id: {} for media_id in media_ids}
+
+    def localization_types(self):
+        return [{"id": 3, "attribute_types": [{"name": "State", "dtype": "int", "default": self.default}]}]
+
+    def create_boxes(self, specs):
+        new = []
+        for spec in specs:
+            content = {key: value for key, value in spec.items() if key != "media_id"} | {"media": spec["media_id"]}
+            content["attributes"] = {"State": self.default, **spec["attributes"]}
+            new.append(self.new_row(content, RUNS_USER))
+        self._answer(lambda: self.rows.update({row["id"]: row for row in new}), new)
+
+    def prune_rows(self, media_id, version_id, ids):
+        self._prune([row for row in self.rows.values() if row["id"] in ids], len(ids))
+
+    def prune_boxes(self, media_id, version_id, marks):
+        self._prune([row for row in self.rows.values() if row["elemental_id"] in marks], sum(marks.values()))
+
+    def _prune(self, rows, count):
+        if len(rows) != count:
+            raise LostAnswer("somebody changed some of them meanwhile")
+        assert not self.touched & {row["id"] for row in rows}
+
+        def go():
+            for row in rows:
+                self.rows.pop(row["id"], None)
+
+        self._answer(go, None)
+
+    def _answer(self, carry_out, new):
+        how = self.answers.pop() if self.answers else "heard"
+        if how == "goes on" and new:
+            self.uncommitted.append(new)
+        if how == "beside another run" and new and self.other is not None:
+            frames, self.other = self.other, None
+            run(self, frames)
+        if how in ("heard", "lost after", "refused after", "beside another run") or (how == "goes on" and not new):
+            carry_out()
+        if how.startswith(("lost", "goes")):
+            raise LostAnswer("lost")
+        if how.startswith("refused"):
+            raise Refused(400, "refused", puzzling=True)
+
+    def commit(self):
+        for rows in self.uncommitted:
+            self.rows.update({row["id"]: row for row in rows})
+        self.uncommitted = []
+
+    # What a person does.
+
+    def person(self, deed, at):
+        if deed == "new default":
+            self.default += 1
+        if deed == "add":
+            identity = f"0a0a0a0a-0000-4000-8000-{self.last_id:012d}"
+            content = {"elemental_id": identity, "media": 2, "frame": at, "attributes": {}}
+            row = self.new_row({**content, "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}, RUNS_USER)
+            self.rows[row["id"]] = row
+            self.touched.add(row["id"])
+        live = [row for row in self.latest() if not row["variant_deleted"]]
+        if deed in ("nothing", "new default", "add") or not live:
+            return
+        row = live[at % len(live)]
+        if deed == "prune":
+            for one in self.marks_of(row["elemental_id"]):
+                del self.rows[one["id"]]
+                self.touched.discard(one["id"])
+        elif deed == "edit in place":
+            row["attributes"] = {**row["attributes"], "State": 99}
+            self.touched.add(row["id"])
+        elif deed == "edit many":
+            for one in live[at:]:
+                one["modified_by"] = PERSON
+                self.touched.add(one["id"])
+        else:
+            for change in {
+                "edit": [{"x": 0.11}],
+                "delete": [{"variant_deleted": True}],
+                "edit and back": [{"x": 0.11}, {"x": row["x"]}],
+            }[deed]:
+                new = self.new_row({**row, **change}, RUNS_USER, created=row["created_datetime"])
+                if deed == "delete":
+                    new["created_datetime"] = new["modified_datetime"]
+                self.rows[new["id"]] = new
+            if deed == "delete":
+                self.buried.add(row["elemental_id"])
+            self.touched |= {one["id"] for one in self.marks_of(row["elemental_id"])}
+
+
+def run(model, frames):
+    """Make one run; it may give up while answers are lost, as a run may that has no patience left."""
+    try:
+        return Reconciliation(model, 2, [box(frame) for frame in frames], model.where(), 0.5).done()
+    except (LostAnswer, Refused, ServerError):
+        return None
+
+
+@pytest.fixture(autouse=True)
+def in_no_time(monkeypatch):
+    """Wait for nothing: here time passes by events."""
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "100")
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+
+
+wanted = st.lists(st.integers(0, 4), max_size=5)
+event = st.tuples(
+    wanted,
+    st.none() | wanted,
+    st.lists(st.sampled_from(ANSWERS), max_size=4),
+    st.sampled_from(DEEDS),
+    st.integers(0, 4),
+)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(st.lists(event, min_size=1, max_size=6))
+def test_any_history_ends_as_the_rules_say(history):
+    model = Model()
+    for frames, other, answers, deed, at in history:
+        before = {number: dict(model.rows[number]) for number in model.touched}
+        model.answers, model.other = list(answers), other
+        run(model, frames)
+        model.answers, model.other = [], None
+        model.commit()
+        settled = run(model, frames)  # an undisturbed one, when all that was under way has ended
+        assert settled is not None
+        assert settled.settled
+        check(model, frames, before, settled)
+        model.person(deed, at)
+
+
+def check(model, frames, before, settled):
+    """Nobody's work is touched, and what else stands is what was wanted, each box once."""
+    assert {number: model.rows[number] for number in before} == before
+    people = [row for row in model.latest() if row["id"] in model.touched and not row["variant_deleted"]]
+    machines = [row for row in model.latest() if row["id"] not in model.touched]
+    identities = [row["elemental_id"] for row in machines]
+    where = model.where()
+    made = {box(frame).elemental_id(where): frame for frame in frames}
+    assert len(identities) == len(set(identities))
+    assert set(identities) <= set(made)
+    theirs = {row["frame"] for row in people}
+    for identity, frame in made.items():
+        if identity not in model.buried and frame not in theirs:
+            assert identity in identities
+    assert sorted(settled.standing) == sorted(identities)
+    assert plan([box(frame) for frame in frames], [], where, overlap_limit=0.5).create.keys() == made.keys()
