@@ -1,4 +1,4 @@
-"""What a real Tator did to an upload: races, answers lost while it went on, 400s that refuse nothing, moved defaults."""
+"""What a real Tator did to uploads: races, answers lost while it went on, 400s that refuse nothing, moved defaults."""
 
 import json
 import time
