@@ -10,7 +10,7 @@ import tator
 from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
-from scripts.lib.server import sessions
+from scripts.lib.network_access import sessions
 from scripts.lib.server.faults import Ended, Puzzling, Refused, Throttled, classified
 from tests.faults.steps import until
 from tests.scripts.tator_steps import Steps

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.lib.server import sessions
+from scripts.lib.network_access import sessions
 from tests.faults.site import Site, media_of_a_site
 from tests.faults.steps import until
 from tests.tator_server.launch import running

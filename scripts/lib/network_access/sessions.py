@@ -53,7 +53,7 @@ class Session(requests.Session):
         auth: requests.auth.AuthBase | None = None,
         *,
         limit: int = LARGEST_ANSWER,
-        seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+        seconds: tuple[float, float] | None = None,
     ) -> None:
         """Make a session.
 
@@ -61,12 +61,12 @@ class Session(requests.Session):
             site: the server that is trusted to name others, `https://HOST[:PORT]` or `HOST[:PORT]`.
             auth: sends credentials; nobody's by default.
             limit: of an answer's bytes, where it is not streamed.
-            seconds: time-outs of connecting and of waiting for the next bytes.
+            seconds: time-outs of connecting and of waiting for the next bytes; None: CONNECT_SECONDS, READ_SECONDS.
         """
         super().__init__()
         self.auth = auth or NoCredentials()
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _GuardedAdapter(Guard(site), limit, seconds))
+            self.mount(scheme, _GuardedAdapter(Guard(site), limit, seconds or (CONNECT_SECONDS, READ_SECONDS)))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Take credentials off a request that is redirected to another host; none are looked for there."""

@@ -7,7 +7,7 @@ import os
 import tenacity
 
 from scripts.lib.errors import SettingsError
-from scripts.lib.server.sessions import READ_SECONDS
+from scripts.lib.network_access.sessions import READ_SECONDS
 
 PATIENCE_VARIABLE, PATIENCE_SECONDS = "TATOR_PATIENCE_SECONDS", 180.0
 LONGEST_PAUSE_SECONDS = 30
