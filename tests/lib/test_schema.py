@@ -7,7 +7,8 @@ import yaml
 from tator.openapi import client
 
 from scripts.lib.errors import ServerError
-from scripts.lib.server import api, schema, sessions
+from scripts.lib.network_access import sessions
+from scripts.lib.server import api, schema
 from tests.faults.hosts import host, reply
 from tests.tator_server import interface
 
