@@ -5,25 +5,42 @@
 
 The manifest turns Tator's parameters into the variables that the settings take (config/README.md), and names the
 run, the pod, the image and the claim. `run` goes on where a driver that was lost stood: its jobs are removed, and
-waited for, before the next ones start, so that none runs twice side by side. SIGTERM, which a cancelled run gets,
-becomes the SIGINT at which Snakemake removes its jobs and its Secret. `conclude` prints the summary and removes what is
-left of a run, for a driver that was killed at once. The exit code is Snakemake's; 2 says that a variable is missing.
+waited for, before the next ones start, so that none runs twice side by side. While the API server does not answer, both
+commands wait for it, up to PATIENCE_SECONDS.
+
+SIGTERM, which a drained or cancelled driver gets, becomes the SIGINT at which Snakemake removes its jobs and its
+Secret. What has not ended after STOP_SECONDS is killed; `run` then removes what is left of the run itself. Nothing is
+uploaded or marked later than STOP_SECONDS, and the few seconds in which a job's pod ends, after the signal.
+
+The exit code is Snakemake's; 2 says that a variable is missing, 143 that a signal ended the run before it was complete.
+`conclude` prints the summary and removes what is left of a run, for a driver that was killed at once.
 """
 
-import argparse
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from stopping import Stopped, Stopping  # first: its handlers have to stand before the other modules are loaded
+
+STOPPING = Stopping()
+
+import argparse  # noqa: E402
+import os  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("TATOR_API_SERVICE", "TATOR_AUTH_TOKEN", "TATOR_MEDIA_IDS", "TATOR_PROJECT_ID")
 RUN_LABEL = "tator-detection/run"
-COLLECTED_SECONDS = 120
+STOPPED = 143
+# How long an API server that does not answer is asked, and pods that do not end are waited for; as long as the
+# profiles' pending-minutes. At a run's end, pods are waited for as long as COLLECTED_SECONDS.
+PATIENCE_SECONDS, COLLECTED_SECONDS = 7200.0, 120.0
+# How long what is left of a stopped run is removed; with STOP_SECONDS less than the pod's grace period of 60 s.
+REMOVAL_SECONDS = 25.0
+# How often is said for what is waited.
+SAY_SECONDS = 60.0
 
 
 def run(profile: str, options: Sequence[str]) -> int:
@@ -34,19 +51,64 @@ def run(profile: str, options: Sequence[str]) -> int:
         return 2
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--workflow-profile", str(ROOT / "profiles" / profile), *options]
-    if "RUN_NAME" in os.environ:
-        clean_up(os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"])
+    fan_out = "RUN_NAME" in os.environ
+    if fan_out:
         command += ["--kubernetes-steady-namespace", os.environ["POD_NAMESPACE"]]
         command += ["--container-image", os.environ["IMAGE"]]
         if "CLAIM" in os.environ:
             command += ["--kubernetes-steady-persistent-volumes", os.environ["CLAIM"]]
-    if any(Path(".snakemake/locks").glob("*")):
-        _say("the run before this one was lost; going on where it was")
-        subprocess.run([*command, "--unlock"], check=True)
+    try:
+        if fan_out:
+            _take_over()
+        if any(Path(".snakemake/locks").glob("*")):
+            _say("the run before this one was lost; going on where it was")
+            if code := _snakemake([*command, "--unlock"]):
+                return _ended(code)
+        return _ended(_snakemake(command))
+    except Stopped:
+        return _ended(STOPPED)
+
+
+def _take_over() -> None:
+    """Remove what an earlier driver left; Stopped where this driver is itself being deleted."""
+    core, batch = _connect()
+    name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
+    ask = _asking(lambda: PATIENCE_SECONDS, STOPPING.sleep)
+    # A signal that came before its handler stood is lost, but not what the API server knows.
+    own = ask(
+        partial(core.list_namespaced_pod, namespace, field_selector=f"metadata.name={os.environ['POD_NAME']}")
+    ).items
+    if any(pod.metadata.deletion_timestamp for pod in own):
+        STOPPING.ask()
+    clean_up(core, batch, name, namespace, ask=ask, seconds=PATIENCE_SECONDS, sleep=STOPPING.sleep)
+
+
+def _snakemake(command: Sequence[str]) -> int:
+    """Run Snakemake to its end, and return its exit code as a shell gives it; Stopped where it is not to begin."""
+    if STOPPING.asked:
+        raise Stopped
     with subprocess.Popen(command, start_new_session=True) as workflow:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: workflow.send_signal(signal.SIGINT))
-        return workflow.wait()
+        STOPPING.guard(workflow.pid)
+        code = workflow.wait()
+    STOPPING.release()
+    return code if code >= 0 else 128 - code
+
+
+def _ended(code: int) -> int:
+    """Return the exit code of a run, and remove what is left of one that was stopped before it was complete."""
+    if not STOPPING.asked or code == 0:
+        return code
+    _say("the run was told to stop")
+    if "RUN_NAME" in os.environ:
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        ask = _asking(lambda: deadline - time.monotonic(), time.sleep)
+        try:
+            core, batch = _connect()
+            name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
+            clean_up(core, batch, name, namespace, ask=ask, seconds=REMOVAL_SECONDS, sleep=time.sleep)
+        except SystemExit as error:
+            _say(f"{error}; what is left goes with this pod")
+    return STOPPED
 
 
 def conclude(status: str) -> int:
@@ -55,35 +117,94 @@ def conclude(status: str) -> int:
     _say(f"the workflow ended: {status}")
     _say(table.read_text(encoding="utf-8") if table.exists() else "there is no summary; see the log of `workflow`")
     if "RUN_NAME" in os.environ:
-        clean_up(os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"])
+        core, batch = _connect()
+        name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
+        ask = _asking(lambda: REMOVAL_SECONDS if STOPPING.asked else PATIENCE_SECONDS, time.sleep)
+        clean_up(core, batch, name, namespace, ask=ask, seconds=COLLECTED_SECONDS, sleep=time.sleep)
     return 0
 
 
-def clean_up(name: str, namespace: str) -> None:
-    """Remove a run's jobs and its Secret, and wait until its pods are gone."""
+def clean_up(
+    core: Any,
+    batch: Any,
+    name: str,
+    namespace: str,
+    *,
+    ask: Callable[[Callable[[], Any]], Any],
+    seconds: float,
+    sleep: Callable[[float], None],
+) -> None:
+    """Remove a run's jobs and its Secret, and wait until its jobs and all that runs in its pods are gone.
+
+    Args:
+        core: the API of pods and Secrets.
+        batch: the API of Jobs.
+        name: the run's.
+        namespace: where it runs.
+        ask: makes a request, as often as it takes.
+        seconds: how long jobs and pods are waited for.
+        sleep: waits for some seconds.
+
+    Raises:
+        SystemExit: the time is over, or the API server refuses.
+    """
+    label = f"{RUN_LABEL}={name}"
+    begun = said = time.monotonic()
+    secret_gone = False
+    while True:
+        jobs = ask(partial(batch.list_namespaced_job, namespace, label_selector=label)).items
+        for job in (job for job in jobs if job.metadata.deletion_timestamp is None):
+            _say(f"removing job {job.metadata.name}, which a driver of this run left")
+            delete = partial(batch.delete_namespaced_job, propagation_policy="Background")
+            ask(partial(_unless_gone, delete, job.metadata.name, namespace))
+        if not secret_gone:
+            ask(partial(_unless_gone, core.delete_namespaced_secret, name, namespace))
+            secret_gone = True
+        pods = ask(partial(core.list_namespaced_pod, namespace, label_selector=label)).items
+        pods = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")]
+        for pod in (pod for pod in pods if pod.metadata.deletion_timestamp is None):
+            ask(partial(_unless_gone, core.delete_namespaced_pod, pod.metadata.name, namespace))
+        if not jobs and not pods:
+            return
+        left = [f"job {job.metadata.name}" for job in jobs]
+        left += [f"pod {pod.metadata.name} on node {pod.spec.node_name}" for pod in pods]
+        waiting = f"still there: {', '.join(left[:5])}{' and others' if len(left) > 5 else ''}"
+        remedy = "expected them gone; if a node is dead, taint it with node.kubernetes.io/out-of-service=x:NoExecute"
+        now = time.monotonic()
+        if now - begun >= seconds:
+            raise SystemExit(f"{waiting}; {remedy}, or delete them")
+        if now - said >= SAY_SECONDS:
+            said = now
+            _say(f"waiting for what an earlier driver left, {waiting}; {remedy}")
+        sleep(1)
+
+
+def _connect() -> tuple[Any, Any]:
     import kubernetes
+    from kubernetes_requests import connect
 
     kubernetes.config.load_incluster_config()
-    core, batch = kubernetes.client.CoreV1Api(), kubernetes.client.BatchV1Api()
-    label = f"{RUN_LABEL}={name}"
-    jobs = batch.list_namespaced_job(namespace, label_selector=label).items
-    for job in (job for job in jobs if job.metadata.deletion_timestamp is None):
-        _say(f"removing job {job.metadata.name}, which a driver before this one left")
-        _unless_gone(batch.delete_namespaced_job, job.metadata.name, namespace, propagation_policy="Background")
-    _unless_gone(core.delete_namespaced_secret, name, namespace)
-    deadline = time.monotonic() + COLLECTED_SECONDS
-    while left := core.list_namespaced_pod(namespace, label_selector=label).items:
-        if time.monotonic() > deadline:
-            names = ", ".join(pod.metadata.name for pod in left)
-            raise SystemExit(f"pods of the lost driver are still there: {names}; expected them gone: delete them")
-        time.sleep(1)
+    return connect()
 
 
-def _unless_gone(delete: Any, *arguments: str, **options: str) -> None:
+def _asking(seconds: Callable[[], float], sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
+    """Return what makes a request as often as it takes; it raises SystemExit, with the reason, when it gives up."""
+    from kubernetes_requests import GaveUp, Refused, patiently
+
+    def ask(request: Callable[[], Any]) -> Any:
+        try:
+            return patiently(request, seconds=seconds, say=_say, sleep=sleep)
+        except (GaveUp, Refused) as error:
+            raise SystemExit(str(error)) from error
+
+    return ask
+
+
+def _unless_gone(delete: Callable[..., Any], name: str, namespace: str) -> None:
     import kubernetes
 
     try:
-        delete(*arguments, **options)
+        delete(name, namespace)
     except kubernetes.client.ApiException as error:
         if error.status != 404:
             raise

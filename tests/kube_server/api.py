@@ -40,12 +40,13 @@ def serve(cluster: "Cluster", certificate: Path, key: Path) -> ThreadingHTTPServ
             url = urllib.parse.urlsplit(self.path)
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             entry: dict[str, Any] = {"method": self.command, "path": url.path, "user": None}
+            headers: dict[str, str] = {}
             try:
                 query = dict(urllib.parse.parse_qsl(url.query))
                 entry["user"] = cluster.rbac.user(self.headers.get("Authorization") or "")
                 code, content = _route(cluster, entry, query, json.loads(raw) if raw else {})
             except ApiError as error:
-                code, content = error.code, error.body()
+                code, content, headers = error.code, error.body(), error.headers
             entry["status"] = code
             cluster.requests.append(entry)
             text = isinstance(content, str)
@@ -53,6 +54,8 @@ def serve(cluster: "Cluster", certificate: Path, key: Path) -> ThreadingHTTPServ
             self.send_response(code)
             self.send_header("Content-Type", "text/plain" if text else "application/json")
             self.send_header("Content-Length", str(len(data)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 
@@ -87,7 +90,9 @@ def _route(cluster: "Cluster", entry: dict[str, Any], query: dict[str, str], bod
         if verb == "create":
             return 201, cluster.create(plural, namespace, {"apiVersion": version, "kind": KINDS[group, plural], **body})
         if verb == "list":
-            return 200, cluster.listed(plural, namespace, query.get("labelSelector", ""))
+            return 200, cluster.listed(
+                plural, namespace, query.get("labelSelector", ""), query.get("fieldSelector", "")
+            )
         if verb == "get":
             item = cluster.objects.get(plural, namespace, name)
             return 200, cluster.log(item, query) if sub == "log" else item

@@ -18,7 +18,8 @@ from .api import serve
 from .errors import ApiError, forbidden, invalid
 from .jobs import JobController
 from .kubelet import Kubelet
-from .objects import GROUP_VERSIONS, KINDS, Object, Objects, now, selected
+from .objects import GROUP_VERSIONS, KINDS, Object, Objects, now, selected, with_fields
+from .quotas import Limits
 from .rbac import Rbac, service_account
 from .sandbox import Image
 from .scheduler import Node, place
@@ -38,6 +39,10 @@ class Cluster:
         refused: why pods of Jobs could not be made.
         faults: called with a request before it is carried out; may raise ApiError, or wait.
         claims: the folder of each bound claim.
+        limits: the namespace's quotas, and what each container may have.
+        sidecar: a container that is added to each pod of a Job.
+        end_reasons: what is reported for an exit code in place of "Error", such as OOMKilled for 137.
+        deletion_seconds: how long finalizers hold a deleted Job.
     """
 
     def __init__(
@@ -62,6 +67,10 @@ class Cluster:
         self.faults: list[Callable[[dict[str, Any]], None]] = []
         self.objects = Objects(self._removed)
         self._jobs = JobController(self.objects, self.delete, self._create_pod)
+        self.limits = Limits()
+        self.sidecar: Object | None = None
+        self.end_reasons: dict[int, str] = {}
+        self.deletion_seconds = 0.0
         self._kubelets: dict[str, Kubelet] = {}
         self._over = Event()
         self.certificate, self._key = self_signed(folder)
@@ -102,6 +111,7 @@ class Cluster:
             raise forbidden(f"error looking up service account {namespace}/{body['spec']['serviceAccountName']}")
         if len(str(body)) > 1_500_000:
             raise invalid("etcdserver: request is too large")
+        self.limits.check(plural, body, self.objects)
         sent = copy.deepcopy(body)
         if plural in ("pods", "jobs"):
             body["status"] = {"phase": "Pending"} if plural == "pods" else {}
@@ -109,9 +119,9 @@ class Cluster:
         self.created[plural].append(sent)
         return copy.deepcopy(made)
 
-    def listed(self, plural: str, namespace: str, selector: str) -> Object:
+    def listed(self, plural: str, namespace: str, selector: str, fields: str = "") -> Object:
         group = next(group for group, known in KINDS if known == plural)
-        items = selected(self.objects.find(plural, namespace), selector)
+        items = selected(with_fields(self.objects.find(plural, namespace), fields), selector)
         return {
             "kind": f"{KINDS[group, plural]}List",
             "apiVersion": GROUP_VERSIONS[group],
@@ -125,7 +135,7 @@ class Cluster:
             metadata.setdefault("deletionTimestamp", now())
             if grace is not None:
                 metadata["deletionGracePeriodSeconds"] = grace
-        elif plural == "jobs" and propagation == "Foreground":
+        elif plural == "jobs" and (propagation == "Foreground" or self.deletion_seconds):
             metadata.setdefault("deletionTimestamp", now())
             for kind, one in list(self.objects.dependents(item)):
                 self.delete(kind, one)
@@ -138,7 +148,12 @@ class Cluster:
 
     def log(self, pod: Object, query: dict[str, str]) -> str:
         """Return a container's log, or say as a kubelet does that there is none."""
-        name, container = pod["metadata"]["name"], query.get("container", pod["spec"]["containers"][0]["name"])
+        name, containers = pod["metadata"]["name"], pod["spec"]["containers"]
+        if "container" not in query and len(containers) > 1:
+            names = " ".join(one["name"] for one in containers)
+            message = f"a container name must be specified for pod {name}, choose one of: [{names}]"
+            raise ApiError(400, "BadRequest", message)
+        container = query.get("container", containers[0]["name"])
         if container not in [one["name"] for one in pod["spec"]["containers"]]:
             raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {name}")
         if query.get("previous", "").lower() in ("true", "1"):
@@ -157,6 +172,7 @@ class Cluster:
                 for plural, orphan in self.objects.orphans():
                     if not orphan["metadata"].get("deletionTimestamp"):
                         self.delete(plural, orphan)
+                self._jobs.deletion_seconds = self.deletion_seconds
                 self._jobs.tick()
                 for pod in self.objects.find("pods"):
                     if not pod["spec"].get("nodeName"):
@@ -183,10 +199,23 @@ class Cluster:
             kubelet.start()
 
     def _create_pod(self, namespace: str, body: Object) -> None:
+        if self.sidecar is not None:
+            body["spec"]["containers"].append(copy.deepcopy(self.sidecar))
         try:
             self.create("pods", namespace, body)
         except ApiError as error:  # an event of the Job, which is tried again
             self.refused.append(str(error))
+            self._failed_create(namespace, body["metadata"]["ownerReferences"][0], f"Error creating: {error}")
+
+    def _failed_create(self, namespace: str, job: Object, message: str) -> None:
+        events = self.objects.find("events", namespace)
+        if same := [one for one in events if one["involvedObject"]["uid"] == job["uid"]]:
+            same[0] |= {"message": message, "lastTimestamp": now(), "count": same[0]["count"] + 1}
+            return
+        event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{job['name']}.{uuid.uuid4().hex[:8]}"}}
+        event |= {"involvedObject": {key: job[key] for key in ("kind", "name", "uid", "apiVersion")}}
+        event |= {"reason": "FailedCreate", "type": "Warning", "message": message, "lastTimestamp": now(), "count": 1}
+        self.objects.add("events", namespace, event)
 
     def _removed(self, item: Object) -> None:
         if item["kind"] == "Pod":
@@ -212,8 +241,49 @@ class Cluster:
         lives = sorted((one.command, one.begun, one.ended or time.monotonic()) for one in self._kubelets.values())
         return [a[0] for a, b in pairwise(lives) if a[0] == b[0] and a[1] and b[1] < a[2]]
 
-    def drain(self, name: str, grace: float = 0) -> None:
-        """Take a pod away as a node that is drained or lost does: the object goes too."""
+    def begun(self, name: str) -> bool:
+        """Tell whether a pod's container was started."""
+        return name in self._kubelets and self._kubelets[name].begun > 0
+
+    def begun_since(self, name: str) -> float:
+        """Return for how many seconds a pod's container runs; -1 before it was started."""
+        return time.monotonic() - self._kubelets[name].begun if self.begun(name) else -1.0
+
+    def cut_off(self, node: str) -> None:
+        """Let a node die and stay registered: its containers end, and its pods, evicted by its taint, never do."""
+        with self.lock:
+            for pod in [one for one in self.objects.find("pods") if one["spec"].get("nodeName") == node]:
+                kubelet = self._kubelets[pod["metadata"]["name"]]
+                kubelet.cut_off = True
+                kubelet.kill()
+                pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]
+                self.delete("pods", pod)
+            self.nodes[:] = [one for one in self.nodes if one.name != node]  # nothing is placed there
+
+    def out_of_service(self, node: str) -> None:
+        """Do what the taint node.kubernetes.io/out-of-service does: the pods of a dead node are removed."""
+        with self.lock:
+            for pod in [one for one in self.objects.find("pods") if one["spec"].get("nodeName") == node]:
+                self.objects.remove(pod)
+
+    def reboot(self, name: str, reason: str = "Error") -> None:
+        """End a pod as a node that reboots does: its container was killed, or nobody saw its end (Unknown)."""
+        with self.lock:
+            kubelet = self._kubelets[name]
+            kubelet.reboot = reason
+            kubelet.kill()
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod as a person does: no condition says that it was disrupted."""
+        with self.lock:
+            self.delete("pods", self.objects.get("pods", self.namespace, name))
+
+    def exit_code(self, name: str) -> int | None:
+        """Return a container's exit code, also of a pod that is gone; None while it runs."""
+        return self._kubelets[name].code
+
+    def drain(self, name: str, grace: float | None = None) -> None:
+        """Take a pod away as a node that is drained does: SIGTERM, its grace period unless one is given, SIGKILL."""
         with self.lock:
             pod = self.objects.get("pods", self.namespace, name)
             pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]

@@ -6,9 +6,9 @@ from typing import Any
 class ApiError(Exception):
     """A Status that is no success."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    def __init__(self, code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.code, self.reason, self.message = code, reason, message
+        self.code, self.reason, self.message, self.headers = code, reason, message, headers or {}
 
     def body(self) -> dict[str, Any]:
         """Return the Status object."""
@@ -24,8 +24,9 @@ def not_found(plural: str, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{plural} "{name}" not found')
 
 
-def conflict(plural: str, name: str) -> ApiError:
-    return ApiError(409, "AlreadyExists", f'{plural} "{name}" already exists')
+def conflict(plural: str, name: str, deleted: bool = False) -> ApiError:
+    prefix = "object is being deleted: " if deleted else ""
+    return ApiError(409, "AlreadyExists", f'{prefix}{plural} "{name}" already exists')
 
 
 def forbidden(message: str) -> ApiError:

@@ -12,19 +12,23 @@ _Times = dict[str, float]
 
 
 class JobController:
-    """Called now and then, it brings each Job on."""
+    """Called now and then, it brings each Job on; it makes no pauses between a Job's pods, as a cluster's does."""
 
     def __init__(self, objects: Objects, delete: Any, create_pod: Any) -> None:
         self._objects, self._delete, self._create_pod = objects, delete, create_pod
         self._begun: _Times = {}
         self._ended: _Times = {}
+        self._deleted: _Times = {}
         self._counted: set[str] = set()
+        self.deletion_seconds = 0.0
 
     def tick(self) -> None:
         for job in self._objects.find("jobs"):
             pods = [item for plural, item in self._objects.dependents(job) if plural == "pods"]
             if job["metadata"].get("deletionTimestamp"):
-                if not pods:
+                # A finalizer holds it for a while.
+                begun = self._deleted.setdefault(job["metadata"]["uid"], time.monotonic())
+                if not pods and time.monotonic() - begun >= self.deletion_seconds:
                     self._objects.remove(job)
                 continue
             if "conditions" not in job["status"]:
@@ -49,7 +53,16 @@ class JobController:
             self._end(job, "Failed", "DeadlineExceeded", failed=failed + 1)
             for pod in pods:
                 self._delete("pods", pod)
-        elif not any(pod["status"]["phase"] in ("Pending", "Running") for pod in pods):
+        elif reason := next(filter(None, (self._fails_job(job, pod) for pod in pods)), None):
+            self._end(job, "Failed", "PodFailurePolicy", failed=failed)
+            job["status"]["conditions"][0]["message"] = reason
+        elif alive := [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]:
+            # With a pod failure policy a pod is replaced when it has ended, however long that takes.
+            if any(pod["metadata"].get("deletionTimestamp") for pod in alive):
+                status.pop("active", None)
+                status["terminating"] = 1
+        else:
+            status.pop("terminating", None)
             status["active"] = 1
             self._create_pod(job["metadata"]["namespace"], _pod(job))
 
@@ -80,9 +93,28 @@ class JobController:
         if pod["status"]["phase"] != "Failed" and self._objects.has(pod):
             return False
         self._counted.add(uid)
-        rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or []
-        ignored = {one["type"] for rule in rules if rule["action"] == "Ignore" for one in rule["onPodConditions"]}
-        return not ignored & {one["type"] for one in pod["status"].get("conditions") or []}
+        return _action(job, pod) != "Ignore"
+
+    def _fails_job(self, job: Object, pod: Object) -> str | None:
+        """Return why a pod's end is the Job's, by a rule FailJob."""
+        if pod["status"]["phase"] != "Failed" or _action(job, pod) != "FailJob":
+            return None
+        return f"A container of pod {pod['metadata']['name']} failed with an exit code that matches a FailJob rule"
+
+
+def _action(job: Object, pod: Object) -> str:
+    """Return the action of the first rule of the pod failure policy that a failed pod matches; Count without one."""
+    conditions = {one["type"] for one in pod["status"].get("conditions") or [] if one["status"] == "True"}
+    for rule in (job["spec"].get("podFailurePolicy") or {}).get("rules") or []:
+        if any(one["type"] in conditions for one in rule.get("onPodConditions") or []):
+            return str(rule["action"])
+        if codes := rule.get("onExitCodes"):
+            for status in pod["status"].get("containerStatuses") or []:
+                code = status["state"].get("terminated", {}).get("exitCode", 0)
+                named = status["name"] == codes.get("containerName", status["name"])
+                if named and code and (code in codes["values"]) == (codes["operator"] == "In"):
+                    return str(rule["action"])
+    return "Count"
 
 
 def _pod(job: Object) -> Object:

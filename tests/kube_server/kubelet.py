@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ACCOUNT_FOLDER = "/run/secrets/kubernetes.io/serviceaccount"  # which programs call /var/run/...
 POLL_SECONDS = 0.05
+# How long the end of a deleted pod's container can be seen before the object goes.
+VISIBLE_SECONDS = 1.0
 
 
 class _Waiting(Exception):
@@ -31,6 +33,9 @@ class Kubelet(Thread):
         self._cluster, self._pod = cluster, pod
         self._container: Container | None = None
         self.begun = self.ended = 0.0
+        self.code: int | None = None
+        # Set by what befalls the node: it is cut off and reports nothing; it rebooted, and this is what it reports.
+        self.cut_off, self.reboot = False, ""
 
     @property
     def command(self) -> str:
@@ -44,7 +49,9 @@ class Kubelet(Thread):
         pod, spec = self._pod, self._pod["spec"]["containers"][0]
         status = {"name": spec["name"], "image": spec["image"], "imageID": "", "ready": False, "restartCount": 0}
         status |= {"state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}}
-        pod["status"]["containerStatuses"] = [status]
+        others = [{"name": one["name"], "state": {"running": {}}} for one in self._pod["spec"]["containers"][1:]]
+        others = [{**status, "ready": True, **one} for one in others]
+        pod["status"]["containerStatuses"] = [status, *others]
         while not self._brought_up(spec, status):
             if pod["metadata"].get("deletionTimestamp"):
                 with self._cluster.lock:
@@ -55,13 +62,28 @@ class Kubelet(Thread):
         if container is None:
             raise RuntimeError("a started pod has a container")
         code = self._watch(container)
-        self.ended = time.monotonic()
+        self.ended, self.code = time.monotonic(), code
+        if self.cut_off:
+            return
         with self._cluster.lock:
-            ended = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": now()}
-            status |= {"ready": False, "state": {"terminated": ended}}
-            pod["status"]["phase"] = "Failed" if code or "reason" in pod["status"] else "Succeeded"
-            if pod["metadata"].get("deletionTimestamp"):
+            ended = {"exitCode": code, "reason": self._cluster.end_reasons.get(code, "Error" if code else "Completed")}
+            if self.reboot:
+                ended = {"exitCode": 255 if self.reboot == "Unknown" else 137, "reason": self.reboot}
+            status |= {"ready": False, "state": {"terminated": {**ended, "finishedAt": now()}}}
+            if not others:  # another container goes on until the pod is deleted
+                pod["status"]["phase"] = "Failed" if code or "reason" in pod["status"] else "Succeeded"
+        while others and not pod["metadata"].get("deletionTimestamp"):
+            time.sleep(POLL_SECONDS)
+        if pod["metadata"].get("deletionTimestamp"):
+            pod["status"]["phase"] = "Failed" if code else "Succeeded"
+            time.sleep(VISIBLE_SECONDS)
+            with self._cluster.lock:
                 self._cluster.objects.remove(pod)
+
+    def kill(self) -> None:
+        """End the container at once."""
+        if self._container is not None:
+            self._container.stop(0)
 
     def _watch(self, container: Container) -> int:
         """Wait for the container's end; end it when its pod is deleted, evicted or too old."""

@@ -13,6 +13,7 @@ KINDS = {
     ("", "pods"): "Pod",
     ("", "secrets"): "Secret",
     ("", "persistentvolumeclaims"): "PersistentVolumeClaim",
+    ("", "events"): "Event",
     ("batch", "jobs"): "Job",
 }
 GROUP_VERSIONS = {"": "v1", "batch": "batch/v1"}
@@ -32,8 +33,8 @@ class Objects:
 
     def add(self, plural: str, namespace: str, body: Object) -> Object:
         name = body["metadata"]["name"]
-        if (plural, namespace, name) in self._found:
-            raise conflict(plural, name)
+        if there := self._found.get((plural, namespace, name)):
+            raise conflict(plural, name, "deletionTimestamp" in there["metadata"])
         self._version += 1
         body["metadata"] |= {"namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
         body["metadata"]["resourceVersion"] = str(self._version)
@@ -74,6 +75,18 @@ class Objects:
             if owners and not any(ref["uid"] in there for ref in owners):
                 found.append((plural, one))
         return found
+
+
+def with_fields(items: list[Object], selector: str) -> list[Object]:
+    """Return the objects whose fields are those of `metadata.name=x,involvedObject.uid=y`."""
+
+    def field(item: Any, path: str) -> Any:
+        for part in path.split("."):
+            item = item[part]
+        return item
+
+    wanted = [term.split("=", 1) for term in selector.split(",") if term]
+    return [item for item in items if all(field(item, path) == value for path, value in wanted)]
 
 
 def selected(items: list[Object], selector: str) -> list[Object]:

@@ -14,6 +14,7 @@ from tests.conftest import SYNTHETIC
 from tests.docker_engine import tar
 from tests.kube_server.sandbox import Image
 from tests.kubernetes.lab import IMAGE, Lab, Outcome, outcome
+from tests.kubernetes.toy import toy  # noqa: F401
 from tests.needs import lacking
 from tests.oci_server import misbehaving_registry
 from tests.tator_server.launch import running

@@ -34,7 +34,8 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     roles = {item["metadata"]["name"]: item for item in rights if item["kind"] == "Role"}
     rules = roles[DRIVER]["rules"]
     granted = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
-    assert granted == one.rights_used() | {("pods/log", "get")}
+    # ... as the events are of a job without a pod, in test_cluster_events.py.
+    assert granted == one.rights_used() | {("pods/log", "get"), ("events", "list")}
 
     # Only detection asked for GPUs; every job pod kept to the namespace's rules, and had no token of either kind.
     limits = [pod["containers"][0]["resources"]["limits"] for pod in jobs(one)]
@@ -47,6 +48,21 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     assert one.server.token not in json.dumps(one.cluster.created["jobs"])
     assert not one.cluster.find("jobs")
     assert not one.cluster.find("secrets")
+
+
+def test_a_run_whose_driver_is_drained_ends_as_one_on_a_laptop(lab, local_run):
+    """SIGTERM, the grace period, and an exit code that Argo sees: the workflow's retry expression has to know it."""
+    one = lab()
+    run = argo.submit(one.cluster, MANIFEST, one.parameters())
+    one.cluster.wait_until(lambda: one.running("detect"))
+    one.cluster.drain(run.pods[0], grace=60)
+    assert run.join() == "Succeeded", run.log()
+    assert one.cluster.exit_code(run.pods[0]) == 143
+    assert 143 not in argo.ENDED_BY_ITSELF
+    assert len(run.pods) == 3, "driver, driver, exit handler"
+    assert one.outcome(one.cluster.folder / "claims" / f"{run.name}-work") == local_run
+    assert one.cluster.overlapping() == []
+    assert not one.cluster.find("jobs")
 
 
 def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):

@@ -1,12 +1,15 @@
 """`--executor kubernetes-steady`: the official Kubernetes executor, and what it lacks in a run that nobody watches.
 
 The official plugin does all that is not named here. docs/executor-upstream.md says what each repair is for, and what is
-to be sent upstream; tests/kubernetes/test_repairs.py shows each need with the official plugin. In short:
+to be sent upstream; tests/kubernetes shows each need. In short:
 
+- Each request has a time-out, and is made again while waiting may cure its fault (kubernetes_requests.py).
 - A status request that fails is asked again, in place of forgetting the job and waiting for ever.
 - A failed job's log is read as a pod that never restarted has it; without one, its Job is deleted all the same.
-- A pod that cannot be started is given up after `pending_minutes`, with the scheduler's reason.
-- A pod that its node lost is made again by Kubernetes itself (a pod failure policy), without counting as a failure.
+- A pod that cannot be started is given up after `pending_minutes`, with the reason of the scheduler, the kubelet or the
+  events; one that will be refused for ever is given up after half a minute.
+- A pod that was lost is made again by Kubernetes itself, a bounded number of times; one that failed is not.
+- A Job that is refused is that job's failure, and leaves the others alone; a quota is waited for.
 - Jobs and Secret belong to the driver pod and carry the run's name, so that they go with it, and can be found.
 - With a shared working directory, or sources in the image, nothing is installed, copied or unpacked by a pod.
 - Pods keep to the Pod Security Standard "restricted", with a read-only root and without access to the API.
@@ -16,27 +19,45 @@ Importable where its parent folder is on PYTHONPATH, which is where Snakemake lo
 
 import os
 import time
+import uuid
 from collections.abc import AsyncGenerator, Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import snakemake_executor_plugin_kubernetes as official
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from kubernetes_requests import (
+    GaveUp,
+    NotYet,
+    Reasons,
+    Refused,
+    brief,
+    connect,
+    patiently,
+    refuses_for_good,
+    transient,
+)
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from urllib3.exceptions import HTTPError
 
-from .pods import Ended, Pending, Running, judge, restrict
+from .jobs import make_again, restrict
+from .pods import CONTAINER, Ended, Pending, Running, judge, lost
+from .refusals import refusal
 from .registry import mount_login
 
-RUN_LABEL = "tator-detection/run"
-# How long a request that fails is made again, in seconds; pauses grow to PAUSE_SECONDS.
-PATIENCE_SECONDS, PAUSE_SECONDS = 300.0, 15.0
+RUN_LABEL, REQUEST = "tator-detection/run", "tator-detection/request"
+# How long is waited with what ends no run: a log, and the removal of a Job that has ended, which its TTL removes too.
+# Also with all requests of a run that was told to stop, which has to end before its own pod is killed.
+SHORT_SECONDS, STOPPING_SECONDS = 60.0, 10.0
+# After how long the reason is said for which a job waits, and one is given up that is refused for good.
+SAY_SECONDS, REFUSED_SECONDS = 10.0, 30.0
 LAST_LINES = 20
 
 
@@ -45,7 +66,12 @@ class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
     """The official settings, and ours."""
 
     pending_minutes: int = field(
-        default=60, metadata={"help": "Minutes after which a pod that cannot be started is given up.", "type": int}
+        default=60,
+        metadata={
+            "help": "Minutes after which is given up: a pod that cannot be started, a request that the API server "
+            "does not answer, a quota that stays used up.",
+            "type": int,
+        },
     )
     ttl_minutes: int = field(
         default=60,
@@ -62,30 +88,70 @@ common_settings = replace(
 )
 
 
-def _transient(error: Exception) -> bool:
-    """Tell whether waiting may cure a request's fault; a 401 is a token that is being renewed."""
-    return not isinstance(error, ApiException) or error.status in (0, 401, 408, 429) or error.status >= 500
-
-
 class Executor(official.Executor):  # type: ignore[misc]
     """The official executor with its faults repaired."""
 
     def __post_init__(self) -> None:
-        """Connect; every Job is adapted before it is made."""
-        super().__post_init__()
+        """Prepare what is remembered of jobs and requests, and connect."""
+        self._stopping = Event()
+        self._patience = 60.0 * self.workflow.executor_settings.pending_minutes
+        self._made: set[str] = set()  # Jobs that may be there; Snakemake's own list lacks those that are just looked at
         self._pending_since: dict[str, float] = {}
         self._rules: set[str] = set()
-        create = self.batchapi.create_namespaced_job
-        self.batchapi.create_namespaced_job = lambda namespace, body: create(namespace, self._adapted(body))
+        self._answered = time.monotonic()
+        self._warn = Reasons(self.logger.warning)
+        super().__post_init__()
 
     def register_secret(self) -> None:
-        """Make the Secret, by the run's name: who cleans up after a lost driver has to find it."""
+        """Connect anew, with time-outs, and make the Secret, by the run's name: who cleans up has to find it."""
         self.run_namespace: str = os.environ.get("RUN_NAME") or self.run_namespace
-        create = self.kubeapi.create_namespaced_secret
+        self.kubeapi, self.batchapi = connect()
+        create_secret, create_job = self.kubeapi.create_namespaced_secret, self.batchapi.create_namespaced_job
         self.kubeapi.create_namespaced_secret = lambda namespace, body: self._kubernetes_retry(
-            partial(create, namespace, self._owned(body))
+            partial(self._create_secret, create_secret, namespace, self._owned(body))
         )
+        self.batchapi.create_namespaced_job = partial(self._create_job, create_job)
         super().register_secret()
+
+    def run_job(self, job: Any) -> None:
+        """Make a job's Job, whose rules say what its pod needs; one that is refused is this job's failure."""
+        self._rules = set(job.rules)
+        try:
+            super().run_job(job)
+        except _RequestRefused as error:
+            self.report_job_error(SubmittedJobInfo(job=job), msg=f"{error} ")
+
+    def _create_secret(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
+        """Make the Secret, in place of one that an earlier driver of this run, or a lost answer, has left."""
+        try:
+            return create(namespace, body)
+        except ApiException as error:
+            if error.status != 409:
+                raise
+        self.kubeapi.delete_namespaced_secret(body.metadata.name, namespace)
+        raise NotYet(f"secret {body.metadata.name} of an earlier driver is in the way, and was removed")
+
+    def _create_job(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
+        """Make a Job as it has to be; one that a request made whose answer was lost is taken for it."""
+        body.metadata.annotations = body.metadata.annotations or {REQUEST: str(uuid.uuid4())}
+        name = body.metadata.name
+        self._made.add(name)
+        try:
+            return create(namespace, self._adapted(body))
+        except ApiException as error:
+            if not transient(error) and error.status != 409:
+                self._made.discard(name)
+            if error.status != 409:
+                raise
+        try:
+            there = self.batchapi.read_namespaced_job_status(name, namespace)
+        except ApiException as error:
+            raise (NotYet(f"job {name} was just removed") if error.status == 404 else error) from error
+        if (there.metadata.annotations or {}).get(REQUEST) == body.metadata.annotations[REQUEST]:
+            return there
+        if there.metadata.deletion_timestamp is None:
+            self.batchapi.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
+        raise NotYet(f"job {name} of an earlier driver is not gone yet")
 
     def _adapted(self, body: Any) -> Any:
         """Return a Job as it is to be made, a copy: the request may have to be made again."""
@@ -96,10 +162,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._owned(body)
         template.metadata = client.V1ObjectMeta(labels=dict(body.metadata.labels))
         body.spec.ttl_seconds_after_finished = 60 * settings.ttl_minutes
-        lost = client.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
-        body.spec.pod_failure_policy = client.V1PodFailurePolicy(
-            rules=[client.V1PodFailurePolicyRule(action="Ignore", on_pod_conditions=[lost])]
-        )
+        make_again(body.spec)
         if SharedFSUsage.INPUT_OUTPUT in self.workflow.storage_settings.shared_fs_usage:
             # Where the driver is, which is on a claim that both mount.
             container.working_dir = str(Path.cwd())
@@ -111,11 +174,6 @@ class Executor(official.Executor):  # type: ignore[misc]
         if secret := os.environ.get("REGISTRY_SECRET"):
             mount_login(template.spec, secret, self._rules)
         return body
-
-    def run_job(self, job: Any) -> None:
-        """Start a job; its rules say what its pod needs."""
-        self._rules = set(job.rules)
-        super().run_job(job)
 
     def _owned(self, body: Any) -> Any:
         """Let the driver pod, known by the downward API, own an object, and name its run."""
@@ -129,16 +187,20 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that have ended, and yield the others."""
+        silent = False  # no answer came in this round: the other jobs are asked for in the next one
         for info in active_jobs:
+            if silent or self._stopping.is_set():
+                yield info
+                continue
             async with self.status_rate_limiter:
                 try:
                     state = self._state(info.external_jobid)
                 except (ApiException, HTTPError) as error:
-                    if not _transient(error):
-                        raise WorkflowError(f"the state of job {info.external_jobid} cannot be read", error) from error
-                    self.logger.warning(f"Job {info.external_jobid}: its state is asked for again: {_brief(error)}")
+                    self._unanswered(info.external_jobid, error)
+                    silent = isinstance(error, HTTPError)
                     yield info
                     continue
+            self._answered = time.monotonic()
             match state:
                 case Running() | Pending():
                     yield info
@@ -150,6 +212,15 @@ class Executor(official.Executor):  # type: ignore[misc]
                     self.report_job_error(info, msg=f"{info.external_jobid}: {reason}. {words}", aux_logs=logs)
                     self._delete(info.external_jobid)
 
+    def _unanswered(self, name: str, error: Exception) -> None:
+        """Say that a job's state could not be read; WorkflowError when it never will, or not for too long."""
+        if not transient(error):
+            raise WorkflowError(f"the state of job {name} cannot be read", error) from error
+        minutes = (time.monotonic() - self._answered) / 60
+        if 60 * minutes > max(self._patience, SHORT_SECONDS):
+            raise WorkflowError(f"no job's state could be read for {minutes:.0f} minutes: {brief(error)}")
+        self._warn(f"Job {name}: its state is asked for again: {brief(error)}", brief(error))
+
     def _state(self, name: str) -> Running | Pending | Ended:
         try:
             job = self.batchapi.read_namespaced_job_status(name, self.namespace)
@@ -157,21 +228,32 @@ class Executor(official.Executor):  # type: ignore[misc]
             if error.status == 404:
                 return Ended(False, "somebody deleted it")
             raise
-        state = judge(job, self.kubeapi.list_namespaced_pod(self.namespace, label_selector=f"job-name={name}").items)
+        pods = self.kubeapi.list_namespaced_pod(self.namespace, label_selector=f"job-name={name}").items
+        state = judge(job, pods)
+        for pod in pods:
+            if not isinstance(state, Ended) and (loss := lost(pod)):
+                said = f"Job {name}: its pod {pod.metadata.name} was lost ({loss}); Kubernetes makes another one"
+                self._warn(said, pod.metadata.name)
         if not isinstance(state, Pending):
             self._pending_since.pop(name, None)
             return state
-        minutes = (time.monotonic() - self._pending_since.setdefault(name, time.monotonic())) / 60
-        if minutes < self.workflow.executor_settings.pending_minutes:
-            return state
-        return Ended(False, f"its pod could not be started for {minutes:.0f} minutes: {state.reason}")
+        seconds = time.monotonic() - self._pending_since.setdefault(name, time.monotonic())
+        reason = state.reason or refusal(self.kubeapi, self.namespace, job) or "it has no pod"
+        if seconds >= SAY_SECONDS:
+            self._warn(f"Job {name} waits for its pod: {reason}", reason)
+        if seconds >= self._patience:
+            return Ended(False, f"its pod could not be started for {seconds / 60:.0f} minutes: {reason}")
+        if seconds >= REFUSED_SECONDS and not state.reason and refuses_for_good(reason):
+            return Ended(False, f"its pod is refused, and waiting would not help: {reason}")
+        return state
 
     def _keep_log(self, name: str, pod: str | None) -> tuple[list[str], str]:
         """Write a failed job's log, if there is one, to a file; return the file and the last lines."""
         if pod is None:
             return [], ""
+        read = partial(self.kubeapi.read_namespaced_pod_log, pod, self.namespace, container=CONTAINER)
         try:
-            text = self._kubernetes_retry(partial(self.kubeapi.read_namespaced_pod_log, pod, self.namespace)) or ""
+            text = self._kubernetes_retry(read, SHORT_SECONDS) or ""
         except WorkflowError as error:
             text = f"(no log: {error})"
         path = self.log_path / f"{name}.log"
@@ -179,28 +261,60 @@ class Executor(official.Executor):  # type: ignore[misc]
         return [str(path)], "\n".join(["The pod's last lines:", *text.splitlines()[-LAST_LINES:], ""])
 
     def _delete(self, name: str) -> None:
+        """Remove a Job that has ended; one that stays is removed after its time to live, and ends no run."""
         self._pending_since.pop(name, None)
-        if not self.workflow.executor_settings.omit_job_cleanup:
-            self._kubernetes_retry(partial(self.safe_delete_job, name))
+        self._made.discard(name)
+        if self.workflow.executor_settings.omit_job_cleanup:
+            return
+        try:
+            self._kubernetes_retry(partial(self.safe_delete_job, name), SHORT_SECONDS)
+        except WorkflowError as error:
+            self.logger.warning(f"Job {name} stays until its time to live is over: {error}")
 
-    def _kubernetes_retry(self, func: Callable[[], Any]) -> Any:
-        """Make a request, again while its fault is one that waiting may cure."""
-        deadline, pause, sent = time.monotonic() + PATIENCE_SECONDS, 0.5, False
-        while True:
-            try:
-                with self.lock:
-                    return func()
-            except (ApiException, HTTPError) as error:
-                if sent and isinstance(error, ApiException) and error.status == 409:
-                    return None  # made by the request whose answer was lost
-                if not _transient(error) or time.monotonic() > deadline:
-                    raise WorkflowError(f"Kubernetes refuses: {_brief(error)}") from error
-                self.logger.warning(f"Kubernetes is asked again in {pause} s: {_brief(error)}")
-                sent = True
-            time.sleep(pause)
-            pause = min(2 * pause, PAUSE_SECONDS)
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        """Remove all jobs because the run ends; from now on there is little time for requests."""
+        self._stopping.set()
+        self._made.update(info.external_jobid for info in active_jobs)
+
+    def shutdown(self) -> None:
+        """Remove what is left of jobs, which is nothing where all have ended, and the Secret."""
+        if self._made:
+            self._stopping.set()
+        for name in sorted(self._made):
+            self._delete(name)
+        super().shutdown()
+
+    def unregister_secret(self) -> None:
+        """Remove the Secret; one that stays goes with the driver's pod, and ends no run."""
+        delete = partial(self.kubeapi.delete_namespaced_secret, self.run_namespace, self.namespace)
+        try:
+            self._kubernetes_retry(delete, SHORT_SECONDS)
+        except WorkflowError as error:
+            self.logger.warning(f"Secret {self.run_namespace} was not removed: {error}")
+
+    def _kubernetes_retry(self, func: Callable[[], Any], seconds: float | None = None) -> Any:
+        """Make a request, again while its fault is one that waiting may cure, for some seconds or `pending_minutes`."""
+
+        def locked() -> Any:
+            with self.lock:
+                return func()
+
+        def left() -> float:
+            return STOPPING_SECONDS if self._stopping.is_set() else self._patience if seconds is None else seconds
+
+        def pause(duration: float) -> None:
+            if self._stopping.is_set():
+                time.sleep(duration)
+            else:
+                self._stopping.wait(duration)
+
+        try:
+            return patiently(locked, seconds=left, say=self.logger.warning, sleep=pause)
+        except Refused as error:
+            raise _RequestRefused(str(error)) from error
+        except GaveUp as error:
+            raise WorkflowError(str(error)) from error
 
 
-def _brief(error: Exception) -> str:
-    text = f"{error.status} {error.body or error.reason}" if isinstance(error, ApiException) else str(error)
-    return text if len(text) < 300 else f"{text[:300]} ..."
+class _RequestRefused(WorkflowError):
+    """A request that Kubernetes refuses for good."""

@@ -1,12 +1,17 @@
-"""What a Job and its pods say of a job's state, and what a pod has to keep to."""
+"""What a Job and its pods say of a job's state."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client
-
 CONTAINER = "snakemake"
-GRACE_SECONDS = 5
+# How often a lost pod is made again; Kubernetes' own pauses between two grow from ten seconds to six minutes.
+LOST_PODS = 6
+# The exit codes of a container that was killed (SIGKILL, SIGTERM), or whose end nobody saw since its node rebooted.
+KILLED, TERMINATED, UNSEEN = 137, 143, 255
+LOST_CODES = (KILLED, TERMINATED, UNSEEN)
+# What the kubelet says of a pod that used more disk than its own limits allow, and evicts for that.
+_OWN_DISK = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Pending:
-    """No pod runs yet."""
+    """No pod runs; `reason` is empty where the pods do not say why."""
 
     reason: str
 
@@ -35,23 +40,48 @@ def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
 
     A container that a cluster adds to each pod may outlive ours, so our container's end counts before the Job's.
     """
-    ends = {pod.metadata.name: _end(pod) for pod in pods if not _lost(pod)}
+    ends = {pod.metadata.name: _end(pod) for pod in pods}
     if job.status.succeeded or any(end is not None and end.exit_code == 0 for end in ends.values()):
         return Ended(True)
-    for name, end in ends.items():
+    losses = {pod.metadata.name: lost(pod) for pod in pods}
+    for pod in pods:
+        name, end = pod.metadata.name, ends[pod.metadata.name]
+        if losses[name]:
+            continue
         if end is not None:
-            return Ended(False, f"exit code {end.exit_code} ({end.reason})", name)
+            words = pod.status.message or end.reason
+            return Ended(False, f"exit code {end.exit_code} ({words})", name)
+        if pod.status.phase == "Failed":
+            return Ended(False, pod.status.message or pod.status.reason or "its pod failed")
     for condition in job.status.conditions or []:
         if condition.type == "Failed" and condition.status == "True":
-            return Ended(False, condition.message or condition.reason or "it failed")
-    if any(pod.status.phase == "Running" for pod in pods):
+            words = [condition.message or condition.reason or "it failed"]
+            words += [f"its pod {name} was lost: {loss}" for name, loss in losses.items() if loss]
+            return Ended(False, "; ".join(words))
+    if any(pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None for pod in pods):
         return Running()
-    return Pending("; ".join(filter(None, map(_hindrance, pods))) or "it has no pod")
+    return Pending("; ".join(filter(None, map(_hindrance, pods))))
 
 
-def _lost(pod: Any) -> bool:
-    """Tell whether a pod was evicted, drained or preempted: Kubernetes makes another one."""
-    return any(one.type == "DisruptionTarget" and one.status == "True" for one in pod.status.conditions or [])
+def lost(pod: Any) -> str:
+    """Return how a pod was taken from its job, for which Kubernetes makes it again; empty for one that was not.
+
+    A pod that failed by itself (an exit code of its own, too much memory or disk, too much time) was not lost.
+    """
+    end = _end(pod)
+    killed_for_memory = end is not None and end.reason == "OOMKilled"
+    if killed_for_memory or pod.status.reason == "DeadlineExceeded" or _OWN_DISK.search(pod.status.message or ""):
+        return ""
+    for condition in pod.status.conditions or []:
+        if condition.type == "DisruptionTarget" and condition.status == "True":
+            return str(pod.status.message or condition.message or condition.reason or "it was evicted")
+    if pod.status.phase != "Failed":
+        return ""
+    if end is None:  # the kubelet refused it, as it does after a reboot until devices are known again
+        return str(pod.status.message or pod.status.reason or "it was not started")
+    if end.exit_code in (KILLED, TERMINATED) or end.reason in ("Unknown", "ContainerStatusUnknown"):
+        return f"exit code {end.exit_code} ({end.reason})"
+    return ""
 
 
 def _end(pod: Any) -> Any:
@@ -63,6 +93,15 @@ def _end(pod: Any) -> Any:
 
 
 def _hindrance(pod: Any) -> str:
+    """Return why a pod does not run, empty where it says nothing."""
+    name, node = pod.metadata.name, pod.spec.node_name
+    if pod.status.phase == "Failed":
+        loss = lost(pod)
+        return f"its pod {name} was lost ({loss}), and another one is made" if loss else ""
+    if pod.metadata.deletion_timestamp is not None:
+        since = f"{pod.metadata.deletion_timestamp:%Y-%m-%d %H:%M:%S}"
+        remedy = f"kubectl taint node {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+        return f"its pod {name} on node {node} has to end since {since}; if the node is dead: {remedy}"
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.status == "False":
             return str(condition.message or condition.reason)
@@ -70,27 +109,3 @@ def _hindrance(pod: Any) -> str:
         if status.state.waiting is not None:
             return f"{status.state.waiting.reason} {status.state.waiting.message or ''}".strip()
     return ""
-
-
-def restrict(spec: Any, user: int) -> None:
-    """Let a pod keep to the Pod Security Standard "restricted", with a read-only root and without the API's token."""
-    spec.automount_service_account_token = False
-    spec.enable_service_links = False
-    # The shell that the official executor starts heeds no SIGTERM; what a job writes is complete or absent anyway.
-    spec.termination_grace_period_seconds = GRACE_SECONDS
-    spec.security_context = client.V1PodSecurityContext(
-        run_as_non_root=True,
-        run_as_user=user,
-        run_as_group=user,
-        fs_group=user,
-        fs_group_change_policy="OnRootMismatch",
-        seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault"),
-    )
-    container = spec.containers[0]
-    container.security_context = client.V1SecurityContext(
-        allow_privilege_escalation=False,
-        capabilities=client.V1Capabilities(drop=["ALL"]),
-        read_only_root_filesystem=True,
-    )
-    spec.volumes.append(client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource()))
-    container.volume_mounts.append(client.V1VolumeMount(name="tmp", mount_path="/tmp"))  # noqa: S108

@@ -1,0 +1,142 @@
+"""Requests to the API server: their time-outs, which refusals waiting may cure, and how often they are made again.
+
+Used by the driver's entry point and by the executor, so that both are patient in the same way. Importable where this
+folder is on PYTHONPATH.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.utils.quantity import parse_quantity
+from urllib3.exceptions import HTTPError
+
+# Without these, a connection that is dropped without a word would be waited for without end.
+CONNECT_SECONDS, READ_SECONDS = 5, 20
+# Pauses between two requests grow from the first to the second; a Retry-After of the server is heeded up to the third.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_RETRY_AFTER_SECONDS = 0.5, 15.0, 60.0
+# How often one and the same reason is said while it lasts.
+REPEAT_SECONDS = 600.0
+
+
+class NotYet(Exception):
+    """What was asked for cannot be done yet; the message says why."""
+
+
+class Refused(Exception):
+    """The API server refuses a request, and waiting would not help."""
+
+
+class GaveUp(Exception):
+    """The API server did not do what it was asked for in all the time that there was."""
+
+
+FAULTS = (ApiException, HTTPError, NotYet)
+
+
+class _TimedClient(client.ApiClient):  # type: ignore[misc]
+    """A client whose every request has a time-out."""
+
+    def request(self, *arguments: Any, _request_timeout: Any = None, **options: Any) -> Any:
+        """Make a request; urllib3's errors say that it took too long."""
+        timeout = _request_timeout or (CONNECT_SECONDS, READ_SECONDS)
+        return super().request(*arguments, _request_timeout=timeout, **options)
+
+
+def connect() -> tuple[Any, Any]:
+    """Return the APIs of pods and Secrets, and of Jobs, by the configuration that was loaded."""
+    configuration = client.Configuration.get_default_copy()
+    configuration.retries = False  # `patiently` is the one place where a request is made again
+    timed = _TimedClient(configuration)
+    return client.CoreV1Api(timed), client.BatchV1Api(timed)
+
+
+def transient(error: Exception) -> bool:
+    """Tell whether waiting may cure a request's fault; a 401 is a token that is being renewed."""
+    if not isinstance(error, ApiException):
+        return True
+    if error.status == 403 and "exceeded quota" in str(error.body):
+        return not refuses_for_good(str(error.body))
+    return error.status in (0, 401, 408, 429) or error.status >= 500
+
+
+def refuses_for_good(message: str) -> bool:
+    """Tell whether a refused object will be refused again, however long one waits.
+
+    A quota that is used up is not such a refusal, unless the object alone asks for more than the quota's limit.
+    """
+    found = re.search(r"exceeded quota: \S+, requested: (\S+), used: \S+, limited: ([^\s\"\\]+)", message)
+    if found:
+        requested, limited = (dict(part.split("=", 1) for part in text.split(",")) for text in found.groups())
+        return any(parse_quantity(requested[name]) > parse_quantity(limited[name].rstrip(".")) for name in limited)
+    if re.search(r"failed calling webhook|[Ii]nternal error|timed? ?out|connection refused|being terminated", message):
+        return False
+    return bool(re.search(r"is forbidden|denied the request|is invalid", message))
+
+
+def patiently(
+    request: Callable[[], Any],
+    *,
+    seconds: Callable[[], float],
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Any:
+    """Make a request, again while its fault is one that waiting may cure, and return its answer.
+
+    Args:
+        request: makes it; raises one of FAULTS.
+        seconds: how long it is made again, asked before each time: a run that is ended has less.
+        say: called with why it is made again, when that changes and every ten minutes.
+        sleep: waits for some seconds.
+
+    Raises:
+        Refused: waiting would not help.
+        GaveUp: the time is over.
+    """
+    begun, pause, said = time.monotonic(), FIRST_PAUSE_SECONDS, Reasons(say)
+    while True:
+        try:
+            return request()
+        except FAULTS as error:
+            if not transient(error):
+                raise Refused(f"Kubernetes refuses: {brief(error)}") from error
+            minutes = (time.monotonic() - begun) / 60
+            if 60 * minutes >= seconds():
+                raise GaveUp(
+                    f"Kubernetes was asked for {minutes:.1f} minutes, then given up: {brief(error)}"
+                ) from error
+            said(f"Kubernetes is asked again: {brief(error)}")
+            asked = _retry_after(error)
+        sleep(max(pause, asked))
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+class Reasons:
+    """Say a reason when it is new, and every ten minutes while it lasts."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said: dict[str, float] = {}
+
+    def __call__(self, text: str, key: str | None = None) -> None:
+        """Say a text, unless one with its key (the text without one) was said less than ten minutes ago."""
+        key, now = key or text, time.monotonic()
+        if now - self._said.get(key, -REPEAT_SECONDS) >= REPEAT_SECONDS:
+            self._said[key] = now
+            self._say(text)
+
+
+def brief(error: Exception) -> str:
+    """Return what a fault says, in at most 300 characters."""
+    text = f"{error.status} {error.body or error.reason}" if isinstance(error, ApiException) else str(error)
+    text = text or type(error).__name__
+    return text if len(text) < 300 else f"{text[:300]} ..."
+
+
+def _retry_after(error: Exception) -> float:
+    headers = getattr(error, "headers", None) or {}
+    text = str(headers.get("Retry-After") or "")
+    return min(float(text), LONGEST_RETRY_AFTER_SECONDS) if text.isdigit() else 0.0

@@ -1,0 +1,52 @@
+"""How a Job has to be made: what a pod keeps to, and which of its ends count as a loss."""
+
+from typing import Any
+
+from kubernetes import client
+
+from .pods import CONTAINER, LOST_CODES, LOST_PODS
+
+GRACE_SECONDS = 5
+
+
+def make_again(spec: Any) -> None:
+    """Let Kubernetes make lost pods again, one at a time and LOST_PODS times, and no pod that failed by itself.
+
+    A pod that was killed for its memory ends as one that was lost, with 137; the executor tells them apart.
+    """
+    spec.backoff_limit = LOST_PODS
+    spec.pod_replacement_policy = "Failed"  # not before the lost one has ended
+    disrupted = client.V1PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
+    own = client.V1PodFailurePolicyOnExitCodesRequirement(
+        container_name=CONTAINER, operator="NotIn", values=sorted(LOST_CODES)
+    )
+    spec.pod_failure_policy = client.V1PodFailurePolicy(
+        rules=[
+            client.V1PodFailurePolicyRule(action="Count", on_pod_conditions=[disrupted]),
+            client.V1PodFailurePolicyRule(action="FailJob", on_exit_codes=own),
+        ]
+    )
+
+
+def restrict(spec: Any, user: int) -> None:
+    """Let a pod keep to the Pod Security Standard "restricted", with a read-only root and without the API's token."""
+    spec.automount_service_account_token = False
+    spec.enable_service_links = False
+    # The shell that the official executor starts heeds no SIGTERM; what a job writes is complete or absent anyway.
+    spec.termination_grace_period_seconds = GRACE_SECONDS
+    spec.security_context = client.V1PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=user,
+        run_as_group=user,
+        fs_group=user,
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault"),
+    )
+    container = spec.containers[0]
+    container.security_context = client.V1SecurityContext(
+        allow_privilege_escalation=False,
+        capabilities=client.V1Capabilities(drop=["ALL"]),
+        read_only_root_filesystem=True,
+    )
+    spec.volumes.append(client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource()))
+    container.volume_mounts.append(client.V1VolumeMount(name="tmp", mount_path="/tmp"))  # noqa: S108
