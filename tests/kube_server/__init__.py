@@ -22,7 +22,7 @@ cluster where that has bitten somebody:
     with Cluster(folder, images={...}, manifests=[...]) as cluster:
         argo.run(cluster, workflow, parameters)
 
-`cluster.faults` injects errors, `cluster.evict`, `drain`, `delete_pod`, `reboot` and `cut_off` take pods away; `cluster.requests` says who asked
-for what. cluster.py is the whole; objects.py, jobs.py, scheduler.py, kubelet.py and sandbox.py are its parts, api.py
+`cluster.faults` injects errors; `cluster.evict`, `drain`, `delete_pod`, `reboot` and `cut_off` take pods away;
+`cluster.requests` says who asked for what. cluster.py is the whole; objects.py, jobs.py, scheduler.py, kubelet.py and sandbox.py are its parts, api.py
 speaks HTTPS, and argo.py starts our Argo manifests' templates.
 """
