@@ -23,6 +23,6 @@ cluster where that has bitten somebody:
         argo.run(cluster, workflow, parameters)
 
 `cluster.faults` injects errors; `cluster.evict`, `drain`, `delete_pod`, `reboot` and `cut_off` take pods away;
-`cluster.requests` says who asked for what. cluster.py is the whole; objects.py, jobs.py, scheduler.py, kubelet.py and sandbox.py are its parts, api.py
-speaks HTTPS, and argo.py starts our Argo manifests' templates.
+`cluster.requests` says who asked for what. cluster.py is the whole; objects.py, jobs.py, scheduler.py, quotas.py,
+kubelet.py and sandbox.py are its parts, api.py speaks HTTPS, and argo.py starts our Argo manifests' templates.
 """
