@@ -4,6 +4,8 @@ from fractions import Fraction
 
 # A decoder holds back at most 16 pictures, or as many pairs of fields.
 _DELAY = 32
+_EVEN = 0.2  # frame durations that a step may differ from one, as clocks of milliseconds round
+_CONSTANT = 0.9  # share of even steps from which a rate counts as constant
 _SAME_PLACE = 1.5  # frame durations: less than this between two frames is no gap
 
 
@@ -38,8 +40,7 @@ class Completeness:
         self._first_key: Coded | None = None
         self._last: Coded | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
-        self._latest: int | None = None
-        self._reordered = False
+        self._steps = self._even_steps = 0
 
     @property
     def started(self) -> bool:
@@ -57,18 +58,16 @@ class Completeness:
             # Joined files begin their times anew.
             far = self._period * _DELAY if self._period else 0
             if self._decoded_at is not None and decoded_at < self._decoded_at - far:
-                self._epoch, self._latest = self._epoch + 1, None
+                self._epoch += 1
             self._decoded_at = decoded_at
         if time is not None:
-            self._reordered |= self._latest is not None and time < self._latest
-            self._latest = time if self._latest is None else max(time, self._latest)
         coded = Coded(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
             self._first_key = coded
         self._pending[index] = coded
         return coded
 
-    def arrive(self, coded: Coded, *, damaged: bool) -> tuple[list[Coded], int, str | None]:
+    def arrive(self, coded: Coded, *, damaged: bool) -> tuple[list[Coded], int, bool]:
         """Note that a picture came out.
 
         Args:
@@ -76,23 +75,20 @@ class Completeness:
             damaged: whether something else says that the file is damaged up to here.
 
         Returns: the announced pictures that should have come before it and can come no more; how many more a gap
-        in time has room for, beside damage; and a sentence when it is out of order, else None.
+        in time has room for, beside damage; and whether it comes too late: its place was counted as missing.
         """
-        wrong = None
         if self._pending.pop(coded.index, None) is None:
-            wrong = "it came out twice"
+            return [], 0, True
         lost = [each for each in self._pending.values() if each.before(coded)]
         for each in lost:
             del self._pending[each.index]
         if self._last is None:
             lost = self._without_leading(lost)
-        elif self._reordered and coded.before(self._last):
-            wrong = wrong or "it is shown before the one before it"
         gap = self._gap(coded, len(lost)) if lost or damaged else 0
-        if self._last is None or not coded.before(self._last):
-            self._last = coded
+        self._count_step(coded, len(lost) + gap)
+        self._last = coded
         self.missing += len(lost) + gap
-        return lost, gap, wrong
+        return lost, gap, False
 
     def end(self) -> list[Coded]:
         """Return the pictures that never came out."""
@@ -112,10 +108,22 @@ class Completeness:
         self.skipped += len(lost) - len(needed)
         return needed
 
-    def _gap(self, coded: Coded, lost: int) -> int:
-        """Return for how many pictures more than those that are known to be lost there is room before this one."""
+    def _places(self, coded: Coded) -> float | None:
+        """Return how many frame durations lie between the last frame and this one, None where that is unknown."""
         last = self._last
         if last is None or last.time is None or coded.time is None or last.epoch != coded.epoch or not self._period:
-            return 0
-        places = (coded.time - last.time) / self._period
-        return max(0, round(places) - 1 - lost) if places > _SAME_PLACE else 0
+            return None
+        return float((coded.time - last.time) / self._period)
+
+    def _count_step(self, coded: Coded, lost: int) -> None:
+        places = self._places(coded)
+        if places is not None and not lost:
+            self._steps += 1
+            self._even_steps += abs(places - 1) < _EVEN
+
+    def _gap(self, coded: Coded, lost: int) -> int:
+        """Return for how many pictures more than those that are known to be lost there is room before this one."""
+        places = self._places(coded)
+        if places is None or places < _SAME_PLACE or self._even_steps < _CONSTANT * self._steps:
+            return 0  # of a variable rate, a gap says nothing
+        return max(0, round(places) - 1 - lost)

@@ -137,24 +137,21 @@ class VideoFrames(FrameSource):
                 packet.opaque = self._completeness.announce(
                     self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
                 )
-            for frame in self._decode(packet, where):
-                self._arrive(frame)
-                yield frame
-        for frame in self._decode(None, f"the end, after packet {self._packets - 1}"):
-            self._arrive(frame)
-            yield frame
+            yield from filter(self._in_time, self._decode(packet, where))
+        yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
-    def _arrive(self, frame: av.video.frame.VideoFrame) -> None:
-        """Count what should have come before a frame and never did."""
+    def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
+        """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
         coded = frame.opaque
         if not isinstance(coded, Coded):
-            return
-        lost, gap, wrong = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
-        if lost or gap:
+            return True
+        lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
+        if late:
+            self.summary.add_error(coded.where, "its picture comes after later ones: left out")
+        elif lost or gap:
             self.summary.add_missing(len(lost) + gap, (lost[0] if lost else coded).where)
-        if wrong:
-            self.summary.add_error(coded.where, wrong)
         self.summary.skipped = self._completeness.skipped
+        return not late
 
     def _check(self, packet: "Packet", said: list[messages.Message]) -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
