@@ -176,7 +176,7 @@ def test_damage_shows_in_a_part_or_forbids_parts(tmp_path: Path, share: float) -
     damage(path, share, 600)
     parts = plan_parts(path, COUNT)
     assert read(path)[1].damaged
-    assert not all(sound(part, read(path, part=part)[1]) for part in parts)
+    assert not parts or not all(sound(part, read(path, part=part)[1]) for part in parts)
 
 
 def test_a_file_that_was_cut_shows_it_in_the_last_part(tmp_path: Path) -> None:

@@ -56,11 +56,9 @@ class Completeness:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
             # Joined files begin their times anew.
-            far = self._period * _DELAY if self._period else 0
-            if self._decoded_at is not None and decoded_at < self._decoded_at - far:
+            if self._decoded_at is not None and decoded_at < self._decoded_at - (self._period or 0):
                 self._epoch += 1
             self._decoded_at = decoded_at
-        if time is not None:
         coded = Coded(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
             self._first_key = coded
@@ -102,9 +100,7 @@ class Completeness:
         key = self._first_key
         if key is None:
             return lost
-        needed = [
-            each for each in lost if each.index >= key.index and not (each.index > key.index and each.before(key))
-        ]
+        needed = [each for each in lost if each is key or (each.index > key.index and not each.before(key))]
         self.skipped += len(lost) - len(needed)
         return needed
 

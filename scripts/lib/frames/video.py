@@ -51,7 +51,8 @@ class VideoFrames(FrameSource):
         self._packets = 0
         self._rotation: int | None = None
         self._matrix: Matrix | None = None
-        self._container = ffmpeg.open_container(path)
+        with messages.captured() as self._said:  # opening a file reads its first seconds
+            self._container = ffmpeg.open_container(path)
         try:
             self._stream = self._choose_stream()
         except BaseException:
@@ -153,11 +154,12 @@ class VideoFrames(FrameSource):
         self.summary.skipped = self._completeness.skipped
         return not late
 
-    def _check(self, packet: "Packet", said: list[messages.Message]) -> None:
+    def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
         where = self._where(packet)
-        if what := messages.demuxer_damage(said, self._end_of_container):
+        if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
+        self._said = []
         if what := content.zeros(self._stream.codec_context.name, bytes(packet)):
             self.summary.add_error(where, what)
         # Where files were joined the counter of transport packets jumps too, and nothing is lost.
@@ -186,18 +188,19 @@ class VideoFrames(FrameSource):
                 packets = self._container.demux(self._stream)
                 continue
             if packet is None:
-                self._last_words(said)
+                self._last_words()
                 return
+            self._said += said
             # An empty packet would tell the decoder that the stream has ended.
             if packet.size:
                 failures = 0
                 self._packets += 1
-                self._check(packet, said)
+                self._check(packet)
                 yield packet
 
-    def _last_words(self, said: list[messages.Message]) -> None:
+    def _last_words(self) -> None:
         """Note what is known of damage once there are no more packets."""
-        if what := messages.demuxer_damage(said, self._end_of_container):
+        if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
         if self._jump is not None:
             self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
