@@ -8,6 +8,7 @@ _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 _JPEG_END = b"\xff\xd9"
+_HUFFMAN = b"\xff\xc4"
 _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
 
@@ -24,13 +25,30 @@ def zeros(codec: str, content: bytes) -> str | None:
     if codec not in _WITHOUT_ZEROS or _ZEROS not in content:
         return None
     end = len(content.rstrip(b"\0"))
-    if codec == "mjpeg" and (last := content.rfind(_JPEG_END)) >= 0:
-        end = last
+    if codec == "mjpeg":
+        if _flat_is_zero(content):
+            return None
+        last = content.rfind(_JPEG_END)
+        end = last if last >= 0 else end
     start = content.find(_ZEROS, 0, end)
     if start < 0:
         return None
     length = end - start - len(content[start:end].lstrip(b"\0"))
     return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
+
+
+def _flat_is_zero(jpeg: bytes) -> bool:
+    """Return whether a table says that blocks of one colour are coded in zeros, as made-to-measure tables may."""
+    place = jpeg.find(_HUFFMAN)
+    while place >= 0:
+        table, end = place + 4, place + 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+        while table + 17 < min(end, len(jpeg)):
+            # Class (1 for what follows a block's mean), 16 counts of codes, then symbols: the first has only zeros.
+            if jpeg[table] >> 4 == 1 and jpeg[table + 17] == 0:
+                return True
+            table += 17 + sum(jpeg[table + 1 : table + 17])
+        place = jpeg.find(_HUFFMAN, place + 2)
+    return False
 
 
 def _vp8_hidden(content: bytes) -> bool:
