@@ -35,7 +35,6 @@ _DEMUX_TRIES = 100
 _CLOSE_SECONDS = 0.5
 # Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
 _JOINT = 3
-_ENCRYPTED = {"encv", "drmi", "drms", "p608"}
 
 
 class VideoFrames(FrameSource):
@@ -86,8 +85,6 @@ class VideoFrames(FrameSource):
         # Without a decoder there is no context, whatever PyAV's annotations say.
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
-        if stream.codec_context.codec_tag in _ENCRYPTED or "enc_key_id" in stream.metadata:
-            raise MediaFault("unsupported", "it is encrypted; put the decrypted video into Tator")
         check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
@@ -157,6 +154,8 @@ class VideoFrames(FrameSource):
     def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
         where = self._where(packet)
+        if self._packets == 1 and packet.has_sidedata("encryption_info"):
+            raise MediaFault("unsupported", "it is encrypted; put the decrypted video into Tator")
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
         self._said = []
