@@ -1,7 +1,7 @@
 """Small media files for tests: each frame has its number painted into it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -66,6 +66,7 @@ def write_video(
     times: Sequence[int] | None = None,
     sound: bool = False,
     cover: bytes | None = None,
+    paint: Callable[[int, Size], np.ndarray] = painted,
 ) -> Path:
     """Write a video of 25 frames a second.
 
@@ -81,6 +82,7 @@ def write_video(
         times: presentation time of each frame, in 25ths of a second.
         sound: add a track of silence.
         cover: a JPEG of 160 x 90 pixels to attach as its picture.
+        paint: makes a frame of its number and size.
     """
     with _ordinary_scheduling(), av.open(str(path), "w", format=container, options=mux or {}) as out:
         stream: Any = out.add_stream(codec, rate=25)
@@ -96,7 +98,7 @@ def write_video(
         if cover is not None:
             out.mux(_packet(cover, picture))
         for at, number in enumerate(numbers):
-            frame = av.VideoFrame.from_ndarray(painted(number, size), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(paint(number, size), format="bgr24")
             frame.pts = at if times is None else times[at]
             frame.time_base = Fraction(1, 25)
             out.mux(stream.encode(frame))

@@ -56,7 +56,8 @@ class FakeRun:
         self._write("resources/records/{}.json", media_id, record | ({"kind": kind, "fps": 25.0} if ready else {}))
         self._write("results/detections/{}.json", media_id, {
             "media_id": media_id, "name": name, "kind": kind if ready else None, "state": state, "reason": reason,
-            "frames": {"decoded": frames, "declared": frames, "used": frames, "read_to_end": True, "errors": [],
+            "frames": {"decoded": frames, "declared": frames, "missing": 0, "skipped": 0,
+                       "used": frames, "read_to_end": True, "errors": [],
                        "error_count": 0},
             "width": SIZE.width if ready else 0, "height": SIZE.height if ready else 0, "boxes": len(rows),
             "boxes_without_area": 0, "threshold": 0.3,

@@ -40,7 +40,7 @@ def read(path: Path | bytes, kind: str = "video", wanted: range = ALL_FRAMES) ->
     with open_frames(path, kind, wanted) as frames:
         numbers = []
         for number, picture in frames:
-            assert number == wanted[len(numbers)]
+            assert frames.summary.damaged or number == wanted[len(numbers)]
             assert picture.dtype == np.uint8
             assert picture.flags.c_contiguous
             numbers.append(number_in(picture))

@@ -71,7 +71,7 @@ def _joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for numbers in zip(*((r["frames"]["used"], r["boxes"], r["boxes_without_area"]) for r in records), strict=True)
     )
     frames = last["frames"] | {"used": used}
-    counted = ("decoded", "declared", "used", "read_to_end")
+    counted = ("decoded", "declared", "missing", "skipped", "used", "read_to_end")
     state, reason = judged(Summary(**{key: frames[key] for key in counted}), boxes)
     made_with = next((record for record in records if record["network"]), first)
     stages: Counter[str] = Counter()

@@ -127,6 +127,8 @@ class MediaDetection(Clip):
             "frames": {
                 "decoded": summary.decoded,
                 "declared": summary.declared,
+                "missing": summary.missing,
+                "skipped": summary.skipped,
                 "used": summary.used,
                 "read_to_end": summary.read_to_end,
                 "errors": summary.errors,
@@ -155,11 +157,13 @@ class MediaDetection(Clip):
 
 def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
     """Return the state of a media that was read as far as it was asked for, and the reason for it."""
+    if summary.skipped:
+        _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
     if summary.damaged:
         return "damaged", summary.damage
     reason = None
     if not summary.read_to_end:
-        reason = f"nothing is asked for after frame {summary.decoded - 1}; what follows was not read"
+        reason = f"nothing is asked for after frame {summary.next_number - 1}; what follows was not read"
     elif not summary.used:
         reason = f"none of its {summary.decoded} frames is asked for"
     elif summary.declared not in (None, summary.decoded):

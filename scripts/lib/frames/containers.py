@@ -11,6 +11,7 @@ _EBML_HEADER = bytes.fromhex("1A45DFA3")
 _EBML_SEGMENT = bytes.fromhex("18538067")
 _BOX_HEADER = 8
 _BOX_HEADER_LONG = 16
+_RIFF_HEADER = 12
 
 
 def missing_bytes(path: Path, format_name: str) -> int:
@@ -23,18 +24,21 @@ def missing_bytes(path: Path, format_name: str) -> int:
         path: the media file.
         format_name: FFmpeg's name of its format, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     """
+    return max(0, known_end(path, format_name) - path.stat().st_size)
+
+
+def known_end(path: Path, format_name: str) -> int:
+    """Return the byte behind the last that the outermost structure needs, 0 where it says nothing."""
     names = set(format_name.split(","))
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if "mp4" in names:
-            end = _iso_end(stream, size)
-        elif "avi" in names:
-            end = _riff_end(stream, size)
-        elif "matroska" in names:
-            end = _ebml_end(stream)
-        else:
-            end = 0
-    return max(0, end - size)
+            return _iso_end(stream, size)
+        if "avi" in names:
+            return _riff_end(stream, size)
+        if "matroska" in names:
+            return _ebml_end(stream)
+    return 0
 
 
 def _iso_end(stream: BinaryIO, size: int) -> int:
@@ -55,16 +59,27 @@ def _iso_end(stream: BinaryIO, size: int) -> int:
 
 
 def _riff_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last RIFF chunk ends; large AVI files are a row of several."""
-    position = 0
+    """Return where the last list of pictures ends; large AVI files are a row of several RIFF chunks.
+
+    The index behind them is not needed: it can be made from what it points to.
+    """
+    position = end = 0
     while position < size:
         stream.seek(position)
-        header = stream.read(_BOX_HEADER)
+        header = stream.read(_RIFF_HEADER)
         length = int.from_bytes(header[4:8], "little")
         if header[:4] != b"RIFF" or length in _RIFF_UNKNOWN:
-            return 0
-        position += _BOX_HEADER + length
-    return position
+            break
+        inside, position = position + _RIFF_HEADER, position + _BOX_HEADER + length
+        while inside < min(position, size):
+            stream.seek(inside)
+            header = stream.read(_RIFF_HEADER)
+            inside += _BOX_HEADER + int.from_bytes(header[4:8], "little")
+            inside += inside % 2
+            if header[:4] == b"LIST" and header[8:] == b"movi":
+                end = inside
+                break
+    return end
 
 
 def _ebml_end(stream: BinaryIO) -> int:

@@ -6,9 +6,9 @@ from pathlib import Path
 import av
 import av.container
 import av.error
-import av.logging
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames import messages
 from scripts.lib.frames.source import MAX_PIXELS
 
 # Playlists name other files, which FFmpeg would open.
@@ -25,15 +25,11 @@ _MACHINE_FAULTS = (FileNotFoundError, PermissionError, IsADirectoryError)
 def open_container(media: Path | bytes) -> av.container.InputContainer:
     """Open a media file, by its path or its content.
 
-    FFmpeg's own messages go to file descriptor 2, straight from its threads: through Python they would need the
-    interpreter's lock, which the thread that waits for them may hold.
-
     Raises:
         MediaFault: `unreadable`: FFmpeg does not know the content, or its description is damaged or missing.
         OSError: the file cannot be opened.
     """
-    av.logging.restore_default_callback()
-    av.logging.set_libav_level(av.logging.ERROR)
+    messages.listen()
     try:
         container = av.open(
             str(media.resolve()) if isinstance(media, Path) else io.BytesIO(media),

@@ -69,6 +69,9 @@ class Summary:
         error_count: all of them.
         width: pixels of the first frame, number 0, after its rotation; 0 before it.
         height: likewise.
+        missing: coded pictures that never came out; those before a frame count in its number.
+        lost_at: where the first of them stands; empty without one.
+        skipped: pictures before the first key frame, which cannot be decoded; they count in no number.
         cut: a sentence when the file ends before its container says, else None.
         begins: of a part of a video that does not begin with it, hashes of the first frames.
         goes_on: of a part, hashes of the first frames after its last.
@@ -83,6 +86,9 @@ class Summary:
     error_count: int = 0
     width: int = 0
     height: int = 0
+    missing: int = 0
+    lost_at: str = ""
+    skipped: int = 0
     cut: str | None = None
     begins: list[str] = field(default_factory=list)
     goes_on: list[str] = field(default_factory=list)
@@ -90,12 +96,15 @@ class Summary:
     @property
     def damaged(self) -> bool:
         """Whether frames may be missing, wrong, or numbered wrongly."""
-        return bool(self.error_count or self.cut)
+        return bool(self.error_count or self.missing or self.cut)
 
     @property
     def damage(self) -> str:
         """One sentence on the damage; empty for a sound file."""
         parts = []
+        if self.missing:
+            plural = "picture is" if self.missing == 1 else "pictures are"
+            parts.append(f"{self.missing} coded {plural} missing, the first at {self.lost_at}")
         if self.error_count:
             first = self.errors[0]
             plural = "error" if self.error_count == 1 else "errors"
@@ -111,6 +120,18 @@ class Summary:
             self.errors.append({"where": where, "what": what})
             log.warning("%s: %s", where, what)
 
+    def add_missing(self, count: int, where: str) -> None:
+        """Record coded pictures that did not come out; the frames after them count on as if they had."""
+        if not self.missing:
+            self.lost_at = where
+        self.missing += count
+        log.warning("%s: %d coded pictures did not come out", where, count)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next frame that is decoded."""
+        return self.decoded + self.missing
+
     def add_frame(self, picture: Picture | None, *, used: bool = True) -> int:
         """Count a decoded frame and return its number, from 0.
 
@@ -122,7 +143,7 @@ class Summary:
             self.height, self.width = picture.shape[:2]
         self.used += used
         self.decoded += 1
-        return self.decoded - 1
+        return self.next_number - 1
 
 
 class FrameSource(Closing):

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ import av.video.stream
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import ffmpeg
-from scripts.lib.frames.containers import missing_bytes
+from scripts.lib.frames import content, ffmpeg, messages
+from scripts.lib.frames.completeness import Coded, Completeness
+from scripts.lib.frames.containers import known_end, missing_bytes
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import ALL_FRAMES, MAX_PIXELS, FrameSource, Picture, check_size
 
@@ -31,6 +33,8 @@ _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
 _DEMUX_TRIES = 100
 _CLOSE_SECONDS = 0.5
+# Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
+_JOINT = 3
 
 
 class VideoFrames(FrameSource):
@@ -46,13 +50,18 @@ class VideoFrames(FrameSource):
         self._packets = 0
         self._rotation: int | None = None
         self._matrix: Matrix | None = None
-        self._container = ffmpeg.open_container(path)
+        with messages.captured() as self._said:  # opening a file reads its first seconds
+            self._container = ffmpeg.open_container(path)
         try:
             self._stream = self._choose_stream()
         except BaseException:
             self._container.close()
             raise
+        self._end_of_container = known_end(path, self._container.format.name)
+        self._completeness = Completeness(self._period())
+        self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
         context = self._stream.codec_context
+        context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
@@ -79,6 +88,11 @@ class VideoFrames(FrameSource):
         check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
+    def _period(self) -> Fraction | None:
+        """Return how long a frame is shown, in the stream's time unit, where the stream says it."""
+        rate, base = self._stream.base_rate, self._stream.time_base
+        return 1 / (rate * base) if rate and base else None
+
     def _expected(self) -> int | None:
         """Return how many frames will probably be given out: as many as are declared, or as the duration holds."""
         frames, duration = self._stream.frames, self._container.duration
@@ -93,31 +107,70 @@ class VideoFrames(FrameSource):
             check_size(frame.width, frame.height)
             if frame.is_corrupt:
                 self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
-            used = self.summary.decoded in self._wanted
+            used = self.summary.next_number in self._wanted
             # The first one tells the media's size, whether it is asked for or not.
             picture = self._upright(frame) if used or self.summary.decoded == 0 else None
             number = self.summary.add_frame(picture, used=used)
             if used and picture is not None:
                 yield number, picture
-            if number == self._wanted[-1]:
+            if number >= self._wanted[-1]:
                 return  # the rest is not asked for
         self._end()
 
     def _end(self) -> None:
         """Judge what was read up to the file's end."""
         self.summary.read_to_end = True
+        if lost := self._completeness.end():
+            self.summary.add_missing(len(lost), lost[0].where)
         self.summary.cut = self._cut()
         if self.summary.decoded == 0:
             why = self.summary.damage or "its video stream is empty"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
+        codec = self._stream.codec_context.name
         for packet in self.packets():
             where = self._where(packet)
-            if packet.is_corrupt:
-                self.summary.add_error(where, "the packet is incomplete or damaged")
-            yield from self._decode(packet, where)
-        yield from self._decode(None, f"the end, after packet {self._packets - 1}")
+            if not packet.is_discard and not content.hidden(codec, bytes(packet)):
+                packet.opaque = self._completeness.announce(
+                    self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
+                )
+            yield from filter(self._in_time, self._decode(packet, where))
+        yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
+
+    def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
+        """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
+        coded = frame.opaque
+        if not isinstance(coded, Coded):
+            return True
+        lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
+        if late:
+            self.summary.add_error(coded.where, "its picture comes after later ones: left out")
+        elif lost or gap:
+            self.summary.add_missing(len(lost) + gap, (lost[0] if lost else coded).where)
+        self.summary.skipped = self._completeness.skipped
+        return not late
+
+    def _check(self, packet: "Packet") -> None:
+        """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
+        where = self._where(packet)
+        if self._packets == 1 and packet.has_sidedata("encryption_info"):
+            raise MediaFault("unsupported", "it is encrypted; put the decrypted video into Tator")
+        if what := messages.demuxer_damage(self._said, self._end_of_container):
+            self.summary.add_error(where, what)
+        self._said = []
+        if what := content.zeros(self._stream.codec_context.name, bytes(packet)):
+            self.summary.add_error(where, what)
+        # Where files were joined the counter of transport packets jumps too, and nothing is lost.
+        if self._jump is not None:
+            index, place = self._jump
+            if packet.is_keyframe:
+                self._jump = None
+            elif self._packets - index > _JOINT:
+                self._jump = None
+                self.summary.add_error(place, "the packet is incomplete or damaged")
+        if packet.is_corrupt:
+            self._jump = self._jump or (self._packets, where)
 
     def packets(self) -> Iterator["Packet"]:
         """Yield the stream's packets, undecoded; after an error the demuxer is asked again."""
@@ -125,7 +178,7 @@ class VideoFrames(FrameSource):
         packets = self._container.demux(self._stream)
         while failures < _DEMUX_TRIES:
             try:
-                with self._lock:
+                with self._lock, messages.captured() as said:
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
                 ffmpeg.raise_machine_fault(error)
@@ -134,23 +187,39 @@ class VideoFrames(FrameSource):
                 packets = self._container.demux(self._stream)
                 continue
             if packet is None:
+                self._last_words()
                 return
+            self._said += said
             # An empty packet would tell the decoder that the stream has ended.
             if packet.size:
                 failures = 0
                 self._packets += 1
+                self._check(packet)
                 yield packet
 
+    def _last_words(self) -> None:
+        """Note what is known of damage once there are no more packets."""
+        if what := messages.demuxer_damage(self._said, self._end_of_container):
+            self.summary.add_error(f"after packet {self._packets - 1}", what)
+        if self._jump is not None:
+            self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
+
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
+        before = not self._completeness.key_seen and not self._completeness.started
+        said: list[messages.Message] = []
         try:
-            with self._lock:
-                return [] if self._closed else self._stream.codec_context.decode(packet)
+            with self._lock, messages.captured() as said:
+                frames = [] if self._closed else self._stream.codec_context.decode(packet)
         except EOFError:
             return []  # the decoder was emptied before
         except av.error.FFmpegError as error:
             ffmpeg.raise_machine_fault(error)
-            self.summary.add_error(where, ffmpeg.reason(error))
+            if not before:  # pictures before the first key frame have nothing to be decoded from
+                self.summary.add_error(where, ffmpeg.reason(error))
             return []
+        if said and self._completeness.started and (what := messages.decoder_damage(said)):
+            self.summary.add_error(where, what)
+        return frames
 
     def _where(self, packet: "Packet") -> str:
         time = packet.pts if packet.pts is not None else packet.dts

@@ -1,0 +1,125 @@
+"""Which coded pictures came out of the decoder, and which never did."""
+
+from fractions import Fraction
+
+# A decoder holds back at most 16 pictures, or as many pairs of fields.
+_DELAY = 32
+_EVEN = 0.2  # frame durations that a step may differ from one, as clocks of milliseconds round
+_CONSTANT = 0.9  # share of even steps from which a rate counts as constant
+_SAME_PLACE = 1.5  # frame durations: less than this between two frames is no gap
+
+
+class Coded:
+    """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
+
+    __slots__ = ("epoch", "index", "key", "time", "where")
+
+    def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
+        self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
+
+    def before(self, other: "Coded") -> bool:
+        """Return whether it must have come out before `other`, if it comes at all."""
+        if self.time is None or other.time is None:
+            return self.index < other.index - _DELAY
+        return (self.epoch, self.time) < (other.epoch, other.time)
+
+
+class Completeness:
+    """Compares what packets announce with what comes out; holds only what is still to come.
+
+    Attributes:
+        skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from.
+        missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
+    """
+
+    def __init__(self, period: Fraction | None) -> None:
+        """Begin a stream; `period` is how long a frame is shown, in its time unit, None where nothing tells."""
+        self.skipped = self.missing = 0
+        self._period = period
+        self._pending: dict[int, Coded] = {}
+        self._first_key: Coded | None = None
+        self._last: Coded | None = None
+        self._epoch, self._decoded_at = 0, None  # type: int, int | None
+        self._steps = self._even_steps = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether a frame came out."""
+        return self._last is not None
+
+    @property
+    def key_seen(self) -> bool:
+        """Whether a key frame was announced."""
+        return self._first_key is not None
+
+    def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> Coded:
+        """Note a packet whose picture is to be shown."""
+        if decoded_at is not None:
+            # Joined files begin their times anew.
+            if self._decoded_at is not None and decoded_at < self._decoded_at - (self._period or 0):
+                self._epoch += 1
+            self._decoded_at = decoded_at
+        coded = Coded(index, self._epoch, time, where, key=key)
+        if key and self._first_key is None:
+            self._first_key = coded
+        self._pending[index] = coded
+        return coded
+
+    def arrive(self, coded: Coded, *, damaged: bool) -> tuple[list[Coded], int, bool]:
+        """Note that a picture came out.
+
+        Args:
+            coded: its packet.
+            damaged: whether something else says that the file is damaged up to here.
+
+        Returns: the announced pictures that should have come before it and can come no more; how many more a gap
+        in time has room for, beside damage; and whether it comes too late: its place was counted as missing.
+        """
+        if self._pending.pop(coded.index, None) is None:
+            return [], 0, True
+        lost = [each for each in self._pending.values() if each.before(coded)]
+        for each in lost:
+            del self._pending[each.index]
+        if self._last is None:
+            lost = self._without_leading(lost)
+        gap = self._gap(coded, len(lost)) if lost or damaged else 0
+        self._count_step(coded, len(lost) + gap)
+        self._last = coded
+        self.missing += len(lost) + gap
+        return lost, gap, False
+
+    def end(self) -> list[Coded]:
+        """Return the pictures that never came out."""
+        lost = self._without_leading(list(self._pending.values())) if self._last is None else [*self._pending.values()]
+        self._pending = {}
+        self.missing += len(lost)
+        return lost
+
+    def _without_leading(self, lost: list[Coded]) -> list[Coded]:
+        """Take out, and count, what needs pictures from before the file's first key frame."""
+        key = self._first_key
+        if key is None:
+            return lost
+        needed = [each for each in lost if each is key or (each.index > key.index and not each.before(key))]
+        self.skipped += len(lost) - len(needed)
+        return needed
+
+    def _places(self, coded: Coded) -> float | None:
+        """Return how many frame durations lie between the last frame and this one, None where that is unknown."""
+        last = self._last
+        if last is None or last.time is None or coded.time is None or last.epoch != coded.epoch or not self._period:
+            return None
+        return float((coded.time - last.time) / self._period)
+
+    def _count_step(self, coded: Coded, lost: int) -> None:
+        places = self._places(coded)
+        if places is not None and not lost:
+            self._steps += 1
+            self._even_steps += abs(places - 1) < _EVEN
+
+    def _gap(self, coded: Coded, lost: int) -> int:
+        """Return for how many pictures more than those that are known to be lost there is room before this one."""
+        places = self._places(coded)
+        if places is None or places < _SAME_PLACE or self._even_steps < _CONSTANT * self._steps:
+            return 0  # of a variable rate, a gap says nothing
+        return max(0, round(places) - 1 - lost)

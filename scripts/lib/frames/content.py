@@ -1,0 +1,77 @@
+"""What the bytes of a coded picture say without decoding it."""
+
+from collections.abc import Callable
+
+# Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
+# codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
+_ZEROS = bytes(32)
+_WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
+_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+_JPEG_END = b"\xff\xd9"
+_HUFFMAN = b"\xff\xc4"
+_VOP = b"\0\0\1\xb6"
+_EMPTY_VOP = 10  # bytes, at most: the header alone
+
+
+def zeros(codec: str, content: bytes) -> str | None:
+    """Return a sentence when a coded picture holds more zeros in a row than its codec writes.
+
+    Zeros up to its end are padding, which some encoders write for a constant rate.
+
+    Args:
+        codec: FFmpeg's name of the codec.
+        content: the packet.
+    """
+    if codec not in _WITHOUT_ZEROS or _ZEROS not in content:
+        return None
+    end = len(content.rstrip(b"\0"))
+    if codec == "mjpeg":
+        if _flat_is_zero(content):
+            return None
+        last = content.rfind(_JPEG_END)
+        end = last if last >= 0 else end
+    start = content.find(_ZEROS, 0, end)
+    if start < 0:
+        return None
+    length = end - start - len(content[start:end].lstrip(b"\0"))
+    return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
+
+
+def _flat_is_zero(jpeg: bytes) -> bool:
+    """Return whether a table says that blocks of one colour are coded in zeros, as made-to-measure tables may."""
+    place = jpeg.find(_HUFFMAN)
+    while place >= 0:
+        table, end = place + 4, place + 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+        while table + 17 < min(end, len(jpeg)):
+            # Class (1 for what follows a block's mean), 16 counts of codes, then symbols: the first has only zeros.
+            if jpeg[table] >> 4 == 1 and jpeg[table + 17] == 0:
+                return True
+            table += 17 + sum(jpeg[table + 1 : table + 17])
+        place = jpeg.find(_HUFFMAN, place + 2)
+    return False
+
+
+def _vp8_hidden(content: bytes) -> bool:
+    return not content[0] >> 4 & 1
+
+
+def _vp9_hidden(content: bytes) -> bool:
+    # Frame marker (2 bits), profile (2, or 3 with a reserved one), show_existing_frame, frame_type, show_frame.
+    if content[-1] & 0xE0 == 0xC0:
+        return False  # a superframe holds one that is shown
+    after = 5 if content[0] >> 4 & 3 == 3 else 4
+    bits = content[0] << 8 | (content[1] if len(content) > 1 else 0)
+    existing, shown = bits >> (15 - after) & 1, bits >> (13 - after) & 1
+    return not existing and not shown
+
+
+def _mpeg4_hidden(content: bytes) -> bool:
+    return len(content) < _EMPTY_VOP and content.startswith(_VOP)
+
+
+_HIDDEN: dict[str, Callable[[bytes], bool]] = {"vp8": _vp8_hidden, "vp9": _vp9_hidden, "mpeg4": _mpeg4_hidden}
+
+
+def hidden(codec: str, content: bytes) -> bool:
+    """Return whether a packet shows no picture of its own: it only serves others, or says that nothing has changed."""
+    return codec in _HIDDEN and bool(content) and _HIDDEN[codec](content)

@@ -1,0 +1,87 @@
+"""What FFmpeg says of damage only in its log, while its functions report success."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av.logging
+
+Message = tuple[int, str, str]  # level, the speaker's name, text
+
+# Demuxers that look for the next place where they can go on, and do not say so otherwise. Bytes behind a Matroska
+# file's end are none of it, so what is said of them is told apart by their place.
+_DEMUXERS = re.compile(
+    r"invalid as first byte of an EBML number"
+    r"|exceeds containing master element"
+    r"|EBML number's first byte"
+    r"|edit unit sync lost"
+    r"|Packet mismatch"
+    r"|packet_obj_size"
+    r"|packet_frag"
+    r"|invalid packet_header"
+    r"|freeing incomplete packet"
+    r"|ff asf bad header"
+)
+_PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
+# Decoders that put something into the picture in place of what they cannot read.
+_DECODERS = re.compile(
+    r"error count"
+    r"|overread"
+    r"|error y="
+    r"|error dc"
+    r"|bad vlc"
+    r"|ignoring overflow"
+    r"|Error at MB"
+    r"|CABAC_MAX_BIN"
+    r"|is outside the valid range"
+    r"|CRC mismatch"
+    r"|Could not find ref with POC"
+    r"|Invalid value"
+    r"|slice .*(?:damaged|corrupt)"
+    r"|mb \d+ invalid"
+)
+
+
+def listen() -> None:
+    """Let FFmpeg's errors and warnings reach `captured`; those of other callers go to the log if they are errors.
+
+    The messages come through Python and need the interpreter's lock. So no decoder may have threads of its own: closing
+    it would wait, with the lock, for a thread that waits for the lock.
+    """
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)
+    logging.getLogger("libav").setLevel(logging.ERROR)
+
+
+@contextmanager
+def captured() -> Iterator[list[Message]]:
+    """Collect what FFmpeg says to this thread; errors also go to file descriptor 2, where the log is."""
+    with av.logging.Capture() as said:
+        yield said
+    if said:
+        for level, name, text in said:
+            if level <= av.logging.ERROR:
+                os.write(2, f"[{name} @ FFmpeg] {text.strip()}\n".encode())
+
+
+def demuxer_damage(said: list[Message], end: int | None) -> str | None:
+    """Return the first message by which a demuxer says that it skipped something.
+
+    Args:
+        said: the messages.
+        end: the byte behind the container's last; what is said of later ones does not count. None where unknown.
+    """
+    for _, _, text in said:
+        if _DEMUXERS.search(text):
+            place = _PLACE.search(text)
+            if end and place and int(place["place"], 0) >= end:
+                continue
+            return text.strip()
+    return None
+
+
+def decoder_damage(said: list[Message]) -> str | None:
+    """Return the first message by which a decoder says that a picture is not what was coded."""
+    return next((text.strip() for _, _, text in said if _DECODERS.search(text)), None)
