@@ -46,7 +46,8 @@ def convert_network(
         threads: of the CPU.
 
     Raises:
-        GraphError: the graph has operators that do more than compute, its layout is not known, or the result is not the same network.
+        GraphError: the graph has operators that do more than compute, its layout is not known, or the result is not
+            the same network.
     """
     from scripts.lib.backends.openvino_graph import cut, read_graph, read_nms
 

@@ -35,7 +35,7 @@ def stateful_operators(names):
     return {"stateful": stateful, "unknown": sorted(name for name, definition in found.items() if definition is None)}
 
 
-def _payloads(tf, mark):
+def _payloads(tf, mark):  # noqa: C901 - many small ones
     """Return by name what adds a payload to the current graph and returns an operator that runs it."""
     raw = tf.raw_ops
 
@@ -69,8 +69,14 @@ def _payloads(tf, mark):
         return raw.SaveV2(prefix=str(mark), tensor_names=["x"], shape_and_slices=[""], tensors=[zero()])
 
     def branch(kind, body):
-        return raw_call(kind, cond=tf.constant(True), input=[zero()], Tout=[tf.float32],
-                        then_branch=function(body), else_branch=function(sound))  # fmt: skip
+        return raw_call(
+            kind,
+            cond=tf.constant(True),
+            input=[zero()],
+            Tout=[tf.float32],
+            then_branch=function(body),
+            else_branch=function(sound),
+        )
 
     def raw_call(kind, **arguments):
         return getattr(raw, kind)(**arguments)[0].op
@@ -81,8 +87,13 @@ def _payloads(tf, mark):
             with tf.control_dependencies([write()]):
                 return number + 1.0
 
-        return raw.MapDefun(arguments=[tf.zeros([2])], captured_inputs=[], output_types=[tf.float32],
-                            output_shapes=[[]], f=function(each))[0].op  # fmt: skip
+        return raw.MapDefun(
+            arguments=[tf.zeros([2])],
+            captured_inputs=[],
+            output_types=[tf.float32],
+            output_shapes=[[]],
+            f=function(each),
+        )[0].op
 
     return {
         "write_file": write,
@@ -95,17 +106,24 @@ def _payloads(tf, mark):
         "nested": lambda: branch("If", nested),
         "loop": lambda: raw_call("While", input=[zero()], cond=function(less), body=function(writing)),
         "call": lambda: raw_call("PartitionedCall", args=[zero()], Tout=[tf.float32], f=function(writing)),
-        "stateful_call": lambda: raw_call("StatefulPartitionedCall", args=[zero()], Tout=[tf.float32],
-                                          f=function(writing)),  # fmt: skip
-        "case": lambda: raw_call("Case", branch_index=0, input=[zero()], Tout=[tf.float32],
-                                 branches=[function(sound), function(nested)][::-1]),  # fmt: skip
+        "stateful_call": lambda: raw_call(
+            "StatefulPartitionedCall", args=[zero()], Tout=[tf.float32], f=function(writing)
+        ),
+        "case": lambda: raw_call(
+            "Case",
+            branch_index=0,
+            input=[zero()],
+            Tout=[tf.float32],
+            branches=[function(sound), function(nested)][::-1],
+        ),
         "map": mapped,
         "read_file": lambda: raw.ReadFile(filename="/proc/self/environ").op,
         "list_files": lambda: raw.MatchingFiles(pattern="/*").op,
-        "restore": lambda: raw.RestoreV2(prefix=str(mark), tensor_names=["x"], shape_and_slices=[""],
-                                         dtypes=[tf.float32])[0].op,  # fmt: skip
+        "restore": lambda: (
+            raw.RestoreV2(prefix=str(mark), tensor_names=["x"], shape_and_slices=[""], dtypes=[tf.float32])[0].op
+        ),
         "map_a_file": lambda: raw.ImmutableConst(dtype=tf.uint8, shape=[1], memory_region_name="/etc/passwd").op,
-    }  # fmt: skip
+    }
 
 
 def main(folder: Path) -> None:
