@@ -12,6 +12,7 @@ from scripts.lib.backends import suppression
 from scripts.lib.backends.layouts import Layout
 from scripts.lib.errors import GraphError
 from scripts.lib.files import replacing, sha256, write_json
+from scripts.lib.graphs.operators import check_frozen_graph
 from scripts.lib.retinanet import Floats, Pixels, Size, subtract_mean
 
 _log = logging.getLogger(__name__)
@@ -45,21 +46,24 @@ def convert_network(
         threads: of the CPU.
 
     Raises:
-        GraphError: the graph's layout is not known, or the result is not the same network.
+        GraphError: the graph has operators that do more than compute, its layout is not known, or the result is not
+            the same network.
     """
     from scripts.lib.backends.openvino_graph import cut, read_graph, read_nms
 
     size = Size(img_max_side, img_min_side)
+    content = graph.read_bytes()
+    check_frozen_graph(content, str(graph))  # before TensorFlow, whose operators may do anything
     model, layout = read_graph(graph)
     if not layout.nms:
         raise GraphError(f"{graph}: was cut before it was frozen; expected a whole graph, as it was trained")
     classes = cut(model, layout, str(graph), 1, size).outputs[1].get_shape()[2]
     nms = read_nms(model, layout, classes, str(graph))
     del model
-    definition = _read(graph)
-    content = _convert(definition, layout, suppression.to_text(nms))
+    definition = _needed(content, layout)
+    converted = _convert(definition, layout, suppression.to_text(nms))
     with replacing(onnx, "wb") as stream:
-        stream.write(content)
+        stream.write(converted)
         stream.flush()
         checked = _compare(definition, layout, Path(stream.name), size, threads)
         _check(checked, graph)
@@ -110,12 +114,14 @@ def run_tensorflow(definition: Any, layout: Layout, batch: Pixels) -> tuple[Floa
     return np.concatenate(boxes), np.concatenate(scores)
 
 
-def _read(graph: Path) -> Any:
+def _needed(content: bytes, layout: Layout) -> Any:
+    """Return what boxes and scores are computed from: nothing else of the graph comes into a session."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef()
-    definition.ParseFromString(graph.read_bytes())
-    return definition
+    definition.ParseFromString(content)
+    outputs = [tensor.partition(":")[0] for tensor in (layout.boxes, layout.scores)]
+    return tf.compat.v1.graph_util.extract_sub_graph(definition, outputs)
 
 
 def _input(definition: Any) -> str:

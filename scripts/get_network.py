@@ -14,6 +14,7 @@ from scripts.lib import job, train_ini
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
+from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.images import docker_images
 from scripts.lib.images.members import FOLDER, LARGEST, Members
 from scripts.lib.images.reference import Image, Reference
@@ -78,6 +79,7 @@ def get_network(
             record = _from_image(reference, names, folder, fetch, ca_file)
         found = {name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size} for name in names}
         _check(found, sha256 or {}, record["reference"])
+        _check_operators(folder / graph.name, record["reference"])
         classes = _classes(folder / train_ini.name, f"{record['reference']}: {train_ini.name}")
         for path in (graph, train_ini):
             (folder / path.name).replace(path)
@@ -205,6 +207,12 @@ def _check(found: Mapping[str, Mapping[str, Any]], expected: Mapping[str, str], 
                 f"{reference}: {name} has SHA-256 {found[name]['sha256']}; expected {wanted} (network.sha256): "
                 "the network has changed; take the right one, or write its hash down"
             )
+
+
+def _check_operators(path: Path, reference: str) -> None:
+    """Refuse a graph that does more than compute before any job loads it or any media is downloaded."""
+    check = check_frozen_graph if path.suffix == ".pb" else check_onnx
+    check(path.read_bytes(), f"{reference}: {path.name}")
 
 
 def _classes(path: Path, source: str) -> list[str]:

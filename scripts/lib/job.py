@@ -12,7 +12,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scripts.lib import environments
+from scripts.lib import environments, job_secrets
 from scripts.lib.batches import OF_EACH_MEDIA, require
 from scripts.lib.errors import PipelineError
 from scripts.lib.metrics import count_failure
@@ -40,9 +40,11 @@ def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = No
 
     An argument annotated `Path` or `list[Path]` becomes that, and one annotated with a dataclass is made of what its
     fields name; an argument or a field `threads` is the rule's. A PipelineError ends the job with its message alone,
-    anything else with a traceback; both without secrets, in the rule's log. `needs` is a package that stands in an
+    anything else with a traceback; both without secrets, in the rule's log. The job has the secrets that job_secrets.py
+    lists for it, and no others. `needs` is a package that stands in an
     environment of its own.
     """
+    job_secrets.drop(function.__name__)
     if needs is not None:
         environments.enter(needs)
     try:

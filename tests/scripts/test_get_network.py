@@ -17,6 +17,7 @@ from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.images import docker_images
 from scripts.lib.images.members import Members
 from tests.docker_engine import forget, make_image, make_reference_image, push, running_registry
+from tests.onnx_graph import write_onnx
 
 ROOT = Path(__file__).parents[2]
 SYNTHETIC = ROOT / "tests/data/synthetic"
@@ -83,8 +84,8 @@ class TestDirectory:
 
     def test_takes_the_graph_that_is_named(self, get, tmp_path):
         (tmp_path / "train.ini").write_bytes(INI)
-        (tmp_path / "graph.onnx").write_bytes(b"onnx")
-        assert get("graph.onnx", directory=tmp_path)["files"]["graph.onnx"]["size"] == 4
+        write_onnx(tmp_path / "graph.onnx")
+        assert get("graph.onnx", directory=tmp_path)["files"]["graph.onnx"]["size"] > 1000
         with pytest.raises(GraphError, match=r"no graph.pb, but 'graph.onnx', .*set it to graph.onnx"):
             get(directory=tmp_path)
 

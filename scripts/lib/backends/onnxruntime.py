@@ -10,6 +10,7 @@ from scripts.lib.backends import suppression
 from scripts.lib.backends.base import Engine, Outputs, check_outputs
 from scripts.lib.backends.layouts import find_layout
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.operators import check_operators
 from scripts.lib.retinanet import Nms, Pixels, Size, subtract_mean
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ def read_session(graph: Path, options: "onnxruntime.SessionOptions") -> "onnxrun
     """Load a graph.
 
     Raises:
-        GraphError: it cannot be read.
+        GraphError: it cannot be read, or has operators that do more than compute.
     """
     import onnxruntime
+
+    check_operators(graph)
 
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

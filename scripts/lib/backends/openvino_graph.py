@@ -12,6 +12,7 @@ import numpy as np
 from scripts.lib.backends import suppression
 from scripts.lib.backends.layouts import Layout, find_layout
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.operators import check_operators
 from scripts.lib.retinanet import MEAN, Nms, Size
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
     """Read a `.pb`, `.onnx` or `.xml` file and tell its layout.
 
     Raises:
-        GraphError: it cannot be read, or its layout is not known.
+        GraphError: it cannot be read, has operators that do more than compute, or its layout is not known.
     """
+    check_operators(graph)
     try:
         model = load_openvino().Core().read_model(graph)
     except RuntimeError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from scripts.lib.backends.half import halve
 from scripts.lib.backends.layouts import Layout, find_layout
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.operators import check_operators
 from scripts.lib.retinanet import MEAN, Size
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
     """
     import onnx
 
+    check_operators(graph)
     try:
         model = onnx.load(graph)
         layout = find_layout([{output.name} for output in model.graph.output], str(graph))

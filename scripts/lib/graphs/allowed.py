@@ -1,0 +1,87 @@
+"""The operators that a network may have: they compute from their inputs, and reach no file, process or host."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Of frozen graphs, of TensorFlow 1 and 2: arithmetic, shapes, convolutions, suppression.
+_COMPUTING = _names("""
+Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh Atan Atan2 Atanh AvgPool AvgPool3D BatchMatMul
+BatchMatMulV2 BatchMatMulV3 BatchNormWithGlobalNormalization BatchToSpace BatchToSpaceND BiasAdd BiasAddV1 Bitcast
+BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs BroadcastTo Bucketize Cast Ceil CheckNumerics ClipByValue
+CombinedNonMaxSuppression Concat ConcatOffset ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Cos Cosh
+CropAndResize Cross Cumprod Cumsum DepthToSpace DepthwiseConv2dNative DepthwiseConv2dNativeBackpropInput DivNoNan
+Einsum Elu EnsureShape Equal Erf Erfc Exp ExpandDims Expm1 Fill Floor FloorDiv FloorMod FusedBatchNorm
+FusedBatchNormV2 FusedBatchNormV3 Gather GatherNd GatherV2 GenerateBoundingBoxProposals Greater GreaterEqual
+Identity IdentityN InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu LeftShift Less LessEqual LinSpace Log
+Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart MatrixDiag Max MaxPool MaxPool3D MaxPoolV2
+MaxPoolWithArgmax Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan Neg NoOp NonMaxSuppression NonMaxSuppressionV2
+NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NonMaxSuppressionWithOverlaps NotEqual OneHot OnesLike
+Pack Pad PadV2 ParallelConcat Placeholder PlaceholderWithDefault Pow PreventGradient Prod RandomStandardNormal
+RandomUniform RandomUniformInt Range Rank RealDiv Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic
+ResizeBilinear ResizeNearestNeighbor Reverse ReverseSequence ReverseV2 RightShift Rint Roll Round Rsqrt ScatterNd
+Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice Snapshot Softmax Softplus Softsign SpaceToBatch
+SpaceToBatchND SpaceToDepth SparseToDense Split SplitV Sqrt Square SquaredDifference Squeeze StopGradient
+StridedSlice Sub Sum Tan Tanh TensorScatterAdd TensorScatterUpdate Tile TopK TopKV2 Transpose TruncateDiv
+TruncateMod Unique UniqueV2 Unpack UnravelIndex UnsortedSegmentMax UnsortedSegmentSum Where Xdivy Xlog1py Xlogy
+ZerosLike FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantizeV2
+QuantizeAndDequantizeV3 QuantizeAndDequantizeV4
+""")
+# What may hand on a list of tensors as it is (types RESOURCE and VARIANT), besides numbers.
+_FLOW = _names("""
+Enter Exit LoopCond Merge NextIteration Switch Identity IdentityN If StatelessIf Case StatelessCase While
+StatelessWhile PartitionedCall StatefulPartitionedCall
+""")
+# Lists of tensors, of loops; all in memory, and of one run of the graph.
+_LISTS = _names("""
+TensorArrayV3 TensorArrayReadV3 TensorArrayWriteV3 TensorArrayGatherV3 TensorArrayScatterV3 TensorArraySizeV3
+TensorArraySplitV3 TensorArrayConcatV3 TensorArrayCloseV3 EmptyTensorList TensorListReserve TensorListFromTensor
+TensorListStack TensorListGetItem TensorListSetItem TensorListLength TensorListPushBack TensorListPopBack
+TensorListGather TensorListScatterV2 TensorListConcatV2 TensorListElementShape TensorListResize
+""")
+# The text that Assert shows when it fails; nothing else may take text.
+TEXT = frozenset({"Assert", "Const"})
+
+TENSORFLOW = _COMPUTING | _FLOW | _LISTS | TEXT
+HANDING_ON = _FLOW
+# Those whose attributes may name a function of the graph's own library.
+CALLING = _names("If StatelessIf Case StatelessCase While StatelessWhile PartitionedCall StatefulPartitionedCall")
+
+# Of ONNX' own operators those for text, for decoding pictures and for training are left out.
+_ONNX = _names("""
+Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
+BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike CausalConvWithState Ceil
+Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence Constant ConstantOfShape Conv ConvInteger
+ConvTranspose Cos Cosh CumProd CumSum DFT DeformConv DepthToSpace DequantizeLinear Det Div Dropout
+DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gelu
+Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HammingWindow
+HannWindow HardSigmoid HardSwish Hardmax Identity If InstanceNormalization IsInf IsNaN LRN LSTM LayerNormalization
+LeakyRelu Less LessOrEqual LinearAttention Log LogSoftmax Loop LpNormalization LpPool MatMul MatMulInteger Max
+MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization MelWeightMatrix Min Mish Mod Mul Neg NonMaxSuppression
+NonZero Not OneHot Optional OptionalGetElement OptionalHasElement Or PRelu Pad Pow QLinearConv QLinearMatMul
+QuantizeLinear RMSNormalization RNN RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal
+ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
+Relu Reshape Resize ReverseSequence RoiAlign RotaryEmbedding Round STFT Scan Scatter ScatterElements ScatterND Selu
+SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap Shape Shrink
+Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze Sub Sum
+SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
+""")
+# Those that onnxruntime's optimiser and quantiser write. EPContext, which names libraries and files, is not there.
+_MICROSOFT = _names("""
+BiasAdd BiasGelu BiasSoftmax ConvTransposeWithDynamicPads CropAndResize DequantizeLinear DynamicQuantizeMatMul
+ExpandDims FastGelu FusedConv FusedGemm FusedMatMul FusedMatMulActivation GatherND Gelu GridSample GroupNorm Inverse
+LayerNormalization MatMulIntegerToFloat MulInteger MultiHeadAttention NhwcConv NhwcFusedConv NhwcMaxPool Pad
+QAttention QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu
+QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu Range SkipGroupNorm
+SkipLayerNormalization TransposeMatMul Trilu Unique
+""")
+_NCHWC = _names("AveragePool Conv GlobalAveragePool GlobalMaxPool MaxPool ReorderInput ReorderOutput Upsample")
+
+# Domain: operators.
+ONNX = {
+    "": _ONNX,
+    "ai.onnx": _ONNX,
+    "com.microsoft": _MICROSOFT,
+    "com.microsoft.nchwc": _NCHWC,
+}

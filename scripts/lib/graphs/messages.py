@@ -1,0 +1,91 @@
+"""The parts of TensorFlow's GraphDef and ONNX' ModelProto that name operators, read with protobuf alone.
+
+Neither TensorFlow nor onnx is needed, and neither sees a file before its operators are checked. Each message is
+declared with those of its fields that can name an operator, a function, or a type of value; protobuf passes over the
+rest. A `map` and a `oneof` are declared as plain fields, so that nothing hides behind a second entry of the same name.
+"""
+
+from functools import cache
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+_SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3}
+_MESSAGE = 11
+_OPTIONAL, _REPEATED = 1, 3
+
+# Message: field: (number, type); a star: repeated.
+_TENSORFLOW = {
+    "GraphDef": {"node": (1, "NodeDef*"), "library": (2, "Library")},
+    "Library": {"function": (1, "FunctionDef*"), "gradient": (2, "Gradient*"), "registered_gradients": (3, "bytes*")},
+    "Gradient": {"function_name": (1, "string"), "gradient_func": (2, "string")},
+    "FunctionDef": {"signature": (1, "OpDef"), "node_def": (3, "NodeDef*"), "attr": (5, "Attr*")},
+    "OpDef": {"name": (1, "string"), "input_arg": (2, "Arg*"), "output_arg": (3, "Arg*"), "attr": (4, "AttrDef*")},
+    "Arg": {"type": (3, "int32")},
+    "AttrDef": {"default_value": (3, "AttrValue")},
+    "NodeDef": {"name": (1, "string"), "op": (2, "string"), "attr": (5, "Attr*")},
+    "Attr": {"key": (1, "string"), "value": (2, "AttrValue")},
+    "AttrValue": {
+        "list": (1, "ListValue"), "type": (6, "int32"), "tensor": (8, "Tensor"), "func": (10, "NameAttrList"),
+    },
+    "ListValue": {"type": (6, "int32*"), "tensor": (8, "Tensor*"), "func": (9, "NameAttrList*")},
+    "NameAttrList": {"name": (1, "string"), "attr": (2, "Attr*")},
+    "Tensor": {"dtype": (1, "int32"), "resource_handle_val": (14, "bytes*"), "variant_val": (15, "bytes*")},
+}  # fmt: skip
+_ONNX = {
+    "ModelProto": {"graph": (7, "GraphProto"), "training_info": (20, "bytes*"), "functions": (25, "FunctionProto*")},
+    "GraphProto": {"node": (1, "NodeProto*")},
+    "FunctionProto": {
+        "name": (1, "string"), "node": (7, "NodeProto*"), "domain": (10, "string"),
+        "attribute_proto": (11, "Attribute*"),
+    },
+    "NodeProto": {
+        "name": (3, "string"), "op_type": (4, "string"), "attribute": (5, "Attribute*"), "domain": (7, "string"),
+    },
+    "Attribute": {"g": (6, "GraphProto"), "graphs": (11, "GraphProto*")},
+}  # fmt: skip
+
+
+def read_graph_def(content: bytes) -> Any:
+    """Return a frozen graph's nodes and library as messages.
+
+    Raises:
+        ValueError: it is no GraphDef.
+    """
+    return _parse("tensorflow", "GraphDef", content)
+
+
+def read_model_proto(content: bytes) -> Any:
+    """Return an ONNX file's graph and functions as messages.
+
+    Raises:
+        ValueError: it is no ModelProto.
+    """
+    return _parse("onnx", "ModelProto", content)
+
+
+def _parse(package: str, name: str, content: bytes) -> Any:
+    message = _classes(package)[f"checked.{package}.{name}"]()
+    try:
+        message.ParseFromString(content)
+    except (DecodeError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    return message
+
+
+@cache
+def _classes(package: str) -> dict[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(name=f"checked/{package}.proto", package=f"checked.{package}")
+    for name, fields in {"tensorflow": _TENSORFLOW, "onnx": _ONNX}[package].items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            label = _REPEATED if kind.endswith("*") else _OPTIONAL
+            declared = message.field.add(name=field, number=number, label=label)
+            declared.type = _SCALARS.get(kind.rstrip("*"), _MESSAGE)
+            if declared.type == _MESSAGE:
+                declared.type_name = f".checked.{package}.{kind.rstrip('*')}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    classes: dict[str, Any] = message_factory.GetMessageClassesForFiles([file.name], pool)
+    return classes

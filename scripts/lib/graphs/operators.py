@@ -1,0 +1,184 @@
+"""Check a network's operators before any program loads it: a graph is a program, and its maker may be a stranger.
+
+Frozen TensorFlow graphs and ONNX files are read with protobuf alone (see messages.py). Every node is held against
+the list in allowed.py: those of the graph, of each function in its library, and of the graphs in attributes. What
+the list does not name is refused, also where nothing leads to it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs import allowed
+from scripts.lib.graphs.messages import read_graph_def, read_model_proto
+
+_REMEDY = "freeze the network for inference alone, or do not use it"
+_SHOWN = 5
+# TensorFlow's DataType. A reference to a variable has 100 more.
+_STRING, _RESOURCE, _VARIANT, _REFERENCES = 7, 20, 21, 100
+_NAMES = {_STRING: "STRING", _RESOURCE: "RESOURCE", _VARIANT: "VARIANT"}
+# What onnxruntime takes for its own format, whatever the file is called.
+_ORT = b"ORTM"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a graph must not have.
+
+    Attributes:
+        node: the name of the node, empty for what is not in one.
+        place: the function or the node whose graph holds it, empty for the main graph.
+        what: what is wrong with it.
+    """
+
+    node: str
+    place: str
+    what: str
+
+    def __str__(self) -> str:
+        """Say it; `repr` keeps what a terminal takes for commands out of names."""
+        place = f" of {self.place[:100]!r}" if self.place else ""
+        return f"{self.what} in node {self.node[:100]!r}{place}" if self.node else f"{self.what}{place}"
+
+
+def check_operators(graph: Path) -> None:
+    """Refuse a `.pb` or `.onnx` file with operators that do more than compute.
+
+    Other files are not looked at: `.xml` and engine files are never taken from a network's source.
+
+    Raises:
+        GraphError: it is no graph, or has an operator, a function or a type of value that is not allowed.
+    """
+    checks = {".pb": check_frozen_graph, ".onnx": check_onnx}
+    if graph.suffix in checks:
+        checks[graph.suffix](graph.read_bytes(), str(graph))
+
+
+def check_frozen_graph(content: bytes, graph: str) -> None:
+    """Refuse a frozen TensorFlow graph with operators that do more than compute; `graph` is what errors call it.
+
+    Raises:
+        GraphError: as for `check_operators`.
+    """
+    try:
+        message = read_graph_def(content)
+    except ValueError as error:
+        raise GraphError(f"{graph}: cannot read it as a frozen TensorFlow graph ({error}); {_REMEDY}") from error
+    if not message.node:
+        raise GraphError(f"{graph}: cannot read it as a frozen TensorFlow graph: it has no node; {_REMEDY}")
+    _refuse(_problems_of_graph_def(message), graph)
+
+
+def check_onnx(content: bytes, graph: str) -> None:
+    """Refuse an ONNX file with operators that do more than compute; `graph` is what errors call it.
+
+    Raises:
+        GraphError: as for `check_operators`.
+    """
+    try:
+        message = read_model_proto(content)
+    except ValueError as error:
+        raise GraphError(f"{graph}: cannot read it as an ONNX file ({error}); {_REMEDY}") from error
+    if not message.graph.node or content[4:8] == _ORT:
+        raise GraphError(f"{graph}: cannot read it as an ONNX file: it has no node; {_REMEDY}")
+    _refuse(_problems_of_model(message), graph)
+
+
+def _refuse(problems: Iterator[Problem], graph: str) -> None:
+    found = list(dict.fromkeys(problems))
+    if found:
+        more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise GraphError(
+            f"{graph}: {'; '.join(map(str, found[:_SHOWN]))}{more}; expected only operators that compute, which reach "
+            f"no file, process or host (docs/security.md): {_REMEDY}"
+        )
+
+
+def _problems_of_graph_def(message: Any) -> Iterator[Problem]:
+    functions = {function.signature.name for function in message.library.function}
+    for node in message.node:
+        yield from _problems_of_node(node, "", functions)
+    for function in message.library.function:
+        place = function.signature.name
+        for node in function.node_def:
+            yield from _problems_of_node(node, place, functions)
+        for attr in function.attr:
+            yield from _problems_of_value(attr.value, Problem("", place, ""), "", functions)
+        for declared in function.signature.attr:
+            yield from _problems_of_value(declared.default_value, Problem("", place, ""), "", functions)
+        for argument in (*function.signature.input_arg, *function.signature.output_arg):
+            if argument.type % _REFERENCES == _STRING or argument.type > _REFERENCES:
+                yield Problem("", place, f"an argument of type {_type_name(argument.type)}")
+    for gradient in message.library.gradient:
+        for name in (gradient.function_name, gradient.gradient_func):
+            if name not in functions:
+                yield Problem("", "", f"a gradient names {name[:100]!r}, which is no function of the graph")
+    if message.library.registered_gradients:
+        yield Problem("", "", "the library has registered gradients")
+
+
+def _problems_of_node(node: Any, place: str, functions: set[str]) -> Iterator[Problem]:
+    if node.op not in allowed.TENSORFLOW and node.op not in functions:
+        yield Problem(node.name, place, f"the operator {node.op[:100]!r}")
+    for attr in node.attr:
+        yield from _problems_of_value(attr.value, Problem(node.name, place, ""), node.op, functions)
+
+
+def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[str]) -> Iterator[Problem]:
+    """Yield what an attribute must not hold; `operator` is whose it is, empty for a function's own."""
+    for number in (value.type, *value.list.type):
+        if not _may_have(operator, number, operator in functions):
+            yield Problem(at.node, at.place, f"{operator or 'an attribute'} of type {_type_name(number)}")
+    tensors = [value.tensor] if value.HasField("tensor") else []
+    for tensor in (*tensors, *value.list.tensor):
+        odd = tensor.resource_handle_val or tensor.variant_val or tensor.dtype in (_RESOURCE, _VARIANT)
+        if odd or (tensor.dtype == _STRING and operator != "Const"):
+            yield Problem(at.node, at.place, f"a constant of type {_type_name(tensor.dtype)}")
+    called = [value.func] if value.HasField("func") else []
+    for function in (*called, *value.list.func):
+        if function.name not in functions:
+            yield Problem(
+                at.node, at.place, f"a call of {function.name[:100]!r}, which is no function of the graph's library"
+            )
+        elif operator not in allowed.CALLING and operator not in functions:
+            yield Problem(at.node, at.place, f"a call of {function.name[:100]!r} by {operator or 'an attribute'}")
+        for attr in function.attr:
+            yield from _problems_of_value(attr.value, at, operator, functions)
+
+
+def _may_have(operator: str, number: int, is_function: bool) -> bool:
+    """Say whether an operator may have values of a type."""
+    if number == _STRING:
+        return operator in allowed.TEXT
+    if number in (_RESOURCE, _VARIANT):
+        return is_function or operator in allowed.HANDING_ON
+    return number < _REFERENCES
+
+
+def _type_name(number: int) -> str:
+    return _NAMES.get(number, str(number))
+
+
+def _problems_of_model(message: Any) -> Iterator[Problem]:
+    functions = {(function.domain, function.name) for function in message.functions}
+    yield from _problems_of_nodes(message.graph.node, "", functions)
+    for function in message.functions:
+        yield from _problems_of_nodes(function.node, function.name, functions)
+        for attribute in function.attribute_proto:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _problems_of_nodes(graph.node, function.name, functions)
+    if message.training_info:
+        yield Problem("", "", "graphs for training")
+
+
+def _problems_of_nodes(nodes: Any, place: str, functions: set[tuple[str, str]]) -> Iterator[Problem]:
+    for node in nodes:
+        known = node.op_type in allowed.ONNX.get(node.domain, ())
+        if not known and (node.domain, node.op_type) not in functions:
+            domain = f" of the domain {node.domain[:100]!r}" if node.domain else ""
+            yield Problem(node.name or "without a name", place, f"the operator {node.op_type[:100]!r}{domain}")
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _problems_of_nodes(graph.node, node.name or node.op_type, functions)

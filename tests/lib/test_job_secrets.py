@@ -1,0 +1,70 @@
+"""Each job has the secrets that it uses: in its environment, in what /proc shows of it, and in its children's."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from scripts.lib import job_secrets
+from tests.workflow import ROOT
+
+SECRETS = {
+    "TATOR_AUTH_TOKEN", "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG",
+    "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SSH_AUTH_SOCK",
+}  # fmt: skip
+SCRIPTS = sorted(
+    {name for path in (ROOT / "rules").glob("*.smk") for name in re.findall(r"scripts/(\w+)\.py", path.read_text())}
+)
+# A job that says what it and its child see, run as Snakemake runs one.
+JOB = """
+import json, os, subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from scripts.lib import job
+
+def {script}(*, seen: Path) -> None:
+    own = Path("/proc/self/environ").read_text().split("\\0")
+    child = subprocess.run(["env", "-0"], capture_output=True, text=True, check=True).stdout.split("\\0")
+    places = {{"environ": list(os.environ), "proc": own, "child": child}}
+    names = {{place: [line.partition("=")[0] for line in lines] for place, lines in places.items()}}
+    seen.write_text(json.dumps(names))
+
+job.run({script}, SimpleNamespace(
+    input={{}}, output={{"seen": {seen!r}}}, params={{}}, log=[{log!r}], threads=1, rule={script!r}))
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_job_and_its_children_have_only_the_secrets_that_it_uses(script, tmp_path):
+    seen = tmp_path / "seen.json"
+    command = JOB.format(script=script, seen=str(seen), log=str(tmp_path / "log"))
+    environ = {**os.environ, **dict.fromkeys(SECRETS, "x" * 40), "HARMLESS": "1"}
+    subprocess.run([sys.executable, "-c", command], cwd=ROOT, env=environ, check=True)
+    for place, names in json.loads(seen.read_text()).items():
+        assert SECRETS & set(names) == job_secrets.USED.get(script, frozenset()), place
+        assert {"HARMLESS", "PATH"} <= set(names)
+
+
+def test_every_job_that_speaks_to_tator_has_the_token_and_no_other_has():
+    """By what each script imports, so that a new one is not forgotten."""
+    using = {script for script in SCRIPTS if _imports_api(script)}
+    assert using == {name for name, used in job_secrets.USED.items() if "TATOR_AUTH_TOKEN" in used}
+
+
+def _imports_api(script):
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse((ROOT / f"scripts/{script}.py").read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return any(name.startswith(("scripts.lib.server.api", "scripts.lib.downloads.connection")) for name in names)
+
+
+def test_all_jobs_go_through_the_runner_by_their_scripts_name():
+    for script in SCRIPTS:
+        assert f"job.run({script}, snakemake" in (ROOT / f"scripts/{script}.py").read_text()
