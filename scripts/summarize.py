@@ -53,7 +53,8 @@ def summarize(
             "totals": {"media": len(media), **totals},
             "failed": failed,
             "network": read_json(provenance),
-            "destination": read_json(destination),
+            # Without what was seen of its attributes over time, which says nothing about this run.
+            "destination": {key: value for key, value in read_json(destination).items() if key != "known"},
         },
     )
     with replacing(table) as stream:
