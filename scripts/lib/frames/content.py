@@ -7,6 +7,7 @@ from collections.abc import Callable
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+_WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
 _VOP = b"\0\0\1\xb6"
@@ -16,7 +17,7 @@ _EMPTY_VOP = 10  # bytes, at most: the header alone
 def zeros(codec: str, content: bytes) -> str | None:
     """Return a sentence when a coded picture holds more zeros in a row than its codec writes.
 
-    Zeros up to its end are padding, which some encoders write for a constant rate.
+    Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
 
     Args:
         codec: FFmpeg's name of the codec.
@@ -31,10 +32,13 @@ def zeros(codec: str, content: bytes) -> str | None:
         last = content.rfind(_JPEG_END)
         end = last if last >= 0 else end
     start = content.find(_ZEROS, 0, end)
-    if start < 0:
-        return None
-    length = end - start - len(content[start:end].lstrip(b"\0"))
-    return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
+    while start >= 0:
+        length = end - start - len(content[start:end].lstrip(b"\0"))
+        # Encoders may also pad before a start code, which is two zeros and a one.
+        if codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
+            return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
+        start = content.find(_ZEROS, start + length, end)
+    return None
 
 
 def _flat_is_zero(jpeg: bytes) -> bool:

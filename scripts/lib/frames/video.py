@@ -20,6 +20,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages
 from scripts.lib.frames.completeness import Coded, Completeness
 from scripts.lib.frames.containers import known_end, missing_bytes
+from scripts.lib.frames.fields import FieldPairs
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import ALL_FRAMES, MAX_PIXELS, FrameSource, Picture, check_size
 
@@ -61,6 +62,7 @@ class VideoFrames(FrameSource):
         self._completeness = Completeness(self._period())
         self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
         context = self._stream.codec_context
+        self._fields = FieldPairs(context.name, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
@@ -131,7 +133,9 @@ class VideoFrames(FrameSource):
         codec = self._stream.codec_context.name
         for packet in self.packets():
             where = self._where(packet)
-            if not packet.is_discard and not content.hidden(codec, bytes(packet)):
+            coded = bytes(packet)
+            second = self._fields.is_second(coded)  # which the decoder puts into the frame of the first
+            if not (packet.is_discard or second or content.hidden(codec, coded)):
                 packet.opaque = self._completeness.announce(
                     self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
                 )

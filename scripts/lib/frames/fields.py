@@ -1,0 +1,180 @@
+"""Fields of interlaced H.264 that come in packets of their own, two of which make one picture.
+
+Cameras write such streams (AVCHD, for one). The decoder gives one frame for both packets, with the first one's time.
+Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set) and 7.3.3 (slice header).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_START_CODE = b"\0\0\1"
+_SLICES = (1, 5)
+_PARAMETER_SET = 7
+# Profiles whose parameter sets describe the colours.
+_HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
+# What is read of a unit stands at its beginning.
+_HEAD = 256
+
+
+class _Bits:
+    """Reads bits from the payload of a unit."""
+
+    def __init__(self, content: bytes) -> None:
+        content = content.replace(b"\0\0\3", b"\0\0")
+        self._bits = f"{int.from_bytes(content):0{8 * len(content)}b}" if content else ""
+        self._place = 0
+
+    def take(self, count: int) -> int:
+        """Return an unsigned number of `count` bits; raises ValueError at the end."""
+        found = self._bits[self._place : self._place + count]
+        if len(found) < count:
+            raise ValueError("the unit is too short")
+        self._place += count
+        return int(found, 2) if found else 0
+
+    def number(self) -> int:
+        """Return an unsigned Exp-Golomb number."""
+        end = self._bits.find("1", self._place)
+        if end < 0:
+            raise ValueError("the unit is too short")
+        length = end - self._place
+        self._place = end
+        return self.take(length + 1) - 1
+
+    def signed(self) -> int:
+        """Return a signed Exp-Golomb number."""
+        code = self.number()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+@dataclass(frozen=True)
+class _ParameterSet:
+    """What a slice header depends on: whether fields are allowed, and the widths of what comes before their flag."""
+
+    fields: bool
+    number_bits: int
+    separate_colours: bool
+
+
+class FieldPairs:
+    """Tells of each packet of a stream whether it is the second field of the picture before."""
+
+    def __init__(self, codec: str, description: bytes) -> None:
+        """Begin a stream.
+
+        Args:
+            codec: FFmpeg's name of the codec.
+            description: its extradata.
+        """
+        self._is_h264 = codec == "h264"
+        self._length_size = 0  # units are separated by start codes
+        self._set: _ParameterSet | None = None
+        self._first: tuple[int, int] | None = None  # frame number and parity of a field that waits for the other
+        if self._is_h264 and description[:1] == b"\1" and len(description) > 6:
+            self._length_size = (description[4] & 3) + 1
+            length = int.from_bytes(description[6:8])
+            self._read_set(description[8 : 8 + length])
+        elif self._is_h264:
+            for unit in _by_start_codes(description):
+                self._read_set(unit)
+
+    def is_second(self, packet: bytes) -> bool:
+        """Return whether a packet is the second field of the picture that the packet before began."""
+        if not self._is_h264:
+            return False
+        units = _by_lengths(packet, self._length_size) if self._length_size else _by_start_codes(packet)
+        for unit in units:
+            self._read_set(unit)
+            if unit[0] & 31 in _SLICES:
+                return self._pair(unit)
+        return False
+
+    def _read_set(self, unit: bytes) -> None:
+        if unit and unit[0] & 31 == _PARAMETER_SET:
+            try:
+                self._set = _parameter_set(_Bits(unit[1:_HEAD]))
+            except ValueError:
+                self._set = None
+
+    def _pair(self, unit: bytes) -> bool:
+        waiting, self._first = self._first, None
+        if self._set is None or not self._set.fields:
+            return False
+        try:
+            field = _field(_Bits(unit[1:_HEAD]), self._set)
+        except ValueError:
+            return False
+        if field is not None and waiting == (field[0], 1 - field[1]):
+            return True
+        self._first = field
+        return False
+
+
+def _parameter_set(bits: _Bits) -> _ParameterSet:
+    profile = bits.take(8)
+    bits.take(16)
+    bits.number()
+    separate = False
+    if profile in _HIGH_PROFILES:
+        chroma = bits.number()
+        separate = chroma == 3 and bool(bits.take(1))
+        bits.number()
+        bits.number()
+        bits.take(1)
+        if bits.take(1):
+            for index in range(12 if chroma == 3 else 8):
+                if bits.take(1):
+                    _skip_scaling_list(bits, 16 if index < 6 else 64)
+    number_bits = bits.number() + 4
+    order = bits.number()
+    if order == 0:
+        bits.number()
+    elif order == 1:
+        bits.take(1)
+        bits.signed()
+        bits.signed()
+        for _ in range(bits.number()):
+            bits.signed()
+    bits.number()
+    bits.take(1)
+    bits.number()
+    bits.number()
+    return _ParameterSet(fields=not bits.take(1), number_bits=number_bits, separate_colours=separate)
+
+
+def _skip_scaling_list(bits: _Bits, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + bits.signed()) % 256
+        last = following or last
+
+
+def _field(bits: _Bits, known: _ParameterSet) -> tuple[int, int] | None:
+    """Return the frame number and the parity (1: bottom) of a slice of a field, None of one of a whole frame."""
+    for _ in range(3):  # first macroblock, type, picture parameter set
+        bits.number()
+    if known.separate_colours:
+        bits.take(2)
+    number = bits.take(known.number_bits)
+    return (number, bits.take(1)) if bits.take(1) else None
+
+
+def _by_start_codes(content: bytes) -> Iterator[bytes]:
+    """Yield the units of a stream with start codes, each cut to what is read of it."""
+    place = content.find(_START_CODE)
+    while 0 <= place < len(content) - 3:
+        following = content.find(_START_CODE, place + 3)
+        end = following if following >= 0 else len(content)
+        yield content[place + 3 : min(end, place + 3 + _HEAD)]
+        place = following
+
+
+def _by_lengths(content: bytes, size: int) -> Iterator[bytes]:
+    """Yield the units of a stream with lengths, each cut to what is read of it."""
+    place = 0
+    while place + size < len(content):
+        length = int.from_bytes(content[place : place + size])
+        if length:
+            yield content[place + size : place + size + min(length, _HEAD)]
+        place += size + length
