@@ -105,3 +105,25 @@ def test_an_encrypted_video_says_so(tmp_path: Path) -> None:
     with pytest.raises(MediaFault, match="it is encrypted; put the decrypted video into Tator") as found:
         numbers_of(path)
     assert found.value.state == "unsupported"
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "x.avi"), ("libx264", "x.mp4"), ("mpeg4", "x.avi")])
+def test_times_that_say_nothing_of_the_order_are_no_damage(tmp_path: Path, codec: str, name: str) -> None:
+    """AVI has times of decoding only, also for pictures that are shown in another order."""
+    path = tmp_path / name
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream(codec, 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"bf": "3", "b_strategy": "0"}
+        stream.codec_context.max_b_frames = 3
+        for number in range(50):
+            picture = np.full((48, 64, 3), 40 + 4 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "bgr24")
+            frame.pts = number
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    with open_frames(path, "video") as frames:
+        found = [(number, float(picture.mean())) for number, picture in frames]
+    assert [number for number, _ in found] == list(range(50))
+    assert all(2 < later - earlier < 6 for (_, earlier), (_, later) in zip(found, found[1:], strict=False))
+    assert not frames.summary.damaged, frames.summary.damage

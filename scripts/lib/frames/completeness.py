@@ -17,9 +17,14 @@ class Coded:
     def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
 
-    def before(self, other: "Coded") -> bool:
-        """Return whether it must have come out before `other`, if it comes at all."""
-        if self.time is None or other.time is None:
+    def before(self, other: "Coded", *, timed: bool = True) -> bool:
+        """Return whether it must have come out before `other`, if it comes at all.
+
+        Args:
+            other: what came out.
+            timed: whether times say when pictures are shown.
+        """
+        if not timed or self.time is None or other.time is None:
             return self.index < other.index - _DELAY
         return (self.epoch, self.time) < (other.epoch, other.time)
 
@@ -32,8 +37,15 @@ class Completeness:
         missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
     """
 
-    def __init__(self, period: Fraction | None) -> None:
-        """Begin a stream; `period` is how long a frame is shown, in its time unit, None where nothing tells."""
+    def __init__(self, period: Fraction | None, *, reorders: bool = False) -> None:
+        """Begin a stream.
+
+        Args:
+            period: how long a frame is shown, in its time unit, None where nothing tells.
+            reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
+                no times for that: then all times follow those of decoding, and say nothing about the order.
+        """
+        self._timed, self._offset = not reorders, None  # type: bool, int | None
         self.skipped = self.missing = 0
         self._period = period
         self._pending: dict[int, Coded] = {}
@@ -59,6 +71,9 @@ class Completeness:
             if self._decoded_at is not None and decoded_at < self._decoded_at - (self._period or 0):
                 self._epoch += 1
             self._decoded_at = decoded_at
+            if time is not None:
+                self._timed = self._timed or self._offset not in (None, time - decoded_at)
+                self._offset = time - decoded_at
         coded = Coded(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
             self._first_key = coded
@@ -77,7 +92,7 @@ class Completeness:
         """
         if self._pending.pop(coded.index, None) is None:
             return [], 0, True
-        lost = [each for each in self._pending.values() if each.before(coded)]
+        lost = [each for each in self._pending.values() if each.before(coded, timed=self._timed)]
         for each in lost:
             del self._pending[each.index]
         if self._last is None:
@@ -100,7 +115,9 @@ class Completeness:
         key = self._first_key
         if key is None:
             return lost
-        needed = [each for each in lost if each is key or (each.index > key.index and not each.before(key))]
+        needed = [
+            each for each in lost if each is key or (each.index > key.index and not each.before(key, timed=self._timed))
+        ]
         self.skipped += len(lost) - len(needed)
         return needed
 
@@ -108,6 +125,8 @@ class Completeness:
         """Return how many frame durations lie between the last frame and this one, None where that is unknown."""
         last = self._last
         if last is None or last.time is None or coded.time is None or last.epoch != coded.epoch or not self._period:
+            return None
+        if not self._timed:
             return None
         return float((coded.time - last.time) / self._period)
 

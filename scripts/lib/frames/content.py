@@ -6,7 +6,9 @@ from collections.abc import Callable
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
-_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+# FFmpeg's own encoder writes runs of 34 bytes.
+_LONGER_RUNS = {"wmv2": bytes(48)}
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
@@ -23,7 +25,8 @@ def zeros(codec: str, content: bytes) -> str | None:
         codec: FFmpeg's name of the codec.
         content: the packet.
     """
-    if codec not in _WITHOUT_ZEROS or _ZEROS not in content:
+    run = _LONGER_RUNS.get(codec, _ZEROS)
+    if codec not in _WITHOUT_ZEROS or run not in content:
         return None
     end = len(content.rstrip(b"\0"))
     if codec == "mjpeg":
@@ -31,13 +34,13 @@ def zeros(codec: str, content: bytes) -> str | None:
             return None
         last = content.rfind(_JPEG_END)
         end = last if last >= 0 else end
-    start = content.find(_ZEROS, 0, end)
+    start = content.find(run, 0, end)
     while start >= 0:
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
         if codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
             return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
-        start = content.find(_ZEROS, start + length, end)
+        start = content.find(run, start + length, end)
     return None
 
 

@@ -59,9 +59,9 @@ class VideoFrames(FrameSource):
             self._container.close()
             raise
         self._end_of_container = known_end(path, self._container.format.name)
-        self._completeness = Completeness(self._period())
         self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
         context = self._stream.codec_context
+        self._completeness = Completeness(self._period(), reorders=bool(context.has_b_frames))
         self._fields = FieldPairs(context.name, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
