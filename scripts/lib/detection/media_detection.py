@@ -12,6 +12,7 @@ from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detection.search import Search
 from scripts.lib.detections import DetectionWriter, video_id
+from scripts.lib import failures
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
@@ -85,7 +86,11 @@ class MediaDetection(Clip):
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._found, self._search, self._network = found, search, network
         self._part = part
-        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
+        self._begin()
+
+    def _begin(self) -> None:
+        clip = self._wanted.get("kind") != "image"
+        self._album = Previews(self._wanted.get("fps"), self._search.frame_stride, clip=clip)
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
 
@@ -147,12 +152,15 @@ class MediaDetection(Clip):
         }
         if self._part is not None:
             record["seams"] = {"begins": summary.begins, "goes_on": summary.goes_on}
+        if state == "failed":
+            failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
         write_json(self._found.outcome, record)
         tell(record, count=self._part is None)
 
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
+        self._begin()
 
 
 def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
@@ -210,6 +218,24 @@ def detect_one(
         part=part,
     )
     detect_in([one], network, search)
+
+
+def record_failure(
+    fault: MediaFault, wanted: dict[str, Any], found: Found, search: Search, network: Network, part: Part | None = None
+) -> None:
+    """Write the files of a media, or of a part of one, in which detection failed.
+
+    Args:
+        fault: why.
+        wanted: what resolve_media wrote.
+        found: the files to write; what is there of them is replaced.
+        search: what was asked.
+        network: what was to detect.
+        part: of a video.
+    """
+    one = MediaDetection(b"", wanted=wanted, fetched={}, found=found, search=search, network=network, part=part)
+    one.fault = fault
+    one.finish()
 
 
 def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:
