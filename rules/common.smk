@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import batches, engine_choice, settings, sources, token
+from scripts.lib import batches, engine_choice, failures, settings, sources, token
 from scripts.lib.detection import calibration
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.images import tags
@@ -101,6 +101,13 @@ def require_token():
 def code(script):
     """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
     return sources.sources_hash(Path(workflow.basedir), script)
+
+
+def forget_failed_media():
+    """Have the media that failed in a run before, which was killed, tried again; not while another run is at work."""
+    runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+    if runs and not failures.is_locked(Path()):
+        failures.forget(Path())
 
 
 def evaluated():

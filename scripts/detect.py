@@ -36,7 +36,7 @@ def record_failure(
     **_: object,
 ) -> None:
     """Write what detect writes for a media in which it failed; the arguments are its own."""
-    record_failed_media(fault, read_json(media_files.record), found, search, Network(network_files, search))
+    record_failed_media(fault, read_json(media_files.record), found, Network(network_files, search))
 
 
 if __name__ == "__main__":

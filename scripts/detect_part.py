@@ -49,7 +49,7 @@ def record_failure(
     """Write what detect_part writes for a part in which it failed; the arguments are its own."""
     parts = planned_parts(plan)
     network, its = Network(network_files, search), parts[part] if part < len(parts) else None
-    record_failed_media(fault, read_json(media_files.record), found, search, network, its)
+    record_failed_media(fault, read_json(media_files.record), found, network, its)
 
 
 if __name__ == "__main__":

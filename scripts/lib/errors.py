@@ -15,14 +15,11 @@ A job for one media asks `of_one_media` of whatever was raised in it. If the ans
 `failed` with the reason, the other media are finished, marked and reported, the run ends with exit code 1, and the same
 command tries that media again. Otherwise the job fails, and what depends on it is not done:
 
-- one media's: MediaFault; MediaServerError and what Tator refuses (server/faults.Refused), unless it refuses the token;
-  MemoryError; every exception that nobody foresaw, such as a ValueError in a decoder or in our own code;
-- everybody's: SettingsError, GraphError, DeviceError; a server that does not answer for as long as TATOR_PATIENCE_SECONDS
-  says, a certificate that is not trusted, a token that is refused; a disk that is full, read-only or broken
-  (MACHINE_ERRORS); a package that cannot be imported.
-
-A process that dies (killed for memory, a crash in a decoder) raises nothing; scripts/lib/supervision.py says what
-becomes of its media.
+- one media's: MediaFault; MediaServerError and what Tator refuses (server/faults.Refused), unless it refuses the
+  token; MemoryError; every exception that nobody foresaw, such as a ValueError in a decoder or in our own code;
+- everybody's: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
+  TATOR_PATIENCE_SECONDS says, a certificate that is not trusted, a token that is refused; a disk that is full,
+  read-only or broken (MACHINE_ERRORS); a package that cannot be imported.
 """
 
 import errno
@@ -92,7 +89,7 @@ class MediaFault(PipelineError):
 
 
 def of_one_media(error: BaseException) -> bool:
-    """Say whether an exception from the work on one media is that media's alone; this module's docstring has the list."""
+    """Say whether an exception from the work on one media is that media's alone; the module's docstring lists them."""
     if isinstance(error, PipelineError):
         return error.of_one_media
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:

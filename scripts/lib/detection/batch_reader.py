@@ -117,14 +117,13 @@ class BatchReader:
                         if len(batch.items) == len(batch.pixels):
                             yield batch
                             batch = None
-            except MediaFault as fault:
-                # Another one, which does not hold what those who raised it had in hand.
-                clip.fault = MediaFault(fault.state, fault.reason)
             except Exception as error:
                 if not of_one_media(error):
                     raise
-                _log.exception("an unforeseen error while a media is read")
+                if not isinstance(error, MediaFault):
+                    _log.exception("an unforeseen error while a media is read")
                 fault = as_fault(error)
+                # Another one, which does not hold what those who raised it had in hand.
                 clip.fault = MediaFault(fault.state, fault.reason)
             batch = batch or self._next()
             batch.ended.append(clip)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import failures
 from scripts.lib.detection.clip import Clip, Seen
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detection.search import Search
 from scripts.lib.detections import DetectionWriter, video_id
-from scripts.lib import failures
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
@@ -221,7 +221,7 @@ def detect_one(
 
 
 def record_failure(
-    fault: MediaFault, wanted: dict[str, Any], found: Found, search: Search, network: Network, part: Part | None = None
+    fault: MediaFault, wanted: dict[str, Any], found: Found, network: Network, part: Part | None = None
 ) -> None:
     """Write the files of a media, or of a part of one, in which detection failed.
 
@@ -229,10 +229,10 @@ def record_failure(
         fault: why.
         wanted: what resolve_media wrote.
         found: the files to write; what is there of them is replaced.
-        search: what was asked.
-        network: what was to detect.
+        network: what was to detect, and what it was asked.
         part: of a video.
     """
+    search = network.search
     one = MediaDetection(b"", wanted=wanted, fetched={}, found=found, search=search, network=network, part=part)
     one.fault = fault
     one.finish()
