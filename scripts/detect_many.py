@@ -178,17 +178,18 @@ class _Job:
         while work:
             try:
                 self._together(work, network_files, search)
-                return
             except Exception as error:
                 begun = list(self._begun)
                 under_way = [each.work for each in begun if not each.finished]
                 if not (of_one_media(error) and under_way):
                     raise
                 _log.exception("an unforeseen error; the media that were under way are done again, one by one")
-            for each in under_way:
-                self._alone(each, network_files, search)
-            did = {each.work.media for each in begun}
-            work = [each for each in work if each.media not in did]
+                for each in under_way:
+                    self._alone(each, network_files, search)
+                did = {each.work.media for each in begun}
+                work = [each for each in work if each.media not in did]
+            else:
+                return
 
     def _together(self, work: list[Work], network_files: NetworkFiles, search: Search) -> None:
         self._work, self._begun, self._foreseen = work, [], 0
@@ -221,9 +222,18 @@ class _Job:
         for number, each in enumerate(self._work):
             try:
                 fetched = prefetch.result(number)
-            except PipelineError as error:
-                self.failures.append(str(error))
-                continue
+            except Exception as error:
+                if of_one_media(error):
+                    fault = as_fault(error)
+                    foreseen = isinstance(error, PipelineError)
+                    _log.warning("media %d: %s", each.wanted["media_id"], fault, exc_info=None if foreseen else error)
+                    record = {"media_id": each.wanted["media_id"], "state": fault.state, "reason": fault.reason}
+                    fetched = Fetched(record, b"")
+                elif isinstance(error, PipelineError):
+                    self.failures.append(str(error))
+                    continue
+                else:
+                    raise
             self._begun.append(_Kept(each, fetched, self._done, search, network))
             yield self._begun[-1]
             if not (self._keep_files or self._in_memory(each)):

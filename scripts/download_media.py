@@ -26,10 +26,7 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     """
     wanted = read_json(record)
     remove_stale({media: wanted})
-    fetched = fetch_media(wanted, media, Connection(host, project_id))
-    if fetched["state"] == "failed":
-        note(wanted["media_id"], [download])
-    write_json(download, fetched)
+    write_json(download, fetch_media(wanted, media, Connection(host, project_id)))
 
 
 def record_failure(fault: MediaFault, *, record: Path, media: Path, download: Path, **_: object) -> None:

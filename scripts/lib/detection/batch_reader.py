@@ -4,7 +4,6 @@ The batches are of fixed size, a few, and used again and again: a reader that is
 end of one clip and the beginning of the next share a batch.
 """
 
-import logging
 import math
 import queue
 import threading
@@ -17,8 +16,7 @@ import numpy as np
 
 from scripts.lib import retinanet
 from scripts.lib.detection.clip import Clip
-from scripts.lib.errors import MediaFault, of_one_media
-from scripts.lib.failures import as_fault
+from scripts.lib.errors import MediaFault
 from scripts.lib.retinanet import Pixels, Size
 
 # One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
@@ -26,8 +24,6 @@ from scripts.lib.retinanet import Pixels, Size
 _BATCHES, _BYTES = 4, 64_000_000
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
-
-_log = logging.getLogger(__name__)
 
 
 class Item(NamedTuple):
@@ -117,12 +113,7 @@ class BatchReader:
                         if len(batch.items) == len(batch.pixels):
                             yield batch
                             batch = None
-            except Exception as error:
-                if not of_one_media(error):
-                    raise
-                if not isinstance(error, MediaFault):
-                    _log.exception("an unforeseen error while a media is read")
-                fault = as_fault(error)
+            except MediaFault as fault:
                 # Another one, which does not hold what those who raised it had in hand.
                 clip.fault = MediaFault(fault.state, fault.reason)
             batch = batch or self._next()

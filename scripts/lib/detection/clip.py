@@ -44,17 +44,7 @@ class Clip(ABC):
 
     @abstractmethod
     def abandon(self, error: BaseException) -> None:
-        """Remove what is half-written, because of this error."""
-
-    def fail(self, fault: MediaFault) -> None:
-        """Remove what is half-written, and write down that this clip failed.
-
-        Args:
-            fault: why.
-        """
-        self.abandon(fault)
-        self.fault = fault
-        self.finish()
+        """Remove what is half-written: the run ends with this error."""
 
 
 class Seen(NamedTuple):

@@ -7,8 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from scripts.lib.detection.clip import Clip
-from scripts.lib.errors import of_one_media
-from scripts.lib.failures import as_fault
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +27,7 @@ class ClipWriter:
     def finish(self, clip: Clip) -> None:
         """Have a clip finished, after those before it."""
         self._unfinished[clip] = None
-        self._waiting.append((clip, self._thread.submit(_finish, clip)))
+        self._waiting.append((clip, self._thread.submit(clip.finish)))
 
     def wait(self, limit: int) -> None:
         """Wait until no more than so many clips are left.
@@ -54,14 +52,3 @@ class ClipWriter:
                 del self._unfinished[clip]
             elif not done.cancelled():
                 _log.warning("%s", second)  # what came first is what the user has to know
-
-
-def _finish(clip: Clip) -> None:
-    """Finish a clip; if its results cannot be written, finish it as one that failed."""
-    try:
-        clip.finish()
-    except Exception as error:
-        if not of_one_media(error):
-            raise
-        _log.exception("an unforeseen error while a media is written down")
-        clip.fail(as_fault(error))

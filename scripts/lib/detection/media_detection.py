@@ -86,11 +86,7 @@ class MediaDetection(Clip):
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._found, self._search, self._network = found, search, network
         self._part = part
-        self._begin()
-
-    def _begin(self) -> None:
-        clip = self._wanted.get("kind") != "image"
-        self._album = Previews(self._wanted.get("fps"), self._search.frame_stride, clip=clip)
+        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
 
@@ -160,7 +156,6 @@ class MediaDetection(Clip):
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
-        self._begin()
 
 
 def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:

@@ -5,7 +5,6 @@ works while the thread reads on, and hands on what comes back, in order. A third
 media.
 """
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,15 +17,12 @@ from scripts.lib.backends.base import Engine
 from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
 from scripts.lib.detection.clip import Clip, Seen
 from scripts.lib.detection.clip_writer import ClipWriter
-from scripts.lib.errors import GraphError, MediaFault, of_one_media
-from scripts.lib.failures import as_fault
+from scripts.lib.errors import GraphError
 from scripts.lib.progress import Progress
 from scripts.lib.retinanet import Floats, Pixels, Size
 
 # Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
 _UNWRITTEN = 4
-
-_log = logging.getLogger(__name__)
 
 
 class Stopwatch:
@@ -61,7 +57,6 @@ class Detector:
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[Clip, None] = {}
-        self._failed: dict[Clip, MediaFault] = {}
         self._progress: Progress | None = None
         self._expected, self._frames, self._ended = 1, 0, 0
 
@@ -121,8 +116,6 @@ class Detector:
         for clip in batch.ended:
             if clip.fault is None and clip.frames != clip.summary.used:
                 raise RuntimeError(f"{clip.summary.used} frames given out, {clip.frames} through the network")
-            if clip in self._failed:  # the reader has ended with it, and set no other fault from now on
-                clip.fault = self._failed.pop(clip)
             writer.finish(clip)
         writer.wait(_UNWRITTEN)
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
@@ -160,16 +153,5 @@ class Detector:
         clip.boxes_without_area += int((~solid).sum())
         picture = retinanet.without_padding(pixels, item.size)
         self._watch.lap("boxes", [clip])
-        if clip not in self._failed:
-            self._give(clip, Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
+        clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
         self._watch.lap("pictures", [clip])
-
-    def _give(self, clip: Clip, seen: Seen) -> None:
-        """Hand a clip what was found in a frame; of one that fails, only the failure is kept."""
-        try:
-            clip.take(seen)
-        except Exception as error:
-            if not of_one_media(error):
-                raise
-            _log.exception("an unforeseen error at frame %d", seen.number)
-            self._failed[clip] = as_fault(error)

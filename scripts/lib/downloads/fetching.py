@@ -10,8 +10,7 @@ from typing import Any
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.transfer import bring
 from scripts.lib.downloads.unfinished import alone, require_room, unfinished
-from scripts.lib.errors import PipelineError, of_one_media
-from scripts.lib.failures import as_fault
+from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 
 _log = logging.getLogger(__name__)
@@ -72,11 +71,7 @@ def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> di
     if wanted["state"] == "ready":
         try:
             outcome |= fetch()
-        except Exception as error:
-            if not of_one_media(error):
-                raise
-            fault = as_fault(error)
-            foreseen = isinstance(error, PipelineError)
-            _log.warning("media %d: %s", wanted["media_id"], fault, exc_info=None if foreseen else error)
+        except MediaFault as fault:
+            _log.warning("media %d: %s", wanted["media_id"], fault)
             outcome |= {"state": fault.state, "reason": fault.reason}
     return outcome
