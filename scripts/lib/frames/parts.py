@@ -77,7 +77,6 @@ class PartFrames(VideoFrames):
         try:
             self._container.seek(place, stream=self._stream)
         except av.error.FFmpegError as error:
-            ffmpeg.raise_machine_fault(error)
             log.info("it cannot be sought in (%s): read from the beginning", ffmpeg.reason(error))
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
