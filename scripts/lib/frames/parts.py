@@ -113,7 +113,7 @@ class PartFrames(VideoFrames):
         # As it was decoded: turning it into BGR is a matter of the processor.
         digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
         upside_down = any(plane.line_size < 0 for plane in frame.planes)  # its planes cannot be read in one piece
-        for rows in [self._upright(frame)] if upside_down else _planes(frame):
+        for rows in [self._upright(frame)] if upside_down else planes(frame):
             digest.update(np.ascontiguousarray(rows).data)
         return digest.hexdigest()
 
@@ -122,7 +122,7 @@ class PartFrames(VideoFrames):
             super()._end()
 
 
-def _planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
+def planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
     """Yield the bytes of each plane, (rows, bytes of a row), without the padding behind its rows; of any format."""
     packed = len(frame.planes) == 1
     for number, plane in enumerate(frame.planes):
