@@ -162,13 +162,13 @@ def gathered_by_hashes(*names):
 
 
 def each_file():
-    """Return an input function that gives each file of all media; nothing where other rules take them."""
+    """Return an input function that gives each file of all media, so that one that is gone is made again."""
 
     def files(wildcards):
         patterns = [pattern for pattern, _ in batches.OF_EACH_MEDIA.values()]
         return [path for pattern in patterns for path in every(pattern)]
 
-    return files if hashes_suffice() else []
+    return files
 
 
 def beside(named, pattern):

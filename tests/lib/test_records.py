@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.records import ROLES, TatorMedia, tator_media
-from tests.scripts.tator_steps import Steps
 
 FILE = {"path": "1/1/1/a.mp4", "size": 10, "resolution": [360, 640], "codec": "h264"}
 SOUND = {
@@ -54,21 +53,3 @@ def outcome(media: object) -> TatorMedia | str:
 def test_a_record_of_any_kind_is_a_media_or_a_sentence(value: object) -> None:
     with pytest.raises(MediaFault):
         tator_media(value)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"resolution": None}, "resolution in media_files.archival is None, expected [height, width]"),
-        ({"size": "12 MB"}, "size in media_files.archival is '12 MB', expected a whole number"),
-        ({"path": "1/1/a\0.mp4"}, "path in media_files.archival is"),
-        ({"resolution": ["tall", 640]}, "resolution in media_files.archival is 'tall'"),
-        ({"codec": {"name": "h264"}}, "codec in media_files.archival is"),
-    ],
-)
-def test_an_odd_record_is_that_medias_state(steps: Steps, change: dict, words: str) -> None:
-    file = steps.api.get_media(1).to_dict()["media_files"]["archival"][0] | change
-    steps.server.change("media", 1, media_files={"archival": [file]})
-    odd, sound = steps.resolve(1, 2)
-    assert (odd["state"], sound["state"]) == ("unsupported", "ready")
-    assert words in odd["reason"]
