@@ -27,10 +27,15 @@ if work_dir():
 
 
 check_writable(Path.cwd())
+forget_failed_media()
 
 
 onstart:
     require_token()
+
+
+onerror:
+    failures.forget(Path())
 
 
 include: "rules/weights.smk"

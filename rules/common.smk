@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import batches, engine_choice, settings, sources, token
+from scripts.lib import batches, engine_choice, failures, settings, sources, token
 from scripts.lib.detection import calibration
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.images import tags
@@ -103,6 +103,13 @@ def code(script):
     return sources.sources_hash(Path(workflow.basedir), script)
 
 
+def forget_failed_media():
+    """Have the media that failed in a run before, which was killed, tried again; not while another run is at work."""
+    runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+    if runs and not failures.is_locked(Path()):
+        failures.forget(Path())
+
+
 def evaluated():
     """Say whether the settings name true boxes."""
     return any(config["evaluate"][key] for key in ("truth_version", "truth_file"))
@@ -155,13 +162,13 @@ def gathered_by_hashes(*names):
 
 
 def each_file():
-    """Return an input function that gives each file of all media; nothing where other rules take them."""
+    """Return an input function that gives each file of all media, so that one that is gone is made again."""
 
     def files(wildcards):
         patterns = [pattern for pattern, _ in batches.OF_EACH_MEDIA.values()]
         return [path for pattern in patterns for path in every(pattern)]
 
-    return files if hashes_suffice() else []
+    return files
 
 
 def beside(named, pattern):

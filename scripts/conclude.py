@@ -1,10 +1,15 @@
 """Show the table, and end the run with an honest exit code."""
 
 from pathlib import Path
+from typing import Any
 
 from scripts.lib import job
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, replacing
+from scripts.lib.texts import printable, short
+
+# Of media with the same reason so many are named; the table has all.
+NAMED = 10
 
 
 def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
@@ -17,11 +22,9 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     job.tell_user("\n" + table.read_text(encoding="utf-8"))
     totals = content["totals"]
     if content["failed"]:
-        reasons = {line["media_id"]: f"{line['state']}, {line['reason']}" for line in content["media"]}
-        faults = "; ".join(f"media {media_id} is {reasons[media_id]}" for media_id in content["failed"])
         raise PipelineError(
-            f"{len(content['failed'])} of {totals['media']} media have no boxes in Tator from this run: {faults}. "
-            "The others are done and marked."
+            f"{len(content['failed'])} of {totals['media']} media have no boxes in Tator from this run: "
+            f"{faults(content)}. The others are done and marked."
         )
     sentence = (
         f"{totals['media']} media, {totals['frames']} frames, {totals['boxes']} boxes found, "
@@ -30,6 +33,28 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     job.tell_user(sentence)
     with replacing(outcome) as stream:
         stream.write(sentence + "\n")
+
+
+def faults(content: dict[str, Any]) -> str:
+    """Return which media of a summary have no result and why, those of the same reason together.
+
+    Args:
+        content: what summarize wrote.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    failed = set(content["failed"])
+    for line in content["media"]:
+        if line["media_id"] in failed:
+            name = f"{line['media_id']} ({short(line['name'])})" if line["name"] else str(line["media_id"])
+            groups.setdefault((line["state"], printable(line["reason"] or "")), []).append(name)
+    sentences = []
+    for (state, reason), names in groups.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        if len(names) == 1:
+            sentences.append(f"media {names[0]} is {state}: {reason}")
+        else:
+            sentences.append(f"{len(names)} media are {state}: {reason} (media {', '.join(names[:NAMED])}{more})")
+    return "; ".join(sentences)
 
 
 if __name__ == "__main__":

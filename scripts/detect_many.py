@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
 from scripts.lib.detection.media_detection import Found, MediaDetection, detect_in
+from scripts.lib.detection.media_detection import record_failure as record_failed_media
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.search import Search
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_content, fetch_media
 from scripts.lib.downloads.prefetch import Prefetch
 from scripts.lib.downloads.unfinished import remove_stale
-from scripts.lib.errors import PipelineError
+from scripts.lib.errors import MediaFault, PipelineError, of_one_media
+from scripts.lib.failures import as_fault
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
 
@@ -112,14 +114,36 @@ def detect_many(
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     to_disk = {each.media: each.wanted for each in left if keep_files or not each.fits_memory}
     remove_stale({each.media: to_disk.get(each.media) for each in work})
-    job_ = _Job(left, done, Connection(host, project_id), keep_files=keep_files)
-    network = Network(network_files, search)
-    detect_in(job_.media(prefetch_mb * MEGABYTE, search, network), network, search, expected=len(left))
+    job_ = _Job(done, Connection(host, project_id), keep_files=keep_files, budget=prefetch_mb * MEGABYTE)
+    job_.detect(left, network_files, search)
     if job_.failures:
         raise PipelineError(
             f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "
             + "; ".join(job_.failures)
         )
+    write_hashes(batch, [*detections, *outcomes, *previews])
+
+
+def record_failure(
+    fault: MediaFault,
+    *,
+    records: list[Path],
+    network_files: NetworkFiles,
+    detections: list[Path],
+    outcomes: list[Path],
+    previews: list[Path],
+    batch: Path,
+    finished: Path,
+    sources: str,
+    search: Search,
+    **_: object,
+) -> None:
+    """Write what detect_many writes where the job as a whole failed: what is finished stays, the others failed."""
+    done = Finished(finished, [sources, search.key, *map(sha256, network_files.all)])
+    for record, csv, outcome, zipped in zip(records, detections, outcomes, previews, strict=True):
+        one = Work(read_json(record), Path(), Found(csv, outcome, zipped))
+        if not done.restore(*one.kept):
+            record_failed_media(fault, one.wanted, one.found, Network(network_files, search))
     write_hashes(batch, [*detections, *outcomes, *previews])
 
 
@@ -131,21 +155,65 @@ class Fetched(NamedTuple):
 
 
 class _Job:
-    """The media that are left to do."""
+    """Detects in the media that are left to do.
 
-    def __init__(self, work: list[Work], done: Finished, connection: Connection, *, keep_files: bool) -> None:
-        self._work, self._done, self._connection, self._keep_files = work, done, connection, keep_files
+    Attributes:
+        failures: why media could not be downloaded, where that is not their own fault.
+    """
+
+    def __init__(self, done: Finished, connection: Connection, *, keep_files: bool, budget: int) -> None:
+        self._done, self._connection, self._keep_files, self._budget = done, connection, keep_files, budget
         self.failures: list[str] = []
+        self._work: list[Work] = []
+        self._begun: list[_Kept] = []
         self._foreseen = 0  # media whose addresses were asked for
         self._foreseeing = threading.Lock()
 
-    def media(self, budget: int, search: Search, network: Network) -> Iterator[MediaDetection]:
+    def detect(self, work: list[Work], network_files: NetworkFiles, search: Search) -> None:
+        """Detect in media, each of which becomes a result.
+
+        After an error that nobody foresaw, those that were under way are done one by one, and the one that it happens
+        with again is the one that failed.
+        """
+        while work:
+            try:
+                self._together(work, network_files, search)
+            except Exception as error:
+                begun = list(self._begun)
+                under_way = [each.work for each in begun if not each.finished]
+                if not (of_one_media(error) and under_way):
+                    raise
+                _log.exception("an unforeseen error; the media that were under way are done again, one by one")
+                for each in under_way:
+                    self._alone(each, network_files, search)
+                did = {each.work.media for each in begun}
+                work = [each for each in work if each.media not in did]
+            else:
+                return
+
+    def _together(self, work: list[Work], network_files: NetworkFiles, search: Search) -> None:
+        self._work, self._begun, self._foreseen = work, [], 0
+        network, failures = Network(network_files, search), list(self.failures)
+        try:
+            detect_in(self._media(search, network), network, search, expected=len(work))
+        except Exception:
+            self.failures = failures  # the media of the others are tried again
+            raise
+
+    def _alone(self, each: Work, network_files: NetworkFiles, search: Search) -> None:
+        try:
+            self._together([each], network_files, search)
+        except Exception as error:
+            if not of_one_media(error):
+                raise
+            _log.exception("media %d", each.wanted["media_id"])
+            record_failed_media(as_fault(error), each.wanted, each.found, Network(network_files, search))
+
+    def _media(self, search: Search, network: Network) -> Iterator[MediaDetection]:
         """Yield each media when its file is there; when the next is asked for, the one before was read."""
-        if not self._work:
-            return
         for folder in {each.media.parent for each in self._work}:
             folder.mkdir(parents=True, exist_ok=True)
-        budget = max(1, min(budget, shutil.disk_usage(self._work[0].media.parent).free // 2))
+        budget = max(1, min(self._budget, shutil.disk_usage(self._work[0].media.parent).free // 2))
         if any(each.wanted["state"] == "ready" for each in self._work):
             _ = self._connection.project  # made here, before several threads ask for it
         prefetch = Prefetch(
@@ -154,10 +222,20 @@ class _Job:
         for number, each in enumerate(self._work):
             try:
                 fetched = prefetch.result(number)
-            except PipelineError as error:
-                self.failures.append(str(error))
-                continue
-            yield _Kept(each, fetched, self._done, search, network)
+            except Exception as error:
+                if of_one_media(error):
+                    fault = as_fault(error)
+                    foreseen = isinstance(error, PipelineError)
+                    _log.warning("media %d: %s", each.wanted["media_id"], fault, exc_info=None if foreseen else error)
+                    record = {"media_id": each.wanted["media_id"], "state": fault.state, "reason": fault.reason}
+                    fetched = Fetched(record, b"")
+                elif isinstance(error, PipelineError):
+                    self.failures.append(str(error))
+                    continue
+                else:
+                    raise
+            self._begun.append(_Kept(each, fetched, self._done, search, network))
+            yield self._begun[-1]
             if not (self._keep_files or self._in_memory(each)):
                 each.media.unlink(missing_ok=True)
             prefetch.release(number)
@@ -189,19 +267,27 @@ class _Job:
 
 
 class _Kept(MediaDetection):
-    """A media whose results are kept when it is finished."""
+    """A media whose results are kept when it is finished.
+
+    Attributes:
+        work: the media.
+        finished: whether its results are written.
+    """
 
     def __init__(self, work: Work, fetched: Fetched, done: Finished, search: Search, network: Network) -> None:
         super().__init__(
             fetched.media, wanted=work.wanted, fetched=fetched.record, found=work.found, search=search, network=network
         )
-        self._work, self._done = work, done
+        self.work, self._done = work, done
+        self.finished = False
 
     def finish(self) -> None:
-        """Write the results and keep them."""
+        """Write the results, and keep them unless the media failed."""
         super().finish()
-        self._done.keep(*self._work.kept)
+        if self.fault is None or self.fault.state != "failed":
+            self._done.keep(*self.work.kept)
+        self.finished = True
 
 
 if __name__ == "__main__":
-    job.run(detect_many, snakemake)  # type: ignore[name-defined]
+    job.run(detect_many, snakemake, record_failure=record_failure)  # type: ignore[name-defined]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from scripts.lib import job
 from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one
-from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.media_detection import record_failure as record_failed_media
+from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.parts_plan import planned_parts
 from scripts.lib.detection.search import Search
+from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json
-from scripts.lib.frames.parts import Part
 
 
 def detect_part(
@@ -26,7 +28,7 @@ def detect_part(
     Raises:
         PipelineError: as in detect.
     """
-    parts = [Part(**part) for part in read_json(plan)]
+    parts = planned_parts(plan)
     if part < len(parts):
         detect_one(media_files, network_files, found, search, parts[part])
     else:
@@ -34,5 +36,21 @@ def detect_part(
             path.touch()
 
 
+def record_failure(
+    fault: MediaFault,
+    *,
+    plan: Path,
+    part: int,
+    media_files: MediaFiles,
+    network_files: NetworkFiles,
+    found: Found,
+    search: Search,
+) -> None:
+    """Write what detect_part writes for a part in which it failed; the arguments are its own."""
+    parts = planned_parts(plan)
+    network, its = Network(network_files, search), parts[part] if part < len(parts) else None
+    record_failed_media(fault, read_json(media_files.record), found, network, its)
+
+
 if __name__ == "__main__":
-    job.run(detect_part, snakemake)  # type: ignore[name-defined]
+    job.run(detect_part, snakemake, record_failure=record_failure)  # type: ignore[name-defined]

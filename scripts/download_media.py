@@ -6,6 +6,8 @@ from scripts.lib import job
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.downloads.unfinished import remove_stale
+from scripts.lib.errors import MediaFault
+from scripts.lib.failures import note
 from scripts.lib.files import read_json, write_json
 
 
@@ -27,5 +29,13 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     write_json(download, fetch_media(wanted, media, Connection(host, project_id)))
 
 
+def record_failure(fault: MediaFault, *, record: Path, media: Path, download: Path, **_: object) -> None:
+    """Write what download_media writes for a media whose download failed; the arguments are its own."""
+    media.write_bytes(b"")
+    media_id = read_json(record)["media_id"]
+    note(media_id, [download])
+    write_json(download, {"media_id": media_id, "state": fault.state, "reason": fault.reason})
+
+
 if __name__ == "__main__":
-    job.run(download_media, snakemake)  # type: ignore[name-defined]
+    job.run(download_media, snakemake, record_failure=record_failure)  # type: ignore[name-defined]

@@ -6,9 +6,11 @@ from typing import Any
 
 from scripts.lib import job
 from scripts.lib.batches import write_hashes
-from scripts.lib.errors import MediaFault, ServerError
+from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
+from scripts.lib.failures import as_fault, note
 from scripts.lib.files import write_json
 from scripts.lib.marks import is_marked
+from scripts.lib.records import TatorMedia, tator_media
 from scripts.lib.server.api import Project
 
 _log = logging.getLogger(__name__)
@@ -27,7 +29,8 @@ def resolve_media(
 ) -> None:
     """Write a record for each media, whatever its state.
 
-    A record's `state` is `ready`, or says why this media is not worked on (`missing`, `unsupported`, `skipped`) with
+    A record's `state` is `ready`, or says why this media is not worked on (`missing`, `unsupported`, `skipped`,
+    `failed`) with
     the reason beside it. What changes in Tator without changing the media (times, marks) is not in it, so that
     the same media gives the same record.
 
@@ -46,25 +49,57 @@ def resolve_media(
     """
     project = Project(host, project_id)
     types = project.media_types()
-    found = project.media(media_ids)
-    _check_mark(types, {media["type"] for media in found.values()}, mark_attribute)
+    answers = project.media(media_ids)
+    found = {media_id: _checked(answer) for media_id, answer in answers.items()}
+    used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
+    _check_mark(types, used & types.keys(), mark_attribute)
     for media_id, path in zip(media_ids, records, strict=True):
         try:
-            if media_id not in found:
-                raise _absent(project, media_id)
-            record = _record(found[media_id], types[found[media_id]["type"]])
+            record = _resolve(project, media_id, found.get(media_id), types)
             if kind not in ("any", record["kind"]):
                 raise MediaFault("unsupported", f"it is of the kind {record['kind']}, and media.kind is {kind}")
-            if skip_processed and is_marked(found[media_id], types[found[media_id]["type"]], mark_attribute):
+            if skip_processed and is_marked(answers[media_id], types[record["type_id"]], mark_attribute):
                 raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
-        except MediaFault as fault:
-            _log.warning("media %d: %s", media_id, fault)
-            name = found.get(media_id, {}).get("name")
+        except Exception as error:
+            if not of_one_media(error):
+                raise
+            fault = as_fault(error)
+            foreseen = isinstance(error, PipelineError)
+            _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
+            media = found.get(media_id)
+            name = media.name if isinstance(media, TatorMedia) else None
             record = {"media_id": media_id, "state": fault.state, "reason": fault.reason, "name": name}
+            if fault.state == "failed":
+                note(media_id, [path])
         write_json(path, record)
     if batch is not None:
         write_hashes(batch, records)
     _log.info("%d media resolved", len(media_ids))
+
+
+def _checked(answer: Any) -> TatorMedia | MediaFault:
+    """Return a media, or what is wrong with Tator's record of it."""
+    try:
+        return tator_media(answer)
+    except MediaFault as fault:
+        return fault
+
+
+def _resolve(
+    project: Project, media_id: int, media: TatorMedia | MediaFault | None, types: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the record of a media that can be worked on.
+
+    Raises:
+        MediaFault: why it cannot.
+    """
+    if media is None:
+        raise _absent(project, media_id)
+    if isinstance(media, MediaFault):
+        raise media
+    if media.type_id not in types:
+        raise MediaFault("unsupported", f"its media type {media.type_id} is none of the project's; correct it in Tator")
+    return _record(media, types[media.type_id])
 
 
 def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
@@ -81,26 +116,26 @@ def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute
 
 def _absent(project: Project, media_id: int) -> MediaFault:
     elsewhere = project.media_anywhere(media_id)
-    if elsewhere is not None and elsewhere["project"] != project.id:
-        return MediaFault("missing", f"it belongs to project {elsewhere['project']}, not to {project.id}")
+    if elsewhere is not None and elsewhere.get("project") != project.id:
+        return MediaFault("missing", f"it belongs to project {elsewhere.get('project')}, not to {project.id}")
     return MediaFault("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
 
 
-def _record(media: dict[str, Any], media_type: dict[str, Any]) -> dict[str, Any]:
+def _record(media: TatorMedia, media_type: dict[str, Any]) -> dict[str, Any]:
     file = _choose_file(media, media_type["dtype"])
     fields = ("name", "width", "height", "fps", "num_frames", "md5")
     return {
-        "media_id": media["id"],
+        "media_id": media.media_id,
         "state": "ready",
         "reason": None,
         "kind": media_type["dtype"],
-        "type_id": media["type"],
-        **{field: media.get(field) for field in fields},
+        "type_id": media.type_id,
+        **{field: getattr(media, field) for field in fields},
         "file": file,
     }
 
 
-def _choose_file(media: dict[str, Any], dtype: str) -> dict[str, Any]:
+def _choose_file(media: TatorMedia, dtype: str) -> dict[str, Any]:
     """Choose as Tator's own client does: the archival copy, else the largest streaming file; images have their own.
 
     Raises:
@@ -108,22 +143,12 @@ def _choose_file(media: dict[str, Any], dtype: str) -> dict[str, Any]:
     """
     if dtype not in ("video", "image"):
         raise MediaFault("unsupported", f"it is a media of the kind {dtype}; expected video or image")
-    if media.get("archive_state", "live") != "live":
-        raise MediaFault("unsupported", f"it is archived ({media['archive_state']}); restore it in Tator first")
-    files = media.get("media_files") or {}
+    if media.archive_state != "live":
+        raise MediaFault("unsupported", f"it is archived ({media.archive_state}); restore it in Tator first")
     for role in ("archival", "streaming") if dtype == "video" else ("image",):
-        choice = [file for file in files.get(role) or [] if file.get("path") and not file.get("reference_only")]
-        if choice:
-            best = max(choice, key=lambda file: file["resolution"][0])
-            height, width = best["resolution"][:2]
-            return {
-                "role": role,
-                "path": best["path"],
-                "size": best.get("size"),
-                "codec": best.get("codec") or best.get("mime"),
-                "width": width,
-                "height": height,
-            }
+        if media.files[role]:
+            best = max(media.files[role], key=lambda file: file.height)
+            return {"role": role, **{key: getattr(best, key) for key in ("path", "size", "codec", "width", "height")}}
     raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
 
 

@@ -1,13 +1,13 @@
 """Say where a long video can be cut into parts."""
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 
 from scripts.lib import job
 from scripts.lib.batches import part_count
+from scripts.lib.detection.parts_plan import write_failed_plan, write_plan
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import read_json
 from scripts.lib.frames.parts import plan_parts
 
 _log = logging.getLogger(__name__)
@@ -32,9 +32,14 @@ def split_media(*, media: Path, record: Path, download: Path, plan: Path, split_
             found = plan_parts(media, count)
         except MediaFault as fault:
             _log.warning("%s", fault)
-    write_json(plan, [asdict(part) for part in found])
+    write_plan(plan, found)
     _log.info("media %d: %d parts of %d wanted", fetched["media_id"], len(found), count)
 
 
+def record_failure(fault: MediaFault, *, record: Path, plan: Path, **_: object) -> None:
+    """Write what split_media writes for a media that it failed to plan; the arguments are its own."""
+    write_failed_plan(plan, read_json(record)["media_id"], fault)
+
+
 if __name__ == "__main__":
-    job.run(split_media, snakemake)  # type: ignore[name-defined]
+    job.run(split_media, snakemake, record_failure=record_failure)  # type: ignore[name-defined]

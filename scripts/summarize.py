@@ -25,7 +25,7 @@ def summarize(
     summary: Path,
     table: Path,
 ) -> None:
-    """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped).
+    """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped, failed).
 
     Args:
         records: what resolve_media found, a file a media.
@@ -67,7 +67,7 @@ def _line(
 ) -> dict[str, Any]:
     media_id = record["media_id"]
     last = outcome
-    if upload["state"] == "missing":
+    if upload["state"] in ("missing", "failed"):
         last = upload
     elif media_id in marked["missing"]:
         last = {"state": "missing", "reason": "it was deleted while the workflow ran"}

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from scripts.lib import job
+from scripts.lib.errors import MediaFault
 from scripts.lib.server.api import Project
+from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.upload import Terms, upload_media
 
 
@@ -36,5 +38,10 @@ def upload_detections(
     )
 
 
+def record_failure(fault: MediaFault, *, record: Path, upload: Path, **_: object) -> None:
+    """Write what upload_detections writes for a media whose upload failed; the arguments are its own."""
+    record_failed_upload(fault, record, upload)
+
+
 if __name__ == "__main__":
-    job.run(upload_detections, snakemake)  # type: ignore[name-defined]
+    job.run(upload_detections, snakemake, record_failure=record_failure)  # type: ignore[name-defined]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from scripts.lib import job
 from scripts.lib.batches import require, write_hashes
-from scripts.lib.errors import PipelineError, ServerError
+from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
+from scripts.lib.failures import as_fault
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Unwell
+from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.upload import Terms, still_stands, upload_media
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
@@ -57,7 +59,8 @@ def upload_many(
     What was verified is kept in `finished` under a key of all that it depends on, since Snakemake removes the files of
     a job that fails or is run again: of a media whose key is the same only the number of boxes is asked for.
 
-    A media that fails does not keep the others from being done, unless as many as are under way at once fail one
+    A media that is refused, or fails in a way that nobody foresaw, gets the state `failed`. One that fails because
+    Tator does does not keep the others from being done, unless as many as are under way at once fail one
     after the other because Tator is not well: then no more are begun.
 
     Args:
@@ -86,8 +89,16 @@ def upload_many(
         if done.restore(*kept) and still_stands(project, terms.where, one.upload):
             _log.info("media %d: verified by an earlier job", kept[0])
         else:
-            upload_media(lambda: project, terms, **asdict(one))
-            done.keep(*kept)
+            try:
+                upload_media(lambda: project, terms, **asdict(one))
+            except Exception as error:
+                if not of_one_media(error):
+                    raise
+                foreseen = isinstance(error, PipelineError)
+                _log.warning("media %d: %s", kept[0], error, exc_info=None if foreseen else error)
+                record_failed_upload(as_fault(error), one.record, one.upload)
+            else:
+                done.keep(*kept)
 
     begun: dict[Future[None], Path] = {}
     with ThreadPoolExecutor(connections) as pool:
@@ -100,6 +111,29 @@ def upload_many(
                 future.cancel()
     if failed:
         raise ServerError(_names(failed, len(begun)))
+    write_hashes(batch, uploads)
+
+
+def record_failure(
+    fault: MediaFault,
+    *,
+    detections: list[Path],
+    outcomes: list[Path],
+    records: list[Path],
+    terms: Terms,
+    host: str,
+    project_id: int,
+    uploads: list[Path],
+    batch: Path,
+    finished: Path,
+    sources: str,
+    **_: object,
+) -> None:
+    """Write what upload_many writes where the job as a whole failed: what is verified stays, the others failed."""
+    done = Finished(finished, [sources, host, project_id, terms.key])
+    for one in map(Work, detections, outcomes, records, uploads):
+        if not done.restore(*one.kept):
+            record_failed_upload(fault, one.record, one.upload)
     write_hashes(batch, uploads)
 
 
@@ -135,4 +169,4 @@ def _names(failed: dict[int, str | None], count: int) -> str:
 
 
 if __name__ == "__main__":
-    job.run(upload_many, snakemake)  # type: ignore[name-defined]
+    job.run(upload_many, snakemake, record_failure=record_failure)  # type: ignore[name-defined]

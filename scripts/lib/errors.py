@@ -1,23 +1,53 @@
-"""The errors a user may see.
+"""The errors a user may see, and which of them are one media's.
 
 PipelineError
 ├── SettingsError     the configuration cannot be used
 ├── GraphError        the network's files cannot be used
 ├── DeviceError       the GPU, its driver or TensorRT does not do what the run needs
 ├── ServerError       Tator, or a store it names, does not do what the run needs
+│   └── MediaServerError   ... for one media: its file, its record or its boxes
 └── MediaFault        one media's own fault: recorded as that media's result, its neighbours go on
 
 A message names the value found, what was expected, and the remedy. It never holds the token or a
 presigned address.
+
+A job for one media asks `of_one_media` of whatever was raised in it. If the answer is yes, the media gets the state
+`failed` with the reason, the other media are finished, marked and reported, the run ends with exit code 1, and the same
+command tries that media again. Otherwise the job fails, and what depends on it is not done:
+
+- one media's: MediaFault; MediaServerError and what Tator refuses (server/faults.Refused), unless it refuses the
+  token; MemoryError; every exception that nobody foresaw, such as a ValueError in a decoder or in our own code;
+- everybody's: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
+  TATOR_PATIENCE_SECONDS says, a certificate that is not trusted, a token that is refused; a disk that is full,
+  read-only or broken (MACHINE_ERRORS); a package that cannot be imported.
 """
 
+import errno
 from typing import Literal
 
-MediaState = Literal["done", "no detections", "damaged", "unreadable", "unsupported", "missing", "skipped"]
+MediaState = Literal["done", "no detections", "damaged", "unreadable", "unsupported", "missing", "skipped", "failed"]
+
+# Faults of the machine that a user can cure, and how.
+MACHINE_ERRORS = {
+    errno.ENOSPC: "make room, or choose another folder with --directory, and run again",
+    errno.EDQUOT: "make room in your quota, or choose another folder with --directory, and run again",
+    errno.EFBIG: "files of this size are not allowed here (see ulimit -f); choose another folder with --directory",
+    errno.EROFS: "the file system is read-only; choose another folder with --directory",
+    errno.EACCES: "give this user the right to it, or choose another folder with --directory",
+    errno.EIO: "the disk fails; choose another folder with --directory",
+    errno.EMFILE: "a process may open too few files here (see ulimit -n); raise the limit and run again",
+    errno.ENFILE: "the machine has too many open files; run again when it has fewer",
+}
 
 
 class PipelineError(Exception):
-    """Stop a job with a message for the user; no traceback is shown."""
+    """Stop a job with a message for the user; no traceback is shown.
+
+    Attributes:
+        of_one_media: whether it says nothing of other media, see `of_one_media`.
+    """
+
+    of_one_media = False
 
 
 class SettingsError(PipelineError):
@@ -36,6 +66,12 @@ class ServerError(PipelineError):
     """Tator, or a store it names, refused or failed for good."""
 
 
+class MediaServerError(ServerError):
+    """Tator, or a store it names, refused or failed for good for one media; others may be well."""
+
+    of_one_media = True
+
+
 class MediaFault(PipelineError):
     """One media cannot be processed, through no fault of the machine or the network.
 
@@ -44,7 +80,18 @@ class MediaFault(PipelineError):
         reason: one sentence for the user.
     """
 
+    of_one_media = True
+
     def __init__(self, state: MediaState, reason: str) -> None:
         super().__init__(f"{state}: {reason}")
         self.state: MediaState = state
         self.reason = reason
+
+
+def of_one_media(error: BaseException) -> bool:
+    """Say whether an exception from the work on one media is that media's alone; the module's docstring lists them."""
+    if isinstance(error, PipelineError):
+        return error.of_one_media
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        return False
+    return isinstance(error, Exception) and not isinstance(error, ImportError)

@@ -1,6 +1,5 @@
 """Run a script's function as a Snakemake job: names become arguments, everything said goes to the log."""
 
-import errno
 import inspect
 import logging
 import os
@@ -14,28 +13,27 @@ from typing import Any, NoReturn
 
 from scripts.lib import environments, job_secrets
 from scripts.lib.batches import OF_EACH_MEDIA, require
-from scripts.lib.errors import PipelineError
+from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
+from scripts.lib.failures import as_fault
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code", "tag_stands_for", "batches"}
 
-# Faults of the machine that a user can cure, and how.
-_REMEDIES = {
-    errno.ENOSPC: "make room, or choose another folder with --directory, and run again",
-    errno.EDQUOT: "make room in your quota, or choose another folder with --directory, and run again",
-    errno.EFBIG: "files of this size are not allowed here (see ulimit -f); choose another folder with --directory",
-    errno.EROFS: "the file system is read-only; choose another folder with --directory",
-    errno.EACCES: "give this user the right to it, or choose another folder with --directory",
-    errno.EIO: "the disk fails; choose another folder with --directory",
-}
+_log = logging.getLogger(__name__)
 
 # Standard error as the job was given it, before _log_to turns it into the log.
 _terminal = os.dup(2)
 
 
-def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = None) -> None:
+def run(
+    function: Callable[..., None],
+    snakemake: Any,
+    *,
+    needs: str | None = None,
+    record_failure: Callable[..., None] | None = None,
+) -> None:
     """Call `function` with the rule's named input, output and params as keyword arguments.
 
     An argument annotated `Path` or `list[Path]` becomes that, and one annotated with a dataclass is made of what its
@@ -43,6 +41,14 @@ def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = No
     anything else with a traceback; both without secrets, in the rule's log. The job has the secrets that job_secrets.py
     lists for it, and no others. `needs` is a package that stands in an
     environment of its own.
+
+    Args:
+        function: what the job does.
+        snakemake: the object that Snakemake gives a script.
+        needs: see above.
+        record_failure: for jobs of single media, what writes the job's files instead when an exception concerns its
+            media alone (errors.of_one_media): called with the fault and what `function` was called with. Then the job
+            ends well, as the media's state says what happened.
     """
     job_secrets.drop(function.__name__)
     if needs is not None:
@@ -51,7 +57,15 @@ def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = No
         _log_to(Path(snakemake.log[0]))
         if needs is not None:
             environments.require(needs)
-        function(**bind(function, _given(snakemake)))
+        arguments = bind(function, _given(snakemake))
+        try:
+            function(**arguments)
+        except Exception as error:
+            if record_failure is None or not of_one_media(error):
+                raise
+            fault = as_fault(error)
+            _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
+            record_failure(fault, **arguments)
     except Exception as error:
         _say(_message(error))
         count_failure(snakemake.rule)
@@ -61,8 +75,8 @@ def run(function: Callable[..., None], snakemake: Any, *, needs: str | None = No
 def _message(error: Exception) -> str:
     if isinstance(error, PipelineError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _REMEDIES:
-        return f"{Path(error.filename or '.').absolute()}: {error.strerror}; {_REMEDIES[error.errno]}"
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        return f"{Path(error.filename or '.').absolute()}: {error.strerror}; {MACHINE_ERRORS[error.errno]}"
     return "it failed\n" + "".join(traceback.format_exception(error))
 
 

@@ -91,7 +91,7 @@ def check_missing(site, run, undisturbed):
     first = run.wait(), run.text
     for status, text in (first, site.run()):
         assert status != 0
-        assert "media 1 is missing, it was deleted while the workflow ran" in text
+        assert re.search(r"media 1 \([^)]+\) is missing: it was deleted while the workflow ran", text), text
         assert site.marked() == [2]
         assert [box for box in site.boxes() if box["media"] == 2] == of_2
         assert "Traceback" not in text

@@ -1,6 +1,8 @@
 """Frames: every one, in order, upright, and damage told from the end."""
 
+import ctypes
 import gc
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -33,6 +35,9 @@ from tests.media_files import (
     write_sound,
     write_video,
 )
+
+# Of the kernel: somebody opens a file that is watched.
+IN_OPEN = 0x20
 
 
 def read(path: Path | bytes, kind: str = "video", wanted: range = ALL_FRAMES) -> tuple[list[int], Summary]:
@@ -466,12 +471,28 @@ def test_a_video_with_an_attached_picture(tmp_path: Path) -> None:
 
 
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.ts", container="mpegts")
+    canary = write_video(tmp_path / "a.ts", container="mpegts")
     path = tmp_path / "list"
+    libc = ctypes.CDLL(None)
+    opened = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(opened, os.fsencode(canary), IN_OPEN) >= 0
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n")
-    assert fault(path).state in ("unsupported", "unreadable")
+    assert fault(path).state == "unsupported"
+    # As much as it may name: relative, absolute, by a protocol, what is not there, and itself.
+    for name in ("a.ts", tmp_path / "a.ts", f"file:{tmp_path / 'a.ts'}", "fd:", "pipe:0", "not there.mp4", "list"):
+        for begin in ("ffconcat version 1.0\nfile", "\ufeffffconcat version 1.0\nfile"):
+            path.write_text(f"{begin} '{name}'\n")
+            assert fault(path).state in ("unsupported", "unreadable")
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}\n#EXT-X-ENDLIST\n")
+        assert fault(path).state in ("unsupported", "unreadable")
     path.write_text("ffconcat version 1.0\nfile a.ts\n")
-    assert fault(path).state in ("unsupported", "unreadable")
+    assert fault(path).reason == "it is a playlist (concat), not a media file"
+    assert fault(path, "image").state == "unsupported"
+    with pytest.raises(BlockingIOError):  # nothing to tell of
+        os.read(opened, 1024)
+    canary.read_bytes()
+    assert os.read(opened, 1024)
+    os.close(opened)
 
 
 def test_a_missing_file_is_not_the_medias_fault(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import av.error
 import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
-from scripts.lib.frames.parts import Part, plan_parts
+from scripts.lib.frames.parts import Part, plan_parts, planes
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, Picture, Summary, wanted_frames
 from tests.media_files import FAST, FRAGMENTS, HEVC, cut, damage, number_in, set_display_matrix, set_edit, write_video
@@ -56,6 +57,7 @@ def sound(part: Part, summary: Summary) -> bool:
         ("mjpeg.mov", {"codec": "mjpeg", "pixels": "yuvj420p"}),
         ("prores.mov", {"codec": "prores_ks", "pixels": "yuv422p10le"}),
         ("mpeg4.avi", {"codec": "mpeg4", "encode": {"bf": "2", "g": "10"}}),
+        ("grey.avi", {"codec": "ffv1", "pixels": "gray"}),
         ("late.mp4", {"times": [7 * n + (n % 3) for n in range(60)]}),
     ],
 )
@@ -198,3 +200,24 @@ def test_what_is_no_video_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("this is no video\n" * 100)
     with pytest.raises(MediaFault, match="FFmpeg cannot open it"):
         plan_parts(tmp_path / "a.mp4", COUNT)
+
+
+def test_the_hash_of_a_frame_holds_for_any_format_and_odd_sides() -> None:
+    for name in (
+        "yuv420p",
+        "yuv422p10le",
+        "nv12",
+        "p010le",
+        "rgb24",
+        "gray",
+        "pal8",
+        "yuyv422",
+        "monob",
+        "gbrp",
+        "uyyvyy411",
+    ):
+        frame = av.VideoFrame(33, 17, name)
+        rows = list(planes(frame))
+        assert len(rows) == len(frame.planes)
+        assert all(len(each) == plane.height for each, plane in zip(rows, frame.planes, strict=True) if plane.line_size)
+        assert all(each.size for each in rows)

@@ -11,6 +11,7 @@ def steps(tmp_path, tator_server, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
     folder = tmp_path / "run"
     folder.mkdir()
+    monkeypatch.chdir(folder)
     return Steps(folder, tator_server)
 
 

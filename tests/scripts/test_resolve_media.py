@@ -126,3 +126,21 @@ def test_unreachable_host(steps, impatient, host):
         resolve_media(
             host=host, project_id=1, media_ids=[1], kind="any", skip_processed=False, mark_attribute=MARK, records=[]
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"resolution": None}, "resolution in media_files.archival is None, expected [height, width]"),
+        ({"size": "12 MB"}, "size in media_files.archival is '12 MB', expected a whole number"),
+        ({"path": "1/1/a\0.mp4"}, "path in media_files.archival is"),
+        ({"resolution": ["tall", 640]}, "resolution in media_files.archival is 'tall'"),
+        ({"codec": {"name": "h264"}}, "codec in media_files.archival is"),
+    ],
+)
+def test_an_odd_record_is_that_medias_state(steps, change, words):
+    file = steps.api.get_media(1).to_dict()["media_files"]["archival"][0] | change
+    steps.server.change("media", 1, media_files={"archival": [file]})
+    odd, sound = steps.resolve(1, 2)
+    assert (odd["state"], sound["state"]) == ("unsupported", "ready")
+    assert words in odd["reason"]

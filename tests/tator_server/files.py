@@ -55,19 +55,21 @@ def _video(path: Path) -> Probe | None:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            if not stream.width or container.format.name == "tty":  # junk that its name made FFmpeg believe in
+            context = getattr(stream, "codec_context", None)  # none where FFmpeg has no decoder
+            width, height = (context.width, context.height) if context else (None, None)
+            if (context and not width) or container.format.name == "tty":  # junk that its name made FFmpeg believe in
                 return None
             fps = stream.average_rate or Fraction(0)
             duration = stream.duration * stream.time_base if stream.duration and stream.time_base else Fraction(0)
             frames = int(fps * duration) or stream.frames
             return Probe(
                 "video",
-                stream.width,
-                stream.height,
+                width,
+                height,
                 frames,
                 float(fps),
-                codec=stream.codec_context.name,
-                codec_description=stream.codec_context.codec.long_name,
+                codec=context.name if context else "unknown",
+                codec_description=context.codec.long_name if context else "unknown",
                 bit_rate=container.bit_rate or 0,
                 mime="video/mp4",
             )

@@ -12,6 +12,7 @@ from typing import Any
 from scripts.lib.detection.media_detection import Found, judged, tell
 from scripts.lib.detection.search import Search
 from scripts.lib.detections import HEADER
+from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
@@ -27,11 +28,17 @@ def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Sea
         found: the files to write.
         search: what was asked.
         fps: the video's frames a second, None where that is unknown.
+
+    Raises:
+        MediaFault: the job of a part failed; the media is done again from its parts.
     """
     if not plan:
         return "it cannot be cut"
     pieces = list(zip(plan, parts, strict=False))
     records = [read_json(files.outcome) for _, files in pieces]
+    for part, record in zip(plan, records, strict=True):
+        if record["state"] == "failed":
+            raise MediaFault("failed", f"the part from frame {part.first} on: {record['reason']}")
     for part, record in zip(plan, records, strict=True):
         if why := _broken(part, record, search.wanted[-1]):
             return f"the part from frame {part.first} on: {why}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import failures
 from scripts.lib.detection.clip import Clip, Seen
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.pipeline import Detector
@@ -147,6 +148,8 @@ class MediaDetection(Clip):
         }
         if self._part is not None:
             record["seams"] = {"begins": summary.begins, "goes_on": summary.goes_on}
+        if state == "failed":
+            failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
         write_json(self._found.outcome, record)
         tell(record, count=self._part is None)
 
@@ -210,6 +213,24 @@ def detect_one(
         part=part,
     )
     detect_in([one], network, search)
+
+
+def record_failure(
+    fault: MediaFault, wanted: dict[str, Any], found: Found, network: Network, part: Part | None = None
+) -> None:
+    """Write the files of a media, or of a part of one, in which detection failed.
+
+    Args:
+        fault: why.
+        wanted: what resolve_media wrote.
+        found: the files to write; what is there of them is replaced.
+        network: what was to detect, and what it was asked.
+        part: of a video.
+    """
+    search = network.search
+    one = MediaDetection(b"", wanted=wanted, fetched={}, found=found, search=search, network=network, part=part)
+    one.fault = fault
+    one.finish()
 
 
 def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:

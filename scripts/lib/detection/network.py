@@ -47,12 +47,13 @@ class Network:
     """The network of a job: loaded once, when a media needs it.
 
     Attributes:
+        search: what is asked of it.
         made_with: what the records say of the network and its engine; nothing before it is loaded.
     """
 
     def __init__(self, files: NetworkFiles, search: Search) -> None:
         """Name the files, and what is asked of them."""
-        self._files, self._search = files, search
+        self._files, self.search = files, search
         self.made_with: dict[str, Any] = {"network": None, "engine": None}
 
     def load(self) -> Engine:
@@ -62,17 +63,17 @@ class Network:
             GraphError: it cannot be used, or does not fit train.ini.
         """
         names = train.species(self._files.train_ini)
-        nms = self._search.nms
+        nms = self.search.nms
         engine = open_engine(
             self._files.graph,
-            engine=self._search.engine,
-            size=self._search.size,
-            batch_size=self._search.batch_size,
-            threads=self._search.threads,
-            precision=self._search.precision,
-            engines=self._search.engines,
+            engine=self.search.engine,
+            size=self.search.size,
+            batch_size=self.search.batch_size,
+            threads=self.search.threads,
+            precision=self.search.precision,
+            engines=self.search.engines,
             nms=None if nms is None else suppression.from_values(nms),
-            rows=RowsConvention(self._search.pixels, self._search.first_label, len(names)),
+            rows=RowsConvention(self.search.pixels, self.search.first_label, len(names)),
         )
         try:
             self.made_with = self._describe(engine, names)

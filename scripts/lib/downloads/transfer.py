@@ -10,7 +10,7 @@ import urllib3
 
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.unfinished import size_of, write_all
-from scripts.lib.errors import MediaFault, ServerError
+from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.progress import Progress
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.patience import patience, patiently
@@ -80,7 +80,7 @@ def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, 
             _log.warning("%s after %d bytes; going on", further, size_of(stream))
         except _Cut as cut:
             on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
-            raise ServerError(
+            raise MediaServerError(
                 f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again{on}, or look at the media "
                 "in Tator"
             ) from None

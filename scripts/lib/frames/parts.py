@@ -77,7 +77,6 @@ class PartFrames(VideoFrames):
         try:
             self._container.seek(place, stream=self._stream)
         except av.error.FFmpegError as error:
-            ffmpeg.raise_machine_fault(error)
             log.info("it cannot be sought in (%s): read from the beginning", ffmpeg.reason(error))
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
@@ -112,15 +111,28 @@ class PartFrames(VideoFrames):
 
     def _digest(self, frame: av.video.frame.VideoFrame) -> str:
         # As it was decoded: turning it into BGR is a matter of the processor.
-        try:
-            pixels = frame.to_ndarray()
-        except ValueError:  # a format without an array
-            pixels = self._upright(frame)
-        return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+        digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
+        upside_down = any(plane.line_size < 0 for plane in frame.planes)  # its planes cannot be read in one piece
+        for rows in [self._upright(frame)] if upside_down else planes(frame):
+            digest.update(np.ascontiguousarray(rows).data)
+        return digest.hexdigest()
 
     def _end(self) -> None:
         if self._part.last:
             super()._end()
+
+
+def planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
+    """Yield the bytes of each plane, (rows, bytes of a row), without the padding behind its rows; of any format."""
+    packed = len(frame.planes) == 1
+    for number, plane in enumerate(frame.planes):
+        inside = [part for part in frame.format.components if part.plane == number]
+        if inside:
+            bits = frame.format.padded_bits_per_pixel if packed else sum(-(-part.bits // 8) * 8 for part in inside)
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+            yield rows[:, : -(-plane.width * bits // 8)]
+        else:  # a palette
+            yield np.frombuffer(memoryview(plane), np.uint8)[np.newaxis]
 
 
 def plan_parts(path: Path, count: int) -> list[Part]:

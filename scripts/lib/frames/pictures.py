@@ -122,6 +122,6 @@ def _avif_matrix(container: av.container.InputContainer) -> Matrix | None:
     try:
         for frame in container.decode(video=0):
             return display_matrix(frame)
-    except av.error.FFmpegError as error:
-        ffmpeg.raise_machine_fault(error)  # OpenCV will say what is wrong with it
+    except av.error.FFmpegError:
+        return None  # OpenCV will say what is wrong with it
     return None

@@ -185,7 +185,6 @@ class VideoFrames(FrameSource):
                 with self._lock, messages.captured() as said:
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
-                ffmpeg.raise_machine_fault(error)
                 failures += 1
                 self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
                 packets = self._container.demux(self._stream)
@@ -217,7 +216,6 @@ class VideoFrames(FrameSource):
         except EOFError:
             return []  # the decoder was emptied before
         except av.error.FFmpegError as error:
-            ffmpeg.raise_machine_fault(error)
             if not before:  # pictures before the first key frame have nothing to be decoded from
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
@@ -258,8 +256,6 @@ class VideoFrames(FrameSource):
             converted = self._converter.reformat(frame, format="bgr24", threads=1)
             return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
         except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, av.error.FFmpegError):
-                ffmpeg.raise_machine_fault(error)
             raise MediaFault(
                 "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
             ) from error

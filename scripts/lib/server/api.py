@@ -62,7 +62,7 @@ class Project:
         for at in range(0, len(media_ids), IDS_PER_CALL):
             chunk = media_ids[at : at + IDS_PER_CALL]  # never empty: Tator takes that for "all"
             answer = self._read("list media", partial(self._api.get_media_list_by_id, self.id, {"ids": chunk}))
-            found |= {media["id"]: media for media in answer}
+            found |= {media["id"]: media for media in answer if "id" in media}
         return found
 
     def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:

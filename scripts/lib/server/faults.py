@@ -75,10 +75,14 @@ class Unwell(ServerError):
 class Refused(ServerError):
     """The server answered that it will not do this; waiting does not help.
 
+    In a job for one media it concerns that media, as far as anybody knows: others may be in other states.
+
     Attributes:
         status: of the answer.
         puzzling: whether it is a 400 whose reason is not known, so that it may be a fault that passes.
     """
+
+    of_one_media = True
 
     def __init__(self, status: int, message: str, *, puzzling: bool = False) -> None:
         super().__init__(message)
@@ -113,6 +117,12 @@ CHECKED = re.compile(
     r"|violates .* constraint|invalid input syntax|syntax error|Cannot (delete|resolve)|^Localization creation"
     r"|unsupported Unicode|placeholders|Valid (choices|values)|^'?\w+'?$|Expected |expected "
 )
+
+
+class TokenRefused(Refused):
+    """The server knows the token no more: no media can be done."""
+
+    of_one_media = False
 
 
 def classified(what: str, host: str, call: Callable[[], Any]) -> Any:
@@ -172,8 +182,8 @@ def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
         return Ended(f"{where}: {text}")
     known = True
     if "Invalid token" in body[:500] or "credentials were not provided" in body[:500]:
-        remedy = f"set {VARIABLE} to a valid token of this site"
-    elif status == 403:
+        return TokenRefused(status, f"{where}: {text}; set {VARIABLE} to a valid token of this site")
+    if status == 403:
         remedy = "give the token's user the rights: Can Edit to write, Can Transfer to download"
     elif status == 404:
         remedy = "check tator.host, tator.project_id and that the object still exists"

@@ -1,0 +1,38 @@
+"""The plan of a video's parts, which split_media writes and the jobs of the parts read."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.failures import note
+from scripts.lib.files import read_json, write_json
+from scripts.lib.frames.parts import Part
+
+
+def write_plan(plan: Path, parts: Sequence[Part]) -> None:
+    """Write the parts of a video; none where it has to be done in one piece."""
+    write_json(plan, [asdict(part) for part in parts])
+
+
+def write_failed_plan(plan: Path, media_id: int, fault: MediaFault) -> None:
+    """Write that planning failed, for join_parts to carry on."""
+    note(media_id, [plan])
+    write_json(plan, {"state": fault.state, "reason": fault.reason})
+
+
+def planned_parts(plan: Path) -> list[Part]:
+    """Return the parts of a video; none where it is done in one piece, or where planning failed."""
+    written = read_json(plan)
+    return [Part(**part) for part in written] if isinstance(written, list) else []
+
+
+def require_planned(plan: Path) -> None:
+    """Raise what kept split_media from planning.
+
+    Raises:
+        MediaFault: planning failed.
+    """
+    written = read_json(plan)
+    if isinstance(written, dict):
+        raise MediaFault(written["state"], written["reason"])

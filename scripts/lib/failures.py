@@ -1,0 +1,68 @@
+"""Media whose work failed: the state `failed`, and the notes by which the next run tries them again.
+
+A job that records the state `failed` for a media also writes a note that names the files it made for that media. When
+the run has ended, or when the next one begins after a run that was killed, these files are removed, so that Snakemake
+makes them again, and nothing else.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault, PipelineError
+from scripts.lib.files import write_json
+from scripts.lib.token import redact
+
+NOTES = Path("resources/failed")
+_LONGEST_REASON = 400
+
+
+def as_fault(error: BaseException) -> MediaFault:
+    """Return what a media's record says of an exception that is this media's alone; see errors.of_one_media."""
+    if isinstance(error, MediaFault):
+        return error
+    if isinstance(error, PipelineError):
+        return MediaFault("failed", _brief(str(error)))
+    if isinstance(error, MemoryError):
+        return MediaFault("failed", "it needs more memory than its job has; give the job more (mem_mb)")
+    words = _brief(f"{type(error).__name__}: {error}".rstrip(": "))
+    return MediaFault("failed", f"an unforeseen error, {words}; the log of its job has the details")
+
+
+def _brief(text: str) -> str:
+    line = " ".join(redact(text[:10_000]).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} ..."
+
+
+def note(media_id: int, files: Iterable[Path]) -> None:
+    """Note that a job recorded the state `failed`.
+
+    Args:
+        media_id: the media.
+        files: what the job made for it, below the current folder.
+    """
+    names = [os.path.relpath(path) for path in files]
+    NOTES.mkdir(parents=True, exist_ok=True)
+    write_json(NOTES / f"{media_id}.{Path(names[0]).parent.name}.json", names)
+
+
+def forget(folder: Path) -> list[str]:
+    """Remove the files that the notes of a run's folder name, and the notes; return the files that were there.
+
+    Only while no job runs that may read them.
+    """
+    removed = []
+    for written in sorted((folder / NOTES).glob("*.json")):
+        for name in json.loads(written.read_text(encoding="utf-8")):
+            path = folder / name
+            if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+                path.unlink()
+                removed.append(name)
+        written.unlink()
+    return removed
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether another run works in the folder, or was killed there and its lock not taken away yet."""
+    return any((folder / ".snakemake" / "locks").glob("*"))

@@ -1,0 +1,28 @@
+"""The record of an upload that failed."""
+
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.failures import note
+from scripts.lib.files import read_json, write_json
+
+
+def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:
+    """Write that the upload of a media failed; what stands in Tator, the next run finds out.
+
+    Args:
+        fault: why.
+        record: what resolve_media wrote.
+        upload: the record of the upload to write.
+    """
+    media = read_json(record)
+    note(media["media_id"], [upload])
+    write_json(
+        upload,
+        {
+            "media_id": media["media_id"],
+            "type_id": media.get("type_id"),
+            "state": fault.state,
+            "reason": fault.reason,
+        },
+    )

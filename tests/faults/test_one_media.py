@@ -1,0 +1,124 @@
+"""One media's job meets an exception that nobody foresaw: the others are finished, and the next run tries it again.
+
+The exception is raised in the job's own process, by a copy of the workflow in which each script can be told to raise.
+"""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from scripts.lib.files import write_json
+from tests.faults import site as site_module
+from tests.faults.site import Site
+from tests.workflow import ROOT
+
+# Where it is raised: file, the line before which it is, the expression for the media's number.
+PLACES = {
+    "resolve": ("scripts/resolve_media.py", "            record = _resolve(", "media_id"),
+    "download": ("scripts/download_media.py", "    wanted = read_json(record)\n", 'read_json(record)["media_id"]'),
+    "detect": (
+        "scripts/lib/detection/media_detection.py",
+        "        first = self._wanted if",
+        'self._wanted["media_id"]',
+    ),
+    "previews": (
+        "scripts/lib/detection/media_detection.py",
+        "        self._album.write(",
+        'self._wanted["media_id"] if self.frames else 0',
+    ),
+    "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", 'self._wanted["media_id"]'),
+    "upload": ("scripts/lib/uploads/upload.py", "    accepted = (", 'media["media_id"]'),
+    "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", 'read_json(record)["media_id"]'),
+    "split": ("scripts/split_media.py", "    fetched, count =", 'read_json(record)["media_id"]'),
+    "part": ("scripts/detect_part.py", "    parts = planned_parts(plan)\n    if part < len", "part"),
+    "join": ("scripts/join_parts.py", "    if plan:\n", 'read_json(media_files.record)["media_id"]'),
+}
+WORDS = "an unforeseen error, RuntimeError: the wrong moment"
+
+
+@pytest.fixture
+def breakable(site: Site, monkeypatch, tmp_path):
+    """Return the site, run by a copy of the workflow whose scripts raise for media 1 where INJECT says."""
+    root = tmp_path / "workflow"
+    for name in ("rules", "scripts", "config", "profiles", "envs", "reports"):
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, root / name)
+    shutil.copy(ROOT / "Snakefile", root)
+    for name, (file, before, number) in PLACES.items():
+        path = root / file
+        text = path.read_text()
+        assert text.count(before) == 1, (file, before)
+        indent = re.match(" *", before)[0]
+        told = f'__import__("os").environ.get("INJECT") == {name!r} and ({number}) == 1'
+        new = f'{indent}if {told}:\n{indent}    raise RuntimeError("the wrong moment")\n'
+        path.write_text(text.replace(before, new + before))
+    monkeypatch.setattr(site_module, "ROOT", root)
+    return site
+
+
+def fails(site: Site, place: str, marked: list[int]) -> str:
+    """Run with an exception in a place; check that the other media is done and media 1 named; return the output."""
+    status, text = site.run(INJECT=place)
+    assert status == 1, text
+    assert re.search(rf"media 1 \([^)]*\).* failed: .*{re.escape(WORDS)}", text), text
+    summary = json.loads((site.folder / "results/summary.json").read_text())
+    assert {one["media_id"]: one["state"] for one in summary["media"]} == {1: "failed", 2: "done"}
+    assert site.marked() == marked
+    assert "the wrong moment" in (site.folder / "results/overview.html").read_text()
+    return text
+
+
+def jobs(text: str) -> list[str]:
+    return re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):(?:\n    .*)*?\n    wildcards: media_id=(\d+)", text, re.M)
+
+
+def test_in_each_job_of_its_own(breakable, undisturbed):
+    site = breakable
+    site.settings["export"] = {"crops": True}
+    fails(site, "resolve", [2])
+    for place in ("download", "detect", "take", "previews", "upload"):
+        text = fails(site, place, [2])
+        assert {media_id for _, media_id in jobs(text)} == {"1"}, text
+    # Crops have no record: their job itself fails, and nothing waits for it.
+    status, text = site.run(INJECT="crop")
+    assert status == 1
+    assert "media 1: it failed" in text
+    assert site.marked() == [1, 2]
+    text = site.goes_well()
+    assert sorted(jobs(text)) == [("crop_boxes", "1"), ("download_media", "1")]
+    assert site.boxes() == undisturbed.boxes
+    assert "Nothing to be done" in site.goes_well()
+
+
+def test_in_each_job_of_a_video_in_parts(breakable, undisturbed):
+    site = breakable
+    site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}
+    assert site.server.media[1] == "clip.mp4"
+    for place in ("split", "part", "join"):
+        fails(site, place, [2])
+    site.goes_well()
+    assert site.boxes() == undisturbed.boxes
+
+
+def test_in_jobs_that_media_share(breakable, undisturbed):
+    site = breakable
+    site.settings["media"] = {"per_job": 8}
+    for place in ("detect", "take", "previews", "upload"):
+        fails(site, place, [2])
+    site.goes_well()
+    assert site.boxes() == undisturbed.boxes
+
+
+def test_after_a_run_that_was_killed_before_its_end(breakable, undisturbed):
+    """Without its last words, a run leaves the note, by which the next one tries the media again."""
+    site = breakable
+    text = fails(site, "upload", [2])
+    assert not list((site.folder / "resources/failed").iterdir()), text
+    record = site.folder / "results/uploads/1.json"
+    assert not record.exists()
+    write_json(record, {"media_id": 1, "type_id": 1, "state": "failed", "reason": "killed"})
+    write_json(site.folder / "resources/failed/1.uploads.json", ["results/uploads/1.json"])
+    site.goes_well()
+    assert site.boxes() == undisturbed.boxes
