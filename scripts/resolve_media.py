@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.lib import job
 from scripts.lib.batches import write_hashes
+from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import write_json
 from scripts.lib.marks import is_marked
@@ -112,19 +113,26 @@ def _choose_file(media: dict[str, Any], dtype: str) -> dict[str, Any]:
         raise MediaFault("unsupported", f"it is archived ({media['archive_state']}); restore it in Tator first")
     files = media.get("media_files") or {}
     for role in ("archival", "streaming") if dtype == "video" else ("image",):
-        choice = [file for file in files.get(role) or [] if file.get("path") and not file.get("reference_only")]
+        choice = [file for file in files.get(role) or [] if file.get("path") and _is_usable(file)]
         if choice:
             best = max(choice, key=lambda file: file["resolution"][0])
+            if is_address(best["path"]) and (fault := fault_of_address(best["path"])):
+                raise MediaFault("unsupported", fault)
             height, width = best["resolution"][:2]
             return {
                 "role": role,
-                "path": best["path"],
+                "path": recorded_path(best["path"]),
                 "size": best.get("size"),
                 "codec": best.get("codec") or best.get("mime"),
                 "width": width,
                 "height": height,
             }
     raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
+
+
+def _is_usable(file: dict[str, Any]) -> bool:
+    """Whether a file can be downloaded: one that is only referred to needs its address as path."""
+    return is_address(file["path"]) or not file.get("reference_only")
 
 
 if __name__ == "__main__":
