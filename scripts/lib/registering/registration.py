@@ -203,9 +203,8 @@ def _plan_algorithm(
 
 def _right_to_write(registry: Registry, brings_manifest: bool, permission: str) -> str:
     """Return the right that registering or updating takes: a higher one to store a manifest on some sites."""
-    if brings_manifest and rights.may(permission, rights.TRANSFER) and not registry.may_get_addresses():
-        return rights.FULL
-    return rights.TRANSFER
+    depends = rights.may(permission, rights.TRANSFER) and not rights.may(permission, rights.FULL)
+    return rights.FULL if brings_manifest and depends and not registry.may_get_addresses() else rights.TRANSFER
 
 
 def _check_cluster(
