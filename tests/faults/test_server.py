@@ -121,8 +121,8 @@ def contents(boxes):
 @pytest.mark.parametrize(
     ("operation", "words"),
     [
-        ("GetDownloadInfo", r"403.*Can Transfer to download"),
-        ("UpdateMediaList", r"403.*Can Edit to write"),
+        ("GetDownloadInfo", r"403.*give the token's user the right Can Edit"),
+        ("UpdateMediaList", r"403.*give the token's user the right Can Edit"),
     ],
 )
 def test_token_that_loses_rights_half_way(site, undisturbed, operation, words):
