@@ -85,7 +85,11 @@ def test_a_run_and_what_people_made_of_it_in_tator(steps, tmp_path, capsys):
         ([str(run.folder), f"version:{empty}"], f"version {empty} holds no box"),
         ([there, there, "--media", "2"], f"version {server.version_id} holds no box"),
         ([there, there, "--media", "1", "77"], f"--media: version {server.version_id} has no media 77; it has 1"),
-        ([there, there, "--media", "1", "--type", "999"], "the project has no 999"),
+        ([there, there, "--media", "1", "--type", "999"], "--type: the project has no 999"),
+        (
+            [there, there, "--media", "1", "--species-attribute", "Kind"],
+            "has no attribute 'Kind'; it has 'Species', 'Co",
+        ),
         ([str(run.folder), str(tmp_path / "nowhere")], "has no results/summary.json"),
     ):
         assert compare_runs.main([*where, *wrong]) == 1

@@ -91,7 +91,11 @@ def version_side(
         ServerError: the project has no such version or box type, or the version no box in these media.
     """
     project_needs.pick(project.versions(), "id", version_id, "version")
-    project_needs.pick(project.localization_types(), "id", type_id, "--type")
+    box_type = project_needs.pick(project.localization_types(), "id", type_id, "--type")
+    for option, name in (("--species-attribute", species), ("--confidence-attribute", confidence)):
+        if not project_needs.has(box_type, name):
+            there = ", ".join(repr(one["name"]) for one in box_type["attribute_types"] or []) or "none"
+            raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {there}")
     media = project.media(media_ids)
     if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
         raise ServerError(

@@ -79,6 +79,10 @@ class Project:
         listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
         return self._by_pages("list media", listed, MEDIA_PER_PAGE)
 
+    def sections(self) -> list[dict[str, Any]]:
+        """Return the project's sections: folders, playlists and saved searches."""
+        return list(self._read("list sections", lambda: self._api.get_section_list(self.id)))
+
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
         """Return one media of whatever project, or None when there is none that this user may see."""
         try:
