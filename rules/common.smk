@@ -310,10 +310,7 @@ def digest_now(wildcards):
 
 @cache
 def losses_of_boxes():
-    """Return how often the version with this folder's boxes was found deleted or empty, as a real run finds it.
-
-    Dry runs and jobs take what the last run found, so that they ask nobody.
-    """
+    """Return how often the version of the boxes was found lost; dry runs and jobs take what the last run found."""
     memory = Path("resources/losses.json")
     runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
     if not runs:
