@@ -9,6 +9,7 @@ from scripts.lib import batches, engine_choice, failures, settings, sources, tok
 from scripts.lib.detection import calibration
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.images import tags
+from scripts.lib.uploads import version_check
 
 
 wildcard_constraints:
@@ -312,6 +313,28 @@ def tag_stands_for():
 def digest_now(wildcards):
     """Return that digest when jobs are planned: reading the files of the workflow asks nobody."""
     return tag_stands_for()
+
+
+@cache
+def losses_of_boxes():
+    """Return how often the version of the boxes was found lost; dry runs and jobs take what the last run found."""
+    memory = Path("resources/losses.json")
+    runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+    if not runs:
+        return version_check.losses_seen(memory)
+    return version_check.look_for_losses(
+        config["tator"],
+        os.environ,
+        destination=Path("resources/destination.json"),
+        summary=Path("results/summary.json"),
+        memory=memory,
+        tell=logger.warning,
+    )
+
+
+def losses_now(wildcards):
+    """Return that number when jobs are planned: reading the files of the workflow asks nobody."""
+    return losses_of_boxes()
 
 
 def graph_changes():

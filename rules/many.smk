@@ -97,6 +97,7 @@ for media_ids in shared_jobs():
             overlap_limit=config["upload"]["overlap_with_people"],
             on_damaged=config["media"]["on_damaged"],
             finished="resources/finished_uploads",
+            losses=losses_now,
             sources=code("upload_many"),
         script:
             "../scripts/upload_many.py"

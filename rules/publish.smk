@@ -43,6 +43,7 @@ checkpoint prepare_upload:
         version=config["upload"]["version"],
         version_id=config["upload"]["version_id"],
         version_number=config["upload"]["version_number"],
+        losses=losses_now,
         code=code("prepare_upload"),
     script:
         "../scripts/prepare_upload.py"

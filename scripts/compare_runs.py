@@ -9,6 +9,7 @@ and TATOR_AUTH_TOKEN. Writes compare.html and compare.json.
 import argparse
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,22 @@ def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
     runs = {name: run_side(Path(name)) for name in (options.before, options.after) if not name.startswith(_VERSION)}
     media_ids = options.media or [media_id for run in runs.values() for media_id in run.media]
     before, after = (runs.get(name) or _version(name, media_ids, options) for name in (options.before, options.after))
+    for side in (before, after):
+        if absent := [media_id for media_id in options.media if media_id not in side.media]:
+            raise PipelineError(
+                f"--media: {side.title} has no media {', '.join(map(str, absent))}; it has {_some(side.media)}"
+            )
+    if not set(before.media) & set(after.media):
+        raise PipelineError(
+            f"{before.title} (media {_some(before.media)}) and {after.title} (media {_some(after.media)}) have no "
+            "media in common; expected two runs, or versions, of the same media"
+        )
     return before, after
+
+
+def _some(media: Iterable[int]) -> str:
+    ids = sorted(media)
+    return f"{', '.join(map(str, ids[:5]))}{', ...' if len(ids) > 5 else ''}" if ids else "none"
 
 
 def _version(name: str, media_ids: list[int], options: argparse.Namespace) -> Side:
@@ -174,9 +190,8 @@ def _version(name: str, media_ids: list[int], options: argparse.Namespace) -> Si
     missing = [option for option, value in needed.items() if not value]
     if missing or not number.isdigit():
         raise PipelineError(f"{name}: expected version:NUMBER, with {', '.join(missing) or 'a number'}")
-    project = Project(options.host, options.project)
     return version_side(
-        project,
+        Project(options.host, options.project),
         int(number),
         media_ids,
         type_id=options.type,

@@ -261,9 +261,9 @@ class _Job:
             if number >= self._foreseen:
                 coming = self._work[self._foreseen : self._foreseen + ADDRESSES_AT_A_TIME]
                 self._foreseen += ADDRESSES_AT_A_TIME
-                paths = [each.wanted["file"]["path"] for each in coming if each.wanted["state"] == "ready"]
-                if paths:
-                    self._connection.foresee(paths)
+                ready = [each.wanted for each in coming if each.wanted["state"] == "ready"]
+                if ready:
+                    self._connection.foresee(ready)
 
 
 class _Kept(MediaDetection):

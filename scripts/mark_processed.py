@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute: str, marks: Path) -> None:
-    """Set the attribute to the time of now for each media that was verified since it was last marked.
+    """Set the attribute to the time of now for each verified media whose boxes changed since it was last marked.
 
     One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds.
 
@@ -35,7 +35,7 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
         project = Project(host, project_id)
         due: dict[int, list[int]] = defaultdict(list)
         for media_id, media in project.media(list(verified)).items():
-            if not _marked_since(media, attribute, verified[media_id]["verified_at"]):
+            if not _marked_since(media, attribute, verified[media_id]["changed_at"]):
                 due[media["type"]].append(media_id)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for type_id, media_ids in due.items():
@@ -43,7 +43,7 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
                 project.set_attribute(media_ids[at : at + IDS_PER_CALL], attribute, now)
             _log.info("marked %d media of type %d", len(media_ids), type_id)
         for media_id, media in project.media(list(verified)).items():
-            if not _marked_since(media, attribute, verified[media_id]["verified_at"]):
+            if not _marked_since(media, attribute, verified[media_id]["changed_at"]):
                 raise ServerError(f"Tator does not keep the mark {attribute!r} of media {media_id}; run again")
             marked.append(media_id)
     missing = sorted(set(verified) - set(marked))

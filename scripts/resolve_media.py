@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.lib import job
 from scripts.lib.batches import write_hashes
+from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
 from scripts.lib.failures import as_fault, note
 from scripts.lib.files import write_json
@@ -148,7 +149,10 @@ def _choose_file(media: TatorMedia, dtype: str) -> dict[str, Any]:
     for role in ("archival", "streaming") if dtype == "video" else ("image",):
         if media.files[role]:
             best = max(media.files[role], key=lambda file: file.height)
-            return {"role": role, **{key: getattr(best, key) for key in ("path", "size", "codec", "width", "height")}}
+            if is_address(best.path) and (fault := fault_of_address(best.path)):
+                raise MediaFault("unsupported", fault)
+            known = {key: getattr(best, key) for key in ("size", "codec", "width", "height")}
+            return {"role": role, "path": recorded_path(best.path), **known}
     raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
 
 

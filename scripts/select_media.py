@@ -7,10 +7,11 @@ What is chosen is told first; without --output the file's content goes to standa
 
 import argparse
 import base64
+import heapq
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from scripts.lib.token import redact
 MARK = "Object Detector Processed"
 KINDS = ("video", "image")
 NAMES_SHOWN = 3
+SECTIONS_SHOWN = 20
 # What is looked at of a media; a whole one is ten times as large.
 FIELDS = "id,name,type,num_frames,fps,attributes"
 
@@ -34,7 +36,7 @@ class Wanted:
 
     Attributes:
         kind: `video`, `image`, or `any` for both.
-        section: number of a section, a folder, playlist or saved search of Tator's.
+        section: number of a section, a folder with the folders in it, or a playlist or saved search of Tator's.
         name: a part of the name, in whatever case.
         search: a search in Tator's own form, AttributeOperationSpec.
         attributes: the value that each of these attributes has; "" for none.
@@ -49,12 +51,13 @@ class Wanted:
     unmarked: str | None = None
 
     def filters(self) -> dict[str, Any]:
-        """Return what Tator filters by itself. Attributes are not among it: it ignores names that it does not know."""
+        """Return what Tator filters by itself, the section apart.
+
+        Attributes are not among it: Tator ignores names that it does not know.
+        """
         by_name = {"attribute": "$name", "operation": "icontains", "value": self.name} if self.name else None
         searches = [part for part in (by_name, self.search) if part]
         found: dict[str, Any] = {"dtype": self.kind} if self.kind in KINDS else {}
-        if self.section is not None:
-            found["section"] = self.section
         if searches:
             both = searches[0] if len(searches) == 1 else {"method": "and", "operations": searches}
             found["encoded_search"] = base64.b64encode(json.dumps(both).encode()).decode()
@@ -71,6 +74,7 @@ class Selection:
     hours: float = 0.0
     of_unknown_length: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def add(self, media: dict[str, Any], kind: str) -> None:
         """Take a media in."""
@@ -88,6 +92,7 @@ class Selection:
         unknown = f", {self.of_unknown_length} of unknown length" if self.of_unknown_length else ""
         videos = f"{self.counts['video']} videos ({self.hours:.1f} hours{unknown})"
         lines = [f"{len(self.media_ids)} media are selected: {videos}, {self.counts['image']} images"]
+        lines += self.remarks
         lines += [f"for example {', '.join(self.names)}"] if self.names else []
         return lines + [f"{count} are left out: {why}" for why, count in sorted(self.left_out.items())]
 
@@ -100,15 +105,51 @@ def select_media(host: str, project_id: int, wanted: Wanted) -> Selection:
     """
     project = Project(host, project_id)
     types = project.media_types()
-    _check_attributes(types, [*wanted.attributes, *([wanted.unmarked] if wanted.unmarked else [])])
+    names = [*wanted.attributes, *([wanted.unmarked] if wanted.unmarked else []), *_searched(wanted.search)]
+    _check_attributes(types, names)
     selection = Selection()
-    for media in project.select_media(fields=FIELDS, **wanted.filters()):
+    sections = _with_folders_inside(project.sections(), wanted.section) if wanted.section is not None else []
+    if len(sections) > 1:
+        selection.remarks.append(f"with the {len(sections) - 1} folders inside section {wanted.section}")
+    where: list[dict[str, Any]] = [{"section": section} for section in sections] or [{}]
+    found = [project.select_media(fields=FIELDS, **wanted.filters(), **each) for each in where]
+    last = None
+    for media in heapq.merge(*found, key=lambda each: int(each["id"])):
+        if media["id"] == last:  # a media may be in several sections
+            continue
+        last = media["id"]
         why = _why_not(media, types[media["type"]], wanted)
         if why is None:
             selection.add(media, types[media["type"]]["dtype"])
         else:
             selection.left_out[why] = selection.left_out.get(why, 0) + 1
     return selection
+
+
+def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[int]:
+    """Return the numbers of a section and of all folders inside it: Tator lists what is in the folder itself.
+
+    Raises:
+        ServerError: there is no such section, naming those that there are.
+    """
+    paths = {section["id"]: str(section.get("path") or "") for section in sections}
+    if number not in paths:
+        there = ", ".join(f"{section['id']} ({section['name']})" for section in sections[:SECTIONS_SHOWN]) or "none"
+        more = f" and {len(sections) - SECTIONS_SHOWN} more" if len(sections) > SECTIONS_SHOWN else ""
+        raise ServerError(f"--section: the project has no section {number}; it has {there}{more}")
+    # A path names the folders from the outermost on, separated by dots.
+    inside = [other for other, path in paths.items() if paths[number] and path.startswith(f"{paths[number]}.")]
+    return [number, *sorted(inside)]
+
+
+def _searched(search: Any) -> Iterator[str]:
+    """Yield the attributes that a search names, less Tator's own fields, whose names begin with `$`."""
+    if isinstance(search, dict):
+        name = search.get("attribute")
+        if isinstance(name, str) and not name.startswith("$"):
+            yield name
+        for part in search.get("operations") or []:
+            yield from _searched(part)
 
 
 def _check_attributes(types: dict[int, dict[str, Any]], names: list[str]) -> None:
@@ -146,7 +187,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--host", default=os.environ.get("TATOR_API_SERVICE"), help="Tator's address (or TATOR_API_SERVICE)")
     add("--project", metavar="ID", default=os.environ.get("TATOR_PROJECT_ID"), help="project (or TATOR_PROJECT_ID)")
     add("--kind", choices=["any", *KINDS], default="any", help="videos or images only")
-    add("--section", type=int, metavar="ID", help="media of this section, the number in Tator's address: section=ID")
+    add(
+        "--section",
+        type=int,
+        metavar="ID",
+        help="media of this section and of the folders in it; Tator's address has its number: section=ID",
+    )
     add("--name", metavar="TEXT", help="media whose name holds this, in whatever case")
     add(
         "--search",

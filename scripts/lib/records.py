@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.lib.downloads.references import is_address
 from scripts.lib.errors import MediaFault
 
 # Far above what Tator stores, far below what breaks a file, a log or a number.
@@ -95,7 +96,12 @@ def _files(raw: Any) -> dict[str, list[TatorFile]]:
         if not isinstance(entries, list | tuple):
             raise _unusable(f"media_files.{role}", entries, "a list of files")
         files = [_mapping(entry, f"a file of media_files.{role}") for entry in entries]
-        usable = [file for file in files if file.get("path") and not file.get("reference_only")]
+        # A file that Tator only refers to needs its address as path.
+        usable = [
+            file
+            for file in files
+            if (path := file.get("path")) and (is_address(str(path)) or not file.get("reference_only"))
+        ]
         found[role] = [_file(file, f"media_files.{role}") for file in usable]
     return found
 
@@ -106,7 +112,8 @@ def _file(file: Mapping[str, Any], where: str) -> TatorFile:
         raise _unusable(f"resolution in {where}", resolution, "[height, width] in pixels")
     path = _text(file["path"], f"path in {where}")
     if path is None or not path.isprintable():
-        raise _unusable(f"path in {where}", path, "printable characters")
+        shown = path if path is None or not is_address(path) else "an address"  # which may hold a signature
+        raise _unusable(f"path in {where}", shown, "printable characters")
     codec = file.get("codec") or file.get("mime")
     return TatorFile(
         path=path,

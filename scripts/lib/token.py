@@ -26,8 +26,8 @@ def check_token(environ: Mapping[str, str]) -> str:
     if not token or not _is_sendable(token):
         state = "holds blanks, line breaks or characters that no token has" if token else "is not set"
         raise SettingsError(
-            f"the environment variable {VARIABLE} {state}; expected the API token of a Tator user who may edit the "
-            f"project and transfer its media (shown on Tator's account page): export {VARIABLE}=..."
+            f"the environment variable {VARIABLE} {state}; expected the API token of a Tator user with the right "
+            f"Can Edit in the project (shown on Tator's account page): export {VARIABLE}=..."
         )
     return token
 

@@ -29,7 +29,7 @@ MARK = "Object Detector Processed"
 RUN_SECONDS = 300
 
 _TIMES = re.compile(
-    rb'"seconds": [0-9.]+|"stages": \{[^}]*\}|"verified_at": "[^"]*"'
+    rb'"seconds": [0-9.]+|"stages": \{[^}]*\}|"(verified|changed)_at": "[^"]*"'
     rb"|(?<=  )[0-9]+\.[0-9] *(?=  |\n)"  # the table's column
 )
 

@@ -112,6 +112,23 @@ def test_version_deleted_half_way(site, undisturbed):
     assert site.marked() == undisturbed.marked
 
 
+@pytest.mark.parametrize("what", ["deleted", "emptied"])
+def test_boxes_that_are_gone_are_noticed_by_a_plain_run(site, undisturbed, what):
+    site.goes_well()
+    (mine,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
+    everything = {"version": [mine["id"]], "show_all_marks": 1, "show_deleted": 1}
+    site.api.delete_localization_list(site.server.project_id, {"prune": 1}, **everything)
+    if what == "deleted":
+        site.api.delete_version(mine["id"])
+    site.server.clear_requests()
+    text = site.goes_well()
+    words = "is not there any more" if what == "deleted" else "is empty, and the last run left"
+    assert f"upload.version: version {mine['id']} ('Object Detector') {words}" in text, text
+    assert contents(site.boxes()) == contents(undisturbed.boxes)
+    assert not site.server.requests("Download")
+    assert "Nothing to be done" in site.goes_well()
+
+
 def contents(boxes):
     """Boxes in another version have other ids."""
     keys = ("media", "frame", "x", "y", "width", "height", "mark", "variant_deleted")
@@ -121,8 +138,8 @@ def contents(boxes):
 @pytest.mark.parametrize(
     ("operation", "words"),
     [
-        ("GetDownloadInfo", r"403.*Can Transfer to download"),
-        ("UpdateMediaList", r"403.*Can Edit to write"),
+        ("GetDownloadInfo", r"403.*give the token's user the right Can Edit"),
+        ("UpdateMediaList", r"403.*give the token's user the right Can Edit"),
     ],
 )
 def test_token_that_loses_rights_half_way(site, undisturbed, operation, words):

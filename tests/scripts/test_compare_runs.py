@@ -76,6 +76,42 @@ def test_a_run_and_what_people_made_of_it_in_tator(steps, tmp_path, capsys):
     assert totals == {"same": 1, "rescored": 0, "changed species": 1, "appeared": 0, "vanished": 1}
     assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 1
     assert "expected version:NUMBER, with --host" in capsys.readouterr().err
+    where += ["--out", str(tmp_path / "none")]
+    empty = steps.api.create_version(server.project_id, {"name": "empty"}).id
+    there = f"version:{server.version_id}"
+    for wrong, words in (
+        ([there, "version:999", "--media", "1"], "the project has no 999; it has"),
+        ([f"version:{empty}", there, "--media", "1"], f"version {empty} holds no box"),
+        ([str(run.folder), f"version:{empty}"], f"version {empty} holds no box"),
+        ([there, there, "--media", "2"], f"version {server.version_id} holds no box"),
+        ([there, there, "--media", "1", "77"], f"--media: version {server.version_id} has no media 77; it has 1"),
+        ([there, there, "--media", "1", "--type", "999"], "--type: the project has no 999"),
+        (
+            [there, there, "--media", "1", "--species-attribute", "Kind"],
+            "has no attribute 'Kind'; it has 'Species', 'Co",
+        ),
+        ([str(run.folder), str(tmp_path / "nowhere")], "has no results/summary.json"),
+    ):
+        assert compare_runs.main([*where, *wrong]) == 1
+        told = capsys.readouterr().err
+        assert (words in told, "Traceback" in told) == (True, False), told
+    assert not (tmp_path / "none").exists()
+
+
+def test_runs_without_a_common_media(tmp_path, capsys):
+    runs = [FakeRun(tmp_path / name, species=["cod"]) for name in ("one", "two", "empty")]
+    runs[0].add("a.mp4", frames=1)
+    runs[1].add("a.mp4", frames=1)
+    runs[1].add("b.mp4", frames=1)
+    for run in runs:
+        run.finish()
+    one, two, empty = (str(run.folder) for run in runs)
+    assert compare_runs.main([one, empty, "--out", str(tmp_path / "none")]) == 1
+    told = capsys.readouterr().err
+    assert f"{one} (media 1) and {empty} (media none) have no media in common" in told
+    assert compare_runs.main([one, two, "--media", "2", "--out", str(tmp_path / "none")]) == 1
+    assert f"--media: {one} has no media 2; it has 1" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_folder_without_results(tmp_path, capsys):

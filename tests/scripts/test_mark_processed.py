@@ -1,5 +1,6 @@
 """Only verified media carry the mark, set in as few calls as can be."""
 
+import time
 from datetime import datetime
 
 import pytest
@@ -50,6 +51,26 @@ def test_a_mark_since_the_verification_is_left(ready):
     ready.mark(1)
     assert marks(ready) == before
     assert ready.server.requests("UpdateMediaList") == []
+
+
+def test_a_mark_stays_as_long_as_the_boxes_do(ready):
+    """Also where the records are gone and all is looked at once more; the mark's time is of whole seconds."""
+    row = "0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"
+    for rows, is_new in (([row], True), ([row], False), ([row, row.replace("10.0", "300.0")], True), ([row], True)):
+        before = marks(ready)[1]
+        time.sleep(1.1)
+        ready.detected(1, rows)
+        ready.upload(1)
+        ready.mark(1)
+        assert (marks(ready)[1] != before) is is_new, rows
+    ready.detected(2, [])
+    ready.upload(2)
+    ready.mark(2)
+    before = marks(ready)[2]
+    time.sleep(1.1)
+    ready.upload(2)
+    ready.mark(2)
+    assert marks(ready)[2] == before
 
 
 def test_media_deleted_meanwhile(ready):

@@ -70,7 +70,9 @@ def lines(out, start):
 
 
 def writes(server):
-    return [one["operation"] for one in server.requests() if one["method"] not in ("GET",)]
+    """Return the operations that change something; GetDownloadInfo is a POST and changes nothing."""
+    asked = [one for one in server.requests() if one["method"] != "GET"]
+    return [one["operation"] for one in asked if one["operation"] != "GetDownloadInfo"]
 
 
 def test_dry_run_tells_everything_and_does_nothing(register, server):
@@ -218,10 +220,26 @@ def test_who_may(register, server, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["viewer"])
     assert register("--files-per-job", "2", "--cluster", str(cluster))[0] == 0
     code, _, complaint = register("--files-per-job", "3")
-    assert (code, "has the permission View Only in the project; expected Can Transfer to: update" in complaint) == (
-        1,
-        True,
-    )
+    expected = "Can Transfer (where the site has fine-grained permissions: Full Control) to: update"
+    assert (code, f"has the permission View Only in the project; expected {expected}" in complaint) == (1, True)
+
+
+@pytest.mark.parametrize("permission", ["Can Transfer", "Can Execute"])
+def test_a_site_with_fine_grained_permissions_takes_more(register, server, monkeypatch, permission):
+    """Storing a manifest takes an address by its key, which such a site gives to Full Control alone."""
+    server.change("project", 11, permissions={"1": "Full Control", "2": permission})
+    cluster = server.add("job_cluster", organization=1, name="gpu", host="h", port=1, token="c" * 40, cert="secret")
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["person"])
+    server.use_fine_grained_permissions()
+    code, _, complaint = register("--apply", "--cluster", str(cluster))
+    assert (code, standing(server)) == (1, [])
+    assert f"has the permission {permission} in the project; expected Full Control to: register the algo" in complaint
+    server.use_fine_grained_permissions(False)
+    assert register("--apply", "--cluster", str(cluster))[0] == 0
+    server.use_fine_grained_permissions()
+    assert register("--apply", "--files-per-job", "2")[0] == 0  # the manifest stays
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", server.token)
+    assert register("--apply", "--set", "image=registry.site.org/other:2")[0] == 0
 
 
 def test_clusters_are_looked_up_and_their_credentials_stay_there(register, server):

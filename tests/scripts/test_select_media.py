@@ -60,7 +60,19 @@ SELECTIONS = [
 FAILURES = [
     (["--attribute", "Note=x"], "no media type has an attribute 'Note'; they have 'Notes', 'Object Detector Pro"),
     (["--unprocessed", "--mark-attribute", "Seen"], "no media type has an attribute 'Seen'"),
-    (["--section", "99"], "answered 404"),
+    (["--section", "99"], "--section: the project has no section 99; it has 1 (Folder 1), 7 (Folder 7)"),
+    (
+        ["--search", '{"attribute": "Nots", "operation": "eq", "value": 1}'],
+        "no media type has an attribute 'Nots'; they",
+    ),
+    (
+        [
+            "--search",
+            '{"method": "or", "operations": [{"method": "not", "operations": [{"attribute": "A", "operation": '
+            '"eq", "value": 1}]}, {"attribute": "$id", "operation": "gt", "value": 0}]}',
+        ],
+        "no media type has an attribute 'A'; they have 'Notes'",
+    ),
     (["--name", "none of this name"], "nothing is selected"),
     (["--output", "none/media.txt"], "none/.media.txt.part: No such file or directory"),
     (["--project", "99"], "answered 404"),
@@ -78,6 +90,22 @@ def test_what_is_selected(select):
     assert [(arguments, select(*arguments)[:2]) for arguments, _ in SELECTIONS] == [
         (arguments, (0, found)) for arguments, found in SELECTIONS
     ]
+
+
+def test_a_folder_is_selected_with_the_folders_inside_it(select, server):
+    """Also one that holds nothing but folders, and none beside it whose name begins alike."""
+    server.add("section", project=server.project_id, name="First", path="First")  # number 1, in which media 1 and 2 are
+    numbers = [
+        server.add("section", project=server.project_id, name=path.rpartition(".")[2], path=path)
+        for path in ("Cruise", "Cruise.North", "Cruise.North.Deep", "Cruises")
+    ]
+    media = [server.add_media(f"{number}.mp4", primary_section=number) for number in numbers[1:]]
+    assert select("--section", str(numbers[0]))[:2] == (0, media[:2])
+    assert "with the 2 folders inside section" in select("--section", str(numbers[0]))[2]
+    assert select("--section", str(numbers[1]))[:2] == (0, media[:2])
+    assert select("--section", str(numbers[2]))[:2] == (0, media[1:2])
+    code, found, told = select("--section", str(numbers[3]))
+    assert (code, found, "folders inside" in told) == (0, media[2:], False)
 
 
 def test_counts_hours_and_what_is_left_out_are_told(select):

@@ -96,6 +96,19 @@ def new_version(store: Store, project: int, user: int | None, **fields: Any) -> 
     return store.add("version", plain | {name: value for name, value in fields.items() if name in plain})
 
 
+def sections(store: Store, project: int) -> list[Record]:
+    """Return a project's folders: those that were added, and one for each number that media name."""
+    found = {record["id"]: record for record in store.all("section", project)}
+    for number in {media["primary_section"] for media in store.all("media", project)} - found.keys():
+        found[number] = {"id": number, "project": project, "name": f"Folder {number}", "path": f"Folder_{number}"}
+    return [found[number] for number in sorted(found)]
+
+
+@operation("GetSectionList", VIEW)
+def _get_sections(call: Call) -> list[Record]:
+    return sections(call.store, call.params["project"])
+
+
 @operation("GetVersionList", VIEW)
 def _get_versions(call: Call) -> list[Record]:
     return sorted(call.store.all("version", call.params["project"]), key=lambda record: record["number"])

@@ -34,6 +34,7 @@ class Controls:
             ("DELETE", "/requests", self._clear_requests),
             ("GET", "/control/state", self._state),
             ("POST", "/control/media", self._add_media),
+            ("POST", "/control/permissions", self._set_permissions),
             ("GET", "/control/<kind>", self._list_records),
             ("POST", "/control/<kind>", self._add_record),
             ("PATCH", "/control/<kind>/<int:number>", self._change_record),
@@ -78,6 +79,10 @@ class Controls:
     def _add_media(self) -> Response:
         with self._store.transaction():
             return jsonify({"id": add_media(self._store, **request.get_json())})
+
+    def _set_permissions(self) -> Response:
+        self._store.change_setting("fine_grained", "1" if request.get_json()["fine_grained"] else "")
+        return jsonify({})
 
     def _list_records(self, kind: str) -> Response:
         return (

@@ -101,6 +101,10 @@ class Server:
         found: dict[str, Any] = self._control("PATCH", f"/control/{kind}/{number}", fields)
         return found
 
+    def use_fine_grained_permissions(self, fine_grained: bool = True) -> None:
+        """Go on as a server with TATOR_FINE_GRAIN_PERMISSION, or without."""
+        self._control("POST", "/control/permissions", {"fine_grained": fine_grained})
+
     def _control(self, method: str, path: str, body: object = None) -> Any:
         answer = requests.request(method, f"{self.host}{path}", json=body, timeout=_CONTROL_SECONDS)
         if not answer.ok:

@@ -10,8 +10,8 @@ import uuid
 from typing import Any
 
 from . import attributes, queries
-from .errors import RefusedError
-from .operations import EDIT, VIEW, Call, operation
+from .errors import ForbiddenError, RefusedError
+from .operations import EDIT, VIEW, Call, find, is_fine_grained, may, operation
 from .store import Record, Store, now
 
 _SHAPE = ("x", "y", "width", "height", "u", "v", "points")
@@ -211,13 +211,17 @@ def _bury(call: Call, box: Record) -> int:
     return _add_mark(call.store, box | {"variant_deleted": True, "modified_by": call.user["id"]})
 
 
-@operation("DeleteLocalizationList", EDIT)
+@operation("DeleteLocalizationList", VIEW)
 def _delete_localizations(call: Call) -> Record:
     """Delete the marks that are selected.
 
     Pruning removes just those: without `show_all_marks` and `show_deleted` the mark before comes to light again.
     """
     found = queries.localizations(call.store, call.params)
+    # With fine-grained permissions the rights are those on each box, so that none are needed for nothing.
+    needed = found or not is_fine_grained(call.store)
+    if needed and not may(call.user, find(call.store, "project", call.params["project"]), EDIT):
+        raise ForbiddenError
     queries.expect_count(call.params, found, "delete")
     for box in found:
         if call.params.get("prune"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import attributes, queries
 from .errors import ForbiddenError, MissingError, RefusedError
-from .operations import EDIT, TRANSFER, VIEW, Call, operation
+from .operations import EDIT, FULL, TRANSFER, VIEW, Call, find, is_fine_grained, may, operation
 from .store import Record, Store, now
 
 _FILE_ROLES = ("archival", "streaming", "image", "thumbnail", "thumbnail_gif", "attachment", "audio")
@@ -53,7 +53,7 @@ def _shown(call: Call, media: Record) -> Record:
     for role in _FILE_ROLES:
         for definition in media["media_files"].get(role, []):
             for field in ("path", "segment_info"):
-                if field in definition:
+                if field in definition and "://" not in definition[field]:  # a reference stays as it is
                     definition[field] = call.addresses.sign(definition[field], seconds)
     return media
 
@@ -211,19 +211,54 @@ def _delete_medias(call: Call) -> Record:
     return {"message": f"Successfully deleted {len(found)} medias!"}
 
 
+@operation("CloneMediaList", VIEW)
+def _clone_medias(call: Call) -> Record:
+    """Copy media into another project; their files stay where they are, below the first project's key."""
+    wanted = call.body
+    target = find(call.store, "project", wanted["dest_project"])
+    if not may(call.user, target, FULL):
+        raise ForbiddenError
+    entity_type = find(call.store, "media_type", wanted["dest_type"])
+    ids = []
+    for media in queries.medias(call.store, call.params):
+        kept = {name: media[name] for name in (*_PLAIN_FIELDS[1:-1], "media_files", "md5", "gid", "uid")}
+        made = new_media(
+            call.store,
+            project=target["id"],
+            entity_type=entity_type,
+            name=media["name"],
+            user=call.user["id"],
+            attributes=media["attributes"],
+            **kept,
+        )
+        ids.append(made)
+    return {"message": f"Successfully cloned {len(ids)} medias!", "id": ids}
+
+
 @operation("GetDownloadInfo", TRANSFER)
 def _download_info(call: Call) -> list[Record]:
-    """Sign any key of the project, whether there is such an object or not, as Tator does."""
+    """Sign any key of the project, whether there is such an object or not, as Tator does.
+
+    An address that the same user got for more than an hour is given again, in whatever project it is asked for.
+    """
+    project = find(call.store, "project", call.params["project"])
+    if is_fine_grained(call.store) and not may(call.user, project, FULL):
+        raise ForbiddenError
     answer = []
     for key in call.params["keys"]:
+        if kept := call.addresses.kept(call.user["id"], key):
+            answer.append({"key": key, "url": kept})
+            continue
         parts, place = key.split("/"), 3 if key.startswith("_uploads") else 1
         if len(parts) <= place:
             raise RefusedError("list index out of range")
         try:
-            project = int(parts[place])
+            number = int(parts[place])
         except ValueError as error:
             raise RefusedError(str(error)) from error
-        if project != call.params["project"]:
+        if number != project["id"]:
             raise ForbiddenError
-        answer.append({"key": key, "url": call.addresses.sign(key, call.params["expiration"])})
+        answer.append(
+            {"key": key, "url": call.addresses.sign_and_keep(call.user["id"], key, call.params["expiration"])}
+        )
     return answer

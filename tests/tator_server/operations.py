@@ -57,19 +57,29 @@ class Handler:
         """Find the target, check the permission, and serve the call.
 
         Raises:
-            MissingError: when the project or the target does not exist.
+            MissingError: when the project or the target does not exist; with fine-grained permissions also when the
+                target is in a project of which the token's user is no member.
             ForbiddenError: when the token's user may not do this.
         """
-        project = call.params.get("project")
+        number = call.params.get("project")
         if self.of is not None:
             call.target = find(call.store, self.of, call.params["id"])
-            project = call.target["id"] if self.of == "project" else call.target.get("project")
-        if project is not None and not may(call.user, find(call.store, "project", project), self.needs):
-            raise ForbiddenError
+            number = call.target["id"] if self.of == "project" else call.target.get("project")
+        if number is not None:
+            project = find(call.store, "project", number)
+            if self.of is not None and is_fine_grained(call.store) and not may(call.user, project, VIEW):
+                raise MissingError(_MODELS[self.of])
+            if not may(call.user, project, self.needs):
+                raise ForbiddenError
         return self.serve(call)
 
 
 HANDLERS: dict[str, Handler] = {}
+
+
+def is_fine_grained(store: Store) -> bool:
+    """Whether the server runs with TATOR_FINE_GRAIN_PERMISSION; `POST /control/permissions` changes it."""
+    return store.setting("fine_grained", "") == "1"
 
 
 def operation(name: str, needs: str, of: str | None = None) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:

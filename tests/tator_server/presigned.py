@@ -21,6 +21,7 @@ from .store import Store
 
 _BUCKET = "tator"
 _CHUNK = 1 << 16
+_KEPT_BACK = 3600  # seconds for which a kept address is good at least
 _SIGNED = ("Expires", "X-Amz-Date", "X-Amz-Signature")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _REASONS = {
@@ -39,6 +40,7 @@ class Addresses:
     def __init__(self, store: Store, origin: str) -> None:
         self.origin = origin
         self._store = store
+        self._kept: dict[tuple[int, str], tuple[str, float]] = {}
         self._key = store.setting("signing_key", secrets.token_hex(32)).encode()
 
     def sign(self, key: str, seconds: int, method: str = "GET") -> str:
@@ -49,6 +51,18 @@ class Addresses:
             {"Expires": expires, "X-Amz-Date": age, "X-Amz-Signature": self._signature(method, key, expires, age)}
         )
         return f"{self.origin}/{_BUCKET}/{quote(key)}?{query}"
+
+    def sign_and_keep(self, user: int, key: str, seconds: int) -> str:
+        """Return an address, and keep it for that user as Tator does in Redis: until it is good for one more hour."""
+        address = self.sign(key, seconds)
+        if seconds > _KEPT_BACK:
+            self._kept[user, key] = (address, time.monotonic() + seconds - _KEPT_BACK)
+        return address
+
+    def kept(self, user: int, key: str) -> str | None:
+        """Return an address that the same user got and that is still kept."""
+        address, until = self._kept.get((user, key), (None, 0.0))
+        return address if time.monotonic() < until else None
 
     def fault(self, method: str, key: str, expires: str, age: str, signature: str) -> str | None:
         """Return S3's code for what is wrong with an address, or None."""

@@ -129,8 +129,9 @@ def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
 
     every = store.all("media", params["project"])
     found = [media for media in every if wanted(media)]
-    if "section" in params:  # only folders; there is one as soon as it holds something
-        if params["section"] not in {media["primary_section"] for media in every}:
+    if "section" in params:  # only folders, and not what is in folders inside them
+        added = {section["id"] for section in store.all("section", params["project"])}
+        if params["section"] not in {media["primary_section"] for media in every} | added:
             raise MissingError("Section")
         found = [media for media in found if media["primary_section"] == params["section"]]
     if "encoded_search" in params:

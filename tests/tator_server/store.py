@@ -22,7 +22,7 @@ Record = dict[str, Any]
 # Kinds of which each record is kept as one JSON document.
 KINDS = (
     *("user", "project", "media_type", "localization_type", "version", "media"),
-    *("algorithm", "manifest", "job_cluster"),
+    *("algorithm", "manifest", "job_cluster", "section"),
 )
 
 _TABLES = "".join(

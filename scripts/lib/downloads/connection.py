@@ -3,14 +3,21 @@
 import logging
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import requests
 
+from scripts.lib.downloads.references import is_reference, presigned_address
 from scripts.lib.errors import ServerError
 from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Refused
 from scripts.lib.server.sessions import store_session
 
 _log = logging.getLogger(__name__)
+
+
+class NoAddress(ServerError):
+    """Tator gives no address for a media's file."""
 
 
 class Connection:
@@ -18,7 +25,7 @@ class Connection:
 
     def __init__(self, host: str, project_id: int) -> None:
         self._host, self._project_id = host, project_id
-        self._foreseen: dict[str, str] = {}
+        self._foreseen: dict[int, str] = {}
 
     @cached_property
     def project(self) -> Project:
@@ -30,13 +37,59 @@ class Connection:
         """Its store, which gets no token."""
         return store_session(self._host)
 
-    def foresee(self, paths: Sequence[str]) -> None:
-        """Ask for the addresses of files that will soon be downloaded, all in one request."""
+    def foresee(self, wanted: Sequence[dict[str, Any]]) -> None:
+        """Ask for the addresses of media that will soon be downloaded, all in one request.
+
+        Args:
+            wanted: the media's records.
+        """
         try:
-            self._foreseen |= zip(paths, self.project.addresses(paths), strict=True)
+            addresses, _ = self._addresses(wanted)
+            self._foreseen |= addresses
         except ServerError as error:
             _log.warning("%s; each address is asked for by itself", error)
 
-    def address(self, path: str) -> str:
-        """Return an address, the next time another one; secret: it carries a signature."""
-        return self._foreseen.pop(path, None) or self.project.addresses([path])[0]
+    def address(self, wanted: dict[str, Any]) -> str:
+        """Return the address of a media's file, the next time another one; secret: it carries a signature.
+
+        Raises:
+            NoAddress: Tator gives none for this file.
+            ServerError: Tator fails.
+        """
+        media_id = wanted["media_id"]
+        if (foreseen := self._foreseen.pop(media_id, None)) is not None:
+            return foreseen
+        addresses, refusal = self._addresses([wanted])
+        if media_id not in addresses:
+            why = f" ({refusal})" if refusal else ""
+            raise NoAddress(
+                f"media {media_id}: Tator no longer lists the {wanted['file']['role']} file that was chosen{why}; "
+                "run again with --forcerun resolve_media"
+            )
+        return addresses[media_id]
+
+    def _addresses(self, wanted: Sequence[dict[str, Any]]) -> tuple[dict[int, str], Refused | None]:
+        """Return addresses by media id, and why Tator refused to give them by the files' keys.
+
+        Tator refuses keys to whom its fine-grained permissions do not allow it, of media that were cloned from another
+        project, and all keys of a request for the sake of one. It gives the same addresses with the media themselves
+        to everybody who may see them, and only there those that are references.
+        """
+        found: dict[int, str] = {}
+        refusal = None
+        stored = [each for each in wanted if not is_reference(each["file"]["path"])]
+        if stored:
+            try:
+                addresses = self.project.addresses([each["file"]["path"] for each in stored])
+                found = {each["media_id"]: address for each, address in zip(stored, addresses, strict=True)}
+            except Refused as error:
+                _log.info("%s; asking for the media themselves", error)
+                refusal = error
+        left = [each for each in wanted if each["media_id"] not in found]
+        if left:
+            listed = self.project.presigned_media([each["media_id"] for each in left])
+            for each in left:
+                address = presigned_address(listed.get(each["media_id"], {}), each["file"])
+                if address is not None:
+                    found[each["media_id"]] = address
+        return found, refusal

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.connection import Connection, NoAddress
 from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.progress import Progress
@@ -93,8 +93,8 @@ def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, 
 def _address(connection: Connection, wanted: dict[str, Any]) -> str:
     """Return a fresh address, or say that the media is gone."""
     try:
-        return connection.address(wanted["file"]["path"])
-    except Refused:
+        return connection.address(wanted)
+    except (Refused, NoAddress):
         _require_media(connection, wanted)
         raise
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from scripts.lib.detections import read_detections
-from scripts.lib.errors import PipelineError
+from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.evaluation.accuracy import Labelled, overlaps
 from scripts.lib.files import read_json
+from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
@@ -84,8 +85,23 @@ def run_side(folder: Path) -> Side:
 def version_side(
     project: Project, version_id: int, media_ids: list[int], *, type_id: int, species: str, confidence: str
 ) -> Side:
-    """Return the boxes that stand in a version in Tator."""
+    """Return the boxes that stand in a version in Tator.
+
+    Raises:
+        ServerError: the project has no such version or box type, or the version no box in these media.
+    """
+    project_needs.pick(project.versions(), "id", version_id, "version")
+    box_type = project_needs.pick(project.localization_types(), "id", type_id, "--type")
+    for option, name in (("--species-attribute", species), ("--confidence-attribute", confidence)):
+        if not project_needs.has(box_type, name):
+            there = ", ".join(repr(one["name"]) for one in box_type["attribute_types"] or []) or "none"
+            raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {there}")
     media = project.media(media_ids)
+    if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
+        raise ServerError(
+            f"version {version_id} holds no box of type {type_id} in the {len(media)} media that are compared; "
+            "expected a version with boxes: name another one"
+        )
 
     def boxes(media_id: int) -> list[Labelled]:
         width, height = media[media_id]["width"], media[media_id]["height"]

@@ -1,5 +1,6 @@
 """The calls that register an algorithm in a Tator project, and add to its types what the algorithm needs."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,12 +8,10 @@ from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
 from scripts.lib.registering import manifest
+from scripts.lib.server import rights
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.sessions import store_session
-
-# From least to most, as Tator names them; who has one has those before it. Whoever made the project has all.
-PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control", "Creator")
 
 
 class Registry(Project):
@@ -48,7 +47,8 @@ class Registry(Project):
         """Add an attribute without a default to a MediaType or LocalizationType; may raise LostAnswer."""
         addition = {"name": name, "dtype": dtype, "required": False, "description": "Set by the detection workflow"}
         body = {"entity_type": kind, "addition": addition}
-        self._write(f"add the attribute {name!r}", lambda: self._api.create_attribute_type(type_id, body))
+        call = partial(self._api.create_attribute_type, type_id, body)
+        self._write(f"add the attribute {name!r}", call, needs=rights.FULL)
 
     def store_manifest(self, text: str) -> str:
         """Upload a manifest and have Tator keep it; return its path there.
@@ -56,23 +56,38 @@ class Registry(Project):
         Done twice it leaves a second file, which nothing names and nothing over REST removes.
         """
         content = text.encode()
-        upload = self._read("get an upload address", lambda: self._api.get_upload_info(self.id))
+        get_address = partial(self._api.get_upload_info, self.id)
+        upload = self._read("get an upload address", get_address, needs=rights.TRANSFER)
         self._read("upload the manifest", lambda: _put(self.host, upload["urls"][0], content))
         spec = {"name": manifest.file_name(text), "upload_url": self.addresses([upload["key"]])[0]}
-        return str(self._read("keep the manifest", lambda: self._api.save_algorithm_manifest(self.id, spec))["url"])
+        save = partial(self._api.save_algorithm_manifest, self.id, spec)
+        return str(self._read("keep the manifest", save, needs=rights.TRANSFER)["url"])
+
+    def may_get_addresses(self) -> bool:
+        """Whether the user gets addresses by files' keys, which storing a manifest takes.
+
+        Asks for one, since only the answer tells whether the site has fine-grained permissions. Tator gives it
+        whether there is such a file or not.
+        """
+        try:
+            self.addresses([f"1/{self.id}/0/none"])
+        except Refused as refusal:
+            if refusal.status == 403:
+                return False
+            raise
+        return True
 
     def register(self, spec: dict[str, Any]) -> None:
         """Make an algorithm; may raise LostAnswer."""
-        self._write("register the algorithm", lambda: self._api.register_algorithm(self.id, spec))
+        self._write(
+            "register the algorithm", lambda: self._api.register_algorithm(self.id, spec), needs=rights.TRANSFER
+        )
 
     def update(self, algorithm_id: int, spec: dict[str, Any]) -> None:
         """Change an algorithm; Tator wants its name, user and files_per_job each time."""
-        self._read("update the algorithm", lambda: self._api.update_algorithm(algorithm_id, spec))
-
-
-def may(permission: str, needed: str) -> bool:
-    """Whether a permission includes another one."""
-    return permission in PERMISSIONS and PERMISSIONS.index(permission) >= PERMISSIONS.index(needed)
+        self._read(
+            "update the algorithm", lambda: self._api.update_algorithm(algorithm_id, spec), needs=rights.TRANSFER
+        )
 
 
 def _put(site: str, address: str, content: bytes) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from scripts.lib.errors import PipelineError, ServerError, SettingsError
 from scripts.lib.registering import manifest
-from scripts.lib.registering.algorithms import Registry, may
-from scripts.lib.server import project_needs
+from scripts.lib.registering.algorithms import Registry
+from scripts.lib.server import project_needs, rights
 from scripts.lib.server.project_needs import Need
 
 # How many media at most a workflow of a new algorithm gets, unless told.
@@ -100,12 +100,13 @@ def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Map
         if found:
             _plan_types(plan, registry, found)
             _plan_version(plan, registry, found)
-        _plan_algorithm(plan, registry, wanted, user, project["organization"])
-        for takes in sorted({step.takes for step in plan.steps if not may(permission, step.takes)}):
+        _plan_algorithm(plan, registry, wanted, user, project)
+        for takes in sorted({step.takes for step in plan.steps if not rights.may(permission, step.takes)}):
             texts = "; ".join(step.text for step in plan.steps if step.takes == takes)
+            expected = rights.TRANSFER_ANYWHERE if takes == rights.TRANSFER else takes
             plan.problems.append(
                 f"{user['username']}, whose token it is, has the permission {permission} in the project; expected "
-                f"{takes} to: {texts}. Have it given, or have it done by somebody who has it"
+                f"{expected} to: {texts}. Have it given, or have it done by somebody who has it"
             )
     return plan
 
@@ -146,7 +147,7 @@ def _plan_attributes(plan: Plan, registry: Registry, kind: str, owner: dict[str,
             plan.problems.append(problem)
         elif problem:
             text = f"add the {need.dtypes[0]} attribute {need.attribute!r} to the {what} {owner['name']!r}"
-            plan.steps.append(Step(text, "Full Control", partial(_add_attribute, registry, kind, owner["id"], need)))
+            plan.steps.append(Step(text, rights.FULL, partial(_add_attribute, registry, kind, owner["id"], need)))
 
 
 def _add_attribute(registry: Registry, kind: str, type_id: int, need: Need) -> None:
@@ -172,10 +173,12 @@ def _plan_version(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> N
     by_name = upload["version_id"] is None and upload["version_number"] is None
     if by_name and upload["version"] not in [version["name"] for version in versions]:
         make = partial(project_needs.version_named, registry, upload["version"], VERSION_WORDS)
-        plan.steps.append(Step(f"make the version {upload['version']!r}", "Can Edit", make))
+        plan.steps.append(Step(f"make the version {upload['version']!r}", rights.EDIT, make))
 
 
-def _plan_algorithm(plan: Plan, registry: Registry, wanted: Wanted, user: Mapping[str, Any], organization: int) -> None:
+def _plan_algorithm(
+    plan: Plan, registry: Registry, wanted: Wanted, user: Mapping[str, Any], project: Mapping[str, Any]
+) -> None:
     named = registry.named(wanted.name)
     if len(named) > 1:
         ids = ", ".join(str(one["id"]) for one in named)
@@ -190,11 +193,18 @@ def _plan_algorithm(plan: Plan, registry: Registry, wanted: Wanted, user: Mappin
     if not differs:
         plan.told.append(f"the algorithm {wanted.name!r} ({standing['id']}) is as it should be")
         return
-    _check_cluster(plan, registry, wanted.cluster or standing.get("cluster"), user, organization)
+    _check_cluster(plan, registry, wanted.cluster or standing.get("cluster"), user, project["organization"])
     text = f"register the algorithm {wanted.name!r}"
     if standing:
         text = f"update the algorithm {wanted.name!r} ({standing['id']}): {', '.join(differs)}"
-    plan.steps.append(Step(text, "Can Transfer", partial(_write, registry, wanted, user["id"])))
+    takes = _right_to_write(registry, wanted.brings_manifest(standing), project["permission"])
+    plan.steps.append(Step(text, takes, partial(_write, registry, wanted, user["id"])))
+
+
+def _right_to_write(registry: Registry, brings_manifest: bool, permission: str) -> str:
+    """Return the right that registering or updating takes: a higher one to store a manifest on some sites."""
+    depends = rights.may(permission, rights.TRANSFER) and not rights.may(permission, rights.FULL)
+    return rights.FULL if brings_manifest and depends and not registry.may_get_addresses() else rights.TRANSFER
 
 
 def _check_cluster(

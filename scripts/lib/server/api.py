@@ -20,7 +20,7 @@ import yaml
 
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.sessions import TokenAuth
-from scripts.lib.server import schema
+from scripts.lib.server import rights, schema
 from scripts.lib.server.faults import LostAnswer, Puzzling, Refused, Throttled, TimedOut, Transient, Unwell, classified
 from scripts.lib.server.pace import Pace
 from scripts.lib.server.patience import answer_seconds, patience, patiently
@@ -29,6 +29,7 @@ from scripts.lib.token import check_token
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
 IDS_PER_CALL = 1000
+ADDRESS_SECONDS = 3600
 BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
 # How often a 400 that is neither known as a refusal nor as an outage is asked for again.
@@ -56,19 +57,31 @@ class Project:
         self._pace = Pace(connections)
         self._api: Any = self._read("connect", lambda: _connect(host, check_token(os.environ)))
 
-    def media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
+    def media(self, media_ids: list[int], **more: int) -> dict[int, dict[str, Any]]:
         """Return those of the media that exist in this project, by id."""
         found: dict[int, dict[str, Any]] = {}
         for at in range(0, len(media_ids), IDS_PER_CALL):
             chunk = media_ids[at : at + IDS_PER_CALL]  # never empty: Tator takes that for "all"
-            answer = self._read("list media", partial(self._api.get_media_list_by_id, self.id, {"ids": chunk}))
+            listed = partial(self._api.get_media_list_by_id, self.id, {"ids": chunk}, **more)
+            answer = self._read("list media", listed)
             found |= {media["id"]: media for media in answer if "id" in media}
         return found
+
+    def presigned_media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
+        """Return those of the media that exist, with addresses in place of their files' paths.
+
+        The addresses are good for an hour, and secret. Whoever may see a media gets them.
+        """
+        return self.media(media_ids, presigned=ADDRESS_SECONDS)
 
     def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number."""
         listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
         return self._by_pages("list media", listed, MEDIA_PER_PAGE)
+
+    def sections(self) -> list[dict[str, Any]]:
+        """Return the project's sections: folders, playlists and saved searches."""
+        return list(self._read("list sections", lambda: self._api.get_section_list(self.id)))
 
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
         """Return one media of whatever project, or None when there is none that this user may see."""
@@ -86,7 +99,8 @@ class Project:
 
     def addresses(self, paths: Sequence[str]) -> list[str]:
         """Return presigned addresses for stored files, good for an hour at least; secret: they carry signatures."""
-        answer = self._read("get a download address", lambda: self._api.get_download_info(self.id, {"keys": paths}))
+        call = partial(self._api.get_download_info, self.id, {"keys": paths})
+        answer = self._read("get a download address", call, needs=rights.TRANSFER_ANYWHERE)
         return [str(signed["url"]) for signed in answer]
 
     def localization_types(self) -> list[dict[str, Any]]:
@@ -105,7 +119,7 @@ class Project:
     def describe_version(self, version_id: int, description: str) -> None:
         """Change a version's description."""
         body = {"description": description}
-        self._read("describe the version", lambda: self._api.update_version(version_id, body))
+        self._read("describe the version", lambda: self._api.update_version(version_id, body), needs=rights.EDIT)
 
     def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
         """Yield the latest mark of every box of the media, tombstones of deleted ones included.
@@ -162,7 +176,7 @@ class Project:
         if not media_ids:
             raise ValueError("an empty list would match every media")
         body = {"ids": media_ids, "attributes": {name: value}}
-        self._read("mark media", lambda: self._api.update_media_list(self.id, body))
+        self._read("mark media", lambda: self._api.update_media_list(self.id, body), needs=rights.EDIT)
 
     def _by_pages(self, what: str, listed: Callable[..., Any], size: int) -> Iterator[dict[str, Any]]:
         last = 0
@@ -189,14 +203,14 @@ class Project:
             _log.warning("%s; asking by pages of %d in place of %d", fault, other, size)
             return other, classified(what, self.host, partial(listed, stop=other))
 
-    def _read(self, what: str, call: Callable[[], Any]) -> Any:
-        """Make a call that may be made twice without harm."""
+    def _read(self, what: str, call: Callable[[], Any], *, needs: str = rights.VIEW) -> Any:
+        """Make a call that may be made twice without harm, and that takes the right `needs` in the project."""
         puzzled = 0
 
         def once() -> Any:
             nonlocal puzzled
             try:
-                return self._paced(what, call)
+                return self._paced(what, call, needs)
             except Puzzling as puzzle:
                 puzzled += 1
                 if puzzled >= PUZZLING_TRIES:
@@ -205,13 +219,13 @@ class Project:
 
         return _patiently(once)
 
-    def _write(self, what: str, call: Callable[[], Any]) -> None:
+    def _write(self, what: str, call: Callable[[], Any], *, needs: str = rights.EDIT) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
 
         def once() -> None:
             until = time.monotonic() + answer_seconds()
             try:
-                self._paced(what, call)
+                self._paced(what, call, needs)
             except Throttled:
                 raise
             except Puzzling as puzzle:
@@ -221,8 +235,8 @@ class Project:
 
         _patiently(once)
 
-    def _paced(self, what: str, call: Callable[[], Any]) -> Any:
-        return self._pace.call(lambda: classified(what, self.host, call), less=Throttled)
+    def _paced(self, what: str, call: Callable[[], Any], needs: str) -> Any:
+        return self._pace.call(lambda: classified(what, self.host, call, needs=needs), less=Throttled)
 
 
 def _connect(host: str, token: str) -> Any:

@@ -16,6 +16,7 @@ import requests
 from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
+from scripts.lib.server import rights
 from scripts.lib.server.sessions import TRUST, untrusted
 from scripts.lib.token import VARIABLE, redact
 
@@ -125,13 +126,14 @@ class TokenRefused(Refused):
     of_one_media = False
 
 
-def classified(what: str, host: str, call: Callable[[], Any]) -> Any:
+def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = rights.VIEW) -> Any:
     """Make a call and return its answer.
 
     Args:
         what: what the call is for, to begin an error with.
         host: the server's address.
         call: calls the client.
+        needs: the right in the project that the call takes.
 
     Raises:
         Transient: waiting may help; Throttled where the server asks for it.
@@ -140,10 +142,10 @@ def classified(what: str, host: str, call: Callable[[], Any]) -> Any:
     try:
         answer = call()
     except ApiException as error:
-        raise _from_answer(what, host, int(error.status or 0), error.body or "") from None
+        raise _from_answer(what, host, int(error.status or 0), error.body or "", needs) from None
     except requests.exceptions.HTTPError as error:  # only from fetching the schema
         status = error.response.status_code if error.response is not None else 0
-        raise _from_answer(what, host, status, "no Tator schema at this address") from None
+        raise _from_answer(what, host, status, "no Tator schema at this address", needs) from None
     except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
         raise ServerError(f"{what}: cannot use the address {host}: {_brief(str(error))}; see tator.host") from None
     except requests.exceptions.SSLError as error:
@@ -168,7 +170,7 @@ def _of_connection(error: requests.exceptions.RequestException) -> type[Transien
     return TimedOut if timed_out else Transient
 
 
-def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
+def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Exception:
     text = _brief(body)
     where = f"{what}: {host} answered {status}"
     if "throttled" in body[:500]:
@@ -184,9 +186,13 @@ def _from_answer(what: str, host: str, status: int, body: str) -> Exception:
     if "Invalid token" in body[:500] or "credentials were not provided" in body[:500]:
         return TokenRefused(status, f"{where}: {text}; set {VARIABLE} to a valid token of this site")
     if status == 403:
-        remedy = "give the token's user the rights: Can Edit to write, Can Transfer to download"
+        remedy = f"give the token's user the right {needs} in this project"
     elif status == 404:
-        remedy = "check tator.host, tator.project_id and that the object still exists"
+        # With fine-grained permissions Tator hides what the user may not see.
+        remedy = (
+            "check tator.host, tator.project_id, that the object still exists, and that the token's user is a member "
+            "of the project"
+        )
     else:
         known = False
         remedy = "the request itself is not acceptable to this server"

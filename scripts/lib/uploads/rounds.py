@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -44,6 +45,8 @@ class Reconciliation:
         self._under_way_until = 0.0
         self._written = 0
         self._refusals = 0
+        self._tried_to_write = False
+        self._listed: list[dict[str, Any]] = []
 
     def done(self) -> Plan:
         """Look and write in turn until nothing differs; return the last look.
@@ -62,6 +65,23 @@ class Reconciliation:
             f"({len(last.create)} boxes missing, {len(last.remove) + len(last.surplus)} too many); is another run at "
             "work on the same version?"
         )
+
+    def changed_at(self, settled: Plan) -> datetime:
+        """Return when the standing boxes last changed: now if this run wrote, else the newest box's time.
+
+        Args:
+            settled: the last look.
+
+        Returns:
+            a time with its zone; the earliest one there is where nothing stands and nothing was written.
+        """
+        if self._tried_to_write:
+            return datetime.now(UTC)
+        standing = set(settled.standing)
+        times = [
+            datetime.fromisoformat(row["modified_datetime"]) for row in self._listed if row["elemental_id"] in standing
+        ]
+        return max(times, default=datetime.min.replace(tzinfo=UTC))
 
     def _round_that_was_heard(self) -> Plan:
         """Make rounds until all writes of one were answered; each that gets on begins the patience anew."""
@@ -98,7 +118,7 @@ class Reconciliation:
 
     def look(self) -> Plan:
         """Compare what is wanted with what stands, with all that has to be known for it."""
-        listed = list(self._list())
+        self._listed = listed = list(self._list())
         todo = self._plan(listed)
         if todo.doubtful:
             self._where = self._as_the_type_is_now()
@@ -129,6 +149,7 @@ class Reconciliation:
 
     def _write(self, todo: Plan) -> None:
         """Remove the surplus, make what is missing, and remove what is stale."""
+        self._tried_to_write = self._tried_to_write or not todo.settled
         project, media_id, version_id = self._project, self._media_id, self._where.version_id
         for at in range(0, len(todo.surplus), BOXES_PER_CALL):
             rows = todo.surplus[at : at + BOXES_PER_CALL]

@@ -79,8 +79,9 @@ def upload_media(
     if found["state"] in accepted:
         boxes = _wanted(detections, found, terms)
         try:
-            settled = _bring_about(connect(), media["media_id"], boxes, terms)
-            result |= {"state": "verified", "reason": None, "verified_at": _now(), **_account(settled)}
+            settled, changed_at = _bring_about(connect(), media["media_id"], boxes, terms)
+            times = {"verified_at": _text(datetime.now(UTC)), "changed_at": _text(changed_at)}
+            result |= {"state": "verified", "reason": None, **times, **_account(settled)}
         except MediaFault as fault:
             result |= {"state": fault.state, "reason": fault.reason}
     else:
@@ -121,11 +122,12 @@ def _wanted(detections: Path, found: dict[str, Any], terms: Terms) -> list[Box]:
     ]
 
 
-def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms) -> Plan:
-    """Look and write in turn until Tator holds the boxes; return the last look."""
+def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms) -> tuple[Plan, datetime]:
+    """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
     work = Reconciliation(project, media_id, boxes, terms.where, terms.overlap_limit)
     try:
-        return work.done()
+        settled = work.done()
+        return settled, work.changed_at(settled)
     except LostAnswer as lost:
         raise Unwell(f"{lost}; run again when Tator is well") from None
     except Refused as refusal:
@@ -144,5 +146,5 @@ def _account(settled: Plan) -> dict[str, Any]:
     return {"boxes": len(settled.standing), "people": people, "note": settled.note}
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")

@@ -1,0 +1,59 @@
+"""Files that Tator only refers to: their path is an address outside its store.
+
+Such an address may hold a signature or a password, so it is as secret as a presigned one. Records hold a hash of it.
+"""
+
+import hashlib
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PREFIX = "reference:"
+
+
+def is_address(path: str) -> bool:
+    """Whether a file's path is an address and not a key in Tator's store."""
+    return _SCHEME.match(path) is not None
+
+
+def recorded_path(path: str) -> str:
+    """Return what a record may hold of a file's path: a key as it is, of an address a hash."""
+    return _PREFIX + hashlib.sha256(path.encode()).hexdigest()[:32] if is_address(path) else path
+
+
+def is_reference(recorded: str) -> bool:
+    """Whether a record's path stands for an address."""
+    return recorded.startswith(_PREFIX)
+
+
+def fault_of_address(path: str) -> str | None:
+    """Return why an address cannot be downloaded from, None if it can; the text holds nothing of it but its scheme."""
+    try:
+        parts = urlsplit(path)
+        usable, _ = bool(parts.hostname), parts.port
+    except ValueError:
+        return "its file is a reference to an address that is not valid; correct it in Tator"
+    if parts.scheme.lower() not in ("http", "https"):
+        return f"its file is a reference with the scheme {parts.scheme!r}; expected http or https"
+    return None if usable else "its file is a reference to an address without a host; correct it in Tator"
+
+
+def presigned_address(media: dict[str, Any], recorded: dict[str, Any]) -> str | None:
+    """Find the address of the file that a record names.
+
+    Args:
+        media: as Tator returns it with `presigned`.
+        recorded: the record's `file`.
+
+    Returns:
+        the address, which is secret; None where the media has no such file any more.
+    """
+    key = recorded["path"]
+    for file in (media.get("media_files") or {}).get(recorded["role"]) or []:
+        address = str(file.get("path") or "")
+        if is_address(address) and (
+            recorded_path(address) == key or unquote(urlsplit(address).path).endswith(f"/{key}")
+        ):
+            return address
+    return None

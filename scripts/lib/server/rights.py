@@ -1,0 +1,18 @@
+"""The rights that a Tator user has in a project, as Tator names them."""
+
+VIEW, EDIT, TRANSFER, EXECUTE, FULL = PERMISSIONS = (
+    "View Only",
+    "Can Edit",
+    "Can Transfer",
+    "Can Execute",
+    "Full Control",
+)
+# A site with TATOR_FINE_GRAIN_PERMISSION gives addresses of single files to Full Control alone.
+TRANSFER_ANYWHERE = f"{TRANSFER} (where the site has fine-grained permissions: {FULL})"
+
+
+def may(permission: str, needed: str) -> bool:
+    """Whether a permission includes another one; whoever made the project (Creator) has all."""
+    if permission == "Creator":
+        return True
+    return permission in PERMISSIONS and PERMISSIONS.index(permission) >= PERMISSIONS.index(needed)

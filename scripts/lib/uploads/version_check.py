@@ -1,0 +1,89 @@
+"""Notice, when a run begins, that the version with an earlier run's boxes was deleted or emptied."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, write_json
+from scripts.lib.network_access.sessions import TokenAuth
+from scripts.lib.server.sessions import tator_session
+from scripts.lib.token import check_token
+
+# One look, not a job's patience: a server that does not answer must not hold up a run that has nothing to ask it.
+CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+
+
+def losses_seen(memory: Path) -> int:
+    """Return how often boxes were found to be lost, by what was written down."""
+    return int(read_json(memory)["losses"]) if memory.is_file() else 0
+
+
+def look_for_losses(
+    tator: dict[str, Any],
+    environ: Mapping[str, str],
+    *,
+    destination: Path,
+    summary: Path,
+    memory: Path,
+    tell: Callable[[str], None],
+) -> int:
+    """Return how often the version that boxes went to was found to be deleted, or empty; now counted too.
+
+    The number is a parameter of the rules that choose the version and upload, so that they run again when it changes.
+    A server that does not answer stops no run: it is said.
+
+    Args:
+        tator: the configuration's section.
+        environ: holds the token.
+        destination: the record of prepare_upload of an earlier run.
+        summary: the record of all media of an earlier run.
+        memory: the JSON file with the number.
+        tell: takes a sentence for the user.
+    """
+    seen = losses_seen(memory)
+    if not destination.is_file():
+        return seen
+    where = read_json(destination)
+    expected = int(read_json(summary)["totals"]["boxes_in_tator"]) if summary.is_file() else 0
+    name = f"version {where['version_id']} ({where['version']!r})"
+    try:
+        found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
+    except (PipelineError, requests.RequestException, ValueError) as error:
+        reason = str(error) if isinstance(error, PipelineError) else type(error).__name__
+        tell(f"{tator['host']}: could not look whether {name} still holds its boxes: {reason}")
+        return seen
+    if found is None or (expected and not found):
+        what = "is not there any more" if found is None else f"is empty, and the last run left {expected} boxes there"
+        tell(f"upload.version: {name} {what}: the boxes are uploaded again")
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memory, {"losses": seen + 1})
+        return seen + 1
+    if found < expected:
+        tell(
+            f"{name} holds {found} boxes, and the last run left {expected} there; to look at the boxes of every media "
+            "again, add --forcerun upload_detections (where media share jobs, remove results/uploads/ first)"
+        )
+    return seen
+
+
+def _boxes_in_version(tator: dict[str, Any], environ: Mapping[str, str], version_id: int, type_id: int) -> int | None:
+    """Return how many boxes there are in a version, None where there is no such version.
+
+    Without Tator's client, which the environment that plans a run may not have.
+    """
+    host = tator["host"].rstrip("/")
+    with tator_session(host, TokenAuth(host, check_token(environ))) as session:
+
+        def get(path: str, **query: int) -> Any:
+            address = f"{host}/rest/{path}/{tator['project_id']}"
+            answer = session.get(address, params=query, timeout=(CONNECT_SECONDS, READ_SECONDS))
+            if not answer.ok:
+                raise PipelineError(f"{path} answered {answer.status_code}")
+            return answer.json()
+
+        if version_id not in {version["id"] for version in get("Versions")}:
+            return None
+        return int(get("LocalizationCount", version=version_id, type=type_id))
