@@ -22,6 +22,7 @@ rule crop_boxes:
     input:
         media=ancient("resources/media/{media_id}"),
         record="resources/records/{media_id}.json",
+        download="resources/downloads/{media_id}.json",
         detections="results/detections/{media_id}.csv",
         outcome="results/detections/{media_id}.json",
         train_ini="resources/network/train.ini",

@@ -22,6 +22,7 @@ for media_ids in shared_jobs():
             project_id=config["tator"]["project_id"],
             media_ids=media_ids,
             kind=config["media"]["kind"],
+            file=config["media"]["file"],
             skip_processed=config["media"]["skip_processed"],
             mark_attribute=config["mark"]["attribute"],
             code=code("resolve_media"),

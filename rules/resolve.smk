@@ -15,6 +15,7 @@ checkpoint resolve_media:
         project_id=config["tator"]["project_id"],
         media_ids=config["tator"]["media_ids"],
         kind=config["media"]["kind"],
+        file=config["media"]["file"],
         skip_processed=config["media"]["skip_processed"],
         mark_attribute=config["mark"]["attribute"],
         code=code("resolve_media"),

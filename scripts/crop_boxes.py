@@ -13,18 +13,22 @@ from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
 from scripts.lib.previews import jpeg
 
 _log = logging.getLogger(__name__)
 
 
-def crop_boxes(*, media: Path, record: Path, detections: Path, outcome: Path, train_ini: Path, crops: Path) -> None:
+def crop_boxes(
+    *, media: Path, record: Path, download: Path, detections: Path, outcome: Path, train_ini: Path, crops: Path
+) -> None:
     """Write `{species}/{frame}_{box of the frame}_{score}.jpg` for each box, at the media's full resolution.
 
     Args:
         media: the downloaded file; decoded once more, up to the last frame that holds a box.
         record: what resolve_media wrote.
+        download: what download_media wrote.
         detections: the media's CSV.
         outcome: the record of its detection.
         train_ini: the species' names.
@@ -39,13 +43,16 @@ def crop_boxes(*, media: Path, record: Path, detections: Path, outcome: Path, tr
         return
     folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
     try:
-        with open_frames(media, read_json(record)["kind"], range(min(by_frame), max(by_frame) + 1)) as frames:
-            for number, picture in frames:
-                for at, row in enumerate(by_frame.get(number, ())):
-                    folder = folders[row.species - 1]
-                    folder.mkdir(exist_ok=True)
-                    crop = _crop(picture, row, (found["width"], found["height"]))
-                    (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(crop))
+        wanted = read_json(record)
+        shown = Shown.of_original(wanted, read_json(download))
+        with open_frames(media, wanted["kind"], range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
+            for first, picture in frames:
+                for number in frames.numbers(first):
+                    for at, row in enumerate(by_frame.get(number, ())):
+                        folder = folders[row.species - 1]
+                        folder.mkdir(exist_ok=True)
+                        crop = _crop(picture, row, (found["width"], found["height"]))
+                        (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(crop))
     except MediaFault as fault:  # detect met it too, and its record tells of it
         _log.warning("media %d: %s; cut up to there", found["media_id"], fault)
 

@@ -113,7 +113,7 @@ def _looked_at(truth: list[Labelled], outcomes: dict[int, dict[str, Any]]) -> li
     """Return the true boxes of frames that went through the network."""
     frames = {}
     for media_id, outcome in outcomes.items():
-        decoded = outcome["frames"]["decoded"]
+        decoded = outcome["frames"]["numbers"]
         frames[media_id] = range(decoded) if outcome["kind"] == "image" else frames_used(outcome["asked"], decoded)
     return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
 

@@ -13,6 +13,7 @@ from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json, replacing
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
 
 _log = logging.getLogger(__name__)
@@ -45,15 +46,17 @@ def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_
             record = by_id[media_id]
             with TemporaryDirectory(dir=pictures.parent) as folder:
                 media = Path(folder, "media")
-                if fetch_media(record, media, connection, lasting=False)["state"] == "ready":
-                    _cut(archive, media_id, media, record["kind"], frames)
+                fetched = fetch_media(record, media, connection, lasting=False)
+                if fetched["state"] == "ready":
+                    _cut(archive, media, record, Shown.of_original(record, fetched), frames)
 
 
-def _cut(archive: zipfile.ZipFile, media_id: int, media: Path, kind: Any, frames: set[int]) -> None:
+def _cut(archive: zipfile.ZipFile, media: Path, record: dict[str, Any], shown: Shown | None, frames: set[int]) -> None:
+    media_id = record["media_id"]
     try:
-        with open_frames(media, kind, range(min(frames), max(frames) + 1)) as source:
-            for number, picture in source:
-                if number in frames:
+        with open_frames(media, record["kind"], range(min(frames), max(frames) + 1), None, shown) as source:
+            for first, picture in source:
+                for number in frames.intersection(source.numbers(first)):
                     archive.writestr(f"{media_id}/{picture_name(number)}", jpeg(shrunk(picture, PICTURE_SIDE)))
     except MediaFault as fault:
         _log.warning("media %d: %s; its pictures are left out", media_id, fault)

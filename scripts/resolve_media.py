@@ -26,6 +26,7 @@ def resolve_media(
     skip_processed: bool,
     mark_attribute: str,
     records: list[Path],
+    file: str = "auto",
     batch: Path | None = None,
 ) -> None:
     """Write a record for each media, whatever its state.
@@ -43,6 +44,7 @@ def resolve_media(
         skip_processed: whether media that carry the mark are skipped.
         mark_attribute: the attribute that marks a media as processed.
         records: where to write, one for each of `media_ids` and in the same order.
+        file: which file of a video to read: `archival`, `streaming`, or `auto`; see config/README.md.
         batch: where the hashes of the records go, for the job that takes these media.
 
     Raises:
@@ -56,7 +58,7 @@ def resolve_media(
     _check_mark(types, used & types.keys(), mark_attribute)
     for media_id, path in zip(media_ids, records, strict=True):
         try:
-            record = _resolve(project, media_id, found.get(media_id), types)
+            record = _resolve(project, media_id, found.get(media_id), types, file)
             if kind not in ("any", record["kind"]):
                 raise MediaFault("unsupported", f"it is of the kind {record['kind']}, and media.kind is {kind}")
             if skip_processed and is_marked(answers[media_id], types[record["type_id"]], mark_attribute):
@@ -87,7 +89,11 @@ def _checked(answer: Any) -> TatorMedia | MediaFault:
 
 
 def _resolve(
-    project: Project, media_id: int, media: TatorMedia | MediaFault | None, types: dict[int, dict[str, Any]]
+    project: Project,
+    media_id: int,
+    media: TatorMedia | MediaFault | None,
+    types: dict[int, dict[str, Any]],
+    asked: str,
 ) -> dict[str, Any]:
     """Return the record of a media that can be worked on.
 
@@ -100,7 +106,7 @@ def _resolve(
         raise media
     if media.type_id not in types:
         raise MediaFault("unsupported", f"its media type {media.type_id} is none of the project's; correct it in Tator")
-    return _record(media, types[media.type_id])
+    return _record(media, types[media.type_id], asked)
 
 
 def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
@@ -122,8 +128,8 @@ def _absent(project: Project, media_id: int) -> MediaFault:
     return MediaFault("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
 
 
-def _record(media: TatorMedia, media_type: dict[str, Any]) -> dict[str, Any]:
-    file = _choose_file(media, media_type["dtype"])
+def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> dict[str, Any]:
+    file, copy, reason = _choose_file(media, media_type["dtype"], asked)
     fields = ("name", "width", "height", "fps", "num_frames", "md5")
     return {
         "media_id": media.media_id,
@@ -133,11 +139,24 @@ def _record(media: TatorMedia, media_type: dict[str, Any]) -> dict[str, Any]:
         "type_id": media.type_id,
         **{field: getattr(media, field) for field in fields},
         "file": file,
+        "copy": copy,
+        "file_reason": reason,
     }
 
 
-def _choose_file(media: TatorMedia, dtype: str) -> dict[str, Any]:
-    """Choose as Tator's own client does: the archival copy, else the largest streaming file; images have their own.
+def _choose_file(
+    media: TatorMedia, dtype: str, asked: str
+) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
+    """Choose the file to read, of its kind the one with the most lines.
+
+    Args:
+        media: as Tator describes it.
+        dtype: of its type.
+        asked: `auto`, `archival` or `streaming`; where a video has only one kind of file, that one is taken.
+
+    Returns:
+        the file; where it is an original, Tator's streaming copy of it, if there is one; and why this file is read, None
+        where that is found out when it is here.
 
     Raises:
         MediaFault: the media has no single file that could be decoded.
@@ -146,14 +165,31 @@ def _choose_file(media: TatorMedia, dtype: str) -> dict[str, Any]:
         raise MediaFault("unsupported", f"it is a media of the kind {dtype}; expected video or image")
     if media.archive_state != "live":
         raise MediaFault("unsupported", f"it is archived ({media.archive_state}); restore it in Tator first")
-    for role in ("archival", "streaming") if dtype == "video" else ("image",):
-        if media.files[role]:
-            best = max(media.files[role], key=lambda file: file.height)
-            if is_address(best.path) and (fault := fault_of_address(best.path)):
-                raise MediaFault("unsupported", fault)
-            known = {key: getattr(best, key) for key in ("size", "codec", "width", "height")}
-            return {"role": role, "path": recorded_path(best.path), **known}
-    raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
+    roles = ("archival", "streaming") if dtype == "video" else ("image",)
+    largest = {role: _largest(media, role) for role in roles if media.files[role]}
+    if not largest:
+        raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
+    if dtype == "image":
+        return largest["image"], None, None
+    if len(largest) == 1:
+        [(role, file)] = largest.items()
+        return file, None, f"the media has only {'an original' if role == 'archival' else 'streaming copies'}"
+    if asked == "streaming":
+        return largest["streaming"], None, "media.file is streaming"
+    return largest["archival"], largest["streaming"], None if asked == "auto" else f"media.file is {asked}"
+
+
+def _largest(media: TatorMedia, role: str) -> dict[str, Any]:
+    """Return the file of a role with the most lines.
+
+    Raises:
+        MediaFault: its address is one that is not to be asked.
+    """
+    best = max(media.files[role], key=lambda file: file.height)
+    if is_address(best.path) and (fault := fault_of_address(best.path)):
+        raise MediaFault("unsupported", fault)
+    known = {key: getattr(best, key) for key in ("size", "codec", "width", "height")}
+    return {"role": role, "path": recorded_path(best.path), **known}
 
 
 if __name__ == "__main__":

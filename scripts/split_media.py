@@ -8,7 +8,9 @@ from scripts.lib.batches import part_count
 from scripts.lib.detection.parts_plan import write_failed_plan, write_plan
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json
-from scripts.lib.frames.parts import plan_parts
+from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.parts import Part, plan_parts
+from scripts.lib.frames.shown import Shown
 
 _log = logging.getLogger(__name__)
 
@@ -26,10 +28,16 @@ def split_media(*, media: Path, record: Path, download: Path, plan: Path, split_
         split_seconds: how long a part is to be, about.
     """
     fetched, count = read_json(download), part_count(read_json(record), split_seconds)
-    found = []
+    found: list[Part] = []
     if fetched["state"] == "ready":
         try:
-            found = plan_parts(media, count)
+            shown = Shown.of_original(read_json(record), fetched)
+            if shown is not None and (why := unlike_copy(media, shown)) is not None:
+                _log.info(
+                    "media %d: in one piece, as the original is numbered by its times: %s", fetched["media_id"], why
+                )
+            else:
+                found = plan_parts(media, count)
         except MediaFault as fault:
             _log.warning("%s", fault)
     write_plan(plan, found)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.detection.media_detection import Found, judged, tell
+from scripts.lib.detection.numbering import with_disagreements
 from scripts.lib.detection.search import Search
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
@@ -79,7 +80,10 @@ def _joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     )
     frames = last["frames"] | {"used": used}
     counted = ("decoded", "declared", "missing", "skipped", "used", "read_to_end")
-    state, reason = judged(Summary(**{key: frames[key] for key in counted}), boxes)
+    summary = Summary(**{key: frames[key] for key in counted}, width=first["width"], height=first["height"])
+    state, reason = judged(summary, boxes)
+    numbering = last["numbering"]
+    reason = with_disagreements(state, reason, numbering)
     made_with = next((record for record in records if record["network"]), first)
     stages: Counter[str] = Counter()
     for record in records:
@@ -89,6 +93,7 @@ def _joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "state": state,
         "reason": reason,
         "frames": frames,
+        "numbering": numbering,
         "boxes": boxes,
         "boxes_without_area": without_area,
         "network": made_with["network"],

@@ -10,6 +10,7 @@ from typing import Any
 from scripts.lib import failures
 from scripts.lib.detection.clip import Clip, Seen
 from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.numbering import numbering_of, with_disagreements
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detection.search import Search
 from scripts.lib.detections import DetectionWriter, video_id
@@ -17,6 +18,7 @@ from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
@@ -89,6 +91,7 @@ class MediaDetection(Clip):
         self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
+        self._source: FrameSource | None = None
 
     def open(self) -> FrameSource:
         """Open the media's file, if there is one."""
@@ -96,13 +99,18 @@ class MediaDetection(Clip):
         if first["state"] != "ready":
             raise MediaFault(first["state"], first["reason"])
         media, self._media = self._media, b""  # held no longer than it is read: a content may be large
-        return open_frames(media, self._wanted["kind"], self._search.wanted, self._part)
+        shown = Shown.of_original(self._wanted, self._fetched)
+        self._source = open_frames(media, self._wanted["kind"], self._search.wanted, self._part, shown)
+        return self._source
 
     def take(self, seen: Seen) -> None:
         """Write a frame's boxes and look at its picture."""
         rows = self._rows or self._begun()
+        numbers = self._source.numbers(seen.number) if self._source else (seen.number,)
         if len(seen.boxes):
-            rows.write(seen.number, seen.boxes, seen.labels, seen.scores)
+            for number in numbers:
+                rows.write(number, seen.boxes, seen.labels, seen.scores)
+            self.boxes += (len(numbers) - 1) * len(seen.boxes)
         self._album.look(*seen)
 
     def _begun(self) -> DetectionWriter:
@@ -117,6 +125,8 @@ class MediaDetection(Clip):
         self._files.close()
         self._album.write(self._found.previews)
         state, reason = (self.fault.state, self.fault.reason) if self.fault else judged(self.summary, self.boxes)
+        numbering = numbering_of(self._wanted, self._fetched, self.summary)
+        reason = with_disagreements(state, reason, numbering)
         seconds = max(0.001, round(sum(self.stages.values()), 3))
         summary = self.summary
         record = {
@@ -131,10 +141,12 @@ class MediaDetection(Clip):
                 "missing": summary.missing,
                 "skipped": summary.skipped,
                 "used": summary.used,
+                "numbers": summary.numbers,
                 "read_to_end": summary.read_to_end,
                 "errors": summary.errors,
                 "error_count": summary.error_count,
             },
+            "numbering": numbering,
             "width": summary.width,
             "height": summary.height,
             "boxes": self.boxes,
@@ -166,7 +178,7 @@ def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
         return "damaged", summary.damage
     reason = None
     if not summary.read_to_end:
-        reason = f"nothing is asked for after frame {summary.next_number - 1}; what follows was not read"
+        reason = f"nothing is asked for after frame {summary.numbers - 1}; what follows was not read"
     elif not summary.used:
         reason = f"none of its {summary.decoded} frames is asked for"
     elif summary.declared not in (None, summary.decoded):

@@ -30,7 +30,7 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
         lasting: whether the file is to outlive a power failure.
 
     Returns:
-        the record of the download: state, reason, bytes, md5_checked.
+        the record of the download: state, reason, bytes, md5_checked, and of a video which file is here and why.
 
     Raises:
         PipelineError: the disk has no room, or another process downloads the same file.
@@ -38,6 +38,21 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
     """
 
     def fetch() -> dict[str, Any]:
+        fetched = fetch_file(wanted)
+        reason = wanted.get("file_reason")
+        if reason is None and wanted.get("copy"):
+            from scripts.lib.frames.likeness import unlike_copy  # FFmpeg, which few downloads need
+            from scripts.lib.frames.shown import Shown
+
+            reason = "the original is, picture for picture, Tator's copy"
+            if (why := unlike_copy(media, Shown.of(wanted))) is not None:
+                _log.info("media %d: its streaming copy is read: %s", wanted["media_id"], why)
+                media.unlink()
+                fetched = fetch_file(wanted | {"file": wanted["copy"]})
+                return fetched | {"role": "streaming", "role_reason": f"the original is not shown as it is: {why}"}
+        return fetched | ({"role": wanted["file"]["role"], "role_reason": reason} if reason else {})
+
+    def fetch_file(wanted: dict[str, Any]) -> dict[str, Any]:
         path = unfinished(media, wanted)
         with alone(path) as stream:
             require_room(stream, wanted["file"]["size"])

@@ -32,8 +32,16 @@ def remove_stale(wanted: Mapping[Path, dict[str, Any] | None]) -> None:
             media = folder / left.name.split(".")[1]
             if media in wanted:
                 record = wanted[media]
-                if record is None or record["state"] != "ready" or left != unfinished(media, record):
+                if left not in _unfinished(media, record):
                     left.unlink(missing_ok=True)
+
+
+def _unfinished(media: Path, record: dict[str, Any] | None) -> list[Path]:
+    """Return what a media may be downloaded to: its file, or Tator's copy of it."""
+    if record is None or record["state"] != "ready":
+        return []
+    files = [file for key in ("file", "copy") if (file := record.get(key))]
+    return [unfinished(media, record | {"file": file}) for file in files]
 
 
 def require_room(stream: IO[bytes], size: int | None) -> None:

@@ -1,20 +1,28 @@
 """Frames of a video or a picture, in order, with a record of everything that went wrong.
 
-One reader for both kinds. It does not seek, so frame numbers are those of the decoded frames in presentation order,
-and it goes on after damage, so that damage is counted and not taken for the end. Only a part of a video, which
-parts.py cuts, begins elsewhere.
+One reader for both kinds. It does not seek, so frame numbers are those of the decoded frames in presentation order, or
+for an original those under which Tator's player shows them (original.py). It goes on after damage, so that damage is
+counted and not taken for the end. Only a part of a video, which parts.py cuts, begins elsewhere.
 """
 
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.original import OriginalFrames
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.pictures import StillFrames
+from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Kind
 from scripts.lib.frames.video import VideoFrames
 
 
-def open_frames(media: Path | bytes, kind: Kind, wanted: range = ALL_FRAMES, part: Part | None = None) -> FrameSource:
+def open_frames(
+    media: Path | bytes,
+    kind: Kind,
+    wanted: range = ALL_FRAMES,
+    part: Part | None = None,
+    shown: Shown | None = None,
+) -> FrameSource:
     """Open a media file for reading its frames.
 
     Args:
@@ -22,7 +30,9 @@ def open_frames(media: Path | bytes, kind: Kind, wanted: range = ALL_FRAMES, par
         kind: what Tator declares it to be.
         wanted: the numbers of a video's frames to give out, see wanted_frames; a picture is given out whatever they
             are.
-        part: read only this part of a video, see parts.py.
+        part: read only this part of a video, see parts.py; its pictures are numbered in order.
+        shown: of a video's original, what Tator shows of it; None for a file whose pictures are numbered in order and
+            turned as players do.
 
     Raises:
         MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
@@ -35,4 +45,6 @@ def open_frames(media: Path | bytes, kind: Kind, wanted: range = ALL_FRAMES, par
         return StillFrames(media)
     if isinstance(media, bytes):
         raise TypeError("a video is read from a file")
-    return VideoFrames(media, wanted) if part is None else PartFrames(media, part, wanted)
+    if part is not None:
+        return PartFrames(media, part, wanted)
+    return VideoFrames(media, wanted) if shown is None else OriginalFrames(media, shown, wanted)

@@ -35,15 +35,15 @@ def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max
     return range(first, last + 1, stride)[:max_frames]
 
 
-def frames_used(asked: Mapping[str, Any], decoded: int) -> range:
+def frames_used(asked: Mapping[str, Any], numbers: int) -> range:
     """Return the numbers of those frames of a video that were given out.
 
     Args:
         asked: `frame_stride`, `frame_range` and `max_frames`, as a detection record holds them.
-        decoded: how many frames were decoded.
+        numbers: how many numbers the frames that were read stand at.
     """
     wanted = wanted_frames(asked["frame_stride"], asked["frame_range"], asked["max_frames"])
-    return range(wanted.start, max(wanted.start, min(wanted.stop, decoded)), wanted.step)
+    return range(wanted.start, max(wanted.start, min(wanted.stop, numbers)), wanted.step)
 
 
 class FrameError(TypedDict):
@@ -75,6 +75,11 @@ class Summary:
         cut: a sentence when the file ends before its container says, else None.
         begins: of a part of a video that does not begin with it, hashes of the first frames.
         goes_on: of a part, hashes of the first frames after its last.
+        numbered: how many numbers the frames stand at, in an original that is numbered by its times; else None.
+        repeated: frames that stand at several numbers.
+        left_out: frames that stand at none.
+        rate: pictures a second by the file; 0 where it does not say.
+        turned: by how many degrees, clockwise, pictures were turned to lie as in Tator's copy; None: as players do.
     """
 
     declared: int | None = None
@@ -92,6 +97,16 @@ class Summary:
     cut: str | None = None
     begins: list[str] = field(default_factory=list)
     goes_on: list[str] = field(default_factory=list)
+    numbered: int | None = None
+    repeated: int = 0
+    left_out: int = 0
+    turned: int | None = None
+    rate: float = 0.0
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the frames stand at: one each, unless they are numbered by their times."""
+        return self.next_number if self.numbered is None else self.numbered
 
     @property
     def damaged(self) -> bool:
@@ -155,6 +170,10 @@ class FrameSource(Closing):
 
     def __init__(self) -> None:
         self.summary = Summary()
+
+    def numbers(self, number: int) -> Sequence[int]:
+        """Return all the numbers, of those asked for, of the picture that was given out under this one; ask once."""
+        return (number,)
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[int, Picture]]:

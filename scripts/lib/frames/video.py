@@ -22,7 +22,9 @@ from scripts.lib.frames.completeness import Coded, Completeness
 from scripts.lib.frames.containers import known_end, missing_bytes
 from scripts.lib.frames.fields import FieldPairs
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
+from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, MAX_PIXELS, FrameSource, Picture, check_size
+from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
@@ -36,6 +38,7 @@ _DEMUX_TRIES = 100
 _CLOSE_SECONDS = 0.5
 # Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
 _JOINT = 3
+_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
 class VideoFrames(FrameSource):
@@ -70,6 +73,7 @@ class VideoFrames(FrameSource):
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
         self.summary.declared = self._stream.frames or None
         self.summary.expected = self._expected()
+        self.summary.rate = float(self._stream.average_rate or 0)
 
     def _choose_stream(self) -> av.video.stream.VideoStream:
         """Return the first video stream that is not an attached picture."""
@@ -106,9 +110,7 @@ class VideoFrames(FrameSource):
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         for frame in self._frames():
-            check_size(frame.width, frame.height)
-            if frame.is_corrupt:
-                self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
+            self._check_frame(frame)
             used = self.summary.next_number in self._wanted
             # The first one tells the media's size, whether it is asked for or not.
             picture = self._upright(frame) if used or self.summary.decoded == 0 else None
@@ -118,6 +120,34 @@ class VideoFrames(FrameSource):
             if number >= self._wanted[-1]:
                 return  # the rest is not asked for
         self._end()
+
+    def first(self) -> av.video.frame.VideoFrame | None:
+        """Return the first frame as it is decoded, None where there is none; nothing else can be read then."""
+        return next(self._frames(), None)
+
+    def timeline(self, shown: Shown) -> Timeline | None:
+        """Return what numbers the pictures as Tator shows them; None where the file has no rate: they are counted then.
+
+        Args:
+            shown: what Tator shows of the video.
+        """
+        rate = shown.rate or (rounded_rate(self._stream.average_rate) if self._stream.average_rate else None)
+        unit = self._stream.time_base
+        if not rate or not unit:
+            return None
+        start = nearest(Fraction(self._container.start_time or 0, av.time_base) / unit)
+        return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
+
+    @property
+    def tag(self) -> str | None:
+        """The stream's tag `rotate`, by which Tator's transcoder turns pictures."""
+        return self._stream.metadata.get("rotate")
+
+    def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
+        """Refuse a frame that is too large, and record one that is damaged."""
+        check_size(frame.width, frame.height)
+        if frame.is_corrupt:
+            self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
 
     def _end(self) -> None:
         """Judge what was read up to the file's end."""

@@ -154,7 +154,7 @@ def card(media: Media, look: Looker) -> dict[str, Any]:
 
 
 def _timeline(media: Media, entries: list[dict[str, Any]], look: Looker) -> str:
-    asked, decoded = media.outcome["asked"], media.outcome["frames"]["decoded"]
+    asked, decoded = media.outcome["asked"], media.outcome["frames"]["numbers"]
     looked_at = frames_used(asked, decoded)
     if media.is_picture or len(looked_at) < 2:
         return ""

@@ -1,0 +1,63 @@
+"""Which file of a video was read, how its pictures are numbered, and what in Tator's record disagrees with it."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.frames.source import Summary
+
+_log = logging.getLogger(__name__)
+
+# The transcoder appends black pictures for this long, and rounds the length down.
+_BLACK_SECONDS, _ROUNDED = 0.08, 2
+_SAME_RATE = 0.001
+
+
+def numbering_of(record: Mapping[str, Any], download: Mapping[str, Any], summary: Summary) -> dict[str, Any] | None:
+    """Return what the record of a detection says of the numbers; None for pictures and media without a file.
+
+    Args:
+        record: what resolve_media wrote.
+        download: the record of the download.
+        summary: what reading gave.
+    """
+    if "role" not in download or record.get("kind") != "video":
+        return None
+    numbering = {
+        "file": download["role"],
+        "file_reason": download["role_reason"],
+        "rate": round(summary.rate, 4) if summary.rate else None,
+        "numbers": summary.numbers,
+        "repeated": summary.repeated,
+        "left_out": summary.left_out,
+        "turned": summary.turned,
+    }
+    return numbering | {"disagreements": _disagreements(record, summary)}
+
+
+def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, Any] | None) -> str | None:
+    """Return a reason with what in Tator's record disagrees, where the media has a result; says it in the log."""
+    found = numbering["disagreements"] if numbering else []
+    for sentence in found:
+        _log.warning("%s", sentence)
+    if state not in ("done", "no detections"):
+        return reason
+    return "; ".join([*([reason] if reason else []), *found]) or None
+
+
+def _disagreements(record: Mapping[str, Any], summary: Summary) -> list[str]:
+    found = []
+    width, height, fps, count = (record.get(key) for key in ("width", "height", "fps", "num_frames"))
+    if width and height and ((width > height) != (summary.width > summary.height)) and width != height:
+        if summary.width != summary.height and summary.decoded:
+            found.append(
+                f"Tator's record says {width} x {height} pixels, the pictures read are {summary.width} x {summary.height}"
+            )
+    if fps and summary.rate and abs(fps / summary.rate - 1) > _SAME_RATE:
+        found.append(f"Tator's record says {fps:.4f} pictures a second, the file {summary.rate:.4f}")
+    if count and summary.read_to_end and not summary.damaged:
+        black = math.ceil(_BLACK_SECONDS * (summary.rate or 25))
+        if not summary.numbers - _ROUNDED <= count <= summary.numbers + black + 1:
+            found.append(f"Tator's record says {count} frames, the file read has {summary.numbers}")
+    return found

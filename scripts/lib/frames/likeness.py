@@ -1,0 +1,89 @@
+"""Whether an original is, picture for picture, the streaming copy that Tator's transcoder makes of it."""
+
+from array import array
+from pathlib import Path
+
+import numpy as np
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.rotation import display_matrix
+from scripts.lib.frames.shown import Shown, matrix_is_plain
+from scripts.lib.frames.video import VideoFrames
+
+
+class _Unlike(Exception):
+    """The original differs from its copy; the text says in what."""
+
+
+def unlike_copy(path: Path, shown: Shown) -> str | None:
+    """Say in what an original differs from Tator's copy of it; None where each picture stands at its own number.
+
+    Reads the whole file, and decodes one picture. What is damaged counts as no difference: whoever decodes it finds out
+    what is wrong with it.
+
+    Args:
+        path: the original.
+        shown: what Tator shows of it.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    try:
+        with VideoFrames(path) as video:
+            _compare_first(video, shown)
+        with VideoFrames(path) as video:
+            _compare_numbers(video, shown)
+    except MediaFault:
+        return None
+    except _Unlike as unlike:
+        return str(unlike)
+    return None
+
+
+def _compare_first(video: VideoFrames, shown: Shown) -> None:
+    """Look at the first picture.
+
+    Raises:
+        _Unlike: it is turned, interlaced, or lies on its side.
+    """
+    frame = video.first()
+    if frame is None:
+        return
+    if not matrix_is_plain(display_matrix(frame)) or shown.turn(video.tag, None, frame.width, frame.height):
+        raise _Unlike("its pictures are turned or mirrored when they are shown")
+    if shown.is_swapped(frame.width, frame.height):
+        raise _Unlike(
+            f"its pictures are {frame.width} x {frame.height} pixels, those of the copy {shown.width} x {shown.height}"
+        )
+    if frame.interlaced_frame:
+        raise _Unlike("its pictures are interlaced")
+
+
+def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
+    """Compare the numbers of its pictures, by the times of their packets, with those in order.
+
+    Raises:
+        _Unlike: a picture stands at another number, at several, or at none.
+    """
+    line, times, timeless, started = video.timeline(shown), array("q"), 0, False
+    for packet in video.packets():
+        time = packet.pts if packet.pts is not None else packet.dts
+        started = started or packet.is_keyframe  # what comes before cannot be decoded
+        if packet.is_corrupt:
+            return
+        if not started or packet.is_discard:
+            continue
+        if time is None:
+            timeless += 1
+        elif not times or time >= times[0]:
+            times.append(time)
+    if video.summary.damaged or line is None or not times:
+        return  # pictures without a time are counted by the transcoder, too
+    if timeless:
+        raise _Unlike(f"{timeless} of its pictures have no time")
+    # In order of time: of a clock that starts anew in mid-stream the pictures come apart, and stand elsewhere.
+    for number, time in enumerate(np.sort(np.frombuffer(times, np.int64)).tolist()):
+        line.add(time)
+        if line.end != number:
+            second = f"{line.seconds:.3f} s"
+            raise _Unlike(f"picture {number}, at {second}, stands at number {line.end} in the copy")

@@ -1,0 +1,95 @@
+"""The pictures of an original, under the numbers and in the orientation in which Tator shows them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av.video.frame
+
+from scripts.lib.frames.rotation import display_matrix, upright
+from scripts.lib.frames.shown import Shown, turned
+from scripts.lib.frames.source import ALL_FRAMES, Picture, log
+from scripts.lib.frames.video import VideoFrames
+
+
+class OriginalFrames(VideoFrames):
+    """The frames of an original: numbers are those of Tator's streaming copies.
+
+    A picture that stands at several numbers is given out once, under the first that is asked for; `numbers` names the
+    others. One that stands at none is left out. Where the original's times are even that changes nothing.
+    """
+
+    def __init__(self, path: Path, shown: Shown, wanted: range = ALL_FRAMES) -> None:
+        """Open the file.
+
+        Args:
+            path: the original.
+            shown: what Tator shows of it.
+            wanted: the numbers asked for.
+        """
+        super().__init__(path, wanted)
+        self._shown = shown
+        self._timeline = self.timeline(shown)
+        self._numbers: dict[int, Sequence[int]] = {}
+        self._turn: int | None = None
+        self.summary.numbered = 0
+
+    def numbers(self, number: int) -> Sequence[int]:
+        """Return all numbers, of those asked for, of the picture that was given out under this one; ask once."""
+        return self._numbers.pop(number, (number,))
+
+    def __iter__(self) -> Iterator[tuple[int, Picture]]:
+        before: av.video.frame.VideoFrame | None = None
+        for frame in self._frames():
+            self._check_frame(frame)
+            numbers = self._add(frame)
+            if before is not None:
+                yield from self._give(before, numbers)
+                if numbers and numbers.stop > self._wanted[-1]:
+                    return  # the rest is not asked for
+            before = frame
+        if before is not None:
+            last = self._timeline.finish() if self._timeline else self._in_order()
+            yield from self._give(before, last)
+            if self.summary.numbers > self._wanted[-1]:
+                return
+        self._end()
+
+    def _in_order(self) -> range:
+        return range(self.summary.decoded, self.summary.decoded + 1)
+
+    def _add(self, frame: av.video.frame.VideoFrame) -> range:
+        """Return the numbers of the frame before this one."""
+        if self._timeline is None:
+            return self._in_order()
+        return self._timeline.add(frame.pts if frame.pts is not None else frame.dts, frame.duration)
+
+    def _give(self, frame: av.video.frame.VideoFrame, numbers: range) -> Iterator[tuple[int, Picture]]:
+        summary = self.summary
+        asked = [number for number in numbers if number in self._wanted]
+        summary.numbered = max(summary.numbers, numbers.stop)
+        summary.repeated += len(numbers) > 1
+        summary.left_out += not numbers
+        # The first one tells the media's size, whether it is asked for or not.
+        picture = self._upright(frame) if asked or summary.decoded == 0 else None
+        summary.add_frame(picture, used=bool(asked))
+        if asked and picture is not None:
+            if len(asked) > 1:
+                self._numbers[asked[0]] = asked
+            yield asked[0], picture
+
+    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture:
+        """Convert a frame to BGR and turn it as Tator's copy is turned."""
+        if frame.rotation != self._rotation:
+            self._rotation, self._matrix = frame.rotation, display_matrix(frame)
+            self._turn = self._shown.turn(self.tag, self._matrix, frame.width, frame.height)
+            if self._turn is None or self._matrix is not None:
+                log.info("the original's pictures are turned by %s", _words(self._turn))
+            self.summary.turned = self._turn
+        picture = self._picture(frame)
+        if self._turn is not None:
+            return turned(picture, self._turn)
+        return picture if self._matrix is None else upright(picture, self._matrix)
+
+
+def _words(turn: int | None) -> str:
+    return "their display matrix" if turn is None else f"{turn} degrees, as in Tator's copy"

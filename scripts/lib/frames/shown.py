@@ -1,0 +1,101 @@
+"""What Tator shows of a video: the rate of its streaming copies, and how their pictures are turned.
+
+The transcoder stores pictures as the original's stream has them. It turns them by a tag `rotate` only, which FFmpeg has
+not made of a display matrix since its version 5. Players, and so this workflow elsewhere, apply the matrix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Self
+
+import numpy as np
+
+from scripts.lib.frames.rotation import Matrix, upright
+from scripts.lib.frames.source import Picture
+from scripts.lib.frames.timeline import rounded_rate
+
+# How the transcoder turns a picture, in degrees clockwise, by the tag `rotate`.
+_TURNS_BY_TAG = {90: 270, 180: 180, 270: 90}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What Tator's record says of the pictures that its player shows.
+
+    Attributes:
+        rate: of the copies, in pictures a second; None where there is no copy, or the record has no rate.
+        width: pixels; None where the record does not say.
+        height: likewise.
+    """
+
+    rate: Fraction | None = None
+    width: int | None = None
+    height: int | None = None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """Return what a record of resolve_media says."""
+        copy, fps = record.get("copy"), record.get("fps")
+        rate = rounded_rate(fps) if copy and fps else None
+        size = copy or record
+        return cls(rate or None, size.get("width"), size.get("height"))
+
+    @classmethod
+    def of_original(cls, record: Mapping[str, Any], download: Mapping[str, Any]) -> Self | None:
+        """Return what Tator shows of a video whose original was downloaded; None for other files.
+
+        Args:
+            record: what resolve_media wrote.
+            download: the record of the download.
+        """
+        return cls.of(record) if download.get("role") == "archival" else None
+
+    def is_swapped(self, width: int, height: int) -> bool:
+        """Return whether a picture of this size lies on its side, compared with what Tator shows."""
+        if not self.width or not self.height:
+            return False
+        return (self.width > self.height and width < height) or (self.width < self.height and width > height)
+
+    def turn(self, tag: str | None, matrix: Matrix | None, width: int, height: int) -> int | None:
+        """Return by how many degrees, clockwise, Tator's copy is turned against the original's stored pictures.
+
+        Args:
+            tag: the stream's tag `rotate`.
+            matrix: the display matrix of its pictures.
+            width: of a stored picture.
+            height: likewise.
+
+        Returns:
+            0, 90, 180 or 270; None where nothing tells: then pictures are turned as players do.
+        """
+        if tag is not None and tag.strip().lstrip("+-").isdecimal() and int(tag) % 360:
+            return _TURNS_BY_TAG.get(int(tag) % 360, 0)
+        angle = matrix_angle(matrix)
+        if angle in (90, 270) and self.is_swapped(width, height):
+            return _TURNS_BY_TAG[angle]  # by an FFmpeg older than version 5, which makes a tag of the matrix
+        if angle == 0 and matrix_is_plain(matrix):
+            return 0
+        return 0 if self.width and self.height else None
+
+
+def matrix_is_plain(matrix: Matrix | None) -> bool:
+    """Return whether a display matrix leaves pictures as they are stored."""
+    if matrix is None:
+        return True
+    corners = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
+    return bool(np.array_equal(upright(corners, matrix), corners))
+
+
+def matrix_angle(matrix: Matrix | None) -> int:
+    """Return by how many degrees, clockwise, a display matrix turns pictures; 0 also where it mirrors them."""
+    if matrix is None:
+        return 0
+    corners = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
+    found = upright(corners, matrix)
+    return next((angle for angle in (90, 180, 270) if np.array_equal(found, turned(corners, angle))), 0)
+
+
+def turned(picture: Picture, degrees: int) -> Picture:
+    """Turn a picture, (height, width, channels), clockwise by 0, 90, 180 or 270 degrees."""
+    return np.ascontiguousarray(np.rot90(picture, -degrees // 90)) if degrees else picture

@@ -1,0 +1,92 @@
+"""The numbers under which Tator's player shows the pictures of an original.
+
+People see boxes on the streaming copies that Tator's transcoder makes. It gives a copy a constant rate, the original's
+average rate rounded to four decimals, with FFmpeg's filter `fps`: at number n stands the last picture whose time,
+multiplied by the rate and rounded, is at most n. So where the original's times are not even, a picture stands at
+several numbers, or at none.
+"""
+
+from fractions import Fraction
+
+_DECIMALS = 4
+# What FFmpeg takes for a break of the clock, in formats whose clock may start anew: seconds forward and back.
+_JUMP, _STEP_BACK = 10, Fraction(1, 10)
+
+
+def rounded_rate(rate: float | Fraction) -> Fraction:
+    """Return a rate as the transcoder writes it: rounded to four decimals; 0 for what rounds to nothing."""
+    return Fraction(str(round(float(rate), _DECIMALS)))
+
+
+class Timeline:
+    """Numbers pictures by their times, which are given in the order in which the decoder gives the pictures.
+
+    Attributes:
+        end: how many numbers are taken so far.
+    """
+
+    def __init__(self, rate: Fraction, time_base: Fraction, *, start: int = 0, breaks: bool = False) -> None:
+        """Begin.
+
+        Args:
+            rate: pictures a second in the copy.
+            time_base: seconds of one unit of the times.
+            start: the time at which the file starts, in these units; other streams may begin before the pictures.
+            breaks: whether the file's format is one whose clock may start anew in mid-stream, such as MPEG-TS.
+        """
+        self._numbers_a_unit = rate * time_base
+        self._unit, self._offset, self._breaks = time_base, -start, breaks
+        self._usual = max(1, round(1 / self._numbers_a_unit))
+        self._after: int | None = None  # when the last picture ends, by its own duration
+        self._last = 0
+        self._first: int | None = None
+        self.end = 0
+
+    def add(self, time: int | None, duration: int | None = None) -> range:
+        """Take the next picture; return the numbers of the picture before it, none for the first picture.
+
+        Args:
+            time: when the picture is shown; None where the file does not say: right after the one before.
+            duration: how long; None or 0 where the file does not say: as long as the rate asks for.
+        """
+        if time is None:
+            time = (self._after or 0) - self._offset
+        time += self._offset
+        if self._breaks and self._after is not None and self._is_break(time):
+            self._offset += self._after - time
+            time = self._after
+        self._last, self._after = time, time + (duration or self._usual)
+        number = self._number(time)
+        if self._first is None:
+            self._first = number
+        return self._up_to(number - self._first)
+
+    def finish(self) -> range:
+        """Return the numbers of the last picture."""
+        if self._first is None or self._after is None:
+            return range(0)
+        return self._up_to(self._number(self._after) - self._first)
+
+    @property
+    def seconds(self) -> float:
+        """When the last picture is shown, from the file's start."""
+        return float(self._last * self._unit)
+
+    def _up_to(self, end: int) -> range:
+        numbers = range(self.end, max(self.end, end))
+        self.end = numbers.stop
+        return numbers
+
+    def _is_break(self, time: int) -> bool:
+        ahead = (time - (self._after or 0)) * self._unit
+        return ahead > _JUMP or (time - self._last) * self._unit < -_STEP_BACK
+
+    def _number(self, time: int) -> int:
+        """Return the nearest whole number of pictures; halves go away from zero, as in FFmpeg."""
+        return nearest(time * self._numbers_a_unit)
+
+
+def nearest(value: Fraction) -> int:
+    """Round to the nearest whole number, halves away from zero."""
+    whole = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
+    return whole if value >= 0 else -whole
