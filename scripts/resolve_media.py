@@ -155,8 +155,8 @@ def _choose_file(
         asked: `auto`, `archival` or `streaming`; where a video has only one kind of file, that one is taken.
 
     Returns:
-        the file; where it is an original, Tator's streaming copy of it, if there is one; and why this file is read, None
-        where that is found out when it is here.
+        the file; where it is an original, Tator's streaming copy of it, if there is one; and why this file is read,
+        None where that is found out when it is here.
 
     Raises:
         MediaFault: the media has no single file that could be decoded.

@@ -49,11 +49,9 @@ def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, A
 def _disagreements(record: Mapping[str, Any], summary: Summary) -> list[str]:
     found = []
     width, height, fps, count = (record.get(key) for key in ("width", "height", "fps", "num_frames"))
-    if width and height and ((width > height) != (summary.width > summary.height)) and width != height:
-        if summary.width != summary.height and summary.decoded:
-            found.append(
-                f"Tator's record says {width} x {height} pixels, the pictures read are {summary.width} x {summary.height}"
-            )
+    if width and height and (width - height) * (summary.width - summary.height) < 0:
+        read = f"{summary.width} x {summary.height}"
+        found.append(f"Tator's record says {width} x {height} pixels, the pictures read are {read}")
     if fps and summary.rate and abs(fps / summary.rate - 1) > _SAME_RATE:
         found.append(f"Tator's record says {fps:.4f} pictures a second, the file {summary.rate:.4f}")
     if count and summary.read_to_end and not summary.damaged:
