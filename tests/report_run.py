@@ -57,7 +57,7 @@ class FakeRun:
         self._write("results/detections/{}.json", media_id, {
             "media_id": media_id, "name": name, "kind": kind if ready else None, "state": state, "reason": reason,
             "frames": {"decoded": frames, "declared": frames, "missing": 0, "skipped": 0,
-                       "used": frames, "read_to_end": True, "errors": [],
+                       "used": frames, "numbers": frames, "read_to_end": True, "errors": [],
                        "error_count": 0},
             "width": SIZE.width if ready else 0, "height": SIZE.height if ready else 0, "boxes": len(rows),
             "boxes_without_area": 0, "threshold": 0.3,

@@ -67,7 +67,7 @@ def doubled(folder: Path) -> Path:
 
 
 def close_times(folder: Path) -> Path:
-    return write_video(folder / "close.mkv", range(60), times=[n + n // 7 % 2 * (n % 3) for n in range(60)])
+    return write_video(folder / "close.mkv", range(60), times=[n * 2 + n % 3 for n in range(60)])
 
 
 def edit_list(folder: Path) -> Path:
@@ -87,7 +87,7 @@ def early(folder: Path) -> Path:
 
 
 def after_sound(folder: Path) -> Path:
-    """Write a video of 29.97 frames a second that begins hours after the sound: where the rounding of the rate shows."""
+    """Write a video of 29.97 frames a second that begins hours after its sound: there the rounding of the rate shows."""
     video = remuxed(
         write_video(folder / "v.mp4", range(60), encode={"bf": "0"}), folder / "ntsc.mkv", before=("-r", "30000/1001")
     )
@@ -141,7 +141,7 @@ def recorded(folder: Path) -> Path:
 
 
 KINDS = {
-    even: True, matroska: True, two_rates: False, gaps: False, gap_in_transport_stream: False, dropped: False,
+    even: True, matroska: True, two_rates: False, gaps: False, gap_in_transport_stream: True, dropped: False,
     doubled: True, close_times: False, edit_list: True, late: True, early: True, after_sound: False, turned_90: False,
     turned_180: False, tagged_90: False, tagged_180: False, oblong_pixels: True, interlaced: False, recorded: False,
 }  # fmt: skip

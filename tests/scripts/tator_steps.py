@@ -79,7 +79,7 @@ class Steps:
             "width": 640,
             "height": 360,
             "boxes": len(rows),
-            "frames": {"decoded": 60},
+            "frames": {"decoded": 60, "numbers": 60},
             "seconds": 1.5,
         }
         write_json(self.folder / f"found_{media_id}.json", outcome)

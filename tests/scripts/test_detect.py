@@ -99,7 +99,7 @@ def test_the_synthetic_clips_as_well_as_the_bare_network(run: Step) -> None:
         assert outcome["state"] == "done"
         assert outcome["frames"] == {
             "decoded": 60, "declared": 60, "missing": 0, "skipped": 0,
-            "used": 60, "read_to_end": True, "errors": [], "error_count": 0,
+            "used": 60, "numbers": 60, "read_to_end": True, "errors": [], "error_count": 0,
         }  # fmt: skip
         assert outcome["boxes"] == len(run.rows())
         truth += read_truth(SYNTHETIC / f"clip_{clip}.csv", clip)
@@ -230,7 +230,7 @@ def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
     decoded = 60 if whole else frames[-1] + 1
     assert outcome["frames"] == {
         "decoded": decoded, "declared": 60, "missing": 0, "skipped": 0,
-        "used": len(frames), "read_to_end": whole, "errors": [], "error_count": 0,
+        "used": len(frames), "numbers": decoded, "read_to_end": whole, "errors": [], "error_count": 0,
     }  # fmt: skip
     rest = f"nothing is asked for after frame {frames[-1]}; what follows was not read"
     assert (outcome["state"], outcome["reason"]) == ("done", None if whole else rest)

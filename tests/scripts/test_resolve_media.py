@@ -24,6 +24,8 @@ def test_records_in_the_order_asked_for(steps):
         "num_frames": 60,
         "md5": records[1]["md5"],
         "file": records[1]["file"],
+        "copy": None,
+        "file_reason": "the media has only an original",
     }
     assert len(records[1]["md5"]) == 32
     assert records[1]["file"]["role"] == "archival"
