@@ -31,7 +31,8 @@ def numbering_of(record: Mapping[str, Any], download: Mapping[str, Any], summary
         "numbers": summary.numbers,
         "repeated": summary.repeated,
         "left_out": summary.left_out,
-        "turned": summary.turned,
+        # An original that is read in parts is one whose pictures are not turned.
+        "turned": 0 if download["role"] == "archival" and summary.numbered is None else summary.turned,
     }
     return numbering | {"disagreements": _disagreements(record, summary)}
 
