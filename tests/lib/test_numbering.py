@@ -87,7 +87,7 @@ def early(folder: Path) -> Path:
 
 
 def after_sound(folder: Path) -> Path:
-    """Write a video of 29.97 frames a second that begins hours after its sound: there the rounding of the rate shows."""
+    """Write a video of 29.97 frames a second that begins hours after its sound: there its rounding shows."""
     video = remuxed(
         write_video(folder / "v.mp4", range(60), encode={"bf": "0"}), folder / "ntsc.mkv", before=("-r", "30000/1001")
     )
