@@ -31,6 +31,8 @@ def test_whole_and_checked(ready, media_folder):
         "reason": None,
         "bytes": 47048,
         "md5_checked": True,
+        "role": "archival",
+        "role_reason": "the media has only an original",
     }
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
     assert not list(ready.folder.glob(".*"))
