@@ -3,7 +3,8 @@
 People see boxes on the streaming copies that Tator's transcoder makes. It gives a copy a constant rate, the original's
 average rate rounded to four decimals, with FFmpeg's filter `fps`: at number n stands the last picture whose time,
 multiplied by the rate and rounded, is at most n. So where the original's times are not even, a picture stands at
-several numbers, or at none.
+several numbers, or at none. Times count from the beginning of the file: where sound begins before the pictures, the
+first picture stands at every number up to its own.
 """
 
 from fractions import Fraction
@@ -39,7 +40,7 @@ class Timeline:
         self._usual = max(1, round(1 / self._numbers_a_unit))
         self._after: int | None = None  # when the last picture ends, by its own duration
         self._last = 0
-        self._first: int | None = None
+        self._first: int | None = None  # below 0 where pictures begin before the file's own beginning
         self.end = 0
 
     def add(self, time: int | None, duration: int | None = None) -> range:
@@ -58,7 +59,8 @@ class Timeline:
         self._last, self._after = time, time + (duration or self._usual)
         number = self._number(time)
         if self._first is None:
-            self._first = number
+            self._first = min(0, number)
+            return range(0)
         return self._up_to(number - self._first)
 
     def finish(self) -> range:
