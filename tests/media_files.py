@@ -64,11 +64,12 @@ def write_video(
     mux: dict[str, str] | None = None,
     encode: dict[str, str] | None = None,
     times: Sequence[int] | None = None,
+    rate: Fraction | int = 25,
     sound: bool = False,
     cover: bytes | None = None,
     paint: Callable[[int, Size], np.ndarray] = painted,
 ) -> Path:
-    """Write a video of 25 frames a second.
+    """Write a video.
 
     Args:
         path: the file.
@@ -79,16 +80,17 @@ def write_video(
         container: FFmpeg's name of the format; by the path's extension when None.
         mux: options of the container.
         encode: options of the codec.
-        times: presentation time of each frame, in 25ths of a second.
+        times: presentation time of each frame, in units of 1 / rate.
+        rate: frames a second.
         sound: add a track of silence.
         cover: a JPEG of 160 x 90 pixels to attach as its picture.
         paint: makes a frame of its number and size.
     """
     with _ordinary_scheduling(), av.open(str(path), "w", format=container, options=mux or {}) as out:
-        stream: Any = out.add_stream(codec, rate=25)
+        stream: Any = out.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
-        stream.codec_context.time_base = Fraction(1, 25)
+        stream.codec_context.time_base = 1 / Fraction(rate)
         stream.codec_context.thread_count = 1
         defaults = {"bf": "2", "g": "10", "preset": "ultrafast", "x264-params": "b-adapt=0"}
         stream.options = encode if encode is not None else defaults if codec == "libx264" else {}
@@ -100,7 +102,7 @@ def write_video(
         for at, number in enumerate(numbers):
             frame = av.VideoFrame.from_ndarray(paint(number, size), format="bgr24")
             frame.pts = at if times is None else times[at]
-            frame.time_base = Fraction(1, 25)
+            frame.time_base = 1 / Fraction(rate)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path

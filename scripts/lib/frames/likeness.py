@@ -65,17 +65,20 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
     Raises:
         _Unlike: a picture stands at another number, at several, or at none.
     """
-    line, times, timeless, started = video.timeline(shown), array("q"), 0, False
+    line, times, timeless = video.timeline(shown), array("q"), 0
+    first: int | None = None  # the time of the first key frame: what comes or is shown before it cannot be decoded
+    started = False
     for packet in video.packets():
         time = packet.pts if packet.pts is not None else packet.dts
-        started = started or packet.is_keyframe  # what comes before cannot be decoded
         if packet.is_corrupt:
             return
+        if not started and packet.is_keyframe:
+            started, first = True, time
         if not started or packet.is_discard:
             continue
         if time is None:
             timeless += 1
-        elif not times or time >= times[0]:
+        elif first is None or time >= first:
             times.append(time)
     if video.summary.damaged or line is None or not times:
         return  # pictures without a time are counted by the transcoder, too
