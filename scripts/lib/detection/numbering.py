@@ -24,9 +24,10 @@ def numbering_of(record: Mapping[str, Any], download: Mapping[str, Any], summary
     """
     if "role" not in download or record.get("kind") != "video":
         return None
-    numbering = {
+    numbering: dict[str, Any] = {
         "file": download["role"],
         "file_reason": download["role_reason"],
+        "replaces_original": download["role"] != record["file"]["role"],
         "rate": round(summary.rate, 4) if summary.rate else None,
         "numbers": summary.numbers,
         "repeated": summary.repeated,
@@ -38,8 +39,18 @@ def numbering_of(record: Mapping[str, Any], download: Mapping[str, Any], summary
 
 
 def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, Any] | None) -> str | None:
-    """Return a reason with what in Tator's record disagrees, where the media has a result; says it in the log."""
-    found = numbering["disagreements"] if numbering else []
+    """Return a reason with what differs between a media's files, and from Tator's record; says it in the log.
+
+    Args:
+        state: of the media; what has no result keeps its reason.
+        reason: why it is in that state, None where there is nothing to say.
+        numbering: what numbering_of returned.
+    """
+    if numbering is None:
+        return reason
+    found = [*numbering["disagreements"]]
+    if numbering["replaces_original"]:
+        found.insert(0, f"Tator's streaming copy was read, as {numbering['file_reason']}")
     for sentence in found:
         _log.warning("%s", sentence)
     if state not in ("done", "no detections"):

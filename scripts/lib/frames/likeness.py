@@ -10,6 +10,9 @@ from scripts.lib.frames.rotation import display_matrix
 from scripts.lib.frames.shown import Shown, matrix_is_plain
 from scripts.lib.frames.video import VideoFrames
 
+# In usual distances of two pictures: how far an even one may be off, and what is a gap; the share that must be even.
+_EVEN, _GAP, _CONSTANT = 0.2, 1.5, 0.9
+
 
 class _Unlike(Exception):
     """The original differs from its copy; the text says in what."""
@@ -85,8 +88,24 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
     if timeless:
         raise _Unlike(f"{timeless} of its pictures have no time")
     # In order of time: of a clock that starts anew in mid-stream the pictures come apart, and stand elsewhere.
-    for number, time in enumerate(np.sort(np.frombuffer(times, np.int64)).tolist()):
+    in_order = np.sort(np.frombuffer(times, np.int64))
+    for number, time in enumerate(in_order.tolist()):
         line.add(time)
         if line.end != number:
             second = f"{line.seconds:.3f} s"
-            raise _Unlike(f"picture {number}, at {second}, stands at number {line.end} in the copy")
+            raise _Unlike(f"picture {number}, at {second}, stands at number {line.end} in the copy{_gaps(in_order)}")
+
+
+def _gaps(times: np.ndarray) -> str:
+    """Say how many pictures are missing between times that are even but for gaps; empty where the rate varies."""
+    steps = np.diff(times)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    if usual <= 0:
+        return ""
+    places = steps / usual
+    gaps = places >= _GAP
+    if not gaps.any() or np.mean(np.abs(places[~gaps] - 1) < _EVEN) < _CONSTANT or gaps.mean() > 1 - _CONSTANT:
+        return ""
+    count = int(np.rint(places[gaps] - 1).sum())
+    pictures = "picture is" if count == 1 else "pictures are"
+    return f"; by the times of the others {count} {pictures} missing, the first after picture {int(gaps.argmax())}"

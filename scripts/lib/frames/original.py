@@ -28,45 +28,39 @@ class OriginalFrames(VideoFrames):
         """
         super().__init__(path, wanted)
         self._shown = shown
-        self._timeline = self.timeline(shown)
+        self._timeline = self.timeline(shown)  # None where the file has no rate: its frames are counted then
         self._numbers: dict[int, Sequence[int]] = {}
         self._turn: int | None = None
-        self.summary.numbered = 0
+        if self._timeline is not None:
+            self.summary.numbered = 0
 
     def numbers(self, number: int) -> Sequence[int]:
         """Return all numbers, of those asked for, of the picture that was given out under this one; ask once."""
         return self._numbers.pop(number, (number,))
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
+        if self._timeline is None:
+            yield from super().__iter__()
+            return
         before: av.video.frame.VideoFrame | None = None
         for frame in self._frames():
             self._check_frame(frame)
-            numbers = self._add(frame)
+            numbers = self._timeline.add(frame.pts if frame.pts is not None else frame.dts, frame.duration)
             if before is not None:
                 yield from self._give(before, numbers)
                 if numbers and numbers.stop > self._wanted[-1]:
                     return  # the rest is not asked for
             before = frame
         if before is not None:
-            last = self._timeline.finish() if self._timeline else self._in_order()
-            yield from self._give(before, last)
+            yield from self._give(before, self._timeline.finish())
             if self.summary.numbers > self._wanted[-1]:
                 return
         self._end()
 
-    def _in_order(self) -> range:
-        return range(self.summary.decoded, self.summary.decoded + 1)
-
-    def _add(self, frame: av.video.frame.VideoFrame) -> range:
-        """Return the numbers of the frame before this one."""
-        if self._timeline is None:
-            return self._in_order()
-        return self._timeline.add(frame.pts if frame.pts is not None else frame.dts, frame.duration)
-
     def _give(self, frame: av.video.frame.VideoFrame, numbers: range) -> Iterator[tuple[int, Picture]]:
         summary = self.summary
         asked = [number for number in numbers if number in self._wanted]
-        summary.numbered = max(summary.numbers, numbers.stop)
+        summary.numbered = max(summary.numbered or 0, numbers.stop)
         summary.repeated += len(numbers) > 1
         summary.left_out += not numbers
         # The first one tells the media's size, whether it is asked for or not.
