@@ -143,3 +143,37 @@ def test_media_cannot_share_jobs_and_have_several(server, tmp_path):
     done = site.run("--dry-run")
     assert done.returncode == 1
     assert "detect.split_seconds, media.per_job: 2 and 'auto'; expected media.per_job 1" in done.stdout
+
+
+def test_an_original_under_its_copy_s_numbers_gives_the_same_boxes_in_one_piece_in_parts_and_with_others(
+    folder, tmp_path_factory, tmp_path
+):
+    original = tmp_path / "original.mp4"
+    with av.open(str(original), "w", options=FAST) as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        stream.options = {"preset": "ultrafast", "g": "12"}
+        for number, picture in enumerate(islice(pictures(), 60)):
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts = number if number < 30 else 30 + 3 * (number - 30)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with running(folder, tmp_path_factory.mktemp("state")) as server:
+        media_id = server.add_media("two.mp4", files={"archival": [original], "streaming": [folder / "short.mp4"]})
+        server.change("media", media_id, fps=12.7119, num_frames=60, width=640, height=360)
+        ids = [media_id, named(server)["short.mp4"]]
+        sites = {}
+        for name, settings in {"whole": {}, "parts": {"split_seconds": 1}, "shared": {"per_job": 2}}.items():
+            site = sites[name] = site_in(tmp_path / name, server)
+            site.settings["tator"]["media_ids"] = ids
+            site.settings["media"] = {"file": "archival"} | ({} if "split_seconds" in settings else settings)
+            site.settings["detect"] |= {key: value for key, value in settings.items() if key == "split_seconds"}
+            done = site.run("--until", "merge_detections")
+            assert done.returncode == 0, done.stdout
+    assert results(sites["whole"]) == results(sites["parts"]) == results(sites["shared"])
+    record = results(sites["whole"])[f"{media_id}.json"]
+    assert record["numbering"]["file"] == "archival"
+    assert record["numbering"]["repeated"] > 5
+    assert record["numbering"]["left_out"] > 5
+    assert record["boxes"] > 20
+    assert record["frames"]["used"] < record["frames"]["decoded"] == 60

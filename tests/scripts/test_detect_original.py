@@ -1,0 +1,82 @@
+"""Detection in originals and copies: what stands in the records and in the reason."""
+
+from pathlib import Path
+
+import av
+
+from scripts.lib.files import read_json
+from tests.media_files import write_video
+from tests.scripts.tator_steps import Steps
+from tests.scripts.test_detect import SYNTHETIC, Step
+
+CLIP = SYNTHETIC / "clip_910001.mp4"
+ORIGINAL = {"role": "archival", "role_reason": "the media has only an original"}
+
+
+def step_in(folder: Path) -> Step:
+    folder.mkdir()
+    return Step(folder)
+
+
+def without_packet(source: Path, target: Path, lost: int) -> Path:
+    """Copy a video's packets but one."""
+    with av.open(str(source)) as video, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(video.streams.video[0])
+        for number, packet in enumerate(video.demux(video=0)):
+            if packet.size and number != lost:
+                packet.stream = stream
+                out.mux(packet)
+    return target
+
+
+def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> None:
+    record = {"file": {"role": "archival"}, "copy": None, "fps": 12.5, "num_frames": 300, "width": 360, "height": 640}
+    outcome = step_in(tmp_path / "step")(CLIP, record=record, download=ORIGINAL)
+    assert outcome["state"] == "done"
+    sentences = [
+        "Tator's record says 360 x 640 pixels, the pictures read are 640 x 360",
+        "Tator's record says 12.5000 pictures a second, the file 25.0000",
+        "Tator's record says 300 frames, the file read has 60",
+    ]
+    assert outcome["numbering"]["disagreements"] == sentences
+    assert outcome["reason"] == "; ".join(sentences)
+
+
+def test_the_black_pictures_that_the_transcoder_appends_are_no_disagreement(tmp_path: Path) -> None:
+    for count in (58, 60, 61, 62):
+        record = {"file": {"role": "archival"}, "fps": 25.0, "num_frames": count, "width": 640, "height": 360}
+        outcome = step_in(tmp_path / str(count))(CLIP, record=record, download=ORIGINAL)
+        assert (outcome["numbering"]["disagreements"], outcome["reason"]) == ([], None), count
+
+
+def test_a_lost_packet_of_an_original_is_said_where_its_copy_is_read(steps: Steps, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", range(60), encode={"bf": "0", "g": "10"})
+    original, copy = without_packet(whole, tmp_path / "original.mkv", 19), write_video(tmp_path / "copy.mp4", range(60))
+    media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
+    steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
+    [record] = steps.resolve(media_id)
+    got = steps.download(media_id)
+    assert got["role"] == "streaming"
+    why = (
+        "the original is not shown as it is: picture 19, at 0.800 s, stands at number 20 in the copy; "
+        "by the times of the others 1 picture is missing, the first after picture 18"
+    )
+    assert got["role_reason"] == why
+    outcome = step_in(tmp_path / "step")(steps.folder / f"media_{media_id}", record=record, download=got)
+    assert outcome["state"] in ("done", "no detections")
+    assert outcome["reason"] == f"Tator's streaming copy was read, as {why}"
+    assert outcome["numbering"]["replaces_original"] is True
+    assert outcome["frames"]["decoded"] == 60
+
+
+def test_a_lost_packet_of_an_original_that_is_asked_for_is_damage(steps: Steps, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", range(60), encode={"bf": "0", "g": "10"})
+    original, copy = without_packet(whole, tmp_path / "original.mkv", 15), write_video(tmp_path / "copy.mp4", range(60))
+    media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
+    steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
+    [record] = steps.resolve(media_id, file="archival")
+    got = steps.download(media_id)
+    outcome = step_in(tmp_path / "step")(steps.folder / f"media_{media_id}", record=record, download=got)
+    assert (got["role"], outcome["state"]) == ("archival", "damaged")
+    assert outcome["frames"]["numbers"] == 60
+    assert read_json(tmp_path / "step/outcome.json")["reason"]
