@@ -4,7 +4,6 @@ from pathlib import Path
 
 import av
 
-from scripts.lib.files import read_json
 from tests.media_files import write_video
 from tests.scripts.tator_steps import Steps
 from tests.scripts.test_detect import SYNTHETIC, Step
@@ -35,7 +34,7 @@ def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> N
     assert outcome["state"] == "done"
     sentences = [
         "Tator's record says 360 x 640 pixels, the pictures read are 640 x 360",
-        "Tator's record says 12.5000 pictures a second, the file 25.0000",
+        "Tator's record says 12.5000 pictures a second, the file 20.0000",
         "Tator's record says 300 frames, the file read has 60",
     ]
     assert outcome["numbering"]["disagreements"] == sentences
@@ -44,7 +43,7 @@ def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> N
 
 def test_the_black_pictures_that_the_transcoder_appends_are_no_disagreement(tmp_path: Path) -> None:
     for count in (58, 60, 61, 62):
-        record = {"file": {"role": "archival"}, "fps": 25.0, "num_frames": count, "width": 640, "height": 360}
+        record = {"file": {"role": "archival"}, "fps": 20.0, "num_frames": count, "width": 640, "height": 360}
         outcome = step_in(tmp_path / str(count))(CLIP, record=record, download=ORIGINAL)
         assert (outcome["numbering"]["disagreements"], outcome["reason"]) == ([], None), count
 
@@ -69,14 +68,21 @@ def test_a_lost_packet_of_an_original_is_said_where_its_copy_is_read(steps: Step
     assert outcome["frames"]["decoded"] == 60
 
 
-def test_a_lost_packet_of_an_original_that_is_asked_for_is_damage(steps: Steps, tmp_path: Path) -> None:
+def test_a_lost_packet_of_an_original_that_is_asked_for_is_said(steps: Steps, tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mkv", range(60), encode={"bf": "0", "g": "10"})
-    original, copy = without_packet(whole, tmp_path / "original.mkv", 15), write_video(tmp_path / "copy.mp4", range(60))
-    media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
-    steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
-    [record] = steps.resolve(media_id, file="archival")
-    got = steps.download(media_id)
-    outcome = step_in(tmp_path / "step")(steps.folder / f"media_{media_id}", record=record, download=got)
-    assert (got["role"], outcome["state"]) == ("archival", "damaged")
-    assert outcome["frames"]["numbers"] == 60
-    assert read_json(tmp_path / "step/outcome.json")["reason"]
+    copy = write_video(tmp_path / "copy.mp4", range(60))
+    found = {}
+    for lost in (15, 20):  # a picture that others are decoded from without a word, and a key frame
+        original = without_packet(whole, tmp_path / f"original{lost}.mkv", lost)
+        media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
+        steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
+        [record] = steps.resolve(media_id, file="archival")
+        got = steps.download(media_id)
+        assert got["role"] == "archival"
+        media = steps.folder / f"media_{media_id}"
+        found[lost] = step_in(tmp_path / f"step{lost}")(media, record=record, download=got)
+    assert (found[15]["frames"]["numbers"], found[15]["numbering"]["repeated"]) == (60, 1)
+    assert "1 of its pictures stand at several numbers and 0 at none" in found[15]["reason"]
+    assert found[20]["state"] == "damaged"
+    assert "9 coded pictures are missing" in found[20]["reason"]
+    assert found[20]["frames"]["numbers"] == 60

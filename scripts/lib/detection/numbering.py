@@ -51,6 +51,13 @@ def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, A
     found = [*numbering["disagreements"]]
     if numbering["replaces_original"]:
         found.insert(0, f"Tator's streaming copy was read, as {numbering['file_reason']}")
+    repeated, left_out = numbering["repeated"], numbering["left_out"]
+    if repeated or left_out:
+        found.insert(
+            0,
+            f"by their times {repeated} of its pictures stand at several numbers and {left_out} at none, "
+            "as the rate varies or pictures are missing",
+        )
     for sentence in found:
         _log.warning("%s", sentence)
     if state not in ("done", "no detections"):
