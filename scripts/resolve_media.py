@@ -144,9 +144,7 @@ def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> dict[s
     }
 
 
-def _choose_file(
-    media: TatorMedia, dtype: str, asked: str
-) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
+def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
     """Choose the file to read, of its kind the one with the most lines.
 
     Args:
