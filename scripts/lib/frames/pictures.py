@@ -31,6 +31,7 @@ _KINDS = {
 }
 
 _WEBP_HEADER = 30
+_CONVERT = "convert it, as to PNG, and upload it anew"
 
 
 class StillFrames(FrameSource):
@@ -53,6 +54,10 @@ class StillFrames(FrameSource):
         self._media = media
         self.summary.declared = self.summary.expected = 1
         self._matrix: Matrix | None = None
+        if tiff.is_big(self._content(tiff.SIGNATURE)):
+            self._kind = "TIFF"
+            self._check_tiff()
+            return
         with ffmpeg.open_container(media) as container:
             name = container.format.name
             if not ffmpeg.is_still(container):
@@ -69,13 +74,23 @@ class StillFrames(FrameSource):
             width, height = context.width, context.height
             if not width and self._kind == "WebP":
                 width, height = _webp_canvas(self._content(_WEBP_HEADER))  # FFmpeg reads no animations
-            if not width and self._kind == "TIFF" and (header := tiff.read_header(self._content())):
-                width, height = header.width, header.height  # FFmpeg reads no BigTIFF
+            if self._kind == "TIFF":
+                self._check_tiff()
             if not width or not height:
                 raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
             check_size(width, height)
             if self._kind == "AVIF":
                 self._matrix = _avif_matrix(container)
+
+    def _check_tiff(self) -> None:
+        """Refuse a TIFF that cannot be decoded: of an unknown way of compressing OpenCV makes black ones."""
+        content = self._content()
+        header = tiff.read_header(content)
+        if header is None:
+            raise MediaFault("unreadable", "the picture is damaged: its header (tiff) gives no size")
+        check_size(header.width, header.height)
+        if way := tiff.unsupported(content):
+            raise MediaFault("unsupported", f"{way}; {_CONVERT}")
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         picture = self._decode()
@@ -99,6 +114,8 @@ class StillFrames(FrameSource):
         except cv2.error as error:
             raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
+        if not isinstance(decoded, np.ndarray) and self._kind == "JPEG" and not jpeg.find_damage(content + jpeg.END):
+            decoded = cv2.imdecode(np.frombuffer(content + jpeg.END, np.uint8), flags)
         if not isinstance(decoded, np.ndarray):
             raise _not_decoded(self._kind, content)
         if decoded.dtype == np.uint16:
@@ -123,10 +140,8 @@ class StillFrames(FrameSource):
 
 def _not_decoded(kind: str, content: bytes) -> MediaFault:
     """Return why OpenCV does not decode a picture: it is of a way of compressing that it does not know, or damaged."""
-    ways = {"JPEG": jpeg.unsupported, "TIFF": tiff.unsupported}
-    way = ways[kind](content) if kind in ways else None
-    if way is not None:
-        return MediaFault("unsupported", f"{way}; convert it, as to PNG, and upload it anew")
+    if kind == "JPEG" and (way := jpeg.unsupported(content)):
+        return MediaFault("unsupported", f"{way}; {_CONVERT}")
     damage = find_damage(kind, content) or "OpenCV cannot decode it"
     return MediaFault("unreadable", f"the picture is damaged: {damage}")
 

@@ -9,6 +9,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from scripts.lib.frames.source import Picture
 
 _SOI, _EOI, _SOS, _DHT = 0xD8, 0xD9, 0xDA, 0xC4
+END = bytes([0xFF, _EOI])
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the kinds of SOF
 _PROGRESSIVE = (0xC2,)
@@ -69,7 +70,7 @@ def find_damage(content: bytes) -> str | None:
         wanted = "CMYK" if space in ("CMYK", "YCCK") else "BGR"
         simplejpeg.decode_jpeg(content, wanted, min_factor=8, min_height=1, min_width=1)
     except ValueError as error:
-        if "supported" not in str(error).lower():
+        if unsupported(content) is None and "color conversion" not in str(error):
             return f"libjpeg: {error}"
     place = _zeros(content)
     return None if place is None else f"zeros instead of compressed data at byte {place}"

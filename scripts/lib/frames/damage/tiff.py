@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from scripts.lib.frames.damage import jpeg, lzw
 
+SIGNATURE = 4
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _TABLES = 322, 323, 324, 325, 347
@@ -44,6 +45,11 @@ class Header:
     height: int
     compression: int
     tags: dict[int, tuple[int, ...]]
+
+
+def is_big(start: bytes) -> bool:
+    """Return whether a file that begins so is a BigTIFF, which FFmpeg does not know."""
+    return start[:SIGNATURE] in (b"II\x2b\0", b"MM\0\x2b")
 
 
 def read_header(content: bytes) -> Header | None:
