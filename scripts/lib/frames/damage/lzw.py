@@ -81,7 +81,8 @@ def _codes(
     else:
         window = parts[0] << np.uint32(16) | parts[1] << np.uint32(8) | parts[2]
         found = window >> (24 - shift - widths).astype(np.uint32)
-    return (found & ((1 << widths) - 1).astype(np.uint32)).astype(np.int64)
+    codes: npt.NDArray[np.int64] = (found & ((1 << widths) - 1).astype(np.uint32)).astype(np.int64)
+    return codes
 
 
 def _length(codes: npt.NDArray[np.int64], bits: int) -> tuple[int, bool]:
