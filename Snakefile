@@ -28,6 +28,9 @@ if work_dir():
 
 check_writable(Path.cwd())
 
+if workflow.is_main_process:
+    local_files.check(config)
+
 
 onstart:
     require_token()
