@@ -78,7 +78,7 @@ def get_network(
             record = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             record = _from_image(reference, names, folder, fetch, ca_file)
-        weights = [path.name for path in folder.iterdir() if path.name not in names]
+        weights = external.beside(folder / graph.name)
         found = {
             name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size}
             for name in (*names, *sorted(weights))

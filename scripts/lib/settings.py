@@ -92,7 +92,7 @@ REFERENCE_KEYS_SPECIAL = ("img_size", "cpu_only")  # see _translate
 
 
 # JSON Schema takes 2.0 for an integer, and Python's JSON and YAML hold NaN and numbers that no server takes.
-_Validator = validators.extend(
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {

@@ -179,7 +179,7 @@ def _check_ranges(found: retinanet.Selection, scores: Floats, name: str, number:
     has_area = (boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3])
     if has_area.any() and np.abs(boxes).max() <= _LARGEST_FRACTION:
         raise GraphError(
-            f"{name}: gives boxes from 0 to 1 in frame {number}, such as {boxes[has_area][0].round(3).tolist()}; expected "
-            "x1, y1, x2, y2 in pixels of its input, whose size detect.img_max_side and detect.img_min_side say: export "
-            "it with its boxes multiplied by that size"
+            f"{name}: gives boxes from 0 to 1 in frame {number}, such as {boxes[has_area][0].round(3).tolist()}; "
+            "expected x1, y1, x2, y2 in pixels of its input, whose size detect.img_max_side and detect.img_min_side "
+            "say: export it with its boxes multiplied by that size"
         )

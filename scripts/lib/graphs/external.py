@@ -66,8 +66,8 @@ def take_in(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
         total += length
         if total > _LARGEST:
             raise GraphError(
-                f"{source}: with the weights in {name!r} it has more than {_LARGEST} bytes; expected less, which an ONNX "
-                "file can hold: export it in half precision"
+                f"{source}: with the weights in {name!r} it has more than {_LARGEST} bytes; expected less, which an "
+                "ONNX file can hold: export it in half precision"
             )
         with path.open("rb") as stream:
             stream.seek(offset)
@@ -137,7 +137,7 @@ def _span(entries: dict[str, str], path: Path, source: str) -> tuple[int, int]:
         offset, length = -1, -1
     if offset < 0 or length < 0 or offset + length > size:
         raise GraphError(
-            f"{source}: takes bytes {entries.get('offset', '0')[:20]} and {entries.get('length', 'all')[:20]} more from "
-            f"{path.name}, which has {size}; expected the whole file: copy it anew"
+            f"{source}: takes bytes {entries.get('offset', '0')[:20]} and {entries.get('length', 'all')[:20]} more "
+            f"from {path.name}, which has {size}; expected the whole file: copy it anew"
         )
     return offset, length
