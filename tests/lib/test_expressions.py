@@ -2,8 +2,7 @@
 
 import ast
 import re
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,13 @@ _CALLS = {"compile", "search", "match", "fullmatch", "sub", "subn", "findall", "
 _MEGABYTE = 1_000_000
 
 
-def expressions() -> list[tuple[str, str]]:
-    """Return file and pattern of each call of `re` with a text that stands in the code."""
+def expressions() -> list[tuple[str, str, str]]:
+    """Return file, pattern and use of each call of `re` with a text that stands in the code."""
     found = []
     for folder in ("scripts", "deploy", "benchmarks", "examples"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
                 if (
                     isinstance(node, ast.Call)
                     and isinstance(node.func, ast.Attribute)
@@ -32,8 +32,28 @@ def expressions() -> list[tuple[str, str]]:
                 ):
                     pattern = node.args[0].value
                     text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
-                    found.append((str(path.relative_to(ROOT)), text))
-    return found
+                    found.append((str(path.relative_to(ROOT)), text, use(tree, node)))
+    return list(dict.fromkeys(found))
+
+
+def use(tree: ast.AST, call: ast.Call) -> str:
+    """Return how an expression is applied: `match` or `fullmatch` if at one place only, else `finditer`."""
+    assert isinstance(call.func, ast.Attribute)
+    uses = {call.func.attr}
+    if call.func.attr == "compile":
+        names = {
+            target.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and call in ast.walk(node.value)
+            for target in [part for whole in node.targets for part in ast.walk(whole)]
+            if isinstance(target, ast.Name)
+        }
+        uses = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names
+        }
+    return uses.pop() if len(uses) == 1 and uses <= {"match", "fullmatch"} else "finditer"
 
 
 def sample(parsed: Any, until: Any = None) -> str:
@@ -104,25 +124,29 @@ def inputs(pattern: str) -> Iterator[str]:
                 yield lead + unit * (_MEGABYTE // len(unit)) + "\0"
 
 
-def slowest(pattern: str) -> float:
-    """Return the longest that a search took."""
+def slowest(pattern: str, used: str) -> float:
+    """Return the longest that a search, or what the code does in its place, took."""
     compiled, longest = re.compile(pattern), 0.0
     for text in inputs(pattern):
         started = time.process_time()
-        for _ in compiled.finditer(text):
+        for _ in getattr(compiled, used)(text) or () if used == "finditer" else [getattr(compiled, used)(text)]:
             pass
         longest = max(longest, time.process_time() - started)
     return longest
 
 
-@pytest.mark.parametrize(("path", "pattern"), expressions())
-def test_an_expression_takes_no_time(path: str, pattern: str) -> None:
-    # A process of its own: one that takes cubic time can only be ended from outside.
-    code = f"from tests.lib.test_expressions import slowest; print(slowest({pattern!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert float(done.stdout) < 1, path
+@pytest.mark.parametrize(("path", "pattern", "used"), expressions())
+def test_an_expression_takes_no_time(path: str, pattern: str, used: str) -> None:
+    def end(*_: object) -> None:
+        raise TimeoutError(f"{path}: {pattern!r}")
+
+    before = signal.signal(signal.SIGVTALRM, end)  # a search looks at signals as it goes
+    signal.setitimer(signal.ITIMER_VIRTUAL, 20)
+    try:
+        assert slowest(pattern, used) < 1, path
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_the_measure_finds_what_is_slow() -> None:

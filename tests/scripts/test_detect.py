@@ -538,6 +538,6 @@ def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPat
         return outputs
 
     monkeypatch.setattr(OpenVinoEngine, "finish", fractions)
-    with pytest.raises(GraphError, match="gives boxes from 0 to 1 in frame .*expected x1, y1, x2, y2 in pixels"):
+    with pytest.raises(GraphError, match=r"gives boxes from 0 to 1 in frame .*expected x1, y1, x2, y2 in pixels"):
         run(SYNTHETIC / "clip_910001.mp4")
     assert run.left_nothing()
