@@ -29,6 +29,9 @@ if work_dir():
 check_writable(Path.cwd())
 forget_failed_media()
 
+if workflow.is_main_process:
+    local_files.check(config)
+
 
 onstart:
     require_token()

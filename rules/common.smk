@@ -5,9 +5,18 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import batches, engine_choice, failures, settings, sources, token
+from scripts.lib import (
+    batches,
+    engine_choice,
+    failures,
+    local_files,
+    settings,
+    sources,
+    token,
+)
 from scripts.lib.detection import calibration
 from scripts.lib.files import check_writable, read_json
+from scripts.lib.graphs import external
 from scripts.lib.images import tags
 from scripts.lib.uploads import version_check
 
@@ -290,11 +299,14 @@ def network_files(wildcards):
     if network["archive"]:
         return [network["archive"]]
     directory = network["directory"]
-    return (
-        [str(Path(directory, name)) for name in (network["graph"], "train.ini")]
-        if directory
-        else []
-    )
+    if not directory:
+        return []
+    names = [
+        network["graph"],
+        "train.ini",
+        *external.beside(Path(directory, network["graph"])),
+    ]
+    return [str(Path(directory, name)) for name in names]
 
 
 @cache

@@ -14,6 +14,7 @@ from scripts.lib import job, train_ini
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
+from scripts.lib.graphs import external
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.images import docker_images
 from scripts.lib.images.members import FOLDER, LARGEST, Members
@@ -77,9 +78,15 @@ def get_network(
             record = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             record = _from_image(reference, names, folder, fetch, ca_file)
-        found = {name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size} for name in names}
+        weights = external.beside(folder / graph.name)
+        found = {
+            name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size}
+            for name in (*names, *sorted(weights))
+        }
         _check(found, sha256 or {}, record["reference"])
         _check_operators(folder / graph.name, record["reference"])
+        if graph.suffix == ".onnx":
+            external.take_in(folder / graph.name, folder, folder / graph.name, f"{record['reference']}: {graph.name}")
         classes = _classes(folder / train_ini.name, f"{record['reference']}: {train_ini.name}")
         for path in (graph, train_ini):
             (folder / path.name).replace(path)
@@ -111,7 +118,18 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> di
         if not 0 < size <= LARGEST[name]:
             raise GraphError(f"{path}: has {size} bytes; expected 1 to {LARGEST[name]}: put the right file there")
         _copy(path, folder / name)
+    if "graph.onnx" in names:
+        _copy_weights(directory, folder)
     return {"source": "directory", "reference": str(directory), "fetched_by": None, "digest": None, "image_id": None}
+
+
+def _copy_weights(directory: Path, folder: Path) -> None:
+    """Copy the files that hold the graph's weights; which are not there, or elsewhere, is said when they are taken."""
+    for name in external.files_of(folder / "graph.onnx"):
+        plain = Path(name).name
+        path = directory / plain
+        if plain == name.removeprefix("./") and plain and path.is_file() and not (folder / plain).exists():
+            _copy(path, folder / plain)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -127,7 +145,7 @@ def _from_archive(
     from scripts.lib.images import oci
     from scripts.lib.images.archive import ImageArchive
 
-    members = Members(folder, names)
+    members = Members(folder, _wanted(names))
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
     oci.apply(layers, members, str(archive))
     _expect(names, members, str(archive))
@@ -137,7 +155,7 @@ def _from_archive(
 def _from_image(
     reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch, ca_file: Path | None
 ) -> dict[str, Any]:
-    members = Members(folder, names)
+    members = Members(folder, _wanted(names))
     with ExitStack() as stack:
         client = _engine(stack, fetch)
         if client is not None:
@@ -153,6 +171,11 @@ def _from_image(
             oci.apply(layers, members, str(reference))
     _expect(names, members, str(reference))
     return _record("data_image", str(reference), "docker" if client is not None else "registry", image)
+
+
+def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names to take from an image: also those of weights beside an ONNX graph."""
+    return (*names, *external.NAMES) if "graph.onnx" in names else names
 
 
 def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:

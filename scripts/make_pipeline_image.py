@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.lib import train_ini
 from scripts.lib.errors import GraphError, PipelineError, ServerError, SettingsError
 from scripts.lib.files import replacing, sha256
+from scripts.lib.graphs import external
 from scripts.lib.images import docker_images
 from scripts.lib.images.build import DataImage, build, write_archive
 from scripts.lib.images.reference import Reference
@@ -72,9 +73,13 @@ def make_pipeline_image(
         if not path.is_file():
             raise GraphError(f"{path}: is no file; expected the network's file there")
     classes = train_ini.species(files["train.ini"])
-    for path in graphs.values():
-        _check(path, classes, files["train.ini"], size)
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
+        if graph_onnx is not None:
+            whole = Path(folder, "graph.onnx")
+            if external.take_in(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
+                files["graph.onnx"] = whole
+        for name in graphs:
+            _check(files[name], classes, files["train.ini"], size)
         made = build(files, _labels(files, classes, size), Path(folder))
         for name, path in files.items():
             _say(f"{name}: SHA-256 {sha256(path)}")

@@ -26,7 +26,9 @@ from rich.text import Text
 from scripts.lib.files import read_json
 from scripts.lib.texts import short
 
-_SPEED = re.compile(r"(\d+)(?: of (?:about )?(\d+))? frames(?: \(\d+ %\))?, ([0-9.]+) frames/s")
+_SPEED = re.compile(
+    r"(?<!\d)(\d{1,12})(?: of (?:about )?(\d{1,12}))? frames(?: \(\d{1,3} %\))?, ([0-9.]{1,20}) frames/s"
+)
 _WELL = ("done", "no detections", "skipped")
 # What a job of each rule makes, which is there when it has ended; its log is named after the first of its media.
 _MADE_BY = {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from scripts.lib import media_list, metrics, token
 from scripts.lib.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
@@ -91,6 +91,18 @@ REFERENCE_KEYS_UNUSED = ("img_ext",)
 REFERENCE_KEYS_SPECIAL = ("img_size", "cpu_only")  # see _translate
 
 
+# JSON Schema takes 2.0 for an integer, and Python's JSON and YAML hold NaN and numbers that no server takes.
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int and abs(value) < 2**63,
+            "number": lambda _, value: type(value) in (int, float) and abs(value) < float("inf"),
+        }
+    ),
+)
+
+
 def resolve(
     config: Mapping[str, Any],
     environ: Mapping[str, str],
@@ -122,7 +134,7 @@ def resolve(
     _read_media(settings, read_media)
     _normalise(settings)
 
-    errors = Draft202012Validator(schema).iter_errors(_with_suspects_only(settings))
+    errors = _Validator(schema).iter_errors(_with_suspects_only(settings))
     problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
     problems += _contradictions(settings) if not problems else []
     if problems:

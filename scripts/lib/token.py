@@ -10,7 +10,7 @@ from scripts.lib.errors import SettingsError
 VARIABLE = "TATOR_AUTH_TOKEN"
 
 # A presigned address is secret from its question mark on.
-_QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*=[^\s'\"<>)]*")
+_QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*")
 # What a terminal takes for commands: Tator's names and a server's answers hold anything.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
@@ -42,8 +42,12 @@ def redact(text: str) -> str:
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")
-    text = _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub("?<removed>", text))
+    text = _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub(_without_query, text))
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _without_query(found: re.Match[str]) -> str:
+    return "?<removed>" if "=" in found[0] else found[0]
 
 
 class Redacting(logging.Formatter):

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 from scripts.lib.errors import GraphError
+from scripts.lib.texts import short
 
 EXPECTED = "expected a section [Data] with the line Species=name,name,..."
-_HEADER = re.compile(r"\[\s*(?P<name>[^\]]+?)\s*\]")
+_HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")
 _SPECIES = re.compile(r"species\s*[=:]", re.IGNORECASE)
 # `;` after a blank starts a comment; so does `#`, unless a digit follows: "Sebastes #2" is a name.
 _COMMENT = re.compile(r"\s(?:;|#(?!\d)).*")
@@ -34,6 +35,11 @@ def names(content: bytes, source: str) -> list[str]:
     value = _unquoted(_value(_text(content, source), source))
     if not value:
         raise GraphError(f"{source}: Species in [Data] is empty; {EXPECTED}: write the names of the classes")
+    if value[0] in "[(" and value[-1] in "])":
+        raise GraphError(
+            f"{source}: the names in Species stand in brackets ({value[0]}...{value[-1]}): {short(value, 200)!r}; "
+            "expected them bare, with commas between: delete the brackets"
+        )
     found = [_unquoted(name.strip()) for name in value.split(",")]
     for number, name in enumerate(found, start=1):
         _check(name, number, found, source)
@@ -59,9 +65,9 @@ def _value(text: str, source: str) -> str:
     lines, headers, inside = ["[Data]"], [], False
     for line in text.splitlines():
         header = _HEADER.match(line)
-        if header:
-            headers.append(header["name"])
-            inside = header["name"].casefold() == "data"
+        if header and (section := header["name"].strip()):
+            headers.append(section)
+            inside = section.casefold() == "data"
         elif inside:
             lines.append(line)
     if "data" not in (name.casefold() for name in headers):

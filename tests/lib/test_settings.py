@@ -297,3 +297,14 @@ def test_the_table_in_the_readme_says_what_the_schema_says():
         for key, value in part["properties"].items()
     }
     assert {key: meaning for key, _, meaning in table} == {key: value["description"] for key, value in said.items()}
+
+
+@pytest.mark.parametrize("value", [2.0, float("nan"), float("inf"), True, 10**30, -1, "~"])
+def test_what_is_no_id_is_refused(value):
+    assert "tator.media_ids.0" in refusal({"tator": {"media_ids": [value]}})
+    assert "tator.project_id" in refusal({"tator": {"project_id": value}})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
+def test_what_is_no_number_is_refused(value):
+    assert "detect.keep_threshold" in refusal({"detect": {"keep_threshold": value}})

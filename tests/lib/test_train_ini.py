@@ -1,5 +1,6 @@
 """Class names from train.ini files as people write them."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,17 @@ def test_any_bytes_give_names_or_a_clear_error(content):
 @given(st.lists(st.text(st.characters(categories=["L", "Nd"]), min_size=1), min_size=1, unique=True))
 def test_names_survive_a_round(written):
     assert names(f"[Data]\nSpecies={' , '.join(written)}\n".encode(), "train.ini") == written
+
+
+@pytest.mark.parametrize("value", ["[cod, crab]", "('cod', 'crab')", "[cod]"])
+def test_brackets_around_the_names_are_refused(value: str) -> None:
+    with pytest.raises(GraphError, match="stand in brackets") as found:
+        names(f"[Data]\nSpecies={value}\n".encode(), "train.ini")
+    assert "delete the brackets" in str(found.value)
+
+
+def test_a_section_name_of_blanks_takes_no_time() -> None:
+    started = time.monotonic()
+    with pytest.raises(GraphError):
+        names(b"[" + b" " * 1_000_000 + b"x\n", "train.ini")
+    assert time.monotonic() - started < 1

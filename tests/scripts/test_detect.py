@@ -513,3 +513,31 @@ def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(batch_reader, "_BYTES", 0)  # as with large batches
     run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
     assert max(ahead) <= 4 * 4 + 1
+
+
+def test_scores_above_one_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = OpenVinoEngine.finish
+
+    def logits(self: OpenVinoEngine) -> Any:
+        outputs = finish(self)
+        outputs.scores[2, 5, 1] = 3.25
+        return outputs
+
+    monkeypatch.setattr(OpenVinoEngine, "finish", logits)
+    with pytest.raises(GraphError, match=r"gives the score 3\.25 in frame 2; expected scores from 0 to 1"):
+        run(SYNTHETIC / "clip_910001.mp4")
+    assert run.left_nothing()
+
+
+def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = OpenVinoEngine.finish
+
+    def fractions(self: OpenVinoEngine) -> Any:
+        outputs = finish(self)
+        outputs.boxes[:] /= (self.size.width, self.size.height, self.size.width, self.size.height)
+        return outputs
+
+    monkeypatch.setattr(OpenVinoEngine, "finish", fractions)
+    with pytest.raises(GraphError, match=r"gives boxes from 0 to 1 in frame .*expected x1, y1, x2, y2 in pixels"):
+        run(SYNTHETIC / "clip_910001.mp4")
+    assert run.left_nothing()

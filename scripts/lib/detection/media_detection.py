@@ -254,5 +254,7 @@ def detect_in(media: Iterable[MediaDetection], network: Network, search: Search,
         search: what is asked.
         expected: how many media there will be.
     """
-    detector = Detector(network.load, size=search.size, batch_size=search.batch_size, threshold=search.keep_threshold)
+    detector = Detector(
+        network.load, size=search.size, batch_size=search.batch_size, threshold=search.keep_threshold, name=network.name
+    )
     detector.run(media, expected)

@@ -56,6 +56,11 @@ class Network:
         self._files, self.search = files, search
         self.made_with: dict[str, Any] = {"network": None, "engine": None}
 
+    @property
+    def name(self) -> str:
+        """What errors call it: where it came from, and its graph."""
+        return f"{read_json(self._files.provenance).get('reference')}: {self._files.graph.name}"
+
     def load(self) -> Engine:
         """Make the network ready.
 

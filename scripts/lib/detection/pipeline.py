@@ -23,6 +23,8 @@ from scripts.lib.retinanet import Floats, Pixels, Size
 
 # Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
 _UNWRITTEN = 4
+# Scores are rounded; boxes as fractions may reach over the edge. No box of a network fits in so few pixels at a corner.
+_HIGHEST_SCORE, _LARGEST_FRACTION = 1.001, 1.5
 
 
 class Stopwatch:
@@ -42,7 +44,9 @@ class Stopwatch:
 class Detector:
     """Runs clips through the network; used once, by one thread."""
 
-    def __init__(self, load: Callable[[], Engine], *, size: Size, batch_size: int, threshold: float) -> None:
+    def __init__(
+        self, load: Callable[[], Engine], *, size: Size, batch_size: int, threshold: float, name: str = "the network"
+    ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
         Args:
@@ -50,8 +54,9 @@ class Detector:
             size: of the network's input.
             batch_size: frames a batch.
             threshold: the least score of a box.
+            name: what errors call the network.
         """
-        self._load = load
+        self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold = threshold
         self._engine: Engine | None = None
@@ -141,6 +146,7 @@ class Detector:
         found = retinanet.select(boxes, scores, self._threshold, engine.nms)
         if not np.isfinite(found.boxes).all():
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
+        _check_ranges(found, scores, self._name, item.number)
         return found
 
     def _take(self, item: Item, pixels: Pixels, found: retinanet.Selection) -> None:
@@ -155,3 +161,25 @@ class Detector:
         self._watch.lap("boxes", [clip])
         clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
         self._watch.lap("pictures", [clip])
+
+
+def _check_ranges(found: retinanet.Selection, scores: Floats, name: str, number: int) -> None:
+    """Refuse what is no box in pixels and no score from 0 to 1.
+
+    Raises:
+        GraphError: naming the network, the frame, the values and the remedy.
+    """
+    highest = float(scores.max(initial=0))
+    if highest > _HIGHEST_SCORE:
+        raise GraphError(
+            f"{name}: gives the score {highest:.4g} in frame {number}; expected scores from 0 to 1: export it with its "
+            "sigmoid or softmax, or set network.graph and network.directory (or data_image) to a network that has it"
+        )
+    boxes = found.boxes
+    has_area = (boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3])
+    if has_area.any() and np.abs(boxes).max() <= _LARGEST_FRACTION:
+        raise GraphError(
+            f"{name}: gives boxes from 0 to 1 in frame {number}, such as {boxes[has_area][0].round(3).tolist()}; "
+            "expected x1, y1, x2, y2 in pixels of its input, whose size detect.img_max_side and detect.img_min_side "
+            "say: export it with its boxes multiplied by that size"
+        )

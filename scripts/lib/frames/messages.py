@@ -39,7 +39,7 @@ _DECODERS = re.compile(
     r"|CRC mismatch"
     r"|Could not find ref with POC"
     r"|Invalid value"
-    r"|slice .*(?:damaged|corrupt)"
+    r"|slice .{0,200}(?:damaged|corrupt)"
     r"|mb \d+ invalid"
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.damage import find_damage, jpeg, tiff
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_size
 
@@ -30,6 +31,7 @@ _KINDS = {
 }
 
 _WEBP_HEADER = 30
+_CONVERT = "convert it, as to PNG, and upload it anew"
 
 
 class StillFrames(FrameSource):
@@ -41,6 +43,7 @@ class StillFrames(FrameSource):
 
     FFmpeg tells from the header what the file is and how large it would become; OpenCV decodes it with the
     libraries that browsers use, and turns it by its EXIF orientation, or in AVIF by what stands in its place.
+    What is damaged in it, which OpenCV passes over, the package `damage` finds; the picture is given out all the same.
     Transparency is dropped, 16 bits become 8, grey and palettes become BGR; of an animation or of several pages
     the first picture counts.
     """
@@ -51,6 +54,10 @@ class StillFrames(FrameSource):
         self._media = media
         self.summary.declared = self.summary.expected = 1
         self._matrix: Matrix | None = None
+        if tiff.is_big(self._content(tiff.SIGNATURE)):
+            self._kind = "TIFF"
+            self._check_tiff()
+            return
         with ffmpeg.open_container(media) as container:
             name = container.format.name
             if not ffmpeg.is_still(container):
@@ -67,11 +74,23 @@ class StillFrames(FrameSource):
             width, height = context.width, context.height
             if not width and self._kind == "WebP":
                 width, height = _webp_canvas(self._content(_WEBP_HEADER))  # FFmpeg reads no animations
+            if self._kind == "TIFF":
+                self._check_tiff()
             if not width or not height:
-                raise MediaFault("unreadable", f"the picture's size ({name}) cannot be read, or is beyond all measure")
+                raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
             check_size(width, height)
             if self._kind == "AVIF":
                 self._matrix = _avif_matrix(container)
+
+    def _check_tiff(self) -> None:
+        """Refuse a TIFF that cannot be decoded: of an unknown way of compressing OpenCV makes black ones."""
+        content = self._content()
+        header = tiff.read_header(content)
+        if header is None:
+            raise MediaFault("unreadable", "the picture is damaged: its header (tiff) gives no size")
+        check_size(header.width, header.height)
+        if way := tiff.unsupported(content):
+            raise MediaFault("unsupported", f"{way}; {_CONVERT}")
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         picture = self._decode()
@@ -80,22 +99,31 @@ class StillFrames(FrameSource):
         self.summary.read_to_end = True
 
     def _decode(self) -> Picture:
+        """Return the picture; what is damaged in it goes into the summary."""
+        content = self._content()
+        whole = jpeg.decode_whole(content) if self._kind == "JPEG" else None
+        if whole is not None:
+            return whole
         flags = cv2.IMREAD_COLOR
         if self._kind == "AVIF":
             flags |= cv2.IMREAD_IGNORE_ORIENTATION  # EXIF says there what its own properties have said already
         if self._kind == "TIFF":
             flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black
         try:
-            decoded = cv2.imdecode(np.frombuffer(self._content(), np.uint8), flags)
+            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
         except cv2.error as error:
             raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
+        if not isinstance(decoded, np.ndarray) and self._kind == "JPEG" and not jpeg.find_damage(content + jpeg.END):
+            decoded = cv2.imdecode(np.frombuffer(content + jpeg.END, np.uint8), flags)
         if not isinstance(decoded, np.ndarray):
-            raise MediaFault("unreadable", "the picture is damaged, or compressed in a way that OpenCV does not know")
+            raise _not_decoded(self._kind, content)
         if decoded.dtype == np.uint16:
             decoded = decoded // 256
         elif decoded.dtype != np.uint8:
             raise MediaFault("unsupported", f"the picture's values are {decoded.dtype}; expected 8 or 16 bits")
+        if damage := find_damage(self._kind, content):
+            self.summary.add_error("the picture", damage)
         picture = np.asarray(decoded, np.uint8)
         return picture if self._matrix is None else upright(picture, self._matrix)
 
@@ -108,6 +136,14 @@ class StillFrames(FrameSource):
 
     def close(self) -> None:
         """Do nothing: no file is held open."""
+
+
+def _not_decoded(kind: str, content: bytes) -> MediaFault:
+    """Return why OpenCV does not decode a picture: it is of a way of compressing that it does not know, or damaged."""
+    if kind == "JPEG" and (way := jpeg.unsupported(content)):
+        return MediaFault("unsupported", f"{way}; {_CONVERT}")
+    damage = find_damage(kind, content) or "OpenCV cannot decode it"
+    return MediaFault("unreadable", f"the picture is damaged: {damage}")
 
 
 def _webp_canvas(header: bytes) -> tuple[int, int]:

@@ -46,6 +46,22 @@ _ONNX = {
     "Attribute": {"g": (6, "GraphProto"), "graphs": (11, "GraphProto*")},
 }  # fmt: skip
 
+# Where the weights of an ONNX file are; what is not named here is kept as it is when the message is written again.
+_WEIGHTS = {
+    "ModelProto": {"graph": (7, "GraphProto"), "functions": (25, "FunctionProto*")},
+    "GraphProto": {
+        "node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "sparse_initializer": (15, "SparseTensor*"),
+    },
+    "FunctionProto": {"node": (7, "NodeProto*")},
+    "NodeProto": {"attribute": (5, "Attribute*")},
+    "Attribute": {
+        "t": (5, "TensorProto"), "g": (6, "GraphProto"), "tensors": (10, "TensorProto*"), "graphs": (11, "GraphProto*"),
+    },
+    "SparseTensor": {"values": (1, "TensorProto"), "indices": (2, "TensorProto")},
+    "TensorProto": {"raw_data": (9, "bytes"), "external_data": (13, "Entry*"), "data_location": (14, "int32")},
+    "Entry": {"key": (1, "string"), "value": (2, "string")},
+}  # fmt: skip
+
 
 def read_graph_def(content: bytes) -> Any:
     """Return a frozen graph's nodes and library as messages.
@@ -65,6 +81,15 @@ def read_model_proto(content: bytes) -> Any:
     return _parse("onnx", "ModelProto", content)
 
 
+def read_weights(content: bytes) -> Any:
+    """Return an ONNX file as a message that shows its weights, and becomes a whole file when it is written again.
+
+    Raises:
+        ValueError: it is no ModelProto.
+    """
+    return _parse("weights", "ModelProto", content)
+
+
 def _parse(package: str, name: str, content: bytes) -> Any:
     message = _classes(package)[f"checked.{package}.{name}"]()
     try:
@@ -77,7 +102,7 @@ def _parse(package: str, name: str, content: bytes) -> Any:
 @cache
 def _classes(package: str) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name=f"checked/{package}.proto", package=f"checked.{package}")
-    for name, fields in {"tensorflow": _TENSORFLOW, "onnx": _ONNX}[package].items():
+    for name, fields in {"tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS}[package].items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             label = _REPEATED if kind.endswith("*") else _OPTIONAL

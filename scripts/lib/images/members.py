@@ -1,6 +1,6 @@
 """The network's files out of a tar archive that nobody vouches for.
 
-Only `network/graph.pb`, `network/graph.onnx` and `network/train.ini` are ever written, by these last names,
+Only the names of `LARGEST`, in the folder `network`, are ever written, by these last names,
 into a folder the caller made: no other name, no link and no device in the archive reaches the file system.
 """
 
@@ -14,7 +14,13 @@ from scripts.lib.errors import GraphError
 
 FOLDER = "network"
 # A protobuf message, as both kinds of graph are, cannot be larger than 2 GiB.
-LARGEST = {"graph.pb": 2**31 - 1, "graph.onnx": 2**31 - 1, "train.ini": 2**20}
+LARGEST = {
+    "graph.pb": 2**31 - 1,
+    "graph.onnx": 2**31 - 1,
+    "graph.onnx.data": 2**31 - 1,
+    "graph.onnx_data": 2**31 - 1,
+    "train.ini": 2**20,
+}
 # Real ones have paths and a few extended attributes. Before 3.11.10 tarfile needs quadratic time (CVE-2024-6232).
 LARGEST_HEADER = 2**15
 LARGEST_ARCHIVE = 2**36

@@ -86,8 +86,15 @@ def _inline(svg: str, name: str) -> Markup:
 
     svg = re.sub(r' id="([^"]*)"', renamed, svg)
     svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", svg)
-    svg = re.sub(r"font: ([^;\"]*?)(?:'[^']*'(?:, )?)+(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg)
-    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" class="chart">', svg, count=1)
+    svg = re.sub(
+        r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg
+    )
+    svg = re.sub(
+        r'<svg [^>]{0,2000}?viewBox="([^"]{0,100})"[^>]{0,2000}>',
+        r'<svg viewBox="\1" role="img" class="chart">',
+        svg,
+        count=1,
+    )
     return Markup(svg)  # noqa: S704  (matplotlib escapes what it writes)
 
 

@@ -17,7 +17,7 @@ _KINDS = ("container", "containerSet", "script", "resource", "dag", "steps", "su
 _LEAVES = frozenset(_KINDS) - {"dag", "steps"}
 _RESERVED = ("init", "wait", "supervisor")
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
-_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_TAG = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 # Tags that begin so are Argo's, and have to be known; others stay as they are.
 _OWN = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
 _OF_WORKFLOW = {

@@ -96,13 +96,13 @@ class Refused(ServerError):
 OUTAGE = re.compile(
     r"connection to server (at|on) |could not (connect|translate host name)|server closed the connection"
     r"|SSL (connection|SYSCALL)|(connection|cursor) already closed|the connection is (closed|lost)|connection not open"
-    r"|(terminating|lost) .*connection|no connection to the server|connection (reset|timed out|refused)"
+    r"|(terminating|lost) .{0,200}connection|no connection to the server|connection (reset|timed out|refused)"
     r"|consuming input failed|could not (receive|send) data"
     r"|the database system is |too many (clients|connections)|remaining connection slots"
     r"|deadlock detected|could not (serialize|obtain lock)|canceling statement|lock timeout|statement timeout"
     r"|read-only transaction|out of (shared )?memory|No space left|could not (extend|write|open|read|fsync) "
     r"|query_wait_timeout|server login|pgbouncer|couldn't get a connection"
-    r"|Error -?\d+ (while )?(connecting to|writing to|reading from)|Connection closed by server"
+    r"|Error -?\d{1,9} (while )?(connecting to|writing to|reading from)|Connection closed by server"
     r"|Timeout (connecting|reading)"
     r"|Redis is (loading|busy)|LOADING|BUSY Redis|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN"
     r"|max number of clients"
@@ -115,7 +115,7 @@ CHECKED = re.compile(
     r"^(Request body validation|Query parameter) error|Safety check failed|does not exist|matches the given query"
     r"|must (be|match|specify|have|provide|start|only)|Invalid attribute|Missing (attribute|required)|is not valid"
     r"|^invalid literal|index out of range|badly formed|below minimum|above maximum|not allowed|already exists"
-    r"|violates .* constraint|invalid input syntax|syntax error|Cannot (delete|resolve)|^Localization creation"
+    r"|violates .{0,200} constraint|invalid input syntax|syntax error|Cannot (delete|resolve)|^Localization creation"
     r"|unsupported Unicode|placeholders|Valid (choices|values)|^'?\w+'?$|Expected |expected "
 )
 

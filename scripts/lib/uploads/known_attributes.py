@@ -13,7 +13,7 @@ from typing import Any
 # What Tator takes as a description.
 LONGEST_DESCRIPTION = 1024
 
-_TOLD = re.compile(r"attributes seen: (\{.*\}), ")
+_TOLD = re.compile(r"attributes seen: (\{(?:(?!attributes seen: ).)*\}), ")
 
 Known = Mapping[str, Sequence[Any]]
 

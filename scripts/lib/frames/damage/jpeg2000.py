@@ -1,0 +1,35 @@
+"""Damage in JPEG 2000 files: what FFmpeg notices, which reads them with a decoder of its own."""
+
+import av.error
+import av.logging
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames import ffmpeg
+
+# How a decoder says that the compressed data of a part of the picture were longer or shorter than it needed.
+_SIGNS = ("mismatch", "invalid", "error", "missing", "end of")
+
+
+def find_damage(content: bytes) -> str | None:
+    """Return what FFmpeg says is wrong; None for nothing, or where the file is of a kind that FFmpeg cannot judge."""
+    with av.logging.Capture() as said:
+        try:
+            with ffmpeg.open_container(content) as container:
+                # Only through Python can the words be had, and only in this thread: see open_container.
+                av.logging.set_level(av.logging.WARNING)
+                stream = container.streams.video[0]
+                stream.codec_context.thread_count = 1
+                for _ in container.decode(stream):
+                    break
+        except MediaFault as fault:
+            return fault.reason
+        except (av.error.PatchWelcomeError, NotImplementedError):
+            return None
+        except av.error.FFmpegError as error:
+            ffmpeg.raise_machine_fault(error)
+            return ffmpeg.reason(error)
+        finally:
+            av.logging.set_level(None)
+            av.logging.restore_default_callback()
+    words = [text.strip() for _, name, text in said if name.startswith("jpeg2000")]
+    return next((text for text in words if any(sign in text.lower() for sign in _SIGNS)), None)

@@ -1,0 +1,66 @@
+"""Damage in WebP files: compressed data that end too early, or that nothing needs.
+
+Arithmetic and prefix codes go on after damage, but they then need more of the data than there are, or less. The first
+libwebp says; the second shows when the picture can still be decoded with the last bytes of each part left out.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+_RIFF, _HEAD = 12, 8
+_FRAME_HEADER = 10  # of VP8: the size of the first part, a signature, width and height
+# What encoders leave over at the end of a part: libwebp's two bytes at most, libvpx's four.
+_SPARE = {b"VP8 ": 5, b"VP8L": 4}
+
+
+def find_damage(content: bytes) -> str | None:
+    """Return what is damaged in the first picture; None where nothing is found."""
+    found = _compressed(content)
+    if found is None:
+        return "its compressed data are missing"
+    kind, body = found
+    for name, shorter in _shortened(kind, body):
+        if _can_be_decoded(kind, shorter):
+            return f"nothing needs the last bytes of its {name}: the compressed data were changed"
+    return None
+
+
+def _compressed(content: bytes) -> tuple[bytes, bytes] | None:
+    """Return the chunk with the first picture: its kind and its content."""
+    at = _RIFF
+    while at + _HEAD <= len(content):
+        kind, length = struct.unpack_from("<4sI", content, at)
+        body = content[at + _HEAD : at + _HEAD + length]
+        if kind in _SPARE:
+            return kind, body
+        # A frame of an animation holds chunks of its own, after 16 bytes.
+        at += _HEAD + 16 if kind == b"ANMF" else _HEAD + length + length % 2
+    return None
+
+
+def _shortened(kind: bytes, body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the compressed data without the last bytes of each part, and the part's name."""
+    spare = _SPARE[kind]
+    if kind == b"VP8L":
+        yield "compressed data", body[:-spare]
+        return
+    yield "coefficients", body[:-spare]
+    tag = int.from_bytes(body[:3], "little")
+    length = tag >> 5
+    end = _FRAME_HEADER + length
+    if length > spare and end <= len(body):
+        shorter = (tag & 31 | length - spare << 5).to_bytes(3, "little")
+        yield "modes", shorter + body[3 : end - spare] + body[end:]
+
+
+def _can_be_decoded(kind: bytes, body: bytes) -> bool:
+    """Return whether libwebp takes compressed data for a whole picture."""
+    chunk = kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+    file = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+    try:
+        return isinstance(cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR), np.ndarray)
+    except cv2.error:
+        return False

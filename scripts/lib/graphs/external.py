@@ -1,0 +1,143 @@
+"""ONNX files whose weights lie in files beside them: the weights are taken into the graph, so that it is one file.
+
+What follows, above all every hash of the graph, then depends on the weights too.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import GraphError
+
+# What exporters call the file (PyTorch, Optimum); from a data image only these are taken.
+NAMES = ("graph.onnx.data", "graph.onnx_data")
+_EXTERNAL = 1
+_LARGEST_IN_PLAN = 64 << 20
+# A protobuf message cannot be larger.
+_LARGEST = 2**31 - 1
+
+
+def files_of(graph: Path) -> list[str]:
+    """Return the names of the files beside an ONNX file that hold its weights, as it writes them.
+
+    Raises:
+        GraphError: it cannot be read.
+    """
+    return sorted({_entries(tensor).get("location", "") for tensor in _external(_read(graph, str(graph)))})
+
+
+def beside(graph: Path) -> list[str]:
+    """Return the names of files beside an ONNX file that hold its weights, as far as a plan needs them.
+
+    What is absent or cannot be read, the job says that gets the network. A large graph holds its weights itself.
+    """
+    if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _LARGEST_IN_PLAN:
+        return []
+    try:
+        names = files_of(graph)
+    except GraphError:
+        return []
+    return [name for name in names if Path(name).name == name and (graph.parent / name).is_file()]
+
+
+def take_in(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
+    """Write an ONNX file with the weights that lie beside it; nothing is written where none do.
+
+    Args:
+        graph: the ONNX file.
+        folder: where the files with its weights are; none outside of it is read.
+        target: the file to write, which may be the graph itself.
+        source: what errors call the graph.
+
+    Returns:
+        The files that were taken in.
+
+    Raises:
+        GraphError: the graph cannot be read, or a file is absent, outside the folder, too short, or too large.
+    """
+    model = _read(graph, source)
+    taken: dict[str, Path] = {}
+    total = graph.stat().st_size
+    for tensor in _external(model):
+        entries = _entries(tensor)
+        name = entries.get("location", "")
+        path = taken.setdefault(name, _inside(folder, name, source))
+        offset, length = _span(entries, path, source)
+        total += length
+        if total > _LARGEST:
+            raise GraphError(
+                f"{source}: with the weights in {name!r} it has more than {_LARGEST} bytes; expected less, which an "
+                "ONNX file can hold: export it in half precision"
+            )
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            tensor.raw_data = stream.read(length)
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    if taken:
+        target.write_bytes(model.SerializeToString())
+    return list(taken.values())
+
+
+def _read(graph: Path, source: str) -> Any:
+    from scripts.lib.graphs.messages import read_weights  # protobuf takes a while to import, and plans need it seldom
+
+    try:
+        return read_weights(graph.read_bytes())
+    except ValueError as error:
+        raise GraphError(f"{source}: cannot read it as an ONNX file ({error}); export it anew") from error
+
+
+def _external(model: Any) -> Iterator[Any]:
+    """Yield every tensor whose values lie in another file."""
+    holders = [model.graph, *model.functions]
+    while holders:
+        holder = holders.pop()
+        tensors = []
+        if holder.DESCRIPTOR.name == "GraphProto":
+            tensors += holder.initializer
+            tensors += [part for sparse in holder.sparse_initializer for part in (sparse.values, sparse.indices)]
+        for node in holder.node:
+            for attribute in node.attribute:
+                tensors += [attribute.t] if attribute.HasField("t") else []
+                tensors += attribute.tensors
+                holders += [attribute.g] if attribute.HasField("g") else []
+                holders += attribute.graphs
+        yield from (tensor for tensor in tensors if tensor.data_location == _EXTERNAL or tensor.external_data)
+
+
+def _entries(tensor: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _inside(folder: Path, name: str, source: str) -> Path:
+    """Return the file of a name; refuse one that is not there, or not in the folder itself."""
+    path = folder / name
+    plain = name not in ("", ".", "..") and "\0" not in name and Path(name).name == name.removeprefix("./")
+    if not plain or path.is_symlink():
+        raise GraphError(
+            f"{source}: its weights are said to be in {name[:200]!r}; expected a file in the graph's own folder: put "
+            "it there, and export the graph anew"
+        )
+    if not path.is_file():
+        raise GraphError(
+            f"{source}: its weights are in the file {name[:200]!r}, which is not there; expected it beside the graph "
+            f"(in a data image as {' or '.join(NAMES)}): add it, or make the data image with make_pipeline_image"
+        )
+    return path
+
+
+def _span(entries: dict[str, str], path: Path, source: str) -> tuple[int, int]:
+    """Return where a tensor's values begin in the file, and how many bytes they are."""
+    size = path.stat().st_size
+    try:
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", str(size - offset)))
+    except ValueError:
+        offset, length = -1, -1
+    if offset < 0 or length < 0 or offset + length > size:
+        raise GraphError(
+            f"{source}: takes bytes {entries.get('offset', '0')[:20]} and {entries.get('length', 'all')[:20]} more "
+            f"from {path.name}, which has {size}; expected the whole file: copy it anew"
+        )
+    return offset, length

@@ -1,0 +1,50 @@
+"""Check the files and folders that the settings name, before anything is planned with them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import SettingsError
+
+# Section, key, and whether it names a folder.
+_PATHS = (
+    ("network", "directory", True),
+    ("network", "archive", False),
+    ("network", "ca_file", False),
+    ("tator", "ca_file", False),
+    ("tator", "media_file", False),
+    ("evaluate", "truth_file", False),
+)
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Refuse names of files and folders that are not there; relative ones count from the current folder.
+
+    Raises:
+        SettingsError: one line for each: the key, the value, what is expected.
+    """
+    problems = []
+    for section, key, is_folder in _PATHS:
+        value = settings[section][key]
+        if value and (problem := _problem(value, is_folder=is_folder)):
+            problems.append(f"  - {section}.{key}: {value!r} {problem}")
+    if problems:
+        raise SettingsError("\n".join(["the configuration cannot be used:", *problems]))
+
+
+def _problem(value: str, *, is_folder: bool) -> str | None:
+    kind = "a folder" if is_folder else "a file"
+    if value.startswith("~"):
+        return f"begins with ~, which only a shell replaces; expected the whole path: {Path.home()}/..."
+    if "\0" in value:
+        return f"holds a NUL character; expected the name of {kind}"
+    path = Path(value)
+    try:
+        if path.is_dir() if is_folder else path.is_file():
+            return None
+        there = path.exists()
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror}); expected {kind}"
+    if there:
+        return f"is not {kind}; expected {kind}: correct the name"
+    return f"does not exist (looked for at {path.absolute()}); expected {kind}: correct the name, or make it"

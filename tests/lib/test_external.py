@@ -1,0 +1,86 @@
+"""ONNX files whose weights lie in files beside them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+
+from scripts.get_network import get_network
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs import external
+from scripts.make_pipeline_image import make_pipeline_image
+
+ODD = Path(__file__).parents[1] / "data" / "odd" / "onnx_external"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    shutil.copytree(ODD, folder)
+    return folder
+
+
+def get(tmp_path: Path, **origin: Path) -> Path:
+    folder = tmp_path / "network"
+    get_network(
+        graph=folder / "graph.onnx", train_ini=folder / "train.ini", provenance=folder / "provenance.json", **origin
+    )
+    return folder
+
+
+def renamed(source: Path, name: str) -> None:
+    model = onnx.load(source / "graph.onnx", load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = name
+    (source / "graph.onnx").write_bytes(model.SerializeToString())
+
+
+def test_the_weights_become_a_part_of_the_graph(source: Path, tmp_path: Path) -> None:
+    folder = get(tmp_path, directory=source)
+    whole = onnx.load(folder / "graph.onnx")
+    expected = onnx.load(source / "graph.onnx")
+    assert [onnx.numpy_helper.to_array(one).tolist() for one in whole.graph.initializer] == [
+        onnx.numpy_helper.to_array(one).tolist() for one in expected.graph.initializer
+    ]
+    onnx.checker.check_model(whole, full_check=True)
+    files = json.loads((folder / "provenance.json").read_text())["files"]
+    assert set(files) == {"graph.onnx", "graph.onnx.data", "train.ini"}
+    before = (folder / "graph.onnx").read_bytes()
+    data = bytearray((source / "graph.onnx.data").read_bytes())
+    data[77] ^= 1
+    (source / "graph.onnx.data").write_bytes(data)
+    assert (get(tmp_path, directory=source) / "graph.onnx").read_bytes() != before
+
+
+def test_a_plan_knows_the_file_beside_the_graph(source: Path) -> None:
+    assert external.beside(source / "graph.onnx") == ["graph.onnx.data"]
+    renamed(source, "../graph.onnx.data")
+    assert external.beside(source / "graph.onnx") == []
+
+
+@pytest.mark.parametrize("name", ["../source/graph.onnx.data", "/etc/hostname", "absent.bin", "", ".."])
+def test_weights_elsewhere_or_absent_are_refused(source: Path, tmp_path: Path, name: str) -> None:
+    renamed(source, name)
+    with pytest.raises(GraphError, match="its weights are"):
+        get(tmp_path, directory=source)
+    assert not (tmp_path / "network" / "graph.onnx").exists()
+
+
+def test_a_file_that_is_too_short_is_refused(source: Path, tmp_path: Path) -> None:
+    (source / "graph.onnx.data").write_bytes(bytes(19_999))
+    with pytest.raises(GraphError, match="which has 19999"):
+        get(tmp_path, directory=source)
+
+
+def test_an_image_holds_the_weights(source: Path, tmp_path: Path) -> None:
+    renamed(source, "weights.bin")
+    (source / "graph.onnx.data").rename(source / "weights.bin")
+    make_pipeline_image(
+        image="network:1", graph_onnx=source / "graph.onnx", output=tmp_path / "image.tar", daemon=False
+    )
+    folder = get(tmp_path, archive=tmp_path / "image.tar")
+    assert len((folder / "graph.onnx").read_bytes()) > 20_000

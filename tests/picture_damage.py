@@ -1,0 +1,132 @@
+"""Holes in pictures of each format: which of them change the picture, and which are noticed.
+
+    python -m tests.picture_damage [HOLES]
+
+prints a table: of each format how many holes were made, how many changed the picture visibly, how many of these were
+noticed, and how many undamaged files were taken for damaged ones.
+"""
+
+import io
+import logging
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from PIL import Image
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.reader import open_frames
+
+CLIP = Path(__file__).parent / "data" / "synthetic" / "clip_910001.mp4"
+SIZES = (64, 500, 3000)
+# A change is seen where more pixels than a block of 8 x 8 differ by more than this.
+_VISIBLE, _PIXELS = 8, 64
+
+
+def scene(width: int = 640, height: int = 360) -> np.ndarray:
+    """Return a frame of the sample clip, (height, width, 3) BGR, with some noise, as cameras have."""
+    with av.open(str(CLIP)) as container:
+        frame = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
+    noise = np.random.default_rng(1).normal(0, 4, large.shape)
+    return np.clip(large + noise, 0, 255).astype(np.uint8)
+
+
+def with_pillow(kind: str, picture: np.ndarray, **options: Any) -> bytes:
+    """Return a file that Pillow writes."""
+    stream = io.BytesIO()
+    Image.fromarray(picture[..., ::-1]).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def with_opencv(extension: str, picture: np.ndarray, *options: int) -> bytes:
+    """Return a file that OpenCV writes."""
+    return cv2.imencode(extension, picture, list(options))[1].tobytes()
+
+
+def files() -> dict[str, bytes]:
+    """Return a sound file of each format."""
+    picture = scene()
+    return {
+        "JPEG": with_opencv(".jpg", picture, cv2.IMWRITE_JPEG_QUALITY, 90),
+        "JPEG, optimised": with_pillow("JPEG", picture, quality=80, optimize=True),
+        "JPEG, progressive": with_pillow("JPEG", picture, quality=80, progressive=True),
+        "JPEG, restarts": with_opencv(".jpg", picture, cv2.IMWRITE_JPEG_RST_INTERVAL, 40),
+        "PNG": with_opencv(".png", picture),
+        "WebP, lossy": with_opencv(".webp", picture, cv2.IMWRITE_WEBP_QUALITY, 85),
+        "WebP, lossless": with_opencv(".webp", picture, cv2.IMWRITE_WEBP_QUALITY, 101),
+        "TIFF, LZW": with_pillow("TIFF", picture, compression="tiff_lzw"),
+        "TIFF, Deflate": with_pillow("TIFF", picture, compression="tiff_adobe_deflate"),
+        "TIFF, PackBits": with_pillow("TIFF", picture, compression="packbits"),
+        "JPEG 2000": with_opencv(".jp2", picture),
+        "JPEG 2000, lossy": with_opencv(".jp2", picture, cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 100),
+        "GIF": with_pillow("GIF", picture),
+    }
+
+
+@dataclass
+class Row:
+    """What came of one format."""
+
+    holes: int = 0
+    changed: int = 0
+    noticed: int = 0
+    false_alarms: int = 0
+
+
+def read(content: bytes) -> tuple[np.ndarray | None, bool]:
+    """Return the picture, if anything can be decoded, and whether a fault was noticed."""
+    try:
+        with open_frames(content, "image") as frames:
+            [(_, picture)] = frames
+            return picture, frames.summary.damaged
+    except MediaFault:
+        return None, True
+
+
+def sweep(content: bytes, holes: int, seed: int, fill: str = "zeros") -> Row:
+    """Make holes of each size in a file, and look what is noticed.
+
+    Args:
+        content: a sound file.
+        holes: how many of each size.
+        seed: says where.
+        fill: zeros or noise.
+    """
+    sound, alarm = read(content)
+    assert sound is not None
+    row, chance = Row(false_alarms=int(alarm)), random.Random(seed)
+    for size in SIZES:
+        for _ in range(holes):
+            at = chance.randrange(len(content) - size)
+            filling = bytes(size) if fill == "zeros" else chance.randbytes(size)
+            picture, noticed = read(content[:at] + filling + content[at + size :])
+            row.holes += 1
+            changed = picture is None or picture.shape != sound.shape
+            if picture is not None and not changed:
+                changed = bool((np.abs(picture.astype(int) - sound).max(axis=2) > _VISIBLE).sum() > _PIXELS)
+            row.changed += changed
+            row.noticed += changed and noticed
+    return row
+
+
+def main() -> None:
+    """Print the table."""
+    logging.disable(logging.WARNING)
+    holes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    sys.stdout.write("| format | filled with | holes | changed | noticed | false alarms |\n|---|---|---|---|---|---|\n")
+    for name, content in files().items():
+        for fill in ("zeros", "noise"):
+            row = sweep(content, holes, 1, fill)
+            counts = f"{row.holes} | {row.changed} | {row.noticed} | {row.false_alarms}"
+            sys.stdout.write(f"| {name} | {fill} | {counts} |\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
