@@ -111,7 +111,7 @@ class PartFrames(VideoFrames):
 
     def _digest(self, frame: av.video.frame.VideoFrame) -> str:
         # As it was decoded: turning it into BGR is a matter of the processor.
-        digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
+        digest = hashlib.sha256()
         upside_down = any(plane.line_size < 0 for plane in frame.planes)  # its planes cannot be read in one piece
         for rows in [self._upright(frame)] if upside_down else planes(frame):
             digest.update(np.ascontiguousarray(rows).data)
