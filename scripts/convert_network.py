@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scripts.lib import job
+from scripts.lib import job, sandbox
 from scripts.lib.backends import suppression
 from scripts.lib.backends.layouts import Layout
 from scripts.lib.errors import GraphError
@@ -75,6 +75,7 @@ def convert_network(
             "layout": layout.name,
             "nms": suppression.to_values(nms),
             "opset": OPSET,
+            "sandbox": sandbox.present(),
             "versions": _versions(),
             "checked": checked,
         },
@@ -188,4 +189,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    job.run(convert_network, snakemake, needs="tensorflow")  # type: ignore[name-defined]
+    job.run(convert_network, snakemake, needs="tensorflow", sandboxed=True)  # type: ignore[name-defined]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.lib import job
+from scripts.lib import job, sandbox
 from scripts.lib.backends import suppression
 from scripts.lib.backends.base import Engine
 from scripts.lib.errors import GraphError, MediaFault, PipelineError
@@ -124,6 +124,7 @@ def quantize_network(
         "graph_sha256": sha256(quantized),
         "weights_sha256": sha256(weights),
         "nms": suppression.to_values(found_nms),
+        "sandbox": sandbox.present(),
         "versions": _versions(),
     }
     _log.info("%s", result)
@@ -297,4 +298,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    job.run(quantize_network, snakemake, needs="nncf")  # type: ignore[name-defined]
+    job.run(quantize_network, snakemake, needs="nncf", sandboxed=True)  # type: ignore[name-defined]

@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scripts.lib import environments, job_secrets
+from scripts.lib import environments, job_secrets, sandbox
 from scripts.lib.batches import OF_EACH_MEDIA, require
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.failures import as_fault
@@ -32,6 +32,7 @@ def run(
     snakemake: Any,
     *,
     needs: str | None = None,
+    sandboxed: bool = False,
     record_failure: Callable[..., None] | None = None,
 ) -> None:
     """Call `function` with the rule's named input, output and params as keyword arguments.
@@ -46,15 +47,21 @@ def run(
         function: what the job does.
         snakemake: the object that Snakemake gives a script.
         needs: see above.
+        sandboxed: put the job into a sandbox, as network.sandbox says.
         record_failure: for jobs of single media, what writes the job's files instead when an exception concerns its
             media alone (errors.of_one_media): called with the fault and what `function` was called with. Then the job
             ends well, as the media's state says what happened.
     """
-    job_secrets.drop(function.__name__)
+    # YAML takes a bare `off` for false.
+    mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
+    place = _sandbox(mode, function.__name__, snakemake)
+    job_secrets.drop(function.__name__, place.prefix)
     if needs is not None:
         environments.enter(needs)
     try:
         _log_to(Path(snakemake.log[0]))
+        if sandboxed:
+            sandbox.check(mode, place)
         if needs is not None:
             environments.require(needs)
         arguments = bind(function, _given(snakemake))
@@ -68,8 +75,19 @@ def run(
             record_failure(fault, **arguments)
     except Exception as error:
         _say(_message(error))
-        count_failure(snakemake.rule)
+        if sandbox.present() == "none":  # from within one the file of metrics cannot be written
+            count_failure(snakemake.rule)
         _end(1)
+
+
+def _sandbox(mode: str, script: str, snakemake: Any) -> sandbox.Sandbox:
+    """Return the sandbox for a job: it reads its inputs, and writes into its outputs' folders and its log."""
+    log, outputs = Path(snakemake.log[0]), {Path(path).parent for path in snakemake.output}
+    if mode != "off":
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    readable = (Path(path) for path in snakemake.input)
+    return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(script, os.environ))
 
 
 def _message(error: Exception) -> str:

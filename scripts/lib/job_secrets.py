@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from scripts.lib.token import VARIABLE
 
@@ -37,11 +37,16 @@ def kept(script: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in used or not is_secret(name)}
 
 
-def drop(script: str) -> None:
+def drop(script: str, prefix: Sequence[str] = ()) -> None:
     """Start this process again without the secrets that its script does not use, if it has any.
 
     Taking them out of `os.environ` would not do: /proc/PID/environ shows what a process was started with.
+
+    Args:
+        script: the script's name.
+        prefix: a command to start this process under; with one it is always started again.
     """
     environ = kept(script, os.environ)
-    if environ != dict(os.environ):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - there is no shell
+    if prefix or environ != dict(os.environ):
+        command = [*prefix, sys.executable, *sys.orig_argv[1:]]
+        os.execve(command[0], command, environ)  # noqa: S606 - there is no shell
