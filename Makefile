@@ -38,7 +38,7 @@ $(CLUSTERS_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
-.PHONY: demo test test-gpu bench bench-scale lint audit lock
+.PHONY: demo test test-gpu bench bench-scale lint audit sbom lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -48,10 +48,10 @@ test: setup setup-convert setup-clusters  ## run the tests
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.
 test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -v '^#\|^pycuda' tests/gpu/requirements.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements.lock
 	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
 		> $(VENV)/.aksetup-defaults.py
-	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^pycuda' tests/gpu/requirements.txt)
+	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements-pycuda.lock
 	$(BIN)/python -m pytest tests/gpu
 
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
@@ -71,6 +71,12 @@ lint: setup  ## check style, types and rules
 audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
+# What the image for the CPU ships, installed apart so that nothing of the tests is in the list.
+sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, with versions and licences
+	$(BIN)/uv venv --quiet --clear build/sbom
+	$(BIN)/uv pip install --quiet --python build/sbom --require-hashes -r requirements-kubernetes.lock
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible --of JSON -o sbom.json build/sbom
+
 lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group kubernetes -c requirements.lock -o requirements-kubernetes.lock
@@ -78,3 +84,5 @@ lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group convert -c requirements.lock -o requirements-convert.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group slurm -c requirements.lock -o requirements-slurm.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group kubernetes --group slurm -c requirements.lock -o requirements-clusters.lock
+	grep -v '^#\|^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements.lock
+	grep '^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements-pycuda.lock

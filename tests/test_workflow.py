@@ -172,6 +172,8 @@ def test_environments_are_in_step_with_the_locks():
         "requirements-convert.lock",
         "requirements-slurm.lock",
         "requirements-clusters.lock",
+        "tests/gpu/requirements.lock",
+        "tests/gpu/requirements-pycuda.lock",
         "tests/gpu/requirements.txt",
     ):
         found = defaultdict(set)
@@ -186,6 +188,23 @@ def test_environments_are_in_step_with_the_locks():
         for package in [*others, *pip["pip"]]:
             name, version = package.split("==")
             assert version in lock[name.lower()], f"{path.name}: {package}"
+
+
+def test_each_package_that_is_installed_has_a_hash_and_the_base_a_digest():
+    locks = [*ROOT.glob("requirements*.lock"), *(ROOT / "tests/gpu").glob("*.lock")]
+    assert len(locks) == 8
+    for path in locks:
+        for package in re.split(r"^(?=[a-z0-9])", path.read_text(), flags=re.MULTILINE):
+            assert not package.strip() or "--hash=sha256:" in package, f"{path.name}: {package}"
+    asked = {line for line in (ROOT / "tests/gpu/requirements.txt").read_text().splitlines() if line[:1] != "#"}
+    locked = "".join(path.read_text() for path in (ROOT / "tests/gpu").glob("*.lock"))
+    assert {line for line in asked if f"{line} " not in locked} == set()
+    for path in (ROOT / "deploy/Dockerfile", ROOT / "Makefile"):
+        for install in re.findall(r"-m pip install.*", path.read_text()):
+            assert "--require-hashes" in install, f"{path.name}: {install}"
+    docker = (ROOT / "deploy/Dockerfile").read_text()
+    assert re.search(r"^ARG BASE$", docker, re.MULTILINE)
+    assert 'case "${BASE}" in *@sha256:*) ;;' in docker
 
 
 def test_the_stand_ins_are_of_the_versions_that_are_installed():

@@ -12,6 +12,7 @@ from tests.needs import lacking
 from tests.workflow import ROOT
 
 BASE = "localhost/site-base:1"
+DOCUMENTED_BASE = "BASE=debian:12.11-slim@sha256:DIGEST"
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 DEBOOTSTRAP = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
 
@@ -33,10 +34,14 @@ def build(folder: Path) -> Image:
     subprocess.run([*DEBOOTSTRAP, release.partition("=")[2], root], check=True, stdout=subprocess.DEVNULL)
     shutil.copy(f"/{CERTIFICATES}", Path(root, CERTIFICATES))
     _buildah(folder, "umount", base)
-    _buildah(folder, "commit", "--rm", base, BASE)
+    digest = folder / "digest"
+    _buildah(folder, "commit", "--rm", "--digestfile", str(digest), base, BASE)
     # For the CPU: TensorRT's packages come from an index of NVIDIA's own.
-    words = [word.replace("ENGINE=tensorrt", "ENGINE=cpu") for word in documented("docker build")]
-    _buildah(folder, "build", "--layers=false", "--isolation", "chroot", "--build-arg", f"BASE={BASE}", *words)
+    named = {"ENGINE=tensorrt": "ENGINE=cpu", DOCUMENTED_BASE: f"BASE={BASE.partition(':')[0]}@{digest.read_text()}"}
+    words = documented("docker build")
+    assert named.keys() <= set(words)
+    command = ["build", "--layers=false", "--isolation", "chroot", *(named.get(word, word) for word in words)]
+    _buildah(folder, *command)
     container = _buildah(folder, "from", IMAGE)
     config = json.loads(_buildah(folder, "inspect", IMAGE))["OCIv1"]["config"]
     return Image(
