@@ -73,9 +73,9 @@ audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 
 # What the image for the CPU ships, installed apart so that nothing of the tests is in the list.
 sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, with versions and licences
-	$(BIN)/uv venv --quiet --clear build/sbom
-	$(BIN)/uv pip install --quiet --python build/sbom --require-hashes -r requirements-kubernetes.lock
-	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible --of JSON -o sbom.json build/sbom
+	$(PYTHON) -m venv --clear build/sbom
+	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-kubernetes.lock
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible --of JSON -o sbom.json build/sbom/bin/python
 
 lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock

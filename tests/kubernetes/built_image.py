@@ -34,10 +34,10 @@ def build(folder: Path) -> Image:
     subprocess.run([*DEBOOTSTRAP, release.partition("=")[2], root], check=True, stdout=subprocess.DEVNULL)
     shutil.copy(f"/{CERTIFICATES}", Path(root, CERTIFICATES))
     _buildah(folder, "umount", base)
-    digest = folder / "digest"
-    _buildah(folder, "commit", "--rm", "--digestfile", str(digest), base, BASE)
+    _buildah(folder, "commit", "--rm", base, BASE)
+    digest = _buildah(folder, "images", "--format", "{{.Digest}}", BASE)
     # For the CPU: TensorRT's packages come from an index of NVIDIA's own.
-    named = {"ENGINE=tensorrt": "ENGINE=cpu", DOCUMENTED_BASE: f"BASE={BASE.partition(':')[0]}@{digest.read_text()}"}
+    named = {"ENGINE=tensorrt": "ENGINE=cpu", DOCUMENTED_BASE: f"BASE={BASE.partition(':')[0]}@{digest}"}
     words = documented("docker build")
     assert named.keys() <= set(words)
     command = ["build", "--layers=false", "--isolation", "chroot", *(named.get(word, word) for word in words)]
