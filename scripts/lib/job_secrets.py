@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from scripts.lib.token import VARIABLE
 
@@ -38,15 +39,40 @@ def kept(script: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def drop(script: str, prefix: Sequence[str] = ()) -> None:
-    """Start this process again without the secrets that its script does not use, if it has any.
+    """Take the secrets that its script does not use out of this process.
 
-    Taking them out of `os.environ` would not do: /proc/PID/environ shows what a process was started with.
+    /proc/PID/environ shows what a process was started with, whatever `os.environ` holds: so they are overwritten there
+    too. Where the system does not allow that, the process is started again without them.
 
     Args:
         script: the script's name.
         prefix: a command to start this process under; with one it is always started again.
     """
     environ = kept(script, os.environ)
-    if prefix or environ != dict(os.environ):
+    unused = os.environ.keys() - environ.keys()
+    if prefix or (unused and not _overwrite(unused)):
         command = [*prefix, sys.executable, *sys.orig_argv[1:]]
         os.execve(command[0], command, environ)  # noqa: S606 - there is no shell
+
+
+def _overwrite(names: Collection[str]) -> bool:
+    """Remove variables, and overwrite what this process was started with; return whether that was possible."""
+    prefixes = tuple(f"{name}=".encode() for name in names)
+    try:
+        # See proc_pid_stat(5): the 50th and the 51st field are where the environment begins and ends.
+        fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+        start, end = int(fields[47]), int(fields[48])
+        for name in names:
+            del os.environ[name]
+        with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+            memory.seek(start)
+            place = start
+            for entry in memory.read(end - start).split(b"\0"):
+                if entry.startswith(prefixes):
+                    memory.seek(place)
+                    memory.write(bytes(len(entry)))
+                place += len(entry) + 1
+        started_with = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except (OSError, ValueError, LookupError, OverflowError):
+        return False
+    return not any(entry.startswith(prefixes) for entry in started_with)
