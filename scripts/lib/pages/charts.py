@@ -90,7 +90,7 @@ def _inline(svg: str, name: str) -> Markup:
         r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg
     )
     svg = re.sub(
-        r'<svg [^>]{0,2000}?viewBox="([^"]{0,100})"[^>]{0,2000}>',
+        r'\A<svg [^>]{0,2000}?viewBox="([^"]{0,100})"[^>]{0,2000}>',
         r'<svg viewBox="\1" role="img" class="chart">',
         svg,
         count=1,

@@ -15,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 _FACTS = Path(__file__).with_name("argo_fields.json")
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d+))?")
+_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d+))?")
 _BINARY = {unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _DECIMAL = {unit: Decimal(1000) ** power for power, unit in enumerate("numkMGTPE", -3) if unit not in "kMGTPE"}
 _DECIMAL |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)}

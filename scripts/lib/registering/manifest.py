@@ -21,7 +21,7 @@ GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_t
 # Stands in the image names of deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
 
-_ANCHOR = re.compile(r"&[^\s,\[\]{}&]+\s+")
+_ANCHOR = re.compile(r"(?<![^\s,\[\]{}])&[^\s,\[\]{}]+\s+")
 _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
