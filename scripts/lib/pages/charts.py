@@ -89,12 +89,10 @@ def _inline(svg: str, name: str) -> Markup:
     svg = re.sub(
         r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg
     )
-    svg = re.sub(
-        r'\A<svg [^>]{0,2000}?viewBox="([^"]{0,100})"[^>]{0,2000}>',
-        r'<svg viewBox="\1" role="img" class="chart">',
-        svg,
-        count=1,
-    )
+    # Without the size in points, so that the page's style decides.
+    head, _, body = svg.partition(">")
+    view_box = head.partition('viewBox="')[2].partition('"')[0]
+    svg = f'<svg viewBox="{view_box}" role="img" class="chart">{body}'
     return Markup(svg)  # noqa: S704  (matplotlib escapes what it writes)
 
 
