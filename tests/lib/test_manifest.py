@@ -21,7 +21,7 @@ spec:
       - name: args   # as JSON
         value: >-
           {}
-      - {name: gpus, value: 1}
+      - {name: gpus, value: "1"}
   templates:
     - {name: all, container: {image: "{{workflow.parameters.image}}", args: ["{{ workflow.parameters.media_ids }}"]}}
 """
@@ -38,7 +38,6 @@ def test_values_are_filled_in_and_all_else_stays(value):
     assert [line for line in TEXT.splitlines() if line not in same] == [
         "        value: >-",
         "          {}",
-        "      - {name: gpus, value: 1}",
     ]
     assert manifest.fill_in(TEXT, {}) == TEXT
 
@@ -47,12 +46,12 @@ def test_values_are_filled_in_and_all_else_stays(value):
     ("old", "new", "words"),
     [
         ("{name: image, value: site/x:1}", "{name: image}", "no parameter 'image' with a value"),
-        ("site/x:1}", "&x site/x:1}", "without anchors"),
+        ("site/x:1}", "&x site/x:1}", "aliases (*name) only elsewhere"),
         ("name: image,", "name: imgae,", "did you mean 'imgae'?; it has imgae, args, gpus"),
     ],
 )
 def test_what_cannot_be_filled_in(old, new, words):
-    text = TEXT.replace(old, new).replace("value: 1}", "value: *x}" if "&x" in new else "value: 1}")
+    text = TEXT.replace(old, new).replace('value: "1"}', "value: *x}" if "&x" in new else 'value: "1"}')
     with pytest.raises(SettingsError) as error:
         manifest.fill_in(text, {"gpus" if "&x" in new else "image": "2"})
     assert words in str(error.value)
@@ -69,7 +68,7 @@ def test_what_cannot_be_filled_in(old, new, words):
         ("arguments:\n", "arguments:\n    artifacts: []\n", "Tator discards it"),
         ("name: gpus", "name: image", "parameter image is declared twice"),
         ("name: gpus", "name: host", "parameter host is declared; Tator gives it"),
-        (", value: 1}", "}", "parameter gpus has no value"),
+        (', value: "1"}', "}", "parameter gpus has no value"),
         ("value: site/x:1", "value: registry.example.org/x:1", "parameter image is still the example's"),
         ("name: image", "name: picture", "parameter image is used and not declared"),
     ],
@@ -85,7 +84,7 @@ def test_what_would_fail_at_launch_is_found(old, new, words):
         ("v1alpha1\n", "v1alpha1\n---\n", "not one YAML document"),
         ("kind: Workflow", "kind: WorkflowTemplate", "no Argo workflow"),
         ("metadata: {generateName: x-}\n", "", "no Argo workflow"),
-        ("- {name: gpus, value: 1}", "- gpus", "no list of names with values"),
+        ('- {name: gpus, value: "1"}', "- gpus", "no list of names with values"),
         ("    parameters:", "    - parameters:", "no list of names with values"),
     ],
 )
