@@ -156,7 +156,7 @@ def test_what_cannot_be_prepared(tmp_path):
     )
     assert "unknown layout" in refused(write_onnx(tmp_path / "b.onnx", outputs=("a", "b")))
     (tmp_path / "c.onnx").write_bytes(b"junk")
-    assert "cannot be made ready for TensorRT" in refused(tmp_path / "c.onnx")
+    assert "cannot read it as an ONNX file" in refused(tmp_path / "c.onnx")
     model = onnx.load(write_onnx(tmp_path / "d.onnx"))
     weights = next(one for one in model.graph.initializer if one.name == "box_weights")
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * 1e8, "box_weights"))

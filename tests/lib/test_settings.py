@@ -275,7 +275,7 @@ def test_very_many_media_ids_take_no_time():
     assert len(text) < 10_000
 
 
-@given(st.lists(st.integers(min_value=1), min_size=1))
+@given(st.lists(st.integers(min_value=1, max_value=2**63 - 1), min_size=1))
 def test_media_ids_keep_their_order_and_lose_only_repetitions(media_ids):
     found = resolve(environ={"TATOR_MEDIA_IDS": ",".join(map(str, media_ids))})["tator"]["media_ids"]
     assert found == list(dict.fromkeys(media_ids))
