@@ -39,7 +39,7 @@ def convert_network(*, seen: Path, given: Path, outside: list[str], port: int, u
                 found[name] = str(error)
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            marked = b"OTHER_MARK" in (process / "environ").read_bytes()
+            marked = b"{mark}" in (process / "environ").read_bytes()
         except OSError:
             marked = False
         found["processes"] += [process.name] * marked
@@ -69,6 +69,7 @@ def _run(folder: Path, mode: str | bool, path: str | None = None) -> tuple[int, 
     for made in (run / "out", run / "logs", home):
         made.mkdir(parents=True)
     (run / "given").write_text("the graph")
+    mark = f"OTHER_MARK_{os.getpid()}"  # tests at the same time have others
     outside = [run / "module.py", run / "logs" / "other.log", home / "profile", folder / "above"]
     names = {**os.environ, "HOME": str(home), "TATOR_AUTH_TOKEN": "x" * 40, "PYTHONPATH": str(ROOT)}
     if path is not None:
@@ -77,13 +78,14 @@ def _run(folder: Path, mode: str | bool, path: str | None = None) -> tuple[int, 
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.socket(socket.AF_UNIX) as local,
         # It stands for other processes of the same user.
-        subprocess.Popen(["sleep", "600"], env={**os.environ, "OTHER_MARK": "1"}) as other,
+        subprocess.Popen(["sleep", "600"], env={**os.environ, mark: "1"}) as other,
     ):
         try:
             local.bind(str(folder / "socket"))
             local.listen()
             command = JOB.format(
-                mode=mode, given=str(run / "given"), seen=str(run / "out" / "seen.json"), log=str(run / "logs" / "log"),
+                mark=mark, mode=mode, given=str(run / "given"),
+                seen=str(run / "out" / "seen.json"), log=str(run / "logs" / "log"),
                 outside=[str(path) for path in outside], port=server.getsockname()[1], unix=str(folder / "socket"),
             )  # fmt: skip
             done = subprocess.run([sys.executable, "-c", command], cwd=run, env=names, check=False)
