@@ -138,10 +138,11 @@ def test_memory_that_holds_one_picture_or_a_disk_that_is_full_is_enough(job, mon
     assert set(job(prefetch_mb=0).values()) == {"done"}
 
 
-def test_picture_that_vanished_is_a_result_and_one_that_fails_keeps_nobody(job):
+def test_picture_that_vanished_is_a_result_and_one_that_fails_keeps_nobody(job, monkeypatch):
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "1")
     gone, refused, whole = job.pictures
     job.steps.resolve(*job.media_ids)
-    job.steps.server.fault("status", status=403, operation="GetDownloadInfo", times=None, media=refused)
+    job.steps.server.fault("status", status=403, operation="Download", times=None, media=refused)
     assert job() == {1: "done", gone: "done", refused: "failed", whole: "done"}
     assert "answered 403" in read_json(job.steps.folder / f"{refused}.json")["reason"]
     job.steps.server.clear_faults()

@@ -81,7 +81,8 @@ class Addresses:
         return path.read_bytes() if path else None
 
     def expire(self) -> None:
-        """Make every address given out so far expire now."""
+        """Make every address given out so far expire now, those that are kept too."""
+        self._kept.clear()
         self._store.change_setting("address_age", str(int(self._age()) + 1))
 
     def _age(self) -> str:
