@@ -108,7 +108,7 @@ class TestDirectory:
             get(directory=tmp_path)
 
     def test_refuses_names_that_cannot_be_read(self, get, tmp_path):
-        (tmp_path / "graph.pb").write_bytes(b"x")
+        (tmp_path / "graph.pb").write_bytes(GRAPH)
         (tmp_path / "train.ini").write_text("[Data]\nSpecies=\n")
         with pytest.raises(GraphError, match=r"train\.ini: Species in \[Data\] is empty"):
             get(directory=tmp_path)

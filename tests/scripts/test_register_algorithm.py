@@ -185,7 +185,7 @@ def test_everything_that_is_missing_is_said_at_once(register, server):
         ("upload.version_id: the project has no 77", "it has 41 (Baseline)"),
         ("evaluate.truth_version: the project has no 78", "it has 41 (Baseline)"),
         ("--cluster: the project's organization has no job cluster 5", "it has none"),
-        ("admin, whose token it is, has the permission Can Edit", "expected Can Transfer to: register the algorithm"),
+        ("admin, whose token it is, has the permission Can Edit", "Full Control) to: register the algorithm"),
     ):
         [problem] = [line for line in problems if line.startswith(f"  - {start}")]
         assert words in problem
