@@ -50,7 +50,7 @@ def test_each_media_and_the_totals(run):
 def test_media_without_a_result_fail_the_run(run, tmp_path, state):
     summary, _ = run(GOOD, (state, "not uploaded", "b.mp4"))
     assert summary["failed"] == [2]
-    with pytest.raises(PipelineError, match=f"1 of 2 media .* media 2 \(b\.mp4\) is {state}: the reason of 2"):
+    with pytest.raises(PipelineError, match=rf"1 of 2 media .* media 2 \(b\.mp4\) is {state}: the reason of 2"):
         end(tmp_path)
     assert not (tmp_path / "outcome.txt").exists()
 
