@@ -32,7 +32,6 @@ PLACES = {
     "upload": ("scripts/lib/uploads/upload.py", "    accepted = (", 'media["media_id"]'),
     "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", 'read_json(record)["media_id"]'),
     "split": ("scripts/split_media.py", "    fetched, count =", 'read_json(record)["media_id"]'),
-    "part": ("scripts/detect_part.py", "    parts = planned_parts(plan)\n    if part < len", "part"),
     "join": ("scripts/join_parts.py", "    if plan:\n", 'read_json(media_files.record)["media_id"]'),
 }
 WORDS = "an unforeseen error, RuntimeError: the wrong moment"
@@ -76,11 +75,11 @@ def jobs(text: str) -> list[str]:
 
 def test_in_each_job_of_its_own(breakable, undisturbed):
     site = breakable
-    site.settings["export"] = {"crops": True}
     fails(site, "resolve", [2])
     for place in ("download", "detect", "take", "previews", "upload"):
         text = fails(site, place, [2])
         assert {media_id for _, media_id in jobs(text)} == {"1"}, text
+    site.settings["export"] = {"crops": True}
     # Crops have no record: their job itself fails, and nothing waits for it.
     status, text = site.run(INJECT="crop")
     assert status == 1
@@ -96,7 +95,7 @@ def test_in_each_job_of_a_video_in_parts(breakable, undisturbed):
     site = breakable
     site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}
     assert site.server.media[1] == "clip.mp4"
-    for place in ("split", "part", "join"):
+    for place in ("split", "join"):
         fails(site, place, [2])
     site.goes_well()
     assert site.boxes() == undisturbed.boxes

@@ -8,6 +8,7 @@ import pytest
 from scripts.lib.detection.joining import join
 from scripts.lib.detection.media_detection import Found
 from scripts.lib.detection.search import Search
+from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part
 
 SEARCH = Search(
@@ -45,3 +46,15 @@ def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
 def test_what_was_not_cut(tmp_path: Path) -> None:
     found = Found(*(tmp_path / name for name in "abc"))
     assert join([], [], found, SEARCH, None) == "it cannot be cut"
+
+
+def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
+    parts = [Found(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
+    for files, state in zip(parts, ("done", "failed"), strict=True):
+        files.outcome.write_text(
+            json.dumps({"state": state, "reason": "an unforeseen error", "frames": {"decoded": 10}})
+        )
+    found = Found(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
+    with pytest.raises(MediaFault, match="^failed: the part from frame 10 on: an unforeseen error"):
+        join(PLAN, parts, found, SEARCH, 25.0)
+    assert not list(tmp_path.glob("found*"))
