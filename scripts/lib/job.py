@@ -74,7 +74,8 @@ def run(
             _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
             record_failure(fault, **arguments)
     except Exception as error:
-        _say(_message(error))
+        media_id = dict(snakemake.wildcards.items()).get("media_id")
+        _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error))
         if sandbox.present() == "none":  # from within one the file of metrics cannot be written
             count_failure(snakemake.rule)
         _end(1)

@@ -55,6 +55,6 @@ def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
             json.dumps({"state": state, "reason": "an unforeseen error", "frames": {"decoded": 10}})
         )
     found = Found(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
-    with pytest.raises(MediaFault, match="^failed: the part from frame 10 on: an unforeseen error"):
+    with pytest.raises(MediaFault, match=r"^failed: the part from frame 10 on: an unforeseen error"):
         join(PLAN, parts, found, SEARCH, 25.0)
     assert not list(tmp_path.glob("found*"))
