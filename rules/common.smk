@@ -115,7 +115,8 @@ def code(script):
 
 def forget_failed_media():
     """Have the media that failed in a run before, which was killed, tried again; not while another run is at work."""
-    runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+    # While the files of the workflow are read, Snakemake has not yet chosen how jobs run.
+    runs = workflow.is_main_process and not workflow.output_settings.dryrun
     if runs and not failures.is_locked(Path()):
         failures.forget(Path())
 
