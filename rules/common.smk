@@ -15,6 +15,7 @@ from scripts.lib import (
     token,
 )
 from scripts.lib.detection import calibration
+from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.graphs import external
 from scripts.lib.images import tags
@@ -115,7 +116,10 @@ def code(script):
 
 def forget_failed_media():
     """Have the media that failed in a run before, which was killed, tried again; not while another run is at work."""
-    runs = workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+    if by_storage():
+        os.environ[STORE_VARIABLE] = "1"
+    # While the files of the workflow are read, Snakemake has not yet chosen how jobs run.
+    runs = workflow.is_main_process and not workflow.output_settings.dryrun
     if runs and not failures.is_locked(Path()):
         failures.forget(Path())
 
@@ -178,7 +182,7 @@ def each_file():
         patterns = [pattern for pattern, _ in batches.OF_EACH_MEDIA.values()]
         return [path for pattern in patterns for path in every(pattern)]
 
-    return files
+    return [] if by_storage() else files
 
 
 def beside(named, pattern):

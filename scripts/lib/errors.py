@@ -20,12 +20,19 @@ command tries that media again. Otherwise the job fails, and what depends on it 
 - everybody's: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
   TATOR_PATIENCE_SECONDS says, a certificate that is not trusted, a token that is refused; a disk that is full,
   read-only or broken (MACHINE_ERRORS); a package that cannot be imported.
+
+Where files go through a store such as S3, nothing could remove the record of a failure from it, for the media to be
+tried again: there only a MediaFault is one media's, and for anything else the job fails (STORE_VARIABLE).
 """
 
 import errno
+import os
 from typing import Literal
 
 MediaState = Literal["done", "no detections", "damaged", "unreadable", "unsupported", "missing", "skipped", "failed"]
+
+# Set by the workflow where files go through a store.
+STORE_VARIABLE = "TATOR_FILES_IN_STORE"
 
 # Faults of the machine that a user can cure, and how.
 MACHINE_ERRORS = {
@@ -90,6 +97,8 @@ class MediaFault(PipelineError):
 
 def of_one_media(error: BaseException) -> bool:
     """Say whether an exception from the work on one media is that media's alone; the module's docstring lists them."""
+    if os.environ.get(STORE_VARIABLE):
+        return isinstance(error, MediaFault) and error.state != "failed"
     if isinstance(error, PipelineError):
         return error.of_one_media
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:

@@ -86,7 +86,7 @@ def test_in_each_job_of_its_own(breakable, undisturbed):
     assert "media 1: it failed" in text
     assert site.marked() == [1, 2]
     text = site.goes_well()
-    assert sorted(jobs(text)) == [("crop_boxes", "1"), ("download_media", "1")]
+    assert jobs(text) == [("crop_boxes", "1")]
     assert site.boxes() == undisturbed.boxes
     assert "Nothing to be done" in site.goes_well()
 
@@ -119,5 +119,7 @@ def test_after_a_run_that_was_killed_before_its_end(breakable, undisturbed):
     assert not record.exists()
     write_json(record, {"media_id": 1, "type_id": 1, "state": "failed", "reason": "killed"})
     write_json(site.folder / "resources/failed/1.uploads.json", ["results/uploads/1.json"])
+    assert site.run("--dry-run")[0] == 0
+    assert record.exists()
     site.goes_well()
     assert site.boxes() == undisturbed.boxes

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.errors import (
+    STORE_VARIABLE,
     DeviceError,
     GraphError,
     MediaFault,
@@ -41,6 +42,13 @@ from scripts.lib.server.faults import Refused, TokenRefused, Unwell
 )
 def test_whose_an_exception_is(error: BaseException, *, expected: bool) -> None:
     assert of_one_media(error) is expected
+
+
+def test_with_a_store_the_job_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STORE_VARIABLE, "1")
+    assert not of_one_media(ValueError("odd"))
+    assert not of_one_media(Refused(403, "no right"))
+    assert of_one_media(MediaFault("unreadable", "junk"))
 
 
 def test_a_reason_is_one_short_line_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.conclude import conclude
+from scripts.conclude import conclude, faults
 from scripts.lib import job
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
@@ -50,7 +50,7 @@ def test_each_media_and_the_totals(run):
 def test_media_without_a_result_fail_the_run(run, tmp_path, state):
     summary, _ = run(GOOD, (state, "not uploaded", "b.mp4"))
     assert summary["failed"] == [2]
-    with pytest.raises(PipelineError, match=rf"1 of 2 media .* media 2 \(b\.mp4\) is {state}: the reason of 2"):
+    with pytest.raises(PipelineError, match=f"1 of 2 media .* media 2 [(]b.mp4[)] is {state}: the reason of 2"):
         end(tmp_path)
     assert not (tmp_path / "outcome.txt").exists()
 
@@ -86,3 +86,12 @@ def test_a_good_end_is_told(run, tmp_path, monkeypatch):
 
 def end(folder):
     conclude(summary=folder / "summary.json", table=folder / "summary.txt", outcome=folder / "outcome.txt")
+
+
+def test_media_of_the_same_reason_stand_together():
+    lines = [(number, "junk.mp4", "damaged", "cut") for number in range(1, 13)] + [(20, None, "missing", "deleted")]
+    media = [dict(zip(("media_id", "name", "state", "reason"), line, strict=True)) for line in lines]
+    names = ", ".join(f"{number} (junk.mp4)" for number in range(1, 11))
+    assert faults({"media": media, "failed": [*range(1, 13), 20]}) == (
+        f"12 media are damaged: cut (media {names} and 2 more); media 20 is missing: deleted"
+    )

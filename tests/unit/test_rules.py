@@ -40,6 +40,7 @@ def test_rule(rule, tmp_path, tator_server):
     data = FOLDER / rule / "data"
     if data.is_dir():
         shutil.copytree(data, work)
+    (work / "network").mkdir(parents=True, exist_ok=True)  # which the settings name
     settings = yaml.safe_load((FOLDER / "settings.yaml").read_text().replace("HOST", tator_server.host))
     own = FOLDER / rule / "config" / "settings.yaml"
     if own.exists():
