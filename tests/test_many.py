@@ -128,15 +128,15 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
     site.settings["media"] = {"per_job": 100}
     good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
     site.settings["tator"]["media_ids"] = good
-    # The addresses of all, then that of the first alone.
-    twenty.fault("status", status=403, operation="GetDownloadInfo", times=2)
-    first = site.run()
+    twenty.fault("status", status=403, operation="Download", media=good[0], times=None)
+    first = site.run(TATOR_PATIENCE_SECONDS="1")
     assert first.returncode != 0
     assert re.search(r"1 of 17 media have no boxes in Tator from this run: media .* is failed: .*403", first.stdout), (
         first.stdout
     )
     kept = len(list((site.folder / "resources" / "finished").iterdir()))
     assert kept == 16
+    twenty.clear_faults()
     twenty.clear_requests()
     assert site.run().returncode == 0
     assert len(twenty.requests("Download")) == 17 - kept
