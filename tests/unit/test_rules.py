@@ -21,7 +21,18 @@ from tests.workflow import ROOT, snakemake
 FOLDER = Path(__file__).parent
 RULES = sorted(path.name for path in FOLDER.iterdir() if (path / "expected").is_dir())
 # What is another thing in each run, or on each machine.
-VOLATILE = {"seconds", "stages", "verified_at", "changed_at", "version", "versions", "threads", "file", "code"}
+VOLATILE = {
+    "seconds",
+    "stages",
+    "verified_at",
+    "changed_at",
+    "version",
+    "versions",
+    "threads",
+    "file",
+    "code",
+    "sandbox",
+}
 # tf2onnx numbers its nodes anew each time, and int8 is rounded differently by different processors.
 VOLATILE |= {"onnx_sha256", "graph_sha256", "weights_sha256", "int8", "both", "drift", "score_difference"}
 PIXELS, SCORES = 0.05, 0.001
