@@ -10,7 +10,7 @@ import requests
 from scripts.lib.downloads.references import is_reference, presigned_address
 from scripts.lib.errors import ServerError
 from scripts.lib.server.api import Project
-from scripts.lib.server.faults import Refused
+from scripts.lib.server.faults import Refused, TokenRefused
 from scripts.lib.server.sessions import store_session
 
 _log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ class Connection:
             try:
                 addresses = self.project.addresses([each["file"]["path"] for each in stored])
                 found = {each["media_id"]: address for each, address in zip(stored, addresses, strict=True)}
+            except TokenRefused:  # which no other way of asking would change
+                raise
             except Refused as error:
                 _log.info("%s; asking for the media themselves", error)
                 refusal = error

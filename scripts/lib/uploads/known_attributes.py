@@ -30,7 +30,7 @@ def told(description: str) -> dict[str, list[Any]]:
 
 def merged(known: Known, box_type: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return what is known with what the type has now added; unchanged where it has nothing new."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     found = {name: list(values) for name, values in known.items()}
     for attribute in box_type["attribute_types"] or []:
         values = found.setdefault(attribute["name"], [now])
