@@ -97,6 +97,7 @@ def _prepare_run(case: Case, clip: Path, folder: Path) -> dict[str, Any]:
         shutil.copy(arguments["download"], resources / "downloads" / f"{media}.json")
         shutil.copy(arguments["provenance"], resources / "network" / "provenance.json")
         shutil.copy(clip, resources / "media" / str(media))
+    (folder / "nowhere").mkdir(exist_ok=True)  # the settings have to name a folder; its network is here already
     return {
         "tator": {"host": "http://127.0.0.1:9", "project_id": 1, "media_ids": [1, 2]},
         "network": {"directory": "nowhere", "graph": graph},

@@ -20,6 +20,7 @@ def run(tmp_path):
     """Return a function that detects in one media with some settings, and gives the record and what was said."""
     work = tmp_path / "work"
     shutil.copytree(UNIT / "detect/data", work)
+    (work / "network").mkdir()  # which the settings name
     write_onnx(work / "resources/network/graph.onnx")
     settings = yaml.safe_load((UNIT / "settings.yaml").read_text().replace("HOST", "http://127.0.0.1:9"))
     settings["network"]["graph"] = "graph.onnx"
