@@ -6,13 +6,12 @@ from typing import Any
 
 from scripts.lib.errors import SettingsError
 
-# Section, key, and whether it names a folder.
+# Section, key, and whether it names a folder. tator.media_file is not here: it has been read by then (see media_list).
 _PATHS = (
     ("network", "directory", True),
     ("network", "archive", False),
     ("network", "ca_file", False),
     ("tator", "ca_file", False),
-    ("tator", "media_file", False),
     ("evaluate", "truth_file", False),
 )
 

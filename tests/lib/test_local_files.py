@@ -7,8 +7,7 @@ import pytest
 from scripts.lib import local_files
 from scripts.lib.errors import SettingsError
 
-KEYS = ["network.directory", "network.archive", "network.ca_file", "tator.ca_file", "tator.media_file",
-        "evaluate.truth_file"]  # fmt: skip
+KEYS = ["network.directory", "network.archive", "network.ca_file", "tator.ca_file", "evaluate.truth_file"]
 
 
 def settings(path: str, value: str) -> dict[str, dict[str, str | None]]:
