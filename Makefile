@@ -38,9 +38,16 @@ $(CLUSTERS_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
-.PHONY: demo test test-gpu bench bench-scale lint audit sbom lock
+.PHONY: demo screenshot test test-unit test-gpu bench bench-scale lint audit sbom lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
+
+screenshot: demo  ## take README's picture of the report, from the demo; needs Chromium
+	$(BIN)/python -m examples.screenshot
+
+# What needs no service, browser, cluster or environment besides .venv.
+test-unit: setup  ## run the quick tests: functions, one module at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not service and not slow" tests/lib tests/scripts tests/unit
 
 test: setup setup-convert setup-clusters  ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup

@@ -6,6 +6,7 @@ Run by `make demo`. The last line of the output is a JSON object for programs.
 import argparse
 import json
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from tests.workflow import ROOT, snakemake
 SAMPLE = ROOT / "examples" / "aquarium"
 # One picture from each of three of the clip's views.
 PICTURES = (12, 62, 112)
+# Where the stand-in listens if nothing else does: the report's links then lead to it whenever it is started again.
+PORT = 8321
 
 
 def main() -> int:
@@ -29,7 +32,7 @@ def main() -> int:
     folder = parser.parse_args().folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     make_media(folder / "media")
-    with running(folder / "media", folder / "tator") as server:
+    with running(folder / "media", folder / "tator", port=free_port(PORT)) as server:
         print(f"Tator stand-in: {server.host}, with {', '.join(server.media.values())}", flush=True)
         environ = {"TATOR_AUTH_TOKEN": server.token}
         exit_code = snakemake(folder, settings=settings_for(server), environ=environ, capture=False).returncode
@@ -37,12 +40,24 @@ def main() -> int:
         if exit_code == 0:
             result = report(server)
     print(f"\nLook at: {folder / 'results' / 'overview.html'}, and beside it detections.csv, detections.coco.json")
+    print(f"The settings of this run, to copy for your own: {folder / 'settings.yaml'}; the sample network: {SAMPLE}")
     print(
-        "See the boxes in the stand-in: .venv/bin/python -m tests.tator_server "
-        f"--media {folder / 'media'} --state {folder / 'tator'} --port 8000"
+        "The report's links lead to Tator; to start the stand-in there again: .venv/bin/python -m tests.tator_server "
+        f"--media {folder / 'media'} --state {folder / 'tator'} --port {server.host.rpartition(':')[2]}"
     )
     print(json.dumps({**result, "results": str(folder / "results"), "exit_code": exit_code}))
     return exit_code
+
+
+def free_port(wanted: int) -> int:
+    """Return this port, or 0, which stands for any free one, where something listens at it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
 
 
 def make_media(folder: Path) -> None:

@@ -3,8 +3,8 @@
     python -m scripts.watch_run [FOLDER]
 
 Reads the run's files only, so it works beside a run on this machine, on a shared file system, or after one. On a
-terminal it keeps one picture up to date; elsewhere it writes a line now and then. It ends when all media were uploaded
-or reported, or when Snakemake, which it saw at work, is so no more.
+terminal it keeps one picture up to date; elsewhere it writes a line now and then. It counts the media of the run that
+Snakemake's lock belongs to, and ends when Snakemake has removed that lock.
 """
 
 import argparse
@@ -37,6 +37,7 @@ _MADE_BY = {
     "detect_part": "resources/parts/{media_id}/{part}.json",
     "detect_many": "resources/batches/detected_{media_id}.json",
 }
+_RESULT = re.compile(r"(?:^|/)results/detections/(\d+)\.json$", re.MULTILINE)
 # A log that was not written to for so long is of a job that was killed.
 _FRESH_SECONDS = 60.0
 _ROWS, _BAR = 15, 60
@@ -64,6 +65,8 @@ class Run:
         jobs: detection jobs that run.
         locked: whether Snakemake is at work there.
         unlocked: whether it was so before, and is no more.
+        media_ids: the run's media; None where no run has been seen at work.
+        outdated: media whose results the run makes anew, and since when it is at work.
     """
 
     folder: Path
@@ -73,20 +76,45 @@ class Run:
     jobs: list[Job] = field(default_factory=list)
     locked: bool = False
     unlocked: bool = False
+    media_ids: set[str] | None = None
+    outdated: tuple[set[str], float] = (set(), 0.0)
 
     def look(self) -> None:
         """Read what is new."""
+        self._look_at_locks()
         for known, where in (
             (self.records, "resources/records"),
             (self.outcomes, "results/detections"),
             (self.uploads, "results/uploads"),
         ):
             for path in (self.folder / where).glob("*.json"):
-                if path.stem not in known:
+                if path.stem not in known and self._is_of_this_run(path):
                     known[path.stem] = read_json(path)
         self.jobs = list(self._running())
-        before, self.locked = self.locked, any((self.folder / ".snakemake" / "locks").glob("*"))
+
+    def _look_at_locks(self) -> None:
+        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes anew."""
+        locks = list((self.folder / ".snakemake" / "locks").glob("*"))
+        before, self.locked = self.locked, bool(locks)
         self.unlocked = not self.locked and (before or self.unlocked)
+        if self.locked and not before:
+            try:
+                found = {lock: set(_RESULT.findall(lock.read_text(encoding="utf-8"))) for lock in locks}
+                started = min(lock.stat().st_mtime for lock in locks)
+            except FileNotFoundError:  # it ended this moment
+                return
+            self.media_ids = set().union(*found.values()) or None
+            outdated = set().union(*(ids for lock, ids in found.items() if lock.name.endswith(".output.lock")))
+            self.outdated = outdated, started
+            for known in (self.records, self.outcomes, self.uploads):
+                known.clear()
+
+    def _is_of_this_run(self, path: Path) -> bool:
+        """Return whether a file of a media is a result of the run that is at work, or one that it takes as it is."""
+        outdated, started = self.outdated
+        if self.media_ids is not None and path.stem not in self.media_ids:
+            return False
+        return path.parent.name == "records" or path.stem not in outdated or path.stat().st_mtime >= started
 
     def _running(self) -> Iterator[Job]:
         for log in (log for rule in _MADE_BY for log in (self.folder / "logs" / rule).glob("*.log")):
@@ -118,6 +146,8 @@ class Run:
         """Whether the run has come to its end."""
         summary = self.folder / "results" / "summary.json"
         newest = max((path.stat().st_mtime for path in (self.folder / "results").glob("uploads/*.json")), default=0.0)
+        if self.locked:
+            return False
         return self.unlocked or (bool(self.records) and len(self.uploads) == len(self.records) and (
             summary.exists() and summary.stat().st_mtime >= newest
         ))  # fmt: skip

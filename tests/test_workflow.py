@@ -110,7 +110,7 @@ def test_missing_token(tmp_path):
             {"detect": {"img_max_side": 640, "img_min_side": 480, "keep_treshold": 0.5}},
             "did you mean 'keep_threshold'?",
         ),
-        ({"tator": {"host": "http://127.0.0.1:9", "project_id": 3}}, r"tator.media_ids: [] is no good"),
+        ({"tator": {"host": "http://127.0.0.1:9", "project_id": 3}}, r"tator.media_ids: [] is invalid"),
         ({"upload": {}}, "upload.localization_type_id: missing"),
     ],
 )
@@ -233,12 +233,12 @@ def test_the_gpu_tests_are_collected_only_when_asked_for():
     )
 
 
-def test_the_picture_in_the_readme_is_snakemakes(tmp_path):
+def test_the_graph_in_the_documents_is_snakemakes(tmp_path):
     done = snakemake(tmp_path, "--rulegraph", "mermaid-js", "--quiet", settings=SETTINGS)
     assert done.returncode == 0, done.stdout
     made = edges(done.stdout)
     assert ("detect", "upload_detections") in made
-    assert edges((ROOT / "README.md").read_text()) == made
+    assert edges((ROOT / "docs" / "architecture.md").read_text()) == made
 
 
 def edges(mermaid):

@@ -351,7 +351,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
     elif instance is None:
         yield f"{path}: missing; {_expectation(schema)}"
     else:
-        yield f"{path}: {_shown(instance)} is no good; {_expectation(schema)}"
+        yield f"{path}: {_shown(instance)} is invalid; {_expectation(schema)}"
 
 
 def _shown(value: Any) -> str:

@@ -284,7 +284,7 @@ def test_wrong_manifest_is_said_with_the_rest(register, server):
         "spec.onExit is 'nothing'",
         "parameter rest_token is declared",
         "no job cluster 7",
-        "detect.keep_threshold: 2 is no good",
+        "detect.keep_threshold: 2 is invalid",
     ):
         assert words in complaint
     code, _, complaint = register("--set", "storage_clas=fast")

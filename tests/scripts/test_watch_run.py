@@ -115,3 +115,46 @@ def test_lines_where_there_is_no_terminal(run, monkeypatch):
 def test_an_empty_folder(tmp_path, capsys):
     watch_run.main([str(tmp_path), "--once"])
     assert capsys.readouterr().out.startswith("0 of 0 media detected")
+
+
+def lock(folder, kind, media_ids):
+    path = folder / f".snakemake/locks/0.{kind}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{folder}/results/detections/{media_id}.json\n" for media_id in media_ids))
+    return path
+
+
+def test_media_of_earlier_runs_do_not_count(run, capsys):
+    lock(run.folder, "input", [2, 3])
+    lock(run.folder, "output", [3])
+    watch_run.main([str(run.folder), "--once"])
+    assert capsys.readouterr().out.startswith("1 of 2 media detected, 1 uploaded or reported, 1 running")
+
+
+def test_results_that_the_run_makes_anew_do_not_count_before(run, capsys):
+    old = time.time() - 120
+    for path in run.folder.glob("results/*/*.json"):
+        os.utime(path, (old, old))
+    lock(run.folder, "input", [1, 2])
+    lock(run.folder, "output", [1, 2])
+    watch_run.main([str(run.folder), "--once"])
+    assert capsys.readouterr().out.startswith("0 of 2 media detected, 0 uploaded or reported")
+    os.utime(run.folder / "results/detections/1.json")
+    watch_run.main([str(run.folder), "--once"])
+    assert capsys.readouterr().out.startswith("1 of 2 media detected, 0 uploaded or reported")
+
+
+def test_it_does_not_end_while_the_folder_is_locked(run, monkeypatch):
+    for kind in ("detections", "uploads"):
+        (run.folder / f"results/{kind}/3.json").write_bytes((run.folder / f"results/{kind}/1.json").read_bytes())
+    run.finish()
+    locked, looks = lock(run.folder, "input", [1, 2, 3]), []
+
+    def sleep(_):
+        looks.append(1)
+        if len(looks) == 3:
+            locked.unlink()
+
+    monkeypatch.setattr(watch_run.time, "sleep", sleep)
+    watch_run.watch_run(run.folder, Console(file=io.StringIO(), width=80), 0.0)
+    assert len(looks) == 3
