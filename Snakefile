@@ -35,6 +35,7 @@ if workflow.is_main_process:
 
 onstart:
     require_token()
+    outages.forget(Path())
 
 
 onerror:

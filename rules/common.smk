@@ -19,6 +19,7 @@ from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.graphs import external
 from scripts.lib.images import tags
+from scripts.lib.server import outages
 from scripts.lib.uploads import version_check
 
 

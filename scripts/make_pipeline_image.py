@@ -137,7 +137,7 @@ def _labels(files: dict[str, Path], classes: Sequence[str], size: tuple[int, int
 def _with_engine(made: DataImage, reference: Reference, folder: Path, *, publish: bool) -> str:
     archive = folder / "image.tar"
     write_archive(made, reference, archive)
-    with docker_images.engine() as client:
+    with docker_images.engine("or add --no-daemon, with which this command needs none") as client:
         docker_images.load(client, archive, reference, made.image_id)
         _say(f"{reference.tagged}: {made.image_id} is in the Docker engine")
         return reference.at(docker_images.push(client, reference)) if publish else reference.tagged
@@ -146,7 +146,7 @@ def _with_engine(made: DataImage, reference: Reference, folder: Path, *, publish
 def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None) -> str:
     from scripts.lib.images.registry import Registry
 
-    with Registry(reference, ca_file=ca_file) as registry:
+    with Registry(reference, ca_file=ca_file, ca_setting="--ca-file") as registry:
         registry.push_blob(made.layer, made.layer_digest)
         config = made.layer.with_name("config.json")
         config.write_bytes(made.config)

@@ -13,9 +13,12 @@ from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.progress import Progress
 from scripts.lib.server.faults import Refused
-from scripts.lib.server.patience import patience, patiently
+from scripts.lib.server.outages import TRIES, Outage
+from scripts.lib.server.patience import patiently
 from scripts.lib.server.sessions import TRUST, untrusted
 
+# What a note on a store that is away calls this.
+CALL = "send files"
 CHUNK_BYTES = 1 << 20
 # Where Tator says how large a file is, that is the limit.
 LARGEST_WITHOUT_SIZE = 1 << 30
@@ -26,6 +29,10 @@ _log = logging.getLogger(__name__)
 
 class _Cut(Exception):
     """A transfer ended early or gave the wrong bytes; the text is fit for a log."""
+
+
+class _Away(_Cut):
+    """The store as a whole is away: no connection, or a gateway says so."""
 
 
 class _Absent(_Cut):
@@ -54,12 +61,15 @@ def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, 
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
     has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
     furthest = size_of(stream)
+    trying = _Trying()
 
     def once() -> None:
         nonlocal furthest
         try:
+            address = _address(connection, wanted)
+            trying.store = Outage(address, CALL)
             progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=size_of(stream))
-            _transfer(connection.store, _address(connection, wanted), stream, file["size"], progress)
+            _transfer(connection.store, address, stream, file["size"], progress)
             if has_md5 and (found := _md5(stream)) != wanted["md5"]:
                 stream.truncate(0)
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
@@ -75,19 +85,44 @@ def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, 
 
     while True:
         try:
-            patiently(_Cut)(once)
+            patiently(_Cut, enough=trying.enough)(once)
         except _Further as further:
             _log.warning("%s after %d bytes; going on", further, size_of(stream))
         except _Cut as cut:
             on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise MediaServerError(
-                f"media {wanted['media_id']}: {cut}; tried for {patience():.0f} s; run again{on}, or look at the media "
-                "in Tator"
+                f"media {wanted['media_id']}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
             ) from None
         else:
+            trying.store.is_over()
             size = size_of(stream)
             _log.info("media %d: %d bytes%s", wanted["media_id"], size, ", md5 checked" * has_md5)
             return {"bytes": size, "md5_checked": has_md5}
+
+
+class _Trying:
+    """For how long a file is tried: less where another job has waited for its store already.
+
+    Attributes:
+        store: the note on the store of the last try.
+    """
+
+    def __init__(self) -> None:
+        self.store = Outage("", CALL)
+        self._seconds = 0.0
+        self._waited = False
+
+    def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
+        """Whether to give up now; see `patiently`."""
+        self._seconds = seconds
+        self._waited = isinstance(fault, _Away) and tries >= TRIES and self.store.stands()
+        return self._waited
+
+    def given_up(self, cut: _Cut) -> str:
+        """Return what is said in the end, and tell the other jobs if the store is away."""
+        if isinstance(cut, _Away):
+            self.store.begins(str(cut))
+        return f"{cut}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 
 def _address(connection: Connection, wanted: dict[str, Any]) -> str:
@@ -128,13 +163,17 @@ def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int 
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
     headers["Accept-Encoding"] = "identity"
+    answered = False
     try:
         with plain.get(address, headers=headers, stream=True) as answer:
+            answered = True
             if answer.status_code == 416:
                 stream.truncate(0)
                 raise _Cut(f"the store has {have} bytes or fewer, Tator says {size}")
             if answer.status_code in (403, 404):
                 raise _Absent(f"the store answered {answer.status_code}")
+            if answer.status_code in (502, 503, 504):
+                raise _Away(f"the store answered {answer.status_code}")
             if answer.status_code not in (200, 206):
                 raise _Cut(f"the store answered {answer.status_code}")
             if answer.status_code == 200:
@@ -157,7 +196,8 @@ def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int 
         if untrusted(error):
             raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None
         # Its text holds the address, which is secret.
-        raise _Cut(f"the transfer broke off ({type(error).__name__})") from None
+        kind = _Cut if answered else _Away
+        raise kind(f"the transfer broke off ({type(error).__name__})") from None
 
 
 def _peer(address: str) -> str:

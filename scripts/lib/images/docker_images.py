@@ -34,8 +34,13 @@ class NoEngine(ServerError):
 
 
 @contextmanager
-def engine() -> Iterator[docker.DockerClient]:
+def engine(
+    otherwise: str = "or get the network from network.directory",
+) -> Iterator[docker.DockerClient]:
     """Connect to the engine that DOCKER_HOST names, or to the local one.
+
+    Args:
+        otherwise: what to do without an engine, to end the message with.
 
     Raises:
         NoEngine: there is none, or it does not let us in.
@@ -47,7 +52,7 @@ def engine() -> Iterator[docker.DockerClient]:
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
         raise NoEngine(
             f"no Docker engine can be reached at {address} ({_cause(error)}); start one, set DOCKER_HOST, "
-            "let this user use its socket, or get the network from network.directory"
+            f"let this user use its socket, {otherwise}"
         ) from error
     try:
         client.api.timeout = ANSWER_SECONDS

@@ -51,11 +51,20 @@ def credentials(host: str) -> tuple[str, str] | None:
     return None
 
 
-def certificate(host: str, configured: Path | None) -> str | bool:
-    """Return the file with the authorities to trust: the configured one, Docker's for this host, or the system's."""
+def certificate(host: str, configured: Path | None, setting: str) -> str | bool:
+    """Return the file with the authorities to trust: the configured one, Docker's for this host, or the system's.
+
+    Args:
+        host: the registry's.
+        configured: the file that the user names.
+        setting: where the user names it, for a message.
+
+    Raises:
+        SettingsError: the configured file is not there.
+    """
     if configured is not None:
         if not configured.is_file():
-            raise SettingsError(f"network.ca_file: {configured} is no file; expected certificates in PEM format")
+            raise SettingsError(f"{setting}: {configured} is no file; expected certificates in PEM format")
         return str(configured)
     own = CERTIFICATES / host / "ca.crt"
     return str(own) if own.is_file() else True

@@ -8,6 +8,8 @@ import docker.auth
 from scripts.lib.errors import SettingsError
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# What Docker takes where no tag is written.
+NO_TAG = "latest"
 _HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?/"
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
@@ -63,7 +65,7 @@ class Reference:
             raise SettingsError(
                 f"image {text!r} is pinned to another digest than network.digest ({digest}); expected one: delete one"
             )
-        return cls(found["repository"], found["tag"] or "latest", own or digest)
+        return cls(found["repository"], found["tag"] or NO_TAG, own or digest)
 
     @property
     def tagged(self) -> str:
@@ -97,4 +99,7 @@ class Reference:
         return f"{self.repository}@{digest}"
 
     def __str__(self) -> str:
+        # A name with a digest needs no tag, and nobody may have published `latest`.
+        if self.digest and self.tag == NO_TAG:
+            return self.at(self.digest)
         return self.tagged + (f"@{self.digest}" if self.digest else "")

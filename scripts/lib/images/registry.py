@@ -48,10 +48,13 @@ class Registry:
         SettingsError: the credentials or the certificates cannot be used.
     """
 
-    def __init__(self, reference: Reference, *, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, reference: Reference, *, ca_file: Path | None = None, ca_setting: str = "network.ca_file"
+    ) -> None:
         self._reference = reference
         host = reference.api_host
-        trusted = certificate(reference.registry, ca_file)
+        trusted = certificate(reference.registry, ca_file, ca_setting)
+        self._ca_setting = ca_setting
         self._session = Session(host, limit=LARGEST_MANIFEST, seconds=(CONNECT_SECONDS, READ_SECONDS))
         self._client = _Client(
             host,
@@ -155,7 +158,7 @@ class Registry:
         if isinstance(error, requests.exceptions.SSLError):
             return ServerError(
                 f"{self._reference}: the registry's certificate is not trusted ({_cause(error)}); "
-                "name its authority's certificate in network.ca_file"
+                f"name its authority's certificate in {self._ca_setting}"
             )
         return ServerError(
             f"{self._reference}: the registry fails ({status or _cause(error)}) at {what}, {TRIES} times; check its "

@@ -21,9 +21,20 @@ import yaml
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.sessions import TokenAuth
 from scripts.lib.server import rights, schema
-from scripts.lib.server.faults import LostAnswer, Puzzling, Refused, Throttled, TimedOut, Transient, Unwell, classified
+from scripts.lib.server.faults import (
+    LostAnswer,
+    NotReached,
+    Puzzling,
+    Refused,
+    Throttled,
+    TimedOut,
+    Transient,
+    Unwell,
+    classified,
+)
+from scripts.lib.server.outages import NEVER_HEARD_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
-from scripts.lib.server.patience import answer_seconds, patience, patiently
+from scripts.lib.server.patience import answer_seconds, patiently
 from scripts.lib.server.sessions import store_session, tator_session
 from scripts.lib.token import check_token
 
@@ -217,7 +228,7 @@ class Project:
                     raise puzzle.refusal from None
                 raise
 
-        return _patiently(once)
+        return self._patiently(what, once)
 
     def _write(self, what: str, call: Callable[[], Any], *, needs: str = rights.EDIT) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
@@ -233,7 +244,35 @@ class Project:
             except Transient as fault:
                 raise LostAnswer(str(fault), 0.0 if fault.ended else until) from None
 
-        _patiently(once)
+        self._patiently(what, once)
+
+    def _patiently(self, what: str, call: Callable[[], Any]) -> Any:
+        """Make a call as long as patience() says, and no longer where another job has waited for the server."""
+        outage = Outage(self.host, what)
+        why = ""
+
+        def enough(fault: BaseException, tries: int, seconds: float) -> bool:
+            nonlocal why
+            if isinstance(fault, NotReached) and seconds >= NEVER_HEARD_SECONDS and outage.never_heard():
+                return True
+            if isinstance(fault, Transient) and fault.of_server and tries >= TRIES and outage.stands():
+                why = ", as another job of this run has waited already"
+                return True
+            return False
+
+        started = time.monotonic()
+        try:
+            answer = patiently(Transient, enough=enough)(call)
+        except Transient as fault:
+            if fault.of_server:
+                outage.begins(str(fault))
+            remedy = "run again when Tator is well"
+            if isinstance(fault, NotReached) and outage.never_heard():
+                remedy += ", or correct tator.host: nothing has answered there yet"
+            seconds = time.monotonic() - started
+            raise Unwell(f"{fault}; tried for {seconds:.0f} s{why}; {remedy}") from None
+        outage.is_over()
+        return answer
 
     def _paced(self, what: str, call: Callable[[], Any], needs: str) -> Any:
         return self._pace.call(lambda: classified(what, self.host, call, needs=needs), less=Throttled)
@@ -248,10 +287,3 @@ def _connect(host: str, token: str) -> Any:
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
     api.session = tator_session(host, TokenAuth(host, token))
     return api
-
-
-def _patiently(call: Callable[[], Any]) -> Any:
-    try:
-        return patiently(Transient)(call)
-    except Transient as fault:
-        raise Unwell(f"{fault}; tried for {patience():.0f} s; run again when Tator is well") from None

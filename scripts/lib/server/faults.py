@@ -38,15 +38,24 @@ class Transient(Exception):
 
     Attributes:
         ended: whether the server is sure to have ended the request.
+        of_server: whether the server as a whole is away, so that other calls would meet the fault too.
     """
 
     ended = False
+
+    def __init__(self, message: str, *, of_server: bool = False) -> None:
+        super().__init__(message)
+        self.of_server = of_server
 
 
 class Ended(Transient):
     """The server answered, or was never reached: it is not at work on the request any more."""
 
     ended = True
+
+
+class NotReached(Ended):
+    """No connection came about: nothing listens at the address, or its name is not known."""
 
 
 class TimedOut(Transient):
@@ -151,20 +160,21 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
     except requests.exceptions.SSLError as error:
         if untrusted(error):
             raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(str(error))}; {TRUST}") from None
-        raise Transient(f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(str(error))}") from None
+        text = f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(str(error))}"
+        raise Transient(text, of_server=True) from None
     except requests.exceptions.RequestException as error:
         raise _of_connection(error)(
-            f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}"
+            f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}", of_server=True
         ) from None
     if isinstance(answer, bytes | str):  # the client hands over what is not JSON as it is
-        raise Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON")
+        raise Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON", of_server=True)
     return answer
 
 
 def _of_connection(error: requests.exceptions.RequestException) -> type[Transient]:
     """Return the fault that a failed connection is."""
     if isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in str(error):
-        return Ended  # nothing was sent
+        return NotReached  # nothing was sent
     # The client of a list that stops half-way calls it a connection error.
     timed_out = isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower()
     return TimedOut if timed_out else Transient
@@ -178,10 +188,10 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     if status == 500:  # Tator's own, which it answers when the request has failed; a gateway has others
         return Ended(f"{where}: {text}")
     if status > 500 or status in (0, 408, 429):
-        return Transient(f"{where}: {text}")
+        return Transient(f"{where}: {text}", of_server=status > 500)
     message = _message(body)
     if status == 400 and OUTAGE.search(message):
-        return Ended(f"{where}: {text}")
+        return Ended(f"{where}: {text}", of_server=True)
     known = True
     if "Invalid token" in body[:500] or "credentials were not provided" in body[:500]:
         return TokenRefused(status, f"{where}: {text}; set {VARIABLE} to a valid token of this site")

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Callable
 
 import tenacity
 
@@ -42,12 +43,15 @@ def _seconds(variable: str, default: float) -> float:
     return seconds
 
 
-def patiently(*faults: type[Exception], beyond: float = 0.0) -> tenacity.Retrying:
+def patiently(
+    *faults: type[Exception], beyond: float = 0.0, enough: Callable[[BaseException, int, float], bool] | None = None
+) -> tenacity.Retrying:
     """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`.
 
     Args:
         faults: what is tried again.
         beyond: seconds added to the patience, for what has to wait by itself.
+        enough: given a fault, how many tries there were and for how many seconds, says whether to give up already.
     """
     limit = patience() + beyond
 
@@ -60,10 +64,18 @@ def patiently(*faults: type[Exception], beyond: float = 0.0) -> tenacity.Retryin
             limit,
         )
 
+    within = tenacity.stop_before_delay(limit)
+
+    def given_up(state: tenacity.RetryCallState) -> bool:
+        fault = state.outcome.exception() if state.outcome else None
+        if enough is None or fault is None:
+            return False
+        return enough(fault, state.attempt_number, state.seconds_since_start or 0.0)
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(faults),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
-        stop=tenacity.stop_before_delay(limit),
+        stop=lambda state: given_up(state) or within(state),
         before_sleep=log,
         reraise=True,
     )

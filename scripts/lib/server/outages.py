@@ -1,0 +1,90 @@
+"""What one job has learnt of a server that is away, for the other jobs of the same run.
+
+A job that gave up on a server after `patience()` leaves a note in the run's folder. While the note is fresh, the other
+jobs try only `TRIES` times, so that a run waits once, not once for each media. The note goes as soon as the server
+answers the same call, and when the next run begins. It says for which call it is, as a Tator without its database still
+gives its schema, and one without its cache still lists media. Where jobs share no folder, each job learns for itself.
+"""
+
+import json
+import logging
+import math
+import os
+import re
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scripts.lib.errors import STORE_VARIABLE, PipelineError
+from scripts.lib.files import replacing
+from scripts.lib.server.patience import patience
+
+# Below the run's folder: an empty file for each server that has answered, a JSON file for each call it fails at.
+FOLDER = Path("resources/servers")
+_AWAY = "away.json"
+
+# How often a job tries, in the first second or two, where another one has waited already.
+TRIES = 3
+# For how long a server is tried that never answered in this folder: most of these addresses are wrong.
+NEVER_HEARD_SECONDS = 20.0
+
+_log = logging.getLogger(__name__)
+
+
+class Outage:
+    """The notes on one server, which any number of jobs may read and write."""
+
+    def __init__(self, address: str, call: str) -> None:
+        """Prepare to look and to write; does neither yet.
+
+        Args:
+            address: one of the server's; only its host and port are kept, as the rest may be secret.
+            call: what is asked of the server, such as "list media".
+        """
+        self._server = urlsplit(address).netloc.rpartition("@")[2]
+        self._name, named = (re.sub(r"[^A-Za-z0-9.-]", "_", text) for text in (self._server, call))
+        self._note, self._answered = FOLDER / f"{self._name}+{named}.{_AWAY}", FOLDER / f"{self._name}.answered"
+
+    def stands(self) -> bool:
+        """Whether a job gave up on the server within the last `patience()` seconds, and its call still fails."""
+        # A second at least: file systems and clocks of several machines differ a little.
+        limit = max(1.0, patience())
+        return any(abs(time.time() - _written(note)) <= limit for note in FOLDER.glob(f"{self._name}+*.{_AWAY}"))
+
+    def begins(self, fault: str) -> None:
+        """Write down that a job gave up; `fault` is fit for a log."""
+        if not FOLDER.parent.is_dir():  # a command, outside a run's folder
+            return
+        try:
+            FOLDER.mkdir(exist_ok=True)
+            with replacing(self._note) as stream:
+                json.dump({"server": self._server, "fault": fault}, stream)
+        except (OSError, PipelineError) as error:  # another job writes it now, or the folder is read-only
+            _log.info("other jobs are not told that %s is away: %s", self._server, error)
+
+    def is_over(self) -> None:
+        """Note that the server answered the call."""
+        try:
+            self._note.unlink(missing_ok=True)
+            if FOLDER.parent.is_dir() and not self._answered.exists():
+                FOLDER.mkdir(exist_ok=True)
+                self._answered.touch()
+        except OSError as error:
+            _log.info("other jobs are not told that %s answers: %s", self._server, error)
+
+    def never_heard(self) -> bool:
+        """Whether nothing shows that the server ever answered a job of this folder."""
+        return not os.environ.get(STORE_VARIABLE) and not self._answered.exists()
+
+
+def _written(note: Path) -> float:
+    try:
+        return note.stat().st_mtime
+    except OSError:  # another job removed it meanwhile
+        return -math.inf
+
+
+def forget(folder: Path) -> None:
+    """Remove the notes on servers that were away, those half-written too, when a run of the folder begins."""
+    for note in (folder / FOLDER).glob(f"*{_AWAY}*"):
+        note.unlink(missing_ok=True)

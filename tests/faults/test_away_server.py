@@ -1,0 +1,176 @@
+"""A server that is away for longer than the patience: a run waits for it once, not once for each media."""
+
+import re
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.errors import MediaServerError, ServerError
+from scripts.lib.server import outages
+from scripts.lib.server.outages import Outage
+from tests.faults.site import Site
+from tests.scripts.tator_steps import Steps
+
+# Enough that three tries, with pauses of less than a second, are told from a whole patience.
+PATIENCE_SECONDS = 5
+MEDIA = 10
+
+
+@pytest.fixture
+def ten(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return ten media that are resolved, in a run's folder."""
+    (steps.folder / "resources").mkdir()
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", str(PATIENCE_SECONDS))
+    file = next(one for one in steps.server.all("media") if one["id"] == 1)
+    numbers = [1]
+    for number in range(MEDIA - 1):
+        copy = {key: file[key] for key in ("media_files", "md5", "fps", "num_frames", "width", "height")}
+        numbers.append(steps.server.add_media(f"copy {number}", **copy))
+    steps.resolve(*numbers)
+    return numbers
+
+
+def seconds_of_failures(steps: Steps, media_ids: list[int], words: str) -> list[float]:
+    """Download each media, which has to fail with these words; return how long each took."""
+    found = []
+    for media_id in media_ids:
+        started = time.monotonic()
+        with pytest.raises(ServerError, match=words):
+            steps.download(media_id)
+        found.append(time.monotonic() - started)
+    return found
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503},
+        {"kind": "reset"},
+        {"kind": "outage", "words": "starting"},
+    ],
+    ids=lambda fault: " ".join(map(str, fault.values())),
+)
+def test_ten_media_cost_one_patience(steps: Steps, ten: list[int], fault: dict[str, str]) -> None:
+    steps.server.fault(**fault, operation="GetDownloadInfo", times=None)
+    seconds = seconds_of_failures(steps, ten, "run again when Tator is well")
+    assert PATIENCE_SECONDS / 2 < seconds[0] < 2 * PATIENCE_SECONDS + 2
+    assert max(seconds[1:]) < PATIENCE_SECONDS / 2, seconds
+    assert sum(seconds) < 3 * PATIENCE_SECONDS, seconds
+    # It answers again: the next job does its work, and the one after has its whole patience again.
+    steps.server.clear_faults()
+    assert steps.download(ten[0])["state"] == "ready"
+    assert not list(outages.FOLDER.glob("*.away.json"))
+    steps.server.fault(**fault, operation="GetDownloadInfo", times=4)
+    assert steps.download(ten[1])["state"] == "ready"
+
+
+def test_ten_media_cost_one_patience_where_the_store_is_away(steps: Steps, ten: list[int]) -> None:
+    steps.server.fault("reset", operation="Download", times=None)
+    seconds = seconds_of_failures(steps, ten, "media .*another media's|media .*tried for")
+    assert max(seconds[1:]) < PATIENCE_SECONDS / 2, seconds
+    assert sum(seconds) < 3 * PATIENCE_SECONDS, seconds
+    [note] = outages.FOLDER.glob("*.away.json")
+    assert "X-Amz" not in note.read_text() + note.name
+    steps.server.clear_faults()
+    assert steps.download(ten[0])["state"] == "ready"
+    assert not note.exists()
+
+
+@pytest.mark.parametrize("status", [500, 404, 403])
+def test_a_fault_of_one_file_says_nothing_of_others(steps: Steps, ten: list[int], status: int, impatient: None) -> None:
+    steps.server.fault("status", operation="Download", media=1, status=status, times=None)
+    with pytest.raises(MediaServerError):
+        steps.download(1)
+    assert not list(outages.FOLDER.glob("*.away.json"))
+
+
+def test_throttling_says_nothing_of_others(steps: Steps, ten: list[int], impatient: None) -> None:
+    steps.server.fault("throttle", operation="GetDownloadInfo", times=None)
+    with pytest.raises(ServerError):
+        steps.download(1)
+    assert not list(outages.FOLDER.glob("*.away.json"))
+
+
+def test_note_is_old_after_a_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("resources").mkdir()
+    outage = Outage("https://tator.example:8443/rest", "list media")
+    assert not outage.stands()
+    outage.begins("no answer")
+    assert outage.stands()
+    assert Outage("https://tator.example:8443", "mark media").stands()
+    assert not Outage("https://tator.example/rest", "list media").stands()
+    [note] = outages.FOLDER.glob("*")
+    assert note.name == "tator.example_8443+list_media.away.json"
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "30")
+    moment = time.time()
+    monkeypatch.setattr(time, "time", lambda: moment + 31)
+    assert not outage.stands()
+
+
+def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("resources").mkdir()
+    Outage("https://a.example", "list media").is_over()
+    Outage("https://a.example", "list media").begins("no answer")
+    (outages.FOLDER / ".a.example+x.away.json.part").touch()
+    outages.forget(tmp_path)
+    assert [path.name for path in outages.FOLDER.iterdir()] == ["a.example.answered"]
+    assert not Outage("https://a.example", "list media").never_heard()
+
+
+def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Outage("https://a.example", "list media").begins("no answer")
+    Outage("https://a.example", "list media").is_over()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def nobody() -> str:
+    """Return an address where nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_address_where_nothing_ever_listened_is_given_up_soon(
+    steps: Steps, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (steps.folder / "resources").mkdir()
+    monkeypatch.setattr("scripts.lib.server.api.NEVER_HEARD_SECONDS", 2.0)
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "60")
+    started = time.monotonic()
+    with pytest.raises(ServerError, match=r"or correct tator\.host: nothing has answered there yet"):
+        Steps(steps.folder, replace(steps.server, host=nobody)).resolve(1)
+    assert time.monotonic() - started < 20
+
+
+def test_server_that_answered_once_is_waited_for(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    (steps.folder / "resources").mkdir()
+    monkeypatch.setattr("scripts.lib.server.api.NEVER_HEARD_SECONDS", 0.0)
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "2")
+    steps.resolve(1)
+    assert not Outage(steps.server.host, "list media").never_heard()
+
+
+def test_whole_run_waits_once(site: Site) -> None:
+    """Each media has jobs of its own, in processes of their own; the next run has its whole patience again."""
+    for number in range(4):
+        site.server.add_media(
+            f"picture {number}", dtype="image", files={"image": [site.folder.parent / "media" / "picture.png"]}
+        )
+    site.settings["tator"]["media_ids"] = sorted(one["id"] for one in site.server.all("media"))
+    site.environ["TATOR_PATIENCE_SECONDS"] = "15"
+    site.server.fault("status", operation="GetDownloadInfo", status=503, times=None)
+    run = site.start("--cores", "1")
+    assert run.wait() == 1
+    waits = [float(seconds) for seconds in re.findall(r"tried for (\d+) s", run.text)]
+    assert len(waits) >= 6, run.text
+    assert sum(wait > 5 for wait in waits) == 1, waits
+    site.server.clear_faults()
+    site.server.fault("status", operation="GetDownloadInfo", status=503, times=5)
+    site.goes_well()

@@ -1,0 +1,43 @@
+"""What people call says in one sentence that its packages are missing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow import ROOT
+
+COMMANDS = {
+    path.stem: path
+    for path in sorted((ROOT / "scripts").glob("*.py"))
+    if "def main(" in path.read_text(encoding="utf-8")
+}
+
+
+WAYS = [(name, ["-m", f"scripts.{name}"]) for name in COMMANDS]
+WAYS += [(name, [str(path)]) for name, path in COMMANDS.items() if "sys.path.insert" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize(("name", "what"), WAYS)
+def test_one_sentence(name: str, what: list[str]) -> None:
+    # -S leaves out the environment's packages.
+    done = subprocess.run(
+        [sys.executable, "-S", *what, "--help"], check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode == 0:  # it needs no package to tell its options
+        assert "usage:" in done.stdout
+        return
+    assert done.returncode == 1
+    assert done.stderr.startswith("the package "), done.stderr
+    assert "make setup" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_are_found() -> None:
+    assert {"make_pipeline_image", "register_algorithm", "select_media", "watch_run"} <= COMMANDS.keys()
+
+
+def test_other_exceptions_are_shown_whole() -> None:
+    code = "import scripts, no_such_package"
+    done = subprocess.run([sys.executable, "-S", "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" in done.stderr
