@@ -160,6 +160,20 @@ class TestMake:
         code, _, complaint = make(capsys, "net:1")
         assert code == 1
         assert "no Docker engine can be reached" in complaint
+        assert "or add --no-daemon" in complaint
+        assert "network.directory" not in complaint
+
+    def test_certificates_are_named_by_this_command_s_option(self, capsys):
+        arguments = ["--no-daemon", "--ca-file", "absent.pem", "--publish", "localhost:1/net:1"]
+        code, _, complaint = make(capsys, *arguments)
+        assert code == 1
+        assert complaint.splitlines()[-1].startswith("--ca-file: absent.pem is no file")
+
+    def test_untrusted_certificate_names_this_command_s_option(self, capsys):
+        with registry_or_skip(tls=True, basic=True) as private:
+            code, _, complaint = make(capsys, "--no-daemon", "--publish", f"{private.address}/net:1")
+        assert code == 1
+        assert "name its authority's certificate in --ca-file" in complaint
 
     def test_runs_as_a_command_from_anywhere(self, tmp_path):
         command = [sys.executable, str(ROOT / "scripts/make_pipeline_image.py"), *MAKE, "--no-daemon"]
