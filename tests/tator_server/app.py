@@ -9,7 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from . import algorithms, attribute_types, catalogue, interface, localizations, medias
 from .control import Controls
-from .errors import RefusedError
+from .errors import RefusedError, UnknownFieldError
 from .faults import Faults, RequestLog
 from .interface import Operation
 from .operations import HANDLERS, Call
@@ -28,6 +28,8 @@ _NOT_FOUND = """
     <body><h1>Not Found</h1></body>
 </html>
 """
+
+_SERVER_ERROR = "<html><body><h1>Server Error (500)</h1></body></html>"
 
 
 def api_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog) -> Flask:
@@ -103,6 +105,9 @@ def _answer(store: Store, addresses: Addresses, operation: Operation, path: dict
             raise kept
     except RefusedError as error:
         return _json(error.body, error.status)
+    except UnknownFieldError:
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        return Response(iter(()), 200, headers) if operation.method == "GET" else Response(_SERVER_ERROR, 500)
     return _json(answer, operation.success)
 
 
@@ -140,7 +145,7 @@ def _json(answer: Any, status: int) -> Response:
         text = json.dumps(answer, allow_nan=False, ensure_ascii=False)
     except ValueError:
         if not isinstance(answer, list):
-            return Response("<html><body><h1>Server Error (500)</h1></body></html>", 500)
+            return Response(_SERVER_ERROR, 500)
         text = "[" + "".join(f"{json.dumps(record)}," for record in itertools.takewhile(_writable, answer))
     return Response(text, status, {"Content-Type": "application/json"})
 

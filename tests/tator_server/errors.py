@@ -34,6 +34,10 @@ class ForbiddenError(RefusedError):
         super().__init__("You do not have permission to perform this action.", status=403)
 
 
+class UnknownFieldError(Exception):
+    """A name in `fields=` that no object has: a streamed list (GET) ends before it begins, any other is a 500."""
+
+
 class NotCoveredError(RefusedError):
     """Something that Tator does and this server does not: it says so instead of guessing."""
 

@@ -7,11 +7,12 @@ deleting it adds a tombstone, and only pruning removes rows. The last mark is wh
 import json
 import math
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from . import attributes, queries
 from .errors import ForbiddenError, RefusedError
-from .operations import EDIT, VIEW, Call, find, is_fine_grained, may, operation
+from .operations import EDIT, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
 from .store import Record, Store, now
 
 _SHAPE = ("x", "y", "width", "height", "u", "v", "points")
@@ -65,7 +66,8 @@ def _get_localization(call: Call) -> Record:
 @operation("GetLocalizationList", VIEW)
 @operation("GetLocalizationListById", VIEW)
 def _get_localizations(call: Call) -> list[Record]:
-    return queries.chosen_fields(queries.localizations(call.store, call.params), call.params.get("fields"))
+    found = with_permissions(queries.localizations(call.store, call.params), call)
+    return queries.chosen_fields(found, call.params.get("fields"))
 
 
 @operation("GetLocalizationCount", VIEW)
@@ -143,14 +145,18 @@ def _frame(frame: int) -> int:
 
 
 def _lament_nan(specs: list[Record]) -> None:
-    """Refuse NaN after the boxes were stored: Tator fails on it only when it writes its change log.
+    """Refuse NaN: in an attribute before the boxes are stored, elsewhere after it.
 
-    The boxes stay, and break every list that they are in.
+    What is no attribute fails only when Tator writes its change log: the boxes stay, and break each list with them.
     """
-    numbers = [value for spec in specs for value in (*spec.values(), *spec.get("attributes", {}).values())]
-    if any(isinstance(value, float) and math.isnan(value) for value in numbers):
+
+    def is_nan(values: Iterable[Any]) -> bool:
+        return any(isinstance(value, float) and math.isnan(value) for value in values)
+
+    in_attribute = any(is_nan(spec.get("attributes", {}).values()) for spec in specs)
+    if in_attribute or any(is_nan(spec.values()) for spec in specs):
         message = 'invalid input syntax for type json\nDETAIL:  Token "NaN" is invalid.\n'
-        raise RefusedError(message, details=message, kept=True)
+        raise RefusedError(message, details=message, kept=not in_attribute)
 
 
 @operation("UpdateLocalization", EDIT, of="localization")

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import attributes, queries
 from .errors import ForbiddenError, MissingError, RefusedError
-from .operations import EDIT, FULL, TRANSFER, VIEW, Call, find, is_fine_grained, may, operation
+from .operations import EDIT, FULL, TRANSFER, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
 from .store import Record, Store, now
 
 _FILE_ROLES = ("archival", "streaming", "image", "thumbnail", "thumbnail_gif", "attachment", "audio")
@@ -67,7 +67,7 @@ def _get_media(call: Call) -> Record:
 @operation("GetMediaListById", VIEW)
 def _get_medias(call: Call) -> list[Record]:
     found = [_shown(call, media) for media in queries.medias(call.store, call.params)]
-    return queries.chosen_fields(found, call.params.get("fields"))
+    return queries.chosen_fields(with_permissions(found, call), call.params.get("fields"))
 
 
 @operation("GetMediaCount", VIEW)

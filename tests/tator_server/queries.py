@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import searches
-from .errors import MissingError, RefusedError
+from .errors import MissingError, RefusedError, UnknownFieldError
 from .store import Record, Store
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -162,7 +162,7 @@ def chosen_fields(records: list[Record], fields: str | None) -> list[Record]:
     names = fields.split(",")
     for name in names:
         if records and name not in records[0]:
-            raise RefusedError(f"Cannot resolve keyword '{name}' into field.")
+            raise UnknownFieldError(name)
     return [{name: record[name] for name in names} for record in records]
 
 
