@@ -104,7 +104,8 @@ def test_note_is_old_after_a_patience(tmp_path: Path, monkeypatch: pytest.Monkey
     assert Outage("https://tator.example:8443", "mark media").stands()
     assert not Outage("https://tator.example/rest", "list media").stands()
     [note] = outages.FOLDER.glob("*")
-    assert note.name == "tator.example_8443+list_media.away.json"
+    assert note.name.endswith("+list_media.away.json")
+    assert "tator.example" not in note.name + note.read_text()
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "30")
     moment = time.time()
     monkeypatch.setattr(time, "time", lambda: moment + 31)
@@ -116,9 +117,9 @@ def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.Monk
     Path("resources").mkdir()
     Outage("https://a.example", "list media").is_over()
     Outage("https://a.example", "list media").begins("no answer")
-    (outages.FOLDER / ".a.example+x.away.json.part").touch()
+    (outages.FOLDER / ".a+x.away.json.part").touch()
     outages.forget(tmp_path)
-    assert [path.name for path in outages.FOLDER.iterdir()] == ["a.example.answered"]
+    assert [path.suffix for path in outages.FOLDER.iterdir()] == [".answered"]
     assert not Outage("https://a.example", "list media").never_heard()
 
 

@@ -71,6 +71,29 @@ def test_cloned_media(steps, server):
     assert [asked["status"] for asked in server.requests("GetDownloadInfo")][-1] == 403
 
 
+@pytest.mark.parametrize("permission", ["Full Control", "Can Edit"])
+def test_address_that_tator_keeps_and_the_store_refuses(steps, server, monkeypatch, caplog, permission):
+    """As when the store gets other keys: by the file's key Tator gives the same address again, for hours."""
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "5")
+    if permission != "Full Control":
+        server.change("project", server.project_id, permissions={"1": "Full Control", "2": permission})
+        monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["person"])
+    [record] = steps.resolve(1)
+    if permission == "Full Control":
+        kept = Connection(server.host, server.project_id).address(record)
+        server.fault("expire_addresses", media=1)
+        assert Connection(server.host, server.project_id).address(record) == kept
+    else:
+        server.fault("expire_addresses", media=1)
+    server.clear_requests()
+    with caplog.at_level(logging.DEBUG, logger="scripts"):
+        _, got = through(steps, server.project_id, 1)
+    assert (got["state"], got["md5_checked"]) == ("ready", True)
+    assert [asked["status"] for asked in server.requests("Download")] == [403, 200]
+    written = [path.read_text() for path in steps.folder.glob("[rg]*_*")] + [caplog.text]
+    assert not [text for text in written if "X-Amz-Signature" in text]
+
+
 @pytest.fixture
 def picture(server):
     """Yield what adds a picture by reference, its content, and the headers that came to its host."""

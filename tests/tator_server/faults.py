@@ -41,7 +41,8 @@ KINDS = {
     "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
     "cut_list": "200 and the first `after_bytes` of the body (half unless given) as gzip without its end",
     "endless_list": "200 and half of the body, and never its end; `page_size`: only of lists with this `stop`",
-    "expire_addresses": "every address given out until then expires: 403 for this request and for later ones",
+    "expire_addresses": "every address given out until then expires, also one that is kept and given again: 403 now "
+    "and later",
 }
 # Recorded from a real server while PostgreSQL or Redis was away, or usual words of theirs (the last five).
 _TO = 'connection to server at "db", port 5432 failed: '

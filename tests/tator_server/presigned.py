@@ -81,8 +81,10 @@ class Addresses:
         return path.read_bytes() if path else None
 
     def expire(self) -> None:
-        """Make every address given out so far expire now, those that are kept too."""
-        self._kept.clear()
+        """Make every address given out so far expire now, as when the store gets other keys.
+
+        Those that are kept are still given: what keeps them knows nothing of the store.
+        """
         self._store.change_setting("address_age", str(int(self._age()) + 1))
 
     def _age(self) -> str:

@@ -26,6 +26,7 @@ class Connection:
     def __init__(self, host: str, project_id: int) -> None:
         self._host, self._project_id = host, project_id
         self._foreseen: dict[int, str] = {}
+        self._refused: set[int] = set()
 
     @cached_property
     def project(self) -> Project:
@@ -48,6 +49,14 @@ class Connection:
             self._foreseen |= addresses
         except ServerError as error:
             _log.warning("%s; each address is asked for by itself", error)
+
+    def refused(self, wanted: dict[str, Any]) -> None:
+        """Note that the store refused the last address of a media's file.
+
+        Tator keeps addresses and gives them again by the file's key: the next ones are asked for with the media,
+        which signs anew.
+        """
+        self._refused.add(wanted["media_id"])
 
     def address(self, wanted: dict[str, Any]) -> str:
         """Return the address of a media's file, the next time another one; secret: it carries a signature.
@@ -77,7 +86,9 @@ class Connection:
         """
         found: dict[int, str] = {}
         refusal = None
-        stored = [each for each in wanted if not is_reference(each["file"]["path"])]
+        stored = [
+            each for each in wanted if not is_reference(each["file"]["path"]) and each["media_id"] not in self._refused
+        ]
         if stored:
             try:
                 addresses = self.project.addresses([each["file"]["path"] for each in stored])

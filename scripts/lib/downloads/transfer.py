@@ -74,6 +74,7 @@ def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, 
                 stream.truncate(0)
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
         except _Absent:
+            connection.refused(wanted)
             _require_media(connection, wanted)
             raise
         except _Cut as cut:

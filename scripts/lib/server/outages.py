@@ -6,6 +6,7 @@ answers the same call, and when the next run begins. It says for which call it i
 gives its schema, and one without its cache still lists media. Where jobs share no folder, each job learns for itself.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -38,11 +39,12 @@ class Outage:
         """Prepare to look and to write; does neither yet.
 
         Args:
-            address: one of the server's; only its host and port are kept, as the rest may be secret.
+            address: one of the server's; only a hash of its host and port is kept, as it may be secret.
             call: what is asked of the server, such as "list media".
         """
-        self._server = urlsplit(address).netloc.rpartition("@")[2]
-        self._name, named = (re.sub(r"[^A-Za-z0-9.-]", "_", text) for text in (self._server, call))
+        server = urlsplit(address).netloc.rpartition("@")[2]
+        self._name = hashlib.sha256(server.encode()).hexdigest()[:16]
+        named = re.sub(r"[^A-Za-z0-9]+", "_", call)
         self._note, self._answered = FOLDER / f"{self._name}+{named}.{_AWAY}", FOLDER / f"{self._name}.answered"
 
     def stands(self) -> bool:
@@ -58,9 +60,9 @@ class Outage:
         try:
             FOLDER.mkdir(exist_ok=True)
             with replacing(self._note) as stream:
-                json.dump({"server": self._server, "fault": fault}, stream)
+                json.dump({"fault": fault}, stream)
         except (OSError, PipelineError) as error:  # another job writes it now, or the folder is read-only
-            _log.info("other jobs are not told that %s is away: %s", self._server, error)
+            _log.info("other jobs are not told that a server is away: %s", error)
 
     def is_over(self) -> None:
         """Note that the server answered the call."""
@@ -70,7 +72,7 @@ class Outage:
                 FOLDER.mkdir(exist_ok=True)
                 self._answered.touch()
         except OSError as error:
-            _log.info("other jobs are not told that %s answers: %s", self._server, error)
+            _log.info("other jobs are not told that a server answers: %s", error)
 
     def never_heard(self) -> bool:
         """Whether nothing shows that the server ever answered a job of this folder."""
