@@ -50,12 +50,14 @@ def prepare_upload(
     project = Project(host, project_id)
     box_type = project_needs.box_type(project.localization_types(), localization_type_id)
     _check_attributes(box_type, species_attribute, confidence_attribute, read_species(train_ini))
+    network = read_json(provenance)
     if version_id is not None:
         chosen = project_needs.pick(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
         chosen = project_needs.pick(project.versions(), "number", version_number, "upload.version_number")
     else:
-        chosen = _version_named(project, version, read_json(provenance), box_type)
+        chosen = project_needs.version_named(project, version, _description(project, "", network, box_type))
+    _describe(project, chosen, network, box_type)
     write_json(
         destination,
         {
@@ -65,7 +67,9 @@ def prepare_upload(
             "species_attribute": species_attribute,
             "confidence_attribute": confidence_attribute,
             "defaults": {a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
-            "known": known_attributes.merged(known_attributes.told(str(chosen["description"])), box_type),
+            "known": known_attributes.merged(
+                known_attributes.told(str(chosen["description"])), box_type, project.clock.now()
+            ),
         },
     )
 
@@ -84,25 +88,24 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
         )
 
 
-def _version_named(project: Project, name: str, network: dict[str, Any], box_type: dict[str, Any]) -> dict[str, Any]:
-    """Return the version of that name, with a description that says of which network its boxes are.
+def _description(project: Project, before: str, network: dict[str, Any], box_type: dict[str, Any]) -> str:
+    """Return a description that says of which network the version's boxes are.
 
-    It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py. Of a
-    version that was there, only a description that the workflow wrote is renewed.
+    It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py.
     """
     graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
     what = f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
+    known = known_attributes.merged(known_attributes.told(before), box_type, project.clock.now())
+    return known_attributes.tell(what, known, project_needs.OUR_WORDS)
 
-    def described(before: str) -> str:
-        known = known_attributes.merged(known_attributes.told(before), box_type)
-        return known_attributes.tell(what, known, project_needs.OUR_WORDS)
 
-    version = project_needs.version_named(project, name, described(""))
-    description = described(str(version["description"]))
-    if version["description"] != description and str(version["description"]).endswith(project_needs.OUR_WORDS):
-        _log.info("version %r gets the description of this run's network", name)
+def _describe(project: Project, version: dict[str, Any], network: dict[str, Any], box_type: dict[str, Any]) -> None:
+    """Renew a version's description, however the version was chosen; but only one that the workflow wrote."""
+    before = str(version["description"])
+    description = _description(project, before, network, box_type)
+    if before != description and before.endswith(project_needs.OUR_WORDS):
+        _log.info("version %r gets the description of this run's network", version["name"])
         project.describe_version(version["id"], description)
-    return version
 
 
 if __name__ == "__main__":

@@ -258,6 +258,31 @@ def test_default_changed_and_judged_from_another_folder(ready):
     check_stale_go(other_folder(ready), renew=False)
 
 
+def test_default_changed_where_the_version_is_chosen_by_its_number(ready):
+    """A version that the workflow made keeps its memory however it is chosen."""
+    chosen = {"version_id": ready.prepare()["version_id"]}
+    add(ready, name="Reviewed", default="No")
+    ready.prepare(**chosen)
+    ready.upload(1)
+    change(ready, "Reviewed", default="Pending")
+    other = other_folder(ready)
+    other.prepare(**chosen)
+    check_stale_go(other, renew=False)
+
+
+def test_default_changed_where_the_version_is_people_s(ready):
+    """Its description is not changed; a value that all boxes share is still known as one that Tator filled in."""
+    project = ready.server.project_id
+    number = ready.api.create_version(project, {"name": "theirs", "description": "by hand"}).id
+    add(ready, name="Reviewed", default="No")
+    ready.prepare(version_id=number)
+    ready.upload(1)
+    change(ready, "Reviewed", default="Pending")
+    ready.prepare(version_id=number)
+    check_stale_go(ready, renew=False)
+    assert next(v for v in ready.api.get_version_list(project) if v["id"] == number)["description"] == "by hand"
+
+
 def test_default_added_changed_and_renamed_later(ready):
     ready.upload(1)
     add(ready, name="Later", default="d0")

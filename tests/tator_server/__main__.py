@@ -13,7 +13,7 @@ from . import seed
 from .app import api_app
 from .faults import Faults, RequestLog
 from .presigned import Addresses, store_app
-from .store import Store
+from .store import Store, clock
 
 _LOOPBACK = "127.0.0.1"
 
@@ -23,6 +23,10 @@ class _QuietHandler(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the time for the header Date, by the server's clock."""
+        return super().date_time_string(clock.now().timestamp() if timestamp is None else timestamp)
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
         """End this connection, whose peer is gone or whose end a test ordered."""
@@ -41,7 +45,9 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True, help="folder in which everything is kept")
     parser.add_argument("--port", type=int, default=0, help="the API's port; 0 picks a free one")
     parser.add_argument("--store-port", type=int, default=0, help="the object store's port; 0 picks a free one")
+    parser.add_argument("--clock-ahead", type=float, default=0.0, help="seconds by which the server's clock is ahead")
     options = parser.parse_args()
+    clock.ahead = options.clock_ahead
     if not options.media.is_dir():
         parser.error(f"--media {options.media}: no such folder")
 

@@ -113,8 +113,10 @@ class Server:
 
 
 @contextmanager
-def running(media_folder: Path, state_folder: Path, *, port: int = 0, store_port: int = 0) -> Iterator[Server]:
-    """Serve a folder's media until the block ends.
+def running(
+    media_folder: Path, state_folder: Path, *, port: int = 0, store_port: int = 0, clock_ahead: float = 0.0
+) -> Iterator[Server]:
+    """Serve a folder's media until the block ends, with a clock that is ahead by so many seconds.
 
     Raises:
         RuntimeError: when the server does not start.
@@ -128,7 +130,7 @@ def running(media_folder: Path, state_folder: Path, *, port: int = 0, store_port
         "--state",
         state_folder.resolve(),
     ]
-    command += ["--port", str(port), "--store-port", str(store_port)]
+    command += ["--port", str(port), "--store-port", str(store_port), "--clock-ahead", str(clock_ahead)]
     with subprocess.Popen(list(map(str, command)), cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _server(process)

@@ -35,7 +35,7 @@ from scripts.lib.server.faults import (
 from scripts.lib.server.outages import NEVER_HEARD_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
 from scripts.lib.server.patience import answer_seconds, patiently
-from scripts.lib.server.sessions import store_session, tator_session
+from scripts.lib.server.sessions import Clock, store_session, tator_session
 from scripts.lib.token import check_token
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
@@ -52,6 +52,11 @@ _log = logging.getLogger(__name__)
 class Project:
     """The calls this workflow makes on one project; any number of threads may use it.
 
+    Attributes:
+        host: the server's address.
+        id: the project's id.
+        clock: the server's, as the answers to the thread that made this tell it.
+
     Raises:
         ServerError: from every method, when the server refuses, or fails for longer than `patience()`.
     """
@@ -67,6 +72,8 @@ class Project:
         self.host, self.id = host, project_id
         self._pace = Pace(connections)
         self._api: Any = self._read("connect", lambda: _connect(host, check_token(os.environ)))
+        self.clock = Clock()
+        self._api.session.hooks["response"].append(self.clock.look)
 
     def media(self, media_ids: list[int], **more: int) -> dict[int, dict[str, Any]]:
         """Return those of the media that exist in this project, by id."""

@@ -1,8 +1,12 @@
 """Sessions for Tator and its store, which trust whom the site says."""
 
 import os
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
+import requests
 import requests.auth
 
 from scripts.lib.errors import SettingsError
@@ -10,6 +14,9 @@ from scripts.lib.network_access import plain_http
 from scripts.lib.network_access.sessions import Session, SessionPerThread
 
 CA_VARIABLE = "TATOR_CA_FILE"
+
+# The header Date has whole seconds, cut off, and an answer is on its way for some time.
+HALF_A_SECOND, DATE_TELLS = timedelta(seconds=0.5), timedelta(seconds=3)
 
 TRUST = "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
 
@@ -30,6 +37,29 @@ def tator_session(host: str, auth: requests.auth.AuthBase) -> SessionPerThread:
     _trust()
     plain_http.check(host)
     return SessionPerThread(host, auth)
+
+
+class Clock:
+    """How far a server's clock is ahead of this machine's, by the header Date of its answers.
+
+    Attributes:
+        ahead: by how much; nothing where they differ by less than the header can tell.
+    """
+
+    ahead = timedelta()
+
+    def look(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        """Compare the clocks; a hook of a session's answers."""
+        try:
+            there = parsedate_to_datetime(answer.headers["Date"]) + HALF_A_SECOND
+            ahead = there - datetime.now(UTC)
+        except (LookupError, TypeError, ValueError):  # no date, one that cannot be read, one without a zone
+            return
+        self.ahead = ahead if abs(ahead) > DATE_TELLS else timedelta()
+
+    def now(self) -> datetime:
+        """Return the time by the server's clock, to about a second."""
+        return datetime.now(UTC) + self.ahead
 
 
 def _trust() -> None:

@@ -7,7 +7,7 @@ Tator may have filled in. Only a version that the workflow made says so: what pe
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 # What Tator takes as a description.
@@ -28,12 +28,17 @@ def told(description: str) -> dict[str, list[Any]]:
     return {str(name): values for name, values in known.items() if isinstance(values, list) and values}
 
 
-def merged(known: Known, box_type: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return what is known with what the type has now added; unchanged where it has nothing new."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str, list[Any]]:
+    """Return what is known with what the type has now added; unchanged where it has nothing new.
+
+    Args:
+        known: what was known before.
+        box_type: the type, as Tator has it.
+        now: the time by the server's clock, since boxes have times of that clock.
+    """
     found = {name: list(values) for name, values in known.items()}
     for attribute in box_type["attribute_types"] or []:
-        values = found.setdefault(attribute["name"], [now])
+        values = found.setdefault(attribute["name"], [now.isoformat(timespec="milliseconds")])
         default = attribute.get("default")
         if default is not None and default not in values[1:]:
             values.append(default)

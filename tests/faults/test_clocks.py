@@ -1,0 +1,53 @@
+"""The clocks of Tator and of the machine that asks it differ: whose a box is, is judged by Tator's."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_outages import ROWS, add, change, check_stale_go
+from tests.scripts.tator_steps import Steps
+from tests.tator_server.launch import running
+
+# A server tells its time in whole seconds; jobs, which are processes, take longer to start.
+BETWEEN_SECONDS = 1.5
+
+
+@pytest.fixture(params=[3600.0, -3600.0], ids=["Tator is ahead", "Tator is behind"])
+def ready(
+    request: pytest.FixtureRequest, media_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Steps]:
+    """Yield the steps of a run against a server whose clock is an hour off."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with running(media_folder, tmp_path / "state", clock_ahead=request.param) as server:
+        monkeypatch.setenv("TATOR_AUTH_TOKEN", server.token)
+        steps = Steps(folder, server)
+        steps.resolve(1)
+        steps.prepare()
+        steps.detected(1, ROWS)
+        yield steps
+
+
+def test_attribute_that_came_after_the_boxes_is_no_edit(ready: Steps) -> None:
+    ready.upload(1)
+    time.sleep(BETWEEN_SECONDS)
+    add(ready, name="Later", default="d0")
+    change(ready, "Later", default="d1")
+    change(ready, "Later", name="Renamed")
+    check_stale_go(ready)
+
+
+def test_attribute_that_a_person_set_in_all_boxes_is_an_edit(ready: Steps) -> None:
+    add(ready, name="Seen", dtype="string")
+    ready.prepare()
+    time.sleep(BETWEEN_SECONDS)
+    ready.upload(1)
+    edited = {"ids": [box["id"] for box in ready.boxes()], "attributes": {"Seen": "yes"}}
+    ready.api.update_localization_list(ready.server.project_id, edited)
+    ready.detected(1, [])
+    done = ready.upload(1)
+    assert len(done["people"]["added"]) == len(ROWS), done
+    assert len(ready.boxes()) == len(ROWS)
