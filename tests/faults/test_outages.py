@@ -279,7 +279,9 @@ def test_default_changed_where_the_version_is_people_s(ready):
     ready.upload(1)
     change(ready, "Reviewed", default="Pending")
     ready.prepare(version_id=number)
-    check_stale_go(ready, renew=False)
+    ready.detected(1, ROWS[:1])
+    done = ready.upload(1)
+    assert (done["boxes"], any(done["people"].values()), done["note"]) == (1, False, None)
     assert next(v for v in ready.api.get_version_list(project) if v["id"] == number)["description"] == "by hand"
 
 
