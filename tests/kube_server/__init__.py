@@ -17,12 +17,14 @@ cluster where that has bitten somebody:
 - ResourceQuota, LimitRange and admission refuse pods in events of the Job (FailedCreate), and Jobs with 403.
 - The log of a pod with several containers is 400 without a container's name; finalizers hold a deleted Job, whose name
   is taken meanwhile (409).
+- Tokens of service accounts expire and are renewed in the pods' files, where a client has to read them again.
 - A pod of a namespace with the Pod Security Standard "restricted" that does not keep to it: 403.
 
     with Cluster(folder, images={...}, manifests=[...]) as cluster:
         argo.run(cluster, workflow, parameters)
 
-`cluster.faults` injects errors; `cluster.evict`, `drain`, `delete_pod`, `reboot` and `cut_off` take pods away;
+`cluster.faults` injects errors; `cluster.evict`, `drain`, `delete_pod`, `reboot` and `cut_off` take pods away,
+`rotate_tokens` their tokens;
 `cluster.requests` says who asked for what. cluster.py is the whole; objects.py, jobs.py, scheduler.py, quotas.py,
 kubelet.py and sandbox.py are its parts, api.py speaks HTTPS, and argo.py starts our Argo manifests' templates.
 """

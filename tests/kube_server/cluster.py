@@ -273,6 +273,15 @@ class Cluster:
             kubelet.reboot = reason
             kubelet.kill()
 
+    def rotate_tokens(self, late: float = 0.0) -> None:
+        """Let all accounts' tokens expire, and give the pods new ones, which their files have `late` seconds later."""
+        with self.lock:
+            self.rbac.expire()
+        time.sleep(late)
+        with self.lock:
+            for kubelet in self._kubelets.values():
+                kubelet.renew_token()
+
     def delete_pod(self, name: str) -> None:
         """Delete a pod as a person does: no condition says that it was disrupted."""
         with self.lock:

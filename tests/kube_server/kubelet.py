@@ -32,6 +32,7 @@ class Kubelet(Thread):
         super().__init__(daemon=True, name=pod["metadata"]["name"])
         self._cluster, self._pod = cluster, pod
         self._container: Container | None = None
+        self._account_folder: Path | None = None
         self.begun = self.ended = 0.0
         self.code: int | None = None
         # Set by what befalls the node: it is cut off and reports nothing; it rebooted, and this is what it reports.
@@ -199,14 +200,22 @@ class Kubelet(Thread):
         default = account.get("automountServiceAccountToken", True)
         return bool(self._pod["spec"].get("automountServiceAccountToken", default))
 
+    def renew_token(self) -> None:
+        """Write the present token of the pod's account where its container reads it."""
+        if self._account_folder is not None:
+            user = service_account(self._pod["metadata"]["namespace"], self._account_name())
+            beside = self._account_folder / "..token"
+            beside.write_text(self._cluster.rbac.token(user))
+            beside.replace(self._account_folder / "token")
+
     def _account_name(self) -> str:
         return str(self._pod["spec"].get("serviceAccountName") or "default")
 
     def _account(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         namespace = self._pod["metadata"]["namespace"]
-        user = service_account(namespace, self._account_name())
-        (folder / "token").write_text(self._cluster.rbac.token(user))
+        self._account_folder = folder
+        self.renew_token()
         (folder / "namespace").write_text(namespace)
         (folder / "ca.crt").write_bytes(self._cluster.certificate.read_bytes())
         return folder

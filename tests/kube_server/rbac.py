@@ -55,6 +55,10 @@ class Rbac:
         """Let a user's tokens expire."""
         self._tokens = {token: known for token, known in self._tokens.items() if known != user}
 
+    def expire(self) -> None:
+        """Let the tokens of all service accounts expire."""
+        self._tokens = {token: known for token, known in self._tokens.items() if known == ADMIN}
+
     def withdraw(self, resource: str, verb: str) -> None:
         """Take a right from everybody."""
         for rules in self._rules.values():

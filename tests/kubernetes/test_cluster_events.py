@@ -191,6 +191,19 @@ def test_a_connection_that_says_nothing_is_given_up(toy):
     assert "Read timed out" in toy.cluster.pod_log(driver)
 
 
+def test_tokens_that_are_renewed(toy):
+    """Between two tokens the driver is refused (401), and asks again until it has read the new one."""
+    driver = toy(STEADY, ONCE.replace("sleep 60", f"while ! test -e /work/go; do sleep 0.2; done; {WORKS}"))
+    running_job(toy.cluster)
+    refused = len([one for one in toy.cluster.requests if one.get("status") == 401])
+    toy.cluster.rotate_tokens(late=2)
+    log_has(toy, driver, "Unauthorized")
+    (toy.lab.work / "go").touch()
+    assert toy.lab.ended(driver, 120) == "Succeeded", toy.cluster.pod_log(driver)
+    assert refused == 0
+    assert len(toy.cluster.created["jobs"]) == 1
+
+
 def test_a_server_that_is_busy_is_asked_when_it_says(toy):
     times = []
 
