@@ -19,7 +19,7 @@ from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
-NOT_ARGUMENTS = {"code", "tag_stands_for", "losses", "batches"}
+NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches"}
 
 _log = logging.getLogger(__name__)
 
