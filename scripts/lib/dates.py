@@ -1,7 +1,7 @@
 """Dates of files: those in the future, as a wrong clock leaves them, and whether a file that the settings name changed.
 
-Snakemake compares dates. It ends a run with an error of its own where a job's input is dated after what the job has just
-written, and does work again that is done.
+Snakemake compares dates. It ends a run with an error of its own where a job's input is dated after what the job has
+just written, and does work again that is done.
 """
 
 import os
@@ -84,8 +84,8 @@ def warn_of_scripts(workflow: Path, now: int) -> str | None:
     if not files:
         return None
     return (
-        f"{_described(files, now)}: until then each run does all its work again. Set the clock of this machine if it is "
-        f"wrong, else date them now: find {workflow / 'scripts'} -type f -exec touch {{}} +"
+        f"{_described(files, now)}: until then each run does all its work again. Set the clock of this machine if it "
+        f"is wrong, else date them now: find {workflow / 'scripts'} -type f -exec touch {{}} +"
     )
 
 
