@@ -28,6 +28,7 @@ if work_dir():
 
 check_writable(Path.cwd())
 forget_failed_media()
+correct_dates()
 
 if workflow.is_main_process:
     local_files.check(config)

@@ -1,5 +1,6 @@
 """What the other files need: the settings, wildcard constraints, and the few functions of the rules."""
 
+import time
 from functools import cache
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import yaml
 
 from scripts.lib import (
     batches,
+    dates,
     engine_choice,
     failures,
     local_files,
@@ -123,6 +125,19 @@ def forget_failed_media():
     runs = workflow.is_main_process and not workflow.output_settings.dryrun
     if runs and not failures.is_locked(Path()):
         failures.forget(Path())
+
+
+def correct_dates():
+    """Date files of this run anew that are dated in the future, and say so; not while another run is at work."""
+    runs = workflow.is_main_process and not workflow.output_settings.dryrun
+    if runs and not failures.is_locked(Path()):
+        now = time.time_ns()
+        said = (
+            None if by_storage() else dates.correct_run_files(Path(), now),
+            dates.warn_of_scripts(Path(workflow.basedir), now),
+        )
+        for sentence in filter(None, said):
+            logger.warning(sentence)
 
 
 def evaluated():
@@ -293,13 +308,23 @@ def if_asked(asked, *paths):
     return list(paths) if asked else []
 
 
-def truth_file(wildcards):
-    """Return the file of true boxes that the settings name, so that a new one is noticed."""
+def truth_file():
+    """Return the file of true boxes that the settings name."""
     return if_asked(config["evaluate"]["truth_file"], config["evaluate"]["truth_file"])
 
 
-def network_files(wildcards):
-    """Return the files that the network is taken from, so that new ones are noticed; none for a data image."""
+def truth_file_state(wildcards):
+    """Return size and date of that file, so that another one is noticed, whatever its date."""
+    return dates.fingerprints(map(Path, truth_file()))
+
+
+def network_files_state(wildcards):
+    """Return size and date of each file of the network, so that others are noticed, whatever their dates."""
+    return dates.fingerprints(map(Path, network_files()))
+
+
+def network_files():
+    """Return the files that the network is taken from; none for a data image."""
     network = config["network"]
     if network["archive"]:
         return [network["archive"]]

@@ -33,18 +33,24 @@ def crop_boxes(
         outcome: the record of its detection.
         train_ini: the species' names.
         crops: the folder to make.
+
+    Raises:
+        MediaFault: there are boxes, but the media could not be downloaded once more, as it is where media share jobs.
     """
     crops.mkdir(parents=True, exist_ok=True)
-    found = read_json(outcome)
+    found, fetched = read_json(outcome), read_json(download)
     by_frame: dict[int, list[Detection]] = defaultdict(list)
     for row in read_detections(detections):
         by_frame[row.frame].append(row)
     if not by_frame:
         return
+    if fetched["state"] != "ready":
+        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched['reason']}; run again"
+        raise MediaFault(fetched["state"], why)
     folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
     try:
         wanted = read_json(record)
-        shown = Shown.of_original(wanted, read_json(download))
+        shown = Shown.of_original(wanted, fetched)
         with open_frames(media, wanted["kind"], range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
             for first, picture in frames:
                 for number in frames.numbers(first):

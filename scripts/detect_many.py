@@ -3,7 +3,7 @@
 import logging
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.failures import as_fault
 from scripts.lib.files import read_json, sha256
 from scripts.lib.finished import Finished
+from scripts.lib.under_way import UnderWay
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4
@@ -79,6 +80,7 @@ def detect_many(
     prefetch_mb: int,
     sources: str,
     search: Search,
+    killed: MediaFault | None = None,
 ) -> None:
     """Do what download_media and detect do, for several media; files and settings are theirs.
 
@@ -102,26 +104,45 @@ def detect_many(
         prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
         sources: hash of the program, a part of the key.
         search: what is asked, as in detect.
+        killed: what killed this job before, where it goes on after that. The media that was under way then has failed;
+            if there were several, they are done one by one first, so that the one that kills the job is known.
 
     Raises:
         PipelineError: media could not be downloaded; the others are finished.
+        MediaFault: the job was killed while no media was under way.
     """
     require(records)
     files = zip(records, media, detections, outcomes, previews, strict=True)
     work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
     done = Finished(finished, [sources, search.key, *map(sha256, network_files.all)])
-    left = [each for each in work if keep_files or not done.restore(*each.kept)]
+    under_way = UnderWay(finished / f"{batch.stem}.under_way")
+    suspects = under_way.after_kill(killed) if killed else under_way.clear()
+    for each in work:
+        if (reason := under_way.fatal.get(each.wanted["media_id"])) is not None:
+            record_failed_media(MediaFault("failed", reason), each.wanted, each.found, Network(network_files, search))
+    left = [
+        each
+        for each in work
+        if each.wanted["media_id"] not in under_way.fatal and (keep_files or not done.restore(*each.kept))
+    ]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     to_disk = {each.media: each.wanted for each in left if keep_files or not each.fits_memory}
     remove_stale({each.media: to_disk.get(each.media) for each in work})
-    job_ = _Job(done, Connection(host, project_id), keep_files=keep_files, budget=prefetch_mb * MEGABYTE)
-    job_.detect(left, network_files, search)
+    connection, budget = Connection(host, project_id), prefetch_mb * MEGABYTE
+    job_ = _Job(done, connection, under_way, keep_files=keep_files, budget=budget)
+    job_.detect(left, network_files, search, suspects)
     if job_.failures:
         raise PipelineError(
             f"{len(job_.failures)} of {len(work)} media could not be downloaded, the others are finished: "
             + "; ".join(job_.failures)
         )
     write_hashes(batch, [*detections, *outcomes, *previews])
+    under_way.clear()
+
+
+def go_on(fault: MediaFault, **arguments: Any) -> None:
+    """Go on after the job was killed; the arguments are those of detect_many."""
+    detect_many(**arguments, killed=fault)
 
 
 def record_failure(
@@ -161,20 +182,27 @@ class _Job:
         failures: why media could not be downloaded, where that is not their own fault.
     """
 
-    def __init__(self, done: Finished, connection: Connection, *, keep_files: bool, budget: int) -> None:
+    def __init__(
+        self, done: Finished, connection: Connection, under_way: UnderWay, *, keep_files: bool, budget: int
+    ) -> None:
         self._done, self._connection, self._keep_files, self._budget = done, connection, keep_files, budget
+        self._under_way = under_way
         self.failures: list[str] = []
         self._work: list[Work] = []
         self._begun: list[_Kept] = []
         self._foreseen = 0  # media whose addresses were asked for
         self._foreseeing = threading.Lock()
 
-    def detect(self, work: list[Work], network_files: NetworkFiles, search: Search) -> None:
+    def detect(self, work: list[Work], network_files: NetworkFiles, search: Search, suspects: Collection[int]) -> None:
         """Detect in media, each of which becomes a result.
 
         After an error that nobody foresaw, those that were under way are done one by one, and the one that it happens
-        with again is the one that failed.
+        with again is the one that failed. The media that are named in `suspects` are done one by one from the start.
         """
+        for each in work:
+            if each.wanted["media_id"] in suspects:
+                self._alone(each, network_files, search)
+        work = [each for each in work if each.wanted["media_id"] not in suspects]
         while work:
             try:
                 self._together(work, network_files, search)
@@ -208,6 +236,7 @@ class _Job:
                 raise
             _log.exception("media %d", each.wanted["media_id"])
             record_failed_media(as_fault(error), each.wanted, each.found, Network(network_files, search))
+            self._under_way.end(each.wanted["media_id"])
 
     def _media(self, search: Search, network: Network) -> Iterator[MediaDetection]:
         """Yield each media when its file is there; when the next is asked for, the one before was read."""
@@ -234,7 +263,7 @@ class _Job:
                     continue
                 else:
                     raise
-            self._begun.append(_Kept(each, fetched, self._done, search, network))
+            self._begun.append(_Kept(each, fetched, self._done, search, network, under_way=self._under_way))
             yield self._begun[-1]
             if not (self._keep_files or self._in_memory(each)):
                 each.media.unlink(missing_ok=True)
@@ -274,12 +303,15 @@ class _Kept(MediaDetection):
         finished: whether its results are written.
     """
 
-    def __init__(self, work: Work, fetched: Fetched, done: Finished, search: Search, network: Network) -> None:
+    def __init__(
+        self, work: Work, fetched: Fetched, done: Finished, search: Search, network: Network, *, under_way: UnderWay
+    ) -> None:
         super().__init__(
             fetched.media, wanted=work.wanted, fetched=fetched.record, found=work.found, search=search, network=network
         )
-        self.work, self._done = work, done
+        self.work, self._done, self._under_way = work, done, under_way
         self.finished = False
+        under_way.begin(work.wanted["media_id"])
 
     def finish(self) -> None:
         """Write the results, and keep them unless the media failed."""
@@ -287,7 +319,8 @@ class _Kept(MediaDetection):
         if self.fault is None or self.fault.state != "failed":
             self._done.keep(*self.work.kept)
         self.finished = True
+        self._under_way.end(self.work.wanted["media_id"])
 
 
 if __name__ == "__main__":
-    job.run(detect_many, snakemake, record_failure=record_failure)  # type: ignore[name-defined]
+    job.run(detect_many, snakemake, record_failure=record_failure, go_on=go_on)  # type: ignore[name-defined]

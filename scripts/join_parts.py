@@ -5,12 +5,10 @@ from pathlib import Path
 
 from scripts.lib import job
 from scripts.lib.detection.joining import join
-from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one
-from scripts.lib.detection.media_detection import record_failure as record_failed_media
-from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one, record_failed_job
+from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
 from scripts.lib.detection.search import Search
-from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json
 
 _log = logging.getLogger(__name__)
@@ -57,18 +55,5 @@ def join_parts(
     detect_one(media_files, network_files, found, search)
 
 
-def record_failure(
-    fault: MediaFault,
-    *,
-    media_files: MediaFiles,
-    network_files: NetworkFiles,
-    found: Found,
-    search: Search,
-    **_: object,
-) -> None:
-    """Write what join_parts writes for a media in which it failed; the arguments are its own."""
-    record_failed_media(fault, read_json(media_files.record), found, Network(network_files, search))
-
-
 if __name__ == "__main__":
-    job.run(join_parts, snakemake, record_failure=record_failure)  # type: ignore[name-defined]
+    job.run(join_parts, snakemake, record_failure=record_failed_job)  # type: ignore[name-defined]

@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scripts.lib import environments, job_secrets, sandbox
+from scripts.lib import environments, job_secrets, sandbox, supervision
 from scripts.lib.batches import OF_EACH_MEDIA, require
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.failures import as_fault
@@ -19,7 +19,7 @@ from scripts.lib.metrics import count_failure
 from scripts.lib.token import Redacting, redact
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
-NOT_ARGUMENTS = {"code", "tag_stands_for", "losses", "batches"}
+NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches"}
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ def run(
     needs: str | None = None,
     sandboxed: bool = False,
     record_failure: Callable[..., None] | None = None,
+    go_on: Callable[..., None] | None = None,
 ) -> None:
     """Call `function` with the rule's named input, output and params as keyword arguments.
 
@@ -49,24 +50,31 @@ def run(
         needs: see above.
         sandboxed: put the job into a sandbox, as network.sandbox says.
         record_failure: for jobs of single media, what writes the job's files instead when an exception concerns its
-            media alone (errors.of_one_media): called with the fault and what `function` was called with. Then the job
-            ends well, as the media's state says what happened.
+            media alone (errors.of_one_media), or when the job is killed (supervision.py): called with the fault and
+            what `function` was called with. Then the job ends well, as the media's state says what happened.
+        go_on: for jobs of several media, what is called in place of record_failure when the job was killed.
     """
     # YAML takes a bare `off` for false.
     mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
     place = _sandbox(mode, function.__name__, snakemake)
     job_secrets.drop(function.__name__, place.prefix)
+    killed = None if record_failure is None else supervision.begin()
     if needs is not None:
         environments.enter(needs)
     try:
-        _log_to(Path(snakemake.log[0]))
+        _log_to(Path(snakemake.log[0]), go_on=killed is not None)
         if sandboxed:
             sandbox.check(mode, place)
         if needs is not None:
             environments.require(needs)
         arguments = bind(function, _given(snakemake))
         try:
-            function(**arguments)
+            after_kill = go_on or record_failure
+            if killed is None or after_kill is None:
+                function(**arguments)
+            else:
+                _log.error("%s", killed)
+                after_kill(killed, **arguments)
         except Exception as error:
             if record_failure is None or not of_one_media(error):
                 raise
@@ -149,10 +157,15 @@ def _as(value: Any, kind: Any) -> Any:
     return Path(value) if kind in (Path, Path | None) and value is not None else value
 
 
-def _log_to(log: Path) -> None:
-    """Send file descriptors 1 and 2 to the log: native libraries write there too."""
+def _log_to(log: Path, *, go_on: bool) -> None:
+    """Send file descriptors 1 and 2 to the log: native libraries write there too.
+
+    Args:
+        log: the file.
+        go_on: keep what stands in it.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if go_on else os.O_TRUNC), 0o666)
     for standard in (sys.stdout, sys.stderr):
         standard.flush()
         os.dup2(descriptor, standard.fileno())

@@ -1,17 +1,22 @@
-"""One media's job meets an exception that nobody foresaw: the others are finished, and the next run tries it again.
+"""One media's job meets an exception that nobody foresaw, or is killed: the others are finished, and the next run tries
+it again.
 
-The exception is raised in the job's own process, by a copy of the workflow in which each script can be told to raise.
+That happens in the job's own process, by a copy of the workflow in which each script can be told to raise, or to send
+itself a signal.
 """
 
 import json
 import re
 import shutil
+import signal
 
+import psutil
 import pytest
 
 from scripts.lib.files import write_json
 from tests.faults import site as site_module
 from tests.faults.site import Site
+from tests.faults.steps import until
 from tests.workflow import ROOT
 
 # Where it is raised: file, the line before which it is, the expression for the media's number.
@@ -34,6 +39,22 @@ PLACES = {
     "split": ("scripts/split_media.py", "    fetched, count =", 'read_json(record)["media_id"]'),
     "join": ("scripts/join_parts.py", "    if plan:\n", 'read_json(media_files.record)["media_id"]'),
 }
+HARM = """
+import os
+import time
+from pathlib import Path
+
+def do():
+    number = os.environ.get("INJECT_SIGNAL")
+    if not number:
+        raise RuntimeError("the wrong moment")
+    if number == "wait":
+        Path("waits.part").write_text(str(os.getpid()))
+        Path("waits.part").rename("waits")
+    else:
+        os.kill(os.getpid(), int(number))
+    time.sleep(300)
+"""
 WORDS = "an unforeseen error, RuntimeError: the wrong moment"
 
 
@@ -51,21 +72,31 @@ def breakable(site: Site, monkeypatch, tmp_path):
         assert text.count(before) == 1, (file, before)
         indent = re.match(" *", before)[0]
         told = f'__import__("os").environ.get("INJECT") == {name!r} and ({number}) == 1'
-        new = f'{indent}if {told}:\n{indent}    raise RuntimeError("the wrong moment")\n'
+        new = f"{indent}if {told}:\n{indent}    from scripts.lib import harm\n{indent}    harm.do()\n"
         path.write_text(text.replace(before, new + before))
+    (root / "scripts/lib/harm.py").write_text(HARM)
     monkeypatch.setattr(site_module, "ROOT", root)
     return site
 
 
-def fails(site: Site, place: str, marked: list[int]) -> str:
-    """Run with an exception in a place; check that the other media is done and media 1 named; return the output."""
-    status, text = site.run(INJECT=place)
+def fails(site: Site, place: str, marked: list[int], number: int | None = None) -> str:
+    """Run with a fault in a place; check that the other media is done and media 1 named; return the output.
+
+    Args:
+        site: what runs.
+        place: of PLACES.
+        marked: the media that are marked then.
+        number: the signal that the job gets; an exception is raised in it where there is none.
+    """
+    status, text = site.run(INJECT=place, INJECT_SIGNAL=str(number or ""))
+    words = f"its job was killed by signal {number} (" if number else WORDS
     assert status == 1, text
-    assert re.search(rf"media 1 \([^)]*\).* failed: .*{re.escape(WORDS)}", text), text
+    assert re.search(rf"media 1 \([^)]*\).* failed: .*{re.escape(words)}", text), text
     summary = json.loads((site.folder / "results/summary.json").read_text())
     assert {one["media_id"]: one["state"] for one in summary["media"]} == {1: "failed", 2: "done"}
     assert site.marked() == marked
-    assert "the wrong moment" in (site.folder / "results/overview.html").read_text()
+    page = (site.folder / "results/overview.html").read_text()
+    assert ("killed by signal" if number else "the wrong moment") in page
     return text
 
 
@@ -108,6 +139,52 @@ def test_in_jobs_that_media_share(breakable, undisturbed):
         fails(site, place, [2])
     site.goes_well()
     assert site.boxes() == undisturbed.boxes
+
+
+def test_jobs_that_are_killed_or_crash(breakable, undisturbed):
+    site = breakable
+    fails(site, "take", [2], signal.SIGSEGV)
+    log = (site.folder / "logs/detect/1.log").read_text()
+    assert "it crashed, perhaps in a decoder" in log
+    fails(site, "upload", [2], signal.SIGKILL)
+    site.goes_well()
+    assert site.boxes() == undisturbed.boxes
+    assert not site.half_written()
+
+
+def test_job_of_a_part_of_a_video_that_is_killed(breakable):
+    site = breakable
+    site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}
+    fails(site, "take", [2], signal.SIGKILL)
+
+
+def test_jobs_that_media_share_and_one_of_them_kills(breakable, undisturbed):
+    site = breakable
+    site.settings["media"] = {"per_job": 8}
+    fails(site, "take", [2], signal.SIGKILL)
+    site.goes_well()
+    assert site.boxes() == undisturbed.boxes
+
+
+def test_job_that_is_stopped_has_no_state(breakable):
+    """SIGTERM is somebody's wish, and says nothing of the media: the job fails."""
+    status, text = breakable.run(INJECT="detect", INJECT_SIGNAL=str(int(signal.SIGTERM)))
+    assert status == 1
+    assert "SIGTERM" in text
+    assert not (breakable.folder / "results/detections/1.json").exists()
+    assert (breakable.folder / "results/detections/2.json").exists()
+    assert not (breakable.folder / "results/summary.json").exists()
+
+
+def test_a_job_s_worker_ends_with_it(breakable):
+    """What Snakemake ends is the supervisor: nothing of the job is left."""
+    run = breakable.start(INJECT="take", INJECT_SIGNAL="wait")
+    until((breakable.folder / "waits").exists)
+    worker = psutil.Process(int((breakable.folder / "waits").read_text()))
+    worker.parent().kill()
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    assert run.wait() == 1
+    assert "SIGKILL" in run.text
 
 
 def test_after_a_run_that_was_killed_before_its_end(breakable, undisturbed):

@@ -245,6 +245,19 @@ def record_failure(
     one.finish()
 
 
+def record_failed_job(
+    fault: MediaFault,
+    *,
+    media_files: MediaFiles,
+    network_files: NetworkFiles,
+    found: Found,
+    search: Search,
+    **_: object,
+) -> None:
+    """Write the files of a media whose job failed; the arguments are those of detect_one, and others of the job."""
+    record_failure(fault, read_json(media_files.record), found, Network(network_files, search))
+
+
 def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:
     """Detect in media one after another, with one network; each is written down soon after its last frame.
 

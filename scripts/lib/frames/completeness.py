@@ -67,8 +67,9 @@ class Completeness:
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> Coded:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
-            # Joined files begin their times anew.
-            if self._decoded_at is not None and decoded_at < self._decoded_at - (self._period or 0):
+            # Joined files begin their times anew, with a key frame, or overlap a little.
+            tolerance = 0 if key else self._period or 0
+            if self._decoded_at is not None and decoded_at < self._decoded_at - tolerance:
                 self._epoch += 1
             self._decoded_at = decoded_at
             if time is not None:

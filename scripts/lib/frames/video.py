@@ -17,7 +17,7 @@ import av.video.stream
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, ffmpeg, messages
+from scripts.lib.frames import content, encryption, ffmpeg, messages
 from scripts.lib.frames.completeness import Coded, Completeness
 from scripts.lib.frames.containers import known_end, missing_bytes
 from scripts.lib.frames.fields import FieldPairs
@@ -91,6 +91,7 @@ class VideoFrames(FrameSource):
         # Without a decoder there is no context, whatever PyAV's annotations say.
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
+        encryption.refuse_encrypted(self._container, stream, self._said)
         check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
@@ -159,7 +160,19 @@ class VideoFrames(FrameSource):
             why = self.summary.damage or "its video stream is empty"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
+    def _count_encrypted(self) -> None:
+        """Record encrypted packets of a transport stream, which FFmpeg drops without a word; refuse it if most are."""
+        if self._container.format.name != "mpegts":
+            return
+        encrypted, packets = encryption.encrypted_packets(self._path, self._stream.id)
+        if encrypted * 2 > packets:
+            raise MediaFault("unsupported", encryption.ENCRYPTED)
+        if encrypted:
+            what = f"{encrypted} of {packets} transport packets are encrypted: their pictures are missing"
+            self.summary.add_error("the file", what)
+
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
+        self._count_encrypted()
         codec = self._stream.codec_context.name
         for packet in self.packets():
             where = self._where(packet)
@@ -188,8 +201,8 @@ class VideoFrames(FrameSource):
     def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
         where = self._where(packet)
-        if self._packets == 1 and packet.has_sidedata("encryption_info"):
-            raise MediaFault("unsupported", "it is encrypted; put the decrypted video into Tator")
+        if packet.has_sidedata("encryption_info"):
+            raise MediaFault("unsupported", encryption.ENCRYPTED)
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
         self._said = []

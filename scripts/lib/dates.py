@@ -1,0 +1,107 @@
+"""Dates of files: those in the future, as a wrong clock leaves them, and whether a file that the settings name changed.
+
+Snakemake compares dates. It ends a run with an error of its own where a job's input is dated after what the job has
+just written, and does work again that is done.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+_SECOND = 10**9  # nanoseconds
+# Clocks of machines that share a disk differ by so much, and no job is done sooner.
+_TOLERANCE = _SECOND
+_ORDER = 1000  # nanoseconds between two files that are dated anew: what every file system tells apart
+
+
+class Dated(NamedTuple):
+    """A file and its date, in nanoseconds since 1970."""
+
+    date: int
+    path: Path
+
+
+def in_the_future(folders: Iterable[Path], now: int) -> list[Dated]:
+    """Return the files below the folders that are dated after `now`, in nanoseconds since 1970; the oldest first."""
+    found: list[Dated] = []
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                path = Path(place, name)
+                try:
+                    state = path.lstat()
+                except FileNotFoundError:  # another process removed it
+                    continue
+                if stat.S_ISREG(state.st_mode) and state.st_mtime_ns > now + _TOLERANCE:
+                    found.append(Dated(state.st_mtime_ns, path))
+    return sorted(found)
+
+
+def date_now(files: Sequence[Dated], now: int) -> None:
+    """Date files `now` or just before it, in the order that they have; files of the same date keep a common one.
+
+    Args:
+        files: the oldest first.
+        now: in nanoseconds since 1970.
+    """
+    dates = sorted({file.date for file in files})
+    new = {date: now - (len(dates) - at) * _ORDER for at, date in enumerate(dates, start=1)}
+    for date, path in files:
+        os.utime(path, ns=(new[date], new[date]))
+
+
+def correct_run_files(folder: Path, now: int) -> str | None:
+    """Date the run's files that are dated in the future now, in the same order, so that nothing is done again for it.
+
+    Args:
+        folder: the run's folder, in which no other run is at work.
+        now: in nanoseconds since 1970.
+
+    Returns:
+        A sentence for the user; None where there is no such file.
+    """
+    files = in_the_future([folder / "resources", folder / "results"], now)
+    if not files:
+        return None
+    date_now(files, now)
+    return (
+        f"{_described(files, now)}: the clock was ahead when they were made, or is behind now. They are dated now, in "
+        "the same order, and the run goes on; set the clock of this machine if it is wrong"
+    )
+
+
+def warn_of_scripts(workflow: Path, now: int) -> str | None:
+    """Return a sentence for the user where the workflow's own scripts are dated in the future, else None.
+
+    Args:
+        workflow: the folder of the Snakefile.
+        now: in nanoseconds since 1970.
+    """
+    files = in_the_future([workflow / "scripts"], now)
+    if not files:
+        return None
+    return (
+        f"{_described(files, now)}: until then each run does all its work again. Set the clock of this machine if it "
+        f"is wrong, else date them now: find {workflow / 'scripts'} -type f -exec touch {{}} +"
+    )
+
+
+def fingerprints(paths: Iterable[Path]) -> dict[str, list[int]]:
+    """Return size and date of each file that is there; they change when a file is replaced, also by an older one."""
+    found = {}
+    for path in paths:
+        if path.is_file():
+            state = path.stat()
+            found[str(path)] = [state.st_size, state.st_mtime_ns]
+    return found
+
+
+def _described(files: Sequence[Dated], now: int) -> str:
+    newest = files[-1]
+    moments = (datetime.fromtimestamp(date / _SECOND).astimezone() for date in (newest.date, now))
+    newest_text, now_text = (moment.isoformat(" ", "seconds") for moment in moments)
+    count = "1 file is" if len(files) == 1 else f"{len(files)} files are"
+    return f"{count} dated in the future, {newest.path} at {newest_text}, while the clock here says {now_text}"

@@ -1,0 +1,50 @@
+"""Wait for a job's worker; if the worker is killed, start the job's script again to record that.
+
+A program of its own, started by supervision.py, that needs little memory and only the standard library: where memory
+runs out, the system kills the worker and not this. TATOR_JOB_COMMAND is a JSON list, the words that run the script;
+the script is told by TATOR_JOB_KILLED_BY, which holds the number of the signal. It is waited for in the same way, as
+one that goes on with the job's other media may be killed too.
+"""
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+
+COMMAND, KILLED_BY = "TATOR_JOB_COMMAND", "TATOR_JOB_KILLED_BY"
+# Somebody stopped the job: nothing is said of its media.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# A job of many media is started at most twice for each of them, and has at most 1,024.
+_MOST_STARTS = 2048
+
+
+def main(worker: int, command: list[str]) -> int:
+    """Return the exit status of the worker, or of the last script that was started after it was killed.
+
+    Args:
+        worker: the process id of the worker, a child of this process.
+        command: what runs the script.
+    """
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        os.kill(worker, number)
+
+    signal.signal(signal.SIGTERM, hand_on)
+    signal.signal(signal.SIGHUP, hand_on)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the worker too
+    status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    for _ in range(_MOST_STARTS):
+        if status >= 0 or -status in STOPPING:
+            break
+        environ = os.environ | {KILLED_BY: str(-status)}
+        worker = os.posix_spawn(command[0], command, environ, setsigdef=STOPPING)
+        status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    if -status in STOPPING:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), json.loads(os.environ.pop(COMMAND))))

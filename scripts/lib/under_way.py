@@ -1,0 +1,69 @@
+"""Which media of a job are under way: in a file, for the job to go on after it was killed."""
+
+import json
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault
+
+
+class UnderWay:
+    """The file, of one JSON object a line, and what it says.
+
+    Attributes:
+        fatal: media that killed the job, and the reason that their records give.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use a file, which may not be there yet."""
+        self._path = path
+        self.fatal: dict[int, str] = {}
+
+    def clear(self) -> list[int]:
+        """Forget everything, for a job that begins; return no media."""
+        self._path.unlink(missing_ok=True)
+        self.fatal = {}
+        return []
+
+    def begin(self, media_id: int) -> None:
+        """Note that a media's frames are read from now on."""
+        self._note({"begun": media_id})
+
+    def end(self, media_id: int) -> None:
+        """Note that a media's results are written."""
+        self._note({"ended": media_id})
+
+    def after_kill(self, fault: MediaFault) -> list[int]:
+        """Find out which media were under way when the job was killed; one alone counts as fatal.
+
+        Args:
+            fault: what killed the job.
+
+        Returns:
+            The media that were under way, if there were several: any of them may be fatal.
+
+        Raises:
+            MediaFault: there was none.
+        """
+        begun: dict[int, None] = {}
+        for line in self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else ():
+            said = json.loads(line)
+            if "fatal" in said:
+                self.fatal[said["fatal"]] = said["reason"]
+            elif "begun" in said:
+                begun[said["begun"]] = None
+            else:
+                begun.pop(said["ended"], None)
+        if not begun:
+            raise fault
+        suspects = list(begun)
+        self._path.unlink()
+        if len(suspects) == 1:
+            self.fatal[suspects.pop()] = fault.reason
+        for media_id, reason in self.fatal.items():
+            self._note({"fatal": media_id, "reason": reason})
+        return suspects
+
+    def _note(self, said: dict[str, int | str]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(said) + "\n")
