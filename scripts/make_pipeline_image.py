@@ -24,6 +24,7 @@ from scripts.lib.images import docker_images
 from scripts.lib.images.build import DataImage, build, write_archive
 from scripts.lib.images.reference import Reference
 from scripts.lib.stopping import stoppable
+from scripts.lib.token import redact
 
 LABEL = "org.tator-detection"
 # To read the number of classes the graph gets an input of some size; any will do.
@@ -160,7 +161,7 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
 
 def _say(line: str) -> None:
     """Tell the user, beside the image's name, which stands on standard output alone."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{redact(line)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -192,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             size=(given.img_max_side, given.img_min_side) if given.img_max_side is not None else None,
         )
     except PipelineError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{redact(str(error))}\n")
         return 1
     sys.stdout.write(f"{name}\n")
     return 0

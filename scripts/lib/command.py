@@ -23,6 +23,6 @@ def run(work: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        sys.stderr.write(f"{error.filename or 'standard output'}: {error.strerror}\n")
+        sys.stderr.write(redact(f"{error.filename or 'standard output'}: {error.strerror}") + "\n")
         return 1
     return 0

@@ -9,21 +9,22 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from scripts.lib import environments, job_secrets, sandbox, supervision
 from scripts.lib.batches import OF_EACH_MEDIA, require
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.failures import as_fault
+from scripts.lib.job_log import JobLog
 from scripts.lib.metrics import count_failure
-from scripts.lib.token import Redacting, redact
+from scripts.lib.token import redact
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches"}
 
 _log = logging.getLogger(__name__)
 
-# Standard error as the job was given it, before _log_to turns it into the log.
+# Standard error as the job was given it, before JobLog turns it into the log.
 _terminal = os.dup(2)
 
 
@@ -61,8 +62,9 @@ def run(
     killed = None if record_failure is None else supervision.begin()
     if needs is not None:
         environments.enter(needs)
+    log: JobLog | None = None
     try:
-        _log_to(Path(snakemake.log[0]), go_on=killed is not None)
+        log = JobLog(Path(snakemake.log[0]), go_on=killed is not None)
         if sandboxed:
             sandbox.check(mode, place)
         if needs is not None:
@@ -81,12 +83,13 @@ def run(
             fault = as_fault(error)
             _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
             record_failure(fault, **arguments)
+        log.settle()
     except Exception as error:
         media_id = dict(snakemake.wildcards.items()).get("media_id")
-        _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error))
+        _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)
         if sandbox.present() == "none":  # from within one the file of metrics cannot be written
             count_failure(snakemake.rule)
-        _end(1)
+        raise SystemExit(1) from None
 
 
 def _sandbox(mode: str, script: str, snakemake: Any) -> sandbox.Sandbox:
@@ -107,16 +110,12 @@ def _message(error: Exception) -> str:
     return "it failed\n" + "".join(traceback.format_exception(error))
 
 
-def _say(text: str) -> None:
+def _say(text: str, log: JobLog | None) -> None:
     """Write the last words to the log, or, as its disk may be full too, to the terminal."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S")
-    words = redact(f"{moment} ERROR {text.rstrip()}\n").encode(errors="replace")
-    try:
-        written = os.write(sys.stderr.fileno(), words)
-    except OSError:
-        written = 0
-    if written < len(words):
-        os.write(_terminal, words)
+    words = redact(f"{moment} ERROR {text.rstrip()}\n")
+    if log is None or not log.takes(words):
+        os.write(_terminal, words.encode(errors="replace"))
 
 
 def tell_user(text: str) -> None:
@@ -155,27 +154,3 @@ def _as(value: Any, kind: Any) -> Any:
         # Snakemake unpacks a list of one.
         return [Path(item) for item in ([value] if isinstance(value, str) else value)]
     return Path(value) if kind in (Path, Path | None) and value is not None else value
-
-
-def _log_to(log: Path, *, go_on: bool) -> None:
-    """Send file descriptors 1 and 2 to the log: native libraries write there too.
-
-    Args:
-        log: the file.
-        go_on: keep what stands in it.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if go_on else os.O_TRUNC), 0o666)
-    for standard in (sys.stdout, sys.stderr):
-        standard.flush()
-        os.dup2(descriptor, standard.fileno())
-    os.close(descriptor)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-
-
-def _end(status: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    raise SystemExit(status)

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.texts import without_commands
 
 VARIABLE = "TATOR_AUTH_TOKEN"
 
 # A presigned address is secret from its question mark on.
 _QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*")
-# What a terminal takes for commands: Tator's names and a server's answers hold anything.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 
 
@@ -38,12 +37,12 @@ def _is_sendable(token: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """Replace the token, authorization values, the query part of addresses, and control characters."""
+    """Replace the token, authorization values, the query part of addresses, and control characters (texts.py)."""
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")
     text = _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub(_without_query, text))
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return without_commands(text)
 
 
 def _without_query(found: re.Match[str]) -> str:

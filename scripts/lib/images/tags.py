@@ -8,6 +8,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.images import docker_images
 from scripts.lib.images.reference import Reference
+from scripts.lib.token import redact
 
 
 def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str], None]) -> str | None:
@@ -27,7 +28,7 @@ def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str
     try:
         now = _now(network)
     except PipelineError as error:
-        tell(f"network.data_image: could not look whether its tag has moved: {error}")
+        tell(f"network.data_image: could not look whether its tag has moved: {redact(str(error))}")
         return last
     if now != last:
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection
 from scripts.lib.files import replacing
-from scripts.lib.texts import printable, short
+from scripts.lib.texts import printable, short, without_commands
 
 _HERE = Path(__file__).parent
 # Names beside boxes: as many as do not hide the picture; their letters' height and mean width, as shares of its width.
@@ -140,5 +140,5 @@ def write_page(template: str, path: Path, **values: Any) -> None:
     )
     pages.filters |= {"printable": printable, "short": short, "thousands": "{:,}".format}
     with replacing(path) as stream:
-        stream.writelines(pages.get_template(template).generate(**values))
+        stream.writelines(map(without_commands, pages.get_template(template).generate(**values)))
         stream.write("\n")

@@ -10,7 +10,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.network_access.sessions import TokenAuth
 from scripts.lib.server.sessions import tator_session
-from scripts.lib.token import check_token
+from scripts.lib.token import check_token, redact
 
 # One look, not a job's patience: a server that does not answer must not hold up a run that has nothing to ask it.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
@@ -52,7 +52,7 @@ def look_for_losses(
     try:
         found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
     except (PipelineError, requests.RequestException, ValueError) as error:
-        reason = str(error) if isinstance(error, PipelineError) else type(error).__name__
+        reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
         tell(f"{tator['host']}: could not look whether {name} still holds its boxes: {reason}")
         return seen
     if found is None or (expected and not found):
