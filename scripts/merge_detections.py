@@ -1,6 +1,5 @@
 """Merge the detections of all media into one CSV and one COCO file."""
 
-import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,6 +9,7 @@ from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.detections import HEADER, read_detections
 from scripts.lib.files import read_json, replacing
+from scripts.lib.texts import as_json
 
 
 def merge_detections(
@@ -32,14 +32,14 @@ def merge_detections(
     # The images stand after all annotations, but come up with them: until then in a file without a name.
     with replacing(coco) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=coco.parent) as images:
         categories = [{"id": at, "name": name} for at, name in enumerate(train.species(train_ini), start=1)]
-        stream.write(f'{{"categories": {_json(categories)},\n"annotations": [')
+        stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')
         for path, outcome in zip(detections, map(read_json, outcomes), strict=True):
             frame = None
             for row in read_detections(path):
                 if row.frame != frame:
                     frame = row.frame
                     image_id += 1
-                    images.write(f"{', ' if image_id > 1 else ''}{_json(_image(image_id, outcome, frame))}")
+                    images.write(f"{', ' if image_id > 1 else ''}{as_json(_image(image_id, outcome, frame))}")
                 annotation_id += 1
                 annotation = {
                     "id": annotation_id,
@@ -50,7 +50,7 @@ def merge_detections(
                     "iscrowd": 0,
                     "score": row.score,
                 }
-                stream.write(f"{',' if annotation_id > 1 else ''}\n{_json(annotation)}")
+                stream.write(f"{',' if annotation_id > 1 else ''}\n{as_json(annotation)}")
         stream.write('],\n"images": [')
         images.seek(0)
         shutil.copyfileobj(images, stream)
@@ -76,10 +76,6 @@ def _image(image_id: int, outcome: dict[str, Any], frame: int) -> dict[str, Any]
         "media_id": outcome["media_id"],
         "frame": frame,
     }
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from scripts.lib import command, media_list, settings
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.marks import is_marked
 from scripts.lib.server.api import Project
+from scripts.lib.texts import as_json
 from scripts.lib.token import redact
 
 MARK = "Object Detector Processed"
@@ -81,7 +82,7 @@ class Selection:
         self.media_ids.append(media["id"])
         self.counts[kind] += 1
         if len(self.names) < NAMES_SHOWN:
-            self.names.append(f"{media['id']} {json.dumps(media['name'], ensure_ascii=False)}")
+            self.names.append(f"{media['id']} {as_json(media['name'])}")
         if kind == "video":
             frames, fps = media.get("num_frames"), media.get("fps")
             self.hours += frames / fps / 3600 if frames and fps else 0

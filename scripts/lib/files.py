@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.texts import as_json
 
 # Snakemake's lock, log and metadata; what the media need is looked at before each download.
 _LEAST_ROOM = 2**16
-
-# Half a character, which JSON can name and UTF-8 cannot hold.
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def check_writable(folder: Path) -> None:
@@ -125,6 +122,4 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, complete or not at all; NaN and infinity are refused, as JSON has neither."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    text = _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    write_bytes(path, f"{text}\n".encode())
+    write_bytes(path, f"{as_json(content, indent=2)}\n".encode())

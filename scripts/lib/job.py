@@ -3,7 +3,6 @@
 import inspect
 import logging
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping

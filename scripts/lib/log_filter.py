@@ -72,11 +72,10 @@ def copy(source: int, log: int, control: socket.socket) -> None:
     """
     os.set_blocking(source, False)
     cleaner, fault = Cleaner(), 0
-    asking: list[socket.socket] = [control]
+    listening: list[int] = [source, control.fileno()]
     while True:
-        ready, _, _ = select.select([source, *asking], [], [])
-        questions = _questions(control) if control in ready else None
-        piece = b""
+        ready, _, _ = select.select(listening, [], [])
+        questions = _questions(control) if control.fileno() in ready else None
         while (piece := _read(source)) is not None:
             final = not piece
             fault = _write(log, cleaner.feed(piece, final=final)) or fault
@@ -85,7 +84,7 @@ def copy(source: int, log: int, control: socket.socket) -> None:
         if questions is None:
             continue
         if not questions:
-            asking = []  # the job has ended
+            listening = [source]  # the job has ended
             continue
         fault = _write(log, cleaner.feed(b"", final=True)) or fault
         _answer(control, fault)

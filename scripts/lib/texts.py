@@ -1,17 +1,30 @@
 """Names as people gave them, made fit to be shown: they hold anything."""
 
+import json
 import re
+from typing import Any
 
 LONGEST = 40
 # What a terminal takes for commands, what turns the direction of a text, and what only looks like a line's end.
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+_ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
 def without_commands(text: str) -> str:
     """Return the text, of any number of lines, with a sign in place of each character that no reader sees as itself."""
     return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def as_json(content: Any, *, indent: int | None = None) -> str:
+    """Return JSON in readable letters; those that no reader sees as themselves, and lone surrogates, are escaped.
+
+    Raises:
+        ValueError: it holds NaN or infinity, which JSON has not.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def printable(text: str) -> str:
