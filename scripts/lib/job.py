@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import environments, job_secrets, sandbox, supervision
+from scripts.lib import environments, job_secrets, memory, sandbox, supervision
 from scripts.lib.batches import OF_EACH_MEDIA, require
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.failures import as_fault
@@ -68,6 +68,7 @@ def run(
             sandbox.check(mode, place)
         if needs is not None:
             environments.require(needs)
+        memory.allow(snakemake.resources.get("mem_mb"))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure

@@ -34,7 +34,7 @@ def {script}(*, seen: Path) -> None:
     seen.write_text(json.dumps(names))
 
 job.run({script}, SimpleNamespace(
-    input={{}}, output={{"seen": {seen!r}}}, params={{}}, log=[{log!r}], threads=1, rule={script!r}))
+    input={{}}, output={{"seen": {seen!r}}}, params={{}}, log=[{log!r}], threads=1, resources={{}}, rule={script!r}))
 """
 
 

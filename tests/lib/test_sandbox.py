@@ -53,7 +53,7 @@ class Files(list):
 job.run(convert_network, SimpleNamespace(
     config={{"network": {{"sandbox": {mode!r}}}}}, input=Files([{given!r}]), output=Files([{seen!r}]),
     params={{"outside": {outside!r}, "port": {port}, "unix": {unix!r}}},
-    log=[{log!r}], threads=1, rule="convert_network"), sandboxed=True)
+    log=[{log!r}], threads=1, resources={{}}, rule="convert_network"), sandboxed=True)
 """
 
 

@@ -2,16 +2,18 @@
 
 import io
 import os
+import re
 from pathlib import Path
 
 import av
 import av.container
 import av.error
 import av.format
+import av.video.codeccontext
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import messages
-from scripts.lib.frames.source import MAX_PIXELS
+from scripts.lib.frames.source import most_pixels
 
 # Formats whose demuxers open other files or addresses, which no media may: playlists, indexes beside their data, files
 # in several pieces, and sources that are no files. They are not even begun.
@@ -29,6 +31,24 @@ _PLAYLISTS = {
     b"MLVI": "mlv",
 }
 _HEAD_BYTES = 64
+# How pictures begin, and how many bytes a pixel of them takes while it is decoded, at the peak: here or in OpenCV,
+# with what its library holds beside the picture (tests/lib/test_memory.py measures it).
+_PICTURES = (
+    (re.compile(rb"\xff\xd8"), 8),  # JPEG
+    (re.compile(rb"\x89PNG.{20}\x10", re.DOTALL), 14),  # of 16 bits
+    (re.compile(rb"\x89PNG"), 9),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), 10),
+    (re.compile(rb"BM"), 11),
+    (re.compile(rb"P[1-6]"), 14),
+    (re.compile(rb"GIF8|II[*+]\x00|MM\x00[*+]"), 16),
+    (re.compile(rb"....ftyp(?:avif|avis|mif1|hei)|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP", re.DOTALL), 24),
+)
+_OTHER_PICTURE = 24
+# Frames that a video's decoder holds: of a coding in which each stands by itself, and of others.
+_HELD, _HELD_FOR_OTHERS = 2, 6
+# The frame in BGR, turned, and in the hands of whoever looks at it.
+_SHOWN_BYTES = 9
+_LEAST_BYTES_OF_VIDEO = 12  # of 8 bits, with half the colours
 # Pictures or videos, whichever Tator calls them.
 ANIMATIONS = ("gif", "apng")
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
@@ -48,7 +68,6 @@ def open_container(media: Path | bytes) -> av.container.InputContainer:
     options = {
         "protocol_whitelist": "fd",
         "format_whitelist": ",".join(_TAKEN),
-        "max_pixels": str(MAX_PIXELS),
     }
     if isinstance(media, bytes):
         return _opened(io.BytesIO(media), options, media[:_HEAD_BYTES])
@@ -58,6 +77,7 @@ def open_container(media: Path | bytes) -> av.container.InputContainer:
 
 
 def _opened(source: str | io.BytesIO, options: dict[str, str], head: bytes) -> av.container.InputContainer:
+    options |= {"max_pixels": str(most_pixels(_picture_bytes(head) or _LEAST_BYTES_OF_VIDEO))}
     try:
         return av.open(source, "r", options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
@@ -65,6 +85,22 @@ def _opened(source: str | io.BytesIO, options: dict[str, str], head: bytes) -> a
             if head.lstrip(b"\xef\xbb\xbf").startswith(beginning):
                 raise MediaFault("unsupported", f"it is a playlist ({kind}), not a media file") from error
         raise MediaFault("unreadable", f"FFmpeg cannot open it: {reason(error)}") from error
+
+
+def _picture_bytes(head: bytes) -> float | None:
+    return next((count for beginning, count in _PICTURES if beginning.match(head)), None)
+
+
+def picture_bytes(head: bytes) -> float:
+    """Return how many bytes a pixel of a picture takes while it is decoded, by the picture's first bytes."""
+    return _picture_bytes(head) or _OTHER_PICTURE
+
+
+def frame_bytes(context: av.video.codeccontext.VideoCodecContext) -> float:
+    """Return how many bytes a pixel of a video takes while it is decoded."""
+    bits = context.format.padded_bits_per_pixel if context.format else 0
+    held = _HELD if context.codec.intra_only else _HELD_FOR_OTHERS
+    return held * max(12, bits) / 8 + _SHOWN_BYTES
 
 
 def is_still(container: av.container.InputContainer) -> bool:

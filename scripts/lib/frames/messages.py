@@ -24,6 +24,7 @@ _DEMUXERS = re.compile(
     r"|freeing incomplete packet"
     r"|ff asf bad header"
 )
+_TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
 # Decoders that put something into the picture in place of what they cannot read.
 _DECODERS = re.compile(
@@ -64,6 +65,12 @@ def captured() -> Iterator[list[Message]]:
         for level, name, text in said:
             if level <= av.logging.ERROR:
                 os.write(2, f"[{name} @ FFmpeg] {text.strip()}\n".encode())
+
+
+def too_large(said: list[Message]) -> tuple[int, int] | None:
+    """Return width and height of a picture that FFmpeg does not decode, as it has more than `max_pixels`."""
+    found = next((size for _, _, text in said if (size := _TOO_LARGE.search(text))), None)
+    return (int(found["width"]), int(found["height"])) if found else None
 
 
 def demuxer_damage(said: list[Message], end: int | None) -> str | None:

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import ffmpeg
+from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.damage import find_damage, jpeg, tiff
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
-from scripts.lib.frames.source import FrameSource, Picture, check_size
+from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
 
 # By FFmpeg's name of the codec.
 _KINDS = {
@@ -30,6 +30,7 @@ _KINDS = {
     "pbm": "PNM",
 }
 
+_HEAD_BYTES = 64
 _WEBP_HEADER = 30
 _CONVERT = "convert it, as to PNG, and upload it anew"
 
@@ -54,11 +55,15 @@ class StillFrames(FrameSource):
         self._media = media
         self.summary.declared = self.summary.expected = 1
         self._matrix: Matrix | None = None
+        check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
+        self._pixel_bytes = ffmpeg.picture_bytes(self._content(_HEAD_BYTES))
         if tiff.is_big(self._content(tiff.SIGNATURE)):
             self._kind = "TIFF"
             self._check_tiff()
             return
-        with ffmpeg.open_container(media) as container:
+        with messages.captured() as said:
+            opened = ffmpeg.open_container(media)
+        with opened as container:
             name = container.format.name
             if not ffmpeg.is_still(container):
                 raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
@@ -66,6 +71,8 @@ class StillFrames(FrameSource):
             context = getattr(streams[0], "codec_context", None) if streams else None
             if context is None:
                 raise MediaFault("unreadable", f"the picture ({name}) cannot be read")
+            if size := messages.too_large(said):
+                check_size(*size, self._pixel_bytes)
             codec = context.codec.canonical_name
             if codec not in _KINDS:
                 known = ", ".join(dict.fromkeys(_KINDS.values()))
@@ -78,7 +85,7 @@ class StillFrames(FrameSource):
                 self._check_tiff()
             if not width or not height:
                 raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
-            check_size(width, height)
+            check_size(width, height, self._pixel_bytes)
             if self._kind == "AVIF":
                 self._matrix = _avif_matrix(container)
 
@@ -88,13 +95,14 @@ class StillFrames(FrameSource):
         header = tiff.read_header(content)
         if header is None:
             raise MediaFault("unreadable", "the picture is damaged: its header (tiff) gives no size")
-        check_size(header.width, header.height)
+        check_size(header.width, header.height, self._pixel_bytes)
         if way := tiff.unsupported(content):
             raise MediaFault("unsupported", f"{way}; {_CONVERT}")
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         picture = self._decode()
-        check_size(*picture.shape[:2])
+        height, width = picture.shape[:2]
+        check_size(width, height, self._pixel_bytes)
         yield self.summary.add_frame(picture), picture
         self.summary.read_to_end = True
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib import memory
 from scripts.lib.closing import Closing
 from scripts.lib.errors import MediaFault
 
@@ -19,6 +20,7 @@ Kind = Literal["video", "image"]
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
 
 MAX_PIXELS = 200_000_000
+_HELD = 2  # copies of a picture's file: FFmpeg's and ours
 ERRORS_KEPT = 100
 ALL_FRAMES = range(sys.maxsize)
 
@@ -186,14 +188,52 @@ class FrameSource(Closing):
         """
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse pictures that would need gigabytes.
+def most_pixels(bytes_per_pixel: float) -> int:
+    """Return at how many pixels FFmpeg is to stop, where decoding one takes so many bytes.
+
+    It counts those with which it fills lines up, too; `check_size` looks at the others.
+    """
+    return int(min(MAX_PIXELS, memory.left() / bytes_per_pixel) * 1.1) + 2**16
+
+
+def check_size(width: int, height: int, bytes_per_pixel: float) -> None:
+    """Refuse pictures that would need more memory than their job has.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        bytes_per_pixel: what decoding such a picture takes at its peak.
 
     Raises:
-        MediaFault: `unsupported`, naming the size and the limit.
+        MediaFault: `unsupported`, naming the size, what it would take, the limit and the remedy.
     """
     if width * height > MAX_PIXELS:
         raise MediaFault(
             "unsupported",
             f"its pictures are {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken",
+        )
+    _check_memory(f"its pictures are {width} x {height} pixels, which take", width * height * bytes_per_pixel)
+
+
+def check_file(size: int) -> None:
+    """Refuse a file that is read as a whole and is too large for that.
+
+    Args:
+        size: in bytes.
+
+    Raises:
+        MediaFault: `unsupported`, as of check_size.
+    """
+    _check_memory(f"its file has {memory.megabytes(size)} MB and is read as a whole, which takes", _HELD * size)
+
+
+def _check_memory(what: str, needed: float) -> None:
+    left, allowed = memory.left(), memory.allowed()
+    if needed > left:
+        raise MediaFault(
+            "unsupported",
+            f"{what} {memory.megabytes(needed)} MB to decode; expected at most {memory.megabytes(left)} MB, which its "
+            f"job has left of {memory.megabytes(allowed)} MB (mem_mb): give the job "
+            f"mem_mb={memory.megabytes(needed + allowed - left)} or more (--set-resources), and have it run again "
+            "(--forcerun)",
         )

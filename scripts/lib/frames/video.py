@@ -23,7 +23,7 @@ from scripts.lib.frames.containers import known_end, missing_bytes
 from scripts.lib.frames.fields import FieldPairs
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, MAX_PIXELS, FrameSource, Picture, check_size
+from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Picture, check_size, most_pixels
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class VideoFrames(FrameSource):
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
-        context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
+        context.options = {**context.options, "max_pixels": str(most_pixels(self._pixel_bytes))}
         self.summary.declared = self._stream.frames or None
         self.summary.expected = self._expected()
         self.summary.rate = float(self._stream.average_rate or 0)
@@ -92,7 +92,9 @@ class VideoFrames(FrameSource):
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
         encryption.refuse_encrypted(self._container, stream, self._said)
-        check_size(stream.codec_context.width, stream.codec_context.height)
+        self._pixel_bytes = ffmpeg.frame_bytes(stream.codec_context)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        check_size(*((width, height) if width else messages.too_large(self._said) or (0, 0)), self._pixel_bytes)
         return stream
 
     def _period(self) -> Fraction | None:
@@ -146,7 +148,7 @@ class VideoFrames(FrameSource):
 
     def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
         """Refuse a frame that is too large, and record one that is damaged."""
-        check_size(frame.width, frame.height)
+        check_size(frame.width, frame.height, self._pixel_bytes)
         if frame.is_corrupt:
             self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
 
@@ -259,9 +261,13 @@ class VideoFrames(FrameSource):
         except EOFError:
             return []  # the decoder was emptied before
         except av.error.FFmpegError as error:
+            if size := messages.too_large(said):
+                check_size(*size, self._pixel_bytes)
             if not before:  # pictures before the first key frame have nothing to be decoded from
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
+        if size := messages.too_large(said):
+            check_size(*size, self._pixel_bytes)
         if said and self._completeness.started and (what := messages.decoder_damage(said)):
             self.summary.add_error(where, what)
         return frames
