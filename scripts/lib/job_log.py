@@ -1,11 +1,13 @@
 """Send all that a job and its libraries say to its log, cleaned by a process beside it (log_filter.py)."""
 
+import atexit
 import errno
 import logging
 import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.lib import log_filter
@@ -50,6 +52,7 @@ class JobLog:
         theirs.close()
         self._control = ours
         self._control.settimeout(ANSWER_SECONDS)
+        atexit.register(self._end)
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(message)s"))
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -62,6 +65,11 @@ class JobLog:
         except OSError:
             return False
         return True
+
+    def _end(self) -> None:
+        """Wait for what an interpreter says that ends with an exception."""
+        with suppress(OSError):  # said before, or nothing is left to say it to
+            self.settle()
 
     def settle(self) -> None:
         """Wait until the file holds all that was said so far.

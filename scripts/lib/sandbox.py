@@ -56,7 +56,7 @@ def plan(mode: str, readable: Iterable[Path], writable: Iterable[Path], environ:
     program = shutil.which(PROGRAM)
     if program is None:
         return Sandbox((), f"{PROGRAM} is not installed")
-    prefix = tuple(_command(program, readable, writable))
+    prefix = tuple(command(program, readable, writable))
     missing = _probe(prefix, environ)
     return Sandbox(() if missing else prefix, missing)
 
@@ -85,22 +85,22 @@ def check(mode: str, sandbox: Sandbox) -> None:
     _log.warning("sandbox: none (%s); this job has all rights of its user", sandbox.missing)
 
 
-def _command(program: str, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
+def command(program: str, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
     """Return bubblewrap's command: all is read-only, homes and sockets are hidden but for what the job needs."""
     hidden = _hidden()
-    command = [program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    command += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    words = [program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for folder in hidden:
-        command += ["--tmpfs", str(folder)]
+        words += ["--tmpfs", str(folder)]
     for path in sorted({*_program_files(), *(path.absolute() for path in readable)}):
         # A path may lead through links that are hidden too: it is shown as named and as it really is.
         for shown in dict.fromkeys((path, path.resolve())):
             if path.exists() and any(shown != folder and shown.is_relative_to(folder) for folder in hidden):
-                command += ["--ro-bind", str(path.resolve()), str(shown)]
+                words += ["--ro-bind", str(path.resolve()), str(shown)]
     for path in writable:
-        command += ["--bind", str(path.resolve()), str(path.resolve())]
-    command += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108 - the sandbox's own
-    return [*command, "--setenv", VARIABLE, "bubblewrap", "--chdir", str(Path.cwd()), "--"]
+        words += ["--bind", str(path.resolve()), str(path.resolve())]
+    words += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108 - the sandbox's own
+    return [*words, "--setenv", VARIABLE, "bubblewrap", "--chdir", str(Path.cwd()), "--"]
 
 
 def _hidden() -> list[Path]:

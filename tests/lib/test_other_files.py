@@ -45,7 +45,7 @@ class Canaries:
         found = False
         for call in (
             lambda: os.read(self._notify, 4096),
-            lambda: self.host.accept()[0].close(),
+            self._hang_up,
             lambda: self.datagrams.recv(1),
         ):
             try:
@@ -54,6 +54,9 @@ class Canaries:
             except BlockingIOError:
                 continue
         return found
+
+    def _hang_up(self) -> None:
+        self.host.accept()[0].close()
 
     def close(self) -> None:
         os.close(self._notify)
@@ -103,7 +106,8 @@ def texts(canaries: Canaries) -> Iterator[tuple[str, str]]:
             "dash",
             (
                 '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-                f'mediaPresentationDuration="PT1S"><BaseURL>{name}</BaseURL><Period><AdaptationSet mimeType="video/mp4">'
+                f'mediaPresentationDuration="PT1S"><BaseURL>{name}</BaseURL>'
+                '<Period><AdaptationSet mimeType="video/mp4">'
                 f'<Representation id="1" bandwidth="1"><BaseURL>{name}</BaseURL><SegmentList><Initialization sourceURL='
                 f'"{name}"/><SegmentURL media="{name}"/></SegmentList></Representation></AdaptationSet></Period></MPD>'
             ),
@@ -118,8 +122,8 @@ def texts(canaries: Canaries) -> Iterator[tuple[str, str]]:
         yield (
             "svg",
             (
-                '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9" height="9">'
-                f'<image xlink:href="{name}" width="9" height="9"/></svg>'
+                '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+                f'width="9" height="9"><image xlink:href="{name}" width="9" height="9"/></svg>'
             ),
         )
     yield "vobsub", "# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\ntimestamp: 0, filepos: 0\n"
