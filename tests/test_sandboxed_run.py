@@ -1,0 +1,144 @@
+"""The whole workflow in a sandbox: it does its work, writes into its folder alone, and reaches the named host alone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from scripts.lib import sandbox
+from tests.needs import lacking
+from tests.onnx_graph import write_onnx
+from tests.test_end_to_end import Site
+from tests.workflow import ROOT, command_line, environment
+
+SCRIPT = ROOT / "deploy" / "run_sandboxed.py"
+
+# What a stranger's code would try from inside.
+TRIES = """
+import json, os, socket, sys
+found = {"written": [], "reached": [], "processes": 0}
+for path in json.loads(sys.argv[1]):
+    try:
+        open(path, "a").close()
+        found["written"].append(path)
+    except OSError:
+        pass
+for place in json.loads(sys.argv[2]):
+    family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
+    with socket.socket(family) as client:
+        client.settimeout(5)
+        try:
+            client.connect(place if isinstance(place, str) else tuple(place))
+            client.sendall(b"?")
+            if client.recv(1):
+                found["reached"].append(place)
+        except OSError:
+            pass
+for name in os.listdir("/proc"):
+    if name.isdigit():
+        with open(f"/proc/{name}/environ", "rb") as stream:
+            found["processes"] += b"OTHER_MARK" in stream.read()
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(autouse=True)
+def usable() -> None:
+    reason = sandbox.plan("auto", [], [], {}).missing
+    if reason:
+        lacking(f"bubblewrap: {reason}")
+
+
+def sandboxed(folder: Path, *command: str, allow: tuple[str, ...] = (), read: tuple[Path, ...] = ()) -> list[str]:
+    words = [sys.executable, str(SCRIPT), "--directory", str(folder)]
+    words += [word for host in allow for word in ("--allow", host)]
+    words += [word for path in read for word in ("--read", str(path))]
+    return [*words, "--", *command]
+
+
+def test_a_run_with_a_strangers_network(tator_server, tmp_path):
+    site = Site(tator_server, tmp_path / "run")
+    network = tmp_path / "network"
+    network.mkdir()
+    write_onnx(network / "graph.onnx")
+    (network / "train.ini").write_text("[Data]\nSpecies=cod,flatfish,crab\n")
+    site.settings["tator"]["media_ids"] = [1]
+    site.settings["network"] = {"directory": str(network), "graph": "graph.onnx"}
+    command = command_line(site.folder, settings=site.settings)
+    named = tuple(urlsplit(origin).netloc for origin in (tator_server.host, tator_server.store))
+    done = subprocess.run(
+        sandboxed(site.folder, *command, allow=named, read=(network,)),
+        cwd=site.folder,
+        env=environment({"TATOR_AUTH_TOKEN": tator_server.token, "TATOR_PATIENCE_SECONDS": "10"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(site.states().values()) <= {"done", "no detections"}
+    assert (site.folder / "results" / "overview.html").exists()
+
+
+def test_what_is_out_of_reach(tmp_path):
+    run, home = tmp_path / "run", tmp_path / "home"
+    run.mkdir()
+    home.mkdir()
+    paths = [str(run / "own"), str(ROOT / "module.py"), str(tmp_path / "above"), "/usr/local/lib/x.py", "/etc/x"]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as named,
+        socket.create_server(("127.0.0.1", 0)) as other,
+        socket.socket(socket.AF_UNIX) as local,
+        subprocess.Popen(["sleep", "60"], env={**os.environ, "OTHER_MARK": "1"}) as process,
+    ):
+        local.bind(str(tmp_path / "socket"))
+        local.listen()
+        places = [list(named.getsockname()), list(other.getsockname()), str(tmp_path / "socket")]
+        command = [sys.executable, "-c", TRIES, json.dumps(paths), json.dumps(places)]
+        host = f"127.0.0.1:{named.getsockname()[1]}"
+        started = subprocess.Popen(sandboxed(run, *command, allow=(host,)), stdout=subprocess.PIPE, text=True)
+        client, _ = named.accept()
+        with client:
+            client.sendall(client.recv(1))
+            said, _ = started.communicate(timeout=60)
+        process.kill()
+    # What it writes into its own /tmp is gone with it.
+    written = [str(run / "own"), str(tmp_path / "above")]
+    assert json.loads(said) == {"written": written, "reached": [places[0]], "processes": 0}
+    assert started.returncode == 0
+    assert not any(Path(path).exists() for path in paths[1:])
+
+
+def test_a_named_host_keeps_its_name_and_port(tmp_path):
+    """HTTPS' port, too, which is root's."""
+    look = "import socket; print(*{entry[4] for entry in socket.getaddrinfo('tator.invalid', 443, socket.AF_INET)})"
+    look += "; socket.create_connection(('tator.invalid', 443)).close()"
+    command = sandboxed(tmp_path, sys.executable, "-c", look, allow=("tator.invalid:443", "tator.invalid:80"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("('127.0.1.")
+
+
+def test_a_signal_has_the_command_told_to_stop(tmp_path):
+    words = "trap 'echo told > told; exit 7' TERM; touch ready; sleep 60 & wait"
+    with subprocess.Popen(sandboxed(tmp_path, "sh", "-c", words), cwd=tmp_path) as started:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(30) == 7
+    assert (tmp_path / "told").exists()
+
+
+@pytest.mark.parametrize("host", ["tator.example.org", "tator.example.org:https", "10.1.2.3:443", ":80"])
+def test_an_odd_host_is_a_sentence(tmp_path, host):
+    done = subprocess.run(sandboxed(tmp_path, "true", allow=(host,)), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"--allow {host}: expected" in done.stderr
+    assert "Traceback" not in done.stderr
