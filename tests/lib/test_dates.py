@@ -47,7 +47,7 @@ def test_scripts_in_the_future_are_said_and_left(tmp_path: Path) -> None:
     assert script.stat().st_mtime_ns == now + 3600 * SECOND
 
 
-@pytest.mark.parametrize("date", [10 * SECOND, time.time_ns() + 10**6 * SECOND])
+@pytest.mark.parametrize("date", [10 * SECOND, 10**10 * SECOND])
 def test_another_date_is_another_fingerprint(tmp_path: Path, date: int) -> None:
     path = written(tmp_path / "file", 20 * SECOND)
     before = dates.fingerprints([path, tmp_path / "absent", tmp_path])
