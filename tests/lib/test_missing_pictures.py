@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames import fixed_packets
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
-from tests.damage_sweep import FORMATS, sweep
+from tests.damage_sweep import FORMATS, SIZE, sweep, textured
 from tests.media_files import Size, number_in, painted, write_video
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
@@ -65,8 +66,52 @@ def test_a_sound_file_is_not_damaged_and_holes_of_zeros_are_noticed(tmp_path: Pa
     assert (numbers, summary.damaged, summary.skipped) == (list(range(60)), False, 0), summary.damage
     counts = sweep(tmp_path, name, 3, 1, zeros=True)
     assert counts.changed
-    # ASF says nothing of the packets that it skips: of three holes one is missed, see docs/evidence.md.
-    assert counts.missed <= (name == "wmv2.wmv")
+    assert counts.missed == 0
+
+
+def test_a_first_key_frame_that_is_lost_is_no_beginning_in_the_middle(tmp_path: Path) -> None:
+    for name in ("h264.avi", "h264.mxf"):
+        path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
+        with av.open(str(path)) as container:
+            start = next(packet.pos for packet in container.demux(video=0))
+        with path.open("r+b") as file:
+            file.seek(start - 60)  # from before its header
+            file.write(bytes(1000))
+        numbers, summary = numbers_of(path)
+        assert (numbers, summary.missing, summary.skipped) == (list(range(15, 60)), 15, 0)
+        assert "15 coded pictures are missing, the first at the file's beginning" in summary.damage
+
+
+@pytest.mark.parametrize(
+    ("name", "hole", "length"),
+    [
+        ("hevc.ts", 2257, 3000),  # many packets
+        ("hevc.ts", 47192, 64),  # the start of a picture, behind a packet's own header
+        ("wmv2.wmv", 7900, 3000),
+        ("wmv2.wmv", 33796, 3000),
+    ],
+)
+def test_packets_of_the_container_that_are_destroyed(tmp_path: Path, name: str, hole: int, length: int) -> None:
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
+    with path.open("r+b") as file:
+        file.seek(hole)
+        file.write(bytes(length))
+    _, summary = numbers_of(path)
+    assert "packets of the container are destroyed" in summary.damage
+
+
+def test_transport_packets_behind_bytes_of_another_kind_are_whole(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.ts", range(30), container="mpegts")
+    content = path.read_bytes()
+    assert fixed_packets.destroyed(path, "mpegts", 256) is None
+    path.write_bytes(b"junk" * 50 + content)
+    assert fixed_packets.destroyed(path, "mpegts", 256) is None
+    path.write_bytes(content[: 188 * 40] + b"junk" * 50 + content[188 * 40 :])
+    assert fixed_packets.destroyed(path, "mpegts", 256) is None
+    path.write_bytes(b"")
+    assert fixed_packets.destroyed(path, "mpegts", 256) is None
+    path.write_bytes(b"0" * 1000)
+    assert fixed_packets.destroyed(path, "asf", 1) is None
 
 
 @pytest.mark.parametrize("lost", [12, 13, 14, 20])

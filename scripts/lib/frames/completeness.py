@@ -140,6 +140,6 @@ class Completeness:
     def _gap(self, coded: Coded, lost: int) -> int:
         """Return for how many pictures more than those that are known to be lost there is room before this one."""
         places = self._places(coded)
-        if places is None or places < _SAME_PLACE or self._even_steps < _CONSTANT * self._steps:
-            return 0  # of a variable rate, a gap says nothing
+        if places is None or places < _SAME_PLACE or not self._steps or self._even_steps < _CONSTANT * self._steps:
+            return 0  # of a variable rate, or of one that nothing has shown yet, a gap says nothing
         return max(0, round(places) - 1 - lost)

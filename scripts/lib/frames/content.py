@@ -9,6 +9,8 @@ _WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", 
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
+# Nobody pads these: zeros at their end were something else.
+_WITHOUT_PADDING = {"vp8", "vp9"}
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
@@ -28,7 +30,7 @@ def zeros(codec: str, content: bytes) -> str | None:
     run = _LONGER_RUNS.get(codec, _ZEROS)
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
-    end = len(content.rstrip(b"\0"))
+    end = len(content) if codec in _WITHOUT_PADDING else len(content.rstrip(b"\0"))
     if codec == "mjpeg":
         if _flat_is_zero(content):
             return None

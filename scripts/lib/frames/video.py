@@ -17,7 +17,7 @@ import av.video.stream
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, encryption, ffmpeg, messages
+from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, messages
 from scripts.lib.frames.completeness import Coded, Completeness
 from scripts.lib.frames.containers import known_end, missing_bytes
 from scripts.lib.frames.fields import FieldPairs
@@ -162,8 +162,14 @@ class VideoFrames(FrameSource):
             why = self.summary.damage or "its video stream is empty"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
-    def _count_encrypted(self) -> None:
-        """Record encrypted packets of a transport stream, which FFmpeg drops without a word; refuse it if most are."""
+    def _look_at_packets(self) -> None:
+        """Record packets of the container that are destroyed or encrypted, which FFmpeg drops without a word.
+
+        Raises:
+            MediaFault: `unsupported`: most are encrypted.
+        """
+        if what := fixed_packets.destroyed(self._path, self._container.format.name, self._stream.id):
+            self.summary.add_error("the file", what)
         if self._container.format.name != "mpegts":
             return
         encrypted, packets = encryption.encrypted_packets(self._path, self._stream.id)
@@ -174,7 +180,7 @@ class VideoFrames(FrameSource):
             self.summary.add_error("the file", what)
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
-        self._count_encrypted()
+        self._look_at_packets()
         codec = self._stream.codec_context.name
         for packet in self.packets():
             where = self._where(packet)
@@ -192,13 +198,29 @@ class VideoFrames(FrameSource):
         coded = frame.opaque
         if not isinstance(coded, Coded):
             return True
+        first = not self._completeness.started
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
+        if first and self._completeness.skipped and (absent := self._absent()):
+            # The file does not begin there: its first key frame was lost.
+            self.summary.add_missing(self._completeness.skipped + absent, "the file's beginning")
+            self._completeness.skipped = 0
         if late:
             self.summary.add_error(coded.where, "its picture comes after later ones: left out")
         elif lost or gap:
             self.summary.add_missing(len(lost) + gap, (lost[0] if lost else coded).where)
         self.summary.skipped = self._completeness.skipped
         return not late
+
+    def _absent(self) -> int:
+        """Return how many of the pictures that the container counts are not in the file, 0 where it counts none."""
+        is_mxf = self._container.format.name == "mxf"  # its duration is in pictures
+        declared = (self._stream.duration if is_mxf else self._stream.frames) or 0
+        if not declared:
+            return 0
+        with ffmpeg.open_container(self._path) as container:
+            stream = container.streams[self._stream.index]
+            held = sum(1 for packet in container.demux(stream) if packet.dts is not None or packet.size)
+        return max(0, declared - held)
 
     def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
