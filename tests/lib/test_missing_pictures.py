@@ -100,6 +100,17 @@ def test_packets_of_the_container_that_are_destroyed(tmp_path: Path, name: str, 
     assert "packets of the container are destroyed" in summary.damage
 
 
+def test_a_picture_that_is_taken_for_a_description(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "h264.flv", range(60), size=SIZE, paint=textured, **FORMATS["h264.flv"])
+    with av.open(str(path)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+    with path.open("r+b") as file:
+        file.seek(starts[14] + 8)
+        file.write(bytes(64))
+    numbers, summary = numbers_of(path)
+    assert (len(numbers), "a description of the video in zeros" in summary.damage) == (59, True)
+
+
 def test_transport_packets_behind_bytes_of_another_kind_are_whole(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.ts", range(30), container="mpegts")
     content = path.read_bytes()

@@ -232,6 +232,9 @@ class VideoFrames(FrameSource):
         self._said = []
         if what := content.zeros(self._stream.codec_context.name, bytes(packet)):
             self.summary.add_error(where, what)
+        if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
+            # It is a picture whose header was lost, as FLV's demuxer takes it.
+            self.summary.add_error(where, "a description of the video in zeros: that part of the file was lost")
         # Where files were joined the counter of transport packets jumps too, and nothing is lost.
         if self._jump is not None:
             index, place = self._jump
