@@ -29,6 +29,7 @@ from scripts.lib.retinanet import Nms, Size
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 
+ODD = Path(__file__).parents[1] / "data" / "odd"
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 AQUARIUM = Path(__file__).parents[2] / "examples/aquarium"
 SPECIES = ("cod", "flatfish", "crab")
@@ -540,4 +541,11 @@ def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(OpenVinoEngine, "finish", fractions)
     with pytest.raises(GraphError, match=r"gives boxes from 0 to 1 in frame .*expected x1, y1, x2, y2 in pixels"):
         run(SYNTHETIC / "clip_910001.mp4")
+    assert run.left_nothing()
+
+
+def test_a_graph_whose_rows_hold_fractions_is_refused(run: Step) -> None:
+    network = {"graph": ODD / "onnx_normalised/graph.onnx", "train_ini": ODD / "onnx_normalised/train.ini"}
+    with pytest.raises(GraphError, match=r"a folder: graph\.onnx: gives boxes from 0 to 1 in frame 0.*expected x1, y1"):
+        run(SYNTHETIC / "clip_910001.mp4", pixels="rgb_0_to_1", first_label=1, **network)
     assert run.left_nothing()

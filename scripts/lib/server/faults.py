@@ -211,6 +211,10 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     return Puzzling(refusal) if puzzling else refusal
 
 
+# Letters of an answer that are redacted: some answers have megabytes, and what is shown is less by far.
+_LOOKED_AT = 10_000
+
+
 def _message(body: str) -> str:
     """Return what a refusal says, without the request, which its details may echo."""
     try:
@@ -221,5 +225,5 @@ def _message(body: str) -> str:
 
 def _brief(text: str, limit: int = 300) -> str:
     """Cut an answer, which may echo the whole request, to what a log can bear."""
-    line = redact(" ".join(text.split()))
+    line = redact(" ".join(text[:_LOOKED_AT].split()))
     return line if len(line) <= limit else f"{line[:limit]} ..."
