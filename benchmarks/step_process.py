@@ -17,7 +17,9 @@ def main(script: str, file: str, log: str) -> None:
     """Do what Snakemake has the script do."""
     arguments: dict[str, Any] = read_json(Path(file))
     threads = arguments.pop("threads", 1)
-    asked = SimpleNamespace(input={}, output={}, params=arguments, threads=threads, log=[log], rule=script)
+    asked = SimpleNamespace(
+        input={}, output={}, params=arguments, threads=threads, log=[log], rule=script, resources={}, wildcards={}
+    )
     job.run(getattr(importlib.import_module(f"scripts.{script}"), script), asked)
 
 
