@@ -272,7 +272,7 @@ def test_a_password_file_reaches_neither_tator_nor_its_store(steps, monkeypatch,
     steps.resolve(1)  # which Tator refuses with another's credentials
     with host(lambda handler: reply(handler, 404, b"")) as (store, asked):
         monkeypatch.setattr(Project, "addresses", lambda *_: [f"{store}/x?Signature=1"])
-        monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0.2")
+        monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
         with pytest.raises(ServerError, match="404"):
             steps.download(1)
     assert asked
