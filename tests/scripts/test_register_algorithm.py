@@ -255,7 +255,10 @@ def test_clusters_are_looked_up_and_their_credentials_stay_there(register, serve
 # With words of what is said.
 WRONG_SETTINGS = [
     ({**SETTINGS, "detect": {"img_max_side": 640, "img_min_size": 480}}, "unknown key; did you mean 'img_min_side'?"),
-    ({**SETTINGS, "detect": {"img_max_side": 1, "img_min_side": 480}}, "pipeline_args: detect.img_max_side: 1 is invalid"),
+    (
+        {**SETTINGS, "detect": {"img_max_side": 1, "img_min_side": 480}},
+        "pipeline_args: detect.img_max_side: 1 is invalid",
+    ),
     ({**SETTINGS, "keep_treshold": 0.5}, "pipeline_args: TATOR_PIPELINE_ARGS: unknown key 'keep_treshold'"),
     ({"data_image": "x"}, "pipeline_args: detect.img_max_side: missing"),
     (["a"], "holds a list; expected settings"),
