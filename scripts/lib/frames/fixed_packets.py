@@ -97,9 +97,9 @@ def _without_start(data: Content, starts: npt.NDArray[np.int64], stream_id: int)
     announced &= control & 0xC0 == 0
     starts, control = starts[announced], control[announced]
     begins = starts + 4 + np.where(control & 0x20 != 0, 1 + data[starts + 4].astype(int), 0)
-    inside = begins + len(_PES) <= starts + PACKET
+    inside = begins + len(_PES) <= starts + PACKET  # a start may be split, with its rest in the next packet
     found = np.stack([data[begins[inside] + place] == byte for place, byte in enumerate(_PES)], axis=1)
-    return int((~inside).sum()) + int((~found.all(axis=1)).sum())
+    return int((begins > starts + PACKET).sum()) + int((~found.all(axis=1)).sum())
 
 
 def _late_grid(data: Content) -> Grid | None:
