@@ -17,8 +17,8 @@ from benchmarks.inside import measure_limit, measure_stages
 from benchmarks.network import Shape
 from benchmarks.outside import PLAIN_LOOP, measure_memory, measure_peak, measure_plain_loop, measure_start
 from benchmarks.table import Figures, measured_sections
+from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
-from scripts.lib.retinanet import Size
 
 SECTIONS = ("limit", "plain_loop", "memory", "start", "stages")
 # What each figure should reach.

@@ -9,8 +9,8 @@ import yaml
 
 from benchmarks.clips import SAMPLE
 from benchmarks.network import Shape, write_network
-from scripts.lib.backends import suppression
-from scripts.lib.retinanet import Size
+from scripts.lib.boxes import Size
+from scripts.lib.engines import nms_settings
 from tests.workflow import ROOT
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))["detect"]
@@ -55,7 +55,7 @@ def resnet50(folder: Path, shape: Shape | None = None) -> Case:
     """Write a network of ResNet-50's size, which has the sample's classes."""
     size = Size(640, 384)
     graph = write_network(folder / "resnet50.onnx", size, shape)
-    return Case("resnet50", graph, graph, SAMPLE / "train.ini", size, suppression.DEFAULT.iou)
+    return Case("resnet50", graph, graph, SAMPLE / "train.ini", size, nms_settings.DEFAULT.iou)
 
 
 def step_arguments(

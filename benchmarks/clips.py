@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from scripts.lib.retinanet import Pixels, Size
+from scripts.lib.boxes import Pixels, Size
 
 SAMPLE = Path(__file__).resolve().parents[1] / "examples" / "aquarium"
 RATE = 25

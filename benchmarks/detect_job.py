@@ -12,9 +12,10 @@ from typing import Any
 from unittest import mock
 
 from scripts import detect as step
-from scripts.lib import backends, job
-from scripts.lib.backends.base import Engine, Outputs
+from scripts.lib import engines
 from scripts.lib.detection import network
+from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.workflow import job
 
 
 def main(text: str, started: str) -> None:
@@ -25,7 +26,7 @@ def main(text: str, started: str) -> None:
         seconds.setdefault(name, time.monotonic() - float(started))
 
     def open_engine(*arguments: Any, **settings: Any) -> Engine:
-        engine = backends.open_engine(*arguments, **settings)
+        engine = engines.open_engine(*arguments, **settings)
         finish = engine.finish
 
         def marked() -> Outputs:

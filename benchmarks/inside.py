@@ -13,14 +13,15 @@ import numpy as np
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
 from scripts import detect as step
-from scripts.lib import job, retinanet
-from scripts.lib.backends import open_engine
-from scripts.lib.backends.base import Engine
+from scripts.lib import preprocess, suppression
+from scripts.lib.boxes import Pixels, Size, on_media
 from scripts.lib.detection import network
 from scripts.lib.detections import DetectionWriter
+from scripts.lib.engines import open_engine
+from scripts.lib.engines.base import Engine
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Kind
-from scripts.lib.retinanet import Pixels, Size
+from scripts.lib.workflow import job
 
 
 def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Ite
     with open_frames(clip, "video") as source:
         for _, picture in source:
             started = time.process_time()
-            retinanet.fit(picture, out)
+            preprocess.fit(picture, out)
             fitting += time.process_time() - started
         media = Size(source.summary.width, source.summary.height)
     yield "preprocess", fitting
@@ -87,8 +88,8 @@ def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Ite
             outputs = engine.infer(batch)
             for index in range(len(batch)):
                 started = time.process_time()
-                kept = retinanet.select(outputs.boxes[index], outputs.scores[index], THRESHOLD, engine.nms)
-                boxes = retinanet.on_media(kept.boxes, network=engine.size, frame=media, media=media)
+                kept = suppression.select(outputs.boxes[index], outputs.scores[index], THRESHOLD, engine.nms)
+                boxes = on_media(kept.boxes, network=engine.size, frame=media, media=media)
                 chosen = time.process_time()
                 writer.write(index, boxes, kept.labels, kept.scores)
                 choosing, writing = choosing + chosen - started, writing + time.process_time() - chosen
@@ -110,7 +111,7 @@ def fitted(files: Sequence[Path], kind: Kind, size: Size) -> tuple[list[Pixels],
             for _, picture in source:
                 if count % BATCH_SIZE == 0:
                     batches.append(np.zeros((BATCH_SIZE, size.height, size.width, 3), np.uint8))
-                retinanet.fit(picture, batches[-1][count % BATCH_SIZE])
+                preprocess.fit(picture, batches[-1][count % BATCH_SIZE])
                 count += 1
     return batches, count
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.clips import SAMPLE
 from benchmarks.measure import Usage, measured_process
+from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
-from scripts.lib.retinanet import Size
 from tests.tator_server.launch import Server
 from tests.workflow import ROOT, command_line, environment
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from scripts.lib import job
 from scripts.lib.files import read_json
+from scripts.lib.workflow import job
 
 
 def main(script: str, file: str, log: str) -> None:

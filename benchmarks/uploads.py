@@ -12,11 +12,11 @@ from tator.openapi import client
 
 from benchmarks.measure import Usage, measured, spread
 from benchmarks.run import Run
-from scripts.lib.batches import batches, media_per_job, write_hashes
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.files import write_json
 from scripts.lib.server import schema
 from scripts.lib.server.api import Project
+from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
 
 WIDTH, HEIGHT = 640, 480
 BOXES_A_FRAME = 20

@@ -12,8 +12,8 @@ from benchmarks.clips import SAMPLE
 from benchmarks.inside import decode, open_case
 from benchmarks.measure import Usage, measured, measured_process, spread
 from benchmarks.run import Run
-from scripts.lib.backends.base import Engine
 from scripts.lib.downloads.connection import Connection
+from scripts.lib.engines.base import Engine
 from scripts.lib.files import read_json
 from tests.workflow import command_line, environment
 

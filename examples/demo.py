@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import tator
 
-from examples.accuracy import Labelled, ap50, read_truth
+from examples.accuracy import LabeledBox, ap50, read_truth
 from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT, snakemake
 
@@ -82,12 +82,12 @@ def settings_for(server: Server) -> dict[str, Any]:
     }
 
 
-def boxes_in_tator(server: Server) -> list[Labelled]:
+def boxes_in_tator(server: Server) -> list[LabeledBox]:
     """Return what a user would find in Tator, in pixels."""
     api = tator.get_api(server.host, server.token)
     media = {item["id"]: item for item in api.get_media_list(server.project_id)}
     return [
-        Labelled(
+        LabeledBox(
             (box["media"], box["frame"]),
             (
                 box["x"] * media[box["media"]]["width"],
@@ -102,7 +102,7 @@ def boxes_in_tator(server: Server) -> list[Labelled]:
     ]
 
 
-def true_boxes(server: Server) -> list[Labelled]:
+def true_boxes(server: Server) -> list[LabeledBox]:
     """Return the sample's true boxes, for the clip and for the pictures made of its frames."""
     truth = []
     for media_id, name in server.media.items():
@@ -111,7 +111,7 @@ def true_boxes(server: Server) -> list[Labelled]:
         else:
             frame = int(Path(name).stem.split("_")[1])
             picture = read_truth(SAMPLE / "aquarium.csv", media_id, [frame])
-            truth += [Labelled((media_id, 0), box.xywh, box.species) for box in picture]
+            truth += [LabeledBox((media_id, 0), box.xywh, box.species) for box in picture]
     return truth
 
 

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import (
+from scripts.lib import token
+from scripts.lib.data_images import tags
+from scripts.lib.detection import calibration
+from scripts.lib.errors import STORE_VARIABLE
+from scripts.lib.files import check_writable, read_json
+from scripts.lib.graphs import external
+from scripts.lib.server import outages
+from scripts.lib.uploads import version_check
+from scripts.lib.workflow import (
     batches,
+    code_hash,
     dates,
     engine_choice,
     failures,
     local_files,
     settings,
-    sources,
-    token,
 )
-from scripts.lib.detection import calibration
-from scripts.lib.errors import STORE_VARIABLE
-from scripts.lib.files import check_writable, read_json
-from scripts.lib.graphs import external
-from scripts.lib.images import tags
-from scripts.lib.server import outages
-from scripts.lib.uploads import version_check
 
 
 wildcard_constraints:
@@ -85,7 +85,7 @@ def detect_environment():
 
 
 def search():
-    """Return what is asked of a job that detects: Search in scripts/lib/detection/search.py, less its threads."""
+    """Return what is asked of a job that detects: DetectOptions in scripts/lib/detection/options.py, less its threads."""
     network, detect = config["network"], config["detect"]
     asked = ("img_max_side", "img_min_side", "keep_threshold", "batch_size")
     frames = ("frame_stride", "frame_range", "max_frames")
@@ -114,7 +114,7 @@ def require_token():
 @cache
 def code(script):
     """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
-    return sources.sources_hash(Path(workflow.basedir), script)
+    return code_hash.sources_hash(Path(workflow.basedir), script)
 
 
 def forget_failed_media():
@@ -201,7 +201,7 @@ def each_file():
     return [] if by_storage() else files
 
 
-def beside(named, pattern):
+def sibling_of(named, pattern):
     """Return a function for `params:` that gives the pattern's file for each media whose file is in an output.
 
     What follows from the output is not kept with each output's metadata, as a list would be.
@@ -223,7 +223,7 @@ def hashes_suffice():
     return bool(shared_jobs()) and not by_storage()
 
 
-def sent(media_ids, **patterns):
+def as_inputs(media_ids, **patterns):
     """Return the patterns' files for `input:`, by name, where jobs share no disk."""
     return (
         {name: of(media_ids, pattern) for name, pattern in patterns.items()}
@@ -232,12 +232,12 @@ def sent(media_ids, **patterns):
     )
 
 
-def told(named, **patterns):
-    """Return the patterns' files for `params:`, by name, where jobs share a disk; see `beside`."""
+def as_params(named, **patterns):
+    """Return the patterns' files for `params:`, by name, where jobs share a disk; see `sibling_of`."""
     return (
         {}
         if by_storage()
-        else {name: beside(named, pattern) for name, pattern in patterns.items()}
+        else {name: sibling_of(named, pattern) for name, pattern in patterns.items()}
     )
 
 
@@ -334,7 +334,7 @@ def network_files():
     names = [
         network["graph"],
         "train.ini",
-        *external.beside(Path(directory, network["graph"])),
+        *external.sibling_of(Path(directory, network["graph"])),
     ]
     return [str(Path(directory, name)) for name in names]
 

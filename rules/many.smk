@@ -36,7 +36,7 @@ for media_ids in shared_jobs():
             engine_record(),
             ancient("resources/destination.json"),
             f"resources/batches/resolved_{media_ids[0]}.json",
-            **sent(media_ids, records="resources/records/{media_id}.json"),
+            **as_inputs(media_ids, records="resources/records/{media_id}.json"),
             graph=ancient(detect_graph()),
             train_ini="resources/network/train.ini",
             provenance="resources/network/provenance.json",
@@ -54,8 +54,8 @@ for media_ids in shared_jobs():
         threads: 4
         params:
             **search(),
-            **told("outcomes", records="resources/records/{media_id}.json"),
-            media=beside("outcomes", media_of_shared_jobs()),
+            **as_params("outcomes", records="resources/records/{media_id}.json"),
+            media=sibling_of("outcomes", media_of_shared_jobs()),
             finished="resources/finished",
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
@@ -70,7 +70,7 @@ for media_ids in shared_jobs():
             f"upload_many_{media_ids[0]}"
         input:
             f"resources/batches/detected_{media_ids[0]}.json",
-            **sent(
+            **as_inputs(
                 media_ids,
                 detections="results/detections/{media_id}.csv",
                 outcomes="results/detections/{media_id}.json",
@@ -86,7 +86,7 @@ for media_ids in shared_jobs():
         conda:
             "../envs/tator.yaml"
         params:
-            **told(
+            **as_params(
                 "uploads",
                 detections="results/detections/{media_id}.csv",
                 outcomes="results/detections/{media_id}.json",

@@ -2,7 +2,7 @@
 
 
 # No `retries:` here or anywhere: the script itself resumes and tries again, for as long as
-# scripts/lib/server/patience.py says.
+# scripts/lib/retry.py says.
 rule download_media:
     input:
         # Nothing large is moved before the network and the place of its boxes are known to be good.

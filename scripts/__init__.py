@@ -8,7 +8,7 @@ from types import TracebackType
 def _tell_missing_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say what to do where a command of this folder lacks a package; show any other exception as Python does."""
     command = getattr(sys.modules.get("__main__"), "__file__", None)
-    ours = command is not None and Path(command).resolve().parent == Path(__file__).resolve().parent
+    ours = command is not None and Path(command).resolve().is_relative_to(Path(__file__).resolve().parent)
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     if not ours or name is None or name.partition(".")[0] == "scripts":
         sys.__excepthook__(kind, error, trace)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from scripts.lib import job
-from scripts.lib.backends.cuda import Gpu
-from scripts.lib.backends.engine_file import engine_parts, load_engine
-from scripts.lib.backends.tensorrt_build import load_tensorrt, make_logger
+from scripts.lib.boxes import Size
+from scripts.lib.engines.cuda import Gpu
+from scripts.lib.engines.engine_file import engine_parts, load_engine
+from scripts.lib.engines.tensorrt_build import load_tensorrt, make_logger
 from scripts.lib.files import write_json
-from scripts.lib.retinanet import Size
+from scripts.lib.workflow import job
 
 
 def build_engine(

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job
+from scripts.lib.display_text import printable, short
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, replacing
-from scripts.lib.texts import printable, short
+from scripts.lib.workflow import job
 
 # Of media with the same reason so many are named; the table has all.
 NAMED = 10

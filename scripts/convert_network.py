@@ -7,13 +7,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scripts.lib import job, sandbox
-from scripts.lib.backends import suppression
-from scripts.lib.backends.layouts import Layout
+from scripts.lib.boxes import Floats, Pixels, Size
+from scripts.lib.engines import nms_settings
+from scripts.lib.engines.layouts import Layout
 from scripts.lib.errors import GraphError
 from scripts.lib.files import replacing, sha256, write_json
 from scripts.lib.graphs.operators import check_frozen_graph
-from scripts.lib.retinanet import Floats, Pixels, Size, subtract_mean
+from scripts.lib.preprocess import subtract_mean
+from scripts.lib.workflow import job, sandbox
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def convert_network(
         GraphError: the graph has operators that do more than compute, its layout is not known, or the result is not
             the same network.
     """
-    from scripts.lib.backends.openvino_graph import cut, read_graph, read_nms
+    from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
 
     size = Size(img_max_side, img_min_side)
     content = graph.read_bytes()
@@ -61,7 +62,7 @@ def convert_network(
     nms = read_nms(model, layout, classes, str(graph))
     del model
     definition = _needed(content, layout)
-    converted = _convert(definition, layout, suppression.to_text(nms))
+    converted = _convert(definition, layout, nms_settings.to_text(nms))
     with replacing(onnx, "wb") as stream:
         stream.write(converted)
         stream.flush()
@@ -73,7 +74,7 @@ def convert_network(
             "from_sha256": sha256(graph),
             "onnx_sha256": sha256(onnx),
             "layout": layout.name,
-            "nms": suppression.to_values(nms),
+            "nms": nms_settings.to_values(nms),
             "opset": OPSET,
             "sandbox": sandbox.present(),
             "versions": _versions(),
@@ -141,14 +142,14 @@ def _convert(definition: Any, layout: Layout, note: str) -> bytes:
         output_names=[layout.boxes, layout.scores],
         opset=OPSET,
     )
-    onnx.helper.set_model_props(model, {suppression.KEY: note})
+    onnx.helper.set_model_props(model, {nms_settings.KEY: note})
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
 def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threads: int) -> dict[str, Any]:
     """Return how far the converted graph is from TensorFlow."""
-    from scripts.lib.backends.onnxruntime import OnnxRuntimeEngine
+    from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
 
     batch = made_pictures(PICTURES, size)
     boxes, scores = run_tensorflow(definition, layout, batch)

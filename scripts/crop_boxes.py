@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault
@@ -16,6 +15,7 @@ from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
 from scripts.lib.previews import jpeg
+from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 

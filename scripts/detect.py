@@ -1,12 +1,14 @@
 """Find the boxes of one media."""
 
-from scripts.lib import job
-from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one, record_failed_job
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, detect_one, record_failed_job
 from scripts.lib.detection.network import NetworkFiles
-from scripts.lib.detection.search import Search
+from scripts.lib.detection.options import DetectOptions
+from scripts.lib.workflow import job
 
 
-def detect(*, media_files: MediaFiles, network_files: NetworkFiles, found: Found, search: Search) -> None:
+def detect(
+    *, media_files: MediaFiles, network_files: NetworkFiles, found: DetectionOutputs, search: DetectOptions
+) -> None:
     """Write a media's boxes, and a record of how they were found.
 
     A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.

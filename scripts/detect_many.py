@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.lib import job
-from scripts.lib.batches import require, write_hashes
-from scripts.lib.detection.media_detection import Found, MediaDetection, detect_in
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaDetection, detect_in
 from scripts.lib.detection.media_detection import record_failure as record_failed_media
 from scripts.lib.detection.network import Network, NetworkFiles
-from scripts.lib.detection.search import Search
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_content, fetch_media
 from scripts.lib.downloads.prefetch import Prefetch
 from scripts.lib.downloads.unfinished import remove_stale
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
-from scripts.lib.failures import as_fault
 from scripts.lib.files import read_json, sha256
-from scripts.lib.finished import Finished
-from scripts.lib.under_way import UnderWay
+from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import require, write_hashes
+from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.under_way import UnderWay
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Work:
+class MediaInJob:
     """One media of the job.
 
     Attributes:
@@ -46,7 +46,7 @@ class Work:
 
     wanted: dict[str, Any]
     media: Path
-    found: Found
+    found: DetectionOutputs
 
     @property
     def size(self) -> int:
@@ -79,7 +79,7 @@ def detect_many(
     keep_files: bool,
     prefetch_mb: int,
     sources: str,
-    search: Search,
+    search: DetectOptions,
     killed: MediaFault | None = None,
 ) -> None:
     """Do what download_media and detect do, for several media; files and settings are theirs.
@@ -113,7 +113,7 @@ def detect_many(
     """
     require(records)
     files = zip(records, media, detections, outcomes, previews, strict=True)
-    work = [Work(read_json(r), m, Found(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
+    work = [MediaInJob(read_json(r), m, DetectionOutputs(csv, outcome, zipped)) for r, m, csv, outcome, zipped in files]
     done = Finished(finished, [sources, search.key, *map(sha256, network_files.all)])
     under_way = UnderWay(finished / f"{batch.stem}.under_way")
     suspects = under_way.after_kill(killed) if killed else under_way.clear()
@@ -156,13 +156,13 @@ def record_failure(
     batch: Path,
     finished: Path,
     sources: str,
-    search: Search,
+    search: DetectOptions,
     **_: object,
 ) -> None:
     """Write what detect_many writes where the job as a whole failed: what is finished stays, the others failed."""
     done = Finished(finished, [sources, search.key, *map(sha256, network_files.all)])
     for record, csv, outcome, zipped in zip(records, detections, outcomes, previews, strict=True):
-        one = Work(read_json(record), Path(), Found(csv, outcome, zipped))
+        one = MediaInJob(read_json(record), Path(), DetectionOutputs(csv, outcome, zipped))
         if not done.restore(*one.kept):
             record_failed_media(fault, one.wanted, one.found, Network(network_files, search))
     write_hashes(batch, [*detections, *outcomes, *previews])
@@ -188,12 +188,14 @@ class _Job:
         self._done, self._connection, self._keep_files, self._budget = done, connection, keep_files, budget
         self._under_way = under_way
         self.failures: list[str] = []
-        self._work: list[Work] = []
+        self._work: list[MediaInJob] = []
         self._begun: list[_Kept] = []
         self._foreseen = 0  # media whose addresses were asked for
         self._foreseeing = threading.Lock()
 
-    def detect(self, work: list[Work], network_files: NetworkFiles, search: Search, suspects: Collection[int]) -> None:
+    def detect(
+        self, work: list[MediaInJob], network_files: NetworkFiles, search: DetectOptions, suspects: Collection[int]
+    ) -> None:
         """Detect in media, each of which becomes a result.
 
         After an error that nobody foresaw, those that were under way are done one by one, and the one that it happens
@@ -219,7 +221,7 @@ class _Job:
             else:
                 return
 
-    def _together(self, work: list[Work], network_files: NetworkFiles, search: Search) -> None:
+    def _together(self, work: list[MediaInJob], network_files: NetworkFiles, search: DetectOptions) -> None:
         self._work, self._begun, self._foreseen = work, [], 0
         network, failures = Network(network_files, search), list(self.failures)
         try:
@@ -228,7 +230,7 @@ class _Job:
             self.failures = failures  # the media of the others are tried again
             raise
 
-    def _alone(self, each: Work, network_files: NetworkFiles, search: Search) -> None:
+    def _alone(self, each: MediaInJob, network_files: NetworkFiles, search: DetectOptions) -> None:
         try:
             self._together([each], network_files, search)
         except Exception as error:
@@ -238,7 +240,7 @@ class _Job:
             record_failed_media(as_fault(error), each.wanted, each.found, Network(network_files, search))
             self._under_way.end(each.wanted["media_id"])
 
-    def _media(self, search: Search, network: Network) -> Iterator[MediaDetection]:
+    def _media(self, search: DetectOptions, network: Network) -> Iterator[MediaDetection]:
         """Yield each media when its file is there; when the next is asked for, the one before was read."""
         for folder in {each.media.parent for each in self._work}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -269,10 +271,10 @@ class _Job:
                 each.media.unlink(missing_ok=True)
             prefetch.release(number)
 
-    def _in_memory(self, each: Work) -> bool:
+    def _in_memory(self, each: MediaInJob) -> bool:
         return each.fits_memory and not self._keep_files
 
-    def _cost(self, each: Work, budget: int) -> int:
+    def _cost(self, each: MediaInJob, budget: int) -> int:
         """Return how much of the budget a media takes; in memory, as large a share of it as of what memory may hold."""
         return max(each.size, -(-each.size * budget // ALL_IN_MEMORY)) if self._in_memory(each) else each.size
 
@@ -304,7 +306,14 @@ class _Kept(MediaDetection):
     """
 
     def __init__(
-        self, work: Work, fetched: Fetched, done: Finished, search: Search, network: Network, *, under_way: UnderWay
+        self,
+        work: MediaInJob,
+        fetched: Fetched,
+        done: Finished,
+        search: DetectOptions,
+        network: Network,
+        *,
+        under_way: UnderWay,
     ) -> None:
         super().__init__(
             fetched.media, wanted=work.wanted, fetched=fetched.record, found=work.found, search=search, network=network

@@ -2,18 +2,24 @@
 
 from pathlib import Path
 
-from scripts.lib import job
-from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, detect_one
 from scripts.lib.detection.media_detection import record_failure as record_failed_media
 from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts
-from scripts.lib.detection.search import Search
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json
+from scripts.lib.workflow import job
 
 
 def detect_part(
-    *, plan: Path, part: int, media_files: MediaFiles, network_files: NetworkFiles, found: Found, search: Search
+    *,
+    plan: Path,
+    part: int,
+    media_files: MediaFiles,
+    network_files: NetworkFiles,
+    found: DetectionOutputs,
+    search: DetectOptions,
 ) -> None:
     """Do what detect does, for a part of a video; its files are empty where the video has fewer parts.
 
@@ -43,8 +49,8 @@ def record_failure(
     part: int,
     media_files: MediaFiles,
     network_files: NetworkFiles,
-    found: Found,
-    search: Search,
+    found: DetectionOutputs,
+    search: DetectOptions,
 ) -> None:
     """Write what detect_part writes for a part in which it failed; the arguments are its own."""
     parts = planned_parts(plan)

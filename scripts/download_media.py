@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from scripts.lib import job
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.downloads.unfinished import remove_stale
 from scripts.lib.errors import MediaFault
-from scripts.lib.failures import note
 from scripts.lib.files import read_json, write_json
+from scripts.lib.workflow import job
+from scripts.lib.workflow.failures import note
 
 
 def download_media(*, record: Path, host: str, project_id: int, media: Path, download: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
-from scripts.lib.evaluation.accuracy import Labelled, Sweep, average_precision, by_threshold, confusion, judge
+from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, judge
 from scripts.lib.evaluation.truth import read_truth
 from scripts.lib.files import read_json, write_json
 from scripts.lib.frames.source import frames_used
+from scripts.lib.workflow import job
 
 # Two pictures of one media are at least so many frames apart: neighbours show the same mistake.
 APART = 25
@@ -109,7 +109,7 @@ def evaluate(
     )
 
 
-def _looked_at(truth: list[Labelled], outcomes: dict[int, dict[str, Any]]) -> list[Labelled]:
+def _looked_at(truth: list[LabeledBox], outcomes: dict[int, dict[str, Any]]) -> list[LabeledBox]:
     """Return the true boxes of frames that went through the network."""
     frames = {}
     for media_id, outcome in outcomes.items():
@@ -118,26 +118,26 @@ def _looked_at(truth: list[Labelled], outcomes: dict[int, dict[str, Any]]) -> li
     return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
 
 
-def _found(media_id: int, csv: Path, names: list[str]) -> Iterator[Labelled]:
+def _found(media_id: int, csv: Path, names: list[str]) -> Iterator[LabeledBox]:
     for row in read_detections(csv):
-        yield Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
+        yield LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
 
 
 def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _area(box: Labelled) -> float:
+def _area(box: LabeledBox) -> float:
     return box.xywh[2] * box.xywh[3]
 
 
-def _score(box: Labelled) -> float:
+def _score(box: LabeledBox) -> float:
     return box.score
 
 
-def _worst(boxes: Iterable[Labelled], limit: int, how_bad: Callable[[Labelled], float]) -> list[Labelled]:
+def _worst(boxes: Iterable[LabeledBox], limit: int, how_bad: Callable[[LabeledBox], float]) -> list[LabeledBox]:
     """Return the worst boxes, no two of them in neighbouring frames."""
-    chosen: list[Labelled] = []
+    chosen: list[LabeledBox] = []
     shown: dict[int, list[int]] = defaultdict(list)
     for box in sorted(boxes, key=lambda box: (-how_bad(box), box.picture)):
         media_id, frame = box.picture
@@ -150,14 +150,14 @@ def _worst(boxes: Iterable[Labelled], limit: int, how_bad: Callable[[Labelled], 
 
 
 def _error(
-    box: Labelled, others: Iterable[Labelled], records: dict[int, tuple[dict[str, Any], Path]]
+    box: LabeledBox, others: Iterable[LabeledBox], records: dict[int, tuple[dict[str, Any], Path]]
 ) -> dict[str, Any]:
     """Return a mistake with the boxes of the other sort in its frame, as shares of the picture's sides."""
     media_id, frame = box.picture
     outcome = records[media_id][0]
     width, height = outcome["width"], outcome["height"]
 
-    def entry(box: Labelled) -> dict[str, Any]:
+    def entry(box: LabeledBox) -> dict[str, Any]:
         x, y, w, h = box.xywh
         share = [round(value, 5) for value in (x / width, y / height, w / width, h / height)]
         return {"species": box.species, "score": box.score, "share": share}

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.files import read_json, replacing
+from scripts.lib.workflow import job
 
 ROWS_AT_ONCE = 100_000
 SCHEMA = pa.schema(

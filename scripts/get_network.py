@@ -10,16 +10,17 @@ from typing import Any, Literal
 
 import docker
 
-from scripts.lib import job, train_ini
+from scripts.lib import train_ini
+from scripts.lib.data_images import docker_images
+from scripts.lib.data_images.members import FOLDER, LARGEST, Members
+from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
 from scripts.lib.graphs import external
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
-from scripts.lib.images import docker_images
-from scripts.lib.images.members import FOLDER, LARGEST, Members
-from scripts.lib.images.reference import Image, Reference
-from scripts.lib.stopping import stoppable
+from scripts.lib.signals import stoppable
+from scripts.lib.workflow import job
 
 Fetch = Literal["auto", "docker", "registry"]
 
@@ -78,7 +79,7 @@ def get_network(
             record = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             record = _from_image(reference, names, folder, fetch, ca_file)
-        weights = external.beside(folder / graph.name)
+        weights = external.sibling_of(folder / graph.name)
         found = {
             name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size}
             for name in (*names, *sorted(weights))
@@ -142,8 +143,8 @@ def _copy(path: Path, copy: Path) -> None:
 def _from_archive(
     archive: Path, reference: Reference | None, digest: str | None, names: tuple[str, ...], folder: Path
 ) -> dict[str, Any]:
-    from scripts.lib.images import oci
-    from scripts.lib.images.archive import ImageArchive
+    from scripts.lib.data_images import oci
+    from scripts.lib.data_images.archive import ImageArchive
 
     members = Members(folder, _wanted(names))
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
@@ -163,8 +164,8 @@ def _from_image(
             with docker_images.archive(client, image, f"/{FOLDER}", reference) as pieces:
                 members.add(pieces, f"{reference}: /{FOLDER}")
         else:
-            from scripts.lib.images import oci
-            from scripts.lib.images.registry import Registry
+            from scripts.lib.data_images import oci
+            from scripts.lib.data_images.registry import Registry
 
             store = stack.enter_context(Registry(reference, ca_file=ca_file))
             image, layers = oci.resolve(store, reference.digest or reference.tag, str(reference))

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, write_truth
 from scripts.lib.files import read_json
 from scripts.lib.server.api import Project
+from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 
@@ -65,14 +65,14 @@ def get_truth(
 
 def _standing(
     project: Project, media: dict[str, Any], type_id: int, version_id: int, species: str
-) -> Iterator[Labelled]:
+) -> Iterator[LabeledBox]:
     """Yield the boxes of a media that are not deleted, in pixels."""
     latest = {box["elemental_id"]: box for box in project.boxes(media["media_id"], type_id, version_id)}
     width, height = media["width"], media["height"]
     for box in latest.values():
         if not box["variant_deleted"]:
             xywh = box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height
-            yield Labelled((media["media_id"], box["frame"]), xywh, str(box["attributes"].get(species) or ""))
+            yield LabeledBox((media["media_id"], box["frame"]), xywh, str(box["attributes"].get(species) or ""))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 import logging
 from pathlib import Path
 
-from scripts.lib import job
 from scripts.lib.detection.joining import join
-from scripts.lib.detection.media_detection import Found, MediaFiles, detect_one, record_failed_job
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, detect_one, record_failed_job
 from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
-from scripts.lib.detection.search import Search
 from scripts.lib.files import read_json
+from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ def join_parts(
     part_previews: list[Path],
     media_files: MediaFiles,
     network_files: NetworkFiles,
-    found: Found,
-    search: Search,
+    found: DetectionOutputs,
+    search: DetectOptions,
 ) -> None:
     """Write what detect writes, from the files of a video's parts.
 
@@ -46,7 +46,7 @@ def join_parts(
     """
     if plan:
         require_planned(plan[0])
-        parts = [Found(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
+        parts = [DetectionOutputs(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
         fps = read_json(media_files.record).get("fps")
         why = join(planned_parts(plan[0]), parts, found, search, fps)
         if why is None:

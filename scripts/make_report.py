@@ -6,17 +6,17 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
+from scripts.lib.display_text import short
 from scripts.lib.files import read_json
 from scripts.lib.pages import charts, tator_address, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.findings import Findings
-from scripts.lib.pages.shown_media import Looker, Media, card, least_sure, rows_of
+from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
 from scripts.lib.previews import Album
-from scripts.lib.texts import short
+from scripts.lib.workflow import job
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
 
@@ -71,8 +71,8 @@ def make_report(
         total.merge(findings)
         link = tator_address(host, project_id, line["media_id"], version=version)
         no_result = line["media_id"] in content["failed"]
-        media.append(Media(line, read_json(record), read_json(outcome), csv, album, findings, link, no_result))
-    look = Looker(host, project_id, version, names, upload_threshold)
+        media.append(ReportedMedia(line, read_json(record), read_json(outcome), csv, album, findings, link, no_result))
+    look = FrameRenderer(host, project_id, version, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
@@ -120,7 +120,7 @@ def _span(moments: list[str]) -> str:
     return first if first == last else f"from {first} to {last}"
 
 
-def _tiles(content: dict[str, Any], media: list[Media]) -> dict[str, str]:
+def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]:
     totals = content["totals"]
     people = sum(sum(line["people"].values()) for line in content["media"])
     tiles = {
@@ -135,7 +135,7 @@ def _tiles(content: dict[str, Any], media: list[Media]) -> dict[str, str]:
     return tiles | ({"frames a second": f"{used / seconds:.1f}"} if used else {})
 
 
-def _row(media: Media) -> dict[str, Any]:
+def _row(media: ReportedMedia) -> dict[str, Any]:
     line = media.line
     return {
         **line,
@@ -178,7 +178,7 @@ def _found(total: Findings, names: list[str], keep: float, upload: float) -> dic
     }
 
 
-def _speed(media: list[Media]) -> dict[str, Any]:
+def _speed(media: list[ReportedMedia]) -> dict[str, Any]:
     busy = [each for each in media if each.outcome["frames"]["used"]]
     frames = sum(each.outcome["frames"]["used"] for each in busy)
     seconds = sum(each.outcome["seconds"] for each in busy)
@@ -202,7 +202,7 @@ def _speed(media: list[Media]) -> dict[str, Any]:
     }
 
 
-def _made(content: dict[str, Any], media: list[Media]) -> dict[str, str]:
+def _made(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]:
     """Return where the boxes come from: network, engine, destination."""
     network = content["network"]
     engines = {

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import IDS_PER_CALL, Project
+from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from scripts.lib import job
 from scripts.lib import train_ini as train
 from scripts.lib.detections import HEADER, read_detections
+from scripts.lib.display_text import as_json
 from scripts.lib.files import read_json, replacing
-from scripts.lib.texts import as_json
+from scripts.lib.workflow import job
 
 
 def merge_detections(

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.lib import job
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.errors import MediaFault
@@ -15,6 +14,7 @@ from scripts.lib.files import read_json, replacing
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
+from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 

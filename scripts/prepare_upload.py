@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.train_ini import species as read_species
 from scripts.lib.uploads import known_attributes
+from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def prepare_upload(
             "confidence_attribute": confidence_attribute,
             "defaults": {a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
             "known": known_attributes.merged(
-                known_attributes.told(str(chosen["description"])), box_type, project.clock.now()
+                known_attributes.from_description(str(chosen["description"])), box_type, project.clock.now()
             ),
         },
     )
@@ -76,8 +76,8 @@ def prepare_upload(
 
 def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, names: list[str]) -> None:
     needs = project_needs.of_boxes(species, confidence)
-    lacks = [project_needs.lack(box_type, "box type", need) for need in needs]
-    if problem := next(filter(None, [*lacks, project_needs.unfilled(box_type, needs)]), None):
+    lacks = [project_needs.missing_attribute(box_type, "box type", need) for need in needs]
+    if problem := next(filter(None, [*lacks, project_needs.unset_required(box_type, needs)]), None):
         raise ServerError(problem)
     choices = next(one for one in box_type["attribute_types"] if one["name"] == species).get("choices")
     unknown = [name for name in names if choices and name not in choices]
@@ -95,8 +95,8 @@ def _description(project: Project, before: str, network: dict[str, Any], box_typ
     """
     graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
     what = f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
-    known = known_attributes.merged(known_attributes.told(before), box_type, project.clock.now())
-    return known_attributes.tell(what, known, project_needs.OUR_WORDS)
+    known = known_attributes.merged(known_attributes.from_description(before), box_type, project.clock.now())
+    return known_attributes.to_description(what, known, project_needs.OUR_WORDS)
 
 
 def _describe(project: Project, version: dict[str, Any], network: dict[str, Any], box_type: dict[str, Any]) -> None:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.lib import job, sandbox
-from scripts.lib.backends import suppression
-from scripts.lib.backends.base import Engine
+from scripts.lib.boxes import Pixels, Size, iou_matrix
+from scripts.lib.engines import nms_settings
+from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError, MediaFault, PipelineError
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
-from scripts.lib.retinanet import Nms, Pixels, Selection, Size, fit, overlaps, select
-from scripts.lib.stopping import stoppable
+from scripts.lib.preprocess import fit
+from scripts.lib.signals import stoppable
+from scripts.lib.suppression import Nms, Selection, select
+from scripts.lib.workflow import job, sandbox
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]
@@ -34,7 +36,7 @@ SAME_BOX = 0.5
 
 
 @dataclass(frozen=True)
-class Media:
+class CalibrationMedia:
     """A media to take frames from.
 
     Attributes:
@@ -89,7 +91,7 @@ def quantize_network(
     """
     size = Size(img_max_side, img_min_side)
     sources = [
-        Media(path, read_json(record), read_json(download))
+        CalibrationMedia(path, read_json(record), read_json(download))
         for path, record, download in zip(media, records, downloads, strict=True)
     ]
     # Without a name, so that nothing is left of it after a kill.
@@ -123,7 +125,7 @@ def quantize_network(
         "from_sha256": sha256(graph),
         "graph_sha256": sha256(quantized),
         "weights_sha256": sha256(weights),
-        "nms": suppression.to_values(found_nms),
+        "nms": nms_settings.to_values(found_nms),
         "sandbox": sandbox.present(),
         "versions": _versions(),
     }
@@ -132,7 +134,7 @@ def quantize_network(
     write_json(drift, result)
 
 
-def take_frames(sources: Sequence[Media], store: Pixels) -> dict[str, int]:
+def take_frames(sources: Sequence[CalibrationMedia], store: Pixels) -> dict[str, int]:
     """Fill the store with frames, evenly from each media, fitted to the network.
 
     Args:
@@ -160,7 +162,7 @@ def take_frames(sources: Sequence[Media], store: Pixels) -> dict[str, int]:
     return used
 
 
-def _spread(source: Media, count: int) -> Iterator[Pixels]:
+def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
     """Yield up to `count` frames, evenly spread over what is read of a media."""
     if not count:
         return
@@ -176,7 +178,7 @@ def _quantized(
     graph: Path, size: Size, nms: dict[str, Any] | None, frames: Sequence[Pixels]
 ) -> tuple["openvino.Model", Nms]:
     """Return the cut graph in int8, from bytes of pixels on, and its suppression's settings."""
-    from scripts.lib.backends.openvino_graph import after_convolutions, cut, load_openvino, read_graph, read_nms
+    from scripts.lib.engines.openvino_graph import after_convolutions, cut, load_openvino, read_graph, read_nms
 
     load_openvino()  # first, as NNCF would load it with its telemetry
     import nncf
@@ -188,7 +190,7 @@ def _quantized(
         )
     part = cut(whole, layout, str(graph), 1, size)
     classes = part.outputs[1].get_shape()[2]
-    found = read_nms(whole, layout, classes, str(graph)) if nms is None else suppression.from_values(nms)
+    found = read_nms(whole, layout, classes, str(graph)) if nms is None else nms_settings.from_values(nms)
     model = nncf.quantize(
         part,
         nncf.Dataset(frames, lambda frame: frame[None]),
@@ -198,13 +200,13 @@ def _quantized(
         # What turns the last convolutions' numbers into pixels: in int8 a box would be off by pixels.
         ignored_scope=nncf.IgnoredScope(names=after_convolutions(part)),
     )
-    model.set_rt_info(suppression.to_text(found), suppression.KEY)
+    model.set_rt_info(nms_settings.to_text(found), nms_settings.KEY)
     return model, found
 
 
 def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
     """Write both files, complete or not at all."""
-    from scripts.lib.backends.openvino_graph import load_openvino
+    from scripts.lib.engines.openvino_graph import load_openvino
 
     with stoppable(), tempfile.TemporaryDirectory() as folder:
         made = Path(folder, quantized.name)
@@ -215,7 +217,7 @@ def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
 
 
 def _engine(graph: Path, size: Size, nms: Nms, threads: int) -> Engine:
-    from scripts.lib.backends.openvino import OpenVinoEngine
+    from scripts.lib.engines.openvino import OpenVinoEngine
 
     return OpenVinoEngine(graph, size=size, batch_size=1, threads=threads, nms=nms)
 
@@ -258,7 +260,7 @@ def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
 
 def _score_differences(one: Selection, other: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Match boxes of the same label that overlap, best score first; return how far each pair's scores are apart."""
-    shared = overlaps(one.boxes, other.boxes) * (one.labels[:, None] == other.labels[None])
+    shared = iou_matrix(one.boxes, other.boxes) * (one.labels[:, None] == other.labels[None])
     differences = []
     for at in range(len(one.boxes)):
         if not shared.shape[1]:
@@ -287,7 +289,7 @@ def _check(compared: dict[str, Any], max_drift: float, media: str) -> None:
         )
 
 
-def _ids(sources: Sequence[Media]) -> str:
+def _ids(sources: Sequence[CalibrationMedia]) -> str:
     return ", ".join(str(source.record["media_id"]) for source in sources)
 
 

@@ -4,15 +4,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import job
-from scripts.lib.batches import write_hashes
 from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
-from scripts.lib.failures import as_fault, note
 from scripts.lib.files import write_json
-from scripts.lib.marks import is_marked
+from scripts.lib.processed import is_marked
 from scripts.lib.records import TatorMedia, tator_media
 from scripts.lib.server.api import Project
+from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import write_hashes
+from scripts.lib.workflow.failures import as_fault, note
 
 _log = logging.getLogger(__name__)
 

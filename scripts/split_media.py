@@ -3,14 +3,14 @@
 import logging
 from pathlib import Path
 
-from scripts.lib import job
-from scripts.lib.batches import part_count
 from scripts.lib.detection.parts_plan import write_failed_plan, write_plan
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json
 from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.shown import Shown
+from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import part_count
 
 _log = logging.getLogger(__name__)
 

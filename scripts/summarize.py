@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from scripts.lib import job
+from scripts.lib.display_text import printable
 from scripts.lib.files import read_json, replacing, write_json
-from scripts.lib.texts import printable
+from scripts.lib.workflow import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60

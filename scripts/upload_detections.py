@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from scripts.lib import job
 from scripts.lib.errors import MediaFault
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.failed_upload import record_failed_upload
-from scripts.lib.uploads.upload import Terms, upload_media
+from scripts.lib.uploads.upload import UploadOptions, upload_media
+from scripts.lib.workflow import job
 
 
 def upload_detections(
@@ -14,7 +14,7 @@ def upload_detections(
     detections: Path,
     outcome: Path,
     record: Path,
-    terms: Terms,
+    terms: UploadOptions,
     host: str,
     project_id: int,
     upload: Path,

@@ -5,16 +5,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.lib import job
-from scripts.lib.batches import require, write_hashes
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
-from scripts.lib.failures import as_fault
 from scripts.lib.files import read_json, sha256
-from scripts.lib.finished import Finished
 from scripts.lib.server.api import Project
-from scripts.lib.server.faults import Unwell
+from scripts.lib.server.faults import ServerUnavailable
 from scripts.lib.uploads.failed_upload import record_failed_upload
-from scripts.lib.uploads.upload import Terms, still_stands, upload_media
+from scripts.lib.uploads.upload import UploadOptions, still_stands, upload_media
+from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import require, write_hashes
+from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.result_cache import Finished
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
 CONNECTIONS = 8
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Work:
+class MediaInJob:
     """One media of the job, by its files; see upload_media."""
 
     detections: Path
@@ -45,7 +45,7 @@ def upload_many(
     detections: list[Path],
     outcomes: list[Path],
     records: list[Path],
-    terms: Terms,
+    terms: UploadOptions,
     host: str,
     project_id: int,
     uploads: list[Path],
@@ -84,7 +84,7 @@ def upload_many(
     done = Finished(finished, [sources, host, project_id, terms.key])
     project = Project(host, project_id, connections=connections)
 
-    def upload(one: Work) -> None:
+    def upload(one: MediaInJob) -> None:
         kept = one.kept
         if done.restore(*kept) and still_stands(project, terms.where, one.upload):
             _log.info("media %d: verified by an earlier job", kept[0])
@@ -104,7 +104,7 @@ def upload_many(
     with ThreadPoolExecutor(connections) as pool:
         try:
             for csv, outcome, record, target in zip(detections, outcomes, records, uploads, strict=True):
-                begun[pool.submit(upload, Work(csv, outcome, record, target))] = record
+                begun[pool.submit(upload, MediaInJob(csv, outcome, record, target))] = record
             failed = _wait(begun, connections)
         finally:
             for future in begun:
@@ -120,7 +120,7 @@ def record_failure(
     detections: list[Path],
     outcomes: list[Path],
     records: list[Path],
-    terms: Terms,
+    terms: UploadOptions,
     host: str,
     project_id: int,
     uploads: list[Path],
@@ -131,7 +131,7 @@ def record_failure(
 ) -> None:
     """Write what upload_many writes where the job as a whole failed: what is verified stays, the others failed."""
     done = Finished(finished, [sources, host, project_id, terms.key])
-    for one in map(Work, detections, outcomes, records, uploads):
+    for one in map(MediaInJob, detections, outcomes, records, uploads):
         if not done.restore(*one.kept):
             record_failed_upload(fault, one.record, one.upload)
     write_hashes(batch, uploads)
@@ -152,7 +152,7 @@ def _wait(begun: dict[Future[None], Path], connections: int) -> dict[int, str | 
             media_id = read_json(begun[future])["media_id"]
             _log.warning("media %d: %s", media_id, fault)
             failed[media_id] = str(fault)
-            unwell = unwell + 1 if isinstance(fault, Unwell) else 0
+            unwell = unwell + 1 if isinstance(fault, ServerUnavailable) else 0
         if unwell == connections:
             for other in begun:
                 other.cancel()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.lib.retinanet import Size
+from scripts.lib.boxes import Size
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "aquarium"
@@ -37,7 +37,7 @@ class Oracle(NamedTuple):
 def real_frames() -> np.ndarray:
     """Return 200 frames of a real clip: all of the sample, and a third of them mirrored."""
     from scripts.lib.frames.reader import open_frames
-    from scripts.lib.retinanet import fit
+    from scripts.lib.preprocess import fit
 
     with open_frames(SAMPLE / "aquarium.mp4", "video") as clip:
         pictures = [picture for _, picture in clip]
@@ -69,7 +69,7 @@ def main(graph: Path, frames: Path, folder: Path) -> None:
     import tensorflow as tf
 
     from scripts.convert_network import convert_network, run_tensorflow
-    from scripts.lib.backends.layouts import LAYOUTS
+    from scripts.lib.engines.layouts import LAYOUTS
 
     batch = np.load(frames)
     convert_network(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
 from scripts.lib.previews import Previews
-from scripts.lib.retinanet import Size
 from scripts.make_report import make_report
 from scripts.summarize import summarize
 from tests.media_files import painted

@@ -17,9 +17,9 @@ from benchmarks.clips import SAMPLE, repeat_clip, write_clip
 from benchmarks.measure import Usage
 from benchmarks.network import Shape, anchors, write_network
 from benchmarks.outside import PLAIN_LOOP, measure_plain_loop
-from scripts.lib.backends import open_engine
+from scripts.lib.boxes import Size
+from scripts.lib.engines import open_engine
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.retinanet import Size
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT
 

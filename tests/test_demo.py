@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from examples.accuracy import Labelled, ap50, read_truth
+from examples.accuracy import LabeledBox, ap50, read_truth
 from examples.demo import SAMPLE
-from scripts.lib.backends.openvino_graph import load_openvino
+from scripts.lib.engines.openvino_graph import load_openvino
 from scripts.lib.train_ini import species
 from tests.browser import look_at
 from tests.workflow import ROOT
@@ -73,7 +73,7 @@ def test_accuracy_in_tator_is_the_networks_own(demo):
         for x1, y1, x2, y2, label, *scores in network([(read[1] - MEAN)[None]])[0][0].tolist():
             score = scores[int(label)]
             if score >= THRESHOLD:
-                found.append(Labelled((1, frame), (x1, y1, x2 - x1, y2 - y1), names[int(label)], score))
+                found.append(LabeledBox((1, frame), (x1, y1, x2 - x1, y2 - y1), names[int(label)], score))
         frame += 1
     assert frame == 150
     own = ap50(read_truth(SAMPLE / "aquarium.csv", 1), found)

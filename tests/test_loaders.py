@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.lib.backends import open_engine
-from scripts.lib.backends.openvino_graph import load_openvino
+from scripts.lib.boxes import Size
+from scripts.lib.engines import open_engine
+from scripts.lib.engines.openvino_graph import load_openvino
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.retinanet import Size
 from tests.workflow import ROOT
 
 # Modules that make objects, or run code, out of bytes.

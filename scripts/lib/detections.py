@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from scripts.lib.boxes import THOUSANDTHS, Floats, Integers
 from scripts.lib.errors import PipelineError
-from scripts.lib.retinanet import THOUSANDTHS, Floats, Integers
 
 COLUMNS = ("video_id", "frame", "x", "y", "w", "h", "det_conf", "det_species")
 HEADER = ",".join(COLUMNS)

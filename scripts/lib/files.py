@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from scripts.lib.display_text import as_json
 from scripts.lib.errors import PipelineError
-from scripts.lib.texts import as_json
 
 # Snakemake's lock, log and metadata; what the media need is looked at before each download.
 _LEAST_ROOM = 2**16

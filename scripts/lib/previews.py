@@ -20,9 +20,9 @@ from zipfile import ZipInfo  # without a time, so that the same pictures give th
 import cv2
 import numpy as np
 
+from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
 from scripts.lib.colours import bgr
 from scripts.lib.files import write_bytes
-from scripts.lib.retinanet import THOUSANDTHS, Floats, Integers, Pixels, Size
 
 # How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
 KINDS = ("certain", "crowded", "doubtful")
@@ -34,7 +34,7 @@ CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
 
 
-class Kept(NamedTuple):
+class KeptFrame(NamedTuple):
     """A frame that is kept, and what for; its picture as pixels, or a place where it is."""
 
     value: float
@@ -47,7 +47,7 @@ class Best:
 
     def __init__(self, limit: int, gap: int) -> None:
         """Keep at most `limit` frames, at least `gap` frames apart."""
-        self.kept: list[Kept] = []
+        self.kept: list[KeptFrame] = []
         self._limit, self._gap = limit, gap
 
     def offer(self, value: float, frame: int, picture: Callable[[], Any]) -> None:
@@ -56,7 +56,7 @@ class Best:
         rival = near or (min(self.kept) if len(self.kept) == self._limit else None)
         if rival is None or value > rival.value:
             self.kept = [kept for kept in self.kept if kept is not rival]
-            self.kept.append(Kept(value, frame, picture()))
+            self.kept.append(KeptFrame(value, frame, picture()))
 
 
 class Chosen:
@@ -133,7 +133,7 @@ class Previews:
         self._rate = rate(fps, stride)
         self._chosen = Chosen(self._rate, stride)
         self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
-        self._first: Kept | None = None
+        self._first: KeptFrame | None = None
 
     def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
         self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
@@ -156,7 +156,7 @@ class Previews:
             return copies[0]
 
         if self._first is None:
-            self._first = Kept(0, frame, copy())
+            self._first = KeptFrame(0, frame, copy())
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._chosen.offer(kind, value, frame, copy)

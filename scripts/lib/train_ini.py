@@ -4,8 +4,8 @@ import configparser
 import re
 from pathlib import Path
 
+from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
-from scripts.lib.texts import short
 
 EXPECTED = "expected a section [Data] with the line Species=name,name,..."
 _HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.backends import open_engine
-from scripts.lib.backends.base import Engine
+from scripts.lib.boxes import Size
+from scripts.lib.engines import open_engine
+from scripts.lib.engines.base import Engine
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.retinanet import Size, fit
+from scripts.lib.preprocess import fit
 
 SAMPLE = Path(__file__).parents[2] / "examples/aquarium"
 SIZE, BATCH = Size(640, 480), 4

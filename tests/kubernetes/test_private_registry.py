@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from scripts.lib.images.build import build
-from scripts.lib.images.reference import Reference
-from scripts.lib.images.registry import Registry
+from scripts.lib.data_images.build import build
+from scripts.lib.data_images.reference import Reference
+from scripts.lib.data_images.registry import Registry
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import registry_or_skip
 from tests.kube_server import argo

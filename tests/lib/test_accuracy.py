@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.lib.evaluation.accuracy import (
-    Labelled,
+    LabeledBox,
     Sweep,
     average_precision,
     by_threshold,
@@ -14,11 +14,11 @@ from scripts.lib.evaluation.accuracy import (
 
 A, B = (1, 0), (1, 1)
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
-TRUTH = [Labelled(A, HERE, "cod"), Labelled(A, FAR, "crab"), Labelled(B, HERE, "cod")]
+TRUTH = [LabeledBox(A, HERE, "cod"), LabeledBox(A, FAR, "crab"), LabeledBox(B, HERE, "cod")]
 
 
 def found(*boxes):
-    return [Labelled(*box) for box in boxes]
+    return [LabeledBox(*box) for box in boxes]
 
 
 def test_each_box_is_judged():
@@ -36,7 +36,7 @@ def test_by_species_a_wrong_species_is_a_false_alarm():
 
 
 def test_the_better_score_takes_the_box_and_the_better_overlap_the_truth():
-    truth = [Labelled(A, HERE, "cod"), Labelled(A, (4.0, 0.0, 10.0, 10.0), "cod")]
+    truth = [LabeledBox(A, HERE, "cod"), LabeledBox(A, (4.0, 0.0, 10.0, 10.0), "cod")]
     judged, missed = judge(truth, found((A, (3.0, 0.0, 10.0, 10.0), "cod", 0.9)), 0.5, by_species=True)
     assert judged[0].truth is truth[1]
     assert missed == [truth[0]]
@@ -59,7 +59,7 @@ def test_equal_scores_stand_or_fall_together():
 
 
 def test_average_precision():
-    perfect = [Labelled(box.picture, box.xywh, box.species, 0.9) for box in TRUTH]
+    perfect = [LabeledBox(box.picture, box.xywh, box.species, 0.9) for box in TRUTH]
     assert average_precision(TRUTH, perfect) == {name: pytest.approx((1.0, 1.0)) for name in ("cod", "crab")}
     near = average_precision(TRUTH[:1], found((A, NEAR, "cod", 0.9)))  # IoU 9/11: right at 0.5 to 0.8
     assert near["cod"] == pytest.approx((1.0, 0.7))

@@ -1,4 +1,4 @@
-"""The reader's thread holds on to nothing of a clip that it has read."""
+"""The reader's thread holds on to nothing of a task that it has read."""
 
 import gc
 import weakref
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.detection.batch_reader import BatchReader
-from scripts.lib.detection.clip import Clip
+from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.errors import MediaFault
 
 
@@ -15,8 +15,8 @@ class Content:
     """Something whose end can be seen."""
 
 
-class Unreadable(Clip):
-    """A clip whose content cannot be read."""
+class Unreadable(MediaTask):
+    """A task whose content cannot be read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class Unreadable(Clip):
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_content_of_what_cannot_be_read_is_not_held(count: int) -> None:
-    clips = [Unreadable() for _ in range(count)]
-    with BatchReader(clips, (4, 8, 8, 3)) as reader:
-        ended = [clip for batch in reader for clip in batch.ended]
-    assert ended == clips
-    assert {(clip.fault.state, clip.fault.reason) for clip in clips if clip.fault} == {("unreadable", "it is damaged")}
+    tasks = [Unreadable() for _ in range(count)]
+    with BatchReader(tasks, (4, 8, 8, 3)) as reader:
+        ended = [task for batch in reader for task in batch.ended]
+    assert ended == tasks
+    assert {(task.fault.state, task.fault.reason) for task in tasks if task.fault} == {("unreadable", "it is damaged")}
     gc.collect()
-    assert [clip.content() for clip in clips] == [None] * count
+    assert [task.content() for task in tasks] == [None] * count

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.lib.batches import batches, media_per_job, write_hashes
+from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
 
 
 @pytest.mark.parametrize(

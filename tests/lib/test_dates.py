@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import dates
+from scripts.lib.workflow import dates
 
 SECOND = 10**9
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.lib.boxes import Size, on_media
 from scripts.lib.detections import (
     HEADER,
     Detection,
@@ -17,7 +18,6 @@ from scripts.lib.detections import (
     video_id,
 )
 from scripts.lib.errors import PipelineError
-from scripts.lib.retinanet import Size, on_media
 
 ROW = "5_clip,3,1.500,2.000,30.250,4.000,0.100000:0.700000,2"
 

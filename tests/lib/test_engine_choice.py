@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import engine_choice
-from scripts.lib.engine_choice import choose
 from scripts.lib.errors import SettingsError
+from scripts.lib.workflow import engine_choice
+from scripts.lib.workflow.engine_choice import choose
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_precision_that_the_engine_lacks(machine, engine, precision, message):
 def test_asking_loads_no_library():
     code = (
         "import sys, os\n"
-        "from scripts.lib.engine_choice import choose\n"
+        "from scripts.lib.workflow.engine_choice import choose\n"
         "choose('auto', None, os.environ)\n"
         "heavy = {'numpy', 'onnx', 'onnxruntime', 'openvino', 'cv2', 'tensorrt', 'pycuda'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import environments
 from scripts.lib.errors import PipelineError
+from scripts.lib.workflow import environments
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from scripts.lib import environments
+from scripts.lib.workflow import environments
 environments.enter({package!r}, Path({folder!r}))
 print(sys.prefix, *sys.argv[1:])
 """

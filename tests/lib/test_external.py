@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 import pytest
 
+from scripts.commands.make_pipeline_image import make_pipeline_image
 from scripts.get_network import get_network
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import external
-from scripts.make_pipeline_image import make_pipeline_image
 
 ODD = Path(__file__).parents[1] / "data" / "odd" / "onnx_external"
 
@@ -57,9 +57,9 @@ def test_the_weights_become_a_part_of_the_graph(source: Path, tmp_path: Path) ->
 
 
 def test_a_plan_knows_the_file_beside_the_graph(source: Path) -> None:
-    assert external.beside(source / "graph.onnx") == ["graph.onnx.data"]
+    assert external.sibling_of(source / "graph.onnx") == ["graph.onnx.data"]
     renamed(source, "../graph.onnx.data")
-    assert external.beside(source / "graph.onnx") == []
+    assert external.sibling_of(source / "graph.onnx") == []
 
 
 @pytest.mark.parametrize("name", ["../source/graph.onnx.data", "/etc/hostname", "absent.bin", "", ".."])

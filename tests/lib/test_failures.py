@@ -15,8 +15,8 @@ from scripts.lib.errors import (
     SettingsError,
     of_one_media,
 )
-from scripts.lib.failures import as_fault, forget, note
-from scripts.lib.server.faults import Refused, TokenRefused, Unwell
+from scripts.lib.server.faults import Refused, ServerUnavailable, TokenRefused
+from scripts.lib.workflow.failures import as_fault, forget, note
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from scripts.lib.server.faults import Refused, TokenRefused, Unwell
         (AssertionError(), True),
         (FileNotFoundError(errno.ENOENT, "gone"), True),
         (TokenRefused(400, "Invalid token"), False),
-        (Unwell("down"), False),
+        (ServerUnavailable("down"), False),
         (ServerError("not trusted"), False),
         (SettingsError("odd"), False),
         (GraphError("broken"), False),

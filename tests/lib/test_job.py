@@ -13,7 +13,7 @@ SCRIPT = """
 import logging, os, sys
 from pathlib import Path
 from types import SimpleNamespace
-from scripts.lib import job
+from scripts.lib.workflow import job
 from scripts.lib.errors import GraphError
 
 class Named(dict):

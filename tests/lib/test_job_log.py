@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from scripts.lib.log_filter import LONGEST_LINE, Cleaner
+from scripts.lib.workflow.log_filter import LONGEST_LINE, Cleaner
 from tests.lib.test_job import run
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from scripts.lib import job_secrets
+from scripts.lib.workflow import job_secrets
 from tests.workflow import ROOT
 
 SECRETS = {
@@ -24,7 +24,7 @@ JOB = """
 import json, os, subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from scripts.lib import job
+from scripts.lib.workflow import job
 
 def {script}(*, seen: Path) -> None:
     own = Path("/proc/self/environ").read_text().split("\\0")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.detection.joining import join
-from scripts.lib.detection.media_detection import Found
-from scripts.lib.detection.search import Search
+from scripts.lib.detection.media_detection import DetectionOutputs
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part
 
-SEARCH = Search(
+SEARCH = DetectOptions(
     img_max_side=64, img_min_side=64, keep_threshold=0.3, batch_size=1, frame_stride=1, frame_range=None,
     max_frames=None, engine="openvino", precision="f32", engines=Path("engines"), nms=None, pixels=None,
     first_label=None, threads=1,
@@ -35,26 +35,26 @@ def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
     good = [{"state": "done", "reason": None, "frames": {"decoded": part.end}} for part in PLAN]
     good[0]["seams"] = {"begins": [], "goes_on": ["a", "b", "c"]}
     good[1]["seams"] = {"begins": ["a", "b"], "goes_on": []}
-    parts = [Found(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
+    parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, record in zip(parts, [good[0], good[1] | change], strict=True):
         files.outcome.write_text(json.dumps(record))
-    found = Found(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
+    found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
     assert join(PLAN, parts, found, SEARCH, 25.0) == why
     assert not list(tmp_path.glob("found*"))
 
 
 def test_what_was_not_cut(tmp_path: Path) -> None:
-    found = Found(*(tmp_path / name for name in "abc"))
+    found = DetectionOutputs(*(tmp_path / name for name in "abc"))
     assert join([], [], found, SEARCH, None) == "it cannot be cut"
 
 
 def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
-    parts = [Found(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
+    parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, state in zip(parts, ("done", "failed"), strict=True):
         files.outcome.write_text(
             json.dumps({"state": state, "reason": "an unforeseen error", "frames": {"decoded": 10}})
         )
-    found = Found(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
+    found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
     with pytest.raises(MediaFault, match=r"^failed: the part from frame 10 on: an unforeseen error"):
         join(PLAN, parts, found, SEARCH, 25.0)
     assert not list(tmp_path.glob("found*"))

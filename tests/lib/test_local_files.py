@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import local_files
 from scripts.lib.errors import SettingsError
+from scripts.lib.workflow import local_files
 
 KEYS = ["network.directory", "network.archive", "network.ca_file", "tator.ca_file", "evaluate.truth_file"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.lib import media_list
 from scripts.lib.errors import SettingsError
+from scripts.lib.workflow import media_list
 
 
 def read(folder, content):

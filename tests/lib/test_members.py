@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.lib.data_images import members as module
+from scripts.lib.data_images.members import Members
 from scripts.lib.errors import GraphError
-from scripts.lib.images import members as module
-from scripts.lib.images.members import Members
 from tests.docker_engine import tar
 
 NAMES = ("graph.pb", "train.ini")

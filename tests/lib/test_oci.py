@@ -6,12 +6,12 @@ import platform
 
 import pytest
 
+from scripts.lib.data_images import oci, registry
+from scripts.lib.data_images.members import Members
+from scripts.lib.data_images.oci import zstd
+from scripts.lib.data_images.reference import Reference
+from scripts.lib.data_images.registry import Registry
 from scripts.lib.errors import GraphError, ServerError
-from scripts.lib.images import oci, registry
-from scripts.lib.images.members import Members
-from scripts.lib.images.oci import zstd
-from scripts.lib.images.reference import Reference
-from scripts.lib.images.registry import Registry
 from tests.docker_engine import tar
 from tests.oci_server import digest_of, misbehaving_registry
 

@@ -10,11 +10,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from scripts.lib.backends.prepare import prepare
-from scripts.lib.backends.tensorrt_build import build_plan, make_logger
+from scripts.lib.boxes import Floats, Size
+from scripts.lib.engines.prepare import prepare
+from scripts.lib.engines.tensorrt_build import build_plan, make_logger
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.retinanet import Floats, Size, fit, subtract_mean
+from scripts.lib.preprocess import fit, subtract_mean
 from tests.onnx_graph import write_onnx, write_rows
 
 ROOT = Path(__file__).parents[2]

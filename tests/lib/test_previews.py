@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from scripts.lib.boxes import Size
 from scripts.lib.detection import pipeline
+from scripts.lib.preprocess import fit, without_padding
 from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, Best, Previews
-from scripts.lib.retinanet import Size, fit, without_padding
 from tests.media_files import number_in, painted
 
 SIZE = Size(160, 90)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.uploads.reconcile import Box, Destination, box_from_pixels, iou, plan
+from scripts.lib.uploads.reconcile import Box, Destination, box_from_pixels, plan
 
 TO = Destination(version_id=6, type_id=3, species_attribute="Species", confidence_attribute="Confidence")
 
@@ -170,13 +170,6 @@ def test_pixels_become_fractions_inside_the_picture(width, height, data):
 def test_impossible_boxes_are_refused(xywh, score):
     with pytest.raises(ValueError, match="frame 3"):
         box_from_pixels(media_id=1, frame=3, xywh=xywh, picture=(10, 10), species="cod", score=score)
-
-
-def test_iou():
-    assert iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
-    assert iou((0, 0, 2, 2), (1, 0, 2, 2)) == pytest.approx(1 / 3)
-    assert iou((0, 0, 2, 2), (2, 0, 2, 2)) == 0
-    assert iou((0, 0, 0, 0), (0, 0, 0, 0)) == 0
 
 
 people = st.sampled_from(["edit", "delete", "add", "nothing"])

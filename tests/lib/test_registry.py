@@ -8,12 +8,12 @@ import stat
 import pytest
 from docker.auth import INDEX_NAME
 
+from scripts.lib.data_images import login, oci, registry
+from scripts.lib.data_images.build import build
+from scripts.lib.data_images.members import Members
+from scripts.lib.data_images.reference import Reference
+from scripts.lib.data_images.registry import Registry
 from scripts.lib.errors import ServerError, SettingsError
-from scripts.lib.images import login, oci, registry
-from scripts.lib.images.build import build
-from scripts.lib.images.members import Members
-from scripts.lib.images.reference import Reference
-from scripts.lib.images.registry import Registry
 from tests.docker_engine import registry_or_skip, self_signed
 from tests.faults.hosts import certified, host, reply
 from tests.oci_server import token_server

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.backends import open_engine
-from scripts.lib.backends.base import Engine
-from scripts.lib.backends.rows import RowsConvention
+from scripts.lib.boxes import Size
+from scripts.lib.engines import open_engine
+from scripts.lib.engines.base import Engine
+from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.retinanet import MEAN, Nms, Size, select
+from scripts.lib.preprocess import MEAN
+from scripts.lib.suppression import Nms, select
 from tests.onnx_graph import write_rows
 
 SIZE = Size(64, 48)

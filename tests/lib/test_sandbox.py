@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib import sandbox
+from scripts.lib.workflow import sandbox
 from tests.needs import lacking
 from tests.workflow import ROOT
 
@@ -19,7 +19,8 @@ JOB = """
 import json, os, socket
 from pathlib import Path
 from types import SimpleNamespace
-from scripts.lib import job, sandbox
+from scripts.lib.workflow import job
+from scripts.lib.workflow import sandbox
 
 def convert_network(*, seen: Path, given: Path, outside: list[str], port: int, unix: str) -> None:
     found = {{"sandbox": sandbox.present(), "given": given.read_text(), "written": [], "processes": []}}

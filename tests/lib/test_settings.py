@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from scripts.lib import settings, token
+from scripts.lib import token
 from scripts.lib.errors import SettingsError
+from scripts.lib.workflow import settings
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "config/config.schema.yaml").read_text())

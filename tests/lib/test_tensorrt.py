@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from scripts.build_engine import build_engine
-from scripts.lib.backends import open_engine, suppression
-from scripts.lib.backends.base import Outputs
-from scripts.lib.detection.clip import Clip, Seen
+from scripts.lib.boxes import Size
+from scripts.lib.detection.media_task import FrameResult, MediaTask
 from scripts.lib.detection.pipeline import Detector
+from scripts.lib.engines import nms_settings, open_engine
+from scripts.lib.engines.base import Outputs
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
-from scripts.lib.retinanet import Nms, Size
+from scripts.lib.suppression import Nms
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse
 from tests.onnx_graph import write_onnx
@@ -58,7 +59,7 @@ def assert_near(found: Outputs, expected: Outputs, boxes: float = 1e-3, scores: 
 def test_the_graphs_own_suppression_is_taken(tmp_path, monkeypatch, version):
     install(monkeypatch, version)
     nms = Nms(0.5, 77)
-    graph = write_onnx(tmp_path / "graph.onnx", metadata={suppression.KEY: suppression.to_text(nms)})
+    graph = write_onnx(tmp_path / "graph.onnx", metadata={nms_settings.KEY: nms_settings.to_text(nms)})
     with opened(graph, tmp_path) as engine:
         assert engine.nms == nms
     with opened(graph, tmp_path, nms=Nms(0.3, 5)) as engine:
@@ -155,7 +156,7 @@ def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_t
         (folder / str(engine.description["file"])).unlink()
 
 
-class FiveFrames(Clip):
+class FiveFrames(MediaTask):
     """The first frames of a clip; keeps the numbers of those that have boxes."""
 
     def __init__(self) -> None:
@@ -165,7 +166,7 @@ class FiveFrames(Clip):
     def open(self) -> FrameSource:
         return open_frames(CLIP, "video", wanted_frames(1, None, 5))
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: FrameResult) -> None:
         if len(seen.boxes):
             self.found.append(seen.number)
 

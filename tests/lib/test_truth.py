@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, read_truth, write_truth
 
 MEDIA = [
@@ -14,7 +14,7 @@ MEDIA = [
     {"media_id": 9, "name": None},
 ]
 NAMES = ["cod", "crab"]
-BOX = Labelled((7, 3), (1.0, 2.0, 3.0, 4.0), "crab")
+BOX = LabeledBox((7, 3), (1.0, 2.0, 3.0, 4.0), "crab")
 
 
 def boxes(tmp_path, content, name="truth.csv", media=MEDIA):
@@ -87,6 +87,6 @@ def test_which_media_has_to_be_said_of_several(tmp_path):
 
 
 def test_back_and_forth(tmp_path):
-    nasty = Labelled((7, 2), (0.5, 0.25, 1.125, 2.0), 'a "b", c')
+    nasty = LabeledBox((7, 2), (0.5, 0.25, 1.125, 2.0), 'a "b", c')
     write_truth(tmp_path / "t.csv", [BOX, nasty])
     assert read_truth(tmp_path / "t.csv") == [nasty, BOX]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.under_way import UnderWay
+from scripts.lib.workflow.under_way import UnderWay
 
 FAULT = MediaFault("failed", "its job was killed")
 

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.downloads.unfinished import remove_stale, unfinished, write_all
+from scripts.lib.downloads.unfinished import part_path, remove_stale, write_all
 
 
 def test_disk_that_takes_a_part_is_asked_again() -> None:
@@ -24,7 +24,7 @@ def ready(path: str) -> dict[str, Any]:
 def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
     going_on, replaced, missing, elsewhere, of_another_job = (tmp_path / str(number) for number in range(5))
     for media in (going_on, replaced, missing, elsewhere, of_another_job):
-        unfinished(media, ready("1/2/first.mp4")).write_bytes(b"x")
+        part_path(media, ready("1/2/first.mp4")).write_bytes(b"x")
     for name in (".1.part", ".1.json.part", "1", "unfinished"):
         (tmp_path / name).write_bytes(b"x")
     before = {path.name for path in tmp_path.iterdir()}
@@ -42,4 +42,4 @@ def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
 
 
 def test_long_names_are_cut(tmp_path: Path) -> None:
-    unfinished(tmp_path / "1", ready(f"1/2/{'x' * 300}.mp4")).touch()
+    part_path(tmp_path / "1", ready(f"1/2/{'x' * 300}.mp4")).touch()

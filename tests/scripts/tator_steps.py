@@ -8,7 +8,7 @@ import tator
 
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
-from scripts.lib.uploads.upload import Terms
+from scripts.lib.uploads.upload import UploadOptions
 from scripts.mark_processed import mark_processed
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
@@ -84,9 +84,9 @@ class Steps:
         }
         write_json(self.folder / f"found_{media_id}.json", outcome)
 
-    def terms(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> Terms:
+    def terms(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> UploadOptions:
         files = self.folder / "destination.json", self.folder / "train.ini"
-        return Terms(*files, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
+        return UploadOptions(*files, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
 
     def upload(self, media_id: int, **changes: Any) -> dict[str, Any]:
         paths = {

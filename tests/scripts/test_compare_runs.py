@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts import compare_runs
-from scripts.lib.evaluation.accuracy import Labelled
+from scripts.commands import compare_runs
+from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.comparison import changes
 from scripts.lib.files import read_json
 from tests.browser import look_at
@@ -13,7 +13,7 @@ HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 1
 
 
 def box(xywh, species="cod", score=0.9, frame=0):
-    return Labelled((1, frame), xywh, species, score)
+    return LabeledBox((1, frame), xywh, species, score)
 
 
 @pytest.mark.parametrize(

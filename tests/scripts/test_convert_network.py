@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from scripts.convert_network import _check, made_pictures
-from scripts.lib.backends import open_engine
+from scripts.lib.boxes import Size
+from scripts.lib.engines import open_engine
 from scripts.lib.errors import GraphError
-from scripts.lib.retinanet import Nms, Selection, Size, select
+from scripts.lib.suppression import Nms, Selection, select
 from tests.oracle import SIZE, Oracle
 from tests.scripts.test_detect import AQUARIUM, Step
 

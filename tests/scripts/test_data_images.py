@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.commands.make_pipeline_image import main
 from scripts.get_network import get_network
+from scripts.lib.data_images import docker_images
+from scripts.lib.data_images.oci import zstd
+from scripts.lib.data_images.tags import digest_behind_tag, remembered_digest
 from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import write_json
-from scripts.lib.images import docker_images
-from scripts.lib.images.oci import zstd
-from scripts.lib.images.tags import digest_behind_tag, remembered_digest
-from scripts.make_pipeline_image import main
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ class TestMake:
         assert words in capsys.readouterr().err
 
     def test_a_registry_out_of_reach_is_a_failure(self, engine, capsys, monkeypatch):
-        monkeypatch.setattr("scripts.lib.images.registry.PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr("scripts.lib.data_images.registry.PAUSE_SECONDS", 0.01)
         for how in ([], ["--no-daemon"]):
             code, _, complaint = make(capsys, *how, "--publish", "127.0.0.1:1/net:1")
             assert code == 1
@@ -176,7 +176,7 @@ class TestMake:
         assert "name its authority's certificate in --ca-file" in complaint
 
     def test_runs_as_a_command_from_anywhere(self, tmp_path):
-        command = [sys.executable, str(ROOT / "scripts/make_pipeline_image.py"), *MAKE, "--no-daemon"]
+        command = [sys.executable, str(ROOT / "scripts/commands/make_pipeline_image.py"), *MAKE, "--no-daemon"]
         command += ["--output", "net.tar", "net:1"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1].startswith("sha256:")
@@ -316,7 +316,7 @@ class TestMovedTag:
         assert remembered_digest(network | {"data_image": f"{registry.address}/other:1"}, memory) is None
 
     def test_a_registry_that_does_not_answer_changes_nothing(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("scripts.lib.images.registry.PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr("scripts.lib.data_images.registry.PAUSE_SECONDS", 0.01)
         name, memory = "127.0.0.1:1/net:1", tmp_path / "tag.json"
         write_json(memory, {"data_image": name, "digest": "sha256:abc"})
         network = {"data_image": name, "archive": None, "digest": None, "fetch": "registry", "ca_file": None}

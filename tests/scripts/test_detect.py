@@ -12,20 +12,21 @@ import cv2
 import numpy as np
 import pytest
 
-from examples.accuracy import Labelled, ap50, read_truth
+from examples.accuracy import LabeledBox, ap50, read_truth
 from scripts import detect as step
-from scripts.lib.backends.base import Engine, Outputs
-from scripts.lib.backends.openvino import OpenVinoEngine
+from scripts.lib.boxes import Size
 from scripts.lib.detection import batch_reader, media_detection, network, pipeline
-from scripts.lib.detection.clip import Clip
-from scripts.lib.detection.media_detection import Found, MediaFiles
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
+from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.network import NetworkFiles
-from scripts.lib.detection.search import Search
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
+from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.openvino import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.retinanet import Nms, Size
+from scripts.lib.suppression import Nms
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 
@@ -63,8 +64,8 @@ class Step:
         step.detect(
             media_files=MediaFiles(media, self.folder / "record.json", self.folder / "download.json"),
             network_files=network,
-            found=Found(self.detections, self.outcome, self.previews),
-            search=Search(**(asked | settings)),
+            found=DetectionOutputs(self.detections, self.outcome, self.previews),
+            search=DetectOptions(**(asked | settings)),
         )
         return json.loads(self.outcome.read_text())
 
@@ -83,9 +84,9 @@ def run(tmp_path: Path) -> Step:
     return Step(folder)
 
 
-def labelled(rows: list[Detection], media_id: int) -> list[Labelled]:
+def labelled(rows: list[Detection], media_id: int) -> list[LabeledBox]:
     return [
-        Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), SPECIES[row.species - 1], row.score)
+        LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), SPECIES[row.species - 1], row.score)
         for row in rows
     ]
 
@@ -336,7 +337,7 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
             for _ in range(16):
                 yield self.summary.add_frame(painted(0)), painted(0)
 
-    class Counted(Clip):
+    class Counted(MediaTask):
         open = Endless
         take = finish = abandon = lambda *_: None
 
@@ -442,8 +443,8 @@ def failing_after(calls: int, real: Any) -> Any:
         (OpenVinoEngine, "start"),
         (OpenVinoEngine, "finish"),
         (DetectionWriter, "write"),
-        (pipeline.retinanet, "fit"),
-        (pipeline.retinanet, "select"),
+        (batch_reader.preprocess, "fit"),
+        (pipeline.suppression, "select"),
     ],
 )
 def test_an_exception_anywhere_ends_the_step(

@@ -9,7 +9,7 @@ import pytest
 
 from scripts import detect_many as module
 from scripts.lib.detection.network import NetworkFiles
-from scripts.lib.detection.search import Search
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.files import read_json
 from tests.scripts.tator_steps import Steps
 
@@ -41,7 +41,7 @@ class Job:
     def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
         """Run the job; return the state of each media."""
         self.steps.resolve(*self.media_ids)
-        search = Search(
+        search = DetectOptions(
             threads=2, img_max_side=320, img_min_side=180, keep_threshold=0.05, batch_size=4,
             engine="openvino", precision="f32", engines=self.steps.folder / "engines",
             frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,

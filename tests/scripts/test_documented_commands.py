@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import register_algorithm
+from scripts.commands import register_algorithm
 from tests.tator_server.launch import Server
 from tests.workflow import ROOT
 

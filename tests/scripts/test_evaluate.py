@@ -9,7 +9,7 @@ import pytest
 from scripts.evaluate import evaluate
 from scripts.get_truth import get_truth
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import read_truth, write_truth
 from scripts.lib.files import read_json, write_json
 from scripts.picture_errors import picture_errors
@@ -44,8 +44,10 @@ def evaluated(run, truth, **changes):
 
 
 def test_the_figures(run):
-    truth = [Labelled((1, frame), BOX, "cod") for frame in range(20, 50)]
-    found = evaluated(run, [*truth, Labelled((1, 99), BOX, "cod"), Labelled((1, 45), (90.0, 50.0, 20.0, 20.0), "eel")])
+    truth = [LabeledBox((1, frame), BOX, "cod") for frame in range(20, 50)]
+    found = evaluated(
+        run, [*truth, LabeledBox((1, 99), BOX, "cod"), LabeledBox((1, 45), (90.0, 50.0, 20.0, 20.0), "eel")]
+    )
     assert (found["media"], found["frames"], found["truth"], found["found"]) == ([1], 50, 31, 40)
     cod = found["species"]["cod"]
     assert (cod["truth"], cod["found"]) == (30, 40)
@@ -61,13 +63,13 @@ def test_the_figures(run):
 
 
 def test_only_frames_with_truth(run):
-    found = evaluated(run, [Labelled((1, 10), BOX, "cod")], only_frames_with_truth=True)
+    found = evaluated(run, [LabeledBox((1, 10), BOX, "cod")], only_frames_with_truth=True)
     assert (found["frames"], found["found"], found["ap50"]) == (1, 1, pytest.approx(1.0))
     assert found["false_alarms"] == []
 
 
 def test_the_page_shows_the_worst_mistakes(run):
-    evaluated(run, [Labelled((1, frame), (90.0, 40.0, 30.0, 30.0), "crab") for frame in range(50)])
+    evaluated(run, [LabeledBox((1, frame), (90.0, 40.0, 30.0, 30.0), "crab") for frame in range(50)])
     pictures = run.folder / "results/evaluation.zip"
     picture = cv2.imencode(".jpg", np.full((90, 160, 3), 90, np.uint8))[1].tobytes()
     with zipfile.ZipFile(pictures, "w") as archive:
@@ -98,7 +100,7 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     }  # fmt: skip
     get_truth(**arguments, truth_version=server.version_id)
     share = (160.0, 180.0, 80.0, 90.0)
-    assert read_truth(tmp_path / "truth.csv") == [Labelled((1, 5), share, "cod"), Labelled((1, 30), share, "crab")]
+    assert read_truth(tmp_path / "truth.csv") == [LabeledBox((1, 5), share, "cod"), LabeledBox((1, 30), share, "crab")]
     with pytest.raises(PipelineError, match="version 99999 holds no true box"):
         get_truth(**arguments, truth_version=99999)
 

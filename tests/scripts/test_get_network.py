@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from scripts.get_network import get_network
+from scripts.lib.data_images import docker_images
+from scripts.lib.data_images.members import Members
 from scripts.lib.errors import GraphError, ServerError, SettingsError
-from scripts.lib.images import docker_images
-from scripts.lib.images.members import Members
 from tests.docker_engine import forget, make_image, make_reference_image, push, running_registry
 from tests.onnx_graph import write_onnx
 
@@ -295,7 +295,7 @@ class TestDocker:
 import time
 from pathlib import Path
 from scripts.get_network import get_network
-from scripts.lib.images.members import Members
+from scripts.lib.data_images.members import Members
 
 add = Members.add
 def slow(self, pieces, source):

@@ -8,14 +8,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from scripts.commands.make_pipeline_image import make_pipeline_image
 from scripts.convert_network import convert_network
 from scripts.get_network import get_network
-from scripts.lib.backends.openvino_graph import read_graph
+from scripts.lib.engines.openvino_graph import read_graph
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import allowed
 from scripts.lib.graphs.messages import read_graph_def
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx, check_operators
-from scripts.make_pipeline_image import make_pipeline_image
 from tests.hostile_graphs import SOUND, make
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT

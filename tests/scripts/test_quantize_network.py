@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.lib.backends.base import Engine, Outputs
-from scripts.lib.backends.openvino_graph import after_convolutions, cut, read_graph
+from scripts.lib.boxes import Size
+from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.openvino_graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
-from scripts.lib.retinanet import Nms, Size
-from scripts.quantize_network import READ_AT_MOST, Media, _check, _spread, measure, take_frames
+from scripts.lib.suppression import Nms
+from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
 from tests.media_files import number_in, write_video
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 READY = {"state": "ready", "reason": None}
 
 
-def media(path: Path, media_id: int = 1, kind: str = "video", **download: Any) -> Media:
-    return Media(path, READY | {"media_id": media_id, "kind": kind}, READY | download)
+def media(path: Path, media_id: int = 1, kind: str = "video", **download: Any) -> CalibrationMedia:
+    return CalibrationMedia(path, READY | {"media_id": media_id, "kind": kind}, READY | download)
 
 
 def test_frames_come_evenly_from_the_whole_media(tmp_path):

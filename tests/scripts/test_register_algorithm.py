@@ -11,7 +11,7 @@ import pytest
 import tator
 import yaml
 
-from scripts import register_algorithm
+from scripts.commands import register_algorithm
 from scripts.lib.registering import manifest
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
@@ -311,7 +311,7 @@ def test_quantities_are_written_and_checked(register, server):
 def test_the_page_s_commands_work_as_written(server, capsys, monkeypatch):
     """Only the site's own address and project differ, and each command is run from the clone."""
     page = (ROOT / "docs" / "kubernetes.md").read_text().replace("\\\n", " ")
-    commands = re.findall(r"^python -m scripts\.register_algorithm (.*)$", page, re.M)
+    commands = re.findall(r"^python -m scripts\.commands\.register_algorithm (.*)$", page, re.M)
     assert len(commands) == 2
     write({**SETTINGS, "network": {"graph": "graph.onnx"}})
     for command in commands:
@@ -386,7 +386,7 @@ def test_as_a_program_with_the_address_of_the_configuration(server, monkeypatch,
     write(settings)
     for name in ("TATOR_API_SERVICE", "TATOR_PROJECT_ID"):
         monkeypatch.delenv(name)
-    command = [sys.executable, "-m", "scripts.register_algorithm", FAN_OUT, "--name", "Fan", "--apply"]
+    command = [sys.executable, "-m", "scripts.commands.register_algorithm", FAN_OUT, "--name", "Fan", "--apply"]
     given = ["--config", tmp_path / "my.yaml", "--set", f"image={IMAGE}", "--output", tmp_path / "out.yaml"]
     done = subprocess.run([*command, *given], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

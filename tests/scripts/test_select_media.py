@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from scripts import select_media
-from scripts.lib import media_list
+from scripts.commands import select_media
 from scripts.lib.server import api
+from scripts.lib.workflow import media_list
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
 
@@ -169,7 +169,7 @@ def test_wrong_options(select):
 
 @pytest.mark.usefixtures("server")
 def test_as_a_program_whose_reader_has_enough(monkeypatch):
-    command = [sys.executable, "-m", "scripts.select_media"]
+    command = [sys.executable, "-m", "scripts.commands.select_media"]
     done = subprocess.run([*command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "5")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -3,9 +3,9 @@
 import pytest
 
 from scripts.conclude import conclude, faults
-from scripts.lib import job
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.workflow import job
 from scripts.summarize import summarize
 
 

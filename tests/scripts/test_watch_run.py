@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from scripts import watch_run
+from scripts.commands import watch_run
 from tests.report_run import FakeRun
 
 

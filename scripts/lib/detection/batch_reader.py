@@ -1,7 +1,7 @@
-"""The thread that reads, pads and resizes the frames of one clip after another into batches.
+"""The thread that reads, pads and resizes the frames of one task after another into batches.
 
 The batches are of fixed size, a few, and used again and again: a reader that is ahead waits for one to come free. The
-end of one clip and the beginning of the next share a batch.
+end of one task and the beginning of the next share a batch.
 """
 
 import math
@@ -14,10 +14,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from scripts.lib import retinanet
-from scripts.lib.detection.clip import Clip
+from scripts.lib import preprocess
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.errors import MediaFault
-from scripts.lib.retinanet import Pixels, Size
 
 # One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
 # goes on while the network is loaded.
@@ -29,7 +29,7 @@ _STOP_SECONDS = 0.5
 class Item(NamedTuple):
     """A frame in a batch: whose it is, its number, and its size before it was fitted."""
 
-    clip: Clip
+    task: MediaTask
     number: int
     size: Size
 
@@ -41,24 +41,24 @@ class Batch:
     Attributes:
         pixels: (N, H, W, 3); what the places after the last frame hold means nothing.
         items: what the frames are.
-        ended: clips all of whose frames are in this batch or earlier ones.
+        ended: tasks all of whose frames are in this batch or earlier ones.
     """
 
     pixels: Pixels
     items: list[Item] = field(default_factory=list)
-    ended: list[Clip] = field(default_factory=list)
+    ended: list[MediaTask] = field(default_factory=list)
 
     @property
-    def clips(self) -> list[Clip]:
+    def tasks(self) -> list[MediaTask]:
         """Whose the batch is, once for each frame."""
-        return [item.clip for item in self.items] or self.ended
+        return [item.task for item in self.items] or self.ended
 
 
 class BatchReader:
     """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
 
-    def __init__(self, clips: Iterable[Clip], shape: tuple[int, int, int, int]) -> None:
-        self._clips = clips
+    def __init__(self, tasks: Iterable[MediaTask], shape: tuple[int, int, int, int]) -> None:
+        self._tasks = tasks
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
             self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
@@ -100,24 +100,24 @@ class BatchReader:
 
     def _batches(self) -> Iterator[Batch]:
         batch: Batch | None = None
-        for clip in self._clips:
+        for task in self._tasks:
             try:
-                with clip.open() as frames:
-                    clip.summary = frames.summary
+                with task.open() as frames:
+                    task.summary = frames.summary
                     for number, picture in frames:
                         batch = batch or self._next()
                         if self._stop:
                             return
-                        retinanet.fit(picture, batch.pixels[len(batch.items)])
-                        batch.items.append(Item(clip, number, Size(picture.shape[1], picture.shape[0])))
+                        preprocess.fit(picture, batch.pixels[len(batch.items)])
+                        batch.items.append(Item(task, number, Size(picture.shape[1], picture.shape[0])))
                         if len(batch.items) == len(batch.pixels):
                             yield batch
                             batch = None
             except MediaFault as fault:
                 # Another one, which does not hold what those who raised it had in hand.
-                clip.fault = MediaFault(fault.state, fault.reason)
+                task.fault = MediaFault(fault.state, fault.reason)
             batch = batch or self._next()
-            batch.ended.append(clip)
+            batch.ended.append(task)
         if batch is not None:
             yield batch
 

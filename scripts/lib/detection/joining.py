@@ -9,9 +9,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.detection.media_detection import Found, judged, tell
+from scripts.lib.detection.media_detection import DetectionOutputs, final_state, log_outcome
 from scripts.lib.detection.numbering import with_disagreements
-from scripts.lib.detection.search import Search
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json, replacing, write_json
@@ -20,7 +20,13 @@ from scripts.lib.frames.source import Summary
 from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
 
 
-def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Search, fps: float | None) -> str | None:
+def join(
+    plan: Sequence[Part],
+    parts: Sequence[DetectionOutputs],
+    found: DetectionOutputs,
+    search: DetectOptions,
+    fps: float | None,
+) -> str | None:
     """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
 
     Args:
@@ -57,7 +63,7 @@ def join(plan: Sequence[Part], parts: Sequence[Found], found: Found, search: Sea
     _join_albums([Album.open(files.previews) for _, files in pieces], found.previews, fps, search.frame_stride)
     record = _joined([record for _, record in read]) | {"parts": len(plan)}
     write_json(found.outcome, record)
-    tell(record, count=True)
+    log_outcome(record, count=True)
     return None
 
 
@@ -81,7 +87,7 @@ def _joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     frames = last["frames"] | {"used": used}
     counted = ("decoded", "declared", "missing", "skipped", "used", "read_to_end")
     summary = Summary(**{key: frames[key] for key in counted}, width=first["width"], height=first["height"])
-    state, reason = judged(summary, boxes)
+    state, reason = final_state(summary, boxes)
     numbering = last["numbering"]
     reason = with_disagreements(state, reason, numbering)
     made_with = next((record for record in records if record["network"]), first)

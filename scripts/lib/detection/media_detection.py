@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import failures
-from scripts.lib.detection.clip import Clip, Seen
+from scripts.lib.detection.media_task import FrameResult, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.pipeline import Detector
-from scripts.lib.detection.search import Search
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, replacing, write_json
@@ -22,6 +21,7 @@ from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
+from scripts.lib.workflow import failures
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class MediaFiles:
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionOutputs:
     """The files that a media's detection becomes.
 
     Attributes:
@@ -56,7 +56,7 @@ class Found:
     previews: Path
 
 
-class MediaDetection(Clip):
+class MediaDetection(MediaTask):
     """One media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
 
     A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
@@ -68,8 +68,8 @@ class MediaDetection(Clip):
         *,
         wanted: dict[str, Any],
         fetched: dict[str, Any],
-        found: Found,
-        search: Search,
+        found: DetectionOutputs,
+        search: DetectOptions,
         network: Network,
         part: Part | None = None,
     ) -> None:
@@ -103,7 +103,7 @@ class MediaDetection(Clip):
         self._source = open_frames(media, self._wanted["kind"], self._search.wanted, self._part, shown)
         return self._source
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: FrameResult) -> None:
         """Write a frame's boxes and look at its picture."""
         rows = self._rows or self._begun()
         numbers = self._source.numbers(seen.number) if self._source else (seen.number,)
@@ -124,7 +124,7 @@ class MediaDetection(Clip):
             self._begun()
         self._files.close()
         self._album.write(self._found.previews)
-        state, reason = (self.fault.state, self.fault.reason) if self.fault else judged(self.summary, self.boxes)
+        state, reason = (self.fault.state, self.fault.reason) if self.fault else final_state(self.summary, self.boxes)
         numbering = numbering_of(self._wanted, self._fetched, self.summary)
         reason = with_disagreements(state, reason, numbering)
         seconds = max(0.001, round(sum(self.stages.values()), 3))
@@ -163,14 +163,14 @@ class MediaDetection(Clip):
         if state == "failed":
             failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
         write_json(self._found.outcome, record)
-        tell(record, count=self._part is None)
+        log_outcome(record, count=self._part is None)
 
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
 
 
-def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
+def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
     """Return the state of a media that was read as far as it was asked for, and the reason for it."""
     if summary.skipped:
         _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
@@ -186,7 +186,7 @@ def judged(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
     return ("done" if boxes else "no detections"), reason
 
 
-def tell(record: dict[str, Any], *, count: bool) -> None:
+def log_outcome(record: dict[str, Any], *, count: bool) -> None:
     """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
     frames, said = record["frames"], (record["state"], record["frames"]["used"], record["boxes"], record["seconds"])
     if count:
@@ -198,7 +198,11 @@ def tell(record: dict[str, Any], *, count: bool) -> None:
 
 
 def detect_one(
-    media_files: MediaFiles, network_files: NetworkFiles, found: Found, search: Search, part: Part | None = None
+    media_files: MediaFiles,
+    network_files: NetworkFiles,
+    found: DetectionOutputs,
+    search: DetectOptions,
+    part: Part | None = None,
 ) -> None:
     """Detect in one media, or in one part of a video.
 
@@ -228,7 +232,7 @@ def detect_one(
 
 
 def record_failure(
-    fault: MediaFault, wanted: dict[str, Any], found: Found, network: Network, part: Part | None = None
+    fault: MediaFault, wanted: dict[str, Any], found: DetectionOutputs, network: Network, part: Part | None = None
 ) -> None:
     """Write the files of a media, or of a part of one, in which detection failed.
 
@@ -250,15 +254,15 @@ def record_failed_job(
     *,
     media_files: MediaFiles,
     network_files: NetworkFiles,
-    found: Found,
-    search: Search,
+    found: DetectionOutputs,
+    search: DetectOptions,
     **_: object,
 ) -> None:
     """Write the files of a media whose job failed; the arguments are those of detect_one, and others of the job."""
     record_failure(fault, read_json(media_files.record), found, Network(network_files, search))
 
 
-def detect_in(media: Iterable[MediaDetection], network: Network, search: Search, expected: int = 1) -> None:
+def detect_in(media: Iterable[MediaDetection], network: Network, search: DetectOptions, expected: int = 1) -> None:
     """Detect in media one after another, with one network; each is written down soon after its last frame.
 
     Args:

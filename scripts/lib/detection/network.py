@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib import train_ini as train
-from scripts.lib.backends import open_engine, suppression
-from scripts.lib.backends.base import Engine
-from scripts.lib.backends.rows import RowsConvention
-from scripts.lib.detection.search import Search
-from scripts.lib.engine_choice import reason as engine_reason
+from scripts.lib.detection.options import DetectOptions
+from scripts.lib.engines import nms_settings, open_engine
+from scripts.lib.engines.base import Engine
+from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
+from scripts.lib.workflow.engine_choice import reason as engine_reason
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Network:
         made_with: what the records say of the network and its engine; nothing before it is loaded.
     """
 
-    def __init__(self, files: NetworkFiles, search: Search) -> None:
+    def __init__(self, files: NetworkFiles, search: DetectOptions) -> None:
         """Name the files, and what is asked of them."""
         self._files, self.search = files, search
         self.made_with: dict[str, Any] = {"network": None, "engine": None}
@@ -77,7 +77,7 @@ class Network:
             threads=self.search.threads,
             precision=self.search.precision,
             engines=self.search.engines,
-            nms=None if nms is None else suppression.from_values(nms),
+            nms=None if nms is None else nms_settings.from_values(nms),
             rows=RowsConvention(self.search.pixels, self.search.first_label, len(names)),
         )
         try:

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.failures import note
 from scripts.lib.files import read_json, write_json
 from scripts.lib.frames.parts import Part
+from scripts.lib.workflow.failures import note
 
 
 def write_plan(plan: Path, parts: Sequence[Part]) -> None:

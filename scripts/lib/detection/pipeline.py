@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
-from scripts.lib import retinanet
-from scripts.lib.backends.base import Engine
+from scripts.lib import preprocess, suppression
+from scripts.lib.boxes import Floats, Pixels, Size, on_media
 from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
-from scripts.lib.detection.clip import Clip, Seen
-from scripts.lib.detection.clip_writer import ClipWriter
+from scripts.lib.detection.media_task import FrameResult, MediaTask
+from scripts.lib.detection.result_writer import ResultWriter
+from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError
 from scripts.lib.progress import Progress
-from scripts.lib.retinanet import Floats, Pixels, Size
 
 # Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
 _UNWRITTEN = 4
@@ -33,16 +33,16 @@ class Stopwatch:
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def lap(self, stage: str, clips: Sequence[Clip]) -> None:
+    def lap(self, stage: str, tasks: Sequence[MediaTask]) -> None:
         """End a stage: what passed since the last call was its time, in equal shares."""
         now = time.monotonic()
-        for clip in clips:
-            clip.stages[stage] = clip.stages.get(stage, 0.0) + (now - self._last) / len(clips)
+        for task in tasks:
+            task.stages[stage] = task.stages.get(stage, 0.0) + (now - self._last) / len(tasks)
         self._last = now
 
 
 class Detector:
-    """Runs clips through the network; used once, by one thread."""
+    """Runs tasks through the network; used once, by one thread."""
 
     def __init__(
         self, load: Callable[[], Engine], *, size: Size, batch_size: int, threshold: float, name: str = "the network"
@@ -61,15 +61,15 @@ class Detector:
         self._threshold = threshold
         self._engine: Engine | None = None
         self._watch = Stopwatch()
-        self._open: dict[Clip, None] = {}
+        self._open: dict[MediaTask, None] = {}
         self._progress: Progress | None = None
         self._expected, self._frames, self._ended = 1, 0, 0
 
-    def run(self, clips: Iterable[Clip], expected: int = 1) -> None:
-        """Run every frame of every clip through the network; each clip gets its boxes, in order, and is finished.
+    def run(self, tasks: Iterable[MediaTask], expected: int = 1) -> None:
+        """Run every frame of every task through the network; each task gets its boxes, in order, and is finished.
 
         Args:
-            clips: taken one by one by the reader's thread.
+            tasks: taken one by one by the reader's thread.
             expected: how many there will be, for saying how far it is.
 
         Raises:
@@ -80,9 +80,9 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            with ClipWriter(self._open) as writer, BatchReader(clips, self._shape) as reader:
+            with ResultWriter(self._open) as writer, BatchReader(tasks, self._shape) as reader:
                 for batch in reader:
-                    self._watch.lap("frames", batch.clips)
+                    self._watch.lap("frames", batch.tasks)
                     # Reading up to the first batch may have taken long.
                     self._progress = self._progress or Progress("media" if expected > 1 else "frames")
                     if batch.items:
@@ -90,14 +90,14 @@ class Detector:
                         if len(under_way) == engine.depth:
                             self._finish(under_way.popleft(), reader, writer)
                         engine.start(batch.pixels[: len(batch.items)])
-                        self._watch.lap("network", batch.clips)
+                        self._watch.lap("network", batch.tasks)
                     under_way.append(batch)
                 while under_way:
                     self._finish(under_way.popleft(), reader, writer)
                 writer.wait(0)
         except BaseException as error:
-            for clip in self._open:
-                clip.abandon(error)
+            for task in self._open:
+                task.abandon(error)
             raise
         finally:
             if self._engine is not None:
@@ -106,22 +106,22 @@ class Detector:
     def _ready(self, batch: Batch) -> Engine:
         if self._engine is None:
             self._engine = self._load()
-            self._watch.lap("opening", batch.clips)
+            self._watch.lap("opening", batch.tasks)
         return self._engine
 
-    def _finish(self, batch: Batch, reader: BatchReader, writer: ClipWriter) -> None:
+    def _finish(self, batch: Batch, reader: BatchReader, writer: ResultWriter) -> None:
         if batch.items:
             engine = self._ready(batch)
             outputs = engine.finish()
-            self._watch.lap("network", batch.clips)
+            self._watch.lap("network", batch.tasks)
             for index, item in enumerate(batch.items):
-                self._open[item.clip] = None
+                self._open[item.task] = None
                 found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
                 self._take(item, batch.pixels[index], found)
-        for clip in batch.ended:
-            if clip.fault is None and clip.frames != clip.summary.used:
-                raise RuntimeError(f"{clip.summary.used} frames given out, {clip.frames} through the network")
-            writer.finish(clip)
+        for task in batch.ended:
+            if task.fault is None and task.frames != task.summary.used:
+                raise RuntimeError(f"{task.summary.used} frames given out, {task.frames} through the network")
+            writer.finish(task)
         writer.wait(_UNWRITTEN)
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
         self._tell(batch)
@@ -136,34 +136,34 @@ class Detector:
         if self._expected > 1:
             self._progress.report(self._ended, self._expected)
         else:
-            summary = batch.items[-1].clip.summary
+            summary = batch.items[-1].task.summary
             self._progress.report(self._frames, summary.expected, about=not summary.declared)
 
-    def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> retinanet.Selection:
+    def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
         if np.isnan(scores.min(initial=0)):  # which finds one without a copy
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
-        found = retinanet.select(boxes, scores, self._threshold, engine.nms)
+        found = suppression.select(boxes, scores, self._threshold, engine.nms)
         if not np.isfinite(found.boxes).all():
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
         _check_ranges(found, scores, self._name, item.number)
         return found
 
-    def _take(self, item: Item, pixels: Pixels, found: retinanet.Selection) -> None:
-        clip, network = item.clip, Size(self._shape[2], self._shape[1])
-        media = Size(clip.summary.width, clip.summary.height)
-        boxes = retinanet.on_media(found.boxes, network=network, frame=item.size, media=media)
+    def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
+        task, network = item.task, Size(self._shape[2], self._shape[1])
+        media = Size(task.summary.width, task.summary.height)
+        boxes = on_media(found.boxes, network=network, frame=item.size, media=media)
         solid = (boxes[:, 2:] > 0).all(axis=1)
-        clip.frames += 1
-        clip.boxes += int(solid.sum())
-        clip.boxes_without_area += int((~solid).sum())
-        picture = retinanet.without_padding(pixels, item.size)
-        self._watch.lap("boxes", [clip])
-        clip.take(Seen(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
-        self._watch.lap("pictures", [clip])
+        task.frames += 1
+        task.boxes += int(solid.sum())
+        task.boxes_without_area += int((~solid).sum())
+        picture = preprocess.without_padding(pixels, item.size)
+        self._watch.lap("boxes", [task])
+        task.take(FrameResult(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
+        self._watch.lap("pictures", [task])
 
 
-def _check_ranges(found: retinanet.Selection, scores: Floats, name: str, number: int) -> None:
+def _check_ranges(found: suppression.Selection, scores: Floats, name: str, number: int) -> None:
     """Refuse what is no box in pixels and no score from 0 to 1.
 
     Raises:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.downloads.connection import Connection
-from scripts.lib.downloads.transfer import bring
-from scripts.lib.downloads.unfinished import alone, require_room, unfinished
+from scripts.lib.downloads.transfer import download
+from scripts.lib.downloads.unfinished import locked, part_path, require_room
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 
@@ -53,10 +53,10 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
         return fetched | ({"role": wanted["file"]["role"], "role_reason": reason} if reason else {})
 
     def fetch_file(wanted: dict[str, Any]) -> dict[str, Any]:
-        path = unfinished(media, wanted)
-        with alone(path) as stream:
+        path = part_path(media, wanted)
+        with locked(path) as stream:
             require_room(stream, wanted["file"]["size"])
-            fetched = bring(connection, wanted, stream, lasts=True)
+            fetched = download(connection, wanted, stream, lasts=True)
             if lasting:
                 os.fsync(stream.fileno())
             if not is_at(path, stream.fileno()):
@@ -77,7 +77,7 @@ def fetch_content(wanted: dict[str, Any], connection: Connection) -> tuple[dict[
         the record of the download, and the file's bytes.
     """
     content = io.BytesIO()
-    return _recorded(wanted, lambda: bring(connection, wanted, content, lasts=False)), content.getvalue()
+    return _recorded(wanted, lambda: download(connection, wanted, content, lasts=False)), content.getvalue()
 
 
 def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:

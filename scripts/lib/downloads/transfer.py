@@ -12,9 +12,9 @@ from scripts.lib.downloads.connection import Connection, NoAddress
 from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.progress import Progress
+from scripts.lib.retry import patiently
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
-from scripts.lib.server.patience import patiently
 from scripts.lib.server.sessions import TRUST, untrusted
 
 # What a note on a store that is away calls this.
@@ -43,7 +43,7 @@ class _Further(Exception):
     """A transfer was cut, but brought some bytes."""
 
 
-def bring(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, lasts: bool) -> dict[str, Any]:
+def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, lasts: bool) -> dict[str, Any]:
     """Bring the whole file; return what the record of the download says of it.
 
     Args:

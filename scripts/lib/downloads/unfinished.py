@@ -12,10 +12,10 @@ from typing import IO, Any
 
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
-from scripts.lib.server.patience import patiently
+from scripts.lib.retry import patiently
 
 
-def unfinished(media: Path, wanted: dict[str, Any]) -> Path:
+def part_path(media: Path, wanted: dict[str, Any]) -> Path:
     """Return where a media is downloaded to, beside where its file goes; elsewhere once Tator has replaced the file."""
     return media.with_name(f".{media.name}.{Path(wanted['file']['path']).name[-80:]}.unfinished")
 
@@ -41,7 +41,7 @@ def _unfinished(media: Path, record: dict[str, Any] | None) -> list[Path]:
     if record is None or record["state"] != "ready":
         return []
     files = [file for key in ("file", "copy") if (file := record.get(key))]
-    return [unfinished(media, record | {"file": file}) for file in files]
+    return [part_path(media, record | {"file": file}) for file in files]
 
 
 def require_room(stream: IO[bytes], size: int | None) -> None:
@@ -63,7 +63,7 @@ class _Busy(Exception):
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[IO[bytes]]:
+def locked(path: Path) -> Iterator[IO[bytes]]:
     """Open the file that is downloaded to, as the only process: one may be left of a run that was killed.
 
     If the block fails, the file stays for the next try, unless it is empty or the media is at fault.

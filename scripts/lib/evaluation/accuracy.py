@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+from scripts.lib.boxes import iou_matrix
 
 MOST_BOXES = 300  # in a picture; what networks give at most
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
@@ -25,7 +26,7 @@ Verdict = Literal["right", "confused", "double", "false alarm"]
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabeledBox:
     """A box in pixels in one picture (media, frame), with a species, and a score if it was found by a network."""
 
     picture: tuple[int, int]
@@ -35,15 +36,15 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Match:
     """A found box, what it is, and the true box that it took (`right`, `confused`) or that another one had."""
 
-    box: Labelled
+    box: LabeledBox
     verdict: Verdict
-    truth: Labelled | None
+    truth: LabeledBox | None
 
 
-def average_precision(truth: Sequence[Labelled], found: Sequence[Labelled]) -> dict[str, tuple[float, float]]:
+def average_precision(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) -> dict[str, tuple[float, float]]:
     """Return AP50 and AP50-95 (101 points) of each true species."""
     species = sorted({box.species for box in truth})
     if not species:
@@ -52,7 +53,7 @@ def average_precision(truth: Sequence[Labelled], found: Sequence[Labelled]) -> d
         return dict.fromkeys(species, (0.0, 0.0))
     pictures = {picture: at for at, picture in enumerate(sorted({box.picture for box in [*truth, *found]}), start=1)}
 
-    def annotations(boxes: Sequence[Labelled]) -> list[dict[str, object]]:
+    def annotations(boxes: Sequence[LabeledBox]) -> list[dict[str, object]]:
         return [
             {
                 "id": at,
@@ -88,15 +89,15 @@ def average_precision(truth: Sequence[Labelled], found: Sequence[Labelled]) -> d
     return {name: (float(means[0, at]), float(means[:, at].mean())) for at, name in enumerate(species)}
 
 
-def mean_ap50(truth: Sequence[Labelled], found: Sequence[Labelled]) -> float:
+def mean_ap50(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) -> float:
     """Return the mean AP50 over the true species; 0 without truth."""
     each = average_precision(truth, found)
     return float(np.mean([ap50 for ap50, _ in each.values()])) if each else 0.0
 
 
 def judge(
-    truth: Iterable[Labelled], found: Iterable[Labelled], iou: float, *, by_species: bool
-) -> tuple[list[Judged], list[Labelled]]:
+    truth: Iterable[LabeledBox], found: Iterable[LabeledBox], iou: float, *, by_species: bool
+) -> tuple[list[Match], list[LabeledBox]]:
     """Return what each found box is, in falling order of score within its picture, and the true boxes that nobody took.
 
     Args:
@@ -106,8 +107,8 @@ def judge(
         by_species: whether a box may take only true boxes of its own species; else it may be `confused`.
     """
     true_ones, found_ones = _grouped(truth, by_species), _grouped(found, by_species)
-    judged: list[Judged] = []
-    missed: list[Labelled] = []
+    judged: list[Match] = []
+    missed: list[LabeledBox] = []
     for key, boxes in found_ones.items():
         judged += _judge_picture(true_ones.get(key, []), sorted(boxes, key=lambda box: -box.score), iou)
     taken = {id(each.truth) for each in judged if each.verdict in ("right", "confused")}
@@ -116,22 +117,25 @@ def judge(
     return judged, missed
 
 
-def _grouped(boxes: Iterable[Labelled], by_species: bool) -> dict[Any, list[Labelled]]:
-    groups: dict[Any, list[Labelled]] = defaultdict(list)
+def _grouped(boxes: Iterable[LabeledBox], by_species: bool) -> dict[Any, list[LabeledBox]]:
+    groups: dict[Any, list[LabeledBox]] = defaultdict(list)
     for box in boxes:
         groups[(box.picture, box.species) if by_species else box.picture].append(box)
     return groups
 
 
-def overlaps(found: Sequence[Labelled], truth: Sequence[Labelled]) -> npt.NDArray[np.float64]:
+def overlaps(found: Sequence[LabeledBox], truth: Sequence[LabeledBox]) -> npt.NDArray[np.float64]:
     """Return the IoU of each found box with each true one."""
     if not found or not truth:
         return np.zeros((len(found), len(truth)))
-    pairs = [np.array([box.xywh for box in boxes], np.float64) for boxes in (found, truth)]
-    return np.asarray(mask.iou(pairs[0], pairs[1], [0] * len(truth)))
+    corners = []
+    for boxes in (found, truth):
+        x, y, width, height = np.array([box.xywh for box in boxes], np.float64).T
+        corners.append(np.stack([x, y, x + width, y + height], axis=1))
+    return iou_matrix(corners[0], corners[1])
 
 
-def _judge_picture(truth: list[Labelled], found: list[Labelled], iou: float) -> Iterable[Judged]:
+def _judge_picture(truth: list[LabeledBox], found: list[LabeledBox], iou: float) -> Iterable[Match]:
     shared = overlaps(found, truth)
     free = np.ones(len(truth), bool)
     for row, box in zip(shared, found, strict=True):
@@ -139,11 +143,11 @@ def _judge_picture(truth: list[Labelled], found: list[Labelled], iou: float) -> 
         if (enough & free).any():
             best = int(np.where(enough & free, row, -1).argmax())
             free[best] = False
-            yield Judged(box, "right" if truth[best].species == box.species else "confused", truth[best])
+            yield Match(box, "right" if truth[best].species == box.species else "confused", truth[best])
         elif enough.any():
-            yield Judged(box, "double", truth[int(row.argmax())])
+            yield Match(box, "double", truth[int(row.argmax())])
         else:
-            yield Judged(box, "false alarm", None)
+            yield Match(box, "false alarm", None)
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ class Sweep:
     recall: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, judged: Iterable[Judged], truths: int) -> "Sweep":
+    def of(cls, judged: Iterable[Match], truths: int) -> "Sweep":
         """Make it of boxes compared by species."""
         ordered = sorted(judged, key=lambda each: -each.box.score)
         right = np.cumsum([each.verdict == "right" for each in ordered], dtype=np.float64)
@@ -192,7 +196,7 @@ class Sweep:
         }
 
 
-def by_threshold(judged: Sequence[Judged], truths: int, least: float) -> list[dict[str, float]]:
+def by_threshold(judged: Sequence[Match], truths: int, least: float) -> list[dict[str, float]]:
     """Return what each threshold from `least` on gives, of boxes compared by species."""
     table = []
     for threshold in THRESHOLDS[np.greater_equal(THRESHOLDS, least - 1e-9)]:
@@ -214,7 +218,7 @@ def by_threshold(judged: Sequence[Judged], truths: int, least: float) -> list[di
     return table
 
 
-def confusion(judged: Iterable[Judged], missed: Iterable[Labelled]) -> Mapping[tuple[str | None, str | None], int]:
+def confusion(judged: Iterable[Match], missed: Iterable[LabeledBox]) -> Mapping[tuple[str | None, str | None], int]:
     """Return how often (true species, found species) came together; None is: there was none. Doubles are left out."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
     for each in judged:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError, ServerError
-from scripts.lib.evaluation.accuracy import Labelled, overlaps
+from scripts.lib.evaluation.accuracy import LabeledBox, overlaps
 from scripts.lib.files import read_json
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
@@ -32,7 +32,7 @@ class Side:
 
     title: str
     media: Mapping[int, dict[str, Any]]
-    boxes: Callable[[int], list[Labelled]]
+    boxes: Callable[[int], list[LabeledBox]]
     previews: Callable[[int], Path | None]
 
 
@@ -43,8 +43,8 @@ class Change:
     media_id: int
     frame: int
     kind: Kind
-    before: Labelled | None
-    after: Labelled | None
+    before: LabeledBox | None
+    after: LabeledBox | None
 
     def entry(self) -> dict[str, Any]:
         """Return it for a JSON file."""
@@ -68,10 +68,10 @@ def run_side(folder: Path) -> Side:
         for line in read_json(results / "summary.json")["media"]
     }
 
-    def boxes(media_id: int) -> list[Labelled]:
+    def boxes(media_id: int) -> list[LabeledBox]:
         names = (records[media_id]["network"] or {}).get("classes", [])
         return [
-            Labelled((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
+            LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
             for row in read_detections(results / "detections" / f"{media_id}.csv")
         ]
 
@@ -103,11 +103,11 @@ def version_side(
             "expected a version with boxes: name another one"
         )
 
-    def boxes(media_id: int) -> list[Labelled]:
+    def boxes(media_id: int) -> list[LabeledBox]:
         width, height = media[media_id]["width"], media[media_id]["height"]
         latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id)}
         return [
-            Labelled(
+            LabeledBox(
                 (media_id, box["frame"]),
                 (box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height),
                 str(box["attributes"].get(species) or ""),
@@ -120,7 +120,7 @@ def version_side(
     return Side(f"version {version_id}", media, boxes, lambda _: None)
 
 
-def changes(before: list[Labelled], after: list[Labelled], iou: float, score_change: float) -> Iterator[Change]:
+def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score_change: float) -> Iterator[Change]:
     """Yield what became of each box of one media.
 
     Args:
@@ -129,7 +129,7 @@ def changes(before: list[Labelled], after: list[Labelled], iou: float, score_cha
         iou: boxes that overlap by this at least are one and the same.
         score_change: by how much a score has to change to be told.
     """
-    frames: dict[tuple[int, int], tuple[list[Labelled], list[Labelled]]] = defaultdict(lambda: ([], []))
+    frames: dict[tuple[int, int], tuple[list[LabeledBox], list[LabeledBox]]] = defaultdict(lambda: ([], []))
     for at, boxes in enumerate((before, after)):
         for box in boxes:
             frames[box.picture][at].append(box)
@@ -147,7 +147,9 @@ def changes(before: list[Labelled], after: list[Labelled], iou: float, score_cha
             yield Change(media_id, frame, kind, one, other)
 
 
-def _paired(old: list[Labelled], new: list[Labelled], iou: float) -> Iterator[tuple[Labelled | None, Labelled | None]]:
+def _paired(
+    old: list[LabeledBox], new: list[LabeledBox], iou: float
+) -> Iterator[tuple[LabeledBox | None, LabeledBox | None]]:
     """Yield the boxes of one frame in pairs, those that overlap most first, then those without a partner."""
     shared = overlaps(new, old)
     free_old, free_new = dict(enumerate(old)), dict(enumerate(new))

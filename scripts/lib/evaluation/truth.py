@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import Labelled
+from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.files import read_json, replacing
 
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
@@ -18,11 +18,11 @@ EXPECTED = (
 )
 
 
-def read_truth(path: Path) -> list[Labelled]:
+def read_truth(path: Path) -> list[LabeledBox]:
     """Return what `write_truth` wrote."""
     with path.open(encoding="utf-8", newline="") as stream:
         return [
-            Labelled(
+            LabeledBox(
                 (int(row["media_id"]), int(row["frame"])),
                 (float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])),
                 row["species"],
@@ -31,7 +31,7 @@ def read_truth(path: Path) -> list[Labelled]:
         ]
 
 
-def write_truth(path: Path, boxes: Iterable[Labelled]) -> None:
+def write_truth(path: Path, boxes: Iterable[LabeledBox]) -> None:
     """Write true boxes, ordered by media and frame."""
     with replacing(path) as stream:
         rows = csv.writer(stream, lineterminator="\n")
@@ -40,7 +40,7 @@ def write_truth(path: Path, boxes: Iterable[Labelled]) -> None:
             rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), box.species])
 
 
-def foreign_truth(path: Path, media: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Labelled]:
+def foreign_truth(path: Path, media: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[LabeledBox]:
     """Yield the true boxes of a file that somebody made; those of other media are left out.
 
     Args:
@@ -88,7 +88,7 @@ class _Finder:
         return int(candidates[0])
 
 
-def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[Labelled]:
+def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[LabeledBox]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
@@ -107,7 +107,7 @@ def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[Labelled
         raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
 
 
-def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: str) -> Labelled | None:
+def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: str) -> LabeledBox | None:
     if None in row.values():
         raise PipelineError(f"{place}: too few fields; {EXPECTED}")
     if "media_id" in row:
@@ -125,10 +125,10 @@ def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: s
             raise PipelineError(f"{place}: species {number}; expected 1 to {len(names)}, as in train.ini")
         species = names[number - 1]
     xywh = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
-    return Labelled((media_id, int(row["frame"])), xywh, species.strip())
+    return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
 
 
-def _coco(path: Path, finder: _Finder) -> Iterator[Labelled]:
+def _coco(path: Path, finder: _Finder) -> Iterator[LabeledBox]:
     try:
         content = read_json(path)
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
@@ -142,7 +142,7 @@ def _coco(path: Path, finder: _Finder) -> Iterator[Labelled]:
             picture = pictures[annotation["image_id"]]
             if picture is not None:
                 x, y, w, h = map(float, annotation["bbox"])
-                yield Labelled(picture, (x, y, w, h), names[annotation["category_id"]])
+                yield LabeledBox(picture, (x, y, w, h), names[annotation["category_id"]])
     except (KeyError, ValueError, TypeError) as error:
         raise PipelineError(
             f"{path}: not COCO JSON as expected ({type(error).__name__}: {error}); {EXPECTED}"

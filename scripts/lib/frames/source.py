@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib import memory
-from scripts.lib.closing import Closing
+from scripts.lib.closeable import Closeable
 from scripts.lib.errors import MediaFault
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class Summary:
         return self.next_number - 1
 
 
-class FrameSource(Closing):
+class FrameSource(Closeable):
     """The frames of one media.
 
     Attributes:

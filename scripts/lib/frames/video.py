@@ -19,12 +19,12 @@ import numpy as np
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, messages
 from scripts.lib.frames.completeness import Coded, Completeness
-from scripts.lib.frames.containers import known_end, missing_bytes
 from scripts.lib.frames.fields import FieldPairs
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Picture, check_size, most_pixels
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
+from scripts.lib.frames.truncation import known_end, missing_bytes
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only

@@ -26,7 +26,7 @@ def files_of(graph: Path) -> list[str]:
     return sorted({_entries(tensor).get("location", "") for tensor in _external(_read(graph, str(graph)))})
 
 
-def beside(graph: Path) -> list[str]:
+def sibling_of(graph: Path) -> list[str]:
     """Return the names of files beside an ONNX file that hold its weights, as far as a plan needs them.
 
     What is absent or cannot be read, the job says that gets the network. A large graph holds its weights itself.

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection
+from scripts.lib.display_text import printable, short, without_commands
 from scripts.lib.files import replacing
-from scripts.lib.texts import printable, short, without_commands
 
 _HERE = Path(__file__).parent
 # Names beside boxes: as many as do not hide the picture; their letters' height and mean width, as shares of its width.

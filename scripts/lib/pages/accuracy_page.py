@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from scripts.lib.colours import colour
+from scripts.lib.display_text import short
 from scripts.lib.files import read_json
 from scripts.lib.pages import Drawn, Picture, charts, tator_address
 from scripts.lib.previews import data_address, picture_name
-from scripts.lib.texts import short
 
 CURVES, CONFUSED = 7, 20
 _OTHERS = "#5b6670"

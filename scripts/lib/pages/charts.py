@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from scripts.lib.colours import colour
+from scripts.lib.display_text import short
 from scripts.lib.pages.findings import SCORE_BINS, Counts, Means
-from scripts.lib.texts import short
 
 WIDTH = 4.0  # inches; a page scales it to what it has
 GREY, INK = "#5b6670", "#1c2329"

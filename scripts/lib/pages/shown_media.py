@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.detections import Detection, read_detections
+from scripts.lib.display_text import short
 from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Picture, charts, drawn, tator_address
 from scripts.lib.pages.findings import Findings, lead, over_time
 from scripts.lib.previews import Album
-from scripts.lib.texts import short
 
 CHECKED, BINS = 6, 120
 WORDS = {
@@ -23,7 +23,7 @@ WORDS = {
 
 
 @dataclass
-class Media:
+class ReportedMedia:
     """One media of the run.
 
     Attributes:
@@ -58,7 +58,7 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Looker:
+class FrameRenderer:
     """Makes pictures of a media's frames."""
 
     host: str
@@ -67,11 +67,11 @@ class Looker:
     names: list[str]
     upload: float
 
-    def link(self, media: Media, frame: int) -> str:
+    def link(self, media: ReportedMedia, frame: int) -> str:
         """Return where Tator shows a frame."""
         return tator_address(self.host, self.project_id, media.line["media_id"], frame=frame, version=self.version)
 
-    def picture(self, media: Media, entry: dict[str, Any], rows: list[Detection], title: str) -> Picture:
+    def picture(self, media: ReportedMedia, entry: dict[str, Any], rows: list[Detection], title: str) -> Picture:
         """Return a picture of the album with its boxes."""
         frame = entry["frame"]
         return Picture(
@@ -84,24 +84,24 @@ class Looker:
             link=self.link(media, frame),
         )
 
-    def _why(self, media: Media, kinds: list[str], boxes: int) -> str:
+    def _why(self, media: ReportedMedia, kinds: list[str], boxes: int) -> str:
         count = f"{boxes:,} box" + ("" if boxes == 1 else "es")
         if media.is_picture:
             return count
         return f"{', '.join(WORDS[kind] for kind in kinds)}; {count}".capitalize()
 
 
-def _when(media: Media, frame: int) -> str:
+def _when(media: ReportedMedia, frame: int) -> str:
     """Return which frame it is, in words."""
     fps = media.record.get("fps")
     return f"frame {frame:,}" + (f" ({charts.clock(frame / fps)})" if fps else "")
 
 
-def _titled(media: Media, frame: int) -> str:
+def _titled(media: ReportedMedia, frame: int) -> str:
     return media.name if media.is_picture else f"{media.name}, {_when(media, frame)}"
 
 
-def rows_of(media: Media, frames: set[int]) -> dict[int, list[Detection]]:
+def rows_of(media: ReportedMedia, frames: set[int]) -> dict[int, list[Detection]]:
     """Return the boxes of some frames, by frame."""
     found: dict[int, list[Detection]] = defaultdict(list)
     for row in read_detections(media.detections):
@@ -110,7 +110,7 @@ def rows_of(media: Media, frames: set[int]) -> dict[int, list[Detection]]:
     return found
 
 
-def least_sure(media: list[Media], look: Looker) -> list[Picture]:
+def least_sure(media: list[ReportedMedia], look: FrameRenderer) -> list[Picture]:
     """Return the frames of all media in which the network was least sure."""
     candidates = []
     for at, each in enumerate(media):
@@ -124,7 +124,7 @@ def least_sure(media: list[Media], look: Looker) -> list[Picture]:
     return [look.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best]
 
 
-def card(media: Media, look: Looker) -> dict[str, Any]:
+def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
     """Return what the page shows of one media."""
     album = Album.open(media.previews)
     entries = sorted(album.pictures, key=lambda entry: int(entry["frame"]))
@@ -153,7 +153,7 @@ def card(media: Media, look: Looker) -> dict[str, Any]:
     }
 
 
-def _timeline(media: Media, entries: list[dict[str, Any]], look: Looker) -> str:
+def _timeline(media: ReportedMedia, entries: list[dict[str, Any]], look: FrameRenderer) -> str:
     asked, decoded = media.outcome["asked"], media.outcome["frames"]["numbers"]
     looked_at = frames_used(asked, decoded)
     if media.is_picture or len(looked_at) < 2:

@@ -19,7 +19,7 @@ VERSION_WORDS = f"Boxes {project_needs.OUR_WORDS}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class AlgorithmSpec:
     """The algorithm; what is None stays as it is, or gets Tator's default where it is new.
 
     Attributes:
@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass
-class Plan:
+class RegistrationPlan:
     """What there is to tell, to bear in mind, to do, and to complain of."""
 
     told: list[str] = field(default_factory=list)
@@ -75,7 +75,9 @@ class Plan:
             self.problems.append(str(error))
 
 
-def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Mapping[str, str]], Any]) -> Plan:
+def make_plan(
+    host: str, project_id: int, wanted: AlgorithmSpec, resolve: Callable[[Mapping[str, str]], Any]
+) -> RegistrationPlan:
     """Check manifest, settings and project; change nothing.
 
     Args:
@@ -88,7 +90,7 @@ def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Map
         SettingsError: the manifest cannot be read.
     """
     workflow = manifest.read(wanted.manifest)
-    plan = Plan(problems=manifest.problems(workflow))
+    plan = RegistrationPlan(problems=manifest.problems(workflow))
     # As a launch would have it, but for the media, which a person chooses then.
     launch = {"TATOR_API_SERVICE": host, "TATOR_PROJECT_ID": str(project_id), "TATOR_MEDIA_IDS": "1"}
     found = _settings_of(plan, workflow, launch, resolve)
@@ -112,7 +114,10 @@ def make_plan(host: str, project_id: int, wanted: Wanted, resolve: Callable[[Map
 
 
 def _settings_of(
-    plan: Plan, workflow: Mapping[str, Any], launch: Mapping[str, str], resolve: Callable[[Mapping[str, str]], Any]
+    plan: RegistrationPlan,
+    workflow: Mapping[str, Any],
+    launch: Mapping[str, str],
+    resolve: Callable[[Mapping[str, str]], Any],
 ) -> Any:
     """Return the settings that a launch would have, checked as a run checks them; None where they are no good."""
     arguments = manifest.parameters(workflow).get("pipeline_args") or ""
@@ -126,7 +131,7 @@ def _settings_of(
     return found
 
 
-def _plan_types(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> None:
+def _plan_types(plan: RegistrationPlan, registry: Registry, found: Mapping[str, Any]) -> None:
     upload, kind = found["upload"], found["media"]["kind"]
     mark = [project_needs.of_media(found["mark"]["attribute"])]
     for media_type in registry.media_types().values():
@@ -136,13 +141,15 @@ def _plan_types(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> Non
         box_type = project_needs.box_type(registry.localization_types(), upload["localization_type_id"])
         needs = project_needs.of_boxes(upload["species_attribute"], upload["confidence_attribute"])
         _plan_attributes(plan, registry, "LocalizationType", box_type, needs)
-        plan.problems += filter(None, [project_needs.unfilled(box_type, needs)])
+        plan.problems += filter(None, [project_needs.unset_required(box_type, needs)])
 
 
-def _plan_attributes(plan: Plan, registry: Registry, kind: str, owner: dict[str, Any], needs: Sequence[Need]) -> None:
+def _plan_attributes(
+    plan: RegistrationPlan, registry: Registry, kind: str, owner: dict[str, Any], needs: Sequence[Need]
+) -> None:
     what = "media type" if kind == "MediaType" else "box type"
     for need in needs:
-        problem = project_needs.lack(owner, what, need)
+        problem = project_needs.missing_attribute(owner, what, need)
         if problem and project_needs.has(owner, need.attribute):
             plan.problems.append(problem)
         elif problem:
@@ -157,10 +164,10 @@ def _add_attribute(registry: Registry, kind: str, type_id: int, need: Need) -> N
         if not project_needs.has(owner, need.attribute):
             registry.add_attribute(kind, type_id, need.attribute, need.dtypes[0])
 
-    project_needs.settle(added)
+    project_needs.retry_lost_answer(added)
 
 
-def _plan_version(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> None:
+def _plan_version(plan: RegistrationPlan, registry: Registry, found: Mapping[str, Any]) -> None:
     upload, versions = found["upload"], registry.versions()
     for setting, key, value in (
         ("upload.version_id", "id", upload["version_id"]),
@@ -177,7 +184,11 @@ def _plan_version(plan: Plan, registry: Registry, found: Mapping[str, Any]) -> N
 
 
 def _plan_algorithm(
-    plan: Plan, registry: Registry, wanted: Wanted, user: Mapping[str, Any], project: Mapping[str, Any]
+    plan: RegistrationPlan,
+    registry: Registry,
+    wanted: AlgorithmSpec,
+    user: Mapping[str, Any],
+    project: Mapping[str, Any],
 ) -> None:
     named = registry.named(wanted.name)
     if len(named) > 1:
@@ -208,7 +219,7 @@ def _right_to_write(registry: Registry, brings_manifest: bool, permission: str) 
 
 
 def _check_cluster(
-    plan: Plan, registry: Registry, cluster: int | None, user: Mapping[str, Any], organization: int
+    plan: RegistrationPlan, registry: Registry, cluster: int | None, user: Mapping[str, Any], organization: int
 ) -> None:
     if cluster is None:
         plan.notes.append(
@@ -229,7 +240,7 @@ def _check_cluster(
         plan.problems.append(f"--cluster: the project's organization has no job cluster {cluster}; it has {there}")
 
 
-def _write(registry: Registry, wanted: Wanted, user_id: int) -> None:
+def _write(registry: Registry, wanted: AlgorithmSpec, user_id: int) -> None:
     """Register or update, and look whether it was kept.
 
     Raises:
@@ -256,7 +267,7 @@ def _write(registry: Registry, wanted: Wanted, user_id: int) -> None:
         elif changes:
             registry.update(standing["id"], spec)
 
-    project_needs.settle(written)
+    project_needs.retry_lost_answer(written)
     named = registry.named(wanted.name)
     if len(named) != 1 or wanted.changes(named[0]) or wanted.brings_manifest(named[0]):
         raise ServerError(f"Tator does not keep the algorithm {wanted.name!r} as given; see the project's settings")

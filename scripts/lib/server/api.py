@@ -20,21 +20,21 @@ import yaml
 
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.sessions import TokenAuth
+from scripts.lib.retry import answer_seconds, patiently
 from scripts.lib.server import rights, schema
 from scripts.lib.server.faults import (
     LostAnswer,
     NotReached,
     Puzzling,
     Refused,
+    ServerUnavailable,
     Throttled,
     TimedOut,
     Transient,
-    Unwell,
     classified,
 )
 from scripts.lib.server.outages import NEVER_HEARD_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
-from scripts.lib.server.patience import answer_seconds, patiently
 from scripts.lib.server.sessions import Clock, store_session, tator_session
 from scripts.lib.token import check_token
 
@@ -277,7 +277,7 @@ class Project:
             if isinstance(fault, NotReached) and outage.never_heard():
                 remedy += ", or correct tator.host: nothing has answered there yet"
             seconds = time.monotonic() - started
-            raise Unwell(f"{fault}; tried for {seconds:.0f} s{why}; {remedy}") from None
+            raise ServerUnavailable(f"{fault}; tried for {seconds:.0f} s{why}; {remedy}") from None
         outage.is_over()
         return answer
 
@@ -288,7 +288,7 @@ class Project:
 def _connect(host: str, token: str) -> Any:
     """Make the client, which asks for the server's schema and parses it unless it is known already."""
     try:
-        with store_session(host) as asking, schema.at_hand(host, asking):
+        with store_session(host) as asking, schema.cached_schema(host, asking):
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None

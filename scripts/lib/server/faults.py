@@ -78,7 +78,7 @@ class Throttled(Ended):
     """Tator refused the call for now, without carrying it out."""
 
 
-class Unwell(ServerError):
+class ServerUnavailable(ServerError):
     """The server failed for longer than `patience()`; the next call would too."""
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
+from scripts.lib.retry import patiently
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer
-from scripts.lib.server.patience import patiently
 
 # The end of each description that the workflow gives to a version, by which it is known again.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"
@@ -51,7 +51,7 @@ def has(owner: Mapping[str, Any], name: str) -> bool:
     return any(one["name"] == name for one in _attributes(owner))
 
 
-def lack(owner: Mapping[str, Any], what: str, need: Need) -> str | None:
+def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | None:
     """Say what a type lacks, or None: Tator drops attributes that a type does not have without a word.
 
     Args:
@@ -68,7 +68,7 @@ def lack(owner: Mapping[str, Any], what: str, need: Need) -> str | None:
     )
 
 
-def unfilled(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | None:
+def unset_required(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | None:
     """Say what a box type asks of each box that the workflow does not write, or None: Tator would refuse the boxes."""
     ours = {need.attribute for need in needs}
     left = [
@@ -136,10 +136,10 @@ def version_named(project: Project, name: str, description: str) -> dict[str, An
             project.create_version(name, description)
         return named()[0]
 
-    return settle(made)
+    return retry_lost_answer(made)
 
 
-def settle(made: Callable[[], _Made]) -> _Made:
+def retry_lost_answer(made: Callable[[], _Made]) -> _Made:
     """Do again, after a lost answer, what looks at what stands before it writes.
 
     Raises:

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def at_hand(host: str, session: requests.Session) -> Iterator[None]:
+def cached_schema(host: str, session: requests.Session) -> Iterator[None]:
     """Let the client that the block makes ask through the session, and parse the schema only if it is a new one.
 
     Args:

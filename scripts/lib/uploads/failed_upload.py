@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.failures import note
 from scripts.lib.files import read_json, write_json
+from scripts.lib.workflow.failures import note
 
 
 def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:

@@ -18,7 +18,7 @@ _TOLD = re.compile(r"attributes seen: (\{(?:(?!attributes seen: ).)*\}), ")
 Known = Mapping[str, Sequence[Any]]
 
 
-def told(description: str) -> dict[str, list[Any]]:
+def from_description(description: str) -> dict[str, list[Any]]:
     """Return what a description says: for each attribute the ISO time since when, then its defaults."""
     found = _TOLD.search(description)
     try:
@@ -45,7 +45,7 @@ def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str
     return found
 
 
-def tell(what: str, known: Known, ending: str) -> str:
+def to_description(what: str, known: Known, ending: str) -> str:
     """Return a description; without the attributes where there are too many for one."""
     text = f"{what}attributes seen: {json.dumps(known, separators=(',', ':'))}, {ending}"
     return text if len(text) <= LONGEST_DESCRIPTION else f"{what}{ending}"

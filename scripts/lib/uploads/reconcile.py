@@ -34,16 +34,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from scripts.lib.boxes import iou_matrix
 from scripts.lib.uploads.origin import Box, Destination, Judge, Judgement, box_from_pixels, content_part
 
-__all__ = ["Box", "Destination", "Plan", "box_from_pixels", "iou", "plan"]
+__all__ = ["Box", "Destination", "ReconcilePlan", "box_from_pixels", "plan"]
 
 _Row = Mapping[str, Any]
 _Place = tuple[float, float, float, float]
 
 
 @dataclass(slots=True)
-class Plan:
+class ReconcilePlan:
     """What is to be done, and what is left alone because of a person; all by elemental id.
 
     Attributes:
@@ -91,7 +94,7 @@ def plan(
     *,
     overlap_limit: float,
     all_marks: Iterable[_Row] = (),
-) -> Plan:
+) -> ReconcilePlan:
     """Compare what a run found with what Tator holds for one media, by the rules of this module.
 
     Args:
@@ -108,7 +111,7 @@ def plan(
     history: dict[str, list[_Row]] = defaultdict(list)
     for mark in all_marks:
         history[mark["elemental_id"]].append(mark)
-    outcome = Plan(doubtful=judge.doubtful)
+    outcome = ReconcilePlan(doubtful=judge.doubtful)
     people: dict[int, list[_Place]] = defaultdict(list)
     for identity, same in rows.items():
         live = [row for row in same if not row["variant_deleted"]]
@@ -146,11 +149,12 @@ def plan(
     return outcome
 
 
-def _make(outcome: Plan, missing: Mapping[str, Box], people: Mapping[int, list[_Place]], overlap_limit: float) -> None:
+def _make(
+    outcome: ReconcilePlan, missing: Mapping[str, Box], people: Mapping[int, list[_Place]], overlap_limit: float
+) -> None:
     """Make what is missing, but not over a person's box; `people` has theirs by frame."""
     for identity, box in missing.items():
-        place = (box.x, box.y, box.width, box.height)
-        if any(iou(place, other) > overlap_limit for other in people.get(box.frame, ())):
+        if _overlap(box, people.get(box.frame, ())) > overlap_limit:
             outcome.withheld.append(identity)
         else:
             outcome.create[identity] = box
@@ -185,14 +189,13 @@ def _latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
     return found
 
 
-def iou(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
-    """Return the intersection over union of two boxes (x, y, width, height) in any one unit; 0 without area."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if not (width > 0 and height > 0):  # nor with a coordinate that is no number
+def _overlap(box: Box, people: Sequence[_Place]) -> float:
+    """Return the largest IoU of a box with boxes of people in its frame; 0 without any."""
+    if not people:
         return 0.0
-    intersection = width * height
-    return intersection / (one[2] * one[3] + other[2] * other[3] - intersection)
+    x, y, width, height = np.array([(box.x, box.y, box.width, box.height), *people], np.float64).T
+    corners = np.stack([x, y, x + width, y + height], axis=1)
+    return float(iou_matrix(corners[:1], corners[1:]).max())
 
 
 def _in_every_mark(last: int, marks: Sequence[_Row] | None, judge: Judge) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 
 from scripts.lib.errors import ServerError
 from scripts.lib.progress import Progress
+from scripts.lib.retry import answer_seconds, patiently
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused
-from scripts.lib.server.patience import answer_seconds, patiently
-from scripts.lib.uploads.reconcile import Box, Destination, Plan, plan
+from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, plan
 
 # Tator refuses more in one request.
 BOXES_PER_CALL = 500
@@ -48,7 +48,7 @@ class Reconciliation:
         self._tried_to_write = False
         self._listed: list[dict[str, Any]] = []
 
-    def done(self) -> Plan:
+    def done(self) -> ReconcilePlan:
         """Look and write in turn until nothing differs; return the last look.
 
         Raises:
@@ -66,7 +66,7 @@ class Reconciliation:
             "work on the same version?"
         )
 
-    def changed_at(self, settled: Plan) -> datetime:
+    def changed_at(self, settled: ReconcilePlan) -> datetime:
         """Return when the standing boxes last changed: now if this run wrote, else the newest box's time.
 
         Args:
@@ -83,7 +83,7 @@ class Reconciliation:
         ]
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
-    def _round_that_was_heard(self) -> Plan:
+    def _round_that_was_heard(self) -> ReconcilePlan:
         """Make rounds until all writes of one were answered; each that gets on begins the patience anew."""
         while True:
             written = self._written
@@ -92,7 +92,7 @@ class Reconciliation:
             except _GotOn as got_on:
                 _log.warning("%s; some of it was written: looking again", got_on)
 
-    def _round(self, written: int) -> Plan:
+    def _round(self, written: int) -> ReconcilePlan:
         """Look, and write what differs.
 
         Raises:
@@ -116,7 +116,7 @@ class Reconciliation:
             self._weigh(refusal, todo)
         return todo
 
-    def look(self) -> Plan:
+    def look(self) -> ReconcilePlan:
         """Compare what is wanted with what stands, with all that has to be known for it."""
         self._listed = listed = list(self._list())
         todo = self._plan(listed)
@@ -130,7 +130,7 @@ class Reconciliation:
     def _list(self, **more: int) -> Iterator[dict[str, Any]]:
         return self._project.boxes(self._media_id, self._where.type_id, self._where.version_id, **more)
 
-    def _plan(self, listed: list[dict[str, Any]], all_marks: list[dict[str, Any]] | None = None) -> Plan:
+    def _plan(self, listed: list[dict[str, Any]], all_marks: list[dict[str, Any]] | None = None) -> ReconcilePlan:
         limit = self._overlap_limit
         return plan(self._boxes, listed, self._where, overlap_limit=limit, all_marks=all_marks or ())
 
@@ -147,7 +147,7 @@ class Reconciliation:
         earlier = {name: value for name, value in before.defaults.items() if name not in now}
         return replace(before, defaults=earlier | now, known=known)
 
-    def _write(self, todo: Plan) -> None:
+    def _write(self, todo: ReconcilePlan) -> None:
         """Remove the surplus, make what is missing, and remove what is stale."""
         self._tried_to_write = self._tried_to_write or not todo.settled
         project, media_id, version_id = self._project, self._media_id, self._where.version_id
@@ -168,7 +168,7 @@ class Reconciliation:
         write()
         self._written += 1
 
-    def _weigh(self, refusal: Refused, before: Plan) -> None:
+    def _weigh(self, refusal: Refused, before: ReconcilePlan) -> None:
         """Go on after a refusal that may be none: no write of many is one transaction, all of it may stand.
 
         Raises:
@@ -191,5 +191,5 @@ class _GotOn(Exception):
     """A round was cut short after it had written something."""
 
 
-def _left(todo: Plan) -> int:
+def _left(todo: ReconcilePlan) -> int:
     return len(todo.create) + len(todo.remove) + len(todo.surplus)

@@ -13,15 +13,15 @@ from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import Project
-from scripts.lib.server.faults import LostAnswer, Refused, Unwell
-from scripts.lib.uploads.reconcile import Box, Destination, Plan, box_from_pixels
+from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
+from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, box_from_pixels
 from scripts.lib.uploads.rounds import Reconciliation
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Terms:
+class UploadOptions:
     """What holds for every media of a run.
 
     Attributes:
@@ -55,7 +55,7 @@ class Terms:
 
 
 def upload_media(
-    connect: Callable[[], Project], terms: Terms, *, detections: Path, outcome: Path, record: Path, upload: Path
+    connect: Callable[[], Project], terms: UploadOptions, *, detections: Path, outcome: Path, record: Path, upload: Path
 ) -> None:
     """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
@@ -107,7 +107,7 @@ def still_stands(project: Project, where: Destination, upload: Path) -> bool:
     return project.count_boxes(result["media_id"], where.type_id, where.version_id) == expected
 
 
-def _wanted(detections: Path, found: dict[str, Any], terms: Terms) -> list[Box]:
+def _wanted(detections: Path, found: dict[str, Any], terms: UploadOptions) -> list[Box]:
     return [
         box_from_pixels(
             media_id=found["media_id"],
@@ -122,14 +122,16 @@ def _wanted(detections: Path, found: dict[str, Any], terms: Terms) -> list[Box]:
     ]
 
 
-def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms) -> tuple[Plan, datetime]:
+def _bring_about(
+    project: Project, media_id: int, boxes: list[Box], terms: UploadOptions
+) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
     work = Reconciliation(project, media_id, boxes, terms.where, terms.overlap_limit)
     try:
         settled = work.done()
         return settled, work.changed_at(settled)
     except LostAnswer as lost:
-        raise Unwell(f"{lost}; run again when Tator is well") from None
+        raise ServerUnavailable(f"{lost}; run again when Tator is well") from None
     except Refused as refusal:
         if media_id not in project.media([media_id]):
             raise MediaFault("missing", "it was deleted while the workflow ran") from None
@@ -141,7 +143,7 @@ def _bring_about(project: Project, media_id: int, boxes: list[Box], terms: Terms
         raise refusal from None
 
 
-def _account(settled: Plan) -> dict[str, Any]:
+def _account(settled: ReconcilePlan) -> dict[str, Any]:
     people = {key: sorted(getattr(settled, key)) for key in ("edited", "added", "deleted", "withheld")}
     return {"boxes": len(settled.standing), "people": people, "note": settled.note}
 

@@ -1,0 +1,203 @@
+"""Make a data image of a network, and publish it.
+
+    python scripts/commands/make_pipeline_image.py --graph-pb trained.pb --train-ini train.ini --publish IMAGE
+
+The last line printed is what to write into the configuration as network.data_image; without --publish and without an
+engine the image has no name yet, and it is the digest alone.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.lib import train_ini
+from scripts.lib.data_images import docker_images
+from scripts.lib.data_images.build import DataImage, build, write_archive
+from scripts.lib.data_images.reference import Reference
+from scripts.lib.errors import GraphError, PipelineError, ServerError, SettingsError
+from scripts.lib.files import replacing, sha256
+from scripts.lib.graphs import external
+from scripts.lib.signals import stoppable
+from scripts.lib.token import redact
+
+LABEL = "org.tator-detection"
+# To read the number of classes the graph gets an input of some size; any will do.
+SOME_SIDE = 256
+
+
+def make_pipeline_image(
+    *,
+    image: str,
+    graph_pb: Path | None = None,
+    graph_onnx: Path | None = None,
+    train_ini_file: Path | None = None,
+    publish: bool = False,
+    daemon: bool = True,
+    output: Path | None = None,
+    ca_file: Path | None = None,
+    size: tuple[int, int] | None = None,
+) -> str:
+    """Check a network, make its data image, and return what to call it in the configuration.
+
+    Args:
+        image: the name to give it, `[HOST/]NAME[:TAG]`.
+        graph_pb: a frozen TensorFlow graph.
+        graph_onnx: an ONNX graph.
+        train_ini_file: the class names; by default `train.ini` beside the graph.
+        publish: push it to its registry.
+        daemon: load it into a Docker engine, which then pushes it; else this does all by itself.
+        output: write it into a file as well, for `network.archive` or `docker load`.
+        ca_file: certificates of the authorities that vouch for the registry; without an engine only.
+        size: width and height of the network's input, for a label.
+
+    Raises:
+        SettingsError: the arguments contradict each other.
+        GraphError: the graph's layout is not known, or train.ini does not fit it.
+        ServerError: the engine or the registry fails.
+    """
+    reference = Reference.parse(image)
+    if reference.digest:
+        raise SettingsError(f"{image}: expected a name without a digest, which the image has yet to get")
+    graphs = {name: path for name, path in (("graph.pb", graph_pb), ("graph.onnx", graph_onnx)) if path is not None}
+    if not graphs:
+        raise SettingsError("no graph is given; expected --graph-pb FILE or --graph-onnx FILE, or both")
+    if not daemon and not publish and output is None:
+        raise SettingsError("--no-daemon: the image would go nowhere; expected --publish or --output FILE")
+    files = {**graphs, "train.ini": train_ini_file or next(iter(graphs.values())).with_name("train.ini")}
+    for path in files.values():
+        if not path.is_file():
+            raise GraphError(f"{path}: is no file; expected the network's file there")
+    classes = train_ini.species(files["train.ini"])
+    with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
+        if graph_onnx is not None:
+            whole = Path(folder, "graph.onnx")
+            if external.take_in(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
+                files["graph.onnx"] = whole
+        for name in graphs:
+            _check(files[name], classes, files["train.ini"], size)
+        made = build(files, _labels(files, classes, size), Path(folder))
+        for name, path in files.items():
+            _say(f"{name}: SHA-256 {sha256(path)}")
+        if output is not None:
+            with replacing(output, "wb") as stream:
+                write_archive(made, reference, Path(stream.name))
+            _say(f"{output}: written")
+        if daemon:
+            return _with_engine(made, reference, Path(folder), publish=publish)
+        return _without_engine(made, reference, ca_file) if publish else made.digest
+
+
+def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int] | None) -> None:
+    from scripts.lib.boxes import Size
+    from scripts.lib.engines.base import check_outputs
+    from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+
+    model, layout = read_graph(graph)
+    if layout.labels is not None:  # rows do not tell how many classes there are
+        _say(f"{graph}: layout {layout.name}; {len(classes)} classes in {ini}: {', '.join(classes)}")
+        return
+    batch, height, width = _shape(model.inputs[0].get_partial_shape())
+    part = cut(model, layout, str(graph), batch, Size(*size) if size else Size(width, height))
+    boxes, scores = (tuple(output.get_shape()) for output in part.outputs)
+    count = check_outputs(boxes, scores, batch, str(graph))
+    read_nms(model, layout, count, str(graph))
+    if count != len(classes):
+        raise GraphError(
+            f"{graph} has {count} classes, {ini} names {len(classes)} ({', '.join(classes)}); expected the same "
+            "number: give the train.ini that the network was trained with"
+        )
+    _say(f"{graph}: layout {layout.name}, {count} classes: {', '.join(classes)}")
+
+
+def _shape(shape: Any) -> list[int]:
+    """Return batch, height and width that a graph's input takes; some, where it takes any."""
+    some = [1, SOME_SIDE, SOME_SIDE]
+    if shape.rank.is_dynamic or len(shape) <= len(some):
+        return some
+    return [shape[at].get_length() if shape[at].is_static else any_size for at, any_size in enumerate(some)]
+
+
+def _labels(files: dict[str, Path], classes: Sequence[str], size: tuple[int, int] | None) -> dict[str, str]:
+    labels = {
+        "org.opencontainers.image.title": "Detection network",
+        "org.opencontainers.image.description": f"RetinaNet for {', '.join(classes)}",
+        f"{LABEL}.classes": json.dumps(list(classes), ensure_ascii=False),
+        **{f"{LABEL}.sha256.{name}": sha256(path) for name, path in files.items()},
+    }
+    if size:
+        labels[f"{LABEL}.img_max_side"], labels[f"{LABEL}.img_min_side"] = str(size[0]), str(size[1])
+    return labels
+
+
+def _with_engine(made: DataImage, reference: Reference, folder: Path, *, publish: bool) -> str:
+    archive = folder / "image.tar"
+    write_archive(made, reference, archive)
+    with docker_images.engine("or add --no-daemon, with which this command needs none") as client:
+        docker_images.load(client, archive, reference, made.image_id)
+        _say(f"{reference.tagged}: {made.image_id} is in the Docker engine")
+        return reference.at(docker_images.push(client, reference)) if publish else reference.tagged
+
+
+def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None) -> str:
+    from scripts.lib.data_images.registry import Registry
+
+    with Registry(reference, ca_file=ca_file, ca_setting="--ca-file") as registry:
+        registry.push_blob(made.layer, made.layer_digest)
+        config = made.layer.with_name("config.json")
+        config.write_bytes(made.config)
+        registry.push_blob(config, made.image_id)
+        registry.push_manifest(reference.tag, made.manifest.decode())
+        found = registry.digest(reference.tag)
+    if found != made.digest:
+        raise ServerError(f"{reference}: the registry now has {found}; expected {made.digest}: publish it again")
+    return reference.at(made.digest)
+
+
+def _say(line: str) -> None:
+    """Tell the user, beside the image's name, which stands on standard output alone."""
+    sys.stderr.write(f"{redact(line)}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line; return 0, or 1 when no image was made or published."""
+    parser = argparse.ArgumentParser(description="Make a data image of a network, and publish it.")
+    parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
+    parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
+    parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
+    parser.add_argument("--train-ini", type=Path, metavar="FILE", help="class names (default: beside the graph)")
+    parser.add_argument("--publish", action="store_true", help="push the image to its registry")
+    parser.add_argument("--no-daemon", action="store_true", help="use no Docker engine")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the image into a file as well")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="authorities to trust, with --no-daemon")
+    parser.add_argument("--img-max-side", type=int, metavar="N", help="width of the network's input, for a label")
+    parser.add_argument("--img-min-side", type=int, metavar="N", help="height of the network's input, for a label")
+    given = parser.parse_args(arguments)
+    if (given.img_max_side is None) != (given.img_min_side is None):
+        parser.error("expected both --img-max-side and --img-min-side, or none")
+    try:
+        name = make_pipeline_image(
+            image=given.image,
+            graph_pb=given.graph_pb,
+            graph_onnx=given.graph_onnx,
+            train_ini_file=given.train_ini,
+            publish=given.publish,
+            daemon=not given.no_daemon,
+            output=given.output,
+            ca_file=given.ca_file,
+            size=(given.img_max_side, given.img_min_side) if given.img_max_side is not None else None,
+        )
+    except PipelineError as error:
+        sys.stderr.write(f"{redact(str(error))}\n")
+        return 1
+    sys.stdout.write(f"{name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

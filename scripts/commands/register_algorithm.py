@@ -1,0 +1,188 @@
+"""Register the workflow as an algorithm in a Tator project, or bring the one that is there up to date.
+
+    python -m scripts.commands.register_algorithm deploy/argo/single-pod.yaml --name "Detect fish" --config my.yaml
+        --set image=REGISTRY/tator-detection:1.0.0 --set storage_class=fast
+
+Project, manifest and settings are checked, and everything that is missing is said at once. Without --apply nothing is
+changed: it tells what it would do.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib import command_line
+from scripts.lib.errors import SettingsError
+from scripts.lib.files import replacing
+from scripts.lib.registering import manifest
+from scripts.lib.registering.registration import FILES_PER_JOB, AlgorithmSpec, make_plan
+from scripts.lib.token import redact
+from scripts.lib.workflow import settings
+
+_CONFIG = Path(__file__).resolve().parents[2] / "config"
+# What a launch says itself.
+_AT_LAUNCH = ("host", "project_id", "media_ids", "media_file")
+# As many characters as Tator's database takes.
+_LONGEST_NAME, _LONGEST_DESCRIPTION = 128, 1024
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.register_algorithm",
+        description="Register the workflow as an algorithm in a Tator project, or update it.",
+        epilog="The API token is read from TATOR_AUTH_TOKEN. Exit code: 0, or 1 when something is missing or failed.",
+    )
+    add = parser.add_argument
+    add("manifest", type=Path, help="an Argo manifest: deploy/argo/single-pod.yaml, fan-out.yaml, or your own")
+    add("--name", required=True, help="the algorithm's name; the one of that name is updated")
+    add("--host", help="Tator's address (or TATOR_API_SERVICE, or the configuration file's)")
+    add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID, or the configuration file's)")
+    add("--config", type=Path, metavar="FILE", help="a configuration file of the workflow, for pipeline_args")
+    add(
+        "--set",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the default of a parameter that the manifest declares, such as image. May be given again",
+    )
+    add(
+        "--files-per-job",
+        type=_positive,
+        metavar="N",
+        help=f"how many media at most a workflow gets ({FILES_PER_JOB} for a new algorithm)",
+    )
+    add("--description", type=_at_most(_LONGEST_DESCRIPTION), metavar="TEXT", help="shown to people")
+    add("--cluster", type=_positive, metavar="ID", help="the organization's job cluster; without it Tator's own")
+    add("--category", action="append", metavar="NAME", help="a category of Tator's pages. May be given again")
+    add("--output", type=Path, metavar="FILE", help="write the manifest as it would be registered")
+    add("--apply", action="store_true", help="do it; without, it is only told")
+    return parser.parse_args(arguments)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _at_most(longest: int) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        if not 1 <= len(text) <= longest:
+            raise argparse.ArgumentTypeError(f"{len(text)} characters; expected 1 to {longest}")
+        return text
+
+    return checked
+
+
+def _configuration(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    found = _yaml(path)
+    if not isinstance(found, dict):
+        raise SettingsError(f"{path}: holds a {type(found).__name__}; expected settings as in config/README.md")
+    return found
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is no YAML file: {' '.join(str(error).split())}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is no text in UTF-8: {error}") from None
+
+
+def _where(given: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:
+    """Return Tator's address and the project: as told, or by the environment, or by the configuration file."""
+    tator = config.get("tator")
+    tator = tator if isinstance(tator, dict) else {}
+    host = given.host or os.environ.get("TATOR_API_SERVICE") or tator.get("host")
+    project = given.project or os.environ.get("TATOR_PROJECT_ID") or tator.get("project_id")
+    if not host or not str(project).isdecimal():
+        raise SettingsError(
+            "expected --host and --project ID, TATOR_API_SERVICE and TATOR_PROJECT_ID, or both in --config"
+        )
+    return settings.site(str(host)), int(str(project))
+
+
+def _filled_in(given: argparse.Namespace, config: dict[str, Any]) -> str:
+    """Return the manifest's text with the parameters that were given."""
+    values = dict(given.set)
+    if config:
+        if "pipeline_args" in values:
+            raise SettingsError("pipeline_args: given by --config and by --set; expected one of them")
+        if isinstance(tator := config.get("tator"), dict):
+            rest = {key: value for key, value in tator.items() if key not in _AT_LAUNCH}
+            config = {key: value for key, value in {**config, "tator": rest}.items() if key != "tator" or rest}
+        try:
+            values["pipeline_args"] = json.dumps(config, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"{given.config}: cannot be written as JSON: {error}") from None
+    return manifest.fill_in(_text(given.manifest), values)
+
+
+def _run(given: argparse.Namespace) -> None:
+    config = _configuration(given.config)
+    host, project_id = _where(given, config)
+    wanted = AlgorithmSpec(
+        name=given.name,
+        manifest=_filled_in(given, config),
+        files_per_job=given.files_per_job,
+        description=given.description,
+        cluster=given.cluster,
+        categories=given.category,
+    )
+    if given.output is not None:
+        with replacing(given.output) as stream:
+            stream.write(wanted.manifest)
+        _say(f"{given.output}: the manifest, as it would be registered")
+    defaults, schema = (_yaml(_CONFIG / name) for name in ("config.yaml", "config.schema.yaml"))
+    plan = make_plan(host, project_id, wanted, lambda environ: settings.resolve(defaults, environ, schema))
+    for line in [*plan.told, *(f"note: {note}" for note in plan.notes)]:
+        _say(line)
+    if not given.apply:
+        for step in plan.steps:
+            _say(f"to do: {step.text}")
+    if plan.problems:
+        raise SettingsError(
+            "\n".join(["nothing is changed, as this is missing:", *(f"  - {p}" for p in plan.problems)])
+        )
+    for step in plan.steps if given.apply else []:
+        step.do()
+        _say(f"done: {step.text}")
+    if plan.steps and not given.apply:
+        _say("nothing is changed; the same with --apply does it")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{redact(line)}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line; return 0, or 1 when something is missing or failed."""
+    given = _arguments(arguments)
+    return command_line.run(lambda: _run(given))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

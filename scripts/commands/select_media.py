@@ -1,0 +1,270 @@
+"""Choose media of a Tator project and write a file that names them, for tator.media_file.
+
+    python -m scripts.commands.select_media --section 12 --unprocessed --output media.txt
+
+What is chosen is told first; without --output the file's content goes to standard output.
+"""
+
+import argparse
+import base64
+import heapq
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import command_line
+from scripts.lib.display_text import as_json
+from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.processed import is_marked
+from scripts.lib.server.api import Project
+from scripts.lib.token import redact
+from scripts.lib.workflow import media_list, settings
+
+MARK = "Object Detector Processed"
+KINDS = ("video", "image")
+NAMES_SHOWN = 3
+SECTIONS_SHOWN = 20
+# What is looked at of a media; a whole one is ten times as large.
+FIELDS = "id,name,type,num_frames,fps,attributes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaFilter:
+    """Which media; what is not said lets all through.
+
+    Attributes:
+        kind: `video`, `image`, or `any` for both.
+        section: number of a section, a folder with the folders in it, or a playlist or saved search of Tator's.
+        name: a part of the name, in whatever case.
+        search: a search in Tator's own form, AttributeOperationSpec.
+        attributes: the value that each of these attributes has; "" for none.
+        unmarked: the attribute that has to hold no mark.
+    """
+
+    kind: str = "any"
+    section: int | None = None
+    name: str | None = None
+    search: dict[str, Any] | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    unmarked: str | None = None
+
+    def filters(self) -> dict[str, Any]:
+        """Return what Tator filters by itself, the section apart.
+
+        Attributes are not among it: Tator ignores names that it does not know.
+        """
+        by_name = {"attribute": "$name", "operation": "icontains", "value": self.name} if self.name else None
+        searches = [part for part in (by_name, self.search) if part]
+        found: dict[str, Any] = {"dtype": self.kind} if self.kind in KINDS else {}
+        if searches:
+            both = searches[0] if len(searches) == 1 else {"method": "and", "operations": searches}
+            found["encoded_search"] = base64.b64encode(json.dumps(both).encode()).decode()
+        return found
+
+
+@dataclass
+class Selection:
+    """The chosen media, by id, and what there is to tell of them and of the others."""
+
+    media_ids: list[int] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    names: list[str] = field(default_factory=list)
+    hours: float = 0.0
+    of_unknown_length: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    def add(self, media: dict[str, Any], kind: str) -> None:
+        """Take a media in."""
+        self.media_ids.append(media["id"])
+        self.counts[kind] += 1
+        if len(self.names) < NAMES_SHOWN:
+            self.names.append(f"{media['id']} {as_json(media['name'])}")
+        if kind == "video":
+            frames, fps = media.get("num_frames"), media.get("fps")
+            self.hours += frames / fps / 3600 if frames and fps else 0
+            self.of_unknown_length += not (frames and fps)
+
+    def told(self) -> list[str]:
+        """Return the lines that tell what is chosen and why others are not."""
+        unknown = f", {self.of_unknown_length} of unknown length" if self.of_unknown_length else ""
+        videos = f"{self.counts['video']} videos ({self.hours:.1f} hours{unknown})"
+        lines = [f"{len(self.media_ids)} media are selected: {videos}, {self.counts['image']} images"]
+        lines += self.remarks
+        lines += [f"for example {', '.join(self.names)}"] if self.names else []
+        return lines + [f"{count} are left out: {why}" for why, count in sorted(self.left_out.items())]
+
+
+def select_media(host: str, project_id: int, wanted: MediaFilter) -> Selection:
+    """Look at the project's media, page by page, and choose.
+
+    Raises:
+        ServerError: no media type has such an attribute, or Tator fails.
+    """
+    project = Project(host, project_id)
+    types = project.media_types()
+    names = [*wanted.attributes, *([wanted.unmarked] if wanted.unmarked else []), *_searched(wanted.search)]
+    _check_attributes(types, names)
+    selection = Selection()
+    sections = _with_folders_inside(project.sections(), wanted.section) if wanted.section is not None else []
+    if len(sections) > 1:
+        selection.remarks.append(f"with the {len(sections) - 1} folders inside section {wanted.section}")
+    where: list[dict[str, Any]] = [{"section": section} for section in sections] or [{}]
+    found = [project.select_media(fields=FIELDS, **wanted.filters(), **each) for each in where]
+    last = None
+    for media in heapq.merge(*found, key=lambda each: int(each["id"])):
+        if media["id"] == last:  # a media may be in several sections
+            continue
+        last = media["id"]
+        why = _why_not(media, types[media["type"]], wanted)
+        if why is None:
+            selection.add(media, types[media["type"]]["dtype"])
+        else:
+            selection.left_out[why] = selection.left_out.get(why, 0) + 1
+    return selection
+
+
+def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[int]:
+    """Return the numbers of a section and of all folders inside it: Tator lists what is in the folder itself.
+
+    Raises:
+        ServerError: there is no such section, naming those that there are.
+    """
+    paths = {section["id"]: str(section.get("path") or "") for section in sections}
+    if number not in paths:
+        there = ", ".join(f"{section['id']} ({section['name']})" for section in sections[:SECTIONS_SHOWN]) or "none"
+        more = f" and {len(sections) - SECTIONS_SHOWN} more" if len(sections) > SECTIONS_SHOWN else ""
+        raise ServerError(f"--section: the project has no section {number}; it has {there}{more}")
+    # A path names the folders from the outermost on, separated by dots.
+    inside = [other for other, path in paths.items() if paths[number] and path.startswith(f"{paths[number]}.")]
+    return [number, *sorted(inside)]
+
+
+def _searched(search: Any) -> Iterator[str]:
+    """Yield the attributes that a search names, less Tator's own fields, whose names begin with `$`."""
+    if isinstance(search, dict):
+        name = search.get("attribute")
+        if isinstance(name, str) and not name.startswith("$"):
+            yield name
+        for part in search.get("operations") or []:
+            yield from _searched(part)
+
+
+def _check_attributes(types: dict[int, dict[str, Any]], names: list[str]) -> None:
+    known = {kind["name"] for found in types.values() if found["dtype"] in KINDS for kind in found["attribute_types"]}
+    for name in names:
+        if name not in known:
+            there = ", ".join(map(repr, sorted(known))) or "none"
+            raise ServerError(f"no media type has an attribute {name!r}; they have {there}")
+
+
+def _why_not(media: dict[str, Any], media_type: dict[str, Any], wanted: MediaFilter) -> str | None:
+    if media_type["dtype"] not in KINDS:
+        return f"of the kind {media_type['dtype']}"
+    for name, value in wanted.attributes.items():
+        if _text((media.get("attributes") or {}).get(name)) != value:
+            return f"{name!r} is not {value!r}"
+    if wanted.unmarked and is_marked(media, media_type, wanted.unmarked):
+        return f"marked as processed ({wanted.unmarked})"
+    return None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.select_media",
+        description="Choose media of a Tator project and write a file that names them, for tator.media_file.",
+        epilog="The API token is read from TATOR_AUTH_TOKEN. Exit code: 0, or 1 when nothing was selected or written.",
+    )
+    add = parser.add_argument
+    add("--host", default=os.environ.get("TATOR_API_SERVICE"), help="Tator's address (or TATOR_API_SERVICE)")
+    add("--project", metavar="ID", default=os.environ.get("TATOR_PROJECT_ID"), help="project (or TATOR_PROJECT_ID)")
+    add("--kind", choices=["any", *KINDS], default="any", help="videos or images only")
+    add(
+        "--section",
+        type=int,
+        metavar="ID",
+        help="media of this section and of the folders in it; Tator's address has its number: section=ID",
+    )
+    add("--name", metavar="TEXT", help="media whose name holds this, in whatever case")
+    add(
+        "--search",
+        type=_search,
+        metavar="JSON",
+        help="media that this search of Tator's finds (AttributeOperationSpec)",
+    )
+    add(
+        "--attribute",
+        type=_attribute,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="media of which this attribute has this value; empty: none. May be given again",
+    )
+    add("--unprocessed", action="store_true", help="media that no run has marked as processed")
+    add("--mark-attribute", default=MARK, metavar="NAME", help=f"the attribute that holds the mark ({MARK})")
+    add("--output", type=Path, metavar="FILE", help="write the file, complete or not at all")
+    given = parser.parse_args(arguments)
+    if not given.host or not str(given.project).isdecimal():
+        parser.error("expected --host and --project ID, or TATOR_API_SERVICE and TATOR_PROJECT_ID")
+    return given
+
+
+def _search(text: str) -> dict[str, Any]:
+    try:
+        search = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+    if not isinstance(search, dict) or not search.keys() & {"attribute", "method"}:
+        raise argparse.ArgumentTypeError("expected a JSON object with 'attribute' or 'method'")
+    return search
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+def _run(given: argparse.Namespace) -> None:
+    wanted = MediaFilter(
+        kind=given.kind,
+        section=given.section,
+        name=given.name,
+        search=given.search,
+        attributes=dict(given.attribute),
+        unmarked=given.mark_attribute if given.unprocessed else None,
+    )
+    host = settings.site(given.host)
+    selection = select_media(host, int(given.project), wanted)
+    sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.told()))
+    if not selection.media_ids:
+        raise SettingsError("nothing is selected, and nothing is written; ask for less")
+    asked = json.dumps({name: value for name, value in vars(wanted).items() if value})
+    remarks = [f"{len(selection.media_ids)} media of project {given.project} of {host}", f"selected by {asked}"]
+    if given.output is None:
+        sys.stdout.writelines(media_list.lines(selection.media_ids, remarks))
+        sys.stdout.flush()
+    else:
+        media_list.write(given.output, selection.media_ids, remarks)
+        sys.stderr.write(f"{given.output}: written; name it in tator.media_file\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line; return 0, or 1 when nothing was selected or written."""
+    given = _arguments(arguments)
+    return command_line.run(lambda: _run(given))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

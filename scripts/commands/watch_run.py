@@ -1,0 +1,242 @@
+"""Watch a run: how many media are done, running and failed, how fast it is, and how long it will take.
+
+    python -m scripts.commands.watch_run [FOLDER]
+
+Reads the run's files only, so it works beside a run on this machine, on a shared file system, or after one. On a
+terminal it keeps one picture up to date; elsewhere it writes a line now and then. It counts the media of the run that
+Snakemake's lock belongs to, and ends when Snakemake has removed that lock.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from scripts.lib.display_text import short
+from scripts.lib.files import read_json
+
+_SPEED = re.compile(
+    r"(?<!\d)(\d{1,12})(?: of (?:about )?(\d{1,12}))? frames(?: \(\d{1,3} %\))?, ([0-9.]{1,20}) frames/s"
+)
+_WELL = ("done", "no detections", "skipped")
+# What a job of each rule makes, which is there when it has ended; its log is named after the first of its media.
+_MADE_BY = {
+    "detect": "results/detections/{media_id}.json",
+    "join_parts": "results/detections/{media_id}.json",
+    "detect_part": "resources/parts/{media_id}/{part}.json",
+    "detect_many": "resources/batches/detected_{media_id}.json",
+}
+_RESULT = re.compile(r"(?:^|/)results/detections/(\d+)\.json$", re.MULTILINE)
+# A log that was not written to for so long is of a job that was killed.
+_FRESH_SECONDS = 60.0
+_ROWS, _BAR = 15, 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """A detection job that runs: its media's name, frames done and expected, frames a second; as its log says."""
+
+    name: str
+    frames: int = 0
+    expected: int | None = None
+    rate: float = 0.0
+
+
+@dataclass
+class Run:
+    """What a run's folder says; `look` reads what is new.
+
+    Attributes:
+        folder: the run's.
+        records: what resolve_media found, by media id.
+        outcomes: what detect found.
+        uploads: what upload_detections did.
+        jobs: detection jobs that run.
+        locked: whether Snakemake is at work there.
+        unlocked: whether it was so before, and is no more.
+        media_ids: the run's media; None where no run has been seen at work.
+        outdated: media whose results the run makes anew, and since when it is at work.
+    """
+
+    folder: Path
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+    locked: bool = False
+    unlocked: bool = False
+    media_ids: set[str] | None = None
+    outdated: tuple[set[str], float] = (set(), 0.0)
+
+    def look(self) -> None:
+        """Read what is new."""
+        self._look_at_locks()
+        for known, where in (
+            (self.records, "resources/records"),
+            (self.outcomes, "results/detections"),
+            (self.uploads, "results/uploads"),
+        ):
+            for path in (self.folder / where).glob("*.json"):
+                if path.stem not in known and self._is_of_this_run(path):
+                    known[path.stem] = read_json(path)
+        self.jobs = list(self._running())
+
+    def _look_at_locks(self) -> None:
+        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes anew."""
+        locks = list((self.folder / ".snakemake" / "locks").glob("*"))
+        before, self.locked = self.locked, bool(locks)
+        self.unlocked = not self.locked and (before or self.unlocked)
+        if self.locked and not before:
+            try:
+                found = {lock: set(_RESULT.findall(lock.read_text(encoding="utf-8"))) for lock in locks}
+                started = min(lock.stat().st_mtime for lock in locks)
+            except FileNotFoundError:  # it ended this moment
+                return
+            self.media_ids = set().union(*found.values()) or None
+            outdated = set().union(*(ids for lock, ids in found.items() if lock.name.endswith(".output.lock")))
+            self.outdated = outdated, started
+            for known in (self.records, self.outcomes, self.uploads):
+                known.clear()
+
+    def _is_of_this_run(self, path: Path) -> bool:
+        """Return whether a file of a media is a result of the run that is at work, or one that it takes as it is."""
+        outdated, started = self.outdated
+        if self.media_ids is not None and path.stem not in self.media_ids:
+            return False
+        return path.parent.name == "records" or path.stem not in outdated or path.stat().st_mtime >= started
+
+    def _running(self) -> Iterator[Job]:
+        for log in (log for rule in _MADE_BY for log in (self.folder / "logs" / rule).glob("*.log")):
+            media_id, _, part = log.stem.partition(".")
+            made = self.folder / _MADE_BY[log.parent.name].format(media_id=media_id, part=part)
+            record = self.records.get(media_id, {})
+            if not made.exists() and time.time() - log.stat().st_mtime < _FRESH_SECONDS:
+                name = short(record.get("name") or f"media {media_id}", 36)
+                if log.parent.name == "detect_many":
+                    yield Job(f"{name} and others")
+                    continue
+                name += f", part {part}" if part else ""
+                lines = _SPEED.findall(log.read_text(encoding="utf-8", errors="replace"))
+                expected = record.get("num_frames")
+                if lines:
+                    frames, of, rate = lines[-1]
+                    yield Job(name, int(frames), int(of) if of else expected, float(rate))
+                else:
+                    yield Job(name, 0, expected)
+
+    @property
+    def failed(self) -> int:
+        """Media without a result."""
+        failed = {media_id for media_id, outcome in self.outcomes.items() if outcome["state"] not in _WELL}
+        return sum(self.uploads.get(media_id, {}).get("state") != "verified" for media_id in failed)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to its end."""
+        summary = self.folder / "results" / "summary.json"
+        newest = max((path.stat().st_mtime for path in (self.folder / "results").glob("uploads/*.json")), default=0.0)
+        if self.locked:
+            return False
+        return self.unlocked or (bool(self.records) and len(self.uploads) == len(self.records) and (
+            summary.exists() and summary.stat().st_mtime >= newest
+        ))  # fmt: skip
+
+    @property
+    def rate(self) -> float:
+        """Frames a second: of the jobs that run, or, before their logs say it, of a job that has ended."""
+        running = sum(job.rate for job in self.jobs)
+        seconds = sum(each["seconds"] for each in self.outcomes.values() if each["frames"]["used"])
+        frames = sum(each["frames"]["used"] for each in self.outcomes.values())
+        return running or (frames / seconds if seconds else 0.0)
+
+    def left(self) -> timedelta | None:
+        """Return about how long detection will still take; None while nothing tells."""
+        waiting = [record for media_id, record in self.records.items() if media_id not in self.outcomes]
+        frames = sum(record.get("num_frames") or 1 for record in waiting if record["state"] == "ready")
+        frames -= sum(job.frames for job in self.jobs)
+        return timedelta(seconds=round(max(frames, 0) / self.rate)) if self.rate else None
+
+    def line(self) -> str:
+        """Return how things stand, in one line."""
+        frames = sum(each["frames"]["used"] for each in self.outcomes.values()) + sum(job.frames for job in self.jobs)
+        parts = [
+            f"{len(self.outcomes)} of {len(self.records)} media detected",
+            f"{len(self.uploads)} uploaded or reported",
+            f"{len(self.jobs)} running",
+            f"{self.failed} failed",
+            f"{frames} frames",
+        ]
+        if self.rate:
+            parts.append(f"{self.rate:.1f} frames/s")
+        left = self.left()
+        if left is not None and len(self.outcomes) < len(self.records):
+            parts.append(f"about {left} left")
+        return ", ".join(parts)
+
+
+def _picture(run: Run) -> Group:
+    """Return how things stand, for a terminal."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(run.jobs), header_style="dim")
+    for column in ("media", "", "frames", "frames/s"):
+        table.add_column(column, justify="left" if column in ("media", "") else "right")
+    for job in run.jobs[:_ROWS]:
+        expected = f" of {job.expected}" if job.expected else ""
+        bar = ProgressBar(job.expected or None, min(job.frames, job.expected or 0), width=24, pulse=not job.expected)
+        table.add_row(Text(job.name), bar, f"{job.frames}{expected}", f"{job.rate:.1f}" if job.rate else "")
+    whole = Table.grid()  # a bar alone does not end its line
+    whole.add_row(ProgressBar(max(len(run.records), 1), len(run.outcomes), width=_BAR))
+    return Group(whole, Text(run.line(), style="red" if run.failed else ""), table)
+
+
+def watch_run(folder: Path, console: Console, pause: float, once: bool = False) -> None:
+    """Show how a run stands until it ends.
+
+    Args:
+        folder: the run's.
+        console: where to.
+        pause: seconds from one look to the next.
+        once: look once only.
+    """
+    run = Run(folder)
+    run.look()
+    if once or not console.is_terminal:
+        console.print(run.line(), soft_wrap=True, highlight=False)
+        while not once and not run.ended:
+            time.sleep(pause)
+            run.look()
+            console.print(run.line(), soft_wrap=True, highlight=False)
+        return
+    with Live(_picture(run), console=console, auto_refresh=False) as live:
+        while not run.ended:
+            time.sleep(pause)
+            run.look()
+            live.update(_picture(run), refresh=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Watch what the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="the run's folder (the current one)")
+    parser.add_argument("--once", action="store_true", help="say how it stands, and end")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        watch_run(options.folder, console, 1.0 if console.is_terminal else 30.0, options.once)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Boxes and sizes: types, intersection over union, and the way from the network's pixels to those of the media.
+
+Network pixels are those of the padded, resized picture; frame pixels those of one decoded frame; media pixels
+those of the media as Tator shows it, which is the size of its first frame.
+"""
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Array = TypeVar("Array", npt.NDArray[np.float32], npt.NDArray[np.float64])
+# Coordinates are kept in thousandths of a media pixel, so that sums are exact.
+THOUSANDTHS = 1000
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+def padded_size(frame: Size, network: Size) -> Size:
+    """Return the size of the frame once padded, at the right or the bottom, to the network's aspect ratio."""
+    aspect = network.width / network.height
+    if frame.width / frame.height < aspect:
+        return Size(max(frame.width, round(frame.height * aspect)), frame.height)
+    return Size(frame.width, max(frame.height, round(frame.width / aspect)))
+
+
+def iou_matrix(some: Array, others: Array) -> Array:
+    """Return the intersection over union of each of some boxes with each of others.
+
+    Args:
+        some: (n, 4) x1, y1, x2, y2, in any one unit, with x1 <= x2 and y1 <= y2.
+        others: (m, 4), likewise.
+
+    Returns:
+        (n, m), of the type that the boxes have; 0 where a box has no area.
+    """
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=2)
+    area, other_area = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others))
+    with np.errstate(invalid="ignore", over="ignore"):  # coordinates that are no numbers overlap nothing
+        union = area[:, None] + other_area[None] - shared
+        found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    return found
+
+
+def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size) -> Integers:
+    """Map boxes onto the media and clip them to its picture, not to the padding.
+
+    Args:
+        boxes: (n, 4) x1, y1, x2, y2 in network pixels.
+        network: the network's size.
+        frame: the size of the decoded frame that the boxes lie in.
+        media: the size to map to; it differs from the frame's where a video changes its size in mid-stream,
+            which players stretch to the first frame's.
+
+    Returns:
+        (n, 4) x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.
+    """
+    padded = padded_size(frame, network)
+    scale = np.array(
+        [padded.width / network.width * media.width / frame.width,
+         padded.height / network.height * media.height / frame.height],
+        np.float64,
+    )  # fmt: skip
+    corners = np.rint(boxes.reshape(-1, 2, 2).astype(np.float64) * scale * THOUSANDTHS)
+    corners = np.clip(corners, 0, np.array(media, np.float64) * THOUSANDTHS).astype(np.int64)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high - low], axis=1)

@@ -1,0 +1,21 @@
+"""What is closed when its with-block ends."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+
+class Closeable(ABC):
+    """Something that has to be closed; a context manager that does it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up what it holds; may be called again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

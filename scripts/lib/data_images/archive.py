@@ -1,0 +1,192 @@
+"""Images in a file: an OCI layout or what `docker save` writes, as tar, also packed with gzip or zstd.
+
+Nothing is extracted: blobs are read in place, by an index of the archive's members.
+"""
+
+import json
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.data_images import oci
+from scripts.lib.data_images.members import LARGEST_ARCHIVE, Reader, walk
+from scripts.lib.data_images.oci import LARGEST_MANIFEST, PIECE, Descriptor, Layer
+from scripts.lib.data_images.reference import Image, Reference
+from scripts.lib.errors import GraphError, SettingsError
+
+MOST_LINKS = 8
+MOST_MEMBERS = 1_000_000
+_NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A member: where its bytes stand, or what it links to."""
+
+    start: int
+    size: int
+    link: str | None = None
+
+
+class ImageArchive:
+    """An archive of images.
+
+    Raises:
+        GraphError: the file is no such archive, or is damaged.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        """Index the archive; a packed one is unpacked into `folder`, which is the caller's to remove."""
+        self._source = str(path)
+        if not path.is_file():
+            raise GraphError(f"network.archive: {path} is no file; expected what `docker save` or a builder wrote")
+        self._path = path
+        if _is_packed(path):
+            self._path = folder / "archive.tar"
+            _unpack(path, self._path)
+        self._places: dict[str, _Place] = {}
+        reader = Reader(_pieces(self._path, 0, self._path.stat().st_size), self._source)
+        for member in walk(reader):
+            name = posixpath.normpath(member.name)
+            if member.isreg() and not member.issparse():
+                self._places[name] = _Place(member.offset_data, member.size)
+            elif member.issym():
+                target = posixpath.join(posixpath.dirname(name), member.linkname)
+                self._places[name] = _Place(0, 0, posixpath.normpath(target))
+            elif member.islnk():
+                self._places[name] = _Place(0, 0, posixpath.normpath(member.linkname))
+            if len(self._places) > MOST_MEMBERS:
+                raise GraphError(f"{path}: holds more than {MOST_MEMBERS} members; expected images")
+
+    def resolve(self, reference: Reference | None, digest: str | None = None) -> tuple[Image, list[Layer]]:
+        """Find the only image, or the one with this name; `digest` is what the configuration pins it to.
+
+        Raises:
+            SettingsError: there are several, and the name says not which.
+            GraphError: a pinned digest is not the image's.
+        """
+        if "index.json" in self._places:
+            found = self._from_layout(reference)
+        elif "manifest.json" in self._places:
+            found = self._from_docker(reference)
+        else:
+            raise GraphError(
+                f"{self._source}: has neither index.json nor manifest.json; expected an image: use docker save"
+            )
+        pinned = reference.digest if reference else digest
+        if pinned and pinned not in (found[0].digest, found[0].image_id):
+            raise GraphError(
+                f"{self._source}: the image has digest {found[0].digest} and id {found[0].image_id}; "
+                f"expected {pinned}: take the right archive, or check network.digest"
+            )
+        return found
+
+    def manifest(self, name: str) -> bytes:
+        """Return a manifest by its digest."""
+        return self._bytes(self._blob_name(name))
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """Give a blob in pieces."""
+        return self._read(self._blob_name(blob.digest))
+
+    def _from_layout(self, reference: Reference | None) -> tuple[Image, list[Layer]]:
+        index = self._json("index.json")
+        entries = index.get("manifests") if isinstance(index, dict) else None
+        if not isinstance(entries, list) or not entries:
+            raise GraphError(f"{self._source}: index.json names no image; write the archive anew")
+        named = [(_names(entry), Descriptor.read(entry, self._source)) for entry in entries]
+        several = [one for one in named if reference and _fits(one[0], reference)] or named
+        if len(several) > 1 and all(one.platform for _, one in several):
+            several = [((), oci.choose([one for _, one in several], self._source))]
+        if len(several) > 1:
+            raise self._several([name for names, _ in named for name in names], len(several))
+        return oci.resolve(self, several[0][1].digest, self._source)
+
+    def _from_docker(self, reference: Reference | None) -> tuple[Image, list[Layer]]:
+        images = self._json("manifest.json")
+        try:
+            named = [(tuple(map(str, one["RepoTags"] or ())), one) for one in images]
+            several = [one for one in named if reference and _fits(one[0], reference)] or named
+            if len(several) != 1:
+                raise self._several([name for names, _ in named for name in names], len(several))
+            [(_, image)] = several
+            raw = self._bytes(str(image["Config"]))
+            diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
+            layers = [
+                Layer(f"layer {name}", lambda name=name: self._read(name), diff_id=str(diff_id))  # type: ignore[misc]
+                for name, diff_id in zip(map(str, image["Layers"]), diff_ids, strict=True)
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise GraphError(f"{self._source}: manifest.json is not what docker save writes; write it anew") from error
+        return Image(None, oci.digest_of(raw)), layers
+
+    def _several(self, names: list[str], count: int) -> SettingsError:
+        return SettingsError(
+            f"network.archive: {self._source} holds {count} images: {', '.join(sorted(names)) or 'without names'}; "
+            "expected one: name it in network.data_image"
+        )
+
+    def _blob_name(self, digest: str) -> str:
+        return f"blobs/{digest.replace(':', '/')}"
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads(self._bytes(name))
+        except (ValueError, RecursionError) as error:
+            raise GraphError(f"{self._source}: {name} is no JSON; write the archive anew") from error
+
+    def _bytes(self, name: str) -> bytes:
+        place = self._place(name)
+        if place.size > LARGEST_MANIFEST:
+            raise GraphError(f"{self._source}: {name} has {place.size} bytes; expected at most {LARGEST_MANIFEST}")
+        return b"".join(_pieces(self._path, place.start, place.size))
+
+    def _read(self, name: str) -> Iterator[bytes]:
+        place = self._place(name)
+        return _pieces(self._path, place.start, place.size)
+
+    def _place(self, name: str) -> _Place:
+        asked, name = name, posixpath.normpath(name)
+        for _ in range(MOST_LINKS):
+            place = self._places.get(name)
+            if place is None:
+                break
+            if place.link is None:
+                return place
+            name = place.link  # docker save writes a layer that two images share once
+        raise GraphError(f"{self._source}: lacks {asked}; write the archive anew")
+
+
+def _names(entry: Any) -> tuple[str, ...]:
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    return tuple(str(annotations[key]) for key in _NAME_KEYS if key in annotations) if annotations else ()
+
+
+def _fits(names: tuple[str, ...], reference: Reference) -> bool:
+    """Tell whether one of an image's names is the one asked for; builders write more or less of it."""
+    return any(name in (reference.tagged, reference.tag) or name.endswith(f"/{reference.tagged}") for name in names)
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return oci.is_packed(stream.read(4))
+
+
+def _unpack(path: Path, target: Path) -> None:
+    size = 0
+    with target.open("xb") as stream:
+        for piece in oci.unpacked(_pieces(path, 0, path.stat().st_size), str(path)):
+            size += len(piece)
+            if size > LARGEST_ARCHIVE:
+                raise GraphError(f"{path}: is larger than {LARGEST_ARCHIVE} bytes when unpacked; expected a data image")
+            stream.write(piece)
+
+
+def _pieces(path: Path, start: int, size: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        while size and (piece := stream.read(min(size, PIECE))):
+            size -= len(piece)
+            yield piece

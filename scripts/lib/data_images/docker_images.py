@@ -1,0 +1,287 @@
+"""Files out of an image, by a Docker engine. No container is ever started, and none is left behind."""
+
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+import urllib3
+from docker.models.images import Image as LocalImage
+
+from scripts.lib.data_images.reference import Image, Reference
+from scripts.lib.errors import GraphError, ServerError
+from scripts.lib.network_access.sessions import NoCredentials
+from scripts.lib.signals import undisturbed
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+CONNECT_SECONDS = 15
+# For one answer, or one piece of it, of an engine that may be copying a large image meanwhile.
+ANSWER_SECONDS = 600
+LABEL = "tator-detection.purpose"
+
+_log = logging.getLogger(__name__)
+
+
+class NoEngine(ServerError):
+    """No Docker engine can be reached."""
+
+
+@contextmanager
+def engine(
+    otherwise: str = "or get the network from network.directory",
+) -> Iterator[docker.DockerClient]:
+    """Connect to the engine that DOCKER_HOST names, or to the local one.
+
+    Args:
+        otherwise: what to do without an engine, to end the message with.
+
+    Raises:
+        NoEngine: there is none, or it does not let us in.
+    """
+    address = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    try:
+        _knock(address)
+        client = docker.from_env(timeout=CONNECT_SECONDS)
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
+        raise NoEngine(
+            f"no Docker engine can be reached at {address} ({_cause(error)}); start one, set DOCKER_HOST, "
+            f"let this user use its socket, {otherwise}"
+        ) from error
+    try:
+        client.api.timeout = ANSWER_SECONDS
+        client.api.auth = NoCredentials()  # an engine over TCP has none in ~/.netrc
+        yield client
+    finally:
+        client.close()
+
+
+def _knock(address: str) -> None:
+    """Connect to a local socket: what the system says then is clearer, and the package leaves its own one open."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(CONNECT_SECONDS)
+            one.connect(address.removeprefix("unix://"))
+
+
+def image(client: docker.DockerClient, reference: Reference) -> Image:
+    """Find the image here or pull it.
+
+    A pinned image that is here is taken as it is. So is one that was made here and never pushed, as no
+    registry can know it. Any other tag may have moved and is pulled; the engine fetches only what is new, and
+    repeats what fails by itself.
+
+    Raises:
+        ServerError: the engine or the registry does not give it.
+        GraphError: what it gives does not have the digest that was asked for.
+    """
+    with _translated(reference):
+        here = _here(client, reference)
+        if here:
+            return here
+        digest = _pull(client, reference)
+        if reference.digest and digest != reference.digest:
+            raise GraphError(
+                f"{reference}: the engine pulled {digest}; expected the digest that the configuration pins: "
+                "check network.digest"
+            )
+        return Image(digest, _id(client, reference.at(digest)) or "")
+
+
+def current(client: docker.DockerClient, reference: Reference) -> str:
+    """Return the digest that the tag has now, or the id of an image that was made here; nothing is pulled.
+
+    Raises:
+        ServerError: the engine or the registry does not say.
+    """
+    with _translated(reference):
+        here = _here(client, reference)
+        if here:
+            return here.digest or here.image_id
+        try:
+            return str(client.images.get_registry_data(reference.tagged).id)
+        except docker.errors.APIError as error:
+            raise _refused(client, reference, error) from error
+
+
+@contextmanager
+def archive(client: docker.DockerClient, source: Image, path: str, reference: Reference) -> Iterator[Iterator[bytes]]:
+    """Give a tar archive of an image's folder, in pieces, from a container that is made for it and removed.
+
+    Raises:
+        GraphError: the image has no such folder.
+        ServerError: the engine fails.
+    """
+    name = f"get-network-{uuid.uuid4().hex}"
+    try:
+        with _translated(reference), _closing_answers(client):
+            with undisturbed():
+                # It is never started; but the engine asks for a command where the image has none.
+                container = client.containers.create(
+                    source.image_id, command=["none"], name=name, network_disabled=True, labels={LABEL: "get_network"}
+                )
+            try:
+                pieces, _ = container.get_archive(path)
+            except docker.errors.NotFound as error:
+                raise GraphError(
+                    f"{reference}: has no folder {path}; expected the graph and train.ini there: take another image "
+                    "in network.data_image, or make it with make_pipeline_image"
+                ) from error
+            yield pieces
+    finally:
+        with undisturbed():
+            _remove(client, name)
+
+
+def load(client: docker.DockerClient, path: Path, reference: Reference, image_id: str) -> None:
+    """Load an image from a file; check that the engine has just that one under its name now."""
+    with _translated(reference), path.open("rb") as stream:
+        client.images.load(stream)
+        found = _id(client, reference.tagged)
+    if found != image_id:
+        _log.info("%s: the engine calls it %s", reference, found)
+
+
+def push(client: docker.DockerClient, reference: Reference) -> str:
+    """Push an image; return its digest in the registry."""
+    digest = ""
+    with _translated(reference):
+        try:
+            for event in client.api.push(reference.repository, tag=reference.tag, stream=True, decode=True):
+                _status(event)
+                digest = str((event.get("aux") or {}).get("Digest") or digest)
+        except docker.errors.APIError as error:
+            raise ServerError(
+                f"{reference}: the Docker engine cannot push it ({_cause(error)}); check the name and that the "
+                "registry can be reached, and log in with `docker login` as a user who may write there"
+            ) from error
+    if not digest:
+        raise ServerError(f"{reference}: the Docker engine pushed it and gave no digest; update the engine")
+    return digest
+
+
+def _here(client: docker.DockerClient, reference: Reference) -> Image | None:
+    if reference.digest:
+        found = _id(client, reference.at(reference.digest))
+        if found:
+            return Image(reference.digest, found)
+        # One never pushed has no digest but its id.
+        return Image(None, reference.digest) if _id(client, reference.tagged) == reference.digest else None
+    with suppress(docker.errors.ImageNotFound):
+        local = client.images.get(reference.tagged)
+        if local.id and not _digests(local, reference):
+            _log.warning("%s was made on this machine and never pushed: no registry is asked for it", reference)
+            return Image(None, local.id)
+    return None
+
+
+def _id(client: docker.DockerClient, name: str) -> str | None:
+    try:
+        return client.images.get(name).id
+    except docker.errors.ImageNotFound:
+        return None
+
+
+def _pull(client: docker.DockerClient, reference: Reference) -> str:
+    """Pull and return the digest; `images.pull` would overlook an error that comes after the first answer."""
+    wanted = reference.digest or reference.tag
+    try:
+        digest = ""
+        for event in client.api.pull(reference.repository, tag=wanted, stream=True, decode=True):
+            status = _status(event)
+            if "id" not in event:
+                _log.info("%s", status)
+            if status.startswith("Digest: "):
+                digest = status.removeprefix("Digest: ").strip()
+    except docker.errors.APIError as error:
+        raise _refused(client, reference, error) from error
+    if not digest:
+        raise ServerError(f"{reference}: the Docker engine pulled it and gave no digest; update the engine")
+    return digest
+
+
+def _status(event: dict[str, Any]) -> str:
+    if "error" in event:
+        raise docker.errors.APIError(str(event["error"]))
+    return str(event.get("status", ""))
+
+
+def _refused(client: docker.DockerClient, reference: Reference, error: docker.errors.APIError) -> ServerError:
+    said = _cause(error)
+    low = said.casefold()
+    if any(word in low for word in ("unauthorized", "denied", "authentication required", "no basic auth")):
+        remedy = "check the name, and log in with `docker login` as a user who may read it"
+    elif "manifest" in low or "not found" in low:
+        remedy = "check the name and the tag" + (_moved(client, reference) if reference.digest else "")
+    else:
+        remedy = "check that the registry can be reached"
+    local = None if reference.digest else _local_digest(client, reference)
+    if local:
+        remedy += f"; or take the copy on this machine with network.digest: {local}"
+    return ServerError(f"{reference}: the Docker engine cannot pull it ({said}); {remedy}")
+
+
+def _moved(client: docker.DockerClient, reference: Reference) -> str:
+    with suppress(docker.errors.APIError):
+        now = client.images.get_registry_data(reference.tagged).id
+        return f"; the registry no longer has the digest pinned, tag {reference.tag} is {now}"
+    return ""
+
+
+def _local_digest(client: docker.DockerClient, reference: Reference) -> str | None:
+    with suppress(docker.errors.ImageNotFound):
+        return next(iter(_digests(client.images.get(reference.tagged), reference)), None)
+    return None
+
+
+def _digests(local: LocalImage, reference: Reference) -> list[str]:
+    """Return the digests that an image here has in the reference's own repository; it may be in others too."""
+    known = [str(one).partition("@") for one in local.attrs.get("RepoDigests") or ()]
+    return [digest for repository, _, digest in known if Reference.parse(repository).place == reference.place]
+
+
+@contextmanager
+def _closing_answers(client: docker.DockerClient) -> Iterator[None]:
+    """Close every answer in the end, read or not: an engine removes no container whose archive is being read."""
+    answers: list[requests.Response] = []
+    client.api.hooks["response"] = [lambda answer, **_: answers.append(answer)]
+    try:
+        yield
+    finally:
+        client.api.hooks["response"] = []
+        for answer in answers:
+            answer.close()
+
+
+def _remove(client: docker.DockerClient, name: str) -> None:
+    """Remove a container by its name, which it may have got even if the answer never came."""
+    try:
+        client.api.remove_container(name, v=True, force=True)
+    except docker.errors.NotFound:
+        return
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise ServerError(
+            f"container {name} could not be removed ({_cause(error)}); remove it: docker rm --force {name}"
+        ) from error
+
+
+@contextmanager
+def _translated(reference: Reference) -> Iterator[None]:
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise ServerError(
+            f"{reference}: the Docker engine failed ({_cause(error)}); check the engine and try again"
+        ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """Return what the engine or the system said, in one line."""
+    said = error.explanation if isinstance(error, docker.errors.APIError) else None
+    return " ".join(str(said or error).split())

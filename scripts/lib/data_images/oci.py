@@ -1,0 +1,244 @@
+"""Images as registries and archives hold them: manifests, indexes for several platforms, and layers.
+
+Nothing is believed: every manifest and every layer is compared with its digest. Of the layers, the topmost first,
+only those are read that can still change the files wanted.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import platform
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scripts.lib.data_images.members import Members
+from scripts.lib.data_images.reference import DIGEST, Image
+from scripts.lib.errors import GraphError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+PIECE = 2**20
+LARGEST_MANIFEST = 2**22
+# Files of networks and systems compress to a tenth; what unpacks to much more is made to fill a disk.
+LARGEST_RATIO, LEAST_UNPACKED = 200, 2**28
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_GZIP, _ZSTD = b"\x1f\x8b", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest says of a blob or of another manifest."""
+
+    digest: str
+    size: int
+    platform: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, entry: Any, source: str) -> "Descriptor":
+        """Check one entry of a manifest."""
+        digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or not isinstance(size, int) or size < 0:
+            raise GraphError(
+                f"{source}: its manifest names a blob with digest {digest!r} and size {size!r}; "
+                "expected sha256:... and a number: push the image anew"
+            )
+        found = entry.get("platform")
+        return cls(digest, size, found if isinstance(found, dict) else {})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer to read.
+
+    Attributes:
+        name: what messages call it.
+        open: gives its bytes as they are stored.
+        digest: what these bytes have to be.
+        size: how many they are.
+        diff_id: what the tar archive in them has to be.
+    """
+
+    name: str
+    open: Callable[[], Iterator[bytes]]
+    digest: str | None = None
+    size: int | None = None
+    diff_id: str | None = None
+
+
+class Store(Protocol):
+    """Where manifests and blobs come from."""
+
+    def manifest(self, name: str) -> bytes:
+        """Return a manifest by its tag or digest."""
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """Give a blob in pieces."""
+
+
+def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
+    """Find the image that a tag or digest names, and its layers, the lowest first.
+
+    Of an image for several platforms the one for this machine is taken, as a Docker engine does; without
+    one, that for linux/amd64, or else the first: a data image holds no program.
+    """
+    raw = _manifest(store, name, source)
+    digest = digest_of(raw)
+    content = _parsed(raw, source)
+    if "manifests" in content:
+        chosen = choose([Descriptor.read(entry, source) for entry in content["manifests"] or ()], source)
+        content = _parsed(_manifest(store, chosen.digest, source), source)
+    if not isinstance(content.get("layers"), list) or "config" not in content:
+        kind = content.get("mediaType", f"schema version {content.get('schemaVersion')}")
+        raise GraphError(f"{source}: is {kind}; expected an image with layers: push it with a current Docker")
+    blobs = [Descriptor.read(entry, source) for entry in content["layers"]]
+    layers = [_layer(store, blob, number, len(blobs)) for number, blob in enumerate(blobs, start=1)]
+    return Image(digest, Descriptor.read(content["config"], source).digest), layers
+
+
+def _layer(store: Store, blob: Descriptor, number: int, count: int) -> Layer:
+    return Layer(f"layer {number} of {count} ({blob.digest[:19]})", lambda: store.blob(blob), blob.digest, blob.size)
+
+
+def choose(manifests: Sequence[Descriptor], source: str) -> Descriptor:
+    """Return the manifest for this machine; attestations, for unknown/unknown, are none."""
+    images = [one for one in manifests if one.platform.get("os") != "unknown"]
+    for wanted in (_MACHINES.get(platform.machine().lower()), "amd64"):
+        for one in images:
+            if one.platform.get("os") == "linux" and one.platform.get("architecture") == wanted:
+                return one
+    if not images:
+        raise GraphError(f"{source}: is an index without any image; expected one: push it anew")
+    return images[0]
+
+
+def apply(layers: Sequence[Layer], members: Members, source: str) -> None:
+    """Take the network's files out of an image's layers, given with the lowest first."""
+    for layer in reversed(layers):
+        if members.settled:
+            return
+        name = f"{source}: {layer.name}"
+        stored = verified(layer.open(), layer.digest, layer.size, name)
+        archive = verified(unpacked(stored, name), layer.diff_id, None, name)
+        try:
+            members.add(archive, name, layer=True)
+            _drain(archive)
+            _drain(stored)
+        except GraphError:
+            # What is damaged looks hostile: say first that it is not what was asked for.
+            _drain(stored)
+            raise
+
+
+def digest_of(content: bytes) -> str:
+    """Return `sha256:...`."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def verified(pieces: Iterable[bytes], digest: str | None, size: int | None, source: str) -> Iterator[bytes]:
+    """Pass pieces on and compare them with what they have to be, where it is known.
+
+    Raises:
+        GraphError: at the end, or as soon as there is more than `size`.
+    """
+    found, received = hashlib.sha256(), 0
+    for piece in pieces:
+        found.update(piece)
+        received += len(piece)
+        if size is not None and received > size:
+            raise GraphError(f"{source}: is longer than the {size} bytes that the manifest says; do not trust it")
+        yield piece
+    actual = f"sha256:{found.hexdigest()}"
+    if digest is not None and actual != digest:
+        raise GraphError(
+            f"{source}: has digest {actual} ({received} bytes); expected {digest}: it was damaged or changed"
+        )
+
+
+def is_packed(first: bytes) -> bool:
+    """Tell from a file's first four bytes whether `unpacked` would unpack it."""
+    return first.startswith(_GZIP) or _ZSTD.match(first) is not None
+
+
+def unpacked(pieces: Iterable[bytes], source: str) -> Iterator[bytes]:
+    """Pass pieces on without their compression, which the first bytes tell: gzip, zstd or none."""
+    stored = _Stream(iter(pieces))
+    stream = io.BufferedReader(stored, PIECE)
+    first = stream.peek(4)[:4]
+    opened: Any = stream
+    if first.startswith(_GZIP):
+        opened = gzip.GzipFile(fileobj=stream)
+    elif _ZSTD.match(first):
+        opened = zstd.ZstdFile(stream)
+    unpacked_bytes = 0
+    try:
+        while piece := opened.read(PIECE):
+            unpacked_bytes += len(piece)
+            if opened is not stream and unpacked_bytes > max(LEAST_UNPACKED, LARGEST_RATIO * stored.received):
+                raise GraphError(
+                    f"{source}: unpacks to more than {LARGEST_RATIO} times its size ({unpacked_bytes} bytes so far); "
+                    "expected the files of a network: do not trust it"
+                )
+            yield piece
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
+        raise GraphError(f"{source}: cannot be unpacked ({error}); push the image anew") from error
+
+
+class _Stream(io.RawIOBase):
+    """A file object over pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+        self.received = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int:
+        target = memoryview(buffer)
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._piece = memoryview(piece)
+            self.received += len(piece)
+        taken = self._piece[: len(target)]
+        target[: len(taken)] = taken
+        self._piece = self._piece[len(taken) :]
+        return len(taken)
+
+
+def _drain(pieces: Iterator[bytes]) -> None:
+    for _ in pieces:
+        pass
+
+
+def _manifest(store: Store, name: str, source: str) -> bytes:
+    raw = store.manifest(name)
+    if DIGEST.fullmatch(name) and digest_of(raw) != name:
+        raise GraphError(
+            f"{source}: the manifest has digest {digest_of(raw)}; expected {name}: it was damaged or changed"
+        )
+    return raw
+
+
+def _parsed(raw: bytes, source: str) -> dict[str, Any]:
+    try:
+        content = json.loads(raw) if len(raw) <= LARGEST_MANIFEST else None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise GraphError(f"{source}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew")
+    return content

@@ -1,0 +1,239 @@
+"""A container registry, without a Docker engine: manifests and blobs by its HTTP API, through the package dxf.
+
+What this adds to the package: credentials, time limits, retries, and blobs that go on where they were cut.
+"""
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import dxf
+import dxf.exceptions
+import requests
+import tenacity
+import urllib3
+
+from scripts.lib.data_images.login import REMEDY, certificate, credentials
+from scripts.lib.data_images.oci import LARGEST_MANIFEST, Descriptor
+from scripts.lib.data_images.reference import Reference
+from scripts.lib.errors import GraphError, ServerError
+from scripts.lib.network_access.answers import AnswerTooLarge
+from scripts.lib.network_access.sessions import Session
+
+CONNECT_SECONDS, READ_SECONDS = 15, 60
+# Of a connection that breaks, the piece under way is lost.
+PIECE = 2**16
+# One retry layer, here: for a connection that fails or breaks, and for what a registry says when it is busy. Five
+# tries in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
+TRIES = 5
+PAUSE_SECONDS = 1.0
+_BUSY = (408, 425, 429, 500, 502, 503, 504)
+_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+_log = logging.getLogger(__name__)
+
+
+class Registry:
+    """The registry of one image.
+
+    Use it in a `with` block. It speaks HTTPS; a registry on this machine that does not gets plain HTTP, which
+    never carries credentials.
+
+    Raises:
+        ServerError: from every method, when the registry refuses, or fails too often.
+        SettingsError: the credentials or the certificates cannot be used.
+    """
+
+    def __init__(
+        self, reference: Reference, *, ca_file: Path | None = None, ca_setting: str = "network.ca_file"
+    ) -> None:
+        self._reference = reference
+        host = reference.api_host
+        trusted = certificate(reference.registry, ca_file, ca_setting)
+        self._ca_setting = ca_setting
+        self._session = Session(host, limit=LARGEST_MANIFEST, seconds=(CONNECT_SECONDS, READ_SECONDS))
+        self._client = _Client(
+            host,
+            reference.path,
+            auth=self._authenticate,
+            insecure=_is_local(host) and not _speaks_tls(self._session, host),
+            tlsverify=trusted,
+        )
+        self._client.use(self._session)
+
+    def __enter__(self) -> "Registry":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def manifest(self, name: str) -> bytes:
+        """Return the manifest with a tag or a digest."""
+        try:
+            _, response = self._call(f"manifest {name}", lambda: self._client.get_manifest_and_response(name))
+        except AnswerTooLarge as error:
+            if "/manifests/" not in error.path:  # a token, or an error
+                raise
+            raise GraphError(
+                f"{self._reference}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
+            ) from None
+        return bytes(response.content)
+
+    def digest(self, tag: str) -> str | None:
+        """Return the digest that a tag has now, without fetching anything; None where the registry does not say."""
+        digest, _ = self._call(f"manifest {tag}", lambda: self._client.head_manifest_and_response(tag))
+        return digest or None
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """Give a blob in pieces; after a cut it goes on behind the last one."""
+        received, failures = 0, 0
+        while received < blob.size:
+            try:
+                for piece in self._from(blob, received):
+                    received += len(piece)
+                    failures = 0
+                    yield piece
+                if received < blob.size:
+                    raise requests.ConnectionError(f"ended after {received} of {blob.size} bytes")
+            except _BROKEN as error:
+                failures += 1
+                if failures >= TRIES:
+                    raise self._failed(f"blob {blob.digest}", error) from error
+                _log.warning("%s: %s broke off after %d bytes: going on", self._reference, blob.digest, received)
+                time.sleep(PAUSE_SECONDS * 2 ** (failures - 1))
+
+    def push_blob(self, path: Path, digest: str) -> None:
+        """Upload a file, unless the registry has it."""
+        self._call(f"blob {digest}", lambda: self._client.push_blob(str(path)))
+
+    def push_manifest(self, name: str, content: str) -> None:
+        """Upload a manifest, which gives it a tag."""
+        self._call(f"manifest {name}", lambda: self._client.set_manifest(name, content))
+
+    def _from(self, blob: Descriptor, start: int) -> Iterator[bytes]:
+        response = self._call(f"blob {blob.digest}", lambda: self._client.open_blob(blob.digest, start))
+        # A registry may send all of it though asked for the rest.
+        skip = 0 if response.status_code == requests.codes.partial_content else start
+        with response:
+            for piece in response.iter_content(PIECE):
+                kept = piece[skip:]
+                skip -= len(piece) - len(kept)
+                if kept:
+                    yield kept
+
+    def _call(self, what: str, call: Callable[[], Any]) -> Any:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_passing),
+            wait=tenacity.wait_exponential(multiplier=PAUSE_SECONDS),
+            stop=tenacity.stop_after_attempt(TRIES),
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        try:
+            return retrying(call)
+        except (requests.RequestException, dxf.exceptions.DXFError, urllib3.exceptions.HTTPError, ValueError) as error:
+            raise self._failed(what, error) from error
+
+    def _authenticate(self, client: dxf.DXFBase, response: requests.Response) -> None:
+        name, password = credentials(self._reference.registry) or (None, None)
+        client.authenticate(name, password, response=response)
+
+    def _failed(self, what: str, error: Exception) -> ServerError:
+        status = _status(error)
+        if isinstance(error, dxf.exceptions.DXFAuthInsecureError):
+            return ServerError(
+                f"{self._reference}: the registry asks for a password over plain HTTP; expected HTTPS: set it up there"
+            )
+        if status in (401, 403):
+            known = "the credentials found are not accepted" if self._knows() else "no credentials were found"
+            return ServerError(f"{self._reference}: the registry refuses ({status}): {known}; {REMEDY}")
+        if status == 404:
+            return ServerError(f"{self._reference}: the registry has no {what}; check the name, the tag and the digest")
+        if isinstance(error, requests.exceptions.SSLError):
+            return ServerError(
+                f"{self._reference}: the registry's certificate is not trusted ({_cause(error)}); "
+                f"name its authority's certificate in {self._ca_setting}"
+            )
+        return ServerError(
+            f"{self._reference}: the registry fails ({status or _cause(error)}) at {what}, {TRIES} times; check its "
+            "address and that it runs"
+        )
+
+    def _knows(self) -> bool:
+        return credentials(self._reference.registry) is not None
+
+
+class _Client(dxf.DXF):
+    def use(self, session: requests.Session) -> None:
+        """Make every request through a session; the package's own would read password files."""
+        self._sessions = [session]
+
+    def open_blob(self, digest: str, start: int) -> requests.Response:
+        """Ask for a blob from a byte on; `pull_blob` cannot, and leaves answers open that it does not use."""
+        answers: list[requests.Response] = []
+        try:
+            self._request(  # type: ignore[no-untyped-call]
+                "get",
+                f"blobs/{digest}",
+                stream=True,
+                headers={"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {}),
+                hooks={"response": lambda answer, **_: answers.append(answer)},
+            )
+            return answers.pop()
+        finally:
+            for answer in answers:
+                answer.close()
+
+
+def _is_local(host: str) -> bool:
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _speaks_tls(session: requests.Session, host: str) -> bool:
+    """Tell whether a registry on this machine takes HTTPS; a certificate that is not trusted is one as well."""
+    try:
+        session.head(f"https://{host}/v2/", timeout=CONNECT_SECONDS)
+    except requests.exceptions.SSLError as error:
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _is_passing(error: BaseException) -> bool:
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
+    return isinstance(error, _BROKEN) or (_status(error) or 0) in _BUSY
+
+
+def _status(error: BaseException) -> int | None:
+    if isinstance(error, dxf.exceptions.DXFUnauthorizedError):
+        return 401
+    response = getattr(error, "response", None)
+    return None if response is None else int(response.status_code)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason, without any address: a store's may be signed."""
+    reason = getattr(error, "reason", None)
+    inner = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
+    if isinstance(inner, BaseException):
+        return _cause(inner)
+    return " ".join(str(error).split()).partition("http")[0] or type(error).__name__
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("the registry fails (%s), try %d", error and (_status(error) or _cause(error)), state.attempt_number)

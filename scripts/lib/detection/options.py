@@ -1,0 +1,65 @@
+"""What a job of detection is asked."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.boxes import Size
+from scripts.lib.frames.source import wanted_frames
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """What is asked of a job, as its settings name it; see config/README.md.
+
+    Attributes:
+        img_max_side: width of the network's input in pixels.
+        img_min_side: height of the network's input in pixels.
+        keep_threshold: the least score of a box.
+        batch_size: frames that go through the network at once.
+        frame_stride: detect in every n-th frame of a video.
+        frame_range: first and last frame of a video to detect in, both included; None for all.
+        max_frames: detect in at most so many frames of a video; None for all.
+        engine: what runs the network: openvino, onnxruntime or tensorrt.
+        precision: what it computes with: f32, f16 or int8.
+        engines: the folder of TensorRT's engine files.
+        nms: settings of the suppression in place of the graph's own.
+        pixels: for a network that gives rows, the pixels it takes.
+        first_label: for a network that gives rows, the label of the first class.
+        threads: of the CPU.
+    """
+
+    img_max_side: int
+    img_min_side: int
+    keep_threshold: float
+    batch_size: int
+    frame_stride: int
+    frame_range: list[int] | None
+    max_frames: int | None
+    engine: str
+    precision: str
+    engines: Path
+    nms: dict[str, Any] | None
+    pixels: str | None
+    first_label: int | None
+    threads: int
+
+    @property
+    def size(self) -> Size:
+        """The network's input."""
+        return Size(self.img_max_side, self.img_min_side)
+
+    @property
+    def frames(self) -> dict[str, Any]:
+        """Which frames of a video are asked for, as the record says it."""
+        return {key: getattr(self, key) for key in ("frame_stride", "frame_range", "max_frames")}
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What the boxes depend on."""
+        return {key: value for key, value in asdict(self).items() if key not in ("engines", "threads")}
+
+    @property
+    def wanted(self) -> range:
+        """The numbers of these frames."""
+        return wanted_frames(self.frame_stride, self.frame_range, self.max_frames)

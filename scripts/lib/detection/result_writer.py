@@ -1,0 +1,54 @@
+"""The thread that writes down what was found in tasks, one after another, as disks are slow."""
+
+import logging
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from scripts.lib.detection.media_task import MediaTask
+
+_log = logging.getLogger(__name__)
+
+
+class ResultWriter:
+    """Finishes tasks in a thread of its own, in order; at its end no task but the one that is being finished."""
+
+    def __init__(self, unfinished: dict[MediaTask, None]) -> None:
+        """Begin.
+
+        Args:
+            unfinished: tasks that are under way; each is taken off when it is finished.
+        """
+        self._unfinished = unfinished
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._waiting: deque[tuple[MediaTask, Future[None]]] = deque()
+
+    def finish(self, task: MediaTask) -> None:
+        """Have a clip finished, after those before it."""
+        self._unfinished[task] = None
+        self._waiting.append((task, self._thread.submit(task.finish)))
+
+    def wait(self, limit: int) -> None:
+        """Wait until no more than so many tasks are left.
+
+        Raises:
+            Exception: what went wrong in a clip that is not left.
+        """
+        while self._waiting and (len(self._waiting) > limit or self._waiting[0][1].done()):
+            task, done = self._waiting.popleft()
+            done.result()
+            del self._unfinished[task]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        for task, done in self._waiting:
+            if not done.cancelled() and (second := done.exception()) is None:
+                del self._unfinished[task]
+            elif not done.cancelled():
+                _log.warning("%s", second)  # what came first is what the user has to know

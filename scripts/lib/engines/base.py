@@ -1,0 +1,92 @@
+"""What every engine offers: bytes of frames in, boxes and scores out."""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+from scripts.lib.boxes import Floats, Pixels, Size
+from scripts.lib.closeable import Closeable
+from scripts.lib.errors import GraphError
+from scripts.lib.suppression import Nms
+
+
+class Outputs(NamedTuple):
+    """What a network says of a batch, before suppression.
+
+    Attributes:
+        boxes: (N, A, 4) float32, x1, y1, x2, y2 in network pixels.
+        scores: (N, A, C) float32.
+    """
+
+    boxes: Floats
+    scores: Floats
+
+    def first(self, count: int) -> "Outputs":
+        """Return those of the first frames, without copying."""
+        return Outputs(self.boxes[:count], self.scores[:count])
+
+
+class Engine(Closeable):
+    """A network made ready for batches of one size.
+
+    Batches go in with `start` and come out with `finish`, first in, first out; up to `depth` may be under way.
+    One thread uses an engine.
+
+    Attributes:
+        batch_size: frames a batch, N.
+        size: width and height of the network's input.
+        classes: C, the number of classes it scores.
+        nms: the settings it was trained to be suppressed with.
+        depth: how many batches may be under way at once.
+        description: for the record: name, version, precision, threads and what else made the result.
+    """
+
+    batch_size: int
+    size: Size
+    classes: int
+    nms: Nms
+    depth: int
+    description: dict[str, object]
+
+    @abstractmethod
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch.
+
+        Args:
+            batch: (n, H, W, 3) BGR bytes, n at most N; not to be changed before `finish` gave its outputs. An engine
+                whose batches are fixed pads it.
+        """
+
+    @abstractmethod
+    def finish(self) -> Outputs:
+        """Wait for the oldest batch under way and return its n frames' outputs, which last until the next `start`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up what is under way and free the engine; may be called again."""
+
+    def infer(self, batch: Pixels) -> Outputs:
+        """Run one batch; nothing else may be under way."""
+        self.start(batch)
+        return self.finish()
+
+
+def check_outputs(boxes: tuple[int, ...], scores: tuple[int, ...], batch_size: int, graph: str) -> int:
+    """Return the number of classes; refuse shapes that are not boxes and scores of one and the same anchors.
+
+    Raises:
+        GraphError: naming the shapes found and expected.
+    """
+    rank = 3
+    sound = (
+        len(boxes) == len(scores) == rank
+        and boxes[:2] == scores[:2]
+        and boxes[0] == batch_size
+        and boxes[2] == 4
+        and scores[2] > 0
+    )
+    if not sound:
+        raise GraphError(
+            f"{graph}: its outputs have the shapes {boxes} and {scores}; "
+            f"expected boxes ({batch_size}, anchors, 4) and scores ({batch_size}, anchors, classes)"
+        )
+    return scores[2]

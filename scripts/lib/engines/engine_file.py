@@ -1,0 +1,137 @@
+"""Engine files: one for each combination of all that an engine depends on, so that a wrong one is never taken.
+
+`KEY.engine` is TensorRT's, `KEY.json` beside it names what the key is the hash of, and the file's own hash.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines.cuda import Gpu, GpuModel
+from scripts.lib.engines.prepare import prepare
+from scripts.lib.engines.tensorrt_build import build_plan, checked, make
+from scripts.lib.errors import DeviceError
+from scripts.lib.files import read_json, replacing, sha256, write_json
+
+_log = logging.getLogger(__name__)
+_MADE_BY = ("prepare.py", "half.py", "tensorrt_build.py")
+
+
+@dataclass(frozen=True)
+class EngineParts:
+    """All that an engine depends on.
+
+    Attributes:
+        tensorrt: version.
+        gpu: name, compute capability, driver.
+        onnx: SHA-256 of the graph.
+        batch_size: frames a batch.
+        size: of the network's input in pixels.
+        precision: f16 or f32.
+        code: hash of the modules that make the engine out of the graph.
+    """
+
+    tensorrt: str
+    gpu: GpuModel
+    onnx: str
+    batch_size: int
+    size: Size
+    precision: str
+    code: str
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the parts are, as JSON takes them."""
+        return asdict(self) | {"gpu": self.gpu._asdict(), "size": self.size._asdict()}
+
+    @property
+    def key(self) -> str:
+        """A hash of all parts."""
+        return hashlib.sha256(json.dumps(self.values, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def file(self) -> str:
+        """The name of the engine's file."""
+        return f"{self.key}.engine"
+
+
+def engine_parts(trt: ModuleType, gpu: Gpu, graph: Path, *, size: Size, batch_size: int, precision: str) -> EngineParts:
+    """Return what the engine of a graph depends on, on this machine."""
+    code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in _MADE_BY)).hexdigest()[:16]
+    return EngineParts(str(trt.__version__), gpu.model, sha256(graph), batch_size, size, precision, code)
+
+
+def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: Path, parts: EngineParts) -> list[Any]:
+    """Return the engine, deserialised; its file is built if it is not there, or if TensorRT does not take it.
+
+    Args:
+        trt: the module `tensorrt`.
+        gpu: where it is to run.
+        logger: TensorRT's.
+        graph: the cut ONNX graph.
+        folder: of the engine files.
+        parts: what the engine depends on.
+
+    Returns:
+        An `ICudaEngine`, and the `Runtime` that has to outlive it; a list, so that its owner can let go of them.
+
+    Raises:
+        GraphError: the graph cannot be used.
+        DeviceError: TensorRT cannot build it, or not load what it built.
+    """
+    path = folder / parts.file
+    folder.mkdir(parents=True, exist_ok=True)
+    with gpu.current():
+        runtime = make(trt.Runtime, "Runtime", logger)
+        # Jobs that start together on one machine need it at the same time: one builds, the others wait.
+        with _locked(path.with_suffix(".lock")):
+            if _is_sound(path):
+                engine = runtime.deserialize_cuda_engine(path.read_bytes())
+                if engine is not None:
+                    return [engine, runtime]
+                _log.warning("%s: TensorRT does not take it (%s); it is built again", path, logger.last_error)
+            plan = _build(trt, graph, parts, path, logger)
+        engine = checked("Runtime.deserialize_cuda_engine", runtime.deserialize_cuda_engine(plan), logger)
+        return [engine, runtime]
+
+
+def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger: Any) -> bytes:
+    started = time.monotonic()
+    _log.info("%s: building it for %s, which can take minutes", path, parts.gpu.name)
+    model = prepare(graph, size=parts.size, batch_size=parts.batch_size, precision=parts.precision)
+    plan = build_plan(trt, model, logger)
+    record = path.with_suffix(".json")
+    record.unlink(missing_ok=True)  # without it the engine is not believed
+    with replacing(path, "wb") as stream:
+        stream.write(plan)
+    write_json(record, parts.values | {"sha256": hashlib.sha256(plan).hexdigest()})
+    _log.info("%s: %.1f MB, built in %.1f s", path, len(plan) / 1e6, time.monotonic() - started)
+    return plan
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether the file is there, and what was written: TensorRT may crash on one that is not."""
+    record = path.with_suffix(".json")
+    return path.exists() and record.exists() and read_json(record)["sha256"] == sha256(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, however that ends."""
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            raise DeviceError(
+                f"{path} cannot be locked: {error}; choose a folder on another file system with --directory"
+            ) from error
+        yield

@@ -1,0 +1,69 @@
+"""The suppression's settings of a graph that was cut: they travel in its metadata."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import GraphError
+from scripts.lib.suppression import Nms
+
+# The key in an ONNX graph's metadata, and in the runtime information of OpenVINO's.
+KEY = "tator_detection.nms"
+# Of a graph that says nothing: as OpenEM's networks do.
+DEFAULT = Nms(iou=0.4, max_detections=300)
+
+
+def from_values(values: Mapping[str, Any]) -> Nms:
+    """Return the settings that a configuration or a graph's metadata holds; null as least score is none."""
+    least = values["min_score"]
+    return Nms(
+        iou=float(values["iou"]),
+        max_detections=int(values["max_detections"]),
+        min_score=-math.inf if least is None else float(least),
+        per_class=bool(values["per_class"]),
+    )
+
+
+def to_values(nms: Nms) -> dict[str, Any]:
+    """Return the settings as JSON takes them, which has no infinity."""
+    return asdict(nms) | {"min_score": nms.min_score if math.isfinite(nms.min_score) else None}
+
+
+def to_text(nms: Nms) -> str:
+    """Return the settings as they stand in a graph's metadata."""
+    return json.dumps(to_values(nms))
+
+
+def of_onnx(graph: Path) -> Nms:
+    """Return the settings in an ONNX file's metadata, OpenEM's without any.
+
+    Raises:
+        GraphError: the file or its metadata cannot be read.
+    """
+    import onnx
+
+    try:
+        properties = onnx.load(graph, load_external_data=False).metadata_props
+    except Exception as error:  # protobuf's own kinds differ from one implementation to the other
+        raise GraphError(f"{graph}: is no ONNX file: {error}") from error
+    return from_text({entry.key: entry.value for entry in properties}.get(KEY), str(graph))
+
+
+def from_text(text: str | None, graph: str) -> Nms:
+    """Return the settings in a graph's metadata, OpenEM's without any.
+
+    Raises:
+        GraphError: they cannot be read.
+    """
+    if text is None:
+        return DEFAULT
+    try:
+        return from_values(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise GraphError(
+            f"{graph}: its metadata {KEY} is {text!r} ({error!r}); expected for example {to_text(DEFAULT)!r}: "
+            "convert it again, or set network.nms"
+        ) from error

@@ -1,0 +1,136 @@
+"""onnxruntime on the CPU, for graphs that were cut before their suppression and written as ONNX."""
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.engines import nms_settings
+from scripts.lib.engines.base import Engine, Outputs, check_outputs
+from scripts.lib.engines.layouts import find_layout
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.preprocess import subtract_mean
+from scripts.lib.suppression import Nms
+
+if TYPE_CHECKING:
+    import onnxruntime  # type: ignore[import-untyped]
+
+_BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
+
+
+class OnnxRuntimeEngine(Engine):
+    """An ONNX graph with boxes and scores as its outputs."""
+
+    depth = 1
+
+    def __init__(self, graph: Path, *, size: Size, batch_size: int, threads: int, nms: Nms | None = None) -> None:
+        """Load a graph.
+
+        Args:
+            graph: an `.onnx` file.
+            size: of the network's input.
+            batch_size: frames a batch.
+            threads: of the CPU.
+            nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
+
+        Raises:
+            GraphError: the file cannot be read, or its layout is not known.
+        """
+        import onnxruntime
+
+        self.batch_size, self.size = batch_size, size
+        shape = [batch_size, size.height, size.width, 3]
+        # Read once for the names of the open dimensions, then again with each of them fixed.
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        probe = read_session(graph, options)
+        note = probe.get_modelmeta().custom_metadata_map.get(nms_settings.KEY)
+        self.nms = nms or nms_settings.from_text(note, str(graph))
+        layout = find_layout([{output.name} for output in probe.get_outputs()], str(graph))
+        self._outputs = [layout.boxes, layout.scores]
+        self._input = _check_input(probe, shape, graph)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        for name, length in zip(probe.get_inputs()[0].shape, shape, strict=True):
+            if isinstance(name, str):
+                options.add_free_dimension_override_by_name(name, length)
+        self._session: onnxruntime.InferenceSession | None = read_session(graph, options)
+        self._takes_bytes = probe.get_inputs()[0].type == _BYTES
+        self._ready: deque[Outputs] = deque()
+        self.classes = self._try(shape, graph)
+        self.description = {
+            "name": "onnxruntime",
+            "version": onnxruntime.__version__,
+            "device": "CPU",
+            "precision": "f32",
+            "threads": threads,
+            "batch_size": batch_size,
+            "layout": layout.name,
+        }
+
+    def _try(self, shape: list[int], graph: Path) -> int:
+        """Run the graph once, to warm it and to see what comes out; return the number of classes."""
+        try:
+            outputs = self.infer(np.zeros(shape, np.uint8))
+        except Exception as error:  # onnxruntime's own kinds derive from Exception alone
+            raise GraphError(f"{graph}: onnxruntime cannot run it on a batch of {shape}: {error}") from error
+        return check_outputs(outputs.boxes.shape, outputs.scores.shape, self.batch_size, str(graph))
+
+    def start(self, batch: Pixels) -> None:
+        """Run a batch."""
+        if self._session is None:
+            raise RuntimeError("the engine is closed")
+        missing = self.batch_size - len(batch)
+        padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
+        content = padded if self._takes_bytes else subtract_mean(padded)
+        boxes, scores = self._session.run(self._outputs, {self._input: content})
+        outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
+        self._ready.append(outputs.first(len(batch)))
+
+    def finish(self) -> Outputs:
+        """Return the oldest batch's outputs."""
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._ready.clear()
+        self._session = None
+
+
+def read_session(graph: Path, options: "onnxruntime.SessionOptions") -> "onnxruntime.InferenceSession":
+    """Load a graph.
+
+    Raises:
+        GraphError: it cannot be read, or has operators that do more than compute.
+    """
+    import onnxruntime
+
+    check_operators(graph)
+
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds derive from Exception alone
+        raise GraphError(f"{graph}: onnxruntime cannot read it: {error}") from error
+
+
+def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], graph: Path) -> str:
+    """Return the input's name; refuse one that cannot take the batch."""
+    inputs = session.get_inputs()
+    found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    first = inputs[0]
+    fits = (
+        len(inputs) == 1
+        and first.type in (_BYTES, _FLOATS)
+        and len(first.shape) == len(shape)
+        and all(not isinstance(had, int) or had == wanted for had, wanted in zip(first.shape, shape, strict=True))
+    )
+    if not fits:
+        raise GraphError(
+            f"{graph}: its inputs are {found}; expected one, {_FLOATS} or {_BYTES}, that takes {shape}: "
+            "the batch, height, width and colours"
+        )
+    return str(first.name)

@@ -1,0 +1,181 @@
+"""What a RetinaNet graph says of itself, read with OpenVINO, and the cut before its suppression."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines import nms_settings
+from scripts.lib.engines.layouts import Layout, find_layout
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.preprocess import MEAN
+from scripts.lib.suppression import Nms
+
+if TYPE_CHECKING:
+    import openvino  # type: ignore[import-untyped]
+
+_CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
+_LOOPS = ("Loop", "TensorIterator")
+# Inputs of the operator NonMaxSuppression: limit, IoU, least score, sigma of soft suppression.
+_NMS_PORTS = (2, 3, 4, 5)
+_BOX_AND_LABEL = 5  # columns before the scores in OpenEM's rows
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which would call Google Analytics whenever it reads a graph."""
+    # None is what makes an import fail; OpenVINO then takes its own stub.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
+def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
+    """Read a `.pb`, `.onnx` or `.xml` file and tell its layout.
+
+    Raises:
+        GraphError: it cannot be read, has operators that do more than compute, or its layout is not known.
+    """
+    check_operators(graph)
+    try:
+        model = load_openvino().Core().read_model(graph)
+    except RuntimeError as error:
+        raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+    return model, find_layout([output.get_names() for output in model.outputs], str(graph))
+
+
+def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) -> Nms:
+    """Read the suppression's settings from the graph's own constants, or of one that was cut, from its metadata.
+
+    Args:
+        model: the whole graph.
+        layout: its layout.
+        classes: how many classes it scores.
+        graph: what errors call it.
+
+    Raises:
+        GraphError: the graph's suppression is not one that is known.
+    """
+    if not layout.nms:
+        return nms_settings.from_text(_note(model), graph)
+    if not layout.per_class:
+        _check_rows(model, classes, graph)
+    suppressions, floors = [], set()
+    for op in _operators(model):
+        if op.get_type_name() == "NonMaxSuppression":
+            suppressions.append(tuple(_constant(op, port) for port in _NMS_PORTS))
+        elif layout.per_class and op.get_type_name() == "Greater":
+            floors.add(_constant(op, 1))  # keras-retinanet compares scores before it suppresses
+    expected = classes if layout.per_class else 1
+    if len(suppressions) != expected or len(set(suppressions)) != 1 or len(floors) != layout.per_class:
+        raise GraphError(
+            f"{graph}: it suppresses {len(suppressions)} times, with (limit, IoU, score, sigma) of "
+            f"{sorted(map(str, set(suppressions)))} and least scores {sorted(map(str, floors))}; expected "
+            f"{expected} times the same, as the layout {layout.name} does"
+        )
+    limit, iou, score, sigma = suppressions[0]
+    floor = floors.pop() if floors else float("-inf")
+    if limit is None or iou is None or score is None or floor is None or sigma != 0:
+        raise GraphError(
+            f"{graph}: its suppression has limit {limit}, IoU {iou}, least score {score} and {floor}, sigma {sigma} "
+            "(None: computed); expected constants, and sigma 0: no soft suppression"
+        )
+    return Nms(iou=iou, max_detections=int(limit), min_score=max(score, floor), per_class=layout.per_class)
+
+
+def cut(model: "openvino.Model", layout: Layout, graph: str, batch_size: int, size: Size) -> "openvino.Model":
+    """Return the graph from bytes of pixels to boxes and scores, for one size of batch.
+
+    Raises:
+        GraphError: its input or its tensors are not those of the layout.
+    """
+    ov = load_openvino()
+    tensors = {name: output for op in model.get_ops() for output in op.outputs() for name in output.get_names()}
+    absent = [name for name in (layout.boxes, layout.scores) if name not in tensors]
+    inputs = [f"{one.get_any_name()} {one.get_partial_shape()}" for one in model.inputs]
+    if absent or len(inputs) != 1:
+        raise GraphError(
+            f"{graph}: has the inputs {', '.join(inputs)} and lacks the tensors {', '.join(absent) or 'none'}; "
+            f"expected one input, and {layout.boxes} and {layout.scores} as the layout {layout.name} has them"
+        )
+    part = ov.Model([tensors[layout.boxes], tensors[layout.scores]], model.get_parameters())
+    try:
+        part.reshape([batch_size, size.height, size.width, 3])
+    except RuntimeError as error:
+        raise GraphError(
+            f"{graph}: its input {inputs[0]} cannot take {batch_size} pictures of {size.width} x {size.height} "
+            f"pixels, colours last: {str(error).strip()}"
+        ) from error
+    if part.inputs[0].get_element_type() == ov.Type.u8:
+        return part  # prepared: it takes the mean off itself
+    return _taking_bytes(part, size)
+
+
+def _taking_bytes(part: "openvino.Model", size: Size) -> "openvino.Model":
+    """Return a graph of bytes for one of floats less their mean."""
+    ov = load_openvino()
+    ops = importlib.import_module("openvino.opset13")
+    floats = part.get_parameters()[0]
+    taken = ops.parameter(list(floats.get_output_shape(0)), ov.Type.u8, name=floats.get_friendly_name())
+    # A row of means: with one for each colour OpenVINO would turn the bytes to colours first, and their floats back,
+    # which the first convolution takes with colours last (2 % of the sample network's time).
+    means = np.broadcast_to(np.asarray(MEAN, np.float32), (1, 1, size.width, len(MEAN)))
+    less = ops.subtract(ops.convert(taken, "f32"), ops.constant(np.ascontiguousarray(means)))
+    for user in list(floats.output(0).get_target_inputs()):
+        user.replace_source_output(less.output(0))
+    return ov.Model([result.input_value(0) for result in part.get_results()], [taken])
+
+
+def after_convolutions(model: "openvino.Model") -> list[str]:
+    """Return the names of the operators from which no convolution follows: what turns numbers into pixels."""
+    followed: set[str] = set()
+    for op in reversed(model.get_ordered_ops()):
+        if op.get_type_name() in _CONVOLUTIONS or op.get_friendly_name() in followed:
+            followed |= {source.get_node().get_friendly_name() for source in op.input_values()}
+    kept = followed | {op.get_friendly_name() for op in model.get_ops() if op.get_type_name() in _CONVOLUTIONS}
+    aside = ("Constant", "Parameter", "Result")
+    return [
+        op.get_friendly_name()
+        for op in model.get_ordered_ops()
+        if op.get_friendly_name() not in kept and op.get_type_name() not in aside
+    ]
+
+
+def _note(model: "openvino.Model") -> str | None:
+    """Return what the metadata says of the suppression; OpenVINO puts that of ONNX below `framework`."""
+    for path in ([nms_settings.KEY], ["framework", nms_settings.KEY]):
+        if model.has_rt_info(path):
+            return str(model.get_rt_info(path).value)
+    return None
+
+
+def _check_rows(model: "openvino.Model", classes: int, graph: str) -> None:
+    """Refuse the rows of forks before 2019-12-16, which hold one score."""
+    width = model.outputs[0].get_partial_shape()[-1]
+    if width.is_dynamic or width.get_length() != classes + _BOX_AND_LABEL:
+        raise GraphError(
+            f"{graph}: its rows have {width} columns; expected {classes + _BOX_AND_LABEL}: the box, the label, "
+            f"and a score of each of the {classes} classes"
+        )
+
+
+def _operators(model: "openvino.Model") -> Iterator["openvino.Node"]:
+    """Yield every operator, those in the bodies of loops included."""
+    for op in model.get_ordered_ops():
+        yield op
+        if op.get_type_name() in _LOOPS:
+            yield from _operators(op.get_function())
+
+
+def _constant(op: "openvino.Node", port: int) -> float | None:
+    """Return the one number that an operator takes as a constant at a port, else None."""
+    if port >= op.get_input_size():
+        return 0.0 if port == _NMS_PORTS[-1] else None
+    source = op.input_value(port).get_node()
+    if source.get_type_name() != "Constant" or source.get_data().size != 1:
+        return None
+    return float(source.get_data().reshape(-1)[0])

@@ -1,0 +1,124 @@
+"""Make a cut ONNX graph ready to be built: one fixed batch, bytes in, the mean off, and its precision in its types.
+
+TensorRT 11 takes precision from the graph's types alone, so half precision is written into the graph itself.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines.half import halve
+from scripts.lib.engines.layouts import Layout, find_layout
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.preprocess import MEAN
+
+if TYPE_CHECKING:
+    import onnx
+
+PRECISIONS = ("f16", "f32")
+_FRAMES = "frames"
+
+
+def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> bytes:
+    """Return the graph as an ONNX file's bytes: uint8 (N, H, W, 3) in, float32 boxes and scores out, all of fixed size.
+
+    With `f16` what stands between the first convolution and the last is in half precision; the mean before it, and
+    the box decoding and the scores after it, are in float32.
+
+    Args:
+        graph: an `.onnx` file, cut before its suppression.
+        size: of the network's input.
+        batch_size: frames a batch, N.
+        precision: one of PRECISIONS.
+
+    Raises:
+        GraphError: the file cannot be read, its layout is not known, or it does not fit the batch or the precision.
+    """
+    import onnx
+
+    check_operators(graph)
+    try:
+        model = onnx.load(graph)
+        layout = find_layout([{output.name} for output in model.graph.output], str(graph))
+        if layout.labels is not None:
+            raise GraphError(
+                f"{graph}: suppresses its boxes itself, which TensorRT cannot; use detect.engine: openvino"
+            )
+        _fix_input(model, [batch_size, size.height, size.width, 3], graph)
+        model = _folded(model)
+        if precision == "f16":
+            halve(model, str(graph))
+        _tidy(model, layout)
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString())
+    except GraphError:
+        raise
+    # The kinds of onnx, onnxruntime and protobuf have nothing in common.
+    except Exception as error:
+        raise GraphError(f"{graph}: it cannot be made ready for TensorRT: {error}") from error
+
+
+def _fix_input(model: "onnx.ModelProto", shape: list[int], graph: Path) -> None:
+    """Give the input its size; let one of floats take bytes instead, and take the mean off inside."""
+    from onnx import TensorProto, helper
+
+    constants = {constant.name for constant in model.graph.initializer}
+    inputs = [one for one in model.graph.input if one.name not in constants]
+    types = [one.type.tensor_type for one in inputs]
+    found = [[dim.dim_value or dim.dim_param or "?" for dim in one.shape.dim] for one in types]
+    fits = (
+        len(inputs) == 1
+        and types[0].elem_type in (TensorProto.FLOAT, TensorProto.UINT8)
+        and len(found[0]) == len(shape)
+        and all(isinstance(had, str) or had == wanted for had, wanted in zip(found[0], shape, strict=True))
+    )
+    if not fits:
+        described = ", ".join(f"{one.name} {sizes}" for one, sizes in zip(inputs, found, strict=True))
+        raise GraphError(
+            f"{graph}: its inputs are {described}; expected one, of floats or bytes, that takes {shape}: "
+            "the batch, height, width and colours"
+        )
+    if types[0].elem_type == TensorProto.FLOAT:
+        name = inputs[0].name
+        model.graph.initializer.append(helper.make_tensor("mean", TensorProto.FLOAT, [3], MEAN))
+        steps = [
+            helper.make_node("Cast", [_FRAMES], ["frames/floats"], to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["frames/floats", "mean"], [name]),
+        ]
+        for at, step in enumerate(steps):
+            model.graph.node.insert(at, step)
+        inputs[0].name = _FRAMES
+    inputs[0].CopyFrom(helper.make_tensor_value_info(inputs[0].name, TensorProto.UINT8, shape))
+
+
+def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Compute what the fixed size makes constant: anchors, and the arithmetic on shapes."""
+    import onnx
+    import onnxruntime  # type: ignore[import-untyped]
+
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")  # of the open batch
+    del model.graph.value_info[:]
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3  # errors; it would warn of constants that it removes
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "folded.onnx")
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        folded = onnx.load(path)
+    return onnx.shape_inference.infer_shapes(folded, strict_mode=True, data_prop=True)
+
+
+def _tidy(model: "onnx.ModelProto", layout: Layout) -> None:
+    """Put the outputs in order, boxes first, and drop the domains that nothing is of."""
+    outputs = {output.name: output for output in model.graph.output}
+    ordered = [outputs[layout.boxes], outputs[layout.scores]]
+    del model.graph.output[:]
+    model.graph.output.extend(ordered)
+    used = {node.domain for node in model.graph.node} | {""}
+    kept = [domain for domain in model.opset_import if domain.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)

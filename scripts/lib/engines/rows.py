@@ -1,0 +1,199 @@
+"""Networks that give rows: boxes, scores and labels that are suppressed already, as torchvision's do.
+
+Such a graph takes one picture at a time and says neither which pixels it wants nor how it counts its classes.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.boxes import Floats, Pixels, Size
+from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.preprocess import MEAN
+from scripts.lib.suppression import Nms
+
+_COLOURS = 3
+# The graph has suppressed: nothing overlaps by more than 1. Only padding has no score.
+ROWS_NMS = Nms(iou=1.0, max_detections=sys.maxsize, min_score=0.0)
+
+# network.pixels: reversed to RGB, mean, divisor.
+_PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
+    "rgb_0_to_1": (True, (0.0, 0.0, 0.0), 255.0),
+    "rgb_0_to_255": (True, (0.0, 0.0, 0.0), 1.0),
+    "bgr_0_to_255": (False, (0.0, 0.0, 0.0), 1.0),
+    "bgr_less_mean": (False, MEAN, 1.0),
+}
+_WHOLE = ("rgb_0_to_255", "bgr_0_to_255")  # what bytes can hold
+
+
+@dataclass(frozen=True)
+class RowsConvention:
+    """What a graph with rows does not say of itself.
+
+    Attributes:
+        pixels: the pixels it wants, one of _PIXELS; None when not set.
+        first_label: the label of the first name in train.ini, 0, or 1 where 0 is the background; None when not set.
+        classes: how many names there are.
+    """
+
+    pixels: str | None
+    first_label: int | None
+    classes: int
+
+
+class RowsInput(NamedTuple):
+    """A graph's one input.
+
+    Attributes:
+        shape: its dimensions, None for an open one.
+        takes_bytes: uint8, else float32.
+    """
+
+    shape: Sequence[int | None]
+    takes_bytes: bool
+
+
+# From one picture, as the graph takes it, to boxes, scores and labels.
+Run = Callable[[npt.NDArray[Any]], Sequence[npt.NDArray[Any]]]
+
+
+class RowsEngine(Engine):
+    """Runs a graph that gives rows, and gives them out as boxes with a score in the column of their class."""
+
+    depth = 1
+
+    def __init__(
+        self, run: Run, taken: RowsInput, *, graph: str, size: Size, batch_size: int, nms: Nms | None,
+        convention: RowsConvention | None, description: dict[str, object],
+    ) -> None:  # fmt: skip
+        """Check that the graph and the settings fit, and try it.
+
+        Args:
+            run: the graph.
+            taken: the graph's input.
+            graph: what errors call it.
+            size: of the network's input.
+            batch_size: frames a batch; they go through the graph one by one.
+            nms: to suppress what the graph left; None for nothing.
+            convention: what the graph does not say.
+            description: for the record.
+
+        Raises:
+            SettingsError: a setting is missing that the graph needs.
+            GraphError: the graph's input or outputs are not as expected.
+        """
+        self._pixels, self._first, self.classes = _complete(convention, taken, graph)
+        self._channels, self._rank = _channel_axis(taken, size, graph), len(taken.shape)
+        self._takes_bytes = taken.takes_bytes
+        self._run: Run | None = run
+        self._graph, self.size, self.batch_size, self.nms = graph, size, batch_size, nms or ROWS_NMS
+        self.description = description | {"pixels": self._pixels, "first_label": self._first}
+        self._ready: deque[Outputs] = deque()
+        self._rows(np.zeros((size.height, size.width, _COLOURS), np.uint8))
+
+    def start(self, batch: Pixels) -> None:
+        """Run a batch."""
+        found = [self._rows(picture) for picture in batch]
+        most = max(len(boxes) for boxes, _, _ in found)
+        outputs = Outputs(
+            np.zeros((len(batch), most, 4), np.float32), np.zeros((len(batch), most, self.classes), np.float32)
+        )
+        for at, (boxes, scores, labels) in enumerate(found):
+            outputs.boxes[at, : len(boxes)] = boxes
+            outputs.scores[at, np.arange(len(boxes)), labels] = scores
+        self._ready.append(outputs)
+
+    def finish(self) -> Outputs:
+        """Return the oldest batch's outputs; the scores of other classes than a row's own are 0."""
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._ready.clear()
+        self._run = None
+
+    def _rows(self, picture: Pixels) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+        """Return boxes (n, 4), scores (n,) and labels (n,) from 0 of one picture, without padding."""
+        if self._run is None:
+            raise RuntimeError("the engine is closed")
+        outputs = self._run(self._prepared(picture))
+        try:
+            boxes, scores, labels = (
+                np.asarray(output).reshape(shape) for output, shape in zip(outputs, ((-1, 4), -1, -1), strict=True)
+            )
+        except ValueError as error:
+            raise self._misshapen(outputs) from error
+        if not len(boxes) == len(scores) == len(labels):
+            raise self._misshapen(outputs)
+        rows = ~(scores <= 0)  # what is not a number stays, and is refused where every engine's is
+        numbers = labels[rows].astype(np.int64) - self._first
+        if ((numbers < 0) | (numbers >= self.classes)).any():
+            wrong = sorted({int(number) + self._first for number in numbers if not 0 <= number < self.classes})
+            raise GraphError(
+                f"{self._graph}: gives the labels {', '.join(map(str, wrong))}; expected {self._first} to "
+                f"{self._first + self.classes - 1}, as train.ini has {self.classes} names and network.first_label is "
+                f"{self._first}: correct one of them"
+            )
+        return boxes[rows].astype(np.float32), scores[rows].astype(np.float32), numbers
+
+    def _prepared(self, picture: Pixels) -> npt.NDArray[Any]:
+        to_rgb, mean, divisor = _PIXELS[self._pixels]
+        content: npt.NDArray[Any] = picture[..., ::-1] if to_rgb else picture
+        if not self._takes_bytes:
+            content = (content.astype(np.float32) - np.asarray(mean, np.float32)) / np.float32(divisor)
+        if self._channels == 0:
+            content = content.transpose(2, 0, 1)
+        return np.ascontiguousarray(content[None] if self._rank == 4 else content)
+
+    def _misshapen(self, outputs: Sequence[npt.NDArray[Any]]) -> GraphError:
+        shapes = ", ".join(str(np.asarray(output).shape) for output in outputs)
+        return GraphError(
+            f"{self._graph}: of one picture its boxes, scores and labels have the shapes {shapes}; "
+            "expected (n, 4), (n,) and (n,), or the same with a 1 before"
+        )
+
+
+def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
+    """Return pixels, first label and number of classes; refuse to guess any of them."""
+    what = f"{graph}: it gives rows of boxes, scores and labels"
+    if convention is None or convention.pixels is None:
+        raise SettingsError(
+            f"{what}, and does not say which pixels it takes; set network.pixels to one of {', '.join(_PIXELS)} "
+            "(torchvision: rgb_0_to_1)"
+        )
+    if convention.first_label is None:
+        raise SettingsError(
+            f"{what}, and does not say how it counts; set network.first_label to the label of the first name in "
+            "train.ini: 1 where 0 is the background (torchvision), else 0"
+        )
+    if taken.takes_bytes and convention.pixels not in _WHOLE:
+        raise SettingsError(
+            f"{graph}: it takes bytes, network.pixels is {convention.pixels}; expected {' or '.join(_WHOLE)}"
+        )
+    return convention.pixels, convention.first_label, convention.classes
+
+
+def _channel_axis(taken: RowsInput, size: Size, graph: str) -> int:
+    """Return where a picture's colours stand, 0 or 2; refuse an input that does not tell, or cannot take the size."""
+    picture = list(taken.shape[-3:])
+    single = len(taken.shape) == 3 or (len(taken.shape) == 4 and taken.shape[0] in (None, 1))
+    fitting = []
+    for axis, wanted in ((0, [_COLOURS, size.height, size.width]), (2, [size.height, size.width, _COLOURS])):
+        if picture[axis : axis + 1] == [_COLOURS] and all(
+            had in (None, length) for had, length in zip(picture, wanted, strict=True)
+        ):
+            fitting.append(axis)
+    if not single or len(fitting) != 1:
+        shape = ", ".join("?" if length is None else str(length) for length in taken.shape)
+        raise GraphError(
+            f"{graph}: its input is ({shape}); expected one picture of {size.width} x {size.height} pixels, "
+            f"(3, {size.height}, {size.width}) or ({size.height}, {size.width}, 3), with or without a 1 before, the 3 "
+            "fixed where the colours are: export it so, or correct detect.img_max_side and img_min_side"
+        )
+    return fitting[0]

@@ -1,0 +1,117 @@
+"""Graphs that give rows, opened with OpenVINO or onnxruntime."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines.base import Engine
+from scripts.lib.engines.layouts import find_layout
+from scripts.lib.engines.rows import RowsConvention, RowsEngine, RowsInput, Run
+from scripts.lib.errors import GraphError
+from scripts.lib.suppression import Nms
+
+
+def open_rows(
+    graph: Path, *, engine: str, size: Size, batch_size: int, threads: int, nms: Nms | None,
+    convention: RowsConvention | None,
+) -> Engine | None:  # fmt: skip
+    """Return an engine for an ONNX graph that gives rows, None for one of another layout.
+
+    Args:
+        graph: an `.onnx` file.
+        engine: openvino or onnxruntime.
+        size: of the network's input.
+        batch_size: frames a batch.
+        threads: of the CPU.
+        nms: to suppress what the graph left.
+        convention: what the graph does not say.
+
+    Raises:
+        GraphError: the graph cannot be used.
+        SettingsError: a setting is missing that it needs.
+    """
+    opened = (_openvino if engine == "openvino" else _onnxruntime)(graph, threads)
+    if opened is None:
+        return None
+    run, taken, version = opened
+    description = {
+        "name": engine,
+        "version": version,
+        "device": "CPU",
+        "precision": "f32",
+        "threads": threads,
+        "batch_size": batch_size,
+        "layout": "rows",
+    }
+    return RowsEngine(
+        _blaming(run, graph, engine), taken, graph=str(graph), size=size, batch_size=batch_size, nms=nms,
+        convention=convention, description=description,
+    )  # fmt: skip
+
+
+def _blaming(run: Run, graph: Path, engine: str) -> Run:
+    def blaming(content: Any) -> Any:
+        try:
+            return run(content)
+        except Exception as error:  # both engines' own kinds derive from it, or from RuntimeError
+            raise GraphError(f"{graph}: {engine} cannot run it on a picture of {content.shape}: {error}") from error
+
+    return blaming
+
+
+def _openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
+    from scripts.lib.engines.openvino_graph import load_openvino, read_graph
+
+    ov = load_openvino()
+    model, layout = read_graph(graph)
+    if layout.labels is None:
+        return None
+    kinds = {ov.Type.f32: False, ov.Type.u8: True}
+    found = [f"{one.get_any_name()} {one.get_element_type()} {one.get_partial_shape()}" for one in model.inputs]
+    if len(found) != 1 or model.inputs[0].get_element_type() not in kinds:
+        raise _wrong_inputs(graph, found)
+    shape = [None if length.is_dynamic else length.get_length() for length in model.inputs[0].get_partial_shape()]
+    compiled = ov.Core().compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+    )
+    names = (layout.boxes, layout.scores, layout.labels)
+
+    def run(content: Any) -> Any:
+        results = compiled([content])
+        return tuple(np.array(results[name]) for name in names)
+
+    return run, RowsInput(shape, kinds[model.inputs[0].get_element_type()]), ov.get_version()
+
+
+def _onnxruntime(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
+    import onnxruntime  # type: ignore[import-untyped]
+
+    from scripts.lib.engines.onnxruntime import read_session
+
+    probe = onnxruntime.SessionOptions()
+    probe.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = read_session(graph, probe)
+    layout = find_layout([{output.name} for output in session.get_outputs()], str(graph))
+    if layout.labels is None:
+        return None
+    kinds = {"tensor(float)": False, "tensor(uint8)": True}
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type not in kinds:
+        raise _wrong_inputs(graph, [f"{one.name} {one.type} {one.shape}" for one in inputs])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    ready = read_session(graph, options)
+    names = [layout.boxes, layout.scores, layout.labels]
+
+    def run(content: Any) -> Any:
+        return tuple(ready.run(names, {inputs[0].name: content}))
+
+    shape = [length if isinstance(length, int) else None for length in inputs[0].shape]
+    return run, RowsInput(shape, kinds[inputs[0].type]), onnxruntime.__version__
+
+
+def _wrong_inputs(graph: Path, found: list[str]) -> GraphError:
+    return GraphError(f"{graph}: its inputs are {', '.join(found)}; expected one, of float32 or uint8: a picture")

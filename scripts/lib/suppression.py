@@ -1,0 +1,102 @@
+"""Which of a network's boxes are kept: those that score enough and overlap no better one."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.lib.boxes import Floats, Integers, iou_matrix
+
+
+@dataclass(frozen=True)
+class Nms:
+    """How a network suppresses boxes that overlap.
+
+    Attributes:
+        iou: a box that overlaps a better one by more than this goes.
+        max_detections: boxes kept a frame.
+        min_score: only scores above this take part.
+        per_class: suppress within each class, so that an anchor can give several boxes; else by each anchor's
+            best class.
+    """
+
+    iou: float
+    max_detections: int
+    min_score: float = float("-inf")
+    per_class: bool = False
+
+
+class Selection(NamedTuple):
+    """The boxes kept of one frame, best first.
+
+    Attributes:
+        boxes: (n, 4) float32, x1, y1, x2, y2.
+        labels: (n,) int64, the class of each box, from 0.
+        scores: (n, C) float32, the scores of every class.
+    """
+
+    boxes: Floats
+    labels: Integers
+    scores: Floats
+
+
+def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
+    """Return the indices that greedy non-maximum suppression keeps, best first.
+
+    Equal to TensorFlow's to the bit: of equal scores the lower index comes first, a box goes when it overlaps a
+    kept one by strictly more than `iou`, corners may come in any order.
+
+    Args:
+        boxes: (n, 4) x1, y1, x2, y2.
+        scores: (n,).
+        iou: intersection over union.
+        limit: how many to keep at most.
+    """
+    order = np.argsort(-scores, kind="stable")
+    corners = boxes[order]
+    corners = np.concatenate(
+        [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1
+    )
+    left = np.arange(len(order))
+    kept: list[int] = []
+    while left.size and len(kept) < limit:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        left = left[~(iou_matrix(corners[best][None], corners[left])[0] > iou)]
+    return order[np.asarray(kept, np.int64)]
+
+
+def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:
+    """Return the boxes of one frame that score at least `threshold`, less those that overlap better ones.
+
+    Low scores are dropped first: suppression goes from the best score down, so they could neither suppress nor
+    displace a box that is kept.
+
+    Args:
+        boxes: (A, 4) network pixels.
+        scores: (A, C).
+        threshold: the least score of a box's own class.
+        nms: the network's settings.
+    """
+    if nms.per_class:
+        return _select_per_class(boxes, scores, threshold, nms)
+    # Few anchors have a score that is high: found in all scores at once, which is faster than each anchor's best.
+    high = np.flatnonzero((scores >= threshold) & (scores > nms.min_score))
+    candidates = np.unique(high // scores.shape[1])
+    best = scores[candidates].max(axis=1, initial=-np.inf)
+    kept = candidates[suppress(boxes[candidates], best, nms.iou, nms.max_detections)]
+    return Selection(boxes[kept], scores[kept].argmax(axis=1).astype(np.int64), scores[kept])
+
+
+def _select_per_class(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:
+    found: list[tuple[Integers, Integers]] = []
+    for label in range(scores.shape[1]):
+        column = scores[:, label]
+        candidates = np.flatnonzero((column >= threshold) & (column > nms.min_score))
+        kept = candidates[suppress(boxes[candidates], column[candidates], nms.iou, nms.max_detections)]
+        found.append((kept, np.full(len(kept), label, np.int64)))
+    anchors = np.concatenate([kept for kept, _ in found])
+    labels = np.concatenate([label for _, label in found])
+    order = np.argsort(-scores[anchors, labels], kind="stable")[: nms.max_detections]
+    anchors, labels = anchors[order], labels[order]
+    return Selection(boxes[anchors], labels, scores[anchors])

@@ -1,0 +1,157 @@
+"""Run a script's function as a Snakemake job: names become arguments, everything said goes to the log."""
+
+import inspect
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import memory
+from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
+from scripts.lib.metrics import count_failure
+from scripts.lib.token import redact
+from scripts.lib.workflow import environments, job_secrets, sandbox, supervision
+from scripts.lib.workflow.batches import OF_EACH_MEDIA, require
+from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.job_log import JobLog
+
+# Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
+NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches"}
+
+_log = logging.getLogger(__name__)
+
+# Standard error as the job was given it, before JobLog turns it into the log.
+_terminal = os.dup(2)
+
+
+def run(
+    function: Callable[..., None],
+    snakemake: Any,
+    *,
+    needs: str | None = None,
+    sandboxed: bool = False,
+    record_failure: Callable[..., None] | None = None,
+    go_on: Callable[..., None] | None = None,
+) -> None:
+    """Call `function` with the rule's named input, output and params as keyword arguments.
+
+    An argument annotated `Path` or `list[Path]` becomes that, and one annotated with a dataclass is made of what its
+    fields name; an argument or a field `threads` is the rule's. A PipelineError ends the job with its message alone,
+    anything else with a traceback; both without secrets, in the rule's log. The job has the secrets that job_secrets.py
+    lists for it, and no others. `needs` is a package that stands in an
+    environment of its own.
+
+    Args:
+        function: what the job does.
+        snakemake: the object that Snakemake gives a script.
+        needs: see above.
+        sandboxed: put the job into a sandbox, as network.sandbox says.
+        record_failure: for jobs of single media, what writes the job's files instead when an exception concerns its
+            media alone (errors.of_one_media), or when the job is killed (supervision.py): called with the fault and
+            what `function` was called with. Then the job ends well, as the media's state says what happened.
+        go_on: for jobs of several media, what is called in place of record_failure when the job was killed.
+    """
+    # YAML takes a bare `off` for false.
+    mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
+    place = _sandbox(mode, function.__name__, snakemake)
+    job_secrets.drop(function.__name__, place.prefix)
+    killed = None if record_failure is None else supervision.begin()
+    if needs is not None:
+        environments.enter(needs)
+    log: JobLog | None = None
+    try:
+        log = JobLog(Path(snakemake.log[0]), go_on=killed is not None)
+        if sandboxed:
+            sandbox.check(mode, place)
+        if needs is not None:
+            environments.require(needs)
+        memory.allow(snakemake.resources.get("mem_mb"))
+        arguments = bind(function, _given(snakemake))
+        try:
+            after_kill = go_on or record_failure
+            if killed is None or after_kill is None:
+                function(**arguments)
+            else:
+                _log.error("%s", killed)
+                after_kill(killed, **arguments)
+        except Exception as error:
+            if record_failure is None or not of_one_media(error):
+                raise
+            fault = as_fault(error)
+            _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
+            record_failure(fault, **arguments)
+        log.settle()
+    except Exception as error:
+        media_id = dict(snakemake.wildcards.items()).get("media_id")
+        _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)
+        if sandbox.present() == "none":  # from within one the file of metrics cannot be written
+            count_failure(snakemake.rule)
+        raise SystemExit(1) from None
+
+
+def _sandbox(mode: str, script: str, snakemake: Any) -> sandbox.Sandbox:
+    """Return the sandbox for a job: it reads its inputs, and writes into its outputs' folders and its log."""
+    log, outputs = Path(snakemake.log[0]), {Path(path).parent for path in snakemake.output}
+    if mode != "off":
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    readable = (Path(path) for path in snakemake.input)
+    return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(script, os.environ))
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, PipelineError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        return f"{Path(error.filename or '.').absolute()}: {error.strerror}; {MACHINE_ERRORS[error.errno]}"
+    return "it failed\n" + "".join(traceback.format_exception(error))
+
+
+def _say(text: str, log: JobLog | None) -> None:
+    """Write the last words to the log, or, as its disk may be full too, to the terminal."""
+    moment = time.strftime("%Y-%m-%d %H:%M:%S")
+    words = redact(f"{moment} ERROR {text.rstrip()}\n")
+    if log is None or not log.takes(words):
+        os.write(_terminal, words.encode(errors="replace"))
+
+
+def tell_user(text: str) -> None:
+    """Write to the terminal where the workflow runs, past the log; only for rules that run there."""
+    os.write(_terminal, redact(text).encode(errors="replace") + b"\n")
+
+
+def _given(snakemake: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {"threads": snakemake.threads}
+    for named in (snakemake.input, snakemake.output, snakemake.params):
+        given |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
+    if "batches" in dict(snakemake.input.items()):  # they stand for files that Snakemake did not look for
+        require(path for name in OF_EACH_MEDIA.keys() & given.keys() for path in _as(given[name], list[Path]))
+    return given
+
+
+def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments for a call of `function`; `run` says what becomes of the given values."""
+    left, arguments = dict(given), {}
+    for name, kind in _kinds(function).items():
+        if is_dataclass(kind) and isinstance(kind, type):
+            arguments[name] = kind(**{field: _as(left.pop(field), its) for field, its in _kinds(kind).items()})
+        elif name in left:
+            arguments[name] = _as(left.pop(name), kind)
+    left.pop("threads", None)
+    return arguments | left  # what is too much or missing, the call itself says
+
+
+def _kinds(of: Callable[..., Any]) -> dict[str, Any]:
+    """Return the names and annotations of what a function or a class takes."""
+    return {name: parameter.annotation for name, parameter in inspect.signature(of).parameters.items()}
+
+
+def _as(value: Any, kind: Any) -> Any:
+    if kind == list[Path]:
+        # Snakemake unpacks a list of one.
+        return [Path(item) for item in ([value] if isinstance(value, str) else value)]
+    return Path(value) if kind in (Path, Path | None) and value is not None else value

@@ -1,0 +1,50 @@
+"""A change in a module that a script uses, and only there, changes the script's hash."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.workflow.code_hash import sources_hash
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, text in {
+        "scripts/__init__.py": "",
+        "scripts/lib/__init__.py": "",
+        "scripts/work.py": "import os\nfrom scripts.lib import direct\n",
+        "scripts/other.py": "from scripts.lib.lonely import thing\n",
+        "scripts/lib/direct.py": "def f():\n    from scripts.lib.backends.late import g\n    return g\n",
+        "scripts/lib/backends/__init__.py": "",
+        "scripts/lib/backends/late.py": "import scripts.lib.direct\n",
+        "scripts/lib/lonely.py": "thing = 1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "noticed"),
+    [
+        ("scripts/work.py", True),
+        ("scripts/lib/__init__.py", True),
+        ("scripts/lib/direct.py", True),
+        ("scripts/lib/backends/late.py", True),
+        ("scripts/lib/backends/__init__.py", True),
+        ("scripts/lib/lonely.py", False),
+        ("scripts/other.py", False),
+    ],
+)
+def test_what_is_noticed(tree, changed, noticed):
+    before = sources_hash(tree, "work")
+    (tree / changed).write_text((tree / changed).read_text() + "# changed\n")
+    assert (sources_hash(tree, "work") != before) is noticed
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "scripts").glob("[!_]*.py")))
+def test_each_script_has_a_hash_of_its_own(script):
+    others = {sources_hash(ROOT, path.stem) for path in (ROOT / "scripts").glob("[!_]*.py") if path.stem != script}
+    assert sources_hash(ROOT, script) not in others

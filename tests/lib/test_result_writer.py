@@ -1,0 +1,98 @@
+"""Media are written down one after another beside detection; what goes wrong there ends it."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.detection.result_writer import ResultWriter
+
+
+class Written(MediaTask):
+    """Notes when it is finished, and waits for `may` before."""
+
+    def __init__(self, name: str, notes: list[str], may: threading.Event | None = None, error: Any = None) -> None:
+        super().__init__()
+        self._name, self._notes, self._may, self._error = name, notes, may, error
+
+    def open(self) -> Any:
+        raise AssertionError
+
+    def take(self, seen: Any) -> None:
+        raise AssertionError
+
+    def finish(self) -> None:
+        if self._may is not None:
+            assert self._may.wait(10)
+        if self._error is not None:
+            raise self._error
+        self._notes.append(self._name)
+
+    def abandon(self, error: BaseException) -> None:
+        raise AssertionError
+
+
+def test_clips_are_finished_in_order_and_taken_off() -> None:
+    notes: list[str] = []
+    unfinished: dict[MediaTask, None] = {}
+    with ResultWriter(unfinished) as writer:
+        for name in "abc":
+            writer.finish(Written(name, notes))
+        writer.wait(0)
+    assert notes == ["a", "b", "c"]
+    assert not unfinished
+
+
+def test_whoever_is_far_ahead_waits() -> None:
+    notes: list[str] = []
+    may = threading.Event()
+    with ResultWriter({}) as writer:
+        for name in "abc":
+            writer.finish(Written(name, notes, may))
+        writer.wait(3)
+        assert notes == []
+        threading.Timer(0.1, may.set).start()
+        writer.wait(1)
+        assert notes[:2] == ["a", "b"]
+        writer.wait(0)
+
+
+def test_an_error_is_raised_and_what_waits_is_left() -> None:
+    notes: list[str] = []
+    may = threading.Event()
+    unfinished: dict[MediaTask, None] = {}
+    tasks = [
+        Written("first", notes, may),
+        Written("bad", notes, error=OSError("full")),
+    ]
+
+    def run() -> None:
+        with ResultWriter(unfinished) as writer:
+            for task in tasks:
+                writer.finish(task)
+            may.set()
+            writer.wait(0)
+
+    with pytest.raises(OSError, match="full"):
+        run()
+    assert (notes, list(unfinished)) == (["first"], tasks[1:])
+
+    # An error elsewhere: the one under way is finished, those after it are not begun.
+    notes.clear()
+    unfinished.clear()
+    begun = threading.Event()
+    slow = Written("slow", notes, begun)
+
+    def broken() -> None:
+        with ResultWriter(unfinished) as writer:
+            writer.finish(slow)
+            writer.finish(Written("never", notes))
+            threading.Timer(0.1, begun.set).start()
+            raise KeyError("reader")
+
+    with pytest.raises(KeyError):
+        broken()
+    assert notes == ["slow"]
+    assert slow not in unfinished
+    assert len(unfinished) == 1
