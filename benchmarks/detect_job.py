@@ -12,8 +12,8 @@ from typing import Any
 from unittest import mock
 
 from scripts import detect as step
-from scripts.lib import engines
 from scripts.lib.detection import network
+from scripts.lib.engines import table
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.workflow import job
 
@@ -26,7 +26,7 @@ def main(text: str, started: str) -> None:
         seconds.setdefault(name, time.monotonic() - float(started))
 
     def open_engine(*arguments: Any, **settings: Any) -> Engine:
-        engine = engines.open_engine(*arguments, **settings)
+        engine = table.open_engine(*arguments, **settings)
         finish = engine.finish
 
         def marked() -> Outputs:

@@ -17,8 +17,8 @@ from scripts.lib import preprocess, suppression
 from scripts.lib.boxes import Pixels, Size, on_media
 from scripts.lib.detection import network
 from scripts.lib.detections import DetectionWriter
-from scripts.lib.engines import open_engine
 from scripts.lib.engines.base import Engine
+from scripts.lib.engines.table import open_engine
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Kind
 from scripts.lib.workflow import job

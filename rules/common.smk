@@ -9,6 +9,7 @@ import yaml
 from scripts.lib import token
 from scripts.lib.data_images import tags
 from scripts.lib.detection import calibration
+from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable, read_json
 from scripts.lib.graphs import external
@@ -63,25 +64,27 @@ def onnx_graph():
     return "resources/network/converted/graph.onnx"
 
 
+def engine():
+    """Return the engine's entry in the table of engines."""
+    return ENGINES[config["detect"]["engine"]]
+
+
 def detect_graph():
     """Return the graph that detect reads."""
     if config["detect"]["precision"] == "int8":
         return "resources/network/int8/graph.xml"
-    if config["detect"]["engine"] != "openvino":
-        return onnx_graph()
-    return f"resources/network/{config['network']['graph']}"
+    graph = f"resources/network/{config['network']['graph']}"
+    return graph if Path(graph).suffix in engine().suffixes else onnx_graph()
 
 
 def engine_record():
-    """Return the record of the engine that is built before detect runs; none but for TensorRT."""
-    tensorrt = config["detect"]["engine"] == "tensorrt"
-    return ["resources/network/engine.json"] if tensorrt else []
+    """Return the record of the engine that is built before detect runs; none for engines that are not built."""
+    return ["resources/network/engine.json"] if engine().is_built else []
 
 
 def detect_environment():
     """Return the conda environment of what runs the network."""
-    tensorrt = config["detect"]["engine"] == "tensorrt"
-    return f"../envs/{'tensorrt' if tensorrt else 'detect'}.yaml"
+    return f"../envs/{engine().environment}.yaml"
 
 
 def search():

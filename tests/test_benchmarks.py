@@ -18,7 +18,7 @@ from benchmarks.measure import Usage
 from benchmarks.network import Shape, anchors, write_network
 from benchmarks.outside import PLAIN_LOOP, measure_plain_loop
 from scripts.lib.boxes import Size
-from scripts.lib.engines import open_engine
+from scripts.lib.engines.table import open_engine
 from scripts.lib.frames.video import VideoFrames
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT

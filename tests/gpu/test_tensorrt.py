@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import open_engine
 from scripts.lib.engines.base import Engine
+from scripts.lib.engines.table import open_engine
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.preprocess import fit
 

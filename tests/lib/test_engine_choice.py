@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow import engine_choice
 from scripts.lib.workflow.engine_choice import choose
@@ -82,3 +84,16 @@ def test_asking_loads_no_library():
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
+
+
+def test_the_settings_know_every_engine():
+    schema = yaml.safe_load((Path(__file__).parents[2] / "config/config.schema.yaml").read_text())
+    detect = schema["properties"]["detect"]["properties"]
+    assert detect["engine"]["enum"] == ["auto", *ENGINES]
+    precisions = {name for kind in ENGINES.values() for name in kind.precisions}
+    assert set(detect["precision"]["enum"]) - {None} == precisions
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_environment_of_each_engine_is_there(engine):
+    assert (Path(__file__).parents[2] / "envs" / f"{ENGINES[engine].environment}.yaml").exists()

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings, open_engine
+from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.engines.openvino_graph import load_openvino, read_nms
+from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.preprocess import fit, subtract_mean
@@ -141,7 +142,7 @@ def test_openvino_calls_nobody() -> None:
         "    if event in ('socket.connect', 'socket.getaddrinfo', 'os.fork', 'subprocess.Popen'): sys.exit(9)\n"
         "sys.addaudithook(refuse)\n"
         "from pathlib import Path\n"
-        "from scripts.lib.engines import open_engine\n"
+        "from scripts.lib.engines.table import open_engine\n"
         f"open_engine(Path({str(OPENEM)!r}), engine='openvino', size=(320, 180), batch_size=1, threads=1)\n"
     )
     code = code.replace("size=(320, 180)", "size=__import__('scripts.lib.boxes', fromlist=['Size']).Size(320, 180)")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import open_engine
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.preprocess import MEAN
 from scripts.lib.suppression import Nms, select

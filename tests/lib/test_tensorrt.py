@@ -12,8 +12,9 @@ from scripts.build_engine import build_engine
 from scripts.lib.boxes import Size
 from scripts.lib.detection.media_task import FrameResult, MediaTask
 from scripts.lib.detection.pipeline import Detector
-from scripts.lib.engines import nms_settings, open_engine
+from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Outputs
+from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.convert_network import _check, made_pictures
 from scripts.lib.boxes import Size
-from scripts.lib.engines import open_engine
+from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.suppression import Nms, Selection, select
 from tests.oracle import SIZE, Oracle

@@ -7,9 +7,10 @@ from typing import Any
 
 from scripts.lib import train_ini as train
 from scripts.lib.detection.options import DetectOptions
-from scripts.lib.engines import nms_settings, open_engine
+from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
 from scripts.lib.workflow.engine_choice import reason as engine_reason

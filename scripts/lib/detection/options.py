@@ -20,7 +20,7 @@ class DetectOptions:
         frame_stride: detect in every n-th frame of a video.
         frame_range: first and last frame of a video to detect in, both included; None for all.
         max_frames: detect in at most so many frames of a video; None for all.
-        engine: what runs the network: openvino, onnxruntime or tensorrt.
+        engine: what runs the network, a name of scripts.lib.engines.table.ENGINES.
         precision: what it computes with: f32, f16 or int8.
         engines: the folder of TensorRT's engine files.
         nms: settings of the suppression in place of the graph's own.

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
 
 # What TensorRT needs besides the packages that every engine needs.
 _PACKAGES = ("tensorrt", "pycuda", "onnx")
-# What each engine computes with; the first is its own choice.
-PRECISIONS = {"openvino": ("f32", "int8"), "onnxruntime": ("f32",), "tensorrt": ("f16", "f32")}
 # A run's choice, made while it is planned; its jobs, perhaps on other machines, find it here.
 ENGINE_VARIABLE, REASON_VARIABLE = "TATOR_DETECT_ENGINE", "TATOR_DETECT_ENGINE_REASON"
 
@@ -19,7 +18,7 @@ class Choice(NamedTuple):
     """An engine and why it is that one.
 
     Attributes:
-        engine: openvino, onnxruntime or tensorrt.
+        engine: a name of ENGINES.
         precision: what it computes with.
         reason: for the record.
     """
@@ -50,14 +49,14 @@ def choose(engine: str, precision: str | None, environ: Mapping[str, str], devic
     why = reason(environ)
     if engine == "auto":
         lack = _lacking(environ, devices)
-        if precision not in (None, *PRECISIONS["tensorrt"]):
+        if precision not in (None, *ENGINES["tensorrt"].precisions):
             lack = f"TensorRT does not compute with {precision} here"
         engine, why = (
             ("openvino", f"auto: {lack}")
             if lack
             else ("tensorrt", "auto: an NVIDIA GPU and TensorRT's packages are here")
         )
-    offered = PRECISIONS[engine]
+    offered = ENGINES[engine].precisions
     if precision not in (None, *offered):
         raise SettingsError(
             f"detect.precision: {engine} ({why}) does not have {precision}; expected {' or '.join(offered)}"

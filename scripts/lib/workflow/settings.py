@@ -17,10 +17,11 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from scripts.lib import metrics, token
+from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
 from scripts.lib.workflow import media_list
-from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, PRECISIONS, REASON_VARIABLE
+from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
 MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
@@ -324,7 +325,8 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
             "expected media.per_job 1, as a media cannot both have several jobs and share one"
         )
     engine, precision = detect["engine"], detect["precision"]
-    offered = PRECISIONS.get(engine, sorted({name for names in PRECISIONS.values() for name in names}))
+    kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
+    offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
     if precision is not None and precision not in offered:
         problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
     foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])

@@ -1,0 +1,144 @@
+"""The engines: what each reads and computes with, and how it is opened. A new one is an entry here and a module.
+
+Imports nothing heavy: the table is read while a run is planned.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.lib.errors import GraphError, SettingsError
+
+if TYPE_CHECKING:
+    from scripts.lib.boxes import Size
+    from scripts.lib.engines.base import Engine
+    from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.suppression import Nms
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """What an engine is opened with; see open_engine."""
+
+    graph: Path
+    size: "Size"
+    batch_size: int
+    threads: int
+    precision: str
+    engines: Path
+    nms: "Nms | None"
+    rows: "RowsConvention | None"
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An entry of the table.
+
+    Attributes:
+        suffixes: of the graphs that it reads.
+        precisions: what it computes with; the first unless the settings say otherwise.
+        environment: the conda environment of `envs/` that has its packages.
+        is_built: whether it is built from the graph, in a job before detection.
+        open: makes it ready.
+    """
+
+    suffixes: tuple[str, ...]
+    precisions: tuple[str, ...]
+    environment: str
+    is_built: bool
+    open: "Callable[[EngineRequest], Engine]"
+
+
+def _open_openvino(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.openvino import OpenVinoEngine
+
+    return _open_rows("openvino", request) or OpenVinoEngine(
+        request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+    )
+
+
+def _open_onnxruntime(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+
+    return _open_rows("onnxruntime", request) or OnnxRuntimeEngine(
+        request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+    )
+
+
+def _open_tensorrt(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.tensorrt import TensorRtEngine
+
+    return TensorRtEngine(
+        request.graph,
+        size=request.size,
+        batch_size=request.batch_size,
+        precision=request.precision,
+        folder=request.engines,
+        nms=request.nms,
+    )
+
+
+def _open_rows(engine: str, request: EngineRequest) -> "Engine | None":
+    """Return an engine for a graph that gives rows, None for any other graph."""
+    if request.graph.suffix != ".onnx":
+        return None
+    from scripts.lib.engines.rows_graph import open_rows
+
+    return open_rows(
+        request.graph,
+        engine=engine,
+        size=request.size,
+        batch_size=request.batch_size,
+        threads=request.threads,
+        nms=request.nms,
+        convention=request.rows,
+    )
+
+
+ENGINES = {
+    "openvino": EngineKind((".pb", ".onnx", ".xml"), ("f32", "int8"), "detect", is_built=False, open=_open_openvino),
+    "onnxruntime": EngineKind((".onnx",), ("f32",), "detect", is_built=False, open=_open_onnxruntime),
+    "tensorrt": EngineKind((".onnx",), ("f16", "f32"), "tensorrt", is_built=True, open=_open_tensorrt),
+}
+
+
+def open_engine(
+    graph: Path,
+    *,
+    engine: str,
+    size: "Size",
+    batch_size: int,
+    threads: int,
+    precision: str = "f32",
+    engines: Path = Path("engines"),
+    nms: "Nms | None" = None,
+    rows: "RowsConvention | None" = None,
+) -> "Engine":
+    """Make a network ready.
+
+    Args:
+        graph: the network's file: `graph.pb`, `graph.onnx`, or OpenVINO's own `graph.xml`.
+        engine: a name of ENGINES.
+        size: width and height of the network's input.
+        batch_size: frames a batch.
+        threads: of the CPU.
+        precision: what to compute with, one of the engine's.
+        engines: the folder of engines that are built.
+        nms: suppression settings in place of the graph's own.
+        rows: how to read a graph that gives rows.
+
+    Raises:
+        GraphError: the engine cannot use the graph.
+        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        SettingsError: there is no such engine, or a setting is missing that the graph needs.
+    """
+    if engine not in ENGINES:
+        raise SettingsError(f"detect.engine is {engine!r}; expected one of {', '.join(ENGINES)}")
+    kind = ENGINES[engine]
+    if graph.suffix not in kind.suffixes:
+        raise GraphError(
+            f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
+            f"expected {' or '.join(kind.suffixes)}"
+        )
+    return kind.open(EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows))
