@@ -50,7 +50,7 @@ test-unit: setup  ## run the quick tests: functions, one module at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not service and not slow" tests/lib tests/scripts tests/unit
 
 test: setup setup-convert setup-clusters  ## run the tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 20
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.

@@ -9,6 +9,7 @@ rule get_truth:
         truth="resources/truth.csv",
     log:
         "logs/get_truth.log",
+    priority: 20  # a wrong file is to be known before hours of detection
     conda:
         "../envs/report.yaml"
     params:

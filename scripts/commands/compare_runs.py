@@ -42,7 +42,10 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         media_id: list(changes(before.boxes(media_id), after.boxes(media_id), iou, score_change)) for media_id in both
     }
     everything = [change for each in found.values() for change in each]
-    species = sorted({box.species for change in everything for box in (change.before, change.after) if box})
+    present = {box.species for change in everything for box in (change.before, change.after) if box}
+    # The order of a run's own page, so that the colours are the same.
+    order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(present)]))
+    species = [name for name in order if name in present]
     content: dict[str, Any] = {
         "before": before.title,
         "after": after.title,
@@ -70,8 +73,8 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         score_change=score_change,
         media=[{**line, "name": short(line["name"] or "")} for line in ranked[:ROWS_SHOWN]],
         left_out=max(0, len(ranked) - ROWS_SHOWN),
-        pictures=_pictures(before, after, found, species),
-        key=[{"name": name, "colour": colour(at)} for at, name in enumerate(species)],
+        pictures=_pictures(before, after, found, order),
+        key=[{"name": name, "colour": colour(at)} for at, name in enumerate(order) if name in present],
     )
 
 

@@ -1,6 +1,7 @@
 """Files and folders that the settings name."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +35,37 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         local_files.check(settings("network.directory", str(tmp_path / "file")))
     local_files.check(settings("network.archive", str(tmp_path / "file")))
     local_files.check(settings("network.directory", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (
+            "truth.csv",
+            "media_id,frame,x,y,w,h,species\n7,0,1,1,5,5,cod\n9,0,1,1,5,5,cod\n",
+            "names the media 7, 9, none",
+        ),
+        ("truth.csv", "media_id,frame,x,y,w,h,species\n", "holds no boxes"),
+        ("truth.csv", "media_id,frame\nseven,1\n", "cannot be read"),
+        ("truth.json", '{"images": [{"id": 1, "media_id": 7}], "annotations": [{}]}', "names the media 7, none"),
+        ("truth.json", '{"images": [], "annotations": []}', "holds no boxes"),
+        ("truth.json", "[]", "cannot be read"),
+        ("truth.csv", "media_id,frame,x,y,w,h,species\n7,0,1,1,5,5,cod\n2,0,1,1,5,5,cod\n", None),
+        ("truth.csv", "video_id,frame,x,y,w,h,species\n7_a.mp4,0,1,1,5,5,cod\n", None),
+        ("truth.csv", "frame,x,y,w,h,species\n0,1,1,5,5,cod\n", None),
+        ("truth.json", '{"images": [{"id": 1, "file_name": "a.mp4"}], "annotations": [{}]}', None),
+    ],
+)
+def test_true_boxes_of_other_media_are_found_while_planning(
+    tmp_path: Path, name: str, content: str, complaint: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    found: dict[str, dict[str, Any]] = {**settings("evaluate.truth_file", str(path))}
+    found["tator"]["media_ids"] = [1, 2]
+    if complaint is None:
+        local_files.check(found)
+        return
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        local_files.check(found)
+    assert f"evaluate.truth_file: {str(path)!r}" in str(caught.value)

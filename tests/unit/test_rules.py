@@ -53,7 +53,8 @@ def test_rule(rule, tmp_path, tator_server):
     if data.is_dir():
         shutil.copytree(data, work)
     (work / "network").mkdir(parents=True, exist_ok=True)  # this and the next the settings name
-    (work / "truth_file.csv").touch()
+    if not (work / "truth_file.csv").exists():
+        (work / "truth_file.csv").write_text("frame,x,y,w,h,species\n0,1,1,9,9,cod\n")
     settings = yaml.safe_load((FOLDER / "settings.yaml").read_text().replace("HOST", tator_server.host))
     own = FOLDER / rule / "config" / "settings.yaml"
     if own.exists():

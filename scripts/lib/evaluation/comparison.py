@@ -1,7 +1,7 @@
 """Two runs side by side: which boxes appeared, vanished, or changed their species or score."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +28,14 @@ class Side:
         media: name and size in pixels of each media, by id.
         boxes: returns a media's boxes.
         previews: the file of a media's pictures, where there is one.
+        classes: the network's species in their order, which gives them their colours; empty where nobody knows it.
     """
 
     title: str
     media: Mapping[int, dict[str, Any]]
     boxes: Callable[[int], list[LabeledBox]]
     previews: Callable[[int], Path | None]
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,10 @@ def run_side(folder: Path) -> Side:
         for line in read_json(results / "summary.json")["media"]
     }
 
+    classes = {media_id: (record["network"] or {}).get("classes", []) for media_id, record in records.items()}
+
     def boxes(media_id: int) -> list[LabeledBox]:
-        names = (records[media_id]["network"] or {}).get("classes", [])
+        names = classes[media_id]
         return [
             LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
             for row in read_detections(results / "detections" / f"{media_id}.csv")
@@ -79,7 +83,7 @@ def run_side(folder: Path) -> Side:
         path = results / "previews" / f"{media_id}.zip"
         return path if path.exists() else None
 
-    return Side(str(folder), records, boxes, previews)
+    return Side(str(folder), records, boxes, previews, max(classes.values(), key=len, default=[]))
 
 
 def version_side(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.evaluation import truth_check
 
 # Section, key, and whether it names a folder. tator.media_file is not here: it has been read by then (see media_list).
 _PATHS = (
@@ -27,6 +28,9 @@ def check(settings: Mapping[str, Any]) -> None:
         value = settings[section][key]
         if value and (problem := _problem(value, is_folder=is_folder)):
             problems.append(f"  - {section}.{key}: {value!r} {problem}")
+    truth = settings["evaluate"]["truth_file"]
+    if truth and not problems and (problem := truth_check.problem(Path(truth), settings["tator"]["media_ids"])):
+        problems.append(f"  - evaluate.truth_file: {truth!r} {problem}")
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *problems]))
 

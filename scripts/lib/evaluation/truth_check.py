@@ -1,0 +1,45 @@
+"""A look at a file of true boxes while the run is planned: its form, and whether it names media of the run.
+
+Imports nothing heavy. `truth.py` reads the file's content, when the media's names are known.
+"""
+
+import csv
+import itertools
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+# Rows that are looked at: a file of true boxes may have millions.
+ROWS = 100_000
+
+
+def problem(path: Path, media_ids: Collection[int]) -> str | None:
+    """Return what is wrong with a file of true boxes, None if nothing is or nothing can be told yet.
+
+    Args:
+        path: CSV or COCO JSON.
+        media_ids: the run's.
+    """
+    try:
+        named = list(itertools.islice(_coco(path) if path.suffix.lower() == ".json" else _csv(path), ROWS))
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        return f"cannot be read ({type(error).__name__}: {error}); expected CSV or COCO JSON as docs/report.md shows"
+    if not named:
+        return "holds no boxes; expected true boxes of the run's media"
+    if None in named or set(named) & set(media_ids) or len(named) == ROWS:
+        return None
+    some = ", ".join(str(media_id) for media_id in sorted(set(filter(None, named)))[:5])
+    return f"names the media {some}, none of which is in this run; expected true boxes of the run's media"
+
+
+def _csv(path: Path) -> Iterator[int | None]:
+    """Yield the media id of each row; None where only the media's name can tell."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        for row in csv.DictReader(stream, skipinitialspace=True):
+            yield int(row["media_id"]) if "media_id" in row else None
+
+
+def _coco(path: Path) -> Iterator[int | None]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["annotations"]:
+        yield from (image.get("media_id") for image in content["images"])
