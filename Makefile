@@ -45,9 +45,8 @@ demo: setup  ## run the whole workflow on the sample clip, against an embedded T
 screenshot: demo  ## take README's picture of the report, from the demo; needs Chromium
 	$(BIN)/python -m examples.screenshot
 
-# What needs no service, browser, cluster or environment besides .venv.
-test-unit: setup  ## run the quick tests: functions, one module at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not service and not slow" tests/lib tests/scripts tests/unit
+test-unit: setup  ## run the quick tests, in a minute: functions and scripts that need no service
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not service and not slow" tests/lib tests/scripts
 
 test: setup setup-convert setup-clusters  ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 20

@@ -28,13 +28,18 @@ __all__ = ["docker_engine", "registry"]
 # Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
 LONG_MADE = ("built_image", "local_run", "docker_engine", "oracle")
 
+# Fixtures that start something: tests that use them are marked `service`.
+SERVICES = {"tator_server", "docker_engine", "registry"}
+
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell several workers (`make test`) what to keep together: a file, or what shares what is long made."""
+    """Tell several workers (`make test`) what to keep together, and mark the tests that need a service."""
     for item in items:
         needed = item.fixturenames if isinstance(item, pytest.Function) else []
+        if SERVICES & set(needed):
+            item.add_marker("service")
         group = next((name for name in LONG_MADE if name in needed), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
 

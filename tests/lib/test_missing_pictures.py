@@ -14,6 +14,8 @@ from scripts.lib.frames.source import Summary
 from tests.damage_sweep import FORMATS, SIZE, sweep, textured
 from tests.media_files import Size, number_in, painted, write_video
 
+pytestmark = pytest.mark.slow
+
 ODD = Path(__file__).parents[1] / "data" / "odd"
 
 

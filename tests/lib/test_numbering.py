@@ -28,7 +28,10 @@ COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
 # Corners of a stored picture, clockwise from the top left, where the barcode lies.
 KEEP_TIMES = ("-avoid_negative_ts", "disabled")
 STORED = ["", "red", "green", "blue"]
-pytestmark = pytest.mark.skipif(FFMPEG is None and not os.environ.get("CI"), reason="FFmpeg's command line is not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FFMPEG is None and not os.environ.get("CI"), reason="FFmpeg's command line is not here"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from scripts.lib.frames.damage import jpeg, lzw
 from scripts.lib.frames.reader import open_frames
 from tests.picture_damage import files, read, scene, sweep, with_opencv, with_pillow
 
+pytestmark = pytest.mark.slow
+
 ODD = Path(__file__).parents[1] / "data" / "odd"
 FILES = files()
 # Files made of so many equal symbols that a small hole may become just as many: not every one can be noticed.

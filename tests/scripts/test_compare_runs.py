@@ -9,6 +9,8 @@ from scripts.lib.files import read_json
 from tests.browser import look_at
 from tests.report_run import FakeRun
 
+pytestmark = pytest.mark.slow
+
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
 
 

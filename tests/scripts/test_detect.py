@@ -30,6 +30,8 @@ from scripts.lib.suppression import Nms
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 
+pytestmark = pytest.mark.slow
+
 ODD = Path(__file__).parents[1] / "data" / "odd"
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 AQUARIUM = Path(__file__).parents[2] / "examples/aquarium"

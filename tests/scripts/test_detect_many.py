@@ -13,6 +13,8 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.files import read_json
 from tests.scripts.tator_steps import Steps
 
+pytestmark = pytest.mark.slow
+
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 
 

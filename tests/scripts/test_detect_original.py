@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import av
+import pytest
 
 from tests.media_files import write_video
 from tests.scripts.tator_steps import Steps
 from tests.scripts.test_detect import SYNTHETIC, Step
+
+pytestmark = pytest.mark.slow
 
 CLIP = SYNTHETIC / "clip_910001.mp4"
 ORIGINAL = {"role": "archival", "role_reason": "the media has only an original"}

@@ -16,6 +16,8 @@ from scripts.picture_errors import picture_errors
 from tests.browser import look_at
 from tests.report_run import FakeRun
 
+pytestmark = pytest.mark.slow
+
 BOX = (8.0, 20.0, 30.0, 25.0)  # where FakeRun's first box is
 
 

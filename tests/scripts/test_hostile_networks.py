@@ -20,6 +20,8 @@ from tests.hostile_graphs import SOUND, make
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAYLOADS = [
     "write_file", "save", "print_to_file", "debug_to_file", "python", "branch", "stateless_branch", "nested", "loop",
     "call", "stateful_call", "case", "map", "read_file", "list_files", "restore", "map_a_file",

@@ -8,6 +8,8 @@ from scripts.lib.files import read_json, write_json
 from tests.browser import look_at
 from tests.report_run import FakeRun
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = [
     "<script>document.title='x'</script><img src=x onerror=alert(1)>.mp4",
     "x" * 3000 + ".mp4",

@@ -14,6 +14,8 @@ from scripts.lib.suppression import Nms
 from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
 from tests.media_files import number_in, write_video
 
+pytestmark = pytest.mark.slow
+
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 READY = {"state": "ready", "reason": None}
 
