@@ -38,7 +38,7 @@ $(CLUSTERS_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
-.PHONY: demo screenshot test test-unit test-gpu bench bench-scale lint audit sbom lock
+.PHONY: demo screenshot test test-unit test-gpu bench bench-scale lint settings audit sbom lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -73,6 +73,9 @@ lint: setup  ## check style, types and rules
 	$(BIN)/mypy
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/snakefmt --check Snakefile rules
 	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
+
+settings: setup  ## write config.yaml and the table in config/README.md anew from config.schema.yaml
+	$(BIN)/python -m scripts.lib.workflow.settings_files
 
 audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock

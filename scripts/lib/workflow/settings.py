@@ -51,16 +51,6 @@ VARIABLES = (
     "REQUESTS_CA_BUNDLE",
 )
 
-ENVIRONMENT = {
-    "TATOR_API_SERVICE": "tator.host",
-    "TATOR_CA_FILE": "tator.ca_file",
-    plain_http.VARIABLE: "tator.allow_http",
-    ENGINE_VARIABLE: "detect.engine",
-    MEDIA_FILE_VARIABLE: "tator.media_file",
-    "TATOR_MEDIA_IDS": "tator.media_ids",
-    "TATOR_PROJECT_ID": "tator.project_id",
-}
-
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 # Python refuses to read numbers of more than some thousand digits.
@@ -71,26 +61,8 @@ _USER = re.compile(r"//[^/@\s]+@")
 # Of a list that is all wrong, a few lines say enough.
 IDS_COMPLAINED_OF = 10
 
-REFERENCE_KEYS = {
-    "data_image": "network.data_image",
-    "img_max_side": "detect.img_max_side",
-    "img_min_side": "detect.img_min_side",
-    "keep_threshold": "detect.keep_threshold",
-    "batch_size": "detect.batch_size",
-    "media_type": "media.kind",
-    "media_per_job": "media.per_job",
-    "split_seconds": "detect.split_seconds",
-    "type_id": "upload.localization_type_id",
-    "box_type_id": "upload.localization_type_id",
-    "species_attr_name": "upload.species_attribute",
-    "confidence_attr_name": "upload.confidence_attribute",
-    "version_id": "upload.version_id",
-    "version_number": "upload.version_number",
-    "sentinel_name": "mark.attribute",
-}
 # Taken and without effect: a media's own content says what kind of file it is.
 REFERENCE_KEYS_UNUSED = ("img_ext",)
-REFERENCE_KEYS_SPECIAL = ("img_size", "cpu_only")  # see _translate
 
 
 # JSON Schema takes 2.0 for an integer, and Python's JSON and YAML hold NaN and numbers that no server takes.
@@ -130,7 +102,8 @@ def resolve(
     nested, arguments = _pipeline_arguments(environ, sections)
     _overlay(settings, nested)
     _overlay(settings, _translate(arguments, "TATOR_PIPELINE_ARGS", sections))
-    told = {path: environ[name] for name, path in ENVIRONMENT.items() if environ.get(name)}
+    variables = {entry["environment"]: path for path, entry in _each(sections) if "environment" in entry}
+    told = {path: environ[name] for name, path in variables.items() if environ.get(name)}
     _one_selection(settings, told)
     _overlay(settings, told)
     _read_media(settings, read_media)
@@ -191,18 +164,24 @@ def _pipeline_arguments(
     return nested, arguments
 
 
+def _each(sections: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield `section.key` and the schema's entry of each setting."""
+    for section, part in sections.items():
+        for key, entry in part["properties"].items():
+            yield f"{section}.{key}", entry
+
+
 def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the reference workflow's keys into `{"section.key": value}`."""
     found: dict[str, Any] = {}
+    reference = {key: path for path, entry in _each(sections) for key in entry.get("reference", ())}
     for key, value in flat.items():
         name = str(key).replace("-", "_")
         if name in REFERENCE_KEYS_UNUSED:
             continue
         if name == "media_type":
             # The reference's upload step says "pipeline" where it means: whatever the detection step took.
-            translated = {} if value == "pipeline" else {REFERENCE_KEYS[name]: value}
-        elif name in REFERENCE_KEYS:
-            translated = {REFERENCE_KEYS[name]: value}
+            translated = {} if value == "pipeline" else {reference[name]: value}
         elif name == "img_size":
             if not (isinstance(value, list) and len(value) == 2):
                 raise SettingsError(f"{where}: {key} is {value!r}; expected [img_max_side, img_min_side]")
@@ -211,8 +190,10 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
             if not isinstance(value, bool):
                 raise SettingsError(f"{where}: {key} is {value!r}; expected true or false")
             translated = {"detect.engine": "openvino"} if value else {}
+        elif name in reference:
+            translated = {reference[name]: value}
         else:
-            known = [*sections, *REFERENCE_KEYS, *REFERENCE_KEYS_UNUSED, *REFERENCE_KEYS_SPECIAL]
+            known = [*sections, *reference, *REFERENCE_KEYS_UNUSED]
             raise SettingsError(f"{where}: unknown key {key!r}{_nearest(name, known)}; known keys: config/README.md")
         for path, new in translated.items():
             if path in found and found[path] != new:
