@@ -9,12 +9,12 @@ from tests.workflow import ROOT
 
 COMMANDS = {
     path.stem: path
-    for path in sorted((ROOT / "scripts").glob("*.py"))
+    for path in sorted((ROOT / "scripts/commands").glob("*.py"))
     if "def main(" in path.read_text(encoding="utf-8")
 }
 
 
-WAYS = [(name, ["-m", f"scripts.{name}"]) for name in COMMANDS]
+WAYS = [(name, ["-m", f"scripts.commands.{name}"]) for name in COMMANDS]
 WAYS += [(name, [str(path)]) for name, path in COMMANDS.items() if "sys.path.insert" in path.read_text("utf-8")]
 
 

@@ -14,7 +14,7 @@ from tests.workflow import ROOT
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
 COMMANDS = [
     shlex.split(found.replace("\\\n", " "))
-    for found in re.findall(r"^python -m scripts\.register_algorithm ((?:.*\\\n)*.*)$", PAGE, re.M)
+    for found in re.findall(r"^python -m scripts\.commands\.register_algorithm ((?:.*\\\n)*.*)$", PAGE, re.M)
 ]
 SETTINGS = {
     "data_image": "registry.example.org/fish:1",

@@ -14,10 +14,10 @@ import socket
 import sys
 from pathlib import Path
 
-from scripts.lib.token import redact
-
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from scripts.lib.token import redact
 
 # Longer lines are cut: nobody reads them, and cleaning takes time for each letter.
 LONGEST_LINE = 2**16
