@@ -41,6 +41,7 @@ onstart:
 
 onerror:
     failures.forget(Path())
+    logger.info("The run is not complete. The same command continues it: what is finished is kept.")
 
 
 include: "rules/weights.smk"

@@ -109,12 +109,14 @@ def _beside(parent: Path) -> Iterator[Path]:
 
 def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
     if not directory.is_dir():
-        raise GraphError(f"network.directory: {directory} is no folder; expected one with {' and '.join(names)}")
+        raise GraphError(
+            f"network.directory: {directory.absolute()} is not a folder; expected one with {' and '.join(names)}"
+        )
     for name in names:
         path = directory / name
         if not path.is_file():
             there = sorted(entry.name for entry in directory.iterdir())
-            raise GraphError(_absent(f"network.directory {directory}", name, there))
+            raise GraphError(_absent(f"network.directory {directory.absolute()}", name, there))
         size = path.stat().st_size
         if not 0 < size <= LARGEST[name]:
             raise GraphError(f"{path}: has {size} bytes; expected 1 to {LARGEST[name]}: put the right file there")

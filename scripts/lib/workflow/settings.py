@@ -106,7 +106,7 @@ def resolve(
     told = {path: environ[name] for name, path in variables.items() if environ.get(name)}
     _one_selection(settings, told)
     _overlay(settings, told)
-    _read_media(settings, read_media)
+    _read_media(settings, Path(environ.get(WORK_DIR_VARIABLE) or ".").absolute(), read_media)
     _normalise(settings)
 
     errors = _Validator(schema).iter_errors(_with_suspects_only(settings))
@@ -124,8 +124,7 @@ def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> N
     if settings["tator"]["allow_http"]:
         environ[plain_http.VARIABLE] = "true"
     if settings["tator"]["media_file"]:
-        # Jobs read the settings again, and may do so in another folder.
-        environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
+        environ[MEDIA_FILE_VARIABLE] = settings["tator"]["media_file"]
 
 
 def site(address: str) -> str:
@@ -226,10 +225,12 @@ def _one_selection(settings: dict[str, Any], told: Mapping[str, Any]) -> None:
         tator |= {"media_ids": [], "media_file": None}
 
 
-def _read_media(settings: dict[str, Any], read: Callable[[Path], list[int]]) -> None:
+def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path], list[int]]) -> None:
+    """Put the ids that a file names in place of the file's name, which becomes a whole path: jobs may run elsewhere."""
     tator = settings.get("tator")
     if isinstance(tator, dict) and isinstance(path := tator.get("media_file"), str) and path:
-        tator["media_ids"] = read(Path(path))
+        tator["media_file"] = str(run_folder / path)
+        tator["media_ids"] = read(run_folder / path)
 
 
 def _normalise(settings: dict[str, Any]) -> None:
