@@ -1,4 +1,4 @@
-# Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantisation need besides,
+# Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantization need besides,
 # which is larger than all the rest, into .venv-convert; what runs on clusters, for the tests, into .venv-clusters: Snakemake
 # imports all plugins that it finds, whenever it starts, and those for Kubernetes take longer than the rest of it.
 PYTHON ?= python3

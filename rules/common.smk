@@ -390,7 +390,7 @@ def graph_changes():
 
 
 def calibrating(pattern):
-    """Return the pattern's file for each media whose frames quantise the network."""
+    """Return the pattern's file for each media whose frames quantize the network."""
     media_ids = calibration.choose(
         config["detect"]["calibration_media"],
         config["tator"]["media_ids"],

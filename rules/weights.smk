@@ -78,7 +78,7 @@ rule quantize_network:
         "../scripts/quantize_network.py"
 
 
-# Only part of the plan with TensorRT. The engine's own file is no output: which one a machine needs, its GPU says; a
+# Only part of the plan with TensorRT. The engine's own file is not an output: which one a machine needs, its GPU says; a
 # detection job on another model of GPU builds its own, beside this one.
 rule build_engine:
     input:

@@ -1,4 +1,4 @@
-"""Quantise the network to int8 with frames of the run's own media, and measure what that changes."""
+"""Quantize the network to int8 with frames of the run's own media, and measure what that changes."""
 
 import logging
 import tempfile
@@ -86,7 +86,7 @@ def quantize_network(
         threads: of the CPU.
 
     Raises:
-        GraphError: the graph cannot be quantised.
+        GraphError: the graph cannot be quantized.
         PipelineError: the drift is too large, or there are too few frames or boxes to tell.
     """
     size = Size(img_max_side, img_min_side)
@@ -103,10 +103,10 @@ def quantize_network(
         learned = [at for at in frames if at not in held_back]
         if not held_back:
             raise PipelineError(
-                f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantise the "
+                f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantize the "
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
-        _log.info("%d frames to quantise with, %d held back", len(learned), len(held_back))
+        _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
         model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
         _write(model, quantized, weights)
         del model
@@ -118,7 +118,7 @@ def quantize_network(
         )
     result = {
         "media_ids": [source.record["media_id"] for source in sources],
-        "frames": {"of_each_media": used, "to_quantise": len(learned), "held_back": len(held_back)},
+        "frames": {"of_each_media": used, "to_quantize": len(learned), "held_back": len(held_back)},
         "threshold": keep_threshold,
         **compared,
         "max_drift": max_drift,
@@ -186,7 +186,7 @@ def _quantized(
     whole, layout = read_graph(graph)
     if layout.labels is not None:
         raise GraphError(
-            f"{graph}: suppresses its boxes itself, which cannot be cut off to quantise it; set detect.precision: f32"
+            f"{graph}: suppresses its boxes itself, which cannot be cut off to quantize it; set detect.precision: f32"
         )
     part = cut(whole, layout, str(graph), 1, size)
     classes = part.outputs[1].get_shape()[2]

@@ -105,7 +105,7 @@ def _resolve(
     if isinstance(media, MediaFault):
         raise media
     if media.type_id not in types:
-        raise MediaFault("unsupported", f"its media type {media.type_id} is none of the project's; correct it in Tator")
+        raise MediaFault("unsupported", f"its media type {media.type_id} is not in the project; correct it in Tator")
     return _record(media, types[media.type_id], asked)
 
 

@@ -146,7 +146,7 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
         ({"graph": "graph.onnx"}, {"precision": "int8"}, {"quantize_network"}, "int8/graph.xml"),
     ],
 )
-def test_the_network_is_converted_and_quantised_only_where_that_is_needed(tmp_path, network, detect, rules, graph):
+def test_the_network_is_converted_and_quantized_only_where_that_is_needed(tmp_path, network, detect, rules, graph):
     settings = SETTINGS | {"network": SETTINGS["network"] | network, "detect": SETTINGS["detect"] | detect}
     folder = tmp_path / "network"
     folder.mkdir()

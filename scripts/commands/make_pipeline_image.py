@@ -72,7 +72,7 @@ def make_pipeline_image(
     files = {**graphs, "train.ini": train_ini_file or next(iter(graphs.values())).with_name("train.ini")}
     for path in files.values():
         if not path.is_file():
-            raise GraphError(f"{path}: is no file; expected the network's file there")
+            raise GraphError(f"{path}: is not a file; expected the network's file there")
     classes = train_ini.species(files["train.ini"])
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:

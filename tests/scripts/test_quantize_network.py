@@ -1,4 +1,4 @@
-"""Quantisation: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
+"""Quantization: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
 
 from pathlib import Path
 from typing import Any

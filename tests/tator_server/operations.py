@@ -60,7 +60,7 @@ class Handler:
 
         Raises:
             MissingError: when the project or the target does not exist; with fine-grained permissions also when the
-                target is in a project of which the token's user is no member.
+                target is in a project of which the token's user is not a member.
             ForbiddenError: when the token's user may not do this.
         """
         number = call.params.get("project")
@@ -95,7 +95,7 @@ def operation(name: str, needs: str, of: str | None = None) -> Callable[[Callabl
 
 
 def may(user: Record, project: Record, needs: str) -> bool:
-    """Tell whether a user has a permission on a project; one who is no member has none."""
+    """Tell whether a user has a permission on a project; one who is not a member has none."""
     granted = project["permissions"].get(str(user["id"]))
     return granted is not None and PERMISSIONS.index(granted) >= PERMISSIONS.index(needs)
 

@@ -81,7 +81,8 @@ class Registry:
             if "/manifests/" not in error.path:  # a token, or an error
                 raise
             raise GraphError(
-                f"{self._reference}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
+                f"{self._reference}: its manifest is not a JSON object of at most {LARGEST_MANIFEST} bytes; "
+                "push it again"
             ) from None
         return bytes(response.content)
 

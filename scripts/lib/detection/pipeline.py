@@ -164,7 +164,7 @@ class Detector:
 
 
 def _check_ranges(found: suppression.Selection, scores: Floats, name: str, number: int) -> None:
-    """Refuse what is no box in pixels and no score from 0 to 1.
+    """Refuse anything but boxes in pixels and scores from 0 to 1.
 
     Raises:
         GraphError: naming the network, the frame, the values and the remedy.

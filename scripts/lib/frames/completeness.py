@@ -6,7 +6,7 @@ from fractions import Fraction
 _DELAY = 32
 _EVEN = 0.2  # frame durations that a step may differ from one, as clocks of milliseconds round
 _CONSTANT = 0.9  # share of even steps from which a rate counts as constant
-_SAME_PLACE = 1.5  # frame durations: less than this between two frames is no gap
+_SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a gap
 
 
 class Coded:

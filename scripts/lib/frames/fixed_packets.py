@@ -78,7 +78,7 @@ def _transport(data: Content, stream_id: int) -> tuple[int, int]:
     if grid is None:
         return 0, 0
     count = (len(data) - PACKET - grid.first) // grid.distance + 1
-    # Bytes in between move all packets behind them off the grid, which is no damage by itself.
+    # Bytes in between move all packets behind them off the grid, which is not damage by itself.
     if not (data[grid.first + grid.distance * np.arange(max(0, count - _IN_A_ROW), count)] == SYNC).all():
         return 0, count
     wrong = 0

@@ -67,7 +67,7 @@ def read_graph_def(content: bytes) -> Any:
     """Return a frozen graph's nodes and library as messages.
 
     Raises:
-        ValueError: it is no GraphDef.
+        ValueError: it is not a GraphDef.
     """
     return _parse("tensorflow", "GraphDef", content)
 
@@ -76,7 +76,7 @@ def read_model_proto(content: bytes) -> Any:
     """Return an ONNX file's graph and functions as messages.
 
     Raises:
-        ValueError: it is no ModelProto.
+        ValueError: it is not a ModelProto.
     """
     return _parse("onnx", "ModelProto", content)
 
@@ -85,7 +85,7 @@ def read_weights(content: bytes) -> Any:
     """Return an ONNX file as a message that shows its weights, and becomes a whole file when it is written again.
 
     Raises:
-        ValueError: it is no ModelProto.
+        ValueError: it is not a ModelProto.
     """
     return _parse("weights", "ModelProto", content)
 

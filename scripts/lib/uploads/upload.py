@@ -131,7 +131,7 @@ def _bring_about(
         settled = work.done()
         return settled, work.changed_at(settled)
     except LostAnswer as lost:
-        raise ServerUnavailable(f"{lost}; run again when Tator is well") from None
+        raise ServerUnavailable(f"{lost}; run again later") from None
     except Refused as refusal:
         if media_id not in project.media([media_id]):
             raise MediaFault("missing", "it was deleted while the workflow ran") from None

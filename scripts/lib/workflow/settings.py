@@ -3,7 +3,7 @@
 Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
 The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
 configuration file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may hold
-sections as well. The token is no setting: the jobs that need it read it from the environment themselves.
+sections as well. The token is not a setting: the jobs that need it read it from the environment themselves.
 """
 
 import copy
@@ -250,7 +250,7 @@ def _normalise(settings: dict[str, Any]) -> None:
             media_ids = [media_ids]
         if isinstance(media_ids, list):
             numbers = (_number(value) if isinstance(value, str) else value for value in media_ids)
-            # Asked twice is asked once. What is no number may have no hash either.
+            # Asked twice is asked once. What is not a number may have no hash either.
             tator["media_ids"] = list(
                 {value if _is_id(value) else ("odd", str(value)): value for value in numbers}.values()
             )
