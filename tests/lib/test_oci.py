@@ -145,7 +145,11 @@ def test_a_layer_that_is_longer_than_said_is_refused(served, fetch):
         fetch()
 
 
-@pytest.mark.parametrize("damage", [gzip.compress(tar(UPPER))[:-20], b"\x28\xb5\x2f\xfdnonsense", b"\x1f\x8bnonsense"])
+@pytest.mark.parametrize(
+    "damage",
+    [gzip.compress(tar(UPPER))[:-20], b"\x28\xb5\x2f\xfdnonsense", b"\x1f\x8bnonsense"],
+    ids=["gzip cut short", "zstd", "gzip"],
+)
 def test_a_layer_that_cannot_be_unpacked_is_named(served, fetch, damage):
     served.image(damage)
     with pytest.raises(GraphError, match=r"layer 1 of 1 .* cannot be unpacked"):
