@@ -102,9 +102,9 @@ def test_the_platform_of_this_machine_is_taken(served, fetch, monkeypatch, machi
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"[1]", "no JSON object"),
-        (b"{", "no JSON object"),
-        (b" " * (oci.LARGEST_MANIFEST + 1), "no JSON object of at most"),
+        (b"[1]", "not a JSON object"),
+        (b"{", "not a JSON object"),
+        (b" " * (oci.LARGEST_MANIFEST + 1), "not a JSON object of at most"),
         (b'{"schemaVersion": 1, "fsLayers": []}', "is schema version 1; expected an image with layers"),
         (b'{"manifests": []}', "index without any image"),
         (b'{"layers": [{"digest": "md5:1", "size": 1}], "config": {}}', "digest 'md5:1' and size 1"),

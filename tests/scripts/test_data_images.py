@@ -368,7 +368,7 @@ class TestArchive:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (b"no archive", "no whole tar archive"),
+            (b"no archive", "not a whole tar archive"),
             (tar({"a": b"x"}), "neither index.json nor manifest.json"),
             (tar({"index.json": b"{"}), "index.json is not JSON"),
             (tar({"index.json": b"{}"}), "names no image"),
