@@ -139,7 +139,8 @@ def _write_detections(run: Run, media_id: int, boxes: int) -> None:
 def _upload(run: Run, media_ids: list[int], destination: str = "resources/destination.json") -> Usage:
     (run.folder / "results" / "uploads").mkdir(exist_ok=True)
     return run.step(
-        "upload_many",
+        "upload_detections",
+        rule="upload_many",
         watch_memory=True,
         **run.site,
         detections=run.files("results/detections/{media_id}.csv", media_ids),

@@ -99,9 +99,9 @@ for media_ids in shared_jobs():
             on_damaged=config["media"]["on_damaged"],
             finished="resources/finished_uploads",
             losses=losses_now,
-            sources=code("upload_many"),
+            sources=code("upload_detections"),
         script:
-            "../scripts/upload_many.py"
+            "../scripts/upload_detections.py"
 
     # Which number a job's name ends with, no profile knows.
     set_as_for(f"resolve_many_{media_ids[0]}", "resolve_media")

@@ -62,11 +62,11 @@ def test_one_media_of_very_many_boxes(steps):
     steps.prepare()
     rows = [f"{at // 50},{at % 50 * 10}.000,1.000,9.000,9.000,0.5:0.{at % 9},1" for at in range(BOXES)]
     steps.detected(1, rows)
-    files = {"detections": "found_1.csv", "outcome": "found_1.json", "record": "record_1.json"}
-    files |= {"destination": "destination.json", "train_ini": "train.ini", "upload": "upload_1.json"}
+    files = {"detections": "found_1.csv", "outcomes": "found_1.json", "records": "record_1.json"}
+    files |= {"destination": "destination.json", "train_ini": "train.ini", "uploads": "upload_1.json"}
     paths = {key: steps.folder / name for key, name in files.items()}
     needed = growth("upload_detections", **steps.where, **paths, threshold=0.0, overlap_limit=0.5, on_damaged="fail")
-    assert json.loads(paths["upload"].read_text())["boxes"] == BOXES
+    assert json.loads(paths["uploads"].read_text())["boxes"] == BOXES
     assert len(steps.server.requests("CreateLocalizationList")) == -(-BOXES // 500)
     assert needed < MEGABYTES * 2**20 + BYTES_A_BOX * BOXES
 

@@ -1,4 +1,4 @@
-"""Bring the boxes of a media to Tator: what one job for each media, and one for many, have in common."""
+"""Bring the boxes of one media to Tator."""
 
 import logging
 from collections.abc import Callable
@@ -49,6 +49,11 @@ class UploadOptions:
         return train.species(self.train_ini)
 
     @property
+    def accepted(self) -> tuple[str, ...]:
+        """The states of a media whose boxes are uploaded."""
+        return ("done", "no detections", "damaged") if self.on_damaged == "accept" else ("done", "no detections")
+
+    @property
     def key(self) -> list[Any]:
         """What the boxes in Tator depend on."""
         return [asdict(self.where), self.species, self.threshold, self.overlap_limit, self.on_damaged]
@@ -75,8 +80,7 @@ def upload_media(
     """
     found, media = read_json(outcome), read_json(record)
     result: dict[str, Any] = {"media_id": media["media_id"], "type_id": media.get("type_id")}
-    accepted = ("done", "no detections", "damaged") if terms.on_damaged == "accept" else ("done", "no detections")
-    if found["state"] in accepted:
+    if found["state"] in terms.accepted:
         boxes = _wanted(detections, found, terms)
         try:
             settled, changed_at = _bring_about(connect(), media["media_id"], boxes, terms)
@@ -90,13 +94,13 @@ def upload_media(
     write_json(upload, result)
 
 
-def still_stands(project: Project, where: Destination, upload: Path) -> bool:
+def still_stands(connect: Callable[[], Project], where: Destination, upload: Path) -> bool:
     """Whether Tator holds as many boxes of a media as it did when an earlier job verified them.
 
     That a box was edited, or deleted by a person, makes no difference to what a run would do.
 
     Args:
-        project: Tator.
+        connect: gives the project; called only if they were verified.
         where: the boxes' version and type.
         upload: what the earlier job wrote, for the same boxes.
     """
@@ -104,7 +108,7 @@ def still_stands(project: Project, where: Destination, upload: Path) -> bool:
     if result["state"] != "verified":
         return False
     expected: int = result["boxes"] + len(result["people"]["edited"]) + len(result["people"]["added"])
-    return project.count_boxes(result["media_id"], where.type_id, where.version_id) == expected
+    return connect().count_boxes(result["media_id"], where.type_id, where.version_id) == expected
 
 
 def _wanted(detections: Path, found: dict[str, Any], terms: UploadOptions) -> list[Box]:

@@ -3,11 +3,28 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import sha256, write_json
+
+
+@dataclass(frozen=True)
+class SharedJob:
+    """What a job that media share is told besides what a job of one media is.
+
+    Attributes:
+        batch: where the hashes of what it makes go, for the jobs that take all media.
+        finished: the folder for what is finished, see result_cache.py.
+        sources: hash of the program, a part of the keys of what is finished.
+    """
+
+    batch: Path
+    finished: Path
+    sources: str
+
 
 # The files of each media that rules take of all media, and which job of shared ones makes them.
 OF_EACH_MEDIA = {
