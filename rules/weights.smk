@@ -52,9 +52,13 @@ rule convert_network:
 rule quantize_network:
     input:
         "resources/network/provenance.json",
-        media=ancient(calibrating("resources/media/{media_id}")),
-        records=ancient(calibrating("resources/records/{media_id}.json")),
-        downloads=ancient(calibrating("resources/downloads/{media_id}.json")),
+        media=ancient(plan.of(plan.calibration_media, "resources/media/{media_id}")),
+        records=ancient(
+            plan.of(plan.calibration_media, "resources/records/{media_id}.json")
+        ),
+        downloads=ancient(
+            plan.of(plan.calibration_media, "resources/downloads/{media_id}.json")
+        ),
         graph=ancient(f"resources/network/{config['network']['graph']}"),
     output:
         quantized="resources/network/int8/graph.xml",
@@ -83,7 +87,7 @@ rule quantize_network:
 rule build_engine:
     input:
         "resources/network/provenance.json",
-        graph=ancient(onnx_graph()),
+        graph=ancient(plan.onnx_graph),
     output:
         record="resources/network/engine.json",
     log:

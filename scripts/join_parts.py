@@ -32,13 +32,13 @@ def join_parts(
 
     Args:
         plan: what split_media wrote; none for a media that is not to be cut.
-        part_detections: what detect_part wrote, for each part.
+        part_detections: what detect wrote for each part.
         part_outcomes: likewise.
         part_previews: likewise.
-        media_files: as in detect, like all that follow.
-        network_files: see there.
-        found: see there.
-        search: see there.
+        media_files: the downloaded file and its records.
+        network_files: what to detect with.
+        found: the files to write.
+        search: what is asked.
 
     Raises:
         MediaFault: one of the jobs before failed.

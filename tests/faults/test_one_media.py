@@ -31,7 +31,7 @@ PLACES = {
     "previews": (
         "scripts/lib/detection/media_detection.py",
         "        self._album.write(",
-        'self._wanted["media_id"] if self.frames else 0',
+        'self._wanted["media_id"] if counters.frames else 0',
     ),
     "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", 'self._wanted["media_id"]'),
     "upload": ("scripts/lib/uploads/upload.py", "    accepted = (", 'media["media_id"]'),

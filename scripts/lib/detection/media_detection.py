@@ -1,13 +1,13 @@
 """Detection in media: from their files to each one's CSV, pictures and record."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.detection.media_task import FrameResult, MediaTask
+from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
 from scripts.lib.detection.options import DetectOptions
@@ -56,41 +56,29 @@ class DetectionOutputs:
     previews: Path
 
 
-class MediaDetection(MediaTask):
-    """One media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
-
-    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
-    """
+class MediaFrames(FrameInput):
+    """The frames of a media's file, if there is one."""
 
     def __init__(
         self,
         media: Path | bytes,
-        *,
         wanted: dict[str, Any],
         fetched: dict[str, Any],
-        found: DetectionOutputs,
-        search: DetectOptions,
-        network: Network,
+        asked: range,
         part: Part | None = None,
     ) -> None:
-        """Begin a media.
+        """Name the file; nothing is opened yet.
 
         Args:
             media: the downloaded file, or a picture's content.
             wanted: what resolve_media wrote.
             fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
-            found: the files to write.
-            search: what is asked.
-            network: what is loaded when the first frame is there.
-            part: of a video, to detect in only this one.
+            asked: the numbers of the frames to give out.
+            part: of a video, to read only this one.
         """
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
-        self._found, self._search, self._network = found, search, network
-        self._part = part
-        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
-        self._files = ExitStack()
-        self._rows: DetectionWriter | None = None
+        self._asked, self._part = asked, part
         self._source: FrameSource | None = None
 
     def open(self) -> FrameSource:
@@ -100,35 +88,75 @@ class MediaDetection(MediaTask):
             raise MediaFault(first["state"], first["reason"])
         media, self._media = self._media, b""  # held no longer than it is read: a content may be large
         shown = Shown.of_original(self._wanted, self._fetched)
-        self._source = open_frames(media, self._wanted["kind"], self._search.wanted, self._part, shown)
+        self._source = open_frames(media, self._wanted["kind"], self._asked, self._part, shown)
         return self._source
 
+    def numbers(self, frame: int) -> Sequence[int]:
+        """Return the numbers of a frame, as its file has them."""
+        return self._source.numbers(frame) if self._source else (frame,)
+
+
+class MediaResults(ResultOutput):
+    """The files of a media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
+
+    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
+    """
+
+    def __init__(
+        self,
+        found: DetectionOutputs,
+        *,
+        wanted: dict[str, Any],
+        fetched: dict[str, Any],
+        network: Network,
+        part: Part | None = None,
+    ) -> None:
+        """Name the files; nothing is written yet.
+
+        Args:
+            found: the files to write.
+            wanted: what resolve_media wrote.
+            fetched: what download_media wrote.
+            network: what detects, and what it is asked.
+            part: of a video, where only this one is read.
+        """
+        search = network.search
+        self._found, self._wanted, self._fetched = found, wanted, fetched
+        self._network, self._part = network, part
+        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
+        self._files = ExitStack()
+        self._rows: DetectionWriter | None = None
+
     def take(self, seen: FrameResult) -> None:
-        """Write a frame's boxes and look at its picture."""
+        """Write a frame's boxes, at each of its numbers, and look at its picture."""
         rows = self._rows or self._begun()
-        numbers = self._source.numbers(seen.number) if self._source else (seen.number,)
         if len(seen.boxes):
-            for number in numbers:
+            for number in seen.numbers:
                 rows.write(number, seen.boxes, seen.labels, seen.scores)
-            self.boxes += (len(numbers) - 1) * len(seen.boxes)
-        self._album.look(*seen)
+        self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
         stream = self._files.enter_context(replacing(self._found.detections))
         self._rows = DetectionWriter(stream, video_id(self._wanted["media_id"], self._wanted["name"] or ""))
         return self._rows
 
-    def finish(self) -> None:
+    def finish(self, frames: FrameInput, counters: Counters) -> None:
         """Close the CSV; write the pictures and, at last, the record."""
         if self._rows is None:
             self._begun()
         self._files.close()
         self._album.write(self._found.previews)
-        state, reason = (self.fault.state, self.fault.reason) if self.fault else final_state(self.summary, self.boxes)
-        numbering = numbering_of(self._wanted, self._fetched, self.summary)
+        record = self._record(frames, counters)
+        if record["state"] == "failed":
+            failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
+        write_json(self._found.outcome, record)
+        log_outcome(record, count=self._part is None)
+
+    def _record(self, frames: FrameInput, counters: Counters) -> dict[str, Any]:
+        fault, summary, search = frames.fault, frames.summary, self._network.search
+        state, reason = (fault.state, fault.reason) if fault else final_state(summary, counters.boxes)
+        numbering = numbering_of(self._wanted, self._fetched, summary)
         reason = with_disagreements(state, reason, numbering)
-        seconds = max(0.001, round(sum(self.stages.values()), 3))
-        summary = self.summary
         record = {
             "media_id": self._wanted["media_id"],
             "name": self._wanted["name"],
@@ -149,21 +177,18 @@ class MediaDetection(MediaTask):
             "numbering": numbering,
             "width": summary.width,
             "height": summary.height,
-            "boxes": self.boxes,
-            "boxes_without_area": self.boxes_without_area,
-            "threshold": self._search.keep_threshold,
-            "asked": self._search.frames,
-            **(self._network.made_with if self.frames else {"network": None, "engine": None}),
-            "seconds": seconds,
-            "stages": {stage: round(spent, 3) for stage, spent in self.stages.items()},
+            "boxes": counters.boxes,
+            "boxes_without_area": counters.boxes_without_area,
+            "threshold": search.keep_threshold,
+            "asked": search.frames,
+            **(self._network.made_with if counters.frames else {"network": None, "engine": None}),
+            "seconds": max(0.001, round(sum(counters.stages.values()), 3)),
+            "stages": {stage: round(spent, 3) for stage, spent in counters.stages.items()},
             "parts": 1,
         }
         if self._part is not None:
             record["seams"] = {"begins": summary.begins, "goes_on": summary.goes_on}
-        if state == "failed":
-            failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
-        write_json(self._found.outcome, record)
-        log_outcome(record, count=self._part is None)
+        return record
 
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
@@ -219,16 +244,10 @@ def detect_one(
         SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
     network = Network(network_files, search)
-    one = MediaDetection(
-        media_files.media,
-        wanted=read_json(media_files.record),
-        fetched=read_json(media_files.download),
-        found=found,
-        search=search,
-        network=network,
-        part=part,
-    )
-    detect_in([one], network, search)
+    wanted, fetched = read_json(media_files.record), read_json(media_files.download)
+    frames = MediaFrames(media_files.media, wanted, fetched, search.wanted, part)
+    results = MediaResults(found, wanted=wanted, fetched=fetched, network=network, part=part)
+    detect_in([MediaTask(frames, results)], network)
 
 
 def record_failure(
@@ -243,10 +262,9 @@ def record_failure(
         network: what was to detect, and what it was asked.
         part: of a video.
     """
-    search = network.search
-    one = MediaDetection(b"", wanted=wanted, fetched={}, found=found, search=search, network=network, part=part)
-    one.fault = fault
-    one.finish()
+    frames = MediaFrames(b"", wanted, {}, network.search.wanted, part)
+    frames.fault = fault
+    MediaResults(found, wanted=wanted, fetched={}, network=network, part=part).finish(frames, Counters())
 
 
 def record_failed_job(
@@ -262,15 +280,15 @@ def record_failed_job(
     record_failure(fault, read_json(media_files.record), found, Network(network_files, search))
 
 
-def detect_in(media: Iterable[MediaDetection], network: Network, search: DetectOptions, expected: int = 1) -> None:
+def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:
     """Detect in media one after another, with one network; each is written down soon after its last frame.
 
     Args:
         media: taken one by one while the ones before are worked on.
-        network: what to detect with.
-        search: what is asked.
+        network: what to detect with, and what it is asked.
         expected: how many media there will be.
     """
+    search = network.search
     detector = Detector(
         network.load, size=search.size, batch_size=search.batch_size, threshold=search.keep_threshold, name=network.name
     )

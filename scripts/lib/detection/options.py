@@ -1,4 +1,4 @@
-"""What a job of detection is asked."""
+"""What a job of detection is asked, and how it downloads."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,3 +63,20 @@ class DetectOptions:
     def wanted(self) -> range:
         """The numbers of these frames."""
         return wanted_frames(self.frame_stride, self.frame_range, self.max_frames)
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """How a job that media share downloads them.
+
+    Attributes:
+        host: Tator's address.
+        project_id: the project.
+        keep_files: keep the downloaded files.
+        prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
+    """
+
+    host: str
+    project_id: int
+    keep_files: bool
+    prefetch_mb: int

@@ -37,7 +37,8 @@ class Stopwatch:
         """End a stage: what passed since the last call was its time, in equal shares."""
         now = time.monotonic()
         for task in tasks:
-            task.stages[stage] = task.stages.get(stage, 0.0) + (now - self._last) / len(tasks)
+            stages = task.counters.stages
+            stages[stage] = stages.get(stage, 0.0) + (now - self._last) / len(tasks)
         self._last = now
 
 
@@ -74,7 +75,7 @@ class Detector:
 
         Raises:
             GraphError: the network gives what is not a number.
-            Exception: whatever else goes wrong with the frames or in a clip; what was not finished is abandoned.
+            Exception: whatever else goes wrong with the frames or in a task; what was not finished is abandoned.
         """
         cv2.setNumThreads(1)  # the other cores are the engine's
         self._expected = expected
@@ -97,7 +98,7 @@ class Detector:
                 writer.wait(0)
         except BaseException as error:
             for task in self._open:
-                task.abandon(error)
+                task.results.abandon(error)
             raise
         finally:
             if self._engine is not None:
@@ -119,8 +120,9 @@ class Detector:
                 found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
                 self._take(item, batch.pixels[index], found)
         for task in batch.ended:
-            if task.fault is None and task.frames != task.summary.used:
-                raise RuntimeError(f"{task.summary.used} frames given out, {task.frames} through the network")
+            given_out, through = task.frames.summary.used, task.counters.frames
+            if task.frames.fault is None and through != given_out:
+                raise RuntimeError(f"{given_out} frames given out, {through} through the network")
             writer.finish(task)
         writer.wait(_UNWRITTEN)
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
@@ -136,7 +138,7 @@ class Detector:
         if self._expected > 1:
             self._progress.report(self._ended, self._expected)
         else:
-            summary = batch.items[-1].task.summary
+            summary = batch.items[-1].task.frames.summary
             self._progress.report(self._frames, summary.expected, about=not summary.declared)
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
@@ -151,15 +153,18 @@ class Detector:
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
         task, network = item.task, Size(self._shape[2], self._shape[1])
-        media = Size(task.summary.width, task.summary.height)
+        media = Size(task.frames.summary.width, task.frames.summary.height)
         boxes = on_media(found.boxes, network=network, frame=item.size, media=media)
         solid = (boxes[:, 2:] > 0).all(axis=1)
-        task.frames += 1
-        task.boxes += int(solid.sum())
-        task.boxes_without_area += int((~solid).sum())
+        numbers = task.frames.numbers(item.number)
+        counters = task.counters
+        counters.frames += 1
+        counters.boxes += len(numbers) * int(solid.sum())
+        counters.boxes_without_area += int((~solid).sum())
         picture = preprocess.without_padding(pixels, item.size)
         self._watch.lap("boxes", [task])
-        task.take(FrameResult(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
+        solid_boxes = boxes[solid], found.labels[solid], found.scores[solid]
+        task.results.take(FrameResult(item.number, numbers, picture, media, *solid_boxes))
         self._watch.lap("pictures", [task])
 
 

@@ -63,6 +63,20 @@ def part_count(record: Mapping[str, Any], seconds: float) -> int:
     return max(1, math.ceil(float(record["num_frames"]) / float(record["fps"]) / seconds))
 
 
+def of_parts(pattern: str, record: Mapping[str, Any], media_id: str, seconds: float) -> list[str]:
+    """Return the pattern's file for each part of a media, once; none for a media of one part.
+
+    Args:
+        pattern: with `{media_id}`, and `{part}` where each part has a file of its own.
+        record: what resolve_media wrote.
+        media_id: its number.
+        seconds: how long a part is, about.
+    """
+    count = part_count(record, seconds)
+    found = [pattern.format(media_id=media_id, part=part) for part in range(count)]
+    return list(dict.fromkeys(found)) if count > 1 else []
+
+
 def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
     """Cut media into batches of at most `most`, half as many on average.
 

@@ -163,5 +163,5 @@ def _dataclass(kind: Any) -> type | None:
 def _as(value: Any, kind: Any) -> Any:
     if kind in (list[Path], list[Path] | None):
         # Snakemake unpacks a list of one.
-        return [Path(item) for item in ([value] if isinstance(value, str) else value)]
+        return [Path(item) for item in ([value] if isinstance(value, str | Path) else value)]
     return Path(value) if kind in (Path, Path | None) and value is not None else value
