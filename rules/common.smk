@@ -7,10 +7,10 @@ import time
 from functools import cache
 from pathlib import Path
 
-from scripts.lib import token
+from scripts.lib import records, token
 from scripts.lib.data_images import tags
 from scripts.lib.errors import STORE_VARIABLE
-from scripts.lib.files import check_writable, read_json
+from scripts.lib.files import check_writable
 from scripts.lib.server import outages
 from scripts.lib.uploads import version_check
 from scripts.lib.workflow import (
@@ -116,10 +116,9 @@ def of_parts(pattern):
     def files(wildcards):
         # In how many parts a media is detected in is known once it has been looked at in Tator.
         checkpoints.resolve_media.get()
-        record = read_json(Path(f"resources/records/{wildcards.media_id}.json"))
-        return batches.of_parts(
-            pattern, record, wildcards.media_id, config["detect"]["split_seconds"]
-        )
+        path = Path(f"resources/records/{wildcards.media_id}.json")
+        record = records.read_record(records.MediaRecord, path)
+        return batches.of_parts(pattern, record, config["detect"]["split_seconds"])
 
     return files
 

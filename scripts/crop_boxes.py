@@ -15,6 +15,7 @@ from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
 from scripts.lib.previews import jpeg
+from scripts.lib.records import DownloadRecord, MediaRecord, read_record
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -38,20 +39,20 @@ def crop_boxes(
         MediaFault: there are boxes, but the media could not be downloaded once more, as it is where media share jobs.
     """
     crops.mkdir(parents=True, exist_ok=True)
-    found, fetched = read_json(outcome), read_json(download)
+    found, fetched = read_json(outcome), read_record(DownloadRecord, download)
     by_frame: dict[int, list[Detection]] = defaultdict(list)
     for row in read_detections(detections):
         by_frame[row.frame].append(row)
     if not by_frame:
         return
-    if fetched["state"] != "ready":
-        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched['reason']}; run again"
-        raise MediaFault(fetched["state"], why)
+    if fetched.state != "ready":
+        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched.reason}; run again"
+        raise MediaFault(fetched.state, why)
     folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
     try:
-        wanted = read_json(record)
+        wanted = read_record(MediaRecord, record)
         shown = Shown.of_original(wanted, fetched)
-        with open_frames(media, wanted["kind"], range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
+        with open_frames(media, wanted.file_kind, range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
             for first, picture in frames:
                 for number in frames.numbers(first):
                     for at, row in enumerate(by_frame.get(number, ())):

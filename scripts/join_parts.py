@@ -8,7 +8,7 @@ from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, 
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
-from scripts.lib.files import read_json
+from scripts.lib.records import MediaRecord, read_record
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def join_parts(
     if plan:
         require_planned(plan[0])
         parts = [DetectionOutputs(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
-        fps = read_json(media_files.record).get("fps")
+        fps = read_record(MediaRecord, media_files.record).fps
         why = join(planned_parts(plan[0]), parts, found, search, fps)
         if why is None:
             return

@@ -16,6 +16,7 @@ from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
 from scripts.lib.previews import Album
+from scripts.lib.records import MediaRecord, UploadRecord, read_record
 from scripts.lib.workflow import job
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
@@ -71,12 +72,16 @@ def make_report(
         total.merge(findings)
         link = tator_address(host, project_id, line["media_id"], version=version)
         no_result = line["media_id"] in content["failed"]
-        media.append(ReportedMedia(line, read_json(record), read_json(outcome), csv, album, findings, link, no_result))
+        media.append(
+            ReportedMedia(
+                line, read_record(MediaRecord, record), read_json(outcome), csv, album, findings, link, no_result
+            )
+        )
     look = FrameRenderer(host, project_id, version, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
-    verified = [moment for path in uploads if (moment := read_json(path).get("verified_at"))]
+    verified = [moment for path in uploads if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",
         page,

@@ -13,10 +13,11 @@ from scripts.lib.boxes import Pixels, Size, iou_matrix
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError, MediaFault, PipelineError
-from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.files import replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.preprocess import fit
+from scripts.lib.records import DownloadRecord, MediaRecord, read_record
 from scripts.lib.signals import stoppable
 from scripts.lib.suppression import Nms, Selection, select
 from scripts.lib.workflow import job, sandbox
@@ -46,8 +47,8 @@ class CalibrationMedia:
     """
 
     path: Path
-    record: dict[str, Any]
-    download: dict[str, Any]
+    record: MediaRecord
+    download: DownloadRecord
 
 
 def quantize_network(
@@ -91,7 +92,7 @@ def quantize_network(
     """
     size = Size(img_max_side, img_min_side)
     sources = [
-        CalibrationMedia(path, read_json(record), read_json(download))
+        CalibrationMedia(path, read_record(MediaRecord, record), read_record(DownloadRecord, download))
         for path, record, download in zip(media, records, downloads, strict=True)
     ]
     # Without a name, so that nothing is left of it after a kill.
@@ -117,7 +118,7 @@ def quantize_network(
             keep_threshold,
         )
     result = {
-        "media_ids": [source.record["media_id"] for source in sources],
+        "media_ids": [source.record.media_id for source in sources],
         "frames": {"of_each_media": used, "to_quantize": len(learned), "held_back": len(held_back)},
         "threshold": keep_threshold,
         **compared,
@@ -146,12 +147,12 @@ def take_frames(sources: Sequence[CalibrationMedia], store: Pixels) -> dict[str,
     """
     used: dict[str, int] = {}
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
-        name, at = str(source.record["media_id"]), sum(used.values())
+        name, at = str(source.record.media_id), sum(used.values())
         share = -(-(len(store) - at) // left)
         used[name] = 0
-        first = source.record if source.record["state"] != "ready" else source.download
-        if first["state"] != "ready":
-            _log.info("media %s: %s, passed over", name, first["state"])
+        first = source.record if source.record.state != "ready" else source.download
+        if first.state != "ready":
+            _log.info("media %s: %s, passed over", name, first.state)
             continue
         try:
             for picture in _spread(source, share):
@@ -166,7 +167,7 @@ def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
     """Yield up to `count` frames, evenly spread over what is read of a media."""
     if not count:
         return
-    kind = source.record["kind"]
+    kind = source.record.file_kind
     with open_frames(source.path, kind) as frames:
         length = min(frames.summary.expected or READ_AT_MOST, READ_AT_MOST)
     with open_frames(source.path, kind, wanted_frames(max(1, length // count), None, count)) as frames:
@@ -290,7 +291,7 @@ def _check(compared: dict[str, Any], max_drift: float, media: str) -> None:
 
 
 def _ids(sources: Sequence[CalibrationMedia]) -> str:
-    return ", ".join(str(source.record["media_id"]) for source in sources)
+    return ", ".join(str(source.record.media_id) for source in sources)
 
 
 def _versions() -> dict[str, str]:

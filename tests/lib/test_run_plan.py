@@ -9,6 +9,7 @@ from snakemake.utils import update_config
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.workflow import batches, settings
 from scripts.lib.workflow.run_plan import RunPlan
+from tests.made_records import media_record
 from tests.workflow import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text(encoding="utf-8"))
@@ -95,11 +96,11 @@ def test_shared_jobs_keep_files_in_the_place_of_download_media(keep, crops, kept
 
 
 def test_files_of_parts():
-    video = {"state": "ready", "kind": "video", "num_frames": 100, "fps": 25.0}
-    assert batches.of_parts("{media_id}/{part}", video, "7", 2) == ["7/0", "7/1"]
-    assert batches.of_parts("{media_id}", video, "7", 2) == ["7"]
-    assert batches.of_parts("{media_id}/{part}", video, "7", 60) == []
-    assert batches.of_parts("{media_id}/{part}", {"state": "missing"}, "7", 2) == []
+    video = media_record(media_id=7, kind="video", num_frames=100, fps=25.0)
+    assert batches.of_parts("{media_id}/{part}", video, 2) == ["7/0", "7/1"]
+    assert batches.of_parts("{media_id}", video, 2) == ["7"]
+    assert batches.of_parts("{media_id}/{part}", video, 60) == []
+    assert batches.of_parts("{media_id}/{part}", media_record(state="missing"), 2) == []
 
 
 def test_only_common_files_define_functions():

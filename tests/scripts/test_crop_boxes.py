@@ -18,7 +18,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     paths |= {key: tmp_path / f"{key}.json" for key in ("record", "download", "outcome")}
     paths["media"].write_bytes(b"")
     paths["train_ini"].write_text("[Data]\nSpecies=cod\n")
-    write_json(paths["record"], {"media_id": 1, "state": "ready", "kind": "video"})
+    write_json(paths["record"], {"media_id": 1, "state": "ready", "reason": None, "name": None, "kind": "video"})
     write_json(paths["outcome"], {"media_id": 1, "width": 640, "height": 360})
     write_json(paths["download"], {"media_id": 1, "state": "failed", "reason": "Tator answers 500"})
     return paths

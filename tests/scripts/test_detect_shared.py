@@ -12,6 +12,7 @@ from scripts.lib.detection import download_ahead, media_job
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.files import read_json
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow.batches import SharedJob
 from tests.scripts.tator_steps import Steps
 
@@ -36,8 +37,8 @@ class Job:
         (steps.folder / "provenance.json").write_text('{"reference": "a folder"}')
         to_disk = download_ahead.fetch_media
 
-        def noted(wanted: dict[str, Any], *args: Any, **named: Any) -> dict[str, Any]:
-            self.on_disk.append(wanted["media_id"])
+        def noted(wanted: MediaRecord, *args: Any, **named: Any) -> dict[str, Any]:
+            self.on_disk.append(wanted.media_id)
             return to_disk(wanted, *args, **named)
 
         monkeypatch.setattr(download_ahead, "fetch_media", noted)

@@ -10,6 +10,7 @@ from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_content, fetch_media
 from scripts.lib.downloads.prefetch import Prefetch
 from scripts.lib.errors import PipelineError, of_one_media
+from scripts.lib.records import DownloadRecord
 from scripts.lib.workflow.failures import as_fault
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
@@ -44,7 +45,7 @@ class DownloadAhead(MediaSource):
         for folder in {each.media.parent for each in work}:
             folder.mkdir(parents=True, exist_ok=True)
         budget = max(1, min(self._budget, shutil.disk_usage(work[0].media.parent).free // 2))
-        if any(each.wanted["state"] == "ready" for each in work):
+        if any(each.wanted.state == "ready" for each in work):
             _ = self._connection.project  # made here, before several threads ask for it
         prefetch = Prefetch(
             self._fetch, [self._cost(each, budget) for each in work], budget=budget, threads=DOWNLOADS_AT_A_TIME
@@ -57,7 +58,7 @@ class DownloadAhead(MediaSource):
                     fault = as_fault(error)
                     foreseen = isinstance(error, PipelineError)
                     _log.warning("media %d: %s", each.media_id, fault, exc_info=None if foreseen else error)
-                    record = {"media_id": each.media_id, "state": fault.state, "reason": fault.reason}
+                    record = DownloadRecord(media_id=each.media_id, state=fault.state, reason=fault.reason)
                     fetched = Fetched(record, b"")
                 elif isinstance(error, PipelineError):
                     self.failures.append(str(error))
@@ -90,6 +91,6 @@ class DownloadAhead(MediaSource):
             if number >= self._foreseen:
                 coming = self._work[self._foreseen : self._foreseen + ADDRESSES_AT_A_TIME]
                 self._foreseen += ADDRESSES_AT_A_TIME
-                ready = [each.wanted for each in coming if each.wanted["state"] == "ready"]
+                ready = [each.wanted for each in coming if each.wanted.state == "ready"]
                 if ready:
                     self._connection.foresee(ready)

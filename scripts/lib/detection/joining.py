@@ -18,6 +18,7 @@ from scripts.lib.files import read_json, replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
 from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
+from scripts.lib.records import WITH_RESULT
 
 
 def join(
@@ -69,7 +70,7 @@ def join(
 
 def _broken(part: Part, record: Mapping[str, Any], last: int) -> str | None:
     """Say why a part may not be what it is in the whole; `last` is the last frame that is asked for."""
-    if record["state"] not in ("done", "no detections"):
+    if record["state"] not in WITH_RESULT:
         return f"{record['state']}: {record['reason']}"
     end = max(part.first, min(part.end, last + 1))
     if record["frames"]["decoded"] != end:

@@ -14,13 +14,14 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault, MediaState
-from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.files import replacing, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
+from scripts.lib.records import DownloadRecord, MediaRecord, read_record
 from scripts.lib.workflow import failures
 
 _log = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ class MediaFrames(FrameInput):
     def __init__(
         self,
         media: Path | bytes,
-        wanted: dict[str, Any],
-        fetched: dict[str, Any],
+        wanted: MediaRecord,
+        fetched: DownloadRecord | None,
         asked: range,
         part: Part | None = None,
     ) -> None:
@@ -73,6 +74,7 @@ class MediaFrames(FrameInput):
             media: the downloaded file, or a picture's content.
             wanted: what resolve_media wrote.
             fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
+                None where the media is not read.
             asked: the numbers of the frames to give out.
             part: of a video, to read only this one.
         """
@@ -83,12 +85,14 @@ class MediaFrames(FrameInput):
 
     def open(self) -> FrameSource:
         """Open the media's file, if there is one."""
-        first = self._wanted if self._wanted["state"] != "ready" else self._fetched
-        if first["state"] != "ready":
-            raise MediaFault(first["state"], first["reason"])
+        first = self._wanted if self._wanted.state != "ready" or self._fetched is None else self._fetched
+        if first.state != "ready":
+            raise MediaFault(first.state, first.reason or "")
+        if self._fetched is None:
+            raise ValueError(f"media {self._wanted.media_id}: there is no record of its download")
         media, self._media = self._media, b""  # held no longer than it is read: a content may be large
         shown = Shown.of_original(self._wanted, self._fetched)
-        self._source = open_frames(media, self._wanted["kind"], self._asked, self._part, shown)
+        self._source = open_frames(media, self._wanted.file_kind, self._asked, self._part, shown)
         return self._source
 
     def numbers(self, frame: int) -> Sequence[int]:
@@ -106,8 +110,8 @@ class MediaResults(ResultOutput):
         self,
         found: DetectionOutputs,
         *,
-        wanted: dict[str, Any],
-        fetched: dict[str, Any],
+        wanted: MediaRecord,
+        fetched: DownloadRecord | None,
         network: Network,
         part: Part | None = None,
     ) -> None:
@@ -116,14 +120,14 @@ class MediaResults(ResultOutput):
         Args:
             found: the files to write.
             wanted: what resolve_media wrote.
-            fetched: what download_media wrote.
+            fetched: what download_media wrote, None where it is not known.
             network: what detects, and what it is asked.
             part: of a video, where only this one is read.
         """
         search = network.search
         self._found, self._wanted, self._fetched = found, wanted, fetched
         self._network, self._part = network, part
-        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
+        self._album = Previews(wanted.fps, search.frame_stride, clip=wanted.kind != "image")
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
 
@@ -137,7 +141,7 @@ class MediaResults(ResultOutput):
 
     def _begun(self) -> DetectionWriter:
         stream = self._files.enter_context(replacing(self._found.detections))
-        self._rows = DetectionWriter(stream, video_id(self._wanted["media_id"], self._wanted["name"] or ""))
+        self._rows = DetectionWriter(stream, video_id(self._wanted.media_id, self._wanted.name or ""))
         return self._rows
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
@@ -158,9 +162,9 @@ class MediaResults(ResultOutput):
         numbering = numbering_of(self._wanted, self._fetched, summary)
         reason = with_disagreements(state, reason, numbering)
         record = {
-            "media_id": self._wanted["media_id"],
-            "name": self._wanted["name"],
-            "kind": self._wanted.get("kind"),
+            "media_id": self._wanted.media_id,
+            "name": self._wanted.name,
+            "kind": self._wanted.kind,
             "state": state,
             "reason": reason,
             "frames": {
@@ -244,14 +248,15 @@ def detect_one(
         SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
     network = Network(network_files, search)
-    wanted, fetched = read_json(media_files.record), read_json(media_files.download)
+    wanted = read_record(MediaRecord, media_files.record)
+    fetched = read_record(DownloadRecord, media_files.download)
     frames = MediaFrames(media_files.media, wanted, fetched, search.wanted, part)
     results = MediaResults(found, wanted=wanted, fetched=fetched, network=network, part=part)
     detect_in([MediaTask(frames, results)], network)
 
 
 def record_failure(
-    fault: MediaFault, wanted: dict[str, Any], found: DetectionOutputs, network: Network, part: Part | None = None
+    fault: MediaFault, wanted: MediaRecord, found: DetectionOutputs, network: Network, part: Part | None = None
 ) -> None:
     """Write the files of a media, or of a part of one, in which detection failed.
 
@@ -262,9 +267,9 @@ def record_failure(
         network: what was to detect, and what it was asked.
         part: of a video.
     """
-    frames = MediaFrames(b"", wanted, {}, network.search.wanted, part)
+    frames = MediaFrames(b"", wanted, None, network.search.wanted, part)
     frames.fault = fault
-    MediaResults(found, wanted=wanted, fetched={}, network=network, part=part).finish(frames, Counters())
+    MediaResults(found, wanted=wanted, fetched=None, network=network, part=part).finish(frames, Counters())
 
 
 def record_failed_job(
@@ -277,7 +282,7 @@ def record_failed_job(
     **_: object,
 ) -> None:
     """Write the files of a media whose job failed; the arguments are those of detect_one, and others of the job."""
-    record_failure(fault, read_json(media_files.record), found, Network(network_files, search))
+    record_failure(fault, read_record(MediaRecord, media_files.record), found, Network(network_files, search))
 
 
 def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:

@@ -18,8 +18,8 @@ from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import of_one_media
-from scripts.lib.files import read_json
 from scripts.lib.frames.parts import Part
+from scripts.lib.records import DownloadRecord, MediaRecord, as_content, read_record
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.result_cache import Finished
 from scripts.lib.workflow.under_way import UnderWay
@@ -41,7 +41,7 @@ class MediaInJob:
         part: of a video, to detect in only this one.
     """
 
-    wanted: dict[str, Any]
+    wanted: MediaRecord
     media: Path
     found: DetectionOutputs
     part: Part | None = None
@@ -49,22 +49,22 @@ class MediaInJob:
     @property
     def media_id(self) -> int:
         """Its number."""
-        return int(self.wanted["media_id"])
+        return self.wanted.media_id
 
     @property
     def size(self) -> int:
         """Its bytes, 0 where nobody knows."""
-        return (self.wanted.get("file") or {}).get("size") or 0
+        return (self.wanted.file and self.wanted.file.size) or 0
 
     @property
     def fits_memory(self) -> bool:
         """Whether it is a picture, and small enough."""
-        return self.wanted.get("kind") == "image" and 0 < self.size <= IN_MEMORY
+        return self.wanted.kind == "image" and 0 < self.size <= IN_MEMORY
 
     @property
     def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
         """What Finished is told of it: the media, what its results depend on, and the files that the job leaves."""
-        return self.media_id, self.wanted, (self.found.detections, self.found.previews, self.found.outcome)
+        return self.media_id, as_content(self.wanted), (self.found.detections, self.found.previews, self.found.outcome)
 
 
 def media_in_job(
@@ -72,13 +72,13 @@ def media_in_job(
 ) -> list[MediaInJob]:
     """Return the media of a job by their files, which are in the same order."""
     files = zip(records, media, found, strict=True)
-    return [MediaInJob(read_json(record), path, outputs, part) for record, path, outputs in files]
+    return [MediaInJob(read_record(MediaRecord, record), path, outputs, part) for record, path, outputs in files]
 
 
 class Fetched(NamedTuple):
     """The record of a media's download, and what came: a file, or a picture's content."""
 
-    record: dict[str, Any]
+    record: DownloadRecord
     media: Path | bytes
 
 
@@ -107,7 +107,8 @@ class Downloaded(MediaSource):
 
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
         """Yield the media; all files are there."""
-        records = {record["media_id"]: record for record in map(read_json, self._downloads)}
+        found = [read_record(DownloadRecord, path) for path in self._downloads]
+        records = {record.media_id: record for record in found}
         for each in work:
             yield each, Fetched(records[each.media_id], each.media)
 
@@ -213,7 +214,7 @@ class NotedResults(MediaResults):
         finished: whether its results are written.
     """
 
-    def __init__(self, work: MediaInJob, fetched: dict[str, Any], network: Network, notes: Notes | None) -> None:
+    def __init__(self, work: MediaInJob, fetched: DownloadRecord, network: Network, notes: Notes | None) -> None:
         super().__init__(work.found, wanted=work.wanted, fetched=fetched, network=network, part=work.part)
         self.work, self._notes = work, notes
         self.finished = False

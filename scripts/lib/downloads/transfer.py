@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
@@ -12,6 +12,7 @@ from scripts.lib.downloads.connection import Connection, NoAddress
 from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.progress import Progress
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.retry import patiently
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
@@ -43,8 +44,8 @@ class _Further(Exception):
     """A transfer was cut, but brought some bytes."""
 
 
-def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, lasts: bool) -> dict[str, Any]:
-    """Bring the whole file; return what the record of the download says of it.
+def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
+    """Bring the whole file; return the record of the download.
 
     Args:
         connection: to Tator and its store.
@@ -57,9 +58,9 @@ def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], 
         ServerError: it came no further for longer than patience(), the store is not trusted, or Tator refuses.
         OSError: the disk is full or not writable.
     """
-    file = wanted["file"]
+    file = wanted.chosen_file
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
-    has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
+    has_md5 = file.role == "archival" and bool(wanted.md5) and file.size != 0
     furthest = size_of(stream)
     trying = _Trying()
 
@@ -68,11 +69,11 @@ def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], 
         try:
             address = _address(connection, wanted)
             trying.store = Outage(address, CALL)
-            progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=size_of(stream))
-            _transfer(connection.store, address, stream, file["size"], progress)
-            if has_md5 and (found := _md5(stream)) != wanted["md5"]:
+            progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
+            _transfer(connection.store, address, stream, file.size, progress)
+            if has_md5 and (found := _md5(stream)) != wanted.md5:
                 stream.truncate(0)
-                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
+                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted.md5}")
         except _Absent:
             connection.refused(wanted)
             _require_media(connection, wanted)
@@ -92,13 +93,14 @@ def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], 
         except _Cut as cut:
             on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise MediaServerError(
-                f"media {wanted['media_id']}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
+                f"media {wanted.media_id}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
             ) from None
         else:
             trying.store.is_over()
             size = size_of(stream)
-            _log.info("media %d: %d bytes%s", wanted["media_id"], size, ", md5 checked" * has_md5)
-            return {"bytes": size, "md5_checked": has_md5}
+            _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * has_md5)
+            media_id = wanted.media_id
+            return DownloadRecord(media_id=media_id, state="ready", reason=None, bytes=size, md5_checked=has_md5)
 
 
 class _Trying:
@@ -126,7 +128,7 @@ class _Trying:
         return f"{cut}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 
-def _address(connection: Connection, wanted: dict[str, Any]) -> str:
+def _address(connection: Connection, wanted: MediaRecord) -> str:
     """Return a fresh address, or say that the media is gone."""
     try:
         return connection.address(wanted)
@@ -135,9 +137,9 @@ def _address(connection: Connection, wanted: dict[str, Any]) -> str:
         raise
 
 
-def _require_media(connection: Connection, wanted: dict[str, Any]) -> None:
+def _require_media(connection: Connection, wanted: MediaRecord) -> None:
     """Raise MediaFault if Tator has the media no more."""
-    if not connection.project.media([wanted["media_id"]]):
+    if not connection.project.media([wanted.media_id]):
         raise MediaFault("missing", "it was deleted while the workflow ran")
 
 

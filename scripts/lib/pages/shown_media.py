@@ -12,6 +12,7 @@ from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Picture, charts, drawn, tator_address
 from scripts.lib.pages.findings import Findings, lead, over_time
 from scripts.lib.previews import Album
+from scripts.lib.records import MediaRecord
 
 CHECKED, BINS = 6, 120
 WORDS = {
@@ -38,7 +39,7 @@ class ReportedMedia:
     """
 
     line: dict[str, Any]
-    record: dict[str, Any]
+    record: MediaRecord
     outcome: dict[str, Any]
     detections: Path
     previews: Path
@@ -93,7 +94,7 @@ class FrameRenderer:
 
 def _when(media: ReportedMedia, frame: int) -> str:
     """Return which frame it is, in words."""
-    fps = media.record.get("fps")
+    fps = media.record.fps
     return f"frame {frame:,}" + (f" ({charts.clock(frame / fps)})" if fps else "")
 
 
@@ -160,4 +161,4 @@ def _timeline(media: ReportedMedia, entries: list[dict[str, Any]], look: FrameRe
         return ""
     edges, means = over_time(read_detections(media.detections), looked_at, BINS)
     marks = [charts.Mark(entry["frame"], look.link(media, entry["frame"])) for entry in entries]
-    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.get("fps"), marks)
+    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.fps, marks)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError, ServerError
-from scripts.lib.files import read_json, sha256
+from scripts.lib.files import sha256
+from scripts.lib.records import MediaRecord, read_record
 from scripts.lib.server.faults import ServerUnavailable
 
 # A log has all of them.
@@ -28,7 +29,7 @@ class MediaToUpload:
     @property
     def media_id(self) -> int:
         """Its number."""
-        return int(read_json(self.record)["media_id"])
+        return read_record(MediaRecord, self.record).media_id
 
     @property
     def kept(self) -> tuple[int, list[str], tuple[Path]]:
