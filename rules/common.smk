@@ -7,7 +7,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from scripts.lib import records, token
+from scripts.lib import record_files, records, token
 from scripts.lib.data_images import tags
 from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable
@@ -117,7 +117,7 @@ def of_parts(pattern):
         # In how many parts a media is detected in is known once it has been looked at in Tator.
         checkpoints.resolve_media.get()
         path = Path(f"resources/records/{wildcards.media_id}.json")
-        record = records.read_record(records.MediaRecord, path)
+        record = record_files.read_record(records.MediaRecord, path)
         return batches.of_parts(pattern, record, config["detect"]["split_seconds"])
 
     return files

@@ -8,7 +8,8 @@ from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, write_truth
-from scripts.lib.records import MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.server.api import Project
 from scripts.lib.workflow import job
 

@@ -8,7 +8,8 @@ from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, 
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
-from scripts.lib.records import MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
 from scripts.lib.previews import Album
-from scripts.lib.records import MediaRecord, UploadRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord, UploadRecord
 from scripts.lib.workflow import job
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5

@@ -8,7 +8,8 @@ from typing import Any
 
 from scripts.lib.errors import ServerError
 from scripts.lib.files import write_json
-from scripts.lib.records import UploadRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import UploadRecord
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.workflow import job
 

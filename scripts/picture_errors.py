@@ -13,7 +13,8 @@ from scripts.lib.files import read_json, replacing
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
-from scripts.lib.records import MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from scripts.lib.files import replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.preprocess import fit
-from scripts.lib.records import DownloadRecord, MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.signals import stoppable
 from scripts.lib.suppression import Nms, Selection, select
 from scripts.lib.workflow import job, sandbox

@@ -7,7 +7,8 @@ from typing import Any
 from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
 from scripts.lib.processed import is_marked
-from scripts.lib.records import MediaRecord, Role, StoredFile, write_record
+from scripts.lib.record_files import write_record
+from scripts.lib.records import MediaRecord, Role, StoredFile
 from scripts.lib.server.api import Project
 from scripts.lib.server.media_record import TatorMedia, tator_media
 from scripts.lib.workflow import job

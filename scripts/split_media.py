@@ -8,7 +8,8 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.shown import Shown
-from scripts.lib.records import DownloadRecord, MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import part_count
 

@@ -7,7 +7,8 @@ import pandas as pd
 
 from scripts.lib.display_text import printable
 from scripts.lib.files import read_json, replacing, write_json
-from scripts.lib.records import MediaRecord, UploadRecord, good_states, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord, good_states
 from scripts.lib.workflow import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
@@ -41,7 +42,12 @@ def summarize(
     """
     marked = read_json(marks)
     media = [
-        _line(read_record(MediaRecord, record), read_json(outcome), read_record(UploadRecord, upload), marked)
+        _line(
+            read_record(MediaRecord, record),
+            read_record(DetectionRecord, outcome),
+            read_record(UploadRecord, upload),
+            marked,
+        )
         for record, outcome, upload in zip(records, outcomes, uploads, strict=True)
     ]
     failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
@@ -62,9 +68,11 @@ def summarize(
         stream.write(rows.to_markdown(index=False, tablefmt="simple", disable_numparse=True) + "\n")
 
 
-def _line(record: MediaRecord, outcome: dict[str, Any], upload: UploadRecord, marked: dict[str, Any]) -> dict[str, Any]:
+def _line(
+    record: MediaRecord, outcome: DetectionRecord, upload: UploadRecord, marked: dict[str, Any]
+) -> dict[str, Any]:
     media_id = record.media_id
-    state, reason = outcome["state"], outcome["reason"]
+    state, reason = outcome.state, outcome.reason
     if upload.state in ("missing", "failed"):
         state, reason = upload.state, upload.reason
     elif media_id in marked["missing"]:
@@ -74,12 +82,12 @@ def _line(record: MediaRecord, outcome: dict[str, Any], upload: UploadRecord, ma
         "name": record.name,
         "state": state,
         "reason": reason or upload.note,
-        "frames": outcome["frames"]["decoded"],
-        "boxes": outcome["boxes"],
+        "frames": outcome.frames.decoded,
+        "boxes": outcome.boxes,
         "boxes_in_tator": upload.boxes,
         "people": {key: len(ids) for key, ids in upload.left_to_people.items()},
         "marked": media_id in marked["media_ids"],
-        "seconds": outcome["seconds"],
+        "seconds": outcome.seconds,
     }
 
 

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
-from scripts.lib.files import read_json
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.upload import UploadOptions, still_stands, upload_media
@@ -83,7 +84,7 @@ def upload_detections(
         else:
             done.keep(*kept)
 
-    if any(read_json(outcome)["state"] in terms.accepted for outcome in outcomes):
+    if any(read_record(DetectionRecord, outcome).state in terms.accepted for outcome in outcomes):
         connect()  # made here, before several threads ask for it
     for_each(work, upload, connections)
     if shared is not None:

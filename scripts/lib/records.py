@@ -1,41 +1,14 @@
-"""The records that a run's steps hand on, a typed model each, written by `write_record` and read by `read_record`.
+"""The records that a run's steps hand on, a typed model each; record_files.py writes and reads them.
 
 docs/records.schema.yaml describes them for others; scripts/lib/workflow/records_schema.py writes these models' parts of
 it. A key's type is annotated with a `Key`, where the schema says more of it than the type.
 """
 
-import dataclasses
-import types
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypedDict
 
-from scripts.lib.errors import MediaState, PipelineError
-from scripts.lib.files import read_json, write_json
-
-Record = TypeVar("Record")
-
-
-@dataclass(frozen=True)
-class Key:
-    """What is said of a record's key besides its type.
-
-    Attributes:
-        description: for the schema.
-        part: the part of the schema (`$defs`) that describes the value.
-        schema: what the schema says of the value in place of its type.
-        only: the key is written only where the record's state is this.
-        optional: the key is not written where its value is None.
-    """
-
-    description: str = ""
-    part: str | None = None
-    schema: Mapping[str, Any] | None = None
-    only: str | None = None
-    optional: bool = False
-
+from scripts.lib.errors import MediaState
+from scripts.lib.record_files import Key, as_content
 
 MediaId = Annotated[int, Key(part="media_id")]
 Count = Annotated[int, Key(part="count")]
@@ -51,6 +24,38 @@ BEFORE_DETECTION = {"enum": ["ready", "unsupported", "missing", "skipped", "fail
 UploadState = MediaState | Literal["verified", "not uploaded"]
 # States of a media whose file was read to its end, sound.
 WITH_RESULT: tuple[MediaState, ...] = ("done", "no detections")
+
+
+# How the frames of a media went through the network, as the schema says it.
+_NETWORK = {
+    "type": ["object", "null"],
+    "required": ["sha256", "width", "height", "classes", "nms", "source"],
+    "properties": {
+        "sha256": {"$ref": "#/$defs/sha256"},
+        "width": {"type": "integer"},
+        "height": {"type": "integer"},
+        "classes": {"type": "array", "items": {"type": "string"}},
+        "nms": {"type": "object"},
+        "source": {"type": ["string", "null"]},
+    },
+}
+_ENGINE = {
+    "type": ["object", "null"],
+    "required": ["name", "version", "device", "precision"],
+    "properties": {key: {"type": "string"} for key in ("name", "version", "device", "precision")},
+}
+_STAGES = {
+    "type": "object",
+    "propertyNames": {"enum": ["opening", "frames", "network", "boxes", "pictures"]},
+    "additionalProperties": {"type": "number", "minimum": 0},
+}
+
+
+class FrameError(TypedDict):
+    """One decoding error: where in the file, and what FFmpeg says."""
+
+    where: str
+    what: str
 
 
 def uploaded_states(on_damaged: str) -> tuple[MediaState, ...]:
@@ -143,6 +148,117 @@ class DownloadRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrameCounts:
+    """What reading a media's frames gave."""
+
+    decoded: Count
+    declared: Annotated[int | None, Key("By the container.")]
+    missing: Annotated[
+        int, Key("Coded pictures that never came out; frames after them count on as if they had.", part="count")
+    ]
+    skipped: Annotated[
+        int, Key("Pictures before the first key frame, which cannot be decoded; they count in no number.", part="count")
+    ]
+    used: Annotated[int, Key("Through the network.", part="count")]
+    numbers: Annotated[
+        int, Key("How many of Tator's numbers the decoded frames stand at; see docs/numbering.md.", part="count")
+    ]
+    read_to_end: bool
+    errors: Annotated[
+        list[FrameError],
+        Key(
+            "The first hundred decoding errors.",
+            schema={
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["where", "what"],
+                    "properties": {"where": {"type": "string"}, "what": {"type": "string"}},
+                },
+            },
+        ),
+    ]
+    error_count: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbering:
+    """How the frames of a video are numbered; null for pictures and media without a file. See docs/numbering.md."""
+
+    file: Annotated[Role, Key("Which file was read.", schema={"enum": ["archival", "streaming"]})]
+    file_reason: Annotated[str | None, Key("Why.", schema={"type": "string"})]
+    replaces_original: Annotated[
+        bool, Key("Whether a copy was read because the original is not picture for picture the same.")
+    ]
+    rate: Annotated[float | None, Key("Frames a second.")]
+    numbers: Annotated[int, Key("How many numbers the frames stand at.", part="count")]
+    repeated: Annotated[int, Key("Frames that stand at several numbers.", part="count")]
+    left_out: Annotated[int, Key("Frames that stand at none.", part="count")]
+    turned: Annotated[
+        int | None,
+        Key("Degrees, clockwise, by which frames were turned to lie as in Tator's copy; null: as players turn them."),
+    ]
+    disagreements: Annotated[list[str], Key("What in Tator's record disagrees with the file; a sentence each.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedFrames:
+    """The frames that were asked for; see config/README.md."""
+
+    frame_stride: Annotated[int, Key(schema={"type": "integer", "minimum": 1})]
+    frame_range: Annotated[list[int] | None, Key(schema={"type": ["array", "null"]})]
+    max_frames: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seams:
+    """Hashes of the frames at both ends of a part of a video: its first ones, and the first ones after its last."""
+
+    begins: list[str]
+    goes_on: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionRecord:
+    """How the boxes of a media were found."""
+
+    media_id: MediaId
+    name: Name
+    kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image", None]})]
+    state: Annotated[MediaState, Key(part="state")]
+    reason: Reason
+    frames: FrameCounts
+    numbering: Numbering | None
+    width: Annotated[
+        int, Key("Pixels of the first frame, upright; 0 without one.", schema={"type": "integer", "minimum": 0})
+    ]
+    height: Annotated[int, Key(schema={"type": "integer", "minimum": 0})]
+    boxes: Count
+    boxes_without_area: Annotated[int, Key("Left out, as nothing of them lies within the picture.", part="count")]
+    threshold: Annotated[float, Key("The least score of a box.", part="share")]
+    asked: AskedFrames
+    network: Annotated[dict[str, Any] | None, Key("Null where no frame was looked at.", schema=_NETWORK)]
+    engine: Annotated[dict[str, Any] | None, Key("Null where no frame was looked at.", schema=_ENGINE)]
+    seconds: Annotated[float, Key("From the job's start to its end.", schema={"type": "number", "minimum": 0})]
+    stages: Annotated[
+        dict[str, float],
+        Key(
+            "Seconds of the job's main thread by stage: opening the network, waiting for frames, the network, boxes, "
+            "pictures.",
+            schema=_STAGES,
+        ),
+    ]
+    parts: Annotated[
+        int,
+        Key(
+            "In how many parts it was detected, by a job each; `seconds` and `stages` are sums.",
+            schema={"type": "integer", "minimum": 1},
+        ),
+    ]
+    seams: Annotated[Seams | None, Key("Of a part.", optional=True, between_jobs=True)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class People:
     """Boxes that were left alone because of a person, by their elemental ids."""
 
@@ -177,96 +293,3 @@ class UploadRecord:
     def left_to_people(self) -> dict[str, list[str]]:
         """The boxes that were left alone, by why; none where nothing was verified."""
         return {} if self.people is None else as_content(self.people)
-
-
-class Declared(NamedTuple):
-    """A record's key as its model declares it."""
-
-    name: str
-    annotation: Any
-    key: Key
-    needed: bool
-
-
-def declared_keys(kind: type) -> tuple[Declared, ...]:
-    """Return the keys of a record's model, in the order in which they are written."""
-    return _declared(kind)
-
-
-@cache
-def _declared(kind: type) -> tuple[Declared, ...]:
-    hints = get_type_hints(kind, include_extras=True)
-    found = []
-    for field in dataclasses.fields(kind):
-        annotation, key = hints[field.name], Key()
-        if get_origin(annotation) is Annotated:
-            annotation, key = get_args(annotation)[:2]
-        found.append(Declared(field.name, annotation, key, field.default is dataclasses.MISSING))
-    return tuple(found)
-
-
-def write_record(path: Path, record: Any) -> None:
-    """Write a record, complete or not at all."""
-    write_json(path, as_content(record))
-
-
-def read_record(kind: type[Record], path: Path) -> Record:
-    """Return the record that a file holds.
-
-    Raises:
-        PipelineError: a key is missing.
-    """
-    try:
-        return from_content(kind, read_json(path))
-    except KeyError as error:
-        raise PipelineError(
-            f"{path}: the key {error.args[0]} is missing in it, expected all that docs/records.schema.yaml requires; "
-            f"remove the file, and make it again by the same command"
-        ) from None
-
-
-def as_content(record: Any) -> Any:
-    """Return what JSON holds of a record: its keys in the order of the model, those that do not apply left out."""
-    if isinstance(record, list):
-        return [as_content(each) for each in record]
-    if not dataclasses.is_dataclass(record) or isinstance(record, type):
-        return record
-    content = {}
-    for name, _, key, _ in declared_keys(type(record)):
-        value = getattr(record, name)
-        applies = key.only is None or key.only == getattr(record, "state", None)
-        if applies and not (key.optional and value is None):
-            content[name] = as_content(value)
-    return content
-
-
-def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
-    """Return a record of what JSON holds of it; keys that the model does not know, as of a later version, are left out.
-
-    Raises:
-        KeyError: a key is missing.
-    """
-    return kind(
-        **{
-            name: _value(annotation, content[name])
-            for name, annotation, _, needed in declared_keys(kind)
-            if needed or name in content
-        }
-    )
-
-
-def without_none(annotation: Any) -> Any:
-    """Return the type X of an annotation `X | None`; others as they are."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        inside = [one for one in get_args(annotation) if one is not type(None)]
-        return inside[0] if len(inside) == 1 else annotation
-    return annotation
-
-
-def _value(annotation: Any, value: Any) -> Any:
-    kind = without_none(annotation)
-    if value is None:
-        return None
-    if get_origin(kind) is list:
-        return [_value(get_args(kind)[0], each) for each in value]
-    return from_content(kind, value) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else value

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import (
     DownloadRecord,
     MediaRecord,
@@ -14,9 +15,7 @@ from scripts.lib.records import (
     StoredFile,
     UploadRecord,
     good_states,
-    read_record,
     uploaded_states,
-    write_record,
 )
 from scripts.lib.workflow import records_schema
 

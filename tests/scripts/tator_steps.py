@@ -8,12 +8,14 @@ import tator
 
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import write_record
 from scripts.lib.uploads.upload import UploadOptions
 from scripts.lib.workflow.batches import SharedJob
 from scripts.mark_processed import mark_processed
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
 from scripts.upload_detections import CONNECTIONS, upload_detections
+from tests.made_records import detection_record
 from tests.tator_server.launch import Server
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
@@ -72,17 +74,8 @@ class Steps:
         csv = "".join(f"{media_id}_x,{row}\n" for row in rows)
         (self.folder / f"found_{media_id}.csv").write_text(HEADER + csv)
         state = state or ("done" if rows else "no detections")
-        outcome = {
-            "media_id": media_id,
-            "state": state,
-            "reason": reason,
-            "width": 640,
-            "height": 360,
-            "boxes": len(rows),
-            "frames": {"decoded": 60, "numbers": 60},
-            "seconds": 1.5,
-        }
-        write_json(self.folder / f"found_{media_id}.json", outcome)
+        outcome = detection_record(media_id=media_id, state=state, reason=reason, boxes=len(rows), decoded=60)
+        write_record(self.folder / f"found_{media_id}.json", outcome)
 
     def terms(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> UploadOptions:
         files = self.folder / "destination.json", self.folder / "train.ini"

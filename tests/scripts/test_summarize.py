@@ -5,8 +5,10 @@ import pytest
 from scripts.conclude import conclude, faults
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import as_content
 from scripts.lib.workflow import job
 from scripts.summarize import summarize
+from tests.made_records import detection_record
 
 
 @pytest.fixture
@@ -16,7 +18,8 @@ def run(tmp_path):
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
             reason = None if state in ("done", "no detections") else f"the reason of {media_id}"
-            outcome = {"state": state, "reason": reason, "frames": {"decoded": 10}, "boxes": 4, "seconds": 1.25}
+            found = detection_record(state=state, reason=reason, decoded=10, boxes=4, seconds=1.25)
+            outcome = as_content(found)
             uploaded = {"media_id": media_id, "type_id": 3, "state": upload, "reason": "deleted"}
             if upload == "verified":
                 uploaded |= {"boxes": 3, "people": {"edited": ["x"], "added": [], "deleted": [], "withheld": []}}

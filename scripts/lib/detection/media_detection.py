@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.network import Network, NetworkFiles
@@ -14,14 +13,15 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault, MediaState
-from scripts.lib.files import replacing, write_json
+from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
-from scripts.lib.records import DownloadRecord, MediaRecord, read_record
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
 from scripts.lib.workflow import failures
 
 _log = logging.getLogger(__name__)
@@ -151,48 +151,47 @@ class MediaResults(ResultOutput):
         self._files.close()
         self._album.write(self._found.previews)
         record = self._record(frames, counters)
-        if record["state"] == "failed":
-            failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
-        write_json(self._found.outcome, record)
+        if record.state == "failed":
+            failures.note(record.media_id, (self._found.outcome, self._found.detections, self._found.previews))
+        write_record(self._found.outcome, record)
         log_outcome(record, count=self._part is None)
 
-    def _record(self, frames: FrameInput, counters: Counters) -> dict[str, Any]:
+    def _record(self, frames: FrameInput, counters: Counters) -> DetectionRecord:
         fault, summary, search = frames.fault, frames.summary, self._network.search
         state, reason = (fault.state, fault.reason) if fault else final_state(summary, counters.boxes)
         numbering = numbering_of(self._wanted, self._fetched, summary)
-        reason = with_disagreements(state, reason, numbering)
-        record = {
-            "media_id": self._wanted.media_id,
-            "name": self._wanted.name,
-            "kind": self._wanted.kind,
-            "state": state,
-            "reason": reason,
-            "frames": {
-                "decoded": summary.decoded,
-                "declared": summary.declared,
-                "missing": summary.missing,
-                "skipped": summary.skipped,
-                "used": summary.used,
-                "numbers": summary.numbers,
-                "read_to_end": summary.read_to_end,
-                "errors": summary.errors,
-                "error_count": summary.error_count,
-            },
-            "numbering": numbering,
-            "width": summary.width,
-            "height": summary.height,
-            "boxes": counters.boxes,
-            "boxes_without_area": counters.boxes_without_area,
-            "threshold": search.keep_threshold,
-            "asked": search.frames,
-            **(self._network.made_with if counters.frames else {"network": None, "engine": None}),
-            "seconds": max(0.001, round(sum(counters.stages.values()), 3)),
-            "stages": {stage: round(spent, 3) for stage, spent in counters.stages.items()},
-            "parts": 1,
-        }
-        if self._part is not None:
-            record["seams"] = {"begins": summary.begins, "goes_on": summary.goes_on}
-        return record
+        made_with = self._network.made_with if counters.frames else {"network": None, "engine": None}
+        return DetectionRecord(
+            media_id=self._wanted.media_id,
+            name=self._wanted.name,
+            kind=self._wanted.kind,
+            state=state,
+            reason=with_disagreements(state, reason, numbering),
+            frames=FrameCounts(
+                decoded=summary.decoded,
+                declared=summary.declared,
+                missing=summary.missing,
+                skipped=summary.skipped,
+                used=summary.used,
+                numbers=summary.numbers,
+                read_to_end=summary.read_to_end,
+                errors=summary.errors,
+                error_count=summary.error_count,
+            ),
+            numbering=numbering,
+            width=summary.width,
+            height=summary.height,
+            boxes=counters.boxes,
+            boxes_without_area=counters.boxes_without_area,
+            threshold=search.keep_threshold,
+            asked=search.frames,
+            network=made_with["network"],
+            engine=made_with["engine"],
+            seconds=max(0.001, round(sum(counters.stages.values()), 3)),
+            stages={stage: round(spent, 3) for stage, spent in counters.stages.items()},
+            parts=1,
+            seams=None if self._part is None else Seams(begins=summary.begins, goes_on=summary.goes_on),
+        )
 
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
@@ -215,14 +214,14 @@ def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
     return ("done" if boxes else "no detections"), reason
 
 
-def log_outcome(record: dict[str, Any], *, count: bool) -> None:
+def log_outcome(record: DetectionRecord, *, count: bool) -> None:
     """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
-    frames, said = record["frames"], (record["state"], record["frames"]["used"], record["boxes"], record["seconds"])
+    frames = record.frames
     if count:
-        count_media(*said)
+        count_media(record.state, frames.used, record.boxes, record.seconds)
     _log.info(
         "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
-        *(record["media_id"], said[0], frames["decoded"], *said[1:]),
+        *(record.media_id, record.state, frames.decoded, frames.used, record.boxes, record.seconds),
     )
 
 

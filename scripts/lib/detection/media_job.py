@@ -19,7 +19,8 @@ from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import of_one_media
 from scripts.lib.frames.parts import Part
-from scripts.lib.records import DownloadRecord, MediaRecord, as_content, read_record
+from scripts.lib.record_files import as_content, read_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.result_cache import Finished
 from scripts.lib.workflow.under_way import UnderWay

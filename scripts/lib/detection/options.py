@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.lib.boxes import Size
 from scripts.lib.frames.source import wanted_frames
+from scripts.lib.records import AskedFrames
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class DetectOptions:
         return Size(self.img_max_side, self.img_min_side)
 
     @property
-    def frames(self) -> dict[str, Any]:
+    def frames(self) -> AskedFrames:
         """Which frames of a video are asked for, as the record says it."""
-        return {key: getattr(self, key) for key in ("frame_stride", "frame_range", "max_frames")}
+        return AskedFrames(frame_stride=self.frame_stride, frame_range=self.frame_range, max_frames=self.max_frames)
 
     @property
     def key(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scripts.lib import memory
 from scripts.lib.closeable import Closeable
 from scripts.lib.errors import MediaFault
+from scripts.lib.records import FrameError
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +47,6 @@ def frames_used(asked: Mapping[str, Any], numbers: int) -> range:
     """
     wanted = wanted_frames(asked["frame_stride"], asked["frame_range"], asked["max_frames"])
     return range(wanted.start, max(wanted.start, min(wanted.stop, numbers)), wanted.step)
-
-
-class FrameError(TypedDict):
-    """One decoding error: where in the file, and what FFmpeg says."""
-
-    where: str
-    what: str
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.records import MediaRecord, UploadRecord, read_record, write_record
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import MediaRecord, UploadRecord
 from scripts.lib.workflow.failures import note
 
 

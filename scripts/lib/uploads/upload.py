@@ -12,15 +12,8 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json
-from scripts.lib.records import (
-    MediaRecord,
-    People,
-    UploadRecord,
-    as_content,
-    read_record,
-    uploaded_states,
-    write_record,
-)
+from scripts.lib.record_files import as_content, read_record, write_record
+from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, box_from_pixels
@@ -87,14 +80,14 @@ def upload_media(
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
-    found, media = read_json(outcome), read_record(MediaRecord, record)
+    found, media = read_record(DetectionRecord, outcome), read_record(MediaRecord, record)
     result = UploadRecord(
         media_id=media.media_id,
         type_id=media.type_id,
         state="not uploaded",
-        reason=f"{found['state']}: {found['reason']}",
+        reason=f"{found.state}: {found.reason}",
     )
-    if found["state"] in terms.accepted:
+    if found.state in terms.accepted:
         boxes = _wanted(detections, found, terms)
         try:
             settled, changed_at = _bring_about(connect(), media.media_id, boxes, terms)
@@ -132,13 +125,13 @@ def still_stands(connect: Callable[[], Project], where: Destination, upload: Pat
     return connect().count_boxes(result.media_id, where.type_id, where.version_id) == expected
 
 
-def _wanted(detections: Path, found: dict[str, Any], terms: UploadOptions) -> list[Box]:
+def _wanted(detections: Path, found: DetectionRecord, terms: UploadOptions) -> list[Box]:
     return [
         box_from_pixels(
-            media_id=found["media_id"],
+            media_id=found.media_id,
             frame=row.frame,
             xywh=(row.x, row.y, row.w, row.h),
-            picture=(found["width"], found["height"]),
+            picture=(found.width, found.height),
             species=terms.species[row.species - 1],
             score=row.score,
         )

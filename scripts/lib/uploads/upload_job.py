@@ -8,7 +8,8 @@ from pathlib import Path
 
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import sha256
-from scripts.lib.records import MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.server.faults import ServerUnavailable
 
 # A log has all of them.

@@ -13,11 +13,17 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from scripts.lib.files import write_bytes
-from scripts.lib.records import DownloadRecord, Key, MediaRecord, UploadRecord, declared_keys, without_none
+from scripts.lib.record_files import Key, declared_keys, without_none
+from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord, UploadRecord
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "records.schema.yaml"
 # By the name of the part.
-MODELS: Mapping[str, type] = {"record": MediaRecord, "download": DownloadRecord, "upload": UploadRecord}
+MODELS: Mapping[str, type] = {
+    "record": MediaRecord,
+    "download": DownloadRecord,
+    "detection": DetectionRecord,
+    "upload": UploadRecord,
+}
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
@@ -45,7 +51,7 @@ def described(model: type) -> dict[str, Any]:
         "type": "object",
         "required": [key.name for key in keys if key.needed],
         "additionalProperties": False,
-        "properties": {name: _property(annotation, key) for name, annotation, key, _ in keys},
+        "properties": {name: _property(annotation, key) for name, annotation, key, _ in keys if not key.between_jobs},
     }
 
 
