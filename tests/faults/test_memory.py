@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from scripts.lib.record_files import write_record
 from scripts.lib.server import api
+from tests.made_records import detection_record
 from tests.scripts.tator_steps import HEADER
 from tests.workflow import ROOT
 
@@ -81,7 +83,7 @@ def test_a_million_rows_are_merged_in_little_memory(tmp_path):
         outcomes.append(tmp_path / f"{media}.json")
         row = f"{media}_name,%d,1.000,2.000,30.000,40.000,0.900000:0.100000,1\n"
         csvs[-1].write_text(HEADER + "".join(row % frame for frame in range(ROWS // MEDIA)))
-        outcomes[-1].write_text(json.dumps({"media_id": media, "width": 640, "height": 360}))
+        write_record(outcomes[-1], detection_record(media_id=media))
     merged, coco = tmp_path / "merged.csv", tmp_path / "coco.json"
     train = tmp_path / "train.ini"
     needed = growth("merge_detections", detections=csvs, outcomes=outcomes, train_ini=train, merged=merged, coco=coco)
