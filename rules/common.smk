@@ -59,9 +59,9 @@ def require_token():
 
 
 @cache
-def code(script):
+def code(script, unused=None):
     """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
-    return code_hash.sources_hash(Path(workflow.basedir), script)
+    return code_hash.sources_hash(Path(workflow.basedir), script, unused)
 
 
 def begins():

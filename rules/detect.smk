@@ -24,6 +24,6 @@ rule detect:
     threads: 4
     params:
         **plan.detect_options,
-        code=code("detect"),
+        code=code("detect", unused="detection/shared_job"),
     script:
         "../scripts/detect.py"

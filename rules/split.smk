@@ -46,7 +46,7 @@ rule detect_part:
     params:
         **plan.detect_options,
         part=part_number,
-        code=code("detect"),
+        code=code("detect", unused="detection/shared_job"),
     script:
         "../scripts/detect.py"
 
