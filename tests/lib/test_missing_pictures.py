@@ -131,6 +131,12 @@ def test_a_destroyed_packet_in_the_last_frame_that_is_asked_for_counts(tmp_path:
     assert frames.summary.damaged is (lost < 26)
 
 
+def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
+    counts = sweep(tmp_path, "hevc_checksums.mp4", 6, 2, zeros=False)
+    assert counts.changed > 3
+    assert counts.missed == 0
+
+
 def test_a_picture_that_is_taken_for_a_description(tmp_path: Path) -> None:
     path = write_video(tmp_path / "h264.flv", range(60), size=SIZE, paint=textured, **FORMATS["h264.flv"])
     with av.open(str(path)) as container:
