@@ -12,8 +12,8 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.fixed_packets import fixed_packets
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
-from tests.damage_sweep import FORMATS, SIZE, sweep, textured
-from tests.media_files import Size, number_in, painted, write_video
+from tests.damage_sweep import FORMATS, SIZE, read, sweep, textured
+from tests.media_files import Size, leave_out, number_in, painted, remux, write_video
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +178,27 @@ def test_frames_after_a_lost_packet_keep_their_numbers(tmp_path: Path, codec: di
             assert all(number == painted for number, painted in seen if painted > 30)
         else:
             assert len(seen) == 39  # no picture needs the one that is gone: it looks like a camera's dropped frame
+
+
+@pytest.mark.parametrize("lost", [9, 16, 30, 45])
+@pytest.mark.parametrize(
+    "name", ["h264.mp4", "h264_fragments.mp4", "h264.mkv", "h264.ts", "mpeg2.ts", "mpeg2.mpg", "hevc.mp4"]
+)
+def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, lost: int) -> None:
+    """The decoder puts another picture in its place; in the file only the numbers of pictures tell."""
+    options = FORMATS[name]
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **options)
+    remux(path, lambda numbers: numbers, options.get("container"))
+    whole, damaged = read(path)
+    assert whole
+    assert not damaged
+    leave_out(path, {lost}, options.get("container"))
+    found, damaged = read(path)
+    assert found
+    pictures = {checksum for _, checksum in whole}
+    if any(checksum not in pictures for _, checksum in found):
+        assert damaged
+        assert name.startswith("mpeg2") or all(number < 60 and number > 57 for number, _ in found[-1:])
 
 
 @pytest.mark.parametrize("paint", ["black", "still"])

@@ -64,6 +64,12 @@ class Completeness:
         """Whether a key frame was announced."""
         return self._first_key is not None
 
+    def skips(self, decoded_at: int | None) -> bool:
+        """Return whether a packet that is announced next comes later than one picture after the last."""
+        if decoded_at is None or self._decoded_at is None or not self._period:
+            return False
+        return decoded_at - self._decoded_at > _SAME_PLACE * self._period
+
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> Coded:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:

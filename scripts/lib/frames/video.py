@@ -14,7 +14,7 @@ import numpy as np
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages
 from scripts.lib.frames.completeness import Coded, Completeness
-from scripts.lib.frames.fields import FieldPairs
+from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels
@@ -38,7 +38,7 @@ class VideoFrames(VideoPackets):
         self._matrix: Matrix | None = None
         context = self._stream.codec_context
         self._completeness = Completeness(self._period(), reorders=bool(context.has_b_frames))
-        self._fields = FieldPairs(context.name, context.extradata or b"")
+        self._headers = SliceHeaders(context.name, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
@@ -124,7 +124,9 @@ class VideoFrames(VideoPackets):
         for packet in self.packets():
             where = self._where(packet)
             coded = bytes(packet)
-            second = self._fields.is_second(coded)  # which the decoder puts into the frame of the first
+            second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
+            if missing := self._headers.missing or (self._headers.begins_anew and self._completeness.skips(packet.dts)):
+                self.summary.add_error(where, f"{int(missing)} coded {_pictures(missing)} missing before it")
             if not (packet.is_discard or second or content.hidden(codec, coded)):
                 packet.opaque = self._completeness.announce(
                     self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
@@ -188,3 +190,7 @@ class VideoFrames(VideoPackets):
             raise MediaFault(
                 "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
             ) from error
+
+
+def _pictures(count: int) -> str:
+    return "picture is" if count == 1 else "pictures are"
