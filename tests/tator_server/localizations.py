@@ -66,7 +66,7 @@ def _get_localization(call: Call) -> Record:
 @operation("GetLocalizationList", VIEW)
 @operation("GetLocalizationListById", VIEW)
 def _get_localizations(call: Call) -> list[Record]:
-    found = with_permissions(queries.localizations(call.store, call.params), call)
+    found = with_permissions(queries.localizations(call.store, call.params), call, call.params["project"])
     return queries.chosen_fields(found, call.params.get("fields"))
 
 
