@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.detect_part import detect_part
 
 from scripts.detect import detect
-from scripts.detect_part import detect_part
 from scripts.join_parts import join_parts
 from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
