@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripts.detect_part import detect_part
 
 from scripts.detect import detect
 from scripts.join_parts import join_parts
 from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detection.parts_plan import PlannedPart
 from scripts.split_media import split_media
 from tests.conftest import SYNTHETIC
 from tests.media_files import FAST, cut, damage, leave_out, write_video
@@ -36,9 +36,9 @@ def record_in(found: DetectionOutputs) -> dict[str, Any]:
 
 def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], int]:
     """Detect in one piece and in parts; check that the results are equal, and return the record and number of parts."""
-    ready = {"media_id": 5, "state": "ready", "reason": None}
+    ready = {"media_id": 5, "state": "ready", "reason": None, "name": media.name}
     record, download, plan = (folder / f"{name}.json" for name in ("record", "download", "plan"))
-    sizes = {"name": media.name, "kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
+    sizes = {"kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
     record.write_text(json.dumps(ready | sizes))
     download.write_text(json.dumps(ready))
     (folder / "provenance.json").write_text('{"reference": "a folder"}')
@@ -53,18 +53,32 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         "engine": "openvino", "precision": "f32", "engines": folder / "engines", "frame_stride": 1,
         "frame_range": None, "max_frames": None, "nms": None, "pixels": None, "first_label": None,
     } | asked)  # fmt: skip
-    given = {"media_files": MediaFiles(media, record, download), "network_files": network, "search": search}
+    given = {"network_files": network, "search": search}
+
+    def run(found: DetectionOutputs, part: int | None = None) -> None:
+        detect(
+            records=[record],
+            media=[media],
+            downloads=[download],
+            detections=[found.detections],
+            outcomes=[found.outcome],
+            previews=[found.previews],
+            planned=None if part is None else PlannedPart(plan, part),
+            **given,
+        )
+
     whole, joined = files_in(folder, "whole"), files_in(folder, "joined")
-    detect(found=whole, **given)
+    run(whole)
     split_media(media=media, record=record, download=download, plan=plan, split_seconds=60 / 25 / PARTS)
     parts = [files_in(folder, f"part{part}") for part in range(PARTS)]
     for part, its in enumerate(parts):
-        detect_part(plan=plan, part=part, found=its, **given)
+        run(its, part)
     join_parts(
         plan=[plan],
         part_detections=[its.detections for its in parts],
         part_outcomes=[its.outcome for its in parts],
         part_previews=[its.previews for its in parts],
+        media_files=MediaFiles(media, record, download),
         found=joined,
         **given,
     )
