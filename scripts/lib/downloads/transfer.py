@@ -76,7 +76,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
             try:
                 with rate.watching(_peer(address)):
-                    _transfer(connection.store, address, stream, file.size, progress, rate)
+                    _transfer(connection.store, address, stream, file.size, progress=progress, rate=rate)
             except ServerError as error:
                 # Another media's file may come faster, and whoever made a reference says nothing of the site's store.
                 if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
@@ -159,6 +159,7 @@ def _transfer(
     address: str,
     stream: IO[bytes],
     size: int | None,
+    *,
     progress: Progress,
     rate: LeastRate,
 ) -> None:
@@ -172,7 +173,7 @@ def _transfer(
     if size is not None and have > size:
         stream.truncate(have := 0)
     if have != size or size == 0:
-        _append(plain, address, stream, size, progress, rate)
+        _append(plain, address, stream, size, progress=progress, rate=rate)
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
@@ -184,6 +185,7 @@ def _append(
     address: str,
     stream: IO[bytes],
     size: int | None,
+    *,
     progress: Progress,
     rate: LeastRate,
 ) -> None:

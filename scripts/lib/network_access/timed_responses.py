@@ -24,7 +24,7 @@ class TimedResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._source = _TimedSource(self.fp.detach())  # type: ignore[attr-defined]
+        self._source = _TimedSource(self.fp.detach())
         self.fp = io.BufferedReader(self._source)
 
     def begin(self) -> None:
