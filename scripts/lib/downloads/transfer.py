@@ -9,8 +9,11 @@ import requests
 import urllib3
 
 from scripts.lib.downloads.connection import Connection, NoAddress
+from scripts.lib.downloads.references import is_reference
 from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
+from scripts.lib.network_access.answers import AnswerTooLarge, pieces
+from scripts.lib.network_access.least_rate import LeastRate, TooSlow
 from scripts.lib.progress import Progress
 from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.retry import patiently
@@ -63,6 +66,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
     has_md5 = file.role == "archival" and bool(wanted.md5) and file.size != 0
     furthest = size_of(stream)
     trying = _Trying()
+    rate = LeastRate()
 
     def once() -> None:
         nonlocal furthest
@@ -70,7 +74,14 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             address = _address(connection, wanted)
             trying.store = Outage(address, CALL)
             progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
-            _transfer(connection.store, address, stream, file.size, progress)
+            try:
+                with rate.watching(_peer(address)):
+                    _transfer(connection.store, address, stream, file.size, progress=progress, rate=rate)
+            except ServerError as error:
+                # Another media's file may come faster, and whoever made a reference says nothing of the site's store.
+                if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
+                    raise MediaServerError(f"media {wanted.media_id}: {error}") from None
+                raise
             if has_md5 and (found := _md5(stream)) != wanted.md5:
                 stream.truncate(0)
                 raise _Cut(f"the file's md5 is {found}, Tator's is {wanted.md5}")
@@ -143,7 +154,15 @@ def _require_media(connection: Connection, wanted: MediaRecord) -> None:
         raise MediaFault("missing", "it was deleted while the workflow ran")
 
 
-def _transfer(plain: requests.Session, address: str, stream: IO[bytes], size: int | None, progress: Progress) -> None:
+def _transfer(
+    plain: requests.Session,
+    address: str,
+    stream: IO[bytes],
+    size: int | None,
+    *,
+    progress: Progress,
+    rate: LeastRate,
+) -> None:
     """Append to `stream` what is still missing of `size` bytes.
 
     Raises:
@@ -154,14 +173,22 @@ def _transfer(plain: requests.Session, address: str, stream: IO[bytes], size: in
     if size is not None and have > size:
         stream.truncate(have := 0)
     if have != size or size == 0:
-        _append(plain, address, stream, size, progress)
+        _append(plain, address, stream, size, progress=progress, rate=rate)
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
         raise _Cut(f"{have} bytes came, Tator says {size}")
 
 
-def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int | None, progress: Progress) -> None:
+def _append(
+    plain: requests.Session,
+    address: str,
+    stream: IO[bytes],
+    size: int | None,
+    *,
+    progress: Progress,
+    rate: LeastRate,
+) -> None:
     have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
@@ -183,15 +210,16 @@ def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int 
                 stream.truncate(have := 0)
             stream.seek(have)
             # As the bytes come: reading by blocks would lose the last one of a cut transfer.
-            while chunk := answer.raw.read1(CHUNK_BYTES):
+            for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
+                rate.brought(len(chunk))
                 progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
                     break
                 if size is None and have > LARGEST_WITHOUT_SIZE:
                     stream.truncate(0)
-                    raise ServerError(
+                    raise MediaServerError(
                         f"the store ({_peer(address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file of which "
                         "Tator says no size; expected one with its size: upload the media anew"
                     )

@@ -52,10 +52,11 @@ _WEIGHTS = {
     "GraphProto": {
         "node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "sparse_initializer": (15, "SparseTensor*"),
     },
-    "FunctionProto": {"node": (7, "NodeProto*")},
+    "FunctionProto": {"node": (7, "NodeProto*"), "attribute_proto": (11, "Attribute*")},
     "NodeProto": {"attribute": (5, "Attribute*")},
     "Attribute": {
         "t": (5, "TensorProto"), "g": (6, "GraphProto"), "tensors": (10, "TensorProto*"), "graphs": (11, "GraphProto*"),
+        "sparse_tensor": (22, "SparseTensor"), "sparse_tensors": (23, "SparseTensor*"),
     },
     "SparseTensor": {"values": (1, "TensorProto"), "indices": (2, "TensorProto")},
     "TensorProto": {"raw_data": (9, "bytes"), "external_data": (13, "Entry*"), "data_location": (14, "int32")},
