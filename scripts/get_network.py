@@ -1,4 +1,4 @@
-"""Get the network's graph and train.ini from a folder or a data image, and write down where they came from."""
+"""Get the network's graph and train.ini from a folder or a data image, and record where they came from."""
 
 import logging
 import os
