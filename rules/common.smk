@@ -11,6 +11,7 @@ from scripts.lib import record_files, records, token
 from scripts.lib.data_images import tags
 from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable
+from scripts.lib.folder_source import run_listing
 from scripts.lib.server import outages
 from scripts.lib.uploads import version_check
 from scripts.lib.workflow import (
@@ -40,7 +41,33 @@ def read_settings():
 def make_plan():
     """Return what the settings mean for the rules."""
     store = workflow.storage_settings.default_storage_provider
-    return RunPlan(config, by_storage=store is not None)
+    return RunPlan(config, store is not None, files_of_folder())
+
+
+def files_of_folder():
+    """Return the files of the user's folder, as this process or the one that began the run lists them; None of Tator."""
+    if not config["media"]["folder"]:
+        return None
+    if not workflow.is_main_process:
+        return run_listing.read_listing(run_listing.LISTING).files
+    listing = run_listing.list_for_run(config["media"], Path.cwd())
+    logger.info(listing.words())
+    if begins():
+        for sentence in run_listing.begin(listing, Path()):
+            logger.warning(sentence)
+    return listing.files
+
+
+def media_files(record="record", download="download"):
+    """Return a media's record for `input:`, and the downloaded file with its record where it is in Tator.
+
+    The large file is `ancient`: whether it changed, the small records say, by their content.
+    """
+    found = {record: "resources/records/{media_id}.json"}
+    if not plan.from_folder:
+        found["media"] = ancient("resources/media/{media_id}")
+        found[download] = "resources/downloads/{media_id}.json"
+    return found
 
 
 def variables_in_use():
@@ -53,9 +80,19 @@ def work_dir():
     return os.environ.get(settings.WORK_DIR_VARIABLE)
 
 
+def files_to_quantize_with():
+    """Return for `input:` what `media_files` does of one media, of those whose frames quantize the network."""
+    found = media_files("records", "downloads")
+    return {
+        name: ancient(plan.of(plan.calibration_media, str(pattern)))
+        for name, pattern in found.items()
+    }
+
+
 def require_token():
-    """Refuse to run, but not to plan, without a token."""
-    token.check_token(os.environ)
+    """Refuse to run, but not to plan, without a token, where Tator is asked."""
+    if not plan.from_folder:
+        token.check_token(os.environ)
 
 
 @cache
@@ -115,7 +152,10 @@ def of_parts(pattern):
 
     def files(wildcards):
         # In how many parts a media is detected in is known once it has been looked at in Tator.
-        checkpoints.resolve_media.get()
+        first = (
+            checkpoints.list_media if plan.from_folder else checkpoints.resolve_media
+        )
+        first.get()
         path = Path(f"resources/records/{wildcards.media_id}.json")
         record = record_files.read_record(records.MediaRecord, path)
         return batches.of_parts(pattern, record, config["detect"]["split_seconds"])

@@ -35,7 +35,8 @@ def test_pictures_by_content(suffix):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi", "a.ts", "a.m2ts", "a.mpg", "a.flv", "a.h264", "a.wmv", "a.mxf"]
+    "name",
+    ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi", "a.ts", "a.m2ts", "a.mpg", "a.flv", "a.h264", "a.wmv", "a.mxf"],
 )
 def test_videos_by_content(name, tmp_path):
     codec = {"webm": "libvpx", "wmv": "wmv2", "mpg": "mpeg2video", "mxf": "mpeg2video"}.get(name[2:], "libx264")
@@ -157,10 +158,9 @@ def test_links(survey, tmp_path):
 
 
 def test_names_of_any_bytes(tmp_path):
-    names = [b"caf\xe9.jpg", "café.jpg".encode(), b"line\nbreak.jpg", b"comma,quote\".jpg", b"caf\xe8.jpg"]
+    names = [b"caf\xe9.jpg", "café.jpg".encode(), b"line\nbreak.jpg", b'comma,quote".jpg', b"caf\xe8.jpg"]
     for name in names:
-        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as stream:
-            stream.write(encoded(".jpg"))
+        (tmp_path / os.fsdecode(name)).write_bytes(encoded(".jpg"))
     found = list_folder(tmp_path).files
     assert {os.fsencode(file.path) for file in found} == set(names)
     assert len({file.media_id for file in found}) == len(names)
@@ -216,7 +216,7 @@ def test_files_of_known_suffixes_are_not_opened(tmp_path, monkeypatch):
         (tmp_path / str(folder)).mkdir()
         for number in range(1000):
             (tmp_path / str(folder) / f"{number}.jpg").touch()
-    monkeypatch.setattr(os, "open", io.open)  # it refuses these arguments
+    monkeypatch.setattr(os, "open", io.open)  # which refuses the arguments of os.open
     began = time.process_time()
     assert len(paths(tmp_path, exclude=["*.thm"])) == 10_000
     assert time.process_time() - began < 2  # 100,000 take 2 s

@@ -8,17 +8,13 @@ from scripts.lib.records import Kind
 # What the check of a file's content needs of it: three packets of an MPEG transport stream with times between them.
 HEAD_BYTES = 640
 
-_IMAGES = frozenset(
-    "apng avif avifs bmp dib gif heic heif j2c j2k jfif jp2 jpe jpeg jpf jpg pbm pgm png pnm ppm tif tiff webp".split()
-)
+_IMAGES = re.compile(r"apng|avifs?|bmp|dib|gif|hei[cf]|j2[ck]|jfif|jp2|jpe?g?|jpf|p[bgnp]m|png|tiff?|webp")
 # Not .ts, .mts, .mod and .dat, which many programs use for other files: of these the content tells.
-_VIDEOS = frozenset(
-    "3g2 3gp asf avi divx f4v flv ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mxf ogv qt vob webm wmv y4m".split()
-)
+_VIDEOS = re.compile(r"3g[2p]|asf|avi|divx|f[4l]v|ivf|m[12]v|m2ts|m4v|mkv|mov|mp4|mpe?g?|mxf|ogv|qt|vob|webm|wmv|y4m")
 # Raw pictures of cameras, which are built like TIFF, and sound, which comes in the containers of videos.
-_NEITHER = frozenset(
-    "3fr arw cr2 cr3 crw dng erf gpr iiq kdc nef nrw orf pef raf raw rw2 rwl sr2 srw x3f "
-    "aac aif aiff flac m4a m4b mka mp3 oga ogg opus wav wma".split()
+_NEITHER = re.compile(
+    r"3fr|arw|cr[23w]|dng|erf|gpr|iiq|kdc|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr[2fw]|x3f|"
+    r"aac|aiff?|flac|m4[ab]|mka|mp3|og[ag]|opus|wav|wma"
 )
 
 _IMAGE_STARTS = (
@@ -52,14 +48,15 @@ _VIDEO_STARTS = (
 _OGG, _THEORA = b"OggS", b"theora"
 
 
-def kind_by_suffix(name: str) -> Kind | None | Literal["neither"]:
+def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
     """Return what a file is by its name's suffix; None where only its content can tell, or "neither"."""
-    suffix = name.rpartition(".")[2].lower()
-    if suffix in _IMAGES:
+    _, dot, suffix = name.rpartition(".")
+    suffix = suffix.lower() if dot else ""
+    if _IMAGES.fullmatch(suffix):
         return "image"
-    if suffix in _VIDEOS:
+    if _VIDEOS.fullmatch(suffix):
         return "video"
-    return "neither" if suffix in _NEITHER else None
+    return "neither" if _NEITHER.fullmatch(suffix) else None
 
 
 def kind_by_content(head: bytes) -> Kind | None:
