@@ -72,6 +72,7 @@ if not plan.from_folder:
 include: "rules/publish.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
+include: "rules/export_labels.smk"
 
 
 localrules:
@@ -90,4 +91,12 @@ rule all:
         "results/outcome.txt",
         if_asked(plan.from_folder, "results/media.csv"),
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
+        if_asked(
+            config["export"]["megadetector"], "results/detections.megadetector.json"
+        ),
+        if_asked(config["export"]["yolo"], "results/yolo"),
+        if_asked(config["export"]["cvat"], "results/cvat"),
+        if_asked(
+            config["export"]["label_studio"], "results/detections.label_studio.json"
+        ),
         if_asked(config["export"]["crops"], *plan.every("results/crops/{media_id}")),
