@@ -41,10 +41,10 @@ def export_cvat(
                 with replacing(cvat / f"{media.media_id}.xml") as stream:
                     _begin(stream, media.path, names)
                     for frame, rows in media.boxes():
-                        _image(stream, frame, f"frame_{frame:06d}", media, rows, names)
+                        _image(stream, (frame, f"frame_{frame:06d}"), media, rows, names)
                     stream.write("</annotations>\n")
             else:
-                _image(pictures, at, media.path, media, (row for _, rows in media.boxes() for row in rows), names)
+                _image(pictures, (at, media.path), media, (row for _, rows in media.boxes() for row in rows), names)
                 at += 1
         pictures.write("</annotations>\n")
 
@@ -59,13 +59,16 @@ def _begin(stream: IO[str], task: str, names: list[str]) -> None:
         for name in names
     )
     stream.write(
-        '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta><task>'
+        '<?xml version="1.0"?>\n<annotations>\n<version>1.1</version>\n<meta><task>'
         f"<name>{_text(task)}</name><mode>annotation</mode><labels>\n{labels}</labels></task></meta>\n"
     )
 
 
-def _image(stream: IO[str], at: int, name: str, media: MediaBoxes, rows: Iterable[Detection], names: list[str]) -> None:
-    stream.write(f'<image id="{at}" name={_attribute(name)} width="{media.width}" height="{media.height}">\n')
+def _image(
+    stream: IO[str], called: tuple[int, str], media: MediaBoxes, rows: Iterable[Detection], names: list[str]
+) -> None:
+    number, name = called
+    stream.write(f'<image id="{number}" name={_attribute(name)} width="{media.width}" height="{media.height}">\n')
     for row in rows:
         right, bottom = min(row.x + row.w, media.width), min(row.y + row.h, media.height)
         stream.write(

@@ -6,7 +6,6 @@ from typing import Any
 from scripts.lib import train_ini as train
 from scripts.lib.display_text import as_json
 from scripts.lib.files import read_json, replacing
-from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
 from scripts.lib.workflow import job
 
@@ -53,7 +52,7 @@ def export_megadetector(
 
 
 def _entry(media: MediaBoxes) -> dict[str, Any]:
-    entry: dict[str, Any] = {"file": shown_path(media.path)}
+    entry: dict[str, Any] = {"file": media.path}
     if media.failure is not None:
         return {**entry, "failure": media.failure, "detections": None}
     found = []
