@@ -11,6 +11,7 @@ configfile: os.path.join(workflow.basedir, "config", "config.yaml")
 
 
 include: "rules/common.smk"
+include: "rules/common_files.smk"
 include: "rules/common_shared_jobs.smk"
 
 
@@ -43,7 +44,9 @@ onstart:
 
 onerror:
     failures.forget(Path())
-    logger.info("The run is not complete. The same command continues it: what is finished is kept.")
+    logger.info(
+        "The run is not complete. The same command continues it: what is finished is kept."
+    )
 
 
 include: "rules/weights.smk"

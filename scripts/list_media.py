@@ -10,7 +10,8 @@ from scripts.lib.folder_source.listing import ListedFile, shown_path
 from scripts.lib.folder_source.run_listing import of_media, read_listing
 from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.records import Kind, LocalFile, MediaRecord, write_record
+from scripts.lib.record_files import write_record
+from scripts.lib.records import Kind, LocalFile, MediaRecord
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
 from scripts.lib.workflow.failures import note

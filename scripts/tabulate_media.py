@@ -7,7 +7,8 @@ from pathlib import Path
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.folder_source.run_listing import of_media, read_listing
-from scripts.lib.records import MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
 
 COLUMNS = ("media_id", "path", "kind", "bytes", "modified")

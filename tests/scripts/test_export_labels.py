@@ -16,6 +16,8 @@ from scripts.export_megadetector import export_megadetector
 from scripts.export_yolo import export_yolo
 from scripts.lib.detections import HEADER
 from scripts.lib.files import write_json
+from scripts.lib.record_files import as_content
+from tests.made_records import detection_record
 from tests.report_run import PROVENANCE
 
 NAMES = ["cod", "crab & <co>"]
@@ -38,10 +40,12 @@ class Run:
         record |= {"fps": 12.5} if kind == "video" else {}
         record |= {"local": {"path": path, "size": 1, "modified_ns": 1}} if local else {}
         read = state != "unreadable"
-        outcome = {"media_id": number, "name": name, "kind": kind, "state": state, "reason": None if read else "junk",
-                   "width": 200 if read else 0, "height": 100 if read else 0, "numbering": None,
-                   "frames": {"numbers": frames if read else 0},
-                   "asked": {"frame_stride": 2, "frame_range": None, "max_frames": None}}  # fmt: skip
+        found = detection_record(
+            decoded=frames if read else 0, media_id=number, name=name, kind=kind, state=state,
+            reason=None if read else "junk", width=200 if read else 0, height=100 if read else 0,
+            asked={"frame_stride": 2, "frame_range": None, "max_frames": None},
+        )  # fmt: skip
+        outcome = as_content(found)
         rows = [f"{number}_x,{frame},{x},{y},{w},{h},{conf},{species}\n" for frame, x, y, w, h, conf, species in boxes]
         for sort, content in (("records", json.dumps(record)), ("outcomes", json.dumps(outcome)),
                               ("detections", HEADER + "\n" + "".join(rows))):  # fmt: skip
@@ -68,9 +72,7 @@ def run(tmp_path):
 
 def test_megadetector(run, tmp_path):
     path = tmp_path / "out.json"
-    run.export(
-        export_megadetector, provenance=tmp_path / "provenance.json", keep_threshold=0.3, megadetector=path
-    )
+    run.export(export_megadetector, provenance=tmp_path / "provenance.json", keep_threshold=0.3, megadetector=path)
     content = json.loads(path.read_text())
     assert content["info"] == {
         "format_version": "1.5",

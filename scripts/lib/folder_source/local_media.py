@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from scripts.lib.folder_source.run_listing import listed_folder
-from scripts.lib.records import DownloadRecord, MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 
 
 def local_path(record: MediaRecord, listing: Path) -> Path:

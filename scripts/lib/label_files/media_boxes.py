@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scripts.lib.detections import Detection, read_detections
-from scripts.lib.files import read_json
 from scripts.lib.frames.source import frames_used
-from scripts.lib.records import MediaRecord, read_record
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord, MediaRecord
 
 # Where neither Tator nor the file says how many frames a second a video has, and a form wants a number.
 USUAL_RATE = 25.0
@@ -84,22 +84,22 @@ def each_media(records: Sequence[Path], outcomes: Sequence[Path], detections: Se
         detections: CSVs, likewise.
     """
     for record, outcome, csv in zip(records, outcomes, detections, strict=True):
-        yield _media(read_record(MediaRecord, record), read_json(outcome), csv)
+        yield _media(read_record(MediaRecord, record), read_record(DetectionRecord, outcome), csv)
 
 
-def _media(record: MediaRecord, outcome: dict[str, Any], csv: Path) -> MediaBoxes:
-    read = outcome["state"] in _WITH_FRAMES and outcome["width"] > 0
-    numbering = outcome["numbering"] or {}
-    count = outcome["frames"]["numbers"] if read else 0
+def _media(record: MediaRecord, outcome: DetectionRecord, csv: Path) -> MediaBoxes:
+    read = outcome.state in _WITH_FRAMES and outcome.width > 0
+    count = outcome.frames.numbers if read else 0
+    rate = record.fps or (outcome.numbering.rate if outcome.numbering else None)
     return MediaBoxes(
         media_id=record.media_id,
         path=path_of(record),
-        kind=outcome["kind"],
-        failure=None if read else f"{outcome['state']}: {outcome['reason'] or ''}".rstrip(": "),
-        width=outcome["width"],
-        height=outcome["height"],
-        rate=record.fps or numbering.get("rate") or USUAL_RATE,
-        frames=range(count) if outcome["kind"] == "image" else frames_used(outcome["asked"], count),
+        kind=outcome.kind,
+        failure=None if read else f"{outcome.state}: {outcome.reason or ''}".rstrip(": "),
+        width=outcome.width,
+        height=outcome.height,
+        rate=rate or USUAL_RATE,
+        frames=range(count) if outcome.kind == "image" else frames_used(outcome.asked, count),
         csv=csv,
     )
 

@@ -143,8 +143,8 @@ def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, A
         if (made := _dataclass(kind)) is not None:
             fields = _kinds(made)
             if made is kind or fields.keys() <= left.keys():  # one that is optional needs all of its fields
-                present = {field: its for field, its in fields.items() if field in left}
-                arguments[name] = made(**{field: _as(left.pop(field), its) for field, its in present.items()})
+                taken = {field: its for field, its in fields.items() if field in left or not _has_default(made, field)}
+                arguments[name] = made(**{field: _as(left.pop(field), its) for field, its in taken.items()})
         elif name in left:
             arguments[name] = _as(left.pop(name), kind)
     left.pop("threads", None)
@@ -154,6 +154,10 @@ def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, A
 def _kinds(of: Callable[..., Any]) -> dict[str, Any]:
     """Return the names and annotations of what a function or a class takes."""
     return {name: parameter.annotation for name, parameter in inspect.signature(of).parameters.items()}
+
+
+def _has_default(of: Callable[..., Any], name: str) -> bool:
+    return inspect.signature(of).parameters[name].default is not inspect.Parameter.empty
 
 
 def _dataclass(kind: Any) -> type | None:
