@@ -68,6 +68,9 @@ def merged(run):
     return (run.folder / "results" / "detections.csv").read_text().splitlines()[1:]
 
 
+ODD_SHOWN = "caf\\xe9 {x},'1'.jpg"
+
+
 def test_from_files_to_the_page(survey):
     survey.pictures("cam1/a.jpg", "cam2/a.jpg", ODD_NAME)
     (survey.media / "junk.png").write_text("no picture\n" * 20)
@@ -85,60 +88,72 @@ def test_from_files_to_the_page(survey):
     assert not jobs(done).keys() & OF_TATOR
     said = f"1 of 5 media have no result from this run: media {media_id_of('junk.png')} (junk.png) is unreadable: "
     assert said in done.stdout, done.stdout
-    odd = "caf\\xe9 {x},'1'.jpg"
     found = survey.states()
     assert found.pop("junk.png") == "unreadable"
-    assert found.keys() == {"cam1/a.jpg", "cam2/a.jpg", odd, "clip"}
+    assert found.keys() == {"cam1/a.jpg", "cam2/a.jpg", ODD_SHOWN, "clip"}
     assert set(found.values()) <= {"done", "no detections"}
     assert found["clip"] == "done"
     assert survey.files() == before
 
+    # What is new or changes is done, and only that; what is gone leaves the results.
     (survey.media / "junk.png").unlink()
-    done = survey.run()
-    assert done.returncode == 0, done.stdout
-    assert "1 file of the last run is gone from media.folder: junk.png. Their boxes leave the results" in done.stdout
-    assert "detect" not in jobs(done)
-    assert "junk.png" not in survey.states()
-    assert not list(survey.folder.glob(f"results/*/{media_id_of('junk.png')}*"))
-
-    with (survey.folder / "results" / "media.csv").open(newline="") as stream:
-        table = {row["path"]: row for row in csv.DictReader(stream)}
-    assert {path: row["kind"] for path, row in table.items()} == {
-        "cam1/a.jpg": "image",
-        "cam2/a.jpg": "image",
-        odd: "image",
-        "clip": "video",
-    }
-    assert {int(row["media_id"]) for row in table.values()} == {
-        media_id_of(name) for name in ("cam1/a.jpg", "cam2/a.jpg", ODD_NAME, "clip")
-    }
-    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT.*\+00:00", row["modified"]) for row in table.values())
-    assert int(table["clip"]["bytes"]) == (SYNTHETIC / "clip_910001.mp4").stat().st_size
-    page = (survey.folder / "results" / "overview.html").read_text()
-    assert str(survey.media) in page
-    assert "annotation" not in page
-    assert "In Tator" not in page
-
-    # What changes is done again, and only that.
-    assert "Nothing to be done" in survey.run().stdout
     survey.pictures("cam2/a.jpg", first=30)
     survey.pictures("cam3/new.jpg", first=10)
     done = survey.run()
     assert done.returncode == 0, done.stdout
+    assert "1 file of the last run is gone from media.folder: junk.png. Their boxes leave the results" in done.stdout
     assert jobs(done)["detect"] == 2
-    assert {*re.findall(r"results/detections/(\d+)\.csv,.*previews", done.stdout)} <= {
-        str(media_id_of(name)) for name in ("cam2/a.jpg", "cam3/new.jpg")
-    }
-    rows = merged(survey)
-    assert rows == [row for name in sorted(before.keys() - {"junk.png", "notes.txt"} | {"cam3/new.jpg"})
-                    for row in survey.boxes(name)]  # fmt: skip
+    names = ["cam1/a.jpg", "cam2/a.jpg", "cam3/new.jpg", ODD_NAME, "clip"]
+    assert survey.states().keys() == {ODD_SHOWN if name == ODD_NAME else name for name in names}
+    assert merged(survey) == [row for name in sorted(names) for row in survey.boxes(name)]
+    assert not list(survey.folder.glob(f"results/*/{media_id_of('junk.png')}*"))
+    check_table(survey, names)
+    page = (survey.folder / "results" / "overview.html").read_text()
+    assert str(survey.media) in page
+    assert "annotation" not in page
+    assert "In Tator" not in page
+    assert "Nothing to be done" in survey.run().stdout
 
-    # A file that comes back with its date finds its boxes again.
-    shutil.move(survey.media / "cam1", survey.media.with_name("away"))
-    assert survey.run().returncode == 0
-    assert not [row for row in merged(survey) if row.startswith(f"{media_id_of('cam1/a.jpg')}_")]
-    shutil.move(survey.media.with_name("away"), survey.media / "cam1")
+
+def check_table(survey, names):
+    with (survey.folder / "results" / "media.csv").open(newline="") as stream:
+        table = {row["path"]: row for row in csv.DictReader(stream)}
+    shown = {ODD_SHOWN if name == ODD_NAME else name: name for name in names}
+    assert {path: row["kind"] for path, row in table.items()} == {
+        path: "video" if path == "clip" else "image" for path in shown
+    }
+    assert {path: int(row["media_id"]) for path, row in table.items()} == {
+        path: media_id_of(name) for path, name in shown.items()
+    }
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT.*\+00:00", row["modified"]) for row in table.values())
+    assert int(table["clip"]["bytes"]) == (SYNTHETIC / "clip_910001.mp4").stat().st_size
+
+
+def test_media_that_share_jobs_and_videos_in_parts(survey):
+    """The same boxes in each way; and a file that comes back with its date finds its boxes again."""
+    survey.pictures("cam1/a.jpg", "cam1/b.jpg", "cam2/a.jpg")
+    shutil.copy(SYNTHETIC / "clip_910001.mp4", survey.media / "clip.mp4")
+    survey.settings["media"]["per_job"] = 100
     done = survey.run()
     assert done.returncode == 0, done.stdout
-    assert "detect" not in jobs(done)
+    assert not [name for name in jobs(done) if name.startswith(("resolve", "upload", "download"))]
+    rows, before = merged(survey), survey.files()
+    assert rows
+
+    shutil.move(survey.media / "cam1", survey.media.with_name("away"))
+    survey.pictures("cam2/a.jpg", first=30)
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    assert "2 files of the last run are gone" in done.stdout
+    assert not [row for row in merged(survey) if "_cam1/" in row]
+    shutil.move(survey.media.with_name("away"), survey.media / "cam1")
+    (survey.media / "cam2" / "a.jpg").write_bytes(before["cam2/a.jpg"][0])
+    survey.settings["media"]["per_job"] = 1
+    survey.settings["detect"]["split_seconds"] = 1
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    assert jobs(done)["detect_part"] == 3
     assert merged(survey) == rows
+    assert {name: content for name, (content, _) in survey.files().items()} == {
+        name: content for name, (content, _) in before.items()
+    }
