@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.errors import PipelineError, SettingsError
-from scripts.lib.folder_source import local_media, run_listing
+from scripts.lib.folder_source import local_media
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder, media_id_of
 from scripts.lib.folder_source.run_listing import begin, digest, list_for_run, of_media, read_listing, write_listing
 from scripts.lib.record_files import read_record
@@ -32,7 +32,7 @@ def test_it_is_written_and_read_whatever_the_names(tmp_path):
     found = list_folder(folder)
     write_listing(tmp_path / "run" / "listing", found)
     assert read_listing(tmp_path / "run" / "listing") == Listing(found.folder, list(found.files), LeftOut())
-    assert run_listing.listed_folder(tmp_path / "run" / "listing") == str(folder)
+    assert local_media.listed_folder(tmp_path / "run" / "listing") == str(folder)
     ids = [file.media_id for file in found.files][::-1]
     assert [file.media_id for file in of_media(found, ids)] == ids
     with pytest.raises(PipelineError, match="no file has the id 7"):

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.detection.media_job import Fetched, MediaInJob, MediaSource
-from scripts.lib.folder_source.local_media import check
-from scripts.lib.folder_source.run_listing import listed_folder
+from scripts.lib.folder_source.local_media import check, listed_folder
 
 
 def located(work: Sequence[MediaInJob], listing: Path) -> list[MediaInJob]:

@@ -1,11 +1,17 @@
 """The files of a folder's media, read where they lie: never copied, changed or removed."""
 
+import json
 import os
 from pathlib import Path
 
-from scripts.lib.folder_source.run_listing import listed_folder
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+
+
+def listed_folder(listing: Path) -> str:
+    """Return the folder of a listing: its first line names it, see run_listing.py."""
+    with listing.open(encoding="utf-8") as stream:
+        return str(json.loads(stream.readline())["folder"])
 
 
 def local_path(record: MediaRecord, listing: Path) -> Path:

@@ -112,12 +112,6 @@ def read_listing(path: Path) -> Listing:
         raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
 
 
-def listed_folder(path: Path) -> str:
-    """Return the folder of a listing."""
-    with path.open(encoding="utf-8") as stream:
-        return str(json.loads(stream.readline())["folder"])
-
-
 def digest(files: Iterable[ListedFile]) -> str:
     """Return a hash of files' paths, sizes and times, which changes when any of them does."""
     found = hashlib.blake2b(digest_size=16)

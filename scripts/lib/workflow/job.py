@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from scripts.lib import memory
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
-from scripts.lib.folder_source.run_listing import listed_folder
+from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import redact
 from scripts.lib.workflow import environments, job_secrets, sandbox, supervision
