@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.display_text import printable
+from scripts.lib.display_text import printable, shown
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder
@@ -38,7 +38,7 @@ def list_for_run(media: Mapping[str, Any], run_folder: Path) -> Listing:
     """
     folder = media["folder"]
     if problem := local_files.problem(folder, is_folder=True):
-        raise SettingsError(f"media.folder: {folder!r} {problem}")
+        raise SettingsError(f"media.folder: {shown(folder)} {problem}")
     listing = list_folder(
         Path(folder),
         include=media["include"],

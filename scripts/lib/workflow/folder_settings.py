@@ -4,6 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.lib.display_text import shown
+
 # Sections whose settings say where in Tator a run works.
 _TATOR = ("tator", "upload")
 _TATOR_KEYS = ("host", "project_id", "media_ids", "media_file")
@@ -41,8 +43,8 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     problems = []
     if found := [f"tator.{key}" for key in _TATOR_KEYS if tator.get(key)]:
         problems.append(
-            f"media.folder, {', '.join(found)}: all are set; expected either a folder ({folder!r}) or media in Tator: "
-            "remove one from the settings, and from the environment (TATOR_...)"
+            f"media.folder, {', '.join(found)}: all are set; expected either a folder ({shown(folder)}) or media "
+            "in Tator: remove one from the settings, and from the environment (TATOR_...)"
         )
     if settings["evaluate"]["truth_version"] is not None:
         problems.append(
