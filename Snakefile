@@ -11,11 +11,11 @@ configfile: os.path.join(workflow.basedir, "config", "config.yaml")
 
 
 include: "rules/common.smk"
+include: "rules/common_files.smk"
 include: "rules/common_shared_jobs.smk"
 
 
 config = read_settings()
-plan = make_plan()
 
 
 # A job on a cluster reads this file again; what it reads from the environment has to travel with it.
@@ -29,11 +29,12 @@ if work_dir():
 
 
 check_writable(Path.cwd())
+plan = make_plan()
 forget_failed_media()
 correct_dates()
 
 if workflow.is_main_process:
-    local_files.check(config)
+    local_files.check(config, plan.media_ids)
 
 
 onstart:
@@ -49,7 +50,7 @@ onerror:
 
 
 include: "rules/weights.smk"
-include: "rules/media.smk"
+include: "rules/folder.smk" if plan.from_folder else "rules/media.smk"
 
 
 if plan.shared_jobs:
@@ -58,14 +59,23 @@ if plan.shared_jobs:
 
 else:
 
-    include: "rules/resolve.smk"
+    include: "rules/list.smk" if plan.from_folder else "rules/resolve.smk"
     include: "rules/split.smk" if config["detect"]["split_seconds"] else "rules/detect.smk"
-    include: "rules/upload.smk"
+
+    if not plan.from_folder:
+
+        include: "rules/upload.smk"
+
+
+if not plan.from_folder:
+
+    include: "rules/destination.smk"
 
 
 include: "rules/publish.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
+include: "rules/export_labels.smk"
 
 
 localrules:
@@ -82,5 +92,14 @@ rule all:
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
+        if_asked(plan.from_folder, "results/media.csv"),
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
+        if_asked(
+            config["export"]["megadetector"], "results/detections.megadetector.json"
+        ),
+        if_asked(config["export"]["yolo"], "results/yolo"),
+        if_asked(config["export"]["cvat"], "results/cvat"),
+        if_asked(
+            config["export"]["label_studio"], "results/detections.label_studio.json"
+        ),
         if_asked(config["export"]["crops"], *plan.every("results/crops/{media_id}")),

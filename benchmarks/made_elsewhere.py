@@ -49,7 +49,8 @@ def main(folder: Path) -> None:
         calibration_frames=CALIBRATION_FRAMES,
         max_drift=MAX_DRIFT,
         threads=2,
-        **size,
+        img_max_side=size["img_max_side"],
+        img_min_side=size["img_min_side"],
     )
 
 

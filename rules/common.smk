@@ -40,7 +40,7 @@ def read_settings():
 def make_plan():
     """Return what the settings mean for the rules."""
     store = workflow.storage_settings.default_storage_provider
-    return RunPlan(config, by_storage=store is not None)
+    return RunPlan(config, store is not None, files_of_folder())
 
 
 def variables_in_use():
@@ -54,8 +54,9 @@ def work_dir():
 
 
 def require_token():
-    """Refuse to run, but not to plan, without a token."""
-    token.check_token(os.environ)
+    """Refuse to run, but not to plan, without a token, where Tator is asked."""
+    if not plan.from_folder:
+        token.check_token(os.environ)
 
 
 @cache
@@ -115,7 +116,10 @@ def of_parts(pattern):
 
     def files(wildcards):
         # In how many parts a media is detected in is known once it has been looked at in Tator.
-        checkpoints.resolve_media.get()
+        first = (
+            checkpoints.list_media if plan.from_folder else checkpoints.resolve_media
+        )
+        first.get()
         path = Path(f"resources/records/{wildcards.media_id}.json")
         record = record_files.read_record(records.MediaRecord, path)
         return batches.of_parts(pattern, record, config["detect"]["split_seconds"])

@@ -44,6 +44,17 @@ def sibling_of(named, pattern):
     return files
 
 
+def downloads_of(named):
+    """Return for `params:` where and how jobs that media share download them; nothing in a folder's run."""
+    if plan.from_folder:
+        return {}
+    return {
+        "media": sibling_of(named, plan.media_of_shared_jobs),
+        "keep_files": plan.shared_jobs_keep_files,
+        "prefetch_mb": config["media"]["prefetch_mb"],
+    }
+
+
 def as_inputs(media_ids, **patterns):
     """Return the patterns' files for `input:`, by name, where jobs share no disk."""
     return (

@@ -5,9 +5,7 @@
 rule detect:
     input:
         plan.engine_record,
-        media=ancient("resources/media/{media_id}"),
-        records="resources/records/{media_id}.json",
-        downloads="resources/downloads/{media_id}.json",
+        **media_files("records", "downloads"),
         graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
@@ -24,6 +22,7 @@ rule detect:
     threads: 4
     params:
         **plan.detect_options,
+        **plan.listing,
         code=code("detect", unused="detection/shared_job"),
     script:
         "../scripts/detect.py"

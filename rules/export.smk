@@ -20,9 +20,7 @@ rule export_parquet:
 
 rule crop_boxes:
     input:
-        media=ancient("resources/media/{media_id}"),
-        record="resources/records/{media_id}.json",
-        download="resources/downloads/{media_id}.json",
+        **media_files(),
         detections="results/detections/{media_id}.csv",
         outcome="results/detections/{media_id}.json",
         train_ini="resources/network/train.ini",
@@ -33,6 +31,7 @@ rule crop_boxes:
     conda:
         "../envs/detect.yaml"
     params:
+        **plan.listing,
         code=code("crop_boxes"),
     script:
         "../scripts/crop_boxes.py"

@@ -7,34 +7,57 @@ before it, with the hashes of the others, which come by way of its parameters, o
 
 for media_ids in plan.shared_jobs:
 
-    rule:
-        name:
-            f"resolve_many_{media_ids[0]}"
-        output:
-            records=plan.of(media_ids, "resources/records/{media_id}.json"),
-            batch=f"resources/batches/resolved_{media_ids[0]}.json",
-        log:
-            f"logs/resolve_many/{media_ids[0]}.log",
-        conda:
-            "../envs/tator.yaml"
-        params:
-            host=config["tator"]["host"],
-            project_id=config["tator"]["project_id"],
-            media_ids=media_ids,
-            kind=config["media"]["kind"],
-            file=config["media"]["file"],
-            skip_processed=config["media"]["skip_processed"],
-            mark_attribute=config["mark"]["attribute"],
-            code=code("resolve_media"),
-        script:
-            "../scripts/resolve_media.py"
+    if plan.from_folder:
+
+        rule:
+            name:
+                f"list_many_{media_ids[0]}"
+            output:
+                records=plan.of(media_ids, "resources/records/{media_id}.json"),
+                batch=f"resources/batches/resolved_{media_ids[0]}.json",
+            log:
+                f"logs/list_many/{media_ids[0]}.log",
+            conda:
+                "../envs/detect.yaml"
+            params:
+                **plan.listing,
+                kind=config["media"]["kind"],
+                changed_by=config["media"]["changed_by"],
+                given_files=plan.files_digest(media_ids),
+                code=code("list_media"),
+            script:
+                "../scripts/list_media.py"
+
+    else:
+
+        rule:
+            name:
+                f"resolve_many_{media_ids[0]}"
+            output:
+                records=plan.of(media_ids, "resources/records/{media_id}.json"),
+                batch=f"resources/batches/resolved_{media_ids[0]}.json",
+            log:
+                f"logs/resolve_many/{media_ids[0]}.log",
+            conda:
+                "../envs/tator.yaml"
+            params:
+                host=config["tator"]["host"],
+                project_id=config["tator"]["project_id"],
+                media_ids=media_ids,
+                kind=config["media"]["kind"],
+                file=config["media"]["file"],
+                skip_processed=config["media"]["skip_processed"],
+                mark_attribute=config["mark"]["attribute"],
+                code=code("resolve_media"),
+            script:
+                "../scripts/resolve_media.py"
 
     rule:
         name:
             f"detect_many_{media_ids[0]}"
         input:
             plan.engine_record,
-            ancient("resources/destination.json"),
+            *map(ancient, plan.in_tator("resources/destination.json")),
             f"resources/batches/resolved_{media_ids[0]}.json",
             **as_inputs(media_ids, records="resources/records/{media_id}.json"),
             graph=ancient(plan.detect_graph),
@@ -55,55 +78,55 @@ for media_ids in plan.shared_jobs:
         params:
             **plan.detect_options,
             **as_params("outcomes", records="resources/records/{media_id}.json"),
-            media=sibling_of("outcomes", plan.media_of_shared_jobs),
+            **downloads_of("outcomes"),
+            **plan.place,
             finished="resources/finished",
-            host=config["tator"]["host"],
-            project_id=config["tator"]["project_id"],
-            keep_files=plan.shared_jobs_keep_files,
-            prefetch_mb=config["media"]["prefetch_mb"],
             sources=code("detect"),
         script:
             "../scripts/detect.py"
 
-    rule:
-        name:
-            f"upload_many_{media_ids[0]}"
-        input:
-            f"resources/batches/detected_{media_ids[0]}.json",
-            **as_inputs(
-                media_ids,
-                detections="results/detections/{media_id}.csv",
-                outcomes="results/detections/{media_id}.json",
-                records="resources/records/{media_id}.json",
-            ),
-            destination="resources/destination.json",
-            train_ini="resources/network/train.ini",
-        output:
-            uploads=plan.of(media_ids, "results/uploads/{media_id}.json"),
-            batch=f"resources/batches/uploaded_{media_ids[0]}.json",
-        log:
-            f"logs/upload_many/{media_ids[0]}.log",
-        conda:
-            "../envs/tator.yaml"
-        params:
-            **as_params(
-                "uploads",
-                detections="results/detections/{media_id}.csv",
-                outcomes="results/detections/{media_id}.json",
-                records="resources/records/{media_id}.json",
-            ),
-            host=config["tator"]["host"],
-            project_id=config["tator"]["project_id"],
-            threshold=config["upload"]["threshold"],
-            overlap_limit=config["upload"]["overlap_with_people"],
-            on_damaged=config["media"]["on_damaged"],
-            finished="resources/finished_uploads",
-            losses=losses_now,
-            sources=code("upload_detections"),
-        script:
-            "../scripts/upload_detections.py"
+    if not plan.from_folder:
+
+        rule:
+            name:
+                f"upload_many_{media_ids[0]}"
+            input:
+                f"resources/batches/detected_{media_ids[0]}.json",
+                **as_inputs(
+                    media_ids,
+                    detections="results/detections/{media_id}.csv",
+                    outcomes="results/detections/{media_id}.json",
+                    records="resources/records/{media_id}.json",
+                ),
+                destination="resources/destination.json",
+                train_ini="resources/network/train.ini",
+            output:
+                uploads=plan.of(media_ids, "results/uploads/{media_id}.json"),
+                batch=f"resources/batches/uploaded_{media_ids[0]}.json",
+            log:
+                f"logs/upload_many/{media_ids[0]}.log",
+            conda:
+                "../envs/tator.yaml"
+            params:
+                **as_params(
+                    "uploads",
+                    detections="results/detections/{media_id}.csv",
+                    outcomes="results/detections/{media_id}.json",
+                    records="resources/records/{media_id}.json",
+                ),
+                host=config["tator"]["host"],
+                project_id=config["tator"]["project_id"],
+                threshold=config["upload"]["threshold"],
+                overlap_limit=config["upload"]["overlap_with_people"],
+                on_damaged=config["media"]["on_damaged"],
+                finished="resources/finished_uploads",
+                losses=losses_now,
+                sources=code("upload_detections"),
+            script:
+                "../scripts/upload_detections.py"
 
     # Which number a job's name ends with, no profile knows.
-    set_as_for(f"resolve_many_{media_ids[0]}", "resolve_media")
     set_as_for(f"detect_many_{media_ids[0]}", "detect")
-    set_as_for(f"upload_many_{media_ids[0]}", "upload_detections")
+    if not plan.from_folder:
+        set_as_for(f"resolve_many_{media_ids[0]}", "resolve_media")
+        set_as_for(f"upload_many_{media_ids[0]}", "upload_detections")

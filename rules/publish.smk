@@ -1,4 +1,4 @@
-"""All boxes in one file; the boxes in Tator: where they go, the marks, and what came of it all."""
+"""All boxes in one file, and what came of it all."""
 
 
 rule merge_detections:
@@ -24,56 +24,11 @@ rule merge_detections:
         "../scripts/merge_detections.py"
 
 
-checkpoint prepare_upload:
-    input:
-        train_ini="resources/network/train.ini",
-        provenance="resources/network/provenance.json",
-    output:
-        destination="resources/destination.json",
-    log:
-        "logs/prepare_upload.log",
-    conda:
-        "../envs/tator.yaml"
-    params:
-        host=config["tator"]["host"],
-        project_id=config["tator"]["project_id"],
-        localization_type_id=config["upload"]["localization_type_id"],
-        species_attribute=config["upload"]["species_attribute"],
-        confidence_attribute=config["upload"]["confidence_attribute"],
-        version=config["upload"]["version"],
-        version_id=config["upload"]["version_id"],
-        version_number=config["upload"]["version_number"],
-        losses=losses_now,
-        code=code("prepare_upload"),
-    script:
-        "../scripts/prepare_upload.py"
-
-
-rule mark_processed:
-    input:
-        **gathered("uploads"),
-    output:
-        marks="results/marks.json",
-    log:
-        "logs/mark_processed.log",
-    conda:
-        "../envs/tator.yaml"
-    params:
-        **gathered_by_hashes("uploads"),
-        host=config["tator"]["host"],
-        project_id=config["tator"]["project_id"],
-        attribute=config["mark"]["attribute"],
-        code=code("mark_processed"),
-    script:
-        "../scripts/mark_processed.py"
-
-
 rule summarize:
     input:
-        **gathered("records", "outcomes", "uploads"),
-        marks="results/marks.json",
+        **gathered("records", "outcomes", *plan.in_tator("uploads")),
+        **plan.what_stands_in_tator,
         provenance="resources/network/provenance.json",
-        destination="resources/destination.json",
     output:
         summary=report(
             "results/summary.json",
@@ -92,7 +47,7 @@ rule summarize:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "uploads"),
+        **gathered_by_hashes("records", "outcomes", *plan.in_tator("uploads")),
         on_damaged=config["media"]["on_damaged"],
         code=code("summarize"),
     script:

@@ -14,11 +14,7 @@ rule get_truth:
         "../envs/report.yaml"
     params:
         **gathered_by_hashes("records"),
-        host=config["tator"]["host"],
-        project_id=config["tator"]["project_id"],
-        localization_type_id=config["upload"]["localization_type_id"],
-        species_attribute=config["upload"]["species_attribute"],
-        truth_version=config["evaluate"]["truth_version"],
+        **plan.truth_in_tator,
         # No input: Snakemake ends a run in which an input is dated in the future.
         truth_file=plan.truth_file,
         given_files=truth_file_state,
@@ -62,8 +58,7 @@ rule picture_errors:
         "../envs/report.yaml"
     params:
         **gathered_by_hashes("records"),
-        host=config["tator"]["host"],
-        project_id=config["tator"]["project_id"],
+        **plan.place,
         code=code("picture_errors"),
     script:
         "../scripts/picture_errors.py"
@@ -71,7 +66,7 @@ rule picture_errors:
 
 rule make_report:
     input:
-        **gathered("records", "outcomes", "detections", "previews", "uploads"),
+        **gathered(*plan.reported),
         evaluation=if_asked(
             plan.evaluated, "results/evaluation.json", "results/evaluation.zip"
         ),
@@ -91,9 +86,8 @@ rule make_report:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections", "previews", "uploads"),
-        host=config["tator"]["host"],
-        project_id=config["tator"]["project_id"],
+        **gathered_by_hashes(*plan.reported),
+        **plan.site,
         keep_threshold=config["detect"]["keep_threshold"],
         upload_threshold=config["upload"]["threshold"],
         media_in_detail=config["report"]["media_in_detail"],

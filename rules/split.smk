@@ -6,9 +6,7 @@ Each part is a job; for several GPUs that see one file system.
 
 rule split_media:
     input:
-        media=ancient("resources/media/{media_id}"),
-        record="resources/records/{media_id}.json",
-        download="resources/downloads/{media_id}.json",
+        **media_files(),
     output:
         plan="resources/parts/{media_id}.json",
     log:
@@ -16,6 +14,7 @@ rule split_media:
     conda:
         "../envs/detect.yaml"
     params:
+        **plan.listing,
         split_seconds=config["detect"]["split_seconds"],
         code=code("split_media"),
     script:
@@ -25,9 +24,7 @@ rule split_media:
 rule detect_part:
     input:
         plan.engine_record,
-        media=ancient("resources/media/{media_id}"),
-        records="resources/records/{media_id}.json",
-        downloads="resources/downloads/{media_id}.json",
+        **media_files("records", "downloads"),
         plan="resources/parts/{media_id}.json",
         graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",
@@ -45,6 +42,7 @@ rule detect_part:
     threads: 4
     params:
         **plan.detect_options,
+        **plan.listing,
         part=part_number,
         code=code("detect", unused="detection/shared_job"),
     script:
@@ -55,13 +53,11 @@ rule detect_part:
 rule join_parts:
     input:
         plan.engine_record,
+        **media_files(),
         plan=of_parts("resources/parts/{media_id}.json"),
         part_detections=of_parts("resources/parts/{media_id}/{part}.csv"),
         part_outcomes=of_parts("resources/parts/{media_id}/{part}.json"),
         part_previews=of_parts("resources/parts/{media_id}/{part}.zip"),
-        media=ancient("resources/media/{media_id}"),
-        record="resources/records/{media_id}.json",
-        download="resources/downloads/{media_id}.json",
         graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
@@ -78,6 +74,7 @@ rule join_parts:
     threads: 4
     params:
         **plan.detect_options,
+        **plan.listing,
         code=code("join_parts"),
     script:
         "../scripts/join_parts.py"

@@ -52,13 +52,7 @@ rule convert_network:
 rule quantize_network:
     input:
         "resources/network/provenance.json",
-        media=ancient(plan.of(plan.calibration_media, "resources/media/{media_id}")),
-        records=ancient(
-            plan.of(plan.calibration_media, "resources/records/{media_id}.json")
-        ),
-        downloads=ancient(
-            plan.of(plan.calibration_media, "resources/downloads/{media_id}.json")
-        ),
+        **files_to_quantize_with(),
         graph=ancient(f"resources/network/{config['network']['graph']}"),
     output:
         quantized="resources/network/int8/graph.xml",
@@ -71,6 +65,7 @@ rule quantize_network:
         "../envs/quantize.yaml"
     threads: 4
     params:
+        **plan.listing,
         img_max_side=config["detect"]["img_max_side"],
         img_min_side=config["detect"]["img_min_side"],
         keep_threshold=config["detect"]["keep_threshold"],

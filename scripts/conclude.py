@@ -21,15 +21,15 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     content = read_json(summary)
     job.tell_user("\n" + table.read_text(encoding="utf-8"))
     totals = content["totals"]
+    uploaded = content["destination"] is not None
     if content["failed"]:
+        none, others = ("no boxes in Tator", "done and marked") if uploaded else ("no result", "done")
         raise PipelineError(
-            f"{len(content['failed'])} of {totals['media']} media have no boxes in Tator from this run: "
-            f"{faults(content)}. The others are done and marked."
+            f"{len(content['failed'])} of {totals['media']} media have {none} from this run: "
+            f"{faults(content)}. The others are {others}."
         )
-    sentence = (
-        f"{totals['media']} media, {totals['frames']} frames, {totals['boxes']} boxes found, "
-        f"{totals['boxes_in_tator']} in Tator."
-    )
+    in_tator = f", {totals['boxes_in_tator']} in Tator" if uploaded else ""
+    sentence = f"{totals['media']} media, {totals['frames']} frames, {totals['boxes']} boxes found{in_tator}."
     job.tell_user(sentence)
     with replacing(outcome) as stream:
         stream.write(sentence + "\n")

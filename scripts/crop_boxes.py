@@ -10,49 +10,59 @@ import numpy as np
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault
+from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
 from scripts.lib.previews import jpeg
 from scripts.lib.record_files import read_record
-from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord
+from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 
 
 def crop_boxes(
-    *, media: Path, record: Path, download: Path, detections: Path, outcome: Path, train_ini: Path, crops: Path
+    *,
+    record: Path,
+    detections: Path,
+    outcome: Path,
+    train_ini: Path,
+    crops: Path,
+    media: Path | None = None,
+    download: Path | None = None,
+    listing: Path | None = None,
 ) -> None:
     """Write `{species}/{frame}_{box of the frame}_{score}.jpg` for each box, at the media's full resolution.
 
     Args:
-        media: the downloaded file; decoded once more, up to the last frame that holds a box.
-        record: what resolve_media wrote.
-        download: what download_media wrote.
+        record: what resolve_media or list_media wrote.
         detections: the media's CSV.
         outcome: the record of its detection.
         train_ini: the species' names.
         crops: the folder to make.
+        media: the downloaded file; decoded once more, up to the last frame that holds a box.
+        download: what download_media wrote.
+        listing: of a folder's run, in place of these two.
 
     Raises:
         MediaFault: there are boxes, but the media could not be downloaded once more, as it is where media share jobs.
     """
     crops.mkdir(parents=True, exist_ok=True)
-    found, fetched = read_record(DetectionRecord, outcome), read_record(DownloadRecord, download)
+    found, wanted = read_record(DetectionRecord, outcome), read_record(MediaRecord, record)
+    path, fetched = media_file(wanted, media, download, listing)
     by_frame: dict[int, list[Detection]] = defaultdict(list)
     for row in read_detections(detections):
         by_frame[row.frame].append(row)
     if not by_frame:
         return
     if fetched.state != "ready":
-        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched.reason}; run again"
+        why = f"its boxes cannot be cut out, as its file could not be had: {fetched.reason}; run again"
         raise MediaFault(fetched.state, why)
     folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
     try:
-        wanted = read_record(MediaRecord, record)
         shown = Shown.of_original(wanted, fetched)
-        with open_frames(media, wanted.file_kind, range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
+        with open_frames(path, wanted.file_kind, range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
             for first, picture in frames:
                 for number in frames.numbers(first):
                     for at, row in enumerate(by_frame.get(number, ())):

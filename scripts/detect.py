@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.detection.local_source import LocalFiles, located
 from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.media_detection import record_failure as record_failed_media
-from scripts.lib.detection.media_job import Downloaded, MediaJob, media_in_job
+from scripts.lib.detection.media_job import Downloaded, MediaJob, MediaSource, media_in_job
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.detection.parts_plan import PlannedPart
@@ -17,13 +18,14 @@ from scripts.lib.workflow.batches import SharedJob, require
 def detect(
     *,
     records: list[Path],
-    media: list[Path],
     network_files: NetworkFiles,
     detections: list[Path],
     outcomes: list[Path],
     previews: list[Path],
     search: DetectOptions,
+    media: list[Path] | None = None,
     downloads: list[Path] | None = None,
+    listing: Path | None = None,
     planned: PlannedPart | None = None,
     shared: SharedJob | None = None,
     ahead: DownloadOptions | None = None,
@@ -33,18 +35,19 @@ def detect(
 
     A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it. Media are
     downloaded already, and `downloads` are the records of that; or, in a job that media share, they are downloaded here
-    ahead of detection, as `ahead` says.
+    ahead of detection, as `ahead` says; or they are files of the user's folder, which `listing` names.
 
     Args:
-        records: what resolve_media wrote, in the order of the other lists; unless it and the record of the download say
-            `ready`, their state and reason are this step's too.
-        media: the downloaded files, or where these go.
+        records: what resolve_media or list_media wrote, in the order of the other lists; unless it and the record of
+            the download say `ready`, their state and reason are this step's too.
         network_files: what to detect with.
         detections: CSVs to write.
         outcomes: records of the detections to write.
         previews: files of pictures to write.
         search: what is asked.
+        media: the downloaded files, or where these go; None for files of a folder.
         downloads: what download_media wrote.
+        listing: of a folder's run.
         planned: of the only media, a video, to detect in one part; its files are empty where the video has fewer.
         shared: of a job that media share.
         ahead: how such a job downloads its media.
@@ -59,16 +62,20 @@ def detect(
     """
     require(records)
     part = planned.part_of_plan if planned else None
-    work = media_in_job(records, media, map(DetectionOutputs, detections, outcomes, previews), part)
-    if shared is not None and ahead is not None:
+    places = media or [Path()] * len(records)
+    work = media_in_job(records, places, map(DetectionOutputs, detections, outcomes, previews), part)
+    source: MediaSource = Downloaded(downloads or [])
+    if listing is not None:
+        work, source = located(work, listing), LocalFiles()
+    if shared is not None:
         from scripts.lib.detection.shared_job import detect_shared  # Tator's client, which other jobs do not need
 
-        detect_shared(work, network_files, search, ahead, shared, killed=killed)
+        detect_shared(work, network_files, search, ahead or source, shared, killed=killed)
     elif planned is not None and part is None:
         for path in (*detections, *previews, *outcomes):
             path.touch()
     else:
-        MediaJob(Downloaded(downloads or []), network_files, search).detect(work)
+        MediaJob(source, network_files, search).detect(work)
 
 
 def go_on(fault: MediaFault, **arguments: Any) -> None:

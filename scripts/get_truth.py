@@ -21,12 +21,12 @@ def get_truth(
     truth_file: list[Path],
     records: list[Path],
     train_ini: Path,
-    host: str,
-    project_id: int,
-    localization_type_id: int,
-    species_attribute: str,
-    truth_version: int | None,
     truth: Path,
+    host: str | None = None,
+    project_id: int | None = None,
+    localization_type_id: int | None = None,
+    species_attribute: str = "",
+    truth_version: int | None = None,
 ) -> None:
     """Write the true boxes of the run's media in one form, from a file or from a version in Tator.
 
@@ -34,27 +34,30 @@ def get_truth(
         truth_file: the file, or nothing.
         records: what resolve_media found.
         train_ini: the species' names.
-        host: Tator's address.
+        truth: the CSV to write.
+        host: Tator's address; like the next four used where there is no file.
         project_id: the project.
         localization_type_id: the box type.
         species_attribute: its attribute for the species.
-        truth_version: the version; used where there is no file.
-        truth: the CSV to write.
+        truth_version: the version.
 
     Raises:
+        ValueError: there is neither a file nor a version.
         PipelineError: the file cannot be read, or no true box is of this run's media.
     """
     media = [read_record(MediaRecord, record) for record in records]
     if truth_file:
         boxes = list(foreign_truth(truth_file[0], media, train.species(train_ini)))
         source = str(truth_file[0])
+    elif host is None or project_id is None or localization_type_id is None or truth_version is None:
+        raise ValueError("neither a file of true boxes nor a version in Tator is named")
     else:
         project = Project(host, project_id)
         ready = [each for each in media if each.state == "ready"]
         boxes = [
             box
             for each in ready
-            for box in _standing(project, each, localization_type_id, int(truth_version or 0), species_attribute)
+            for box in _standing(project, each, localization_type_id, truth_version, species_attribute)
         ]
         source = f"version {truth_version}"
     if not boxes:

@@ -11,7 +11,7 @@ from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import short
 from scripts.lib.files import read_json
-from scripts.lib.pages import charts, tator_address, write_page
+from scripts.lib.pages import TatorPlace, charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
@@ -30,16 +30,16 @@ def make_report(
     outcomes: list[Path],
     detections: list[Path],
     previews: list[Path],
-    uploads: list[Path],
     train_ini: Path,
     evaluation: list[Path],
-    host: str,
-    project_id: int,
     keep_threshold: float,
     upload_threshold: float,
     media_in_detail: int,
     settings: dict[str, Any],
     page: Path,
+    uploads: list[Path] | None = None,
+    host: str | None = None,
+    project_id: int | None = None,
 ) -> None:
     """Write one page that says what became of the run; of many media it shows those to check first.
 
@@ -49,20 +49,23 @@ def make_report(
         outcomes: what detect found, in the same order.
         detections: its CSV files, likewise.
         previews: its pictures, likewise.
-        uploads: what upload_detections did, likewise.
         train_ini: the species' names.
         evaluation: what evaluate and picture_errors wrote; empty when nobody asked for it.
-        host: Tator's address.
-        project_id: the project.
         keep_threshold: the least score of a box.
         upload_threshold: the least score of an uploaded box.
         media_in_detail: how many media are shown with pictures.
         settings: of the run.
         page: the HTML file to write.
+        uploads: what upload_detections did, in the same order; like the next two, None where nothing goes to Tator.
+        host: Tator's address.
+        project_id: the project.
     """
     content = read_json(summary)
     names = train.species(train_ini)
-    version = content["destination"]["version_id"]
+    destination = content["destination"]
+    place = None
+    if destination is not None and host is not None and project_id is not None:
+        place = TatorPlace(host, project_id, destination["version_id"])
     total = Findings()
     media = []
     for line, record, outcome, csv, album in zip(
@@ -71,15 +74,15 @@ def make_report(
         findings = Findings()
         findings.add(read_detections(csv))
         total.merge(findings)
-        link = tator_address(host, project_id, line["media_id"], version=version)
+        link = place.address(line["media_id"]) if place else None
         no_result = line["media_id"] in content["failed"]
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
         media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result))
-    look = FrameRenderer(host, project_id, version, names, upload_threshold)
+    look = FrameRenderer(place, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
-    verified = [moment for path in uploads if (moment := read_record(UploadRecord, path).verified_at)]
+    verified = [moment for path in uploads or () if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",
         page,
@@ -87,7 +90,8 @@ def make_report(
         run={
             "host": host,
             "project_id": project_id,
-            "version": short(content["destination"]["version"]),
+            "version": short(destination["version"]) if destination else None,
+            "folder": None if place else settings["media"]["folder"],
             "verified": _span(verified),
         },
         totals=content["totals"],
@@ -107,11 +111,7 @@ def make_report(
             for entry in Album.open(each.previews).pictures
         ],
         left_out=max(0, len(shown) - media_in_detail),
-        accuracy=accuracy_values(
-            *(evaluation[0], evaluation[1], names), host=host, project_id=project_id, version=version
-        )
-        if evaluation
-        else None,
+        accuracy=accuracy_values(*(evaluation[0], evaluation[1], names), place=place) if evaluation else None,
         speed=_speed(media),
         made=_made(content, media),
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
@@ -130,9 +130,12 @@ def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str
         "media": f"{totals['media']:,}",
         "frames decoded": f"{totals['frames']:,}",
         "boxes found": f"{totals['boxes']:,}",
-        "boxes in Tator": f"{totals['boxes_in_tator']:,}",
-        "left alone because of people": f"{people:,}",
     }
+    if content["destination"]:
+        tiles |= {
+            "boxes in Tator": f"{totals['boxes_in_tator']:,}",
+            "left alone because of people": f"{people:,}",
+        }
     seconds = sum(each.outcome.seconds for each in media if each.outcome.frames.used)
     used = sum(each.outcome.frames.used for each in media)
     return tiles | ({"frames a second": f"{used / seconds:.1f}"} if used else {})
@@ -207,7 +210,7 @@ def _speed(media: list[ReportedMedia]) -> dict[str, Any]:
 
 def _made(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]:
     """Return where the boxes come from: network, engine, destination."""
-    network = content["network"]
+    network, destination = content["network"], content["destination"]
     engines = {
         " ".join(str(engine[key]) for key in ("name", "version", "device", "precision"))
         for each in media
@@ -220,7 +223,11 @@ def _made(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]
         **{f"SHA-256 of {name}": file["sha256"] for name, file in network["files"].items()},
         "network's input": ", ".join(sorted(sizes)) or "not used",
         "engine": ", ".join(sorted(engines)) or "not used",
-        "version in Tator": f"{short(content['destination']['version'])} ({content['destination']['version_id']})",
+        **(
+            {"version in Tator": f"{short(destination['version'])} ({destination['version_id']})"}
+            if destination
+            else {}
+        ),
     }
 
 

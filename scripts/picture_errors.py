@@ -10,6 +10,7 @@ from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import read_json, replacing
+from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
@@ -20,7 +21,15 @@ from scripts.lib.workflow import job
 _log = logging.getLogger(__name__)
 
 
-def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_id: int, pictures: Path) -> None:
+def picture_errors(
+    *,
+    evaluation: Path,
+    records: list[Path],
+    pictures: Path,
+    host: str | None = None,
+    project_id: int | None = None,
+    listing: Path | None = None,
+) -> None:
     """Write a zip file with a picture for each mistake that `evaluation` names.
 
     The media are gone by then, so those few are downloaded once more, and read up to the last frame that is wanted.
@@ -28,10 +37,11 @@ def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_
 
     Args:
         evaluation: what evaluate wrote.
-        records: what resolve_media found.
+        records: what resolve_media or list_media found.
+        pictures: the file to write.
         host: Tator's address.
         project_id: the project.
-        pictures: the file to write.
+        listing: of a folder's run, in place of these two.
     """
     content = read_json(evaluation)
     wanted: dict[int, set[int]] = defaultdict(set)
@@ -41,13 +51,16 @@ def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_
     for path in records if wanted else ():
         record = read_record(MediaRecord, path)
         by_id[record.media_id] = record
-    connection = Connection(host, project_id)
+    connection = Connection(host, project_id) if host is not None and project_id is not None else None
     with replacing(pictures, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
         for media_id, frames in sorted(wanted.items()):
             record = by_id[media_id]
             with TemporaryDirectory(dir=pictures.parent) as folder:
-                media = Path(folder, "media")
-                fetched = fetch_media(record, media, connection, lasting=False)
+                if connection is not None:
+                    media = Path(folder, "media")
+                    fetched = fetch_media(record, media, connection, lasting=False)
+                else:
+                    media, fetched = media_file(record, None, None, listing)
                 if fetched.state == "ready":
                     _cut(archive, media, record, Shown.of_original(record, fetched), frames)
 

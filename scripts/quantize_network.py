@@ -14,6 +14,7 @@ from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError, MediaFault, PipelineError
 from scripts.lib.files import replacing, sha256, write_json
+from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.preprocess import fit
@@ -54,9 +55,7 @@ class CalibrationMedia:
 
 def quantize_network(
     *,
-    media: list[Path],
     records: list[Path],
-    downloads: list[Path],
     graph: Path,
     quantized: Path,
     weights: Path,
@@ -68,13 +67,15 @@ def quantize_network(
     calibration_frames: int,
     max_drift: float,
     threads: int,
+    media: list[Path] | None = None,
+    downloads: list[Path] | None = None,
+    listing: Path | None = None,
 ) -> None:
     """Write the network for OpenVINO with its convolutions in int8, and a record of how far it is from f32.
 
     Args:
-        media: the files to take frames from; those that give none are passed over.
-        records: what resolve_media wrote of each.
-        downloads: what download_media wrote of each.
+        records: what resolve_media or list_media wrote of each media to take frames from; those that give none are
+            passed over.
         graph: the network, `graph.pb` or `graph.onnx`.
         quantized: the `.xml` file to write.
         weights: the `.bin` file to write, of the same name.
@@ -86,16 +87,22 @@ def quantize_network(
         calibration_frames: frames to take of all media together.
         max_drift: the largest drift to accept, from 0 to 1.
         threads: of the CPU.
+        media: the downloaded files.
+        downloads: what download_media wrote of each.
+        listing: of a folder's run, in place of these two.
 
     Raises:
         GraphError: the graph cannot be quantized.
         PipelineError: the drift is too large, or there are too few frames or boxes to tell.
     """
     size = Size(img_max_side, img_min_side)
-    sources = [
-        CalibrationMedia(path, read_record(MediaRecord, record), read_record(DownloadRecord, download))
-        for path, record, download in zip(media, records, downloads, strict=True)
+    none = [None] * len(records)
+    wanted = [read_record(MediaRecord, record) for record in records]
+    files = [
+        media_file(record, path, download, listing)
+        for record, path, download in zip(wanted, media or none, downloads or none, strict=True)
     ]
+    sources = [CalibrationMedia(path, record, fetched) for record, (path, fetched) in zip(wanted, files, strict=True)]
     # Without a name, so that nothing is left of it after a kill.
     with tempfile.TemporaryFile(dir=quantized.parent) as file:
         store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))

@@ -5,39 +5,50 @@ from pathlib import Path
 
 from scripts.lib.detection.parts_plan import write_failed_plan, write_plan
 from scripts.lib.errors import MediaFault
+from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.shown import Shown
 from scripts.lib.record_files import read_record
-from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import part_count
 
 _log = logging.getLogger(__name__)
 
 
-def split_media(*, media: Path, record: Path, download: Path, plan: Path, split_seconds: float) -> None:
+def split_media(
+    *,
+    record: Path,
+    plan: Path,
+    split_seconds: float,
+    media: Path | None = None,
+    download: Path | None = None,
+    listing: Path | None = None,
+) -> None:
     """Write the list of a video's parts; see scripts/lib/frames/parts.py.
 
     It is empty where the video has to be done in one piece, and where there is none.
 
     Args:
-        media: the downloaded file.
-        record: what resolve_media wrote.
-        download: what download_media wrote.
+        record: what resolve_media or list_media wrote.
         plan: the JSON list to write.
         split_seconds: how long a part is to be, about.
+        media: the downloaded file.
+        download: what download_media wrote.
+        listing: of a folder's run, in place of these two.
     """
-    wanted, fetched = read_record(MediaRecord, record), read_record(DownloadRecord, download)
+    wanted = read_record(MediaRecord, record)
+    path, fetched = media_file(wanted, media, download, listing)
     count = part_count(wanted, split_seconds)
     found: list[Part] = []
     if fetched.state == "ready":
         try:
             shown = Shown.of_original(wanted, fetched)
-            if shown is not None and (why := unlike_copy(media, shown)) is not None:
+            if shown is not None and (why := unlike_copy(path, shown)) is not None:
                 _log.info("media %d: in one piece, as the original is numbered by its times: %s", fetched.media_id, why)
             else:
-                found = plan_parts(media, count)
+                found = plan_parts(path, count)
         except MediaFault as fault:
             _log.warning("%s", fault)
     write_plan(plan, found)

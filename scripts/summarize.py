@@ -1,5 +1,6 @@
 """Write the state of each media into one JSON file and one table."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +20,38 @@ def summarize(
     *,
     records: list[Path],
     outcomes: list[Path],
-    uploads: list[Path],
-    marks: Path,
     provenance: Path,
-    destination: Path,
     on_damaged: str,
     summary: Path,
     table: Path,
+    uploads: list[Path] | None = None,
+    marks: Path | None = None,
+    destination: Path | None = None,
 ) -> None:
     """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped, failed).
 
     Args:
         records: what resolve_media found, a file a media.
         outcomes: what detect found, in the same order.
-        uploads: what upload_detections did, in the same order.
-        marks: what mark_processed did.
         provenance: where the network came from.
-        destination: where the boxes went.
         on_damaged: `accept` when a damaged video's boxes count as a result.
         summary: the JSON file to write.
         table: the text file to write.
+        uploads: what upload_detections did, in the same order; like the next two, None where nothing goes to Tator.
+        marks: what mark_processed did.
+        destination: where the boxes went.
     """
-    marked = read_json(marks)
+    marked = read_json(marks) if marks else {"media_ids": [], "missing": []}
     media = [
         _line(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
-            read_record(UploadRecord, upload),
+            read_record(UploadRecord, upload) if upload else None,
             marked,
         )
-        for record, outcome, upload in zip(records, outcomes, uploads, strict=True)
+        for record, outcome, upload in zip(
+            records, outcomes, uploads or itertools.repeat(None, len(records)), strict=True
+        )
     ]
     failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
     totals = {key: sum(line[key] for line in media) for key in ("frames", "boxes", "boxes_in_tator")}
@@ -60,20 +63,24 @@ def summarize(
             "failed": failed,
             "network": read_json(provenance),
             # Without what was seen of its attributes over time, which says nothing about this run.
-            "destination": {key: value for key, value in read_json(destination).items() if key != "known"},
+            "destination": {key: value for key, value in read_json(destination).items() if key != "known"}
+            if destination
+            else None,
         },
     )
     with replacing(table) as stream:
         rows = pd.DataFrame([_row(line) for line in media], columns=COLUMNS)
+        if not destination:
+            rows = rows.drop(columns=["in Tator", "people"])
         stream.write(rows.to_markdown(index=False, tablefmt="simple", disable_numparse=True) + "\n")
 
 
 def _line(
-    record: MediaRecord, outcome: DetectionRecord, upload: UploadRecord, marked: dict[str, Any]
+    record: MediaRecord, outcome: DetectionRecord, upload: UploadRecord | None, marked: dict[str, Any]
 ) -> dict[str, Any]:
     media_id = record.media_id
     state, reason = outcome.state, outcome.reason
-    if upload.state in ("missing", "failed"):
+    if upload is not None and upload.state in ("missing", "failed"):
         state, reason = upload.state, upload.reason
     elif media_id in marked["missing"]:
         state, reason = "missing", "it was deleted while the workflow ran"
@@ -81,11 +88,11 @@ def _line(
         "media_id": media_id,
         "name": record.name,
         "state": state,
-        "reason": reason or upload.note,
+        "reason": reason or (upload.note if upload else None),
         "frames": outcome.frames.decoded,
         "boxes": outcome.boxes,
-        "boxes_in_tator": upload.boxes,
-        "people": {key: len(ids) for key, ids in upload.left_to_people.items()},
+        "boxes_in_tator": upload.boxes if upload else 0,
+        "people": {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {},
         "marked": media_id in marked["media_ids"],
         "seconds": outcome.seconds,
     }

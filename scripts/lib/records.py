@@ -83,21 +83,39 @@ class StoredFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LocalFile:
+    """A file of the user's folder, in a run of media.folder."""
+
+    path: Annotated[
+        str,
+        Key(
+            "Below the folder, with `/` between names; bytes that are no UTF-8 stand as lone surrogates from U+DC80 on."
+        ),
+    ]
+    size: Annotated[int, Key("Bytes.", part="count")]
+    modified_ns: Annotated[
+        int | None,
+        Key("When it was last changed, in nanoseconds since 1970; null where `media.changed_by` is content."),
+    ]
+    sha256: Annotated[str | None, Key("Of its content, there where `modified_ns` is null.", optional=True)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MediaRecord:
-    """What Tator says of a media. The same media gives the same record."""
+    """What Tator, or the user's folder, says of a media. The same media gives the same record."""
 
     media_id: MediaId
     state: Annotated[ReadyState, Key("`ready`, or why it is not worked on.", schema=BEFORE_DETECTION)]
     reason: Reason
     kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image"]}, only="ready")] = None
-    type_id: Annotated[int | None, Key("Number of its media type.", schema={"type": "integer"}, only="ready")] = None
+    type_id: Annotated[int | None, Key("Number of its media type; null in a folder's run.", only="ready")] = None
     name: Name
     width: Annotated[int | None, Key("Pixels.", only="ready")] = None
     height: Annotated[int | None, Key("Pixels.", only="ready")] = None
     fps: Annotated[float | None, Key("Frames a second.", only="ready")] = None
     num_frames: Annotated[int | None, Key("Frames by Tator's count.", only="ready")] = None
     md5: Annotated[str | None, Key("Tator's md5 of the original.", only="ready")] = None
-    file: Annotated[StoredFile | None, Key("The file that is downloaded.", schema={}, only="ready")] = None
+    file: Annotated[StoredFile | None, Key("The file that is downloaded; null in a folder's run.", only="ready")] = None
     copy: Annotated[
         StoredFile | None,
         Key("Tator's largest streaming copy, where the file is an original that has one; as `file`.", only="ready"),
@@ -105,6 +123,7 @@ class MediaRecord:
     file_reason: Annotated[
         str | None, Key("Why this file is read; null where that is found out when it is downloaded.", only="ready")
     ] = None
+    local: Annotated[LocalFile | None, Key(LocalFile.__doc__ or "", schema={}, optional=True)] = None
 
     @property
     def chosen_file(self) -> StoredFile:

@@ -25,16 +25,16 @@ def settings(path: str, value: str) -> dict[str, dict[str, str | None]]:
 )
 def test_what_is_not_there_is_said(path: str, value: str, part: str) -> None:
     with pytest.raises(SettingsError, match=part) as found:
-        local_files.check(settings(path, value))
+        local_files.check(settings(path, value), [])
     assert f"{path}: {value!r}" in str(found.value)
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="is not a folder"):
-        local_files.check(settings("network.directory", str(tmp_path / "file")))
-    local_files.check(settings("network.archive", str(tmp_path / "file")))
-    local_files.check(settings("network.directory", str(tmp_path)))
+        local_files.check(settings("network.directory", str(tmp_path / "file")), [])
+    local_files.check(settings("network.archive", str(tmp_path / "file")), [])
+    local_files.check(settings("network.directory", str(tmp_path)), [])
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,9 @@ def test_true_boxes_of_other_media_are_found_while_planning(
     path = tmp_path / name
     path.write_text(content)
     found: dict[str, dict[str, Any]] = {**settings("evaluate.truth_file", str(path))}
-    found["tator"]["media_ids"] = [1, 2]
     if complaint is None:
-        local_files.check(found)
+        local_files.check(found, [1, 2])
         return
     with pytest.raises(SettingsError, match=complaint) as caught:
-        local_files.check(found)
+        local_files.check(found, [1, 2])
     assert f"evaluate.truth_file: {str(path)!r}" in str(caught.value)

@@ -53,6 +53,26 @@ def test_coco(tmp_path, image):
     assert boxes(tmp_path, content, "truth.json") == [BOX]
 
 
+FOLDER = [
+    media_record(media_id=11, name="cam1/a.jpg", kind="image"),
+    media_record(media_id=12, name="cam2/a.jpg", kind="image"),
+    media_record(media_id=13, name="cam2/00000005.jpg", kind="image"),
+]
+
+
+def test_files_of_a_folder_by_their_paths(tmp_path):
+    head = "video_id,frame,x,y,w,h,label\n"
+    names = ["cam2/a.jpg", "cam1/a", "12_cam2/a", "00000005", "cam2/00000005.jpg"]
+    found = boxes(tmp_path, head + "".join(f"{name},0,1,2,3,4,cod\n" for name in names), media=FOLDER)
+    assert [box.picture for box in found] == [(12, 0), (11, 0), (12, 0), (13, 0), (13, 0)]
+    images = [{"id": at, "file_name": name} for at, name in enumerate(("cam1/a.jpg", "cam2/00000005.jpg"))]
+    annotations = [{"id": at, "image_id": at, "category_id": 4, "bbox": [1, 2, 3, 4]} for at in (0, 1)]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 4, "name": "crab"}]}
+    assert [box.picture for box in boxes(tmp_path, content, "t.json", FOLDER)] == [(11, 0), (13, 0)]
+    with pytest.raises(PipelineError, match=r"2 media are called 'a\.jpg'; expected .* its path"):
+        boxes(tmp_path, head + "a.jpg,0,1,2,3,4,cod\n", media=FOLDER)
+
+
 def test_a_picture_by_its_name(tmp_path):
     content = "video_id,frame,x,y,w,h,label\nstill.a,0,1,2,3,4,cod\n8_still.a,0,1,2,3,4,cod\n"
     assert [box.picture for box in boxes(tmp_path, content)] == [(8, 0), (8, 0)]

@@ -14,6 +14,7 @@ from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import replacing
+from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
@@ -32,14 +33,16 @@ class MediaFiles:
     """What there is of a media.
 
     Attributes:
+        record: what resolve_media or list_media wrote.
         media: the downloaded file.
-        record: what resolve_media wrote.
         download: what download_media wrote.
+        listing: of a folder's run, in place of these two.
     """
 
-    media: Path
     record: Path
-    download: Path
+    media: Path | None = None
+    download: Path | None = None
+    listing: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -248,8 +251,8 @@ def detect_one(
     """
     network = Network(network_files, search)
     wanted = read_record(MediaRecord, media_files.record)
-    fetched = read_record(DownloadRecord, media_files.download)
-    frames = MediaFrames(media_files.media, wanted, fetched, search.wanted, part)
+    media, fetched = media_file(wanted, media_files.media, media_files.download, media_files.listing)
+    frames = MediaFrames(media, wanted, fetched, search.wanted, part)
     results = MediaResults(found, wanted=wanted, fetched=fetched, network=network, part=part)
     detect_in([MediaTask(frames, results)], network)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts.lib.detection.download_ahead import DownloadAhead
 from scripts.lib.detection.media_detection import record_failure
-from scripts.lib.detection.media_job import MediaInJob, MediaJob, Notes
+from scripts.lib.detection.media_job import MediaInJob, MediaJob, MediaSource, Notes
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.downloads.connection import Connection
@@ -26,12 +26,12 @@ def detect_shared(
     work: Sequence[MediaInJob],
     network_files: NetworkFiles,
     search: DetectOptions,
-    downloads: DownloadOptions,
+    source: DownloadOptions | MediaSource,
     shared: SharedJob,
     *,
     killed: MediaFault | None = None,
 ) -> None:
-    """Download media and detect in them.
+    """Detect in media, which are downloaded ahead of it unless they are there.
 
     What is finished is kept under a key of all that it depends on, since Snakemake removes the files of a job that
     fails: a job that is run again does only the media that were not finished, or that changed.
@@ -40,7 +40,7 @@ def detect_shared(
         work: the media.
         network_files: what to detect with.
         search: what is asked.
-        downloads: how the media are downloaded.
+        source: where the media's files are, or how they are downloaded.
         shared: where the job keeps what it has finished.
         killed: what killed this job before, where it goes on after that. The media that was under way then has failed;
             if there were several, they are done one by one first, so that the one that kills the job is known.
@@ -55,24 +55,28 @@ def detect_shared(
     for each in work:
         if (reason := under_way.fatal.get(each.media_id)) is not None:
             record_failure(MediaFault("failed", reason), each.wanted, each.found, Network(network_files, search))
+    keep_files = isinstance(source, DownloadOptions) and source.keep_files
     left = [
-        each
-        for each in work
-        if each.media_id not in under_way.fatal and (downloads.keep_files or not done.restore(*each.kept))
+        each for each in work if each.media_id not in under_way.fatal and (keep_files or not done.restore(*each.kept))
     ]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
-    to_disk = {each.media: each.wanted for each in left if downloads.keep_files or not each.fits_memory}
-    remove_stale({each.media: to_disk.get(each.media) for each in work})
-    connection = Connection(downloads.host, downloads.project_id)
-    source = DownloadAhead(connection, keep_files=downloads.keep_files, budget=downloads.prefetch_mb * MEGABYTE)
-    MediaJob(source, network_files, search, Notes(done, under_way)).detect(left, suspects)
-    if source.failures:
+    files = _download_ahead(work, left, source) if isinstance(source, DownloadOptions) else source
+    MediaJob(files, network_files, search, Notes(done, under_way)).detect(left, suspects)
+    if files.failures:
         raise PipelineError(
-            f"{len(source.failures)} of {len(work)} media could not be downloaded, the others are finished: "
-            + "; ".join(source.failures)
+            f"{len(files.failures)} of {len(work)} media could not be downloaded, the others are finished: "
+            + "; ".join(files.failures)
         )
     write_hashes(shared.batch, _outputs(work))
     under_way.clear()
+
+
+def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> DownloadAhead:
+    """Return what downloads the media that are left to do; what other downloads have left goes."""
+    to_disk = {each.media: each.wanted for each in left if options.keep_files or not each.fits_memory}
+    remove_stale({each.media: to_disk.get(each.media) for each in work})
+    connection = Connection(options.host, options.project_id)
+    return DownloadAhead(connection, keep_files=options.keep_files, budget=options.prefetch_mb * MEGABYTE)
 
 
 def record_failed_shared(

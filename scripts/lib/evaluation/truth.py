@@ -1,6 +1,7 @@
 """True boxes, as a file of one form: `media_id,frame,x,y,w,h,species`, in pixels of the media."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -64,17 +65,41 @@ class _Finder:
 
     def __init__(self, media: Sequence[MediaRecord]) -> None:
         self._ids = {each.media_id for each in media}
-        self._stems: dict[str, int] = {PurePosixPath(each.name or "").stem: each.media_id for each in media}
+        self._by_path = {each.name: each.media_id for each in media if each.name}
+        self._stems: dict[str, list[int]] = defaultdict(list)
+        for each in media:
+            path = PurePosixPath(each.name or "")
+            for name in {path.stem, str(path.with_suffix("")) if path.name else ""}:
+                self._stems[name].append(each.media_id)
         self._videos = [each.media_id for each in media if each.kind == "video"]
 
     def by_name(self, name: str) -> int | None:
-        """Return the media that `{id}_{name}`, or its name with or without the extension, means; None for another."""
-        stem = PurePosixPath(name).stem
-        for candidate in (name, stem):
-            if candidate in self._stems:
-                return self._stems[candidate]
+        """Return the media that `{id}_{name}`, or its name with or without the extension, means; None for another.
+
+        A name may be the path of a file below media.folder, or the last part of it.
+
+        Raises:
+            PipelineError: several media have the name.
+        """
+        if (found := self.by_path(name)) is not None:
+            return found
+        path = PurePosixPath(name)
+        candidates = [self._stems[stem] for stem in (name, str(path.with_suffix("")) if path.name else "", path.stem)
+                      if stem in self._stems]  # fmt: skip
+        if candidates and len(candidates[0]) == 1:
+            return candidates[0][0]
         start = name.partition("_")[0].partition("/")[0]
-        return self.by_id(int(start)) if start.isascii() and start.isdigit() else None
+        if start.isascii() and start.isdigit() and (by_id := self.by_id(int(start))) is not None:
+            return by_id
+        if candidates:
+            raise PipelineError(
+                f"{len(candidates[0])} media are called {name!r}; expected a name of one: its path, or media_id"
+            )
+        return None
+
+    def by_path(self, name: str) -> int | None:
+        """Return the media of this whole name; None for another."""
+        return self._by_path.get(name)
 
     def by_id(self, media_id: int) -> int | None:
         """Return the id if it is one of the run's."""
@@ -128,6 +153,13 @@ def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: s
     return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
 
 
+def _frame_in(name: str, finder: _Finder) -> int:
+    """Return the frame that a file's name says, as in `{media}/{frame}.jpg`; 0 of a media's own name."""
+    if "/" not in name or finder.by_path(name) is not None:
+        return 0
+    return int(PurePosixPath(name).stem)
+
+
 def _coco(path: Path, finder: _Finder) -> Iterator[LabeledBox]:
     try:
         content = read_json(path)
@@ -135,8 +167,7 @@ def _coco(path: Path, finder: _Finder) -> Iterator[LabeledBox]:
         pictures = {}
         for image in content["images"]:
             found = finder.by_id(image["media_id"]) if "media_id" in image else finder.by_name(image["file_name"])
-            last = PurePosixPath(image["file_name"]).stem
-            frame = image["frame"] if "frame" in image else int(last) if "/" in image["file_name"] else 0
+            frame = image["frame"] if "frame" in image else _frame_in(image["file_name"], finder)
             pictures[image["id"]] = None if found is None else (found, int(frame))
         for annotation in content["annotations"]:
             picture = pictures[annotation["image_id"]]

@@ -53,7 +53,7 @@ class Picture:
         boxes: what to draw on it.
         title: what it shows.
         why: why it is shown.
-        link: where to look at it in Tator.
+        link: where to look at it in Tator; None where it is not there.
     """
 
     address: str
@@ -62,7 +62,7 @@ class Picture:
     boxes: list[Drawn]
     title: str
     why: str
-    link: str
+    link: str | None
 
     @property
     def names(self) -> list["Name"]:
@@ -123,10 +123,25 @@ def drawn(rows: Iterable[Detection], size: tuple[int, int], names: list[str], up
     ]
 
 
-def tator_address(host: str, project_id: int, media_id: int, *, frame: int | None = None, version: int | None) -> str:
-    """Return where Tator's own page shows a media, at a frame and with a version's boxes."""
-    query = "&".join(f"{key}={value}" for key, value in (("frame", frame), ("version", version)) if value is not None)
-    return f"{host}/{project_id}/annotation/{media_id}" + (f"?{query}" if query else "")
+@dataclass(frozen=True)
+class TatorPlace:
+    """Where a run's boxes stand.
+
+    Attributes:
+        host: Tator's address.
+        project_id: the project.
+        version: of the boxes.
+    """
+
+    host: str
+    project_id: int
+    version: int | None
+
+    def address(self, media_id: int, frame: int | None = None) -> str:
+        """Return where Tator's own page shows a media, at a frame and with the version's boxes."""
+        named = (("frame", frame), ("version", self.version))
+        query = "&".join(f"{key}={value}" for key, value in named if value is not None)
+        return f"{self.host}/{self.project_id}/annotation/{media_id}" + (f"?{query}" if query else "")
 
 
 def write_page(template: str, path: Path, **values: Any) -> None:

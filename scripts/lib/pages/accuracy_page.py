@@ -10,25 +10,21 @@ import numpy as np
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.files import read_json
-from scripts.lib.pages import Drawn, Picture, charts, tator_address
+from scripts.lib.pages import Drawn, Picture, TatorPlace, charts
 from scripts.lib.previews import data_address, picture_name
 
 CURVES, CONFUSED = 7, 20
 _OTHERS = "#5b6670"
 
 
-def accuracy_values(
-    evaluation: Path, pictures: Path, names: list[str], *, host: str, project_id: int, version: int
-) -> dict[str, Any]:
+def accuracy_values(evaluation: Path, pictures: Path, names: list[str], *, place: TatorPlace | None) -> dict[str, Any]:
     """Return what the template accuracy.html needs.
 
     Args:
         evaluation: what evaluate wrote.
         pictures: what picture_errors wrote.
         names: the network's species.
-        host: Tator's address.
-        project_id: the project.
-        version: of the boxes in Tator.
+        place: of the boxes in Tator; None where they are not there.
     """
     content = read_json(evaluation)
     numbers = {name: at for at, name in enumerate(content["confusion"]["species"], start=1)}
@@ -36,9 +32,7 @@ def accuracy_values(
     with zipfile.ZipFile(pictures) as archive:
         shown = {
             sort: [
-                picture
-                for mistake in content[sort]
-                if (picture := _picture(archive, mistake, sort, numbers, (host, project_id, version)))
+                picture for mistake in content[sort] if (picture := _picture(archive, mistake, sort, numbers, place))
             ]
             for sort in ("missed", "false_alarms")
         }
@@ -77,7 +71,7 @@ def _confusion(found: dict[str, Any], ranked: list[tuple[str, Any]]) -> dict[str
 
 
 def _picture(
-    archive: zipfile.ZipFile, mistake: dict[str, Any], sort: str, numbers: dict[str, int], where: tuple[str, int, int]
+    archive: zipfile.ZipFile, mistake: dict[str, Any], sort: str, numbers: dict[str, int], place: TatorPlace | None
 ) -> Picture | None:
     """Return a mistake's picture, None where it could not be had."""
     name = f"{mistake['media_id']}/{picture_name(mistake['frame'])}"
@@ -103,7 +97,6 @@ def _picture(
         )
         for other in mistake["others"]
     ]
-    host, project_id, version = where
     return Picture(
         address=data_address(content, "image/jpeg"),
         width=width,
@@ -111,7 +104,7 @@ def _picture(
         boxes=[own, *others],
         title=f"{short(mistake['name'] or str(mistake['media_id']))}, frame {mistake['frame']:,}",
         why=f"Missed: {species}" if missed else f"False alarm: {species}, {mistake['score']:.2f}",
-        link=tator_address(host, project_id, mistake["media_id"], frame=mistake["frame"], version=version),
+        link=place.address(mistake["media_id"], mistake["frame"]) if place else None,
     )
 
 

@@ -37,10 +37,10 @@ _PAGE_FONT = "system-ui, sans-serif"
 
 
 class Mark(NamedTuple):
-    """A point on a timeline that leads somewhere: its frame, and the address."""
+    """A point on a timeline: its frame, and the address that it leads to, if any."""
 
     frame: int
-    address: str
+    address: str | None
 
 
 class Bar(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
 from scripts.lib.frames.source import frames_used
-from scripts.lib.pages import Picture, charts, drawn, tator_address
+from scripts.lib.pages import Picture, TatorPlace, charts, drawn
 from scripts.lib.pages.findings import Findings, lead, over_time
 from scripts.lib.previews import Album
 from scripts.lib.records import DetectionRecord, MediaRecord
@@ -34,7 +34,7 @@ class ReportedMedia:
         detections: its CSV.
         previews: its pictures.
         findings: what its boxes come to.
-        link: where Tator shows it.
+        link: where Tator shows it; None where it is not there.
         failed: whether it has no result.
     """
 
@@ -44,7 +44,7 @@ class ReportedMedia:
     detections: Path
     previews: Path
     findings: Findings
-    link: str
+    link: str | None
     failed: bool
 
     @property
@@ -62,15 +62,13 @@ class ReportedMedia:
 class FrameRenderer:
     """Makes pictures of a media's frames."""
 
-    host: str
-    project_id: int
-    version: int
+    place: TatorPlace | None
     names: list[str]
     upload: float
 
-    def link(self, media: ReportedMedia, frame: int) -> str:
-        """Return where Tator shows a frame."""
-        return tator_address(self.host, self.project_id, media.line["media_id"], frame=frame, version=self.version)
+    def link(self, media: ReportedMedia, frame: int) -> str | None:
+        """Return where Tator shows a frame, None where it is not there."""
+        return None if self.place is None else self.place.address(media.line["media_id"], frame)
 
     def picture(self, media: ReportedMedia, entry: dict[str, Any], rows: list[Detection], title: str) -> Picture:
         """Return a picture of the album with its boxes."""

@@ -5,12 +5,15 @@ from typing import Any
 
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.network_access import plain_http
+from scripts.lib.workflow import folder_settings
 
 
 def find(settings: Mapping[str, Any]) -> list[str]:
     """Return a line for each contradiction between settings that are valid by themselves."""
-    problems = []
-    if refusal := plain_http.refusal(settings["tator"]["host"], allowed=settings["tator"]["allow_http"]):
+    problems: list[str] = []
+    if folder_settings.is_folder_run(settings):
+        problems += folder_settings.contradictions(settings)
+    elif refusal := plain_http.refusal(settings["tator"]["host"], allowed=settings["tator"]["allow_http"]):
         problems.append(refusal)
     network, upload = settings["network"], settings["upload"]
     sources = [key for key in ("directory", "data_image", "archive") if network[key]]
@@ -38,7 +41,7 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     if precision is not None and precision not in offered:
         problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
     foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
-    if foreign:
+    if foreign and not folder_settings.is_folder_run(settings):
         problems.append(
             f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} stands not in tator.media_ids; "
             "expected media of the run"

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from scripts.lib import memory
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
+from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import redact
 from scripts.lib.workflow import environments, job_secrets, sandbox, supervision
@@ -99,7 +100,9 @@ def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
     if mode != "off":
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
-    readable = (Path(path) for path in snakemake.input)
+    readable = [Path(path) for path in snakemake.input]
+    if listing := dict(snakemake.params.items()).get("listing"):  # of the user's folder, whose files are no inputs
+        readable += [Path(listing), Path(listed_folder(Path(listing)))]
     return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(snakemake.rule, os.environ))
 
 
@@ -140,7 +143,8 @@ def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, A
         if (made := _dataclass(kind)) is not None:
             fields = _kinds(made)
             if made is kind or fields.keys() <= left.keys():  # one that is optional needs all of its fields
-                arguments[name] = made(**{field: _as(left.pop(field), its) for field, its in fields.items()})
+                taken = {field: its for field, its in fields.items() if field in left or not _has_default(made, field)}
+                arguments[name] = made(**{field: _as(left.pop(field), its) for field, its in taken.items()})
         elif name in left:
             arguments[name] = _as(left.pop(name), kind)
     left.pop("threads", None)
@@ -150,6 +154,10 @@ def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, A
 def _kinds(of: Callable[..., Any]) -> dict[str, Any]:
     """Return the names and annotations of what a function or a class takes."""
     return {name: parameter.annotation for name, parameter in inspect.signature(of).parameters.items()}
+
+
+def _has_default(of: Callable[..., Any], name: str) -> bool:
+    return inspect.signature(of).parameters[name].default is not inspect.Parameter.empty
 
 
 def _dataclass(kind: Any) -> type | None:

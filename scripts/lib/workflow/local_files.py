@@ -1,6 +1,6 @@
 """Check the files and folders that the settings name, before anything is planned with them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.evaluation import truth_check
 
-# Section, key, and whether it names a folder. tator.media_file is not here: it has been read by then (see media_list).
+# Section, key, and whether it names a folder. tator.media_file and media.folder are not here: they have been read by
+# then (see media_list and folder_source/run_listing)
 _PATHS = (
     ("network", "directory", True),
     ("network", "archive", False),
@@ -18,8 +19,12 @@ _PATHS = (
 )
 
 
-def check(settings: Mapping[str, Any]) -> None:
+def check(settings: Mapping[str, Any], media_ids: Collection[int]) -> None:
     """Refuse names of files and folders that are not there; relative ones count from the current folder.
+
+    Args:
+        settings: of the run.
+        media_ids: the run's media.
 
     Raises:
         SettingsError: one line for each: the key, the value, what is expected.
@@ -27,16 +32,17 @@ def check(settings: Mapping[str, Any]) -> None:
     problems = []
     for section, key, is_folder in _PATHS:
         value = settings[section][key]
-        if value and (problem := _problem(value, is_folder=is_folder)):
-            problems.append(f"  - {section}.{key}: {shown(value)} {problem}")
+        if value and (found := problem(value, is_folder=is_folder)):
+            problems.append(f"  - {section}.{key}: {shown(value)} {found}")
     truth = settings["evaluate"]["truth_file"]
-    if truth and not problems and (problem := truth_check.problem(Path(truth), settings["tator"]["media_ids"])):
-        problems.append(f"  - evaluate.truth_file: {shown(truth)} {problem}")
+    if truth and not problems and (found := truth_check.problem(Path(truth), media_ids)):
+        problems.append(f"  - evaluate.truth_file: {shown(truth)} {found}")
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *problems]))
 
 
-def _problem(value: str, *, is_folder: bool) -> str | None:
+def problem(value: str, *, is_folder: bool) -> str | None:
+    """Return what is wrong with the name of a file or a folder, None if it is there."""
     kind = "a folder" if is_folder else "a file"
     if value.startswith("~"):
         return f"begins with ~, which only a shell replaces; expected the whole path: {Path.home()}/..."

@@ -1,6 +1,6 @@
 """What the settings of a run mean for its rules: which files the network is, which media share a job, what is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Any
 
 from scripts.lib.detection import calibration
 from scripts.lib.engines.table import ENGINES, EngineKind
+from scripts.lib.folder_source.listing import ListedFile
+from scripts.lib.folder_source.run_listing import LISTING, digest
 from scripts.lib.graphs import external
 from scripts.lib.workflow import batches
 
@@ -32,16 +34,74 @@ class RunPlan:
     Attributes:
         config: the checked settings.
         by_storage: whether files go from job to job through a storage, which brings a job its inputs and nothing else.
+        files: those of the user's folder, in its run; None where the media are in Tator.
     """
 
     config: Mapping[str, Any]
     by_storage: bool
+    files: Sequence[ListedFile] | None = None
 
-    @property
+    @cached_property
     def media_ids(self) -> list[int]:
         """The media asked for, in that order."""
+        if self.files is not None:
+            return [file.media_id for file in self.files]
         media_ids: list[int] = self.config["tator"]["media_ids"]
         return media_ids
+
+    @property
+    def from_folder(self) -> bool:
+        """Whether the media are files of the user's folder."""
+        return self.files is not None
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the media's files are, for `params:`: which project of which Tator, or the listing of a folder."""
+        if self.from_folder:
+            return {"listing": str(LISTING)}
+        return {key: self.config["tator"][key] for key in ("host", "project_id")}
+
+    @property
+    def site(self) -> dict[str, Any]:
+        """Which project of which Tator, for `params:`; none in a folder's run."""
+        return {} if self.from_folder else self.place
+
+    @property
+    def truth_in_tator(self) -> dict[str, Any]:
+        """Where in Tator true boxes may be, for `params:`; none in a folder's run."""
+        if self.from_folder:
+            return {}
+        upload = {key: self.config["upload"][key] for key in ("localization_type_id", "species_attribute")}
+        return {**self.place, **upload, "truth_version": self.config["evaluate"]["truth_version"]}
+
+    @property
+    def what_stands_in_tator(self) -> dict[str, str]:
+        """Where the boxes went and the marks, for `input:`; none in a folder's run."""
+        return (
+            {"marks": "results/marks.json", "destination": "resources/destination.json"} if not self.from_folder else {}
+        )
+
+    @property
+    def reported(self) -> list[str]:
+        """The files of each media that the report shows, names of batches.OF_EACH_MEDIA."""
+        return ["records", "outcomes", "detections", "previews", *self.in_tator("uploads")]
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """The listing of the folder, for the `params:` of jobs that read its files; none where media are in Tator."""
+        return self.place if self.from_folder else {}
+
+    @cached_property
+    def _files_by_id(self) -> dict[int, ListedFile]:
+        return {file.media_id: file for file in self.files or ()}
+
+    def files_digest(self, media_ids: Iterable[int]) -> str:
+        """Return a hash that changes when one of these files of the folder changes, comes or goes."""
+        return digest(self._files_by_id[media_id] for media_id in media_ids)
+
+    def in_tator(self, *names: str) -> list[str]:
+        """Return these names, of a rule's files, where boxes go to Tator, else none."""
+        return [] if self.from_folder else list(names)
 
     @property
     def engine(self) -> EngineKind:
@@ -160,4 +220,6 @@ class RunPlan:
 
     def each_file(self) -> list[str]:
         """Return each file of all media that rules take of all media."""
-        return [path for pattern, _ in batches.OF_EACH_MEDIA.values() for path in self.every(pattern)]
+        left_out = () if self.in_tator("uploads") else ("uploads",)
+        patterns = [pattern for name, (pattern, _) in batches.OF_EACH_MEDIA.items() if name not in left_out]
+        return [path for pattern in patterns for path in self.every(pattern)]

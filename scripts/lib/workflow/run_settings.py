@@ -32,4 +32,9 @@ def read(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "
             "as with profiles/kubernetes: unset it, or take another profile"
         )
+    if found["media"]["folder"] and storage:
+        raise SettingsError(
+            f"media.folder: files go through a store ({storage}), in which those of a folder are not; expected a file "
+            "system that all jobs see: take another profile"
+        )
     return found

@@ -20,7 +20,7 @@ from scripts.lib import metrics, token
 from scripts.lib.display_text import LONGEST_SHOWN, shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
-from scripts.lib.workflow import contradictions, media_list
+from scripts.lib.workflow import contradictions, folder_settings, media_list
 from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
@@ -113,7 +113,8 @@ def resolve(
     _normalise(settings)
     _fill(settings, sections)
 
-    errors = _Validator(schema).iter_errors(_with_suspects_only(settings))
+    checked, rules = folder_settings.to_check(settings, schema)
+    errors = _Validator(rules).iter_errors(_with_suspects_only(checked))
     problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
     problems += contradictions.find(settings) if not problems else []
     if problems:

@@ -1,0 +1,40 @@
+"""Where the files of media are: downloaded ones, or those of the user's folder."""
+
+from pathlib import Path
+
+from scripts.lib.folder_source import run_listing
+
+
+def files_of_folder():
+    """Return the files of the user's folder, as this process or the one that began the run lists them; None of Tator."""
+    if not config["media"]["folder"]:
+        return None
+    if not workflow.is_main_process:
+        return run_listing.read_listing(run_listing.LISTING).files
+    listing = run_listing.list_for_run(config["media"], Path.cwd())
+    logger.info(listing.words())
+    if begins():
+        for sentence in run_listing.begin(listing, Path()):
+            logger.warning(sentence)
+    return listing.files
+
+
+def media_files(record="record", download="download"):
+    """Return a media's record for `input:`, and the downloaded file with its record where it is in Tator.
+
+    The large file is `ancient`: whether it changed, the small records say, by their content.
+    """
+    found = {record: "resources/records/{media_id}.json"}
+    if not plan.from_folder:
+        found["media"] = ancient("resources/media/{media_id}")
+        found[download] = "resources/downloads/{media_id}.json"
+    return found
+
+
+def files_to_quantize_with():
+    """Return for `input:` what `media_files` does of one media, of those whose frames quantize the network."""
+    found = media_files("records", "downloads")
+    return {
+        name: ancient(plan.of(plan.calibration_media, str(pattern)))
+        for name, pattern in found.items()
+    }

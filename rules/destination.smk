@@ -1,0 +1,45 @@
+"""The boxes in Tator, of all media: where they go, and the marks."""
+
+
+checkpoint prepare_upload:
+    input:
+        train_ini="resources/network/train.ini",
+        provenance="resources/network/provenance.json",
+    output:
+        destination="resources/destination.json",
+    log:
+        "logs/prepare_upload.log",
+    conda:
+        "../envs/tator.yaml"
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        localization_type_id=config["upload"]["localization_type_id"],
+        species_attribute=config["upload"]["species_attribute"],
+        confidence_attribute=config["upload"]["confidence_attribute"],
+        version=config["upload"]["version"],
+        version_id=config["upload"]["version_id"],
+        version_number=config["upload"]["version_number"],
+        losses=losses_now,
+        code=code("prepare_upload"),
+    script:
+        "../scripts/prepare_upload.py"
+
+
+rule mark_processed:
+    input:
+        **gathered("uploads"),
+    output:
+        marks="results/marks.json",
+    log:
+        "logs/mark_processed.log",
+    conda:
+        "../envs/tator.yaml"
+    params:
+        **gathered_by_hashes("uploads"),
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        attribute=config["mark"]["attribute"],
+        code=code("mark_processed"),
+    script:
+        "../scripts/mark_processed.py"

@@ -1,0 +1,21 @@
+"""What the files of the user's folder are: a record of each in resources/records/."""
+
+
+# A checkpoint, as resolve_media is: after it, Snakemake plans anew, by the records' content. So one more file, or one
+# that changed, makes run again only the media whose record changed.
+checkpoint list_media:
+    output:
+        records=plan.every("resources/records/{media_id}.json"),
+    log:
+        "logs/list_media.log",
+    conda:
+        "../envs/detect.yaml"
+    params:
+        **plan.listing,
+        kind=config["media"]["kind"],
+        changed_by=config["media"]["changed_by"],
+        # Not inputs: they are the user's, and Snakemake ends a run in which an input is dated in the future.
+        given_files=plan.files_digest(plan.media_ids),
+        code=code("list_media"),
+    script:
+        "../scripts/list_media.py"

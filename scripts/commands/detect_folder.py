@@ -1,0 +1,150 @@
+"""Detect in the pictures and videos of a folder: write a settings file, run the workflow, and name the page.
+
+    python -m scripts.commands.detect_folder FOLDER --network FILE_OR_FOLDER --size WIDTHxHEIGHT
+
+The results go to a folder of their own (--out); the files are read where they lie and never changed. The same command
+goes on with a run that was stopped, and does only what is new where files were added or changed. docs/folder.md has
+more.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib import command_line
+from scripts.lib.errors import SettingsError
+from scripts.lib.files import write_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAPHS = ("graph.pb", "graph.onnx")
+EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
+# What selects media in Tator, which a user's shell may hold: this command says where the media are.
+_OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
+
+
+def network_settings(network: Path, out: Path) -> dict[str, Any]:
+    """Return the settings that name a network.
+
+    Args:
+        network: a folder with a graph and train.ini, or a graph with train.ini beside it.
+        out: the run's folder, which gets links to a graph that has another name.
+
+    Raises:
+        SettingsError: there is no graph, or no train.ini.
+    """
+    if network.is_dir():
+        graphs = [name for name in GRAPHS if (network / name).is_file()]
+        if len(graphs) != 1:
+            there = " and ".join(graphs) or "neither"
+            raise SettingsError(f"--network: {network} holds {there} of {', '.join(GRAPHS)}; name the file to use")
+        graph = network / graphs[0]
+    elif network.is_file():
+        graph = network
+    else:
+        raise SettingsError(f"--network: {network} does not exist; expected a graph, or a folder with one")
+    if graph.suffix not in (".pb", ".onnx"):
+        raise SettingsError(f"--network: {graph} ends in {graph.suffix!r}; expected .pb or .onnx")
+    names = graph.with_name("train.ini")
+    if not names.is_file():
+        raise SettingsError(
+            f"--network: {names} does not exist; expected the file that names the species, see README.md"
+        )
+    if graph.name in GRAPHS:
+        return {"directory": str(graph.parent.absolute()), "graph": graph.name}
+    folder = out / "network"
+    folder.mkdir(parents=True, exist_ok=True)
+    links = {f"graph{graph.suffix}": graph, "train.ini": names}
+    for name, target in links.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target.absolute())
+    return {"directory": str(folder.absolute()), "graph": f"graph{graph.suffix}"}
+
+
+def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Return the settings that the command's options stand for, over those that the run's file holds already.
+
+    Raises:
+        SettingsError: the file is no settings file, or an option is wrong.
+    """
+    if not options.folder.is_dir():
+        raise SettingsError(f"{options.folder}: is not a folder; expected one with pictures or videos")
+    path = out / "settings.yaml"
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is not YAML ({error}); correct it, or remove it") from None
+    if not isinstance(before, dict) or not all(isinstance(part, dict | None) for part in before.values()):
+        raise SettingsError(f"{path}: is not a settings file; correct it, or remove it")
+    found: dict[str, Any] = {section: dict(part or {}) for section, part in before.items()}
+    for section in ("media", "network", "detect", "export"):
+        found.setdefault(section, {})
+    found["media"] = {"per_job": "auto"} | found["media"] | {"folder": str(options.folder.absolute())}
+    found["network"] |= network_settings(options.network, out)
+    if options.size:
+        found["detect"] |= {"img_max_side": options.size[0], "img_min_side": options.size[1]}
+    if options.threshold is not None:
+        found["detect"]["keep_threshold"] = options.threshold
+    found["export"] |= dict.fromkeys(options.export, True)
+    return {section: part for section, part in found.items() if part}
+
+
+def detect_folder(options: argparse.Namespace) -> int:
+    """Write the settings, run the workflow, and say where the page is; return the run's exit code.
+
+    Raises:
+        SettingsError: an option is wrong.
+    """
+    out = options.out or Path(f"{options.folder.absolute().name or 'root'}_detections")
+    settings = settings_of(options, out)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "settings.yaml"
+    write_bytes(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode())
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(out)]
+    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--configfile", str(path)]
+    command += ["--cores", str(options.cores)] if options.cores else []
+    command += ["--dry-run"] if options.dry_run else []
+    sys.stderr.write(f"settings: {path}\n")
+    environ = {name: value for name, value in os.environ.items() if not _OF_TATOR.match(name)}
+    code = subprocess.run(command, env=environ, check=False).returncode
+    page = out.absolute() / "results" / "overview.html"
+    if not options.dry_run and page.exists():
+        sys.stdout.write(f"page: {page}\n")
+    return code
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected WIDTHxHEIGHT in pixels, as 1280x720")
+    return int(found[1]), int(found[2])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="with pictures and videos, also in the folders below it")
+    parser.add_argument(
+        "--network", type=Path, required=True, help="a graph (.pb, .onnx) with train.ini beside it, or their folder"
+    )
+    parser.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="that the network was trained at, in pixels")
+    parser.add_argument("--out", type=Path, help="the folder for settings and results (FOLDER's name and _detections)")
+    parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")
+    parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="other forms of the boxes")
+    parser.add_argument("--cores", type=int, help="of this machine's processor (all)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and end")
+    options = parser.parse_args(arguments)
+    codes: list[int] = []
+    try:
+        return command_line.run(lambda: codes.append(detect_folder(options))) or codes[0]
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

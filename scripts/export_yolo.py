@@ -1,0 +1,61 @@
+"""Write all boxes as YOLO's text files."""
+
+import logging
+from pathlib import Path
+
+import yaml
+
+from scripts.lib import train_ini as train
+from scripts.lib.label_files.media_boxes import each_media
+from scripts.lib.workflow import job
+
+FRAMES_IN_A_FOLDER = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+def export_yolo(
+    *, records: list[Path], outcomes: list[Path], detections: list[Path], train_ini: Path, yolo: Path
+) -> None:
+    """Write `labels/{path of a picture}.txt`, and `data.yaml` with the species' names.
+
+    A line is a box: species from 0, then middle, width and height as shares of the picture's sides. Scores stand in no
+    line, as programs that train take such a line for an outline. A picture without a box has no file. The frames of a
+    video have files of their own, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
+
+    Args:
+        records: what resolve_media or list_media wrote.
+        outcomes: record of each media's detection, in the same order.
+        detections: CSV of each, likewise.
+        train_ini: the species' names.
+        yolo: the folder to make.
+    """
+    labels = yolo / "labels"
+    labels.mkdir(parents=True, exist_ok=True)
+    taken = set[str]()
+    for media in each_media(records, outcomes, detections):
+        if media.failure is not None:
+            continue
+        stem = media.stem
+        if stem in taken:  # as of a.jpg and a.png
+            _log.warning(
+                "media %d: another one has the labels %s.txt; its own are %s.txt", media.media_id, stem, media.path
+            )
+            stem = media.path
+        taken.add(stem)
+        for frame, rows in media.boxes():
+            name = f"{stem}/{frame // FRAMES_IN_A_FOLDER:04d}/{frame:08d}" if media.is_video else stem
+            path = labels / f"{name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = []
+            for row in rows:
+                x, y, w, h = media.share(row)
+                lines.append(f"{row.species - 1} {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n")
+            path.write_text("".join(lines), encoding="utf-8")
+    names = dict(enumerate(train.species(train_ini)))
+    content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
+    (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    job.run(export_yolo, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,1 @@
+"""A folder of the user's own files as the source of media: listing it, and reading its files where they lie."""

@@ -1,0 +1,55 @@
+"""What the settings of a run on the user's own folder (media.folder) need, and what they leave out: Tator."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.display_text import shown
+
+# Sections whose settings say where in Tator a run works.
+_TATOR = ("tator", "upload")
+_TATOR_KEYS = ("host", "project_id", "media_ids", "media_file")
+
+
+def is_folder_run(settings: Mapping[str, Any]) -> bool:
+    """Say whether the media are those of a folder."""
+    media = settings.get("media")
+    return isinstance(media, Mapping) and bool(media.get("folder"))
+
+
+def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return the settings as the schema is to see them, and the schema.
+
+    In a folder's run nothing of Tator is required, and what is not set is not checked.
+
+    Args:
+        settings: of the run.
+        schema: config/config.schema.yaml.
+    """
+    if not is_folder_run(settings):
+        return settings, schema
+    parts, sections = dict(settings), copy.deepcopy(dict(schema["properties"]))
+    for section in _TATOR:
+        required = sections[section].pop("required", [])
+        part = parts.get(section)
+        if isinstance(part, dict):
+            parts[section] = {k: v for k, v in part.items() if k not in required or v not in (None, [])}
+    return parts, {**schema, "properties": sections}
+
+
+def contradictions(settings: Mapping[str, Any]) -> list[str]:
+    """Return what does not go together with a folder, a line each."""
+    folder, tator = settings["media"]["folder"], settings["tator"]
+    problems = []
+    if found := [f"tator.{key}" for key in _TATOR_KEYS if tator.get(key)]:
+        problems.append(
+            f"media.folder, {', '.join(found)}: all are set; expected either a folder ({shown(folder)}) or media "
+            "in Tator: remove one from the settings, and from the environment (TATOR_...)"
+        )
+    if settings["evaluate"]["truth_version"] is not None:
+        problems.append(
+            "media.folder, evaluate.truth_version: a folder's run asks no Tator; expected evaluate.truth_file"
+        )
+    if settings["media"]["skip_processed"]:
+        problems.append("media.folder, media.skip_processed: a folder's media carry no mark; expected false")
+    return problems

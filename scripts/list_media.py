@@ -1,0 +1,119 @@
+"""Find out what the files of the user's folder are: pictures or videos, by their content."""
+
+import logging
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.files import sha256
+from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
+from scripts.lib.folder_source.listing import ListedFile, shown_path
+from scripts.lib.folder_source.run_listing import of_media, read_listing
+from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.video import VideoFrames
+from scripts.lib.record_files import write_record
+from scripts.lib.records import Kind, LocalFile, MediaRecord
+from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import write_hashes
+from scripts.lib.workflow.failures import note
+
+_log = logging.getLogger(__name__)
+
+
+def list_media(*, listing: Path, kind: str, changed_by: str, records: list[Path], batch: Path | None = None) -> None:
+    """Write a record for each media, whatever its state.
+
+    The same file, of the same size and date, gives the same record, so that nothing is done again with it.
+
+    Args:
+        listing: the run's.
+        kind: `video` or `image` to take only those, or `any`.
+        changed_by: `time` or `content`: what tells that a file has changed.
+        records: where to write; a file's name says which media.
+        batch: where the hashes of the records go, for the job that takes these media.
+
+    Raises:
+        PipelineError: the listing has no such media.
+    """
+    found = read_listing(listing)
+    files = of_media(found, (int(path.stem) for path in records))
+    for path, file in zip(records, files, strict=True):
+        try:
+            record = _record(Path(found.folder, file.path), file, kind, changed_by)
+        except MediaFault as fault:
+            _log.warning("media %d: %s", file.media_id, fault)
+            local = LocalFile(path=file.path, size=file.size, modified_ns=file.modified_ns)
+            record = _without_result(file, fault, local)
+            if fault.state == "failed":
+                note(file.media_id, [path])
+        write_record(path, record)
+    if batch is not None:
+        write_hashes(batch, records)
+    _log.info("%d media listed", len(records))
+
+
+def _without_result(file: ListedFile, fault: MediaFault, local: LocalFile) -> MediaRecord:
+    return MediaRecord(
+        media_id=file.media_id, state=fault.state, reason=fault.reason, name=shown_path(file.path), local=local
+    )
+
+
+def _record(path: Path, file: ListedFile, wanted: str, changed_by: str) -> MediaRecord:
+    """Return the record of a file.
+
+    Raises:
+        MediaFault: it cannot be read, or is of the other kind.
+    """
+    try:
+        found = _kind(path)
+        hashed = sha256(path) if changed_by == "content" else None
+    except (FileNotFoundError, NotADirectoryError):
+        raise MediaFault("failed", "its file is gone since the run was planned; run again") from None
+    except PermissionError as error:
+        raise MediaFault(
+            "failed", f"its file cannot be read ({error.strerror}); give this user the right to, and run again"
+        ) from None
+    local = LocalFile(path=file.path, size=file.size, modified_ns=None if hashed else file.modified_ns, sha256=hashed)
+    if wanted not in ("any", found):
+        reason = f"it is of the kind {found}, and media.kind is {wanted}"
+        return _without_result(file, MediaFault("unsupported", reason), local)
+    rate, length = _rate_and_length(path) if found == "video" else (None, None)
+    return MediaRecord(
+        media_id=file.media_id,
+        state="ready",
+        reason=None,
+        kind=found,
+        name=shown_path(file.path),
+        fps=rate,
+        num_frames=length,
+        local=local,
+    )
+
+
+def _kind(path: Path) -> Kind:
+    """Return what a file is: by its first bytes, else as FFmpeg opens it, else as its name says.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        known = kind_by_content(stream.read(HEAD_BYTES))
+    if known is not None:
+        return known
+    try:
+        with ffmpeg.open_container(path) as container:
+            return "image" if ffmpeg.is_still(container) else "video"
+    except MediaFault:  # detection will say what is wrong with it
+        return "video" if kind_by_suffix(path.name) == "video" else "image"
+
+
+def _rate_and_length(path: Path) -> tuple[float | None, int | None]:
+    """Return how many frames a second a video has, and how many frames, as far as its container tells."""
+    try:
+        with VideoFrames(path) as video:
+            return video.summary.rate or None, video.summary.expected
+    except MediaFault:  # detection will say what is wrong with it
+        return None, None
+
+
+if __name__ == "__main__":
+    job.run(list_media, snakemake)  # type: ignore[name-defined]

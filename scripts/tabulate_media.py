@@ -1,0 +1,37 @@
+"""Write the table of the user's files, with the ids under which results name them."""
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scripts.lib.files import replacing
+from scripts.lib.folder_source.listing import shown_path
+from scripts.lib.folder_source.run_listing import of_media, read_listing
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
+from scripts.lib.workflow import job
+
+COLUMNS = ("media_id", "path", "kind", "bytes", "modified")
+
+
+def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> None:
+    r"""Write a CSV with a row for each file, in the order of their paths.
+
+    Args:
+        listing: the run's.
+        records: what list_media wrote.
+        media_table: the file to write. `modified` is in UTC; bytes of a path that are no UTF-8 stand as `\xNN`; the
+            kind is empty for what media.kind leaves out.
+    """
+    files = of_media(read_listing(listing), (int(path.stem) for path in records))
+    with replacing(media_table) as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for path, file in zip(records, files, strict=True):
+            kind = read_record(MediaRecord, path).kind or ""
+            modified = datetime.fromtimestamp(file.modified_ns / 1e9, UTC).isoformat(timespec="seconds")
+            rows.writerow([file.media_id, shown_path(file.path), kind, file.size, modified])
+
+
+if __name__ == "__main__":
+    job.run(tabulate_media, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,158 @@
+"""The listing that a run works with, and what becomes of results when files go and come back."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.errors import PipelineError, SettingsError
+from scripts.lib.folder_source import local_media
+from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder, media_id_of
+from scripts.lib.folder_source.run_listing import begin, digest, list_for_run, of_media, read_listing, write_listing
+from scripts.lib.record_files import read_record
+from scripts.lib.records import LocalFile, MediaRecord
+from scripts.list_media import list_media
+from tests.media_files import write_video
+from tests.test_folder_run import ODD_NAME
+
+MEDIA = {"include": [], "exclude": []}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(30)
+
+
+def folder_of(base: Path, *names: str) -> Path:
+    folder = base / "survey"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(PNG)
+    return folder
+
+
+def test_it_is_written_and_read_whatever_the_names(tmp_path):
+    folder = folder_of(tmp_path, "a.png", ODD_NAME, "line\nbreak.png", "sub/ü.png")
+    found = list_folder(folder)
+    write_listing(tmp_path / "run" / "listing", found)
+    assert read_listing(tmp_path / "run" / "listing") == Listing(found.folder, list(found.files), LeftOut())
+    assert local_media.listed_folder(tmp_path / "run" / "listing") == str(folder)
+    ids = [file.media_id for file in found.files][::-1]
+    assert [file.media_id for file in of_media(found, ids)] == ids
+    with pytest.raises(PipelineError, match="no file has the id 7"):
+        list(of_media(found, [7]))
+    with pytest.raises(PipelineError, match="start the run again"):
+        read_listing(tmp_path / "nothing")
+
+
+def test_the_digest_changes_with_path_size_and_time():
+    one = ListedFile(1, "a", 2, 3)
+    others = [one._replace(path="b"), one._replace(size=3), one._replace(modified_ns=4)]
+    assert len({digest([each]) for each in (one, *others)} | {digest([]), digest([one, one])}) == 6
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("nowhere", "does not exist"),
+        ("~/x", "only a shell replaces"),
+        ("a.png", "is not a folder"),
+        ("empty", "no media"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_said(tmp_path, monkeypatch, folder, said):
+    monkeypatch.chdir(folder_of(tmp_path, "a.png"))
+    Path("empty").mkdir()
+    with pytest.raises(SettingsError, match=f"media.folder: .*{said}"):
+        list_for_run({**MEDIA, "folder": folder}, Path.cwd())
+
+
+def test_a_run_inside_the_folder_leaves_its_own_files_out(tmp_path):
+    folder = folder_of(tmp_path, "a.png", "results/crops/x.png", "resources/media/1.png", "sub/results/b.png")
+    found = list_for_run({**MEDIA, "folder": str(folder)}, folder)
+    assert [file.path for file in found.files] == ["a.png", "sub/results/b.png"]
+
+
+def test_results_of_files_that_go_wait_for_them(tmp_path):
+    folder = folder_of(tmp_path, "a.png", "b.png")
+    run = tmp_path / "run"
+    results = [run / "results" / name.format(media_id_of("b.png")) for name in ("detections/{}.csv", "previews/{}.zip")]
+    for path in results:
+        path.parent.mkdir(parents=True)
+        path.write_text("result")
+    dates = [path.stat().st_mtime_ns for path in results]
+    assert begin(list_folder(folder), run) == []
+    (folder / "b.png").rename(tmp_path / "b.png")
+    [said] = begin(list_folder(folder), run)
+    assert said.startswith("1 file of the last run is gone from media.folder: b.png. ")
+    assert not any(path.exists() for path in results)
+    (tmp_path / "b.png").rename(folder / "b.png")
+    assert begin(list_folder(folder), run) == []
+    assert [path.stat().st_mtime_ns for path in results] == dates
+
+
+def listed(tmp_path, folder, **changes):
+    """Return the records of a folder's media by their names."""
+    found = list_folder(folder)
+    write_listing(tmp_path / "listing", found)
+    paths = [tmp_path / f"{file.media_id}.json" for file in found.files]
+    asked = {"kind": "any", "changed_by": "time", **changes}
+    list_media(listing=tmp_path / "listing", records=paths, **asked)
+    records = [read_record(MediaRecord, path) for path in paths]
+    return {record.name: record for record in records}
+
+
+def test_records_say_what_files_are(tmp_path):
+    folder = folder_of(tmp_path, "a.png", "film.jpg", ODD_NAME)
+    write_video(folder / "film.jpg", range(20), container="mp4")  # its content counts, not its name
+    (folder / "empty.mp4").touch()
+    records = listed(tmp_path, folder)
+    assert {name: record.kind for name, record in records.items()} == {
+        "a.png": "image",
+        "film.jpg": "video",
+        "caf\\xe9 {x},'1'.jpg": "image",
+        "empty.mp4": "video",
+    }
+    assert all(record.state == "ready" for record in records.values())
+    film = records["film.jpg"]
+    assert (film.fps, film.num_frames) == (25, 20)
+    state = (folder / "film.jpg").stat()
+    assert film.local == LocalFile(path="film.jpg", size=state.st_size, modified_ns=state.st_mtime_ns)
+    pictures = listed(tmp_path, folder, kind="image")
+    assert pictures["film.jpg"].state == "unsupported"
+    assert pictures["film.jpg"].reason == "it is of the kind video, and media.kind is image"
+
+
+def test_by_content_a_new_date_gives_the_same_record(tmp_path):
+    folder = folder_of(tmp_path, "a.png")
+    before = listed(tmp_path, folder, changed_by="content"), listed(tmp_path, folder)
+    os.utime(folder / "a.png", ns=(1, 1))
+    after = listed(tmp_path, folder, changed_by="content"), listed(tmp_path, folder)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    (folder / "a.png").write_bytes(PNG[:-1] + b"x")
+    assert listed(tmp_path, folder, changed_by="content") != before[0]
+
+
+def test_a_file_that_is_not_as_it_was_listed_is_a_fault_of_its_media(tmp_path):
+    folder = folder_of(tmp_path, "a.png", "b.png", "c.png")
+    records = listed(tmp_path, folder)
+    found = {}
+    (folder / "a.png").write_bytes(b"other")
+    (folder / "b.png").unlink()
+    for name, record in records.items():
+        path = local_media.local_path(record, tmp_path / "listing")
+        assert path == folder / name
+        found[name] = local_media.check(record, path)
+    assert [found[name].state for name in ("a.png", "b.png", "c.png")] == ["failed", "failed", "ready"]
+    assert "was changed since the run was planned; run again" in (found["a.png"].reason or "")
+    assert "is gone since the run was planned; run again" in (found["b.png"].reason or "")
+
+
+def test_a_file_that_goes_before_it_is_looked_at_is_a_fault_of_its_media(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = folder_of(tmp_path, "a.png", "b.png")
+    found = list_folder(folder)
+    write_listing(tmp_path / "listing", found)
+    (folder / "a.png").unlink()
+    paths = [tmp_path / f"{file.media_id}.json" for file in found.files]
+    list_media(listing=tmp_path / "listing", kind="any", changed_by="time", records=paths)
+    states = [read_record(MediaRecord, path).state for path in paths]
+    assert states == ["failed", "ready"]
+    assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run looks again

@@ -1,0 +1,103 @@
+"""The command that detects in a folder: the settings that it writes, and what it says."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from scripts.commands.detect_folder import main
+from scripts.lib.workflow import settings
+from tests.conftest import SYNTHETIC
+from tests.workflow import ROOT
+
+WORDS = ["--network", str(SYNTHETIC), "--size", "320x180"]
+
+
+@pytest.fixture
+def survey(tmp_path, monkeypatch):
+    """Stand beside a folder with a picture, in a shell that names a Tator."""
+    (tmp_path / "survey").mkdir()
+    (tmp_path / "survey" / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(20))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TATOR_API_SERVICE", "https://tator.example.org")
+    monkeypatch.setenv("TATOR_PROJECT_ID", "3")
+    return tmp_path / "survey"
+
+
+def written(folder):
+    return yaml.safe_load((folder / "settings.yaml").read_text())
+
+
+def test_it_writes_the_settings_and_shows_the_plan(survey):
+    environ = {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "scripts.commands.detect_folder", "survey", *WORDS, "--dry-run"]
+
+    done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "settings: survey_detections/settings.yaml" in done.stderr
+    assert f"{survey}: 1 media" in done.stdout + done.stderr
+    assert "page:" not in done.stdout
+    assert written(survey.with_name("survey_detections")) == {
+        "media": {"per_job": "auto", "folder": str(survey)},
+        "network": {"directory": str(SYNTHETIC), "graph": "graph.pb"},
+        "detect": {"img_max_side": 320, "img_min_side": 180},
+    }
+
+
+def test_what_the_file_holds_already_stays(survey, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "settings.yaml").write_text("detect: {keep_threshold: 0.6, batch_size: 8}\nreport: {media_in_detail: 3}\n")
+    words = ["survey", *WORDS, "--out", str(out)]
+    assert main([*words, "--export", "yolo", "cvat"]) == 0
+    found = written(out)
+    assert found["detect"] == {"keep_threshold": 0.6, "batch_size": 8, "img_max_side": 320, "img_min_side": 180}
+    assert found["report"] == {"media_in_detail": 3}
+    assert found["export"] == {"yolo": True, "cvat": True}
+    assert main([*words, "--threshold", "0.5"]) == 0
+    assert written(out)["detect"]["keep_threshold"] == 0.5
+    assert written(out)["export"] == {"yolo": True, "cvat": True}
+
+
+def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    network = tmp_path / "models"
+    network.mkdir()
+    (network / "reef.pb").write_bytes((SYNTHETIC / "graph.pb").read_bytes())
+    words = ["survey", "--network", str(network / "reef.pb"), "--size", "320x180", "--out", "out"]
+    assert main(words) == 1  # without train.ini
+    (network / "train.ini").write_bytes((SYNTHETIC / "train.ini").read_bytes())
+    assert main(words) == 0
+    folder = tmp_path / "out" / "network"
+    assert written(tmp_path / "out")["network"] == {"directory": str(folder), "graph": "graph.pb"}
+    assert {path.name: path.resolve() for path in folder.iterdir()} == {
+        "graph.pb": network / "reef.pb",
+        "train.ini": network / "train.ini",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere", *WORDS], "nowhere: is not a folder; expected one with pictures or videos"),
+        (["survey", "--network", "gone.pb"], "gone.pb does not exist; expected a graph, or a folder with one"),
+        (["survey", "--network", "."], "holds neither of graph.pb, graph.onnx; name the file to use"),
+        (["survey", "--network", "survey/a.jpg"], "ends in '.jpg'; expected .pb or .onnx"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(survey, capsys, words, said):
+    assert main(words) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_the_settings_that_it_writes_are_complete(survey, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    assert main(["survey", *WORDS]) == 0
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    for section, part in written(survey.with_name("survey_detections")).items():
+        config[section] |= part
+    schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text())
+    assert settings.resolve(config, {}, schema)["media"]["folder"] == str(survey)

@@ -1,0 +1,159 @@
+"""Runs on a folder of the user's own files, without Tator: the same results, and nothing is done to the files."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import pytest
+
+from scripts.lib.folder_source.listing import media_id_of
+from tests.conftest import SYNTHETIC
+from tests.test_many import jobs
+from tests.workflow import snakemake
+
+OF_TATOR = {"resolve_media", "download_media", "prepare_upload", "upload_detections", "mark_processed"}
+ODD_NAME = os.fsdecode(b"caf\xe9 {x},'1'.jpg")
+
+
+class FolderRun:
+    """A folder with media, and a run's folder beside it."""
+
+    def __init__(self, base: Path) -> None:
+        self.media, self.folder = base / "survey", base / "run"
+        self.media.mkdir()
+        self.settings = {
+            "media": {"folder": str(self.media)},
+            "network": {"directory": str(SYNTHETIC)},
+            "detect": {"img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3},
+        }
+
+    def run(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        return snakemake(self.folder, *arguments, settings=self.settings, environ=environ)
+
+    def pictures(self, *names: str, clip: str = "clip_910001.mp4", first: int = 0) -> None:
+        video = cv2.VideoCapture(str(SYNTHETIC / clip))
+        for _ in range(first):
+            video.read()
+        for name in names:
+            (self.media / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.media / name).write_bytes(cv2.imencode(".jpg", video.read()[1])[1].tobytes())
+
+    def states(self) -> dict[str, str]:
+        summary = json.loads((self.folder / "results" / "summary.json").read_text())
+        return {media["name"]: media["state"] for media in summary["media"]}
+
+    def boxes(self, name: str) -> list[str]:
+        path = self.folder / "results" / "detections" / f"{media_id_of(name)}.csv"
+        return path.read_text().splitlines()[1:]
+
+    def files(self) -> dict[str, tuple[bytes, int]]:
+        return {
+            str(path.relative_to(self.media)): (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in self.media.rglob("*")
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def survey(tmp_path):
+    return FolderRun(tmp_path)
+
+
+def merged(run):
+    return (run.folder / "results" / "detections.csv").read_text().splitlines()[1:]
+
+
+ODD_SHOWN = "caf\\xe9 {x},'1'.jpg"
+
+
+def test_from_files_to_the_page(survey):
+    survey.pictures("cam1/a.jpg", "cam2/a.jpg", ODD_NAME)
+    (survey.media / "junk.png").write_text("no picture\n" * 20)
+    (survey.media / "notes.txt").write_text("notes\n")
+    shutil.copy(SYNTHETIC / "clip_910001.mp4", survey.media / "clip")
+    before = survey.files()
+
+    planned = survey.run("-n")
+    assert planned.returncode == 0, planned.stdout
+    assert f"{survey.media}: 5 media; left out: 1 neither pictures nor videos (1 .txt)" in planned.stdout
+    assert not (survey.folder / "resources").exists()
+
+    done = survey.run()
+    assert done.returncode == 1, done.stdout
+    assert not jobs(done).keys() & OF_TATOR
+    said = f"1 of 5 media have no result from this run: media {media_id_of('junk.png')} (junk.png) is unreadable: "
+    assert said in done.stdout, done.stdout
+    found = survey.states()
+    assert found.pop("junk.png") == "unreadable"
+    assert found.keys() == {"cam1/a.jpg", "cam2/a.jpg", ODD_SHOWN, "clip"}
+    assert set(found.values()) <= {"done", "no detections"}
+    assert found["clip"] == "done"
+    assert survey.files() == before
+
+    # What is new or changes is done, and only that; what is gone leaves the results.
+    (survey.media / "junk.png").unlink()
+    survey.pictures("cam2/a.jpg", first=30)
+    survey.pictures("cam3/new.jpg", first=10)
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    assert "1 file of the last run is gone from media.folder: junk.png. Their boxes leave the results" in done.stdout
+    assert jobs(done)["detect"] == 2
+    names = ["cam1/a.jpg", "cam2/a.jpg", "cam3/new.jpg", ODD_NAME, "clip"]
+    assert survey.states().keys() == {ODD_SHOWN if name == ODD_NAME else name for name in names}
+    assert merged(survey) == [row for name in sorted(names) for row in survey.boxes(name)]
+    assert not list(survey.folder.glob(f"results/*/{media_id_of('junk.png')}*"))
+    check_table(survey, names)
+    page = (survey.folder / "results" / "overview.html").read_text()
+    assert str(survey.media) in page
+    assert "annotation" not in page
+    assert "In Tator" not in page
+    assert "Nothing to be done" in survey.run().stdout
+
+
+def check_table(survey, names):
+    with (survey.folder / "results" / "media.csv").open(newline="") as stream:
+        table = {row["path"]: row for row in csv.DictReader(stream)}
+    shown = {ODD_SHOWN if name == ODD_NAME else name: name for name in names}
+    assert {path: row["kind"] for path, row in table.items()} == {
+        path: "video" if path == "clip" else "image" for path in shown
+    }
+    assert {path: int(row["media_id"]) for path, row in table.items()} == {
+        path: media_id_of(name) for path, name in shown.items()
+    }
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT.*\+00:00", row["modified"]) for row in table.values())
+    assert int(table["clip"]["bytes"]) == (SYNTHETIC / "clip_910001.mp4").stat().st_size
+
+
+def test_media_that_share_jobs_and_videos_in_parts(survey):
+    """The same boxes in each way; and a file that comes back with its date finds its boxes again."""
+    survey.pictures("cam1/a.jpg", "cam1/b.jpg", "cam2/a.jpg")
+    shutil.copy(SYNTHETIC / "clip_910001.mp4", survey.media / "clip.mp4")
+    survey.settings["media"]["per_job"] = 100
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    assert not [name for name in jobs(done) if name.startswith(("resolve", "upload", "download"))]
+    rows, before = merged(survey), survey.files()
+    assert rows
+
+    shutil.move(survey.media / "cam1", survey.media.with_name("away"))
+    survey.pictures("cam2/a.jpg", first=30)
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    assert "2 files of the last run are gone" in done.stdout
+    assert not [row for row in merged(survey) if "_cam1/" in row]
+    shutil.move(survey.media.with_name("away"), survey.media / "cam1")
+    (survey.media / "cam2" / "a.jpg").write_bytes(before["cam2/a.jpg"][0])
+    survey.settings["media"]["per_job"] = 1
+    survey.settings["detect"]["split_seconds"] = 1
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    assert jobs(done)["detect_part"] == 3
+    assert merged(survey) == rows
+    assert {name: content for name, (content, _) in survey.files().items()} == {
+        name: content for name, (content, _) in before.items()
+    }
