@@ -43,7 +43,9 @@ onstart:
 
 onerror:
     failures.forget(Path())
-    logger.info("The run is not complete. The same command continues it: what is finished is kept.")
+    logger.info(
+        "The run is not complete. The same command continues it: what is finished is kept."
+    )
 
 
 include: "rules/weights.smk"
@@ -61,6 +63,13 @@ else:
     include: "rules/upload.smk"
 
 
+if config["track"]["enabled"]:
+
+    include: "rules/track_many.smk" if plan.shared_jobs else "rules/track.smk"
+    include: "rules/use_tracks.smk"
+
+
+include: "rules/count.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
@@ -77,8 +86,14 @@ rule all:
         each_file(),
         "results/detections.csv",
         "results/detections.coco.json",
+        "results/counts.csv",
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
+        if_asked(
+            config["evaluate"]["track_truth_file"], "results/track_evaluation.json"
+        ),
+        if_asked(config["export"]["tracks"], "results/tracks.coco.json"),
+        if_asked(config["export"]["counts"], "results/occurrences.csv"),
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
         if_asked(config["export"]["crops"], *plan.every("results/crops/{media_id}")),

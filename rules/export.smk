@@ -36,3 +36,22 @@ rule crop_boxes:
         code=code("crop_boxes"),
     script:
         "../scripts/crop_boxes.py"
+
+
+rule export_counts:
+    input:
+        counts="results/counts.csv",
+    output:
+        occurrences="results/occurrences.csv",
+        max_n="results/maxn.txt",
+    log:
+        "logs/export_counts.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        network=plan.network_name,
+        code=code("export_counts"),
+    script:
+        "../scripts/export_counts.py"

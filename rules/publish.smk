@@ -70,7 +70,7 @@ rule mark_processed:
 
 rule summarize:
     input:
-        **gathered("records", "outcomes", "uploads"),
+        **gathered("records", "outcomes", "uploads", *plan.tracks),
         marks="results/marks.json",
         provenance="resources/network/provenance.json",
         destination="resources/destination.json",
@@ -92,7 +92,8 @@ rule summarize:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "uploads"),
+        **gathered_by_hashes("records", "outcomes", "uploads", *plan.tracks),
+        **plan.without_tracks,
         on_damaged=config["media"]["on_damaged"],
         code=code("summarize"),
     script:

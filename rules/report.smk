@@ -71,10 +71,15 @@ rule picture_errors:
 
 rule make_report:
     input:
-        **gathered("records", "outcomes", "detections", "previews", "uploads"),
+        **gathered(
+            *("records", "outcomes", "detections", "previews", "uploads"),
+            *plan.tracks,
+        ),
         evaluation=if_asked(
             plan.evaluated, "results/evaluation.json", "results/evaluation.zip"
         ),
+        counts="results/counts.csv",
+        intervals="results/counts_by_interval.csv",
         summary="results/summary.json",
         train_ini="resources/network/train.ini",
     output:
@@ -91,7 +96,11 @@ rule make_report:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections", "previews", "uploads"),
+        **gathered_by_hashes(
+            *("records", "outcomes", "detections", "previews", "uploads"),
+            *plan.tracks,
+        ),
+        **plan.without_tracks,
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         keep_threshold=config["detect"]["keep_threshold"],

@@ -13,6 +13,7 @@ from scripts.lib.display_text import short
 from scripts.lib.files import read_json
 from scripts.lib.pages import charts, tator_address, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
+from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
 from scripts.lib.previews import Album
@@ -31,7 +32,10 @@ def make_report(
     detections: list[Path],
     previews: list[Path],
     uploads: list[Path],
+    tracks: list[Path],
     train_ini: Path,
+    counts: Path,
+    intervals: Path,
     evaluation: list[Path],
     host: str,
     project_id: int,
@@ -50,7 +54,10 @@ def make_report(
         detections: its CSV files, likewise.
         previews: its pictures, likewise.
         uploads: what upload_detections did, likewise.
+        tracks: the records of track, likewise; empty where nothing is tracked.
         train_ini: the species' names.
+        counts: what count_species wrote of each media.
+        intervals: what it wrote of their intervals.
         evaluation: what evaluate and picture_errors wrote; empty when nobody asked for it.
         host: Tator's address.
         project_id: the project.
@@ -65,8 +72,9 @@ def make_report(
     version = content["destination"]["version_id"]
     total = Findings()
     media = []
-    for line, record, outcome, csv, album in zip(
-        content["media"], records, outcomes, detections, previews, strict=True
+    tracked: list[Path] | list[None] = tracks or [None] * len(records)
+    for line, record, outcome, csv, album, track in zip(
+        content["media"], records, outcomes, detections, previews, tracked, strict=True
     ):
         findings = Findings()
         findings.add(read_detections(csv))
@@ -74,11 +82,13 @@ def make_report(
         link = tator_address(host, project_id, line["media_id"], version=version)
         no_result = line["media_id"] in content["failed"]
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
-        media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result))
+        media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result, track))
     look = FrameRenderer(host, project_id, version, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
+    cards = [card(each, look) for each in shown[:media_in_detail] if not each.is_picture]
+    counted = CountPages(host, project_id, version, names)
     verified = [moment for path in uploads if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",
@@ -99,7 +109,9 @@ def make_report(
         rows_shown=ROWS_SHOWN,
         **_found(total, names, keep_threshold, upload_threshold),
         check=least_sure(media, look) if len(media) > 1 or not media_in_detail else [],
-        cards=[card(each, look) for each in shown[:media_in_detail] if not each.is_picture],
+        counts=counted.values(counts),
+        max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
+        cards=cards,
         pictures=[
             look.picture(each, entry, rows_of(each, {0})[0], each.name)
             for each in shown[:media_in_detail]
@@ -169,7 +181,7 @@ def _found(total: Findings, names: list[str], keep: float, upload: float) -> dic
     return {
         "species": species,
         "charted": len(charted),
-        "counts": charts.counts(
+        "boxes_by_species": charts.counts(
             "counts", {names[number - 1]: boxes for number, boxes in charted}, [colour(n - 1) for n, _ in charted]
         )
         if charted

@@ -20,6 +20,7 @@ def summarize(
     records: list[Path],
     outcomes: list[Path],
     uploads: list[Path],
+    tracks: list[Path],
     marks: Path,
     provenance: Path,
     destination: Path,
@@ -33,6 +34,7 @@ def summarize(
         records: what resolve_media found, a file a media.
         outcomes: what detect found, in the same order.
         uploads: what upload_detections did, in the same order.
+        tracks: what track found, in the same order; empty where nothing is tracked.
         marks: what mark_processed did.
         provenance: where the network came from.
         destination: where the boxes went.
@@ -41,14 +43,16 @@ def summarize(
         table: the text file to write.
     """
     marked = read_json(marks)
+    tracked: list[Path] | list[None] = tracks or [None] * len(records)
     media = [
         _line(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
             read_record(UploadRecord, upload),
+            read_json(track) if track else None,
             marked,
         )
-        for record, outcome, upload in zip(records, outcomes, uploads, strict=True)
+        for record, outcome, upload, track in zip(records, outcomes, uploads, tracked, strict=True)
     ]
     failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
     totals = {key: sum(line[key] for line in media) for key in ("frames", "boxes", "boxes_in_tator")}
@@ -69,10 +73,16 @@ def summarize(
 
 
 def _line(
-    record: MediaRecord, outcome: DetectionRecord, upload: UploadRecord, marked: dict[str, Any]
+    record: MediaRecord,
+    outcome: DetectionRecord,
+    upload: UploadRecord,
+    tracks: dict[str, Any] | None,
+    marked: dict[str, Any],
 ) -> dict[str, Any]:
     media_id = record.media_id
     state, reason = outcome.state, outcome.reason
+    if tracks is not None and tracks["state"] == "failed":
+        state, reason = tracks["state"], tracks["reason"]
     if upload.state in ("missing", "failed"):
         state, reason = upload.state, upload.reason
     elif media_id in marked["missing"]:
@@ -88,6 +98,7 @@ def _line(
         "people": {key: len(ids) for key, ids in upload.left_to_people.items()},
         "marked": media_id in marked["media_ids"],
         "seconds": outcome.seconds,
+        **({} if tracks is None else {"tracks": len(tracks["tracks"])}),
     }
 
 

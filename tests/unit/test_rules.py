@@ -79,7 +79,8 @@ def name_in_run(rule):
 
 def target(file):
     """Return what makes a file: it, or the folder that its rule makes."""
-    return str(Path(*file.parts[:3]) if file.parts[1] == "crops" else file)
+    folder = {"crops": 3, "mot": 2, "viame": 2}.get(file.parts[1])
+    return str(Path(*file.parts[:folder]) if folder else file)
 
 
 def comparable(path):
@@ -95,7 +96,7 @@ def comparable(path):
         return list(json.loads(path.read_text()))
     if path.suffix in readers:
         return readers[path.suffix]()
-    if path.suffix == ".csv" and path.name != "truth.csv":
+    if path.suffix == ".csv" and b"det_conf" in path.read_bytes().partition(b"\n")[0]:
         with path.open(newline="") as stream:
             return [_row(row) for row in csv.DictReader(stream)]
     return path.read_bytes()

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
@@ -51,7 +52,7 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
     Raises:
         PipelineError: naming the file, the place, and what was expected.
     """
-    finder = _Finder(media)
+    finder = MediaFinder(media)
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         if not (box.xywh[2] > 0 and box.xywh[3] > 0):
@@ -59,10 +60,26 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
         yield box
 
 
-class _Finder:
+class NamedMedia(Protocol):
+    """A media that a file may mean."""
+
+    @property
+    def media_id(self) -> int:
+        """Its number."""
+
+    @property
+    def name(self) -> str | None:
+        """As people gave it."""
+
+    @property
+    def kind(self) -> str | None:
+        """`video`, `image`, or None where it is unknown."""
+
+
+class MediaFinder:
     """Tells which media a file means."""
 
-    def __init__(self, media: Sequence[MediaRecord]) -> None:
+    def __init__(self, media: Sequence[NamedMedia]) -> None:
         self._ids = {each.media_id for each in media}
         self._stems: dict[str, int] = {PurePosixPath(each.name or "").stem: each.media_id for each in media}
         self._videos = [each.media_id for each in media if each.kind == "video"]
@@ -88,7 +105,7 @@ class _Finder:
         return int(candidates[0])
 
 
-def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[LabeledBox]:
+def _csv(path: Path, finder: MediaFinder, names: Sequence[str]) -> Iterator[LabeledBox]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
@@ -107,7 +124,7 @@ def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[LabeledB
         raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
 
 
-def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: str) -> LabeledBox | None:
+def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str], place: str) -> LabeledBox | None:
     if None in row.values():
         raise PipelineError(f"{place}: too few fields; {EXPECTED}")
     if "media_id" in row:
@@ -128,7 +145,7 @@ def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: s
     return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
 
 
-def _coco(path: Path, finder: _Finder) -> Iterator[LabeledBox]:
+def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
     try:
         content = read_json(path)
         names = {each["id"]: str(each["name"]) for each in content["categories"]}

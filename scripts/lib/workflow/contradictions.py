@@ -32,6 +32,14 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
             "expected media.per_job 1, as a media cannot both have several jobs and share one"
         )
+    for section, key in (("evaluate", "track_truth_file"), ("export", "tracks")):
+        if settings[section][key] and not settings["track"]["enabled"]:
+            problems.append(f"{section}.{key}: there are no tracks without track.enabled; set that too")
+    low, high = settings["track"]["low_threshold"], settings["track"]["high_threshold"]
+    if low > high:
+        problems.append(
+            f"track.low_threshold, track.high_threshold: {low} is above {high}; expected it to be at most that"
+        )
     engine, precision = detect["engine"], detect["precision"]
     kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
     offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
