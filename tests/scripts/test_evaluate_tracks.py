@@ -12,6 +12,8 @@ from scripts.track import track
 from tests.drawn_scenes import SCENES, as_csv, as_mot
 from tests.scripts.test_track import OPTIONS
 
+pytestmark = pytest.mark.slow
+
 SCENE = SCENES["crossing"]
 ASKED = {"frame_stride": 1, "frame_range": None, "max_frames": None}
 

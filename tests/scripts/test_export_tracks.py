@@ -18,6 +18,9 @@ from tests.drawn_scenes import HEIGHT, SCENES, WIDTH, as_csv
 from tests.scripts.test_track import ASKED, OPTIONS
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def exported(tmp_path: Path) -> Any:
     def export(*, fill_gaps: bool = False) -> tuple[Path, list[TrackBox]]:
