@@ -17,7 +17,6 @@ from scripts.track import track
 from tests.drawn_scenes import HEIGHT, SCENES, WIDTH, as_csv
 from tests.scripts.test_track import ASKED, OPTIONS
 
-
 pytestmark = pytest.mark.slow
 
 

@@ -9,7 +9,7 @@ import uuid
 
 from . import attributes, queries, state_rows
 from .errors import ForbiddenError, RefusedError
-from .operations import EDIT, FULL, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
+from .operations import EDIT, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
 from .store import Record, Store, now
 
 # What the answer to a patch says of the rights, whoever asks.
@@ -19,52 +19,6 @@ _FOREIGN_KEY = (
     'insert or update on table "main_state_{table}" violates foreign key constraint "{name}"\n'
     'DETAIL:  Key ({column})=({value}) is not present in table "main_{target}".\n'
 )
-
-
-@operation("GetStateType", VIEW, of="state_type")
-def _get_type(call: Call) -> Record:
-    return call.target
-
-
-@operation("GetStateTypeList", VIEW)
-def _get_types(call: Call) -> list[Record]:
-    return sorted(call.store.all("state_type", call.params["project"]), key=lambda record: record["name"])
-
-
-@operation("CreateStateType", FULL)
-def _create_type(call: Call) -> Record:
-    spec = call.body
-    kinds = [{"description": "", "required": False, "order": 0, **one} for one in spec.get("attribute_types", [])]
-    for kind in kinds:
-        attributes.check_type(kind)
-        bounds = {"minimum", "maximum"} & kind.keys() if kind["dtype"] == "float" else ()
-        kind.update({bound: float(kind[bound]) for bound in bounds})
-    body = {
-        "project": call.params["project"],
-        "name": spec["name"],
-        "description": spec.get("description", ""),
-        "dtype": "state",
-        "attribute_types": kinds,
-        "interpolation": spec.get("interpolation", "latest"),
-        "association": spec["association"],
-        "visible": True,
-        "grouping_default": True,
-        "delete_child_localizations": spec.get("delete_child_localizations", False),
-        "default_localization": None,
-        "elemental_id": str(uuid.uuid4()),
-        "effective_permission": 0,
-        "media": sorted(spec["media_types"]),
-    }
-    return {"message": "State type created successfully!", "id": call.store.add("state_type", body)}
-
-
-@operation("DeleteStateType", FULL, of="state_type")
-def _delete_type(call: Call) -> Record:
-    rows = call.store.rows("SELECT id FROM state WHERE type = ?", call.target["id"])
-    for row in rows:
-        state_rows.remove(call.store, row["id"])
-    call.store.remove("state_type", call.target["id"])
-    return {"message": f"State type {call.target['id']} (and {len(rows)} instances) deleted successfully!"}
 
 
 @operation("GetState", VIEW, of="state")
