@@ -29,7 +29,7 @@ def _get_state(call: Call) -> Record:
 @operation("GetStateList", VIEW)
 @operation("GetStateListById", VIEW)
 def _get_states(call: Call) -> list[Record]:
-    found = with_permissions(state_rows.listed(call.store, call.params), call)
+    found = with_permissions(state_rows.listed(call.store, call.params), call, call.params["project"])
     return state_rows.chosen_fields(found, call.params.get("fields"))
 
 
