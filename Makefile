@@ -17,7 +17,7 @@ help:
 define install
 @$(PYTHON) -c 'import sys; sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}; 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 $(PYTHON) -m venv --clear $(1)
-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(2)
 @touch $@
 endef
 
@@ -84,7 +84,7 @@ audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 # What the image for the CPU ships, installed apart so that nothing of the tests is in the list.
 sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, with versions and licences
 	$(PYTHON) -m venv --clear build/sbom
-	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-kubernetes.lock
+	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-kubernetes.lock
 	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible --of JSON -o sbom.json build/sbom/bin/python
 
 lock: setup  ## write the lock files anew from pyproject.toml

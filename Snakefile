@@ -70,8 +70,16 @@ else:
 if not plan.from_folder:
 
     include: "rules/destination.smk"
+    include: "rules/attributes.smk"
 
 
+if config["track"]["enabled"]:
+
+    include: "rules/track_many.smk" if plan.shared_jobs else "rules/track.smk"
+    include: "rules/use_tracks.smk"
+
+
+include: "rules/count.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
@@ -89,10 +97,16 @@ rule all:
         each_file(),
         "results/detections.csv",
         "results/detections.coco.json",
+        "results/counts.csv",
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
         if_asked(plan.from_folder, "results/media.csv"),
+        if_asked(
+            config["evaluate"]["track_truth_file"], "results/track_evaluation.json"
+        ),
+        if_asked(config["export"]["tracks"], "results/tracks.coco.json"),
+        if_asked(config["export"]["counts"], "results/occurrences.csv"),
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
         if_asked(
             config["export"]["megadetector"], "results/detections.megadetector.json"

@@ -151,6 +151,11 @@ def truth_file_state(wildcards):
     return dates.fingerprints(map(Path, plan.truth_file))
 
 
+def track_truth_state(wildcards):
+    """Return size and date of the file of true tracks, so that another one is noticed, whatever its date."""
+    return dates.fingerprints(map(Path, plan.track_truth_file))
+
+
 def network_files_state(wildcards):
     """Return size and date of each file of the network, so that others are noticed, whatever their dates."""
     return dates.fingerprints(map(Path, plan.network_files))

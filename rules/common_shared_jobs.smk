@@ -10,14 +10,14 @@ def gathered(*names):
     kilobyte and a tenth of a millisecond. `all` takes the files themselves, so that one which is gone is made again.
     """
     if not plan.hashes_suffice:
-        return {name: all_of(batches.OF_EACH_MEDIA[name][0]) for name in names}
+        return {name: all_of(plan.of_each_media[name][0]) for name in names}
     return {"batches": plan.hash_files(names)}
 
 
 def gathered_by_hashes(*names):
     """Return these files of all media for `params:`, by name, where `gathered` has left them out."""
     return (
-        {name: all_of(batches.OF_EACH_MEDIA[name][0]) for name in names}
+        {name: all_of(plan.of_each_media[name][0]) for name in names}
         if plan.hashes_suffice
         else {}
     )

@@ -35,3 +35,21 @@ rule crop_boxes:
         code=code("crop_boxes"),
     script:
         "../scripts/crop_boxes.py"
+
+
+rule export_counts:
+    input:
+        counts="results/counts.csv",
+    output:
+        occurrences="results/occurrences.csv",
+        max_n="results/maxn.txt",
+    log:
+        "logs/export_counts.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        **plan.site,
+        network=plan.network_name,
+        code=code("export_counts"),
+    script:
+        "../scripts/export_counts.py"

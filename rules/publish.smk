@@ -26,7 +26,7 @@ rule merge_detections:
 
 rule summarize:
     input:
-        **gathered("records", "outcomes", *plan.in_tator("uploads")),
+        **gathered("records", "outcomes", *plan.in_tator("uploads"), *plan.tracks),
         **plan.what_stands_in_tator,
         provenance="resources/network/provenance.json",
     output:
@@ -47,7 +47,10 @@ rule summarize:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", *plan.in_tator("uploads")),
+        **gathered_by_hashes(
+            "records", "outcomes", *plan.in_tator("uploads"), *plan.tracks
+        ),
+        **plan.without_tracks,
         on_damaged=config["media"]["on_damaged"],
         code=code("summarize"),
     script:

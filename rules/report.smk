@@ -66,10 +66,12 @@ rule picture_errors:
 
 rule make_report:
     input:
-        **gathered(*plan.reported),
+        **gathered(*plan.reported, *plan.tracks),
         evaluation=if_asked(
             plan.evaluated, "results/evaluation.json", "results/evaluation.zip"
         ),
+        counts="results/counts.csv",
+        intervals="results/counts_by_interval.csv",
         summary="results/summary.json",
         train_ini="resources/network/train.ini",
     output:
@@ -86,7 +88,8 @@ rule make_report:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes(*plan.reported),
+        **gathered_by_hashes(*plan.reported, *plan.tracks),
+        **plan.without_tracks,
         **plan.site,
         keep_threshold=config["detect"]["keep_threshold"],
         upload_threshold=config["upload"]["threshold"],

@@ -13,6 +13,7 @@ from scripts.lib.display_text import short
 from scripts.lib.files import read_json
 from scripts.lib.pages import TatorPlace, charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
+from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
 from scripts.lib.previews import Album
@@ -30,7 +31,10 @@ def make_report(
     outcomes: list[Path],
     detections: list[Path],
     previews: list[Path],
+    tracks: list[Path],
     train_ini: Path,
+    counts: Path,
+    intervals: Path,
     evaluation: list[Path],
     keep_threshold: float,
     upload_threshold: float,
@@ -49,7 +53,10 @@ def make_report(
         outcomes: what detect found, in the same order.
         detections: its CSV files, likewise.
         previews: its pictures, likewise.
+        tracks: the records of track, likewise; empty where nothing is tracked.
         train_ini: the species' names.
+        counts: what count_species wrote of each media.
+        intervals: what it wrote of their intervals.
         evaluation: what evaluate and picture_errors wrote; empty when nobody asked for it.
         keep_threshold: the least score of a box.
         upload_threshold: the least score of an uploaded box.
@@ -68,8 +75,9 @@ def make_report(
         place = TatorPlace(host, project_id, destination["version_id"])
     total = Findings()
     media = []
-    for line, record, outcome, csv, album in zip(
-        content["media"], records, outcomes, detections, previews, strict=True
+    tracked: list[Path] | list[None] = tracks or [None] * len(records)
+    for line, record, outcome, csv, album, track in zip(
+        content["media"], records, outcomes, detections, previews, tracked, strict=True
     ):
         findings = Findings()
         findings.add(read_detections(csv))
@@ -77,11 +85,13 @@ def make_report(
         link = place.address(line["media_id"]) if place else None
         no_result = line["media_id"] in content["failed"]
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
-        media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result))
+        media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result, track))
     look = FrameRenderer(place, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
+    cards = [card(each, look) for each in shown[:media_in_detail] if not each.is_picture]
+    counted = CountPages(place, names)
     verified = [moment for path in uploads or () if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",
@@ -103,7 +113,9 @@ def make_report(
         rows_shown=ROWS_SHOWN,
         **_found(total, names, keep_threshold, upload_threshold),
         check=least_sure(media, look) if len(media) > 1 or not media_in_detail else [],
-        cards=[card(each, look) for each in shown[:media_in_detail] if not each.is_picture],
+        counts=counted.values(counts),
+        max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
+        cards=cards,
         pictures=[
             look.picture(each, entry, rows_of(each, {0})[0], each.name)
             for each in shown[:media_in_detail]
@@ -172,7 +184,7 @@ def _found(total: Findings, names: list[str], keep: float, upload: float) -> dic
     return {
         "species": species,
         "charted": len(charted),
-        "counts": charts.counts(
+        "boxes_by_species": charts.counts(
             "counts", {names[number - 1]: boxes for number, boxes in charted}, [colour(n - 1) for n, _ in charted]
         )
         if charted

@@ -1,6 +1,5 @@
 """Write the state of each media into one JSON file and one table."""
 
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ def summarize(
     *,
     records: list[Path],
     outcomes: list[Path],
+    tracks: list[Path],
     provenance: Path,
     on_damaged: str,
     summary: Path,
@@ -33,6 +33,7 @@ def summarize(
     Args:
         records: what resolve_media found, a file a media.
         outcomes: what detect found, in the same order.
+        tracks: what track found, in the same order; empty where nothing is tracked.
         provenance: where the network came from.
         on_damaged: `accept` when a damaged video's boxes count as a result.
         summary: the JSON file to write.
@@ -42,16 +43,17 @@ def summarize(
         destination: where the boxes went.
     """
     marked = read_json(marks) if marks else {"media_ids": [], "missing": []}
+    tracked: list[Path] | list[None] = tracks or [None] * len(records)
+    uploaded: list[Path] | list[None] = uploads or [None] * len(records)
     media = [
         _line(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
             read_record(UploadRecord, upload) if upload else None,
+            read_json(track) if track else None,
             marked,
         )
-        for record, outcome, upload in zip(
-            records, outcomes, uploads or itertools.repeat(None, len(records)), strict=True
-        )
+        for record, outcome, upload, track in zip(records, outcomes, uploaded, tracked, strict=True)
     ]
     failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
     totals = {key: sum(line[key] for line in media) for key in ("frames", "boxes", "boxes_in_tator")}
@@ -76,10 +78,16 @@ def summarize(
 
 
 def _line(
-    record: MediaRecord, outcome: DetectionRecord, upload: UploadRecord | None, marked: dict[str, Any]
+    record: MediaRecord,
+    outcome: DetectionRecord,
+    upload: UploadRecord | None,
+    tracks: dict[str, Any] | None,
+    marked: dict[str, Any],
 ) -> dict[str, Any]:
     media_id = record.media_id
     state, reason = outcome.state, outcome.reason
+    if tracks is not None and tracks["state"] == "failed":
+        state, reason = tracks["state"], tracks["reason"]
     if upload is not None and upload.state in ("missing", "failed"):
         state, reason = upload.state, upload.reason
     elif media_id in marked["missing"]:
@@ -95,6 +103,7 @@ def _line(
         "people": {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {},
         "marked": media_id in marked["media_ids"],
         "seconds": outcome.seconds,
+        **({} if tracks is None else {"tracks": len(tracks["tracks"])}),
     }
 
 

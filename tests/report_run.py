@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.count_species import count_species
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
 from scripts.lib.previews import Previews
@@ -27,6 +28,8 @@ class FakeRun:
     folder: Path
     species: list[str] = field(default_factory=lambda: ["cod", "crab"])
     media_ids: list[int] = field(default_factory=list)
+    tracks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    described: dict[str, Any] = field(default_factory=dict)
     destination: dict[str, Any] = field(default_factory=lambda: dict(DESTINATION))
 
     def add(
@@ -85,6 +88,7 @@ class FakeRun:
         self._path("resources/network/train.ini").write_text(f"[Data]\nSpecies={','.join(self.species)}\n", "utf-8")
         summarize(
             **self.every,
+            tracks=[],
             marks=self.folder / "results/marks.json",
             provenance=self.folder / "resources/network/provenance.json",
             destination=self.folder / "resources/destination.json",
@@ -101,9 +105,26 @@ class FakeRun:
         return {key: [self.folder / where.format(number) for number in self.media_ids] for key, where in kinds.items()}
 
     def page(self, **changes: Any) -> Path:
-        """Make the page and return it."""
+        """Make the page, with tracks if asked for, and return it."""
         self.finish()
+        tracks = []
+        for number, found in self.tracks.items():
+            tracks.append(self._path("results/tracks/{}.json", number))
+            write_json(tracks[-1], {"media_id": number, "state": "done", "reason": None, "tracks": found})
         results = self.folder / "results"
+        counted = {"counts": results / "counts.csv", "intervals": results / "counts_by_interval.csv"}
+        write_json(self._path("resources/attributes.json"), self.described)
+        count_species(
+            records=self.every["records"],
+            outcomes=self.every["outcomes"],
+            detections=[results / "detections" / f"{number}.csv" for number in self.media_ids],
+            tracks=tracks,
+            attributes=self.folder / "resources/attributes.json",
+            train_ini=self.folder / "resources/network/train.ini",
+            threshold=0.3,
+            interval_seconds=1,
+            **counted,
+        )
         arguments = {
             "evaluation": [], "host": "https://tator.example.org", "project_id": 11, "keep_threshold": 0.3,
             "upload_threshold": 0.5, "media_in_detail": 20, "settings": {"tator": {"project_id": 11}},
@@ -113,8 +134,10 @@ class FakeRun:
             **self.every,
             detections=[results / "detections" / f"{number}.csv" for number in self.media_ids],
             previews=[results / "previews" / f"{number}.zip" for number in self.media_ids],
+            tracks=tracks,
             train_ini=self.folder / "resources/network/train.ini",
             page=results / "overview.html",
+            **counted,
             **arguments,
         )
         return results / "overview.html"

@@ -108,6 +108,7 @@ def jobs_in(text):
     return sorted(f"{rule} {found[1]}" if found else rule for rule, found in media)
 
 
+COUNTS = ["count_species", "get_attributes"]
 ENDING = ["all", "conclude", "make_report", "mark_processed", "summarize"]
 
 
@@ -120,7 +121,7 @@ def test_only_what_changed_runs_again(site, tmp_path):
     first = site.boxes()
 
     site.settings["tator"]["media_ids"] = [2, 1]
-    new = ["detect 2", "download_media 2", "merge_detections", "resolve_media", "upload_detections 2"]
+    new = ["detect 2", "download_media 2", "merge_detections", "resolve_media", "upload_detections 2", *COUNTS]
     assert ran(site.run()) == sorted([*ENDING, *new])
     assert [box for box in site.boxes() if box["media"] == 1] == first
 
@@ -133,13 +134,13 @@ def test_only_what_changed_runs_again(site, tmp_path):
     )
     again = ran(site.run("--forcerun", "resolve_media"))
     assert again == sorted(
-        [*ENDING, "detect 1", "download_media 1", "merge_detections", "resolve_media", "upload_detections 1"]
+        [*ENDING, *COUNTS, "detect 1", "download_media 1", "merge_detections", "resolve_media", "upload_detections 1"]
     )
     all_boxes = site.boxes()
     assert len([box for box in all_boxes if box["media"] == 1]) == len(all_boxes) / 2 != len(first)
 
     site.settings["upload"]["threshold"] = 0.8
-    assert ran(site.run()) == sorted([*ENDING, "upload_detections 1", "upload_detections 2"])
+    assert ran(site.run()) == sorted([*ENDING, "count_species", "upload_detections 1", "upload_detections 2"])
     assert 0 < len(site.boxes(show_deleted=1)) < len(all_boxes)
     assert all(box["attributes"]["Confidence"] >= 0.8 for box in site.boxes())
 
@@ -182,7 +183,7 @@ def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_fol
     assert looked.sound, looked
     assert f"{len(states) - len(well)} of {len(states)} media have no boxes in Tator from this run" in looked.text
     assert check_records(site.folder) == {"record", "download", "provenance", "destination", "detection", "upload",
-                                          "marks", "summary"}  # fmt: skip
+                                          "attributes", "marks", "summary"}  # fmt: skip
     again = site.run()
     assert again.returncode != 0
     assert "rule detect:" not in again.stdout

@@ -114,6 +114,8 @@ def test_only_what_changed_is_done_again(twenty, tmp_path):
     site.settings["tator"]["media_ids"] = good[:0:-1]
     assert jobs(site.run()).keys() == {
         "all",
+        "count_species",
+        "get_attributes",
         "merge_detections",
         "mark_processed",
         "summarize",

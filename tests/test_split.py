@@ -71,14 +71,20 @@ def results(site):
     return found
 
 
+def tracks(site):
+    """Return what was written of each media's tracks."""
+    return {path.name: path.read_bytes() for path in sorted((site.folder / "results" / "tracks").iterdir())}
+
+
 @pytest.mark.parametrize("asked", [{}, {"frame_range": [20, 99], "frame_stride": 3}])
 def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     whole = site_in(tmp_path / "whole", server, **asked)
     parted = site_in(tmp_path / "parted", server, split_seconds=2, **asked)
+    whole.settings["track"] = parted.settings["track"] = {"enabled": True}
     ids = named(server)
-    one = whole.run("--notemp", "--until", "merge_detections")
+    one = whole.run("--notemp", "--until", "merge_detections", "track")
     assert one.returncode == 0, one.stdout
-    done = parted.run("--until", "merge_detections", "--set-resources", "detect:gpu=1", "--resources", "gpu=1")
+    done = parted.run("--until", "merge_detections", "track", "--set-resources", "detect:gpu=1", "--resources", "gpu=1")
     for rule in ("detect_part", "join_parts"):  # in the place of detect
         blocks = re.findall(rf"^(?:local)?rule {rule}:\n((?:    .+\n)+)", done.stdout, re.MULTILINE)
         assert blocks
@@ -88,6 +94,8 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     for name, parts in wanted.items():
         assert jobs.count(f"detect_part {ids[name]}") == parts
     assert results(parted) == results(whole)
+    assert tracks(parted) == tracks(whole)
+    assert any(b",1," in content for content in tracks(whole).values())
     assert (parted.folder / "results/detections.csv").read_bytes() == (
         whole.folder / "results/detections.csv"
     ).read_bytes()
@@ -101,7 +109,7 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
         f"{media_id}.json" for media_id in ids.values()
     )
     assert not (parted.folder / "resources/media").exists()
-    assert "Nothing to be done" in parted.run("--until", "merge_detections").stdout
+    assert "Nothing to be done" in parted.run("--until", "merge_detections", "track").stdout
 
     albums = [Album.open(site.folder / f"results/previews/{ids[LONG]}.zip") for site in (whole, parted)]
     # Of equally good frames other ones may be chosen, near the edge of a part.

@@ -26,8 +26,8 @@ def test_a_dry_run_needs_no_network_and_no_token_and_shows_every_job(tmp_path):
         assert re.search(rf"^{rule} +3$", done.stdout, re.MULTILINE), done.stdout
     for media_id in (1, 2, 3):
         assert f"results/detections/{media_id}.csv" in done.stdout
-    assert re.search(r"^total +18$", done.stdout, re.MULTILINE)
-    assert len(jobs) == 18
+    assert re.search(r"^total +20$", done.stdout, re.MULTILINE)
+    assert len(jobs) == 20
 
 
 def test_the_reference_workflows_environment_plans_a_run(tmp_path):
@@ -127,7 +127,7 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     rules = set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
     shared = set(re.findall(r'f"(\w+)_\{media_ids\[0\]\}"$', text, re.MULTILINE))
-    assert shared == {"resolve_many", "list_many", "detect_many", "upload_many"}
+    assert shared == {"resolve_many", "list_many", "detect_many", "upload_many", "track_many"}
     # A step has one script, whatever the number of media: those run resolve_media, list_media, ...
     rules -= {"detect_part"}  # which is detect, in one part of a video
     named = set(re.findall(r"scripts/(\w+)\.py", text))

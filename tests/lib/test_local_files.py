@@ -8,7 +8,10 @@ import pytest
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow import local_files
 
-KEYS = ["network.directory", "network.archive", "network.ca_file", "tator.ca_file", "evaluate.truth_file"]
+KEYS = [
+    *("network.directory", "network.archive", "network.ca_file", "tator.ca_file"),
+    *("evaluate.truth_file", "evaluate.track_truth_file"),
+]
 
 
 def settings(path: str, value: str) -> dict[str, dict[str, str | None]]:

@@ -41,6 +41,40 @@ def test_a_good_run(run):
     assert looked.pdf.startswith(b"%PDF")
 
 
+def test_counts_lead_to_their_frames(run):
+    run.add("reef.mp4", boxes=lambda frame: [(0, 0.9)] * (1 + (frame == 30)) + [(1, 0.8)] * (frame > 40))
+    run.add("still.png", frames=1, kind="image")
+    looked = look_at(run.page())
+    assert looked.sound, looked
+    for words in ("How many there are", "MaxN by interval", "Boxes that score 0.3 or more count"):
+        assert words in looked.text, words
+    most, first = (f"https://tator.example.org/11/annotation/1?frame={frame}&version=43" for frame in (30, 41))
+    assert {most, first} <= set(looked.links)
+    assert "https://tator.example.org/11/annotation/2?frame=0&version=43" in looked.links
+
+
+def test_tracks_are_bars_that_lead_to_their_surest_boxes(run):
+    run.add("reef.mp4")
+    run.add("rock.mp4")
+    track = {"species": 1, "first_frame": 0, "last_frame": 30, "interpolated": 0}
+    run.tracks = {
+        1: [
+            {**track, "track": at, "confidence": 0.9 - 0.1 * at, "best_frame": 2 * at, "boxes": 9 + at} for at in (1, 2)
+        ],
+        2: [],
+    }
+    looked = look_at(run.page())
+    assert looked.sound, looked
+    for words in (
+        "2 tracks over time; each leads",
+        "longest: track 2, cod 0.70, 11 boxes",
+        "surest: track 1, cod 0.80",
+    ):
+        assert words in looked.text, words
+    links = {f"https://tator.example.org/11/annotation/1?frame={frame}&version=43" for frame in (2, 4)}
+    assert links <= set(looked.links)
+
+
 def test_media_that_failed_come_first_with_their_reasons(run):
     for at in range(3):
         run.add(f"good_{at}.mp4", frames=2)

@@ -13,8 +13,8 @@ from tests.made_records import detection_record
 
 @pytest.fixture
 def run(tmp_path):
-    def summary(*media, missing=(), on_damaged="fail"):
-        """Summarize media given as (state, upload state, name)."""
+    def summary(*media, missing=(), on_damaged="fail", tracks=()):
+        """Summarize media given as (state, upload state, name), and records of tracks."""
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
             reason = None if state in ("done", "no detections") else f"the reason of {media_id}"
@@ -33,6 +33,9 @@ def run(tmp_path):
         write_json(tmp_path / "provenance.json", {"reference": "weights"})
         write_json(tmp_path / "destination.json", {"version": "v"})
         single = {name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")}
+        paths["tracks"] = [tmp_path / f"tracks_{number}.json" for number in range(len(tracks))]
+        for path, content in zip(paths["tracks"], tracks, strict=True):
+            write_json(path, content)
         summarize(**paths, **single, on_damaged=on_damaged, table=tmp_path / "summary.txt")
         return read_json(tmp_path / "summary.json"), (tmp_path / "summary.txt").read_text()
 
@@ -40,6 +43,17 @@ def run(tmp_path):
 
 
 GOOD = ("done", "verified", "a.mp4")
+
+
+def test_tracks_are_counted_and_their_fault_is_the_medias(run):
+    found = {"state": "done", "reason": None, "tracks": [{}, {}]}
+    fault = {"state": "failed", "reason": "it was killed", "tracks": []}
+    summary, table = run(GOOD, GOOD, tracks=(found, fault))
+    assert [media["tracks"] for media in summary["media"]] == [2, 0]
+    assert [media["state"] for media in summary["media"]] == ["done", "failed"]
+    assert summary["failed"] == [2]
+    assert "it was killed" in table
+    assert "tracks" not in run(GOOD)[0]["media"][0]
 
 
 def test_each_media_and_the_totals(run):

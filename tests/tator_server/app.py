@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from . import algorithms, attribute_types, catalogue, interface, localizations, medias
+from . import algorithms, attribute_types, catalogue, interface, localizations, medias, state_types, states
 from .control import Controls
 from .errors import RefusedError, UnknownFieldError
 from .faults import Faults, RequestLog
@@ -16,7 +16,15 @@ from .operations import HANDLERS, Call
 from .presigned import Addresses
 from .store import HELD_BACK, Record, Store
 
-_SERVED = (algorithms, attribute_types, catalogue, localizations, medias)  # importing these fills HANDLERS
+_SERVED = (
+    algorithms,
+    attribute_types,
+    catalogue,
+    localizations,
+    medias,
+    state_types,
+    states,
+)  # importing these fills HANDLERS
 
 _NOT_FOUND = """
 

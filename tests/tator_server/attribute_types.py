@@ -13,7 +13,7 @@ from .errors import ForbiddenError, NotCoveredError, RefusedError
 from .operations import FULL, VIEW, Call, find, may, operation
 from .store import Record
 
-_ENTITIES = {"MediaType": "media_type", "LocalizationType": "localization_type"}
+_ENTITIES = {"MediaType": "media_type", "LocalizationType": "localization_type", "StateType": "state_type"}
 
 
 def _owner(call: Call) -> tuple[str, Record]:
@@ -35,9 +35,10 @@ def _rewrite(call: Call, kind: str, owner: Record, change: Callable[[Record], Re
             if media["type"] == owner["id"]:
                 store.change("media", media["id"], attributes=change(media["attributes"]))
         return
-    for row in store.rows("SELECT id, attributes FROM localization WHERE type = ?", owner["id"]):
+    table = "state" if kind == "state_type" else "localization"
+    for row in store.rows(f"SELECT id, attributes FROM {table} WHERE type = ?", owner["id"]):
         new = json.dumps(change(json.loads(row["attributes"])))
-        store.execute("UPDATE localization SET attributes = ? WHERE id = ?", new, row["id"])
+        store.execute(f"UPDATE {table} SET attributes = ? WHERE id = ?", new, row["id"])
 
 
 @operation("CreateAttributeType", VIEW)

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from . import queries
+from . import queries, state_rows
 from .errors import MissingError, RefusedError
 from .operations import EDIT, VIEW, Call, find, may, operation
 from .store import Record, Store
@@ -130,9 +130,14 @@ def _update_version(call: Call) -> Record:
 @operation("DeleteVersion", EDIT, of="version")
 def _delete_version(call: Call) -> Record:
     version = call.target["id"]
-    standing = queries.localizations(call.store, {"project": call.target["project"], "version": [version]})
-    if standing:
-        raise RefusedError(f"Cannot delete version with annotations! Found {len(standing)} localizations, 0 states!")
+    of_version = {"project": call.target["project"], "version": [version]}
+    boxes, tracks = queries.localizations(call.store, of_version), state_rows.listed(call.store, of_version)
+    if boxes or tracks:
+        raise RefusedError(
+            f"Cannot delete version with annotations! Found {len(boxes)} localizations, {len(tracks)} states!"
+        )
+    for row in call.store.rows("SELECT id FROM state WHERE version = ?", version):
+        state_rows.remove(call.store, row["id"])
     call.store.execute("DELETE FROM localization WHERE version = ?", version)
     call.store.remove("version", version)
     return {"message": f"Version {version} deleted successfully!"}

@@ -58,7 +58,7 @@ class Operation:
     @property
     def rule(self) -> str:
         """Return the path as Flask writes it."""
-        return self.path.replace("{", "<int:").replace("}", ">")
+        return self.path.replace("{", "<int:").replace("}", ">").replace("<int:elemental_id>", "<string:elemental_id>")
 
     @property
     def success(self) -> int:
@@ -89,7 +89,7 @@ class Operation:
             RefusedError: with the whole body in its details.
         """
         if isinstance(body, dict):
-            refuse_uncovered(body)
+            refuse_uncovered(body.keys() - set(_declared(self.body or {})))
         problem = next(iter(self._checker.iter_errors(body)), None)
         if problem is not None:
             kind = (self.body or {}).get("type") or ("any" if "oneOf" in (self.body or {}) else "object")
@@ -98,6 +98,15 @@ class Operation:
                 message = f"{body!r} is not valid under any of the given schemas"
             details = f'Value {body!r} not valid for schema of type {kind}: (<ValidationError: "{message}">,)'
             raise RefusedError("Request body validation error", details=details)
+
+
+def _declared(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields that a body's schema names."""
+    if "$ref" in schema:
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    yield from schema.get("properties", {})
+    for one in schema.get("oneOf", ()):
+        yield from _declared(one)
 
 
 def refuse_uncovered(names: Iterable[str]) -> None:

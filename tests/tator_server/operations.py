@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import queries
+from . import queries, state_rows
 from .errors import ForbiddenError, MissingError
 from .presigned import Addresses
 from .store import Record, Store
@@ -22,6 +22,8 @@ _MODELS = {
     "version": "Version",
     "media": "Media",
     "localization": "Localization",
+    "state": "State",
+    "state_type": "StateType",
     "algorithm": "Algorithm",
 }
 # What each level may do, as Tator's own converter of memberships writes it (api/main/_permission_util.py): a byte each
@@ -69,6 +71,8 @@ class Handler:
         if self.of is not None:
             call.target = find(call.store, self.of, call.params["id"])
             number = call.target["id"] if self.of == "project" else call.target.get("project")
+            if self.of == "state":  # which does not show its project
+                number = state_rows.project(call.store, call.target["id"])
         if number is not None:
             project = find(call.store, "project", number)
             if self.of is not None and is_fine_grained(call.store) and not may(call.user, project, VIEW):
@@ -112,6 +116,9 @@ def find(store: Store, kind: str, id: int) -> Record:
     if kind == "localization":
         rows: list[sqlite3.Row] = store.rows("SELECT * FROM localization WHERE id = ?", id)
         found = queries.localization(rows[0]) if rows else None
+    elif kind == "state":
+        rows = store.rows("SELECT * FROM state WHERE id = ? AND NOT deleted", id)
+        found = state_rows.shown(store, rows[0]) if rows else None
     else:
         found = store.find(kind, id)
     if found is None or found.get("deleted"):

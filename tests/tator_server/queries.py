@@ -36,7 +36,7 @@ def localizations(store: Store, params: Mapping[str, Any]) -> list[Record]:
     where, values = _where(params)
     rows = store.rows(f"SELECT * FROM localization WHERE {where} ORDER BY id", *values)
     types = {record["id"]: record for record in store.all("localization_type", params["project"])}
-    return _page(_by_attribute([localization(row) for row in rows], types, params), params)
+    return paged(by_attribute([localization(row) for row in rows], types, params), params)
 
 
 def count_localizations(store: Store, params: Mapping[str, Any]) -> int:
@@ -59,8 +59,13 @@ def _where(params: Mapping[str, Any]) -> tuple[str, list[Any]]:
         among("media", media)
     if ids := params.get("ids"):
         among("id", ids)
+    if states := params.get("state_ids"):
+        where.append(
+            "id IN (SELECT localization FROM state_localization WHERE state IN (SELECT value FROM json_each(?)))"
+        )
+        values.append(json.dumps(states))
     if elemental_ids := params.get("elemental_ids"):
-        among("elemental_id", [_uuid(text) for text in elemental_ids])
+        among("elemental_id", [uuid_of(text) for text in elemental_ids])
     if "version" in params:
         among("version", params["version"])
     for name, column, sign in (("type", "type", "="), ("frame", "frame", "="), ("after", "id", ">")):
@@ -69,7 +74,7 @@ def _where(params: Mapping[str, Any]) -> tuple[str, list[Any]]:
             values.append(params[name])
     if "elemental_id" in params:
         where.append("elemental_id = ?")
-        values.append(_uuid(params["elemental_id"]))
+        values.append(uuid_of(params["elemental_id"]))
     if not params.get("show_deleted"):
         where.append("NOT variant_deleted")
     if not params.get("show_all_marks"):
@@ -121,7 +126,7 @@ def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
             and ("name" not in params or media["name"].lower() == params["name"].lower())
             and ("dtype" not in params or types[media["type"]]["dtype"] == params["dtype"])
             and all(media[name] == params[name] for name in ("type", "md5", "gid", "uid") if name in params)
-            and ("elemental_id" not in params or media["elemental_id"] == _uuid(params["elemental_id"]))
+            and ("elemental_id" not in params or media["elemental_id"] == uuid_of(params["elemental_id"]))
             and ("after" not in params or media["id"] > params["after"])
             and ("after_name" not in params or media["name"] > params["after_name"])
             and (states is None or media["archive_state"] in states)
@@ -139,7 +144,7 @@ def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
         names = frozenset(kind["name"] for record in types.values() for kind in record["attribute_types"])
         found = [media for media in found if searches.finds(search, media, names)]
     found.sort(key=lambda media: (media["name"], media["id"]))
-    return _page(_by_attribute(found, types, params), params)
+    return paged(by_attribute(found, types, params), params)
 
 
 def expect_count(params: Mapping[str, Any], found: list[Record], change: str) -> None:
@@ -166,7 +171,7 @@ def chosen_fields(records: list[Record], fields: str | None) -> list[Record]:
     return [{name: record[name] for name in names} for record in records]
 
 
-def _by_attribute(records: list[Record], types: Mapping[int, Record], params: Mapping[str, Any]) -> list[Record]:
+def by_attribute(records: list[Record], types: Mapping[int, Record], params: Mapping[str, Any]) -> list[Record]:
     """Filter by `attribute=Name::value` and its relatives.
 
     A name that none of the types has filters nothing; one that only some have excludes objects of the others.
@@ -209,7 +214,8 @@ def _tests(entity_type: Record, comparison: str, pair: str) -> list[Callable[[Re
     return [lambda attributes: isinstance(attributes.get(name), same) and compare(attributes[name], value)]
 
 
-def _page(records: list[Record], params: Mapping[str, Any]) -> list[Record]:
+def paged(records: list[Record], params: Mapping[str, Any]) -> list[Record]:
+    """Return records in the order asked for, and of them the stretch from `start` to `stop`."""
     for key in reversed(params.get("sort_by", [])):
         name = key.lstrip("-")
 
@@ -221,7 +227,8 @@ def _page(records: list[Record], params: Mapping[str, Any]) -> list[Record]:
     return records[params.get("start", 0) : params.get("stop")]
 
 
-def _uuid(text: str) -> str:
+def uuid_of(text: str) -> str:
+    """Return an elemental id as Tator writes it."""
     try:
         return str(uuid.UUID(text))
     except ValueError as error:

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 # Kinds of which each record is kept as one JSON document.
 KINDS = (
-    *("user", "project", "media_type", "localization_type", "version", "media"),
+    *("user", "project", "media_type", "localization_type", "state_type", "version", "media"),
     *("algorithm", "manifest", "job_cluster", "section"),
 )
 
@@ -38,6 +38,20 @@ _TABLES = "".join(
     " modified_by INTEGER, modified_datetime TEXT);\n"
     "CREATE INDEX IF NOT EXISTS localization_mark ON localization (elemental_id, version, mark);\n"
     "CREATE INDEX IF NOT EXISTS localization_media ON localization (media, version);\n"
+    # What remains of a pruned box: states may point at it.
+    "CREATE TABLE IF NOT EXISTS pruned_localization (id INTEGER PRIMARY KEY, project INTEGER, frame INTEGER);\n"
+    "CREATE TRIGGER IF NOT EXISTS pruned AFTER DELETE ON localization BEGIN"
+    " INSERT OR REPLACE INTO pruned_localization VALUES (OLD.id, OLD.project, OLD.frame); END;\n"
+    "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER, type INTEGER,"
+    " version INTEGER, elemental_id TEXT, mark INTEGER, variant_deleted INTEGER DEFAULT 0, deleted INTEGER DEFAULT 0,"
+    " hidden INTEGER DEFAULT 0, frame INTEGER, attributes TEXT, parent INTEGER, segments TEXT, created_by INTEGER,"
+    " created_datetime TEXT, modified_by INTEGER, modified_datetime TEXT);\n"
+    "CREATE INDEX IF NOT EXISTS state_mark ON state (elemental_id, version, mark);\n"
+    "CREATE TABLE IF NOT EXISTS state_media (state INTEGER, media INTEGER, PRIMARY KEY (state, media));\n"
+    "CREATE INDEX IF NOT EXISTS state_of_media ON state_media (media);\n"
+    "CREATE TABLE IF NOT EXISTS state_localization (state INTEGER, localization INTEGER,"
+    " PRIMARY KEY (state, localization));\n"
+    "CREATE INDEX IF NOT EXISTS state_of_box ON state_localization (localization);\n"
     "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT);\n"
 )
 

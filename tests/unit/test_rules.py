@@ -84,7 +84,7 @@ def name_in_run(rule):
 
 def target(file):
     """Return what makes a file: it, or the folder that its rule makes."""
-    depth = {"crops": 3, "yolo": 2, "cvat": 2}.get(file.parts[1], len(file.parts))
+    depth = {"crops": 3, "yolo": 2, "cvat": 2, "mot": 2, "viame": 2}.get(file.parts[1], len(file.parts))
     return str(Path(*file.parts[:depth]))
 
 
@@ -104,7 +104,7 @@ def comparable(path):
     if path.name == "media.csv":  # the files are as old as their copies
         with path.open(newline="") as stream:
             return [{**row, "modified": None} for row in csv.DictReader(stream)]
-    if path.suffix == ".csv" and path.name != "truth.csv":
+    if path.suffix == ".csv" and b"det_conf" in path.read_bytes().partition(b"\n")[0]:
         with path.open(newline="") as stream:
             return [_row(row) for row in csv.DictReader(stream)]
     return path.read_bytes()

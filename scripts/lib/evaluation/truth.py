@@ -4,6 +4,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
@@ -52,7 +53,7 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
     Raises:
         PipelineError: naming the file, the place, and what was expected.
     """
-    finder = _Finder(media)
+    finder = MediaFinder(media)
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         if not (box.xywh[2] > 0 and box.xywh[3] > 0):
@@ -60,10 +61,26 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
         yield box
 
 
-class _Finder:
+class NamedMedia(Protocol):
+    """A media that a file may mean."""
+
+    @property
+    def media_id(self) -> int:
+        """Its number."""
+
+    @property
+    def name(self) -> str | None:
+        """As people gave it."""
+
+    @property
+    def kind(self) -> str | None:
+        """`video`, `image`, or None where it is unknown."""
+
+
+class MediaFinder:
     """Tells which media a file means."""
 
-    def __init__(self, media: Sequence[MediaRecord]) -> None:
+    def __init__(self, media: Sequence[NamedMedia]) -> None:
         self._ids = {each.media_id for each in media}
         self._by_path = {each.name: each.media_id for each in media if each.name}
         self._stems: dict[str, list[int]] = defaultdict(list)
@@ -113,7 +130,7 @@ class _Finder:
         return int(candidates[0])
 
 
-def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[LabeledBox]:
+def _csv(path: Path, finder: MediaFinder, names: Sequence[str]) -> Iterator[LabeledBox]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
@@ -132,7 +149,7 @@ def _csv(path: Path, finder: _Finder, names: Sequence[str]) -> Iterator[LabeledB
         raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
 
 
-def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: str) -> LabeledBox | None:
+def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str], place: str) -> LabeledBox | None:
     if None in row.values():
         raise PipelineError(f"{place}: too few fields; {EXPECTED}")
     if "media_id" in row:
@@ -153,14 +170,14 @@ def _box(row: Mapping[str, str], finder: _Finder, names: Sequence[str], place: s
     return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
 
 
-def _frame_in(name: str, finder: _Finder) -> int:
+def _frame_in(name: str, finder: MediaFinder) -> int:
     """Return the frame that a file's name says, as in `{media}/{frame}.jpg`; 0 of a media's own name."""
     if "/" not in name or finder.by_path(name) is not None:
         return 0
     return int(PurePosixPath(name).stem)
 
 
-def _coco(path: Path, finder: _Finder) -> Iterator[LabeledBox]:
+def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
     try:
         content = read_json(path)
         names = {each["id"]: str(each["name"]) for each in content["categories"]}

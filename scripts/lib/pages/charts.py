@@ -43,6 +43,24 @@ class Mark(NamedTuple):
     address: str | None
 
 
+class Peak(NamedTuple):
+    """A species' highest number over time: the species from 1, the second, the number, and where it is shown."""
+
+    species: int
+    seconds: float
+    number: int
+    address: str | None
+
+
+class Lane(NamedTuple):
+    """A track: its species from 1, first and last frame, and where its surest box is shown."""
+
+    species: int
+    first: int
+    last: int
+    address: str | None
+
+
 class Bar(NamedTuple):
     """What a bar is of, how long it is, and what stands at its end."""
 
@@ -155,6 +173,62 @@ def timeline(name: str, edges: Means, means: Mapping[int, Means], fps: float | N
         axes.set_ylabel("boxes a frame")
         axes.set_xlabel("time" if fps else "frame")
         axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=not fps))
+        if fps:
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))
+    return made[0]
+
+
+def max_n_over_time(
+    name: str, steps: Mapping[int, Sequence[tuple[float, int]]], length: float, peaks: Sequence[Peak]
+) -> Markup:
+    """Return MaxN by interval, a stepped line a species, with marks that lead to the frames of the highest.
+
+    Args:
+        name: of the chart; no two of a page have the same.
+        steps: by species from 1, the second at which an interval begins, and its MaxN.
+        length: of an interval in seconds.
+        peaks: what to mark.
+    """
+    with _chart(name, 1.7) as (axes, made):
+        for species, points in sorted(steps.items()):
+            at = [second for start, _ in points for second in (start, start + length)]
+            axes.plot(at, [top for _, top in points for _ in (0, 1)], color=colour(species - 1), linewidth=1.6)
+        for peak in peaks:
+            point = axes.scatter(
+                [peak.seconds], [peak.number], marker="v", s=26, color=colour(peak.species - 1), zorder=3
+            )
+            point.set_urls([peak.address])
+        axes.set_ylim(0, max(top for points in steps.values() for _, top in points) * 1.18)
+        axes.set_xlim(left=min(points[0][0] for points in steps.values()))
+        axes.set_ylabel("MaxN")
+        axes.set_xlabel("time")
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))
+    return made[0]
+
+
+def tracks(name: str, lanes: Sequence[Lane], fps: float | None) -> Markup:
+    """Return a bar a track over a video's time, those of one species together; each leads to its surest frame.
+
+    Args:
+        name: of the chart; no two of a page have the same.
+        lanes: the tracks.
+        fps: frames a second; without it the axis shows frames.
+    """
+    scale = 1 / fps if fps else 1.0
+    ordered = sorted(lanes, key=lambda lane: (lane.species, lane.first, lane.last))
+    with _chart(name, 0.6 + 0.09 * len(ordered)) as (axes, made):
+        for at, lane in enumerate(ordered):
+            width = (lane.last - lane.first + 1) * scale
+            [bar] = axes.barh([at], [width], left=lane.first * scale, height=0.75, color=colour(lane.species - 1))
+            bar.set_url(lane.address)
+        axes.invert_yaxis()
+        axes.yaxis.set_visible(False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("time" if fps else "frame")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=not fps))
         if fps:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))

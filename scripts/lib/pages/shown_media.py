@@ -8,13 +8,14 @@ from typing import Any
 
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
+from scripts.lib.files import read_json
 from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Picture, TatorPlace, charts, drawn
 from scripts.lib.pages.findings import Findings, lead, over_time
 from scripts.lib.previews import Album
 from scripts.lib.records import DetectionRecord, MediaRecord
 
-CHECKED, BINS = 6, 120
+CHECKED, BINS, TRACKS_SHOWN = 6, 120, 60
 WORDS = {
     "certain": "among the surest",
     "crowded": "among the most boxes",
@@ -36,6 +37,7 @@ class ReportedMedia:
         findings: what its boxes come to.
         link: where Tator shows it; None where it is not there.
         failed: whether it has no result.
+        tracks: the record of its tracks, None where nothing is tracked.
     """
 
     line: dict[str, Any]
@@ -46,6 +48,7 @@ class ReportedMedia:
     findings: Findings
     link: str | None
     failed: bool
+    tracks: Path | None = None
 
     @property
     def name(self) -> str:
@@ -140,6 +143,7 @@ def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
         "frames": media.outcome.frames.used,
         "frames_with_boxes": media.findings.frames,
         "timeline": _timeline(media, entries, look),
+        **_tracks(media, look),
         "clip": album.video() if clip else None,
         "poster": album.poster() if clip else None,
         "clip_words": f"{clip['frames']} of frames {clip['first']:,} to {clip['last']:,}, where most boxes are"
@@ -149,6 +153,34 @@ def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
             look.picture(media, entry, rows[entry["frame"]], _when(media, entry["frame"]).capitalize())
             for entry in entries
         ],
+    }
+
+
+def _tracks(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
+    """Return the chart of a media's longest tracks, what is said of it, and links to three tracks."""
+    found = read_json(media.tracks)["tracks"] if media.tracks is not None else []
+    if not found:
+        return {"tracks": "", "track_words": "", "track_links": []}
+    longest = sorted(found, key=lambda one: (-one["boxes"], one["track"]))
+    lanes = [
+        charts.Lane(one["species"], one["first_frame"], one["last_frame"], look.link(media, one["best_frame"]))
+        for one in longest[:TRACKS_SHOWN]
+    ]
+    sure = sorted(found, key=lambda one: (-one["confidence"], one["track"]))
+    links = [
+        {
+            "words": f"{words}: track {one['track']}, {short(look.names[one['species'] - 1], 24)} "
+            f"{one['confidence']:.2f}, {one['boxes']:,} boxes",
+            "link": look.link(media, one["best_frame"]),
+        }
+        for words, one in (("longest", longest[0]), ("surest", sure[0]), ("least sure", sure[-1]))
+    ]
+    shown = f", the {len(lanes)} longest" if len(lanes) < len(found) else ""
+    count = f"{len(found):,} track" + ("" if len(found) == 1 else "s")
+    return {
+        "tracks": charts.tracks(f"tracks-{media.line['media_id']}", lanes, media.record.fps),
+        "track_words": f"{count} over time{shown}; each leads to its surest box",
+        "track_links": links,
     }
 
 

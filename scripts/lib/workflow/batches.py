@@ -34,6 +34,11 @@ OF_EACH_MEDIA = {
     "previews": ("results/previews/{media_id}.zip", "detected"),
     "uploads": ("results/uploads/{media_id}.json", "uploaded"),
 }
+# Likewise, where track.enabled asks for tracks.
+OF_EACH_TRACKED_MEDIA = {
+    "track_boxes": ("results/tracks/{media_id}.csv", "tracked"),
+    "tracks": ("results/tracks/{media_id}.json", "tracked"),
+}
 # `auto`: about so many jobs, of four threads each, in a run that is soon done; more where they would become long.
 _JOBS, _MOST = 4, 1024
 

@@ -35,6 +35,7 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
             "expected media.per_job 1, as a media cannot both have several jobs and share one"
         )
+    problems += _of_tracks(settings)
     engine, precision = detect["engine"], detect["precision"]
     kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
     offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
@@ -43,7 +44,21 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
     if foreign and not folder_settings.is_folder_run(settings):
         problems.append(
-            f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} stands not in tator.media_ids; "
+            f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} is not in tator.media_ids; "
             "expected media of the run"
+        )
+    return problems
+
+
+def _of_tracks(settings: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"{section}.{key}: there are no tracks without track.enabled; set that too"
+        for section, key in (("evaluate", "track_truth_file"), ("export", "tracks"))
+        if settings[section][key] and not settings["track"]["enabled"]
+    ]
+    low, high = settings["track"]["low_threshold"], settings["track"]["high_threshold"]
+    if low > high:
+        problems.append(
+            f"track.low_threshold, track.high_threshold: {low} is above {high}; expected it to be at most that"
         )
     return problems

@@ -16,6 +16,7 @@ _PATHS = (
     ("network", "ca_file", False),
     ("tator", "ca_file", False),
     ("evaluate", "truth_file", False),
+    ("evaluate", "track_truth_file", False),
 )
 
 

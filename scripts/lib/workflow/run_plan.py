@@ -27,6 +27,10 @@ _DETECT_OPTIONS = (
 )
 
 
+# What a job of tracking is asked: the fields of TrackOptions.
+_TRACK_OPTIONS = ("method", "low_threshold", "high_threshold", "min_iou", "min_length", "max_gap")
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """The plan of a run; nothing here asks the network.
@@ -154,6 +158,47 @@ class RunPlan:
         }
 
     @property
+    def of_each_media(self) -> Mapping[str, tuple[str, str]]:
+        """The files that this run makes for each media; see batches.OF_EACH_MEDIA."""
+        more = batches.OF_EACH_TRACKED_MEDIA if self.config["track"]["enabled"] else {}
+        return batches.OF_EACH_MEDIA | more
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The name of the records of tracks among the files of each media; none where nothing is tracked."""
+        return ("tracks",) if self.config["track"]["enabled"] else ()
+
+    @property
+    def without_tracks(self) -> dict[str, list[str]]:
+        """What stands for the records of tracks in the parameters of a rule where nothing is tracked."""
+        return {} if self.tracks else {"tracks": []}
+
+    @property
+    def track_options(self) -> dict[str, Any]:
+        """What is asked of a job that tracks: TrackOptions in scripts/lib/tracking/trackers.py."""
+        return {key: self.config["track"][key] for key in _TRACK_OPTIONS}
+
+    @property
+    def track_truth_file(self) -> list[str]:
+        """The file of true tracks that the settings name; none without one."""
+        file = self.config["evaluate"]["track_truth_file"]
+        return [file] if file else []
+
+    @property
+    def counts_threshold(self) -> float:
+        """The least score of a box that counts: the upload's, unless the settings name another."""
+        asked = self.config["counts"]["threshold"]
+        return float(
+            max(self.config["upload"]["threshold"] if asked is None else asked, self.config["detect"]["keep_threshold"])
+        )
+
+    @property
+    def network_name(self) -> str:
+        """What the network is called: its data image, or the last part of its folder or file."""
+        network = self.config["network"]
+        return str(network["data_image"] or Path(network["directory"] or network["archive"]).name)
+
+    @property
     def calibration_media(self) -> list[int]:
         """The media whose frames quantize the network; those that a run before chose, where it did."""
         drift = Path("resources/network/int8/drift.json")
@@ -215,11 +260,11 @@ class RunPlan:
 
     def hash_files(self, names: tuple[str, ...]) -> list[str]:
         """Return the files of hashes that stand for these files of all media, names of batches.OF_EACH_MEDIA."""
-        made_by = dict.fromkeys(batches.OF_EACH_MEDIA[name][1] for name in names)
+        made_by = dict.fromkeys(self.of_each_media[name][1] for name in names)
         return [f"resources/batches/{made}_{media_ids[0]}.json" for made in made_by for media_ids in self.shared_jobs]
 
     def each_file(self) -> list[str]:
         """Return each file of all media that rules take of all media."""
         left_out = () if self.in_tator("uploads") else ("uploads",)
-        patterns = [pattern for name, (pattern, _) in batches.OF_EACH_MEDIA.items() if name not in left_out]
+        patterns = [pattern for name, (pattern, _) in self.of_each_media.items() if name not in left_out]
         return [path for pattern in patterns for path in self.every(pattern)]

@@ -1,0 +1,20 @@
+"""The sections and attributes of the media, as they are in Tator: columns of the tables of counts."""
+
+
+rule get_attributes:
+    input:
+        **gathered("records"),
+    output:
+        attributes="resources/attributes.json",
+    log:
+        "logs/get_attributes.log",
+    conda:
+        "../envs/tator.yaml"
+    params:
+        **gathered_by_hashes("records"),
+        host=config["tator"]["host"],
+        project_id=config["tator"]["project_id"],
+        mark_attribute=config["mark"]["attribute"],
+        code=code("get_attributes"),
+    script:
+        "../scripts/get_attributes.py"

@@ -1,0 +1,179 @@
+"""Count the animals of each media: MaxN and what is reported beside it, as tables that go into a paper."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from scripts.lib import train_ini as train
+from scripts.lib.counting import MediaCounts, SpeciesCount, count, looked_at
+from scripts.lib.detections import read_detections
+from scripts.lib.display_text import as_json
+from scripts.lib.files import read_json, replacing
+from scripts.lib.workflow import job
+
+MEDIA = ("media_id", "name", "section", "state", "fps", "frames_looked_at", "threshold")
+WHOLE = (
+    *("species", "max_n", "max_n_frame", "max_n_seconds", "first_frame", "first_seconds"),
+    *("seconds_seen", "frames_seen", "mean_count", "tracks"),
+)
+INTERVAL = (
+    *("interval", "start_seconds", "end_seconds", "first_frame", "last_frame", "frames"),
+    *("species", "max_n", "max_n_frame", "max_n_seconds", "mean_count"),
+)
+
+
+def count_species(
+    *,
+    records: list[Path],
+    outcomes: list[Path],
+    detections: list[Path],
+    tracks: list[Path],
+    attributes: list[Path],
+    train_ini: Path,
+    threshold: float,
+    interval_seconds: float,
+    counts: Path,
+    intervals: Path,
+) -> None:
+    """Write a row for each media that was looked at and each species that any media of the run has.
+
+    So a media in which a species was not seen has a row with MaxN 0, and one without a result has no row. The section
+    and the attributes of the media, as they are in Tator, follow as columns of their own names.
+
+    Args:
+        records: what resolve_media found, a file a media.
+        outcomes: what detect found, in the same order.
+        detections: its CSV files, likewise.
+        tracks: the records of track, likewise; empty where nothing is tracked.
+        attributes: what get_attributes wrote; none for media of a folder.
+        train_ini: the species' names.
+        threshold: the least score of a box that counts.
+        interval_seconds: length of an interval.
+        counts: the CSV file to write.
+        intervals: the CSV file to write, with a row for each interval of each media.
+    """
+    names = train.species(train_ini)
+    described: dict[str, Any] = read_json(attributes[0]) if attributes else {}
+    columns = _attribute_columns(described.values(), taken={*MEDIA, *WHOLE, *INTERVAL})
+    lines = []
+    tracked: list[Path] | list[None] = tracks or [None] * len(records)
+    for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
+        record, outcome = read_json(record_file), read_json(outcome_file)
+        looked = looked_at(record, outcome)
+        if looked.frames:
+            counted = count(read_detections(boxes), looked, threshold, interval_seconds)
+            by_species = (
+                None if track_file is None else Counter(track["species"] for track in read_json(track_file)["tracks"])
+            )
+            lines.append((_media(outcome, described, counted, threshold), counted, by_species))
+    seen = sorted({species for _, counted, _ in lines for species in counted.whole})
+    with replacing(counts) as stream:
+        rows = _begin(stream, [*MEDIA, *WHOLE, *columns.values()])
+        for media, counted, by_species in lines:
+            more = _attributes(described, media["media_id"], columns)
+            for species in seen:
+                rows.writerow(
+                    {**media, **_whole(counted, species, by_species), "species": _field(names[species - 1]), **more}
+                )
+    with replacing(intervals) as stream:
+        rows = _begin(stream, [*MEDIA, *INTERVAL, *columns.values()])
+        for media, counted, _ in lines:
+            more = _attributes(described, media["media_id"], columns)
+            for number in counted.all_intervals():
+                for species in seen:
+                    rows.writerow(
+                        {**media, **_interval(counted, number, species), "species": _field(names[species - 1]), **more}
+                    )
+
+
+def _begin(stream: IO[Any], columns: Sequence[str]) -> "csv.DictWriter[str]":
+    rows = csv.DictWriter(stream, columns, lineterminator="\n")
+    rows.writeheader()
+    return rows
+
+
+def _media(
+    outcome: dict[str, Any], described: dict[str, Any], counted: MediaCounts, threshold: float
+) -> dict[str, Any]:
+    fps = counted.looked_at.fps
+    return {
+        "media_id": outcome["media_id"],
+        "name": _field(outcome["name"]),
+        "section": _field((described.get(str(outcome["media_id"])) or {}).get("section")),
+        "state": outcome["state"],
+        "fps": None if fps is None else float(fps),
+        "frames_looked_at": len(counted.looked_at.frames),
+        "threshold": threshold,
+    }
+
+
+def _whole(counted: MediaCounts, species: int, tracks: Counter[int] | None) -> dict[str, Any]:
+    found = counted.whole.get(species, SpeciesCount())
+    return {
+        **_most(counted, found, counted.looked_at.frames),
+        "first_frame": found.first_frame,
+        "first_seconds": _seconds(counted, found.first_frame),
+        "seconds_seen": counted.seconds_seen(found),
+        "frames_seen": found.frames_seen,
+        "tracks": None if tracks is None else tracks[species],
+    }
+
+
+def _interval(counted: MediaCounts, number: int, species: int) -> dict[str, Any]:
+    frames = counted.frames_of(number)
+    known, length = counted.looked_at.fps is not None, counted.interval_seconds
+    return {
+        "interval": number,
+        "start_seconds": float(number * length) if known else None,
+        "end_seconds": float((number + 1) * length) if known else None,
+        "first_frame": frames[0],
+        "last_frame": frames[-1],
+        "frames": len(frames),
+        **_most(counted, counted.intervals.get(number, {}).get(species, SpeciesCount()), frames),
+    }
+
+
+def _most(counted: MediaCounts, found: SpeciesCount, frames: range) -> dict[str, Any]:
+    return {
+        "max_n": found.max_n,
+        "max_n_frame": found.max_n_frame,
+        "max_n_seconds": _seconds(counted, found.max_n_frame),
+        "mean_count": counted.mean(found, frames),
+    }
+
+
+def _seconds(counted: MediaCounts, frame: int | None) -> float | None:
+    return None if frame is None else counted.looked_at.seconds(frame)
+
+
+def _attribute_columns(described: Iterable[dict[str, Any]], taken: set[str]) -> dict[str, str]:
+    """Return the column of each attribute: its own name, unless a column of this table has that."""
+    found: dict[str, str] = {}
+    taken = set(taken)
+    for media in described:
+        for name in media["attributes"]:
+            if name not in found:
+                column = _field(name)
+                while column in taken:
+                    column = f"attribute {column}"
+                taken.add(column)
+                found[name] = column
+    return found
+
+
+def _attributes(described: dict[str, Any], media_id: int, columns: dict[str, str]) -> dict[str, Any]:
+    values = (described.get(str(media_id)) or {}).get("attributes", {})
+    return {columns[name]: _field(value) for name, value in values.items()}
+
+
+def _field(value: Any) -> Any:
+    """Return a value for a CSV field: what is neither text nor a number as JSON."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # a lone surrogate, which JSON can hold, has no UTF-8
+    return as_json(value) if isinstance(value, list | dict | bool) else value
+
+
+if __name__ == "__main__":
+    job.run(count_species, snakemake)  # type: ignore[name-defined]

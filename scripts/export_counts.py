@@ -1,0 +1,115 @@
+"""Write the counts in the forms that the field reads: Darwin Core occurrences, and MaxN as EventMeasure writes it."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from scripts.lib.display_text import printable
+from scripts.lib.files import replacing
+from scripts.lib.pages import TatorPlace
+from scripts.lib.workflow import job
+
+# Terms that a media may have as attributes, by whatever mixture of capitals, spaces and underscores.
+FROM_ATTRIBUTES = (
+    *("eventDate", "decimalLatitude", "decimalLongitude", "geodeticDatum", "coordinateUncertaintyInMeters"),
+    *("minimumDepthInMeters", "maximumDepthInMeters", "locality", "locationID", "country", "habitat"),
+    *("institutionCode", "datasetName", "recordedBy"),
+)
+OCCURRENCE = (
+    *("occurrenceID", "eventID", "basisOfRecord", "occurrenceStatus", "scientificName", "individualCount"),
+    *("organismQuantity", "organismQuantityType", "samplingProtocol", "sampleSizeValue", "sampleSizeUnit"),
+    *("associatedMedia", "identificationRemarks", "occurrenceRemarks", "fieldNumber"),
+    *FROM_ATTRIBUTES,
+)
+MAX_N = ("OpCode", "Filename", "Frame", "Time (mins)", "Period", "Family", "Genus", "Species", "MaxN")
+
+
+def export_counts(
+    *,
+    counts: Path,
+    network: str,
+    occurrences: Path,
+    max_n: Path,
+    host: str | None = None,
+    project_id: int | None = None,
+) -> None:
+    """Write what count_species wrote in two other forms.
+
+    In Darwin Core each media and species is an occurrence, a machine's observation, with MaxN as the count of
+    individuals; a species that was not seen is `absent`. What a run does not know (date, place, depth) comes from
+    attributes of the media that are named as Darwin Core's terms are, and is empty without them.
+
+    Args:
+        counts: the CSV of count_species.
+        network: what the network is called.
+        occurrences: the CSV file to write.
+        max_n: the text file to write, with tabs.
+        host: Tator's address; None for media of a folder.
+        project_id: the project, likewise.
+    """
+    place = None if host is None or project_id is None else TatorPlace(host, project_id, version=None)
+    with replacing(occurrences) as stream:
+        rows = csv.DictWriter(stream, OCCURRENCE, lineterminator="\n")
+        rows.writeheader()
+        for row in _rows(counts):
+            rows.writerow(_occurrence(row, place, network))
+    with replacing(max_n) as stream:
+        stream.write("\t".join(MAX_N) + "\n")
+        for row in _rows(counts):
+            if row["max_n"] != "0":
+                stream.write("\t".join(printable(field) for field in _line(row)) + "\n")
+
+
+def _rows(counts: Path) -> Iterator[dict[str, str]]:
+    with counts.open(encoding="utf-8", newline="") as stream:
+        yield from csv.DictReader(stream)
+
+
+def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str) -> dict[str, str]:
+    media_id, seen = int(row["media_id"]), row["max_n"] != "0"
+    event = f"{place.host.partition('://')[2]}:{place.project_id}:{media_id}" if place else str(media_id)
+    attributes = {_plain(name): value for name, value in row.items()}
+    frame = int(row["max_n_frame"]) if seen else None
+    return {
+        "occurrenceID": f"{event}:{row['species']}",
+        "eventID": event,
+        "basisOfRecord": "MachineObservation",
+        "occurrenceStatus": "present" if seen else "absent",
+        "scientificName": row["species"],
+        "individualCount": row["max_n"],
+        "organismQuantity": row["max_n"],
+        "organismQuantityType": "MaxN",
+        "samplingProtocol": "MaxN: the most boxes of the species in one frame, found by a network",
+        "sampleSizeValue": row["frames_looked_at"],
+        "sampleSizeUnit": "frames",
+        "associatedMedia": place.address(media_id, frame) if place else row["name"],
+        "identificationRemarks": f"network {network}; boxes that score {row['threshold']} or more",
+        "occurrenceRemarks": f"MaxN in frame {frame}" if seen else "",
+        "fieldNumber": row["name"],
+        **{term: attributes.get(_plain(term), "") for term in FROM_ATTRIBUTES},
+    }
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _line(row: Mapping[str, str]) -> list[str]:
+    words = row["species"].split()
+    genus, species = (words[0], " ".join(words[1:])) if len(words) > 1 else ("", row["species"])
+    minutes = f"{float(row['max_n_seconds']) / 60:.5f}" if row["max_n_seconds"] else ""
+    return [
+        row["section"] or row["name"],
+        row["name"],
+        row["max_n_frame"],
+        minutes,
+        "",
+        "",
+        genus,
+        species,
+        row["max_n"],
+    ]
+
+
+if __name__ == "__main__":
+    job.run(export_counts, snakemake)  # type: ignore[name-defined]

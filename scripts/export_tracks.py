@@ -1,0 +1,176 @@
+"""Write tracks in the forms that other programs read: MOT, VIAME's CSV (DIVE), and COCO for videos."""
+
+import csv
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from scripts.lib import train_ini as train
+from scripts.lib.counting import looked_at
+from scripts.lib.display_text import as_json, printable
+from scripts.lib.files import read_json, replacing
+from scripts.lib.tracking.tracks import TrackBox, read_tracks
+from scripts.lib.workflow import job
+
+_VIAME = (
+    "# 1: Detection or Track-id",
+    "2: Video or Image Identifier",
+    "3: Unique Frame Identifier",
+    "4-7: Img-bbox(TL_x",
+    "TL_y",
+    "BR_x",
+    "BR_y)",
+    "8: Detection or Length Confidence",
+    "9: Target Length (0 or -1 if invalid)",
+    "10-11+: Repeated Species",
+    "Confidence Pairs or Attributes",
+)
+
+
+def export_tracks(
+    *,
+    records: list[Path],
+    outcomes: list[Path],
+    tracks: list[Path],
+    track_boxes: list[Path],
+    train_ini: Path,
+    fill_gaps: bool,
+    mot: Path,
+    viame: Path,
+    coco: Path,
+) -> None:
+    """Write the tracks of all videos that have any, in each form.
+
+    Args:
+        records: what resolve_media found, a file a media.
+        outcomes: what detect found, in the same order.
+        tracks: the records of track, likewise.
+        track_boxes: its CSV files, likewise.
+        train_ini: the species' names.
+        fill_gaps: whether boxes that fill gaps are written too.
+        mot: the folder for `{media_id}.txt`, as the MOT challenge takes results: frames from 1, no header.
+        viame: the folder for `{media_id}.csv`, which DIVE and VIAME open.
+        coco: the JSON file: `videos`, `images` with `frame_index`, `tracks`, and `annotations` with `track_id`.
+    """
+    names = train.species(train_ini)
+    found = [
+        (read_json(record), outcome, track["tracks"], boxes)
+        for record, outcome, track, boxes in zip(
+            records, map(read_json, outcomes), map(read_json, tracks), track_boxes, strict=True
+        )
+        if track["tracks"]
+    ]
+    for folder in (mot, viame):
+        folder.mkdir(parents=True, exist_ok=True)
+    for record, outcome, known, path in found:
+        with replacing(mot / f"{outcome['media_id']}.txt") as stream:
+            _write_mot(stream, _boxes(path, fill_gaps=fill_gaps))
+        with replacing(viame / f"{outcome['media_id']}.csv") as stream:
+            species = {one["track"]: (names[one["species"] - 1], one["confidence"]) for one in known}
+            _write_viame(stream, _boxes(path, fill_gaps=fill_gaps), species, record, outcome)
+    with replacing(coco) as stream:
+        for part in _coco(found, names, fill_gaps=fill_gaps):
+            stream.write(part)
+
+
+def _boxes(path: Path, *, fill_gaps: bool) -> Iterator[TrackBox]:
+    return (box for box in read_tracks(path) if fill_gaps or not box.interpolated)
+
+
+def _write_mot(stream: IO[Any], boxes: Iterator[TrackBox]) -> None:
+    for box in boxes:
+        place = ",".join(f"{value:.3f}" for value in box.xywh)
+        stream.write(f"{box.frame + 1},{box.track},{place},{box.score:.6f},-1,-1,-1\n")
+
+
+def _write_viame(
+    stream: IO[Any],
+    boxes: Iterator[TrackBox],
+    species: dict[int, tuple[str, float]],
+    record: dict[str, Any],
+    outcome: dict[str, Any],
+) -> None:
+    looked = looked_at(record, outcome)
+    rows = csv.writer(stream, lineterminator="\n")
+    stream.write(",".join(_VIAME) + "\n")
+    rows.writerow(["# metadata", *([] if looked.fps is None else [f"fps: {float(looked.fps):g}"])])
+    # DIVE wants the boxes of a track one after the other.
+    for box in sorted(boxes, key=lambda box: (box.track, box.frame)):
+        seconds = looked.seconds(box.frame)
+        when = "" if seconds is None else str(timedelta(seconds=seconds))
+        x, y, w, h = box.xywh
+        corners = [f"{value:.3f}" for value in (x, y, x + w, y + h)]
+        name, confidence = species[box.track]
+        more = ["(trk-atr) interpolated"] if box.interpolated else []
+        named = [printable(name).replace(",", ";"), f"{confidence:.6f}"]
+        rows.writerow([box.track, when, box.frame, *corners, f"{box.score:.6f}", -1, *named, *more])
+
+
+def _coco(
+    found: list[tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Path]], names: list[str], *, fill_gaps: bool
+) -> Iterator[str]:
+    """Yield the JSON text in parts; of the boxes no more than one is held."""
+    categories = [{"id": at, "name": name} for at, name in enumerate(names, start=1)]
+    videos = [
+        {"id": outcome["media_id"], "name": outcome["name"], "width": outcome["width"], "height": outcome["height"]}
+        for _, outcome, _, _ in found
+    ]
+    tracks: list[dict[str, Any]] = []
+    numbers: dict[tuple[int, int], int] = {}
+    for _, outcome, known, _ in found:
+        for one in known:
+            numbers[outcome["media_id"], one["track"]] = len(tracks) + 1
+            tracks.append(
+                {
+                    "id": len(tracks) + 1,
+                    "video_id": outcome["media_id"],
+                    "category_id": one["species"],
+                    "score": one["confidence"],
+                    "track": one["track"],
+                }
+            )
+    yield f'{{"categories": {as_json(categories)},\n"videos": {as_json(videos)},\n'
+    yield f'"tracks": {as_json(tracks)},\n"images": ['
+    images: dict[tuple[int, int], int] = {}
+    for _, outcome, _, path in found:
+        for box in _boxes(path, fill_gaps=fill_gaps):
+            key = outcome["media_id"], box.frame
+            if key not in images:
+                images[key] = len(images) + 1
+                yield f"{',' if len(images) > 1 else ''}\n{as_json(_image(images[key], outcome, box.frame))}"
+    yield '],\n"annotations": ['
+    number = 0
+    for _, outcome, known, path in found:
+        species = {one["track"]: one["species"] for one in known}
+        for box in _boxes(path, fill_gaps=fill_gaps):
+            number += 1
+            annotation = {
+                "id": number,
+                "image_id": images[outcome["media_id"], box.frame],
+                "video_id": outcome["media_id"],
+                "track_id": numbers[outcome["media_id"], box.track],
+                "category_id": species[box.track],
+                "bbox": list(box.xywh),
+                "area": round(box.xywh[2] * box.xywh[3], 3),
+                "iscrowd": 0,
+                "score": box.score,
+                "interpolated": box.interpolated,
+            }
+            yield f"{',' if number > 1 else ''}\n{as_json(annotation)}"
+    yield "]}\n"
+
+
+def _image(number: int, outcome: dict[str, Any], frame: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "video_id": outcome["media_id"],
+        "frame_index": frame,
+        "file_name": f"{outcome['media_id']}/{frame:08d}",
+        "width": outcome["width"],
+        "height": outcome["height"],
+    }
+
+
+if __name__ == "__main__":
+    job.run(export_tracks, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,53 @@
+"""Ask Tator for the section and the attributes of the media, which travel along with the counts."""
+
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.files import read_json, write_json
+from scripts.lib.server.api import Project
+from scripts.lib.workflow import job
+
+# Attributes by which Tator itself keeps books.
+_OF_TATOR = "tator_"
+
+
+def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attribute: str, attributes: Path) -> None:
+    """Write for each media the name of its section and its attributes, as they are in Tator now.
+
+    They are no part of the record of resolve_media, since a change of them changes no box.
+
+    Args:
+        records: what resolve_media found, a file a media; those that are not ready are left out.
+        host: Tator's address.
+        project_id: the project.
+        mark_attribute: the attribute that marks a media as processed, which is left out.
+        attributes: the JSON file to write: by media id `section`, None where it is in none, and `attributes`.
+
+    Raises:
+        ServerError: Tator refuses, or fails for long.
+    """
+    ready = [record["media_id"] for record in map(read_json, records) if record["state"] == "ready"]
+    found: dict[int, dict[str, Any]] = {}
+    sections: dict[int, str] = {}
+    if ready:
+        project = Project(host, project_id)
+        found = project.media(ready)
+        sections = {section["id"]: section["name"] for section in project.sections()}
+    there = {media_id: found[media_id] for media_id in ready if media_id in found}
+    write_json(attributes, {str(one): _described(media, sections, mark_attribute) for one, media in there.items()})
+
+
+def _described(media: dict[str, Any], sections: dict[int, str], mark_attribute: str) -> dict[str, Any]:
+    values = media.get("attributes")
+    return {
+        "section": sections.get(media.get("primary_section") or 0),
+        "attributes": {
+            name: value
+            for name, value in (values if isinstance(values, dict) else {}).items()
+            if name != mark_attribute and not name.startswith(_OF_TATOR)
+        },
+    }
+
+
+if __name__ == "__main__":
+    job.run(get_attributes, snakemake)  # type: ignore[name-defined]

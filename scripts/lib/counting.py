@@ -1,0 +1,161 @@
+"""How many animals a media shows: MaxN and what ecologists report beside it, from boxes of single frames.
+
+MaxN is the most boxes of a species in one frame: so many animals there were at least, as no animal is counted twice.
+Only frames that went through the network count, and only boxes that score the threshold or more.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from scripts.lib.detections import Detection
+from scripts.lib.frames.source import frames_used
+from scripts.lib.record_files import from_content
+from scripts.lib.records import AskedFrames
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """The frames of a media that went through the network.
+
+    Attributes:
+        frames: their numbers.
+        fps: frames a second, None for pictures and where nothing tells.
+    """
+
+    frames: range
+    fps: Fraction | None
+
+    def seconds(self, frame: int) -> float | None:
+        """Return when a frame is shown, from the media's beginning, in thousandths of a second."""
+        return None if self.fps is None else round(float(frame / self.fps), 3)
+
+
+def frames_of_video(outcome: Mapping[str, Any]) -> range:
+    """Return the frames of a video that went through the network, by the record of its detection."""
+    return frames_used(from_content(AskedFrames, outcome["asked"]), outcome["frames"]["numbers"])
+
+
+def looked_at(record: Mapping[str, Any], outcome: Mapping[str, Any]) -> LookedAt:
+    """Return which frames of a media were looked at.
+
+    Args:
+        record: what resolve_media wrote.
+        outcome: the record of its detection.
+    """
+    numbers = outcome["frames"]["numbers"]
+    if outcome["kind"] != "video":
+        return LookedAt(range(numbers), None)
+    rate = record.get("fps") or (outcome.get("numbering") or {}).get("rate")
+    return LookedAt(frames_of_video(outcome), Fraction(str(rate)) if rate else None)
+
+
+@dataclass
+class SpeciesCount:
+    """What the frames of one stretch show of one species.
+
+    Attributes:
+        max_n: most boxes in one frame.
+        max_n_frame: the first frame with so many.
+        first_frame: the first with any; None without.
+        frames_seen: how many frames have any.
+        boxes: of all frames.
+    """
+
+    max_n: int = 0
+    max_n_frame: int | None = None
+    first_frame: int | None = None
+    frames_seen: int = 0
+    boxes: int = 0
+
+    def add(self, frame: int, boxes: int) -> None:
+        """Take the next frame, with one box at least."""
+        if self.first_frame is None:
+            self.first_frame = frame
+        if boxes > self.max_n:
+            self.max_n, self.max_n_frame = boxes, frame
+        self.frames_seen += 1
+        self.boxes += boxes
+
+
+@dataclass
+class MediaCounts:
+    """The counts of one media, as a whole and by intervals.
+
+    Attributes:
+        looked_at: its frames.
+        interval_seconds: how long an interval is; without a rate the whole media is one.
+        whole: by species, from 1; species without a box are not there.
+        intervals: likewise, by the interval's number.
+    """
+
+    looked_at: LookedAt
+    interval_seconds: Fraction
+    whole: dict[int, SpeciesCount] = field(default_factory=dict)
+    intervals: dict[int, dict[int, SpeciesCount]] = field(default_factory=dict)
+
+    def interval(self, frame: int) -> int:
+        """Return the number of the interval that a frame lies in, from 0."""
+        fps = self.looked_at.fps
+        return 0 if fps is None else math.floor(frame / fps / self.interval_seconds)
+
+    def frames_of(self, interval: int) -> range:
+        """Return the frames of an interval that were looked at."""
+        frames, fps = self.looked_at.frames, self.looked_at.fps
+        if fps is None:
+            return frames
+        first, end = (math.ceil(fps * self.interval_seconds * at) for at in (interval, interval + 1))
+        low, high = (max(0, -((frames.start - bound) // frames.step)) for bound in (first, end))
+        return frames[low:high]
+
+    def all_intervals(self) -> Iterator[int]:
+        """Yield the numbers of the intervals in which a frame was looked at."""
+        at = 0
+        while at < len(self.looked_at.frames):
+            number = self.interval(self.looked_at.frames[at])
+            yield number
+            at += len(self.frames_of(number))
+
+    def mean(self, counted: SpeciesCount, frames: range) -> float:
+        """Return the mean number of boxes in these frames."""
+        return round(counted.boxes / len(frames), 6) if frames else 0.0
+
+    def seconds_seen(self, counted: SpeciesCount) -> float | None:
+        """Return for how long a species is in sight: each frame that was looked at stands for those up to the next."""
+        fps = self.looked_at.fps
+        return None if fps is None else round(float(counted.frames_seen * self.looked_at.frames.step / fps), 3)
+
+
+def count(rows: Iterable[Detection], looked: LookedAt, threshold: float, interval_seconds: float) -> MediaCounts:
+    """Count the boxes of one media; memory grows with its length in intervals only.
+
+    Args:
+        rows: its boxes, by rising frame.
+        looked: its frames that went through the network.
+        threshold: the least score of a box that counts.
+        interval_seconds: length of an interval, above 0.
+    """
+    counts = MediaCounts(looked, Fraction(str(interval_seconds)))
+    for frame, boxes in _by_frame(rows, threshold):
+        interval = counts.intervals.setdefault(counts.interval(frame), {})
+        for species, number in boxes.items():
+            counts.whole.setdefault(species, SpeciesCount()).add(frame, number)
+            interval.setdefault(species, SpeciesCount()).add(frame, number)
+    return counts
+
+
+def _by_frame(rows: Iterable[Detection], threshold: float) -> Iterator[tuple[int, Counter[int]]]:
+    frame, boxes = -1, Counter[int]()
+    for row in rows:
+        if row.score < threshold:
+            continue
+        if row.frame != frame:
+            if boxes:
+                yield frame, boxes
+            frame, boxes = row.frame, Counter()
+        boxes[row.species] += 1
+    if boxes:
+        yield frame, boxes

@@ -1,0 +1,88 @@
+"""How well tracks agree with true ones: HOTA, IDF1 and MOTA, by TrackEval, which the MOT challenge uses."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from trackeval.metrics import CLEAR, HOTA, Identity
+
+from scripts.lib.boxes import iou_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A box of a track, true or found.
+
+    Attributes:
+        frame: its number.
+        track: the track's number.
+        xywh: left, top, width, height in pixels.
+    """
+
+    frame: int
+    track: int
+    xywh: tuple[float, float, float, float]
+
+
+def compare_tracks(truth: Sequence[Placed], found: Sequence[Placed], frames: Iterable[int]) -> dict[str, Any]:
+    """Return how well the tracks of one media agree, whatever their species.
+
+    Args:
+        truth: boxes of the true tracks.
+        found: boxes of the tracks that were found.
+        frames: those that count; boxes of others are left out.
+
+    Returns:
+        `hota` (mean over the overlaps 0.05 to 0.95), `deta`, `assa`, its parts for detection and association, `idf1`,
+        `mota`, `switches`, `fragments`, and how many there are: `true_tracks`, `found_tracks`, `true_boxes`,
+        `found_boxes`.
+    """
+    every = sorted(set(frames))
+    places = {frame: at for at, frame in enumerate(every)}
+    true_ids, true_boxes, true_tracks = _by_frame(truth, places)
+    found_ids, found_boxes, found_tracks = _by_frame(found, places)
+    data = {
+        "num_timesteps": len(every),
+        "num_gt_dets": sum(map(len, true_ids)),
+        "num_tracker_dets": sum(map(len, found_ids)),
+        "num_gt_ids": true_tracks,
+        "num_tracker_ids": found_tracks,
+        "gt_ids": true_ids,
+        "tracker_ids": found_ids,
+        "similarity_scores": [iou_matrix(some, others) for some, others in zip(true_boxes, found_boxes, strict=True)],
+    }
+    quiet = {"PRINT_CONFIG": False}
+    hota = HOTA().eval_sequence(data)
+    identity, clear = Identity(quiet).eval_sequence(data), CLEAR(quiet).eval_sequence(data)
+    return {
+        **{name.lower(): round(float(np.mean(hota[name])), 6) for name in ("HOTA", "DetA", "AssA")},
+        "idf1": round(float(identity["IDF1"]), 6),
+        "mota": round(float(clear["MOTA"]), 6),
+        "switches": int(clear["IDSW"]),
+        "fragments": int(clear["Frag"]),
+        "true_tracks": true_tracks,
+        "found_tracks": found_tracks,
+        "true_boxes": data["num_gt_dets"],
+        "found_boxes": data["num_tracker_dets"],
+    }
+
+
+def _by_frame(
+    boxes: Iterable[Placed], places: dict[int, int]
+) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.float64]], int]:
+    """Return the tracks, numbered from 0, and corners of each frame's boxes, and how many tracks there are."""
+    kept = [box for box in boxes if box.frame in places]
+    names = {track: at for at, track in enumerate(sorted({box.track for box in kept}))}
+    split: list[list[Placed]] = [[] for _ in places]
+    for box in kept:
+        split[places[box.frame]].append(box)
+    ids = [np.array([names[box.track] for box in frame], np.int64) for frame in split]
+    corners = [np.array([_corners(box) for box in frame], np.float64).reshape(-1, 4) for frame in split]
+    return ids, corners, len(names)
+
+
+def _corners(box: Placed) -> tuple[float, float, float, float]:
+    x, y, w, h = box.xywh
+    return x, y, x + w, y + h

@@ -1,0 +1,100 @@
+"""True tracks, as people give them: CSV with a header, or the MOT challenge's ground truth of one video."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.track_accuracy import Placed
+from scripts.lib.evaluation.truth import MediaFinder, NamedMedia
+
+EXPECTED = (
+    "expected a CSV file with the columns frame, track (or id), x, y, w (or width), h (or height), and media_id or "
+    "video_id where there is more than one media, frames from 0; or, for one video, MOT's gt.txt, without a header and "
+    "with frames from 1"
+)
+_OTHER_NAMES = {
+    **{"id": "track", "track_id": "track", "width": "w", "height": "h"},
+    **{"bb_left": "x", "bb_top": "y", "bb_width": "w", "bb_height": "h"},
+}
+_MOT = ("frame", "track", "x", "y", "w", "h", "counts")
+# A whole file of tracks as this workflow writes it has columns x, y, z of MOT, which are no place.
+_MOT_PLACE = {"bb_left", "bb_top", "bb_width", "bb_height"}
+
+
+def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[Placed]]:
+    """Return the boxes of the true tracks, by media; those of other media are left out.
+
+    Args:
+        path: the file.
+        media: the run's, with `media_id`, `name` and `kind`.
+
+    Raises:
+        PipelineError: naming the file, the line, and what was expected.
+    """
+    found: dict[int, list[Placed]] = {}
+    for media_id, box in _boxes(path, MediaFinder(media)):
+        found.setdefault(media_id, []).append(box)
+    return found
+
+
+def _boxes(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Placed]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.reader(stream)
+            first = next(rows, None)
+            if first is None:
+                raise PipelineError(f"{path}: it is empty; {EXPECTED}")
+            mot = first[0].strip().lstrip("-").isdigit()
+            names = list(_MOT) if mot else _names(first)
+            if missing := {"frame", "track", "x", "y", "w", "h"} - set(names):
+                raise PipelineError(f"{path}: it has no column {', '.join(sorted(missing))}; {EXPECTED}")
+            seen: set[tuple[int, int, int]] = set()
+            for row in [first, *rows] if mot else rows:
+                place = f"{path}:{rows.line_num}"
+                try:
+                    given = dict(zip(names, row, strict=False))
+                    if mot and given.get("counts", "1").strip() == "0":  # MOT's: not to be counted
+                        continue
+                    box = _placed(given, from_one=mot)
+                except (KeyError, ValueError) as error:
+                    raise PipelineError(f"{place}: {error}; {EXPECTED}") from None
+                media_id = _media(given, finder, place)
+                if media_id is None:
+                    continue
+                if (media_id, box.frame, box.track) in seen:
+                    raise PipelineError(
+                        f"{place}: track {box.track} has two boxes in frame {box.frame}; expected one at most"
+                    )
+                seen.add((media_id, box.frame, box.track))
+                yield media_id, box
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
+    except csv.Error as error:
+        raise PipelineError(f"{path}: not CSV: {error}; {EXPECTED}") from error
+
+
+def _names(header: Sequence[str]) -> list[str]:
+    """Return the columns by the names used here; of a file of this workflow, MOT's x, y, z are left aside."""
+    own = [name.strip() for name in header]
+    both = set(own) >= _MOT_PLACE
+    return [f"mot {name}" if both and name in ("x", "y", "z") else _OTHER_NAMES.get(name, name) for name in own]
+
+
+def _placed(row: Mapping[str, str], *, from_one: bool) -> Placed:
+    frame, track = int(row["frame"]) - from_one, int(row["track"])
+    x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
+    if frame < 0:
+        raise ValueError(f"frame {row['frame']}")
+    if not (0 < w < float("inf") and 0 < h < float("inf") and abs(x) < float("inf") and abs(y) < float("inf")):
+        raise ValueError(f"a box of {row['w']} x {row['h']} pixels at {row['x']}, {row['y']}")
+    return Placed(frame, track, (x, y, w, h))
+
+
+def _media(row: Mapping[str, str], finder: MediaFinder, place: str) -> int | None:
+    if row.get("media_id"):
+        try:
+            return finder.by_id(int(row["media_id"]))
+        except ValueError:
+            raise PipelineError(f"{place}: media_id is {row['media_id']!r}; {EXPECTED}") from None
+    return finder.by_name(row["video_id"]) if row.get("video_id") else finder.only(place)

@@ -1,0 +1,127 @@
+"""What the report says of the counts: MaxN by media and species, when it was, and MaxN over time."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from scripts.lib.colours import colour
+from scripts.lib.display_text import short
+from scripts.lib.pages import TatorPlace, charts
+
+# More are in the CSV.
+ROWS_SHOWN, MEDIA_SHOWN, SPECIES_SHOWN = 100, 40, 12
+
+
+@dataclass(frozen=True)
+class CountPages:
+    """Makes links to frames and charts of counts.
+
+    Attributes:
+        place: where the boxes stand; None where the media are not in Tator.
+        names: the network's species.
+    """
+
+    place: TatorPlace | None
+    names: list[str]
+
+    def link(self, media_id: int, frame: str) -> str | None:
+        """Return where Tator shows a frame; None where the media is not there."""
+        return None if self.place is None else self.place.address(media_id, int(frame))
+
+    def values(self, counts: Path) -> dict[str, Any]:
+        """Return what the template counts.html needs, from what count_species wrote."""
+        rows = [row for row in _rows(counts) if row["max_n"] != "0"]
+        most: dict[str, int] = defaultdict(int)
+        for row in rows:
+            most[row["species"]] = max(most[row["species"]], int(row["max_n"]))
+        shown = sorted(most, key=lambda species: -most[species])[:SPECIES_SHOWN]
+        by_media: dict[int, dict[str, Any]] = {}
+        for row in rows:
+            entry = by_media.setdefault(int(row["media_id"]), {"name": self._name(row), "cells": {}})
+            entry["cells"][row["species"]] = {
+                "max_n": int(row["max_n"]),
+                "link": self.link(int(row["media_id"]), row["max_n_frame"]),
+                "shade": int(row["max_n"]) / most[row["species"]],
+            }
+        return {
+            "threshold": float(rows[0]["threshold"]) if rows else None,
+            "species": shown,
+            "media": list(by_media.values())[:MEDIA_SHOWN],
+            "media_left_out": max(0, len(by_media) - MEDIA_SHOWN),
+            "species_left_out": len(most) - len(shown),
+            "rows": [self._row(row) for row in rows[:ROWS_SHOWN]],
+            "rows_left_out": max(0, len(rows) - ROWS_SHOWN),
+            "tracks": any(row["tracks"] for row in rows),
+        }
+
+    def over_time(self, intervals: Path, media_ids: Collection[int]) -> dict[int, Markup]:
+        """Return a chart of MaxN by interval for those of the media that have two intervals or more.
+
+        Args:
+            intervals: what count_species wrote.
+            media_ids: of the media that are shown.
+        """
+        numbers = {name: at for at, name in enumerate(self.names, start=1)}
+        lines: dict[int, list[dict[str, str]]] = defaultdict(list)
+        for row in _rows(intervals):
+            if int(row["media_id"]) in media_ids and row["start_seconds"]:
+                lines[int(row["media_id"])].append(row)
+        found = {}
+        for media_id, rows in lines.items():
+            starts = sorted({float(row["start_seconds"]) for row in rows})
+            if len(starts) < 2:
+                continue
+            length = float(rows[0]["end_seconds"]) - float(rows[0]["start_seconds"])
+            steps: dict[int, list[tuple[float, int]]] = defaultdict(list)
+            tops: dict[str, dict[str, str]] = {}
+            for row in rows:
+                steps[numbers[row["species"]]].append((float(row["start_seconds"]), int(row["max_n"])))
+                if row["max_n"] != "0" and int(row["max_n"]) > int(tops.get(row["species"], {"max_n": "0"})["max_n"]):
+                    tops[row["species"]] = row
+            peaks = [
+                charts.Peak(
+                    species=numbers[name],
+                    seconds=float(row["max_n_seconds"]),
+                    number=int(row["max_n"]),
+                    address=self.link(media_id, row["max_n_frame"]),
+                )
+                for name, row in tops.items()
+            ]
+            seen = {species: points for species, points in steps.items() if any(top for _, top in points)}
+            if seen:
+                found[media_id] = charts.max_n_over_time(f"max-n-{media_id}", seen, length, peaks)
+        return found
+
+    def _row(self, row: dict[str, str]) -> dict[str, Any]:
+        media_id = int(row["media_id"])
+        return {
+            "media_id": media_id,
+            "name": self._name(row),
+            "section": short(row["section"], 24),
+            "species": row["species"],
+            "colour": colour(self.names.index(row["species"])),
+            "max_n": int(row["max_n"]),
+            "when": _when(row["max_n_seconds"], row["max_n_frame"]),
+            "link": self.link(media_id, row["max_n_frame"]),
+            "first": _when(row["first_seconds"], row["first_frame"]),
+            "seen": f"{float(row['seconds_seen']):,.1f}" if row["seconds_seen"] else "",
+            "mean": f"{float(row['mean_count']):.2f}",
+            "tracks": row["tracks"],
+        }
+
+    def _name(self, row: dict[str, str]) -> str:
+        return short(row["name"] or f"media {row['media_id']}")
+
+
+def _when(seconds: str, frame: str) -> str:
+    return charts.clock(float(seconds)) if seconds else f"frame {int(frame):,}"
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        yield from csv.DictReader(stream)

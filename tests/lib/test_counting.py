@@ -1,0 +1,74 @@
+"""Counts of boxes: MaxN and its frame, intervals, means, and frames that were not looked at."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.lib.counting import LookedAt, count, looked_at
+from scripts.lib.detections import Detection
+
+
+def box(frame: int, species: int = 1, score: float = 0.9) -> Detection:
+    scores = tuple(score if at == species else 0.0 for at in (1, 2))
+    return Detection("1_a", frame, 1.0, 2.0, 3.0, 4.0, scores, species)
+
+
+def test_max_n_is_of_one_frame_and_the_first_with_so_many() -> None:
+    rows = [box(3), box(7), box(7), box(7, 2), box(9), box(9)]
+    counts = count(rows, LookedAt(range(100), Fraction(25)), 0.5, 60)
+    assert sorted(counts.whole) == [1, 2]
+    cod = counts.whole[1]
+    assert (cod.max_n, cod.max_n_frame, cod.first_frame, cod.frames_seen, cod.boxes) == (2, 7, 3, 3, 5)
+    assert counts.mean(cod, counts.looked_at.frames) == 0.05
+    assert counts.seconds_seen(cod) == 0.12
+    assert counts.looked_at.seconds(7) == 0.28
+
+
+def test_boxes_below_the_threshold_do_not_count() -> None:
+    counts = count([box(3, score=0.49), box(4, score=0.5)], LookedAt(range(9), None), 0.5, 60)
+    assert counts.whole[1].first_frame == 4
+    assert count([box(3, score=0.4)], LookedAt(range(9), None), 0.5, 60).whole == {}
+
+
+def test_intervals_hold_the_frames_that_were_looked_at() -> None:
+    looked = LookedAt(range(10, 100, 10), Fraction(10))  # frames 10 to 90: seconds 1 to 9
+    counts = count([box(20), box(30), box(30), box(90)], looked, 0.0, 3)
+    assert list(counts.all_intervals()) == [0, 1, 2, 3]
+    assert [list(counts.frames_of(number)) for number in range(4)] == [[10, 20], [30, 40, 50], [60, 70, 80], [90]]
+    assert {number: found[1].max_n for number, found in counts.intervals.items()} == {0: 1, 1: 2, 3: 1}
+    assert counts.seconds_seen(counts.whole[1]) == 3.0
+
+
+@given(
+    start=st.integers(0, 50), step=st.integers(1, 7), length=st.integers(0, 60),
+    fps=st.none() | st.fractions(Fraction(1, 10**9), 10**9), seconds=st.floats(1, 1000),
+)  # fmt: skip
+def test_each_frame_is_in_the_one_interval_that_says_so(
+    start: int, step: int, length: int, fps: Fraction | None, seconds: float
+) -> None:
+    looked = LookedAt(range(start, start + step * length, step), fps)
+    counts = count((), looked, 0.0, seconds)
+    found = {number: list(counts.frames_of(number)) for number in counts.all_intervals()}
+    assert [frame for frames in found.values() for frame in frames] == list(looked.frames)
+    assert all(counts.interval(frame) == number for number, frames in found.items() for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("record", "numbering", "fps"), [({"fps": 29.97}, None, "2997/100"), ({}, {"rate": 12.5}, "25/2"), ({}, None, None)]
+)
+def test_the_rate_is_tators_or_that_of_the_numbers(
+    record: dict[str, float], numbering: object, fps: str | None
+) -> None:
+    outcome = {
+        "kind": "video", "numbering": numbering, "frames": {"numbers": 9},
+        "asked": {"frame_stride": 2, "frame_range": [1, 6], "max_frames": None},
+    }  # fmt: skip
+    assert looked_at(record, outcome) == LookedAt(range(1, 7, 2), None if fps is None else Fraction(fps))
+
+
+def test_a_picture_has_no_time() -> None:
+    looked = looked_at({"fps": 25.0}, {"kind": "image", "frames": {"numbers": 1}})
+    assert looked == LookedAt(range(1), None)
+    assert looked.seconds(0) is None

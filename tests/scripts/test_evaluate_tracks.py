@@ -1,0 +1,96 @@
+"""Tracks compared with true ones: each form of a file, what is refused, and figures that are known."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.evaluate_tracks import evaluate_tracks
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, write_json
+from scripts.track import track
+from tests.drawn_scenes import SCENES, as_csv, as_mot
+from tests.scripts.test_track import OPTIONS
+
+pytestmark = pytest.mark.slow
+
+SCENE = SCENES["crossing"]
+ASKED = {"frame_stride": 1, "frame_range": None, "max_frames": None}
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path) -> Any:
+    def evaluate(truth: str, media: tuple[int, ...] = (1,), fill_gaps: bool = False) -> dict[str, Any]:
+        for media_id in media:
+            outcome = {"media_id": media_id, "name": f"scene {media_id}.mp4", "kind": "video", "state": "done",
+                       "reason": None, "frames": {"numbers": SCENE.frames}, "asked": ASKED}  # fmt: skip
+            write_json(tmp_path / f"{media_id}.json", outcome)
+            (tmp_path / f"{media_id}.csv").write_text(as_csv(SCENE.detections(), f"{media_id}_scene"))
+        ends = {"detections": ".csv", "outcomes": ".json", "track_boxes": "_t.csv", "tracks": "_t.json"}
+        files = {key: [tmp_path / f"{one}{end}" for one in media] for key, end in ends.items()}
+        track(**files, options=OPTIONS)
+        (tmp_path / "truth.csv").write_text(truth)
+        evaluate_tracks(
+            outcomes=files["outcomes"],
+            track_boxes=files["track_boxes"],
+            track_truth_file=tmp_path / "truth.csv",
+            fill_gaps=fill_gaps,
+            evaluation=tmp_path / "evaluation.json",
+        )
+        return dict(read_json(tmp_path / "evaluation.json"))
+
+    return evaluate
+
+
+def rows(before: str = "") -> str:
+    return "".join(
+        f"{before}{one.frame},{one.identity},{','.join(str(value) for value in one.xywh)}\n" for one in SCENE.truth()
+    )
+
+
+def test_the_forms_of_a_file_give_the_same_figures(evaluated: Any) -> None:
+    mot = evaluated(as_mot(SCENE.truth()))
+    assert mot["media"][0]["idf1"] > 0.95
+    assert mot["media"][0]["hota"] > 0.8
+    assert mot["mean"]["idf1"] == mot["media"][0]["idf1"]
+    assert mot["media"][0]["true_tracks"] == len({one.identity for one in SCENE.truth()})
+    assert evaluated("frame,track,x,y,w,h\n" + rows()) == mot
+    assert evaluated("frame,id,bb_left,bb_top,bb_width,bb_height\n" + rows()) == mot
+    many = evaluated("video_id,frame,track_id,x,y,width,height\n" + rows("2_scene,") + rows("7_other,"), media=(1, 2))
+    assert [one["media_id"] for one in many["media"]] == [2]
+    assert many["mean"] == mot["mean"]
+
+
+def test_true_tracks_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> None:
+    evaluated("frame,track,x,y,w,h\n" + rows())
+    own = (tmp_path / "1_t.csv").read_text()
+    found = evaluated(own, fill_gaps=True)["mean"]
+    assert found == {"hota": 1.0, "deta": 1.0, "assa": 1.0, "idf1": 1.0, "mota": 1.0}
+    assert evaluated(own)["mean"]["deta"] < 1.0  # without the boxes that fill gaps
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it is empty"),
+        ("frame,x,y,w,h\n0,1,1,2,2\n", "no column track"),
+        ("frame,track,x,y,w,h\n0,1,1,1,0,2\n", "truth.csv:2: a box of 0 x 2 pixels"),
+        ("frame,track,x,y,w,h\n0,1,1,1,nan,2\n", "truth.csv:2: a box of nan x 2"),
+        ("frame,track,x,y,w,h\n0,one,1,1,2,2\n", "truth.csv:2: invalid literal"),
+        ("frame,track,x,y,w,h\n0,1,1,1,2\n", "truth.csv:2: 'h'"),
+        ("frame,track,x,y,w,h\n0,1,1,1,2,2\n0,1,5,5,2,2\n", "track 1 has two boxes in frame 0"),
+        ("0,1,1,1,2,2\n", "truth.csv:1: frame 0"),
+        ("media_id,frame,track,x,y,w,h\n9,0,1,1,1,2,2\n", "no track of a media of this run"),
+        ("media_id,frame,track,x,y,w,h\nx,0,1,1,1,2,2\n", "media_id is 'x'"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence(evaluated: Any, text: str, words: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        evaluated(text)
+    assert words in str(caught.value)
+    assert "expected" in str(caught.value)
+
+
+def test_a_file_without_media_in_a_run_of_two_is_refused(evaluated: Any) -> None:
+    with pytest.raises(PipelineError, match="which media"):
+        evaluated("frame,track,x,y,w,h\n" + rows(), media=(1, 2))
