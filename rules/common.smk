@@ -8,6 +8,7 @@ import yaml
 
 from scripts.lib import token
 from scripts.lib.data_images import tags
+from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.detection import calibration
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import STORE_VARIABLE
@@ -22,6 +23,7 @@ from scripts.lib.workflow import (
     engine_choice,
     failures,
     local_files,
+    network_settings,
     settings,
 )
 
@@ -38,6 +40,8 @@ def read_settings():
     )
     found = settings.resolve(config, os.environ, yaml.safe_load(schema))
     settings.hand_on(found, os.environ)
+    if not network_settings.may_use_gpu(found):
+        found["detect"]["engine"] = "openvino"
     choose_engine(found["detect"])
     store = workflow.storage_settings.default_storage_provider
     if found["detect"]["split_seconds"] and store:
@@ -77,9 +81,30 @@ def detect_graph():
     return graph if Path(graph).suffix in engine().suffixes else onnx_graph()
 
 
-def engine_record():
-    """Return the record of the engine that is built before detect runs; none for engines that are not built."""
-    return ["resources/network/engine.json"] if engine().is_built else []
+def beside_graph():
+    """Return what detect needs besides the graph: the record of an engine that is built, or OpenVINO's weights."""
+    return [
+        *(["resources/network/engine.json"] if engine().is_built else []),
+        *weights_of_graph().values(),
+    ]
+
+
+def weights_of_graph():
+    """Return the file of the weights of OpenVINO's own graph, by name; none for others, which hold them."""
+    is_openvino = config["network"]["graph"] == "graph.xml"
+    return {"weights": "resources/network/graph.bin"} if is_openvino else {}
+
+
+def asked_of_network():
+    """Return what the settings say of the network itself: scripts/lib/graphs/found_network.py."""
+    network, detect = config["network"], config["detect"]
+    return {
+        **{
+            key: network[key]
+            for key in ("family", "description", "pixels", "first_label")
+        },
+        **{key: detect[key] for key in ("img_max_side", "img_min_side")},
+    }
 
 
 def detect_environment():
@@ -334,11 +359,9 @@ def network_files():
     directory = network["directory"]
     if not directory:
         return []
-    names = [
-        network["graph"],
-        "train.ini",
-        *external.sibling_of(Path(directory, network["graph"])),
-    ]
+    graph = Path(directory, network["graph"])
+    weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
+    names = [graph.name, "train.ini", *OPTIONAL, *weights]
     return [str(Path(directory, name)) for name in names]
 
 

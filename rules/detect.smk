@@ -4,7 +4,7 @@
 # The large files are `ancient`: whether they changed, the small records beside them say, by their content.
 rule detect:
     input:
-        engine_record(),
+        beside_graph(),
         media=ancient("resources/media/{media_id}"),
         record="resources/records/{media_id}.json",
         download="resources/downloads/{media_id}.json",

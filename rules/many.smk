@@ -33,7 +33,7 @@ for media_ids in shared_jobs():
         name:
             f"detect_many_{media_ids[0]}"
         input:
-            engine_record(),
+            beside_graph(),
             ancient("resources/destination.json"),
             f"resources/batches/resolved_{media_ids[0]}.json",
             **as_inputs(media_ids, records="resources/records/{media_id}.json"),

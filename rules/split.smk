@@ -24,7 +24,7 @@ rule split_media:
 
 rule detect_part:
     input:
-        engine_record(),
+        beside_graph(),
         media=ancient("resources/media/{media_id}"),
         record="resources/records/{media_id}.json",
         download="resources/downloads/{media_id}.json",
@@ -54,7 +54,7 @@ rule detect_part:
 # A media of one part is detected in here, and so is one whose parts do not fit together.
 rule join_parts:
     input:
-        engine_record(),
+        beside_graph(),
         plan=of_parts("resources/parts/{media_id}.json"),
         part_detections=of_parts("resources/parts/{media_id}/{part}.csv"),
         part_outcomes=of_parts("resources/parts/{media_id}/{part}.json"),

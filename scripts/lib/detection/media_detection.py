@@ -272,6 +272,11 @@ def detect_in(media: Iterable[MediaDetection], network: Network, search: DetectO
         expected: how many media there will be.
     """
     detector = Detector(
-        network.load, size=search.size, batch_size=search.batch_size, threshold=search.keep_threshold, name=network.name
+        network.load,
+        size=network.size,
+        resize=network.resize,
+        batch_size=search.batch_size,
+        threshold=search.keep_threshold,
+        name=network.name,
     )
     detector.run(media, expected)

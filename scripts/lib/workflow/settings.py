@@ -20,7 +20,7 @@ from scripts.lib import metrics, token
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
-from scripts.lib.workflow import media_list
+from scripts.lib.workflow import media_list, network_settings
 from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
@@ -109,9 +109,13 @@ def resolve(
     _read_media(settings, read_media)
     _normalise(settings)
 
-    errors = _Validator(schema).iter_errors(_with_suspects_only(settings))
+    order = list(schema["properties"])
+    errors = sorted(
+        _Validator(schema).iter_errors(_with_suspects_only(settings)),
+        key=lambda error: order.index(error.absolute_path[0]) if error.absolute_path else -1,
+    )
     problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
-    problems += _contradictions(settings) if not problems else []
+    problems += [*_contradictions(settings), *network_settings.contradictions(settings)] if not problems else []
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
     return settings
