@@ -18,7 +18,8 @@ from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.found_network import NetworkSettings, look_at
-from scripts.lib.graphs.operators import check_frozen_graph, check_onnx, check_openvino_file
+from scripts.lib.graphs.openvino_file import check_openvino_file
+from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.signals import stoppable
 from scripts.lib.workflow import job
 

@@ -109,10 +109,10 @@ class Decoder:
             scores = scores[..., 1:] * scores[..., :1]
         if kind.function == "sigmoid":
             with np.errstate(over="ignore"):  # of a large negative number it is 0
-                scores = 1 / (1 + np.exp(-scores))
+                scores = np.reciprocal(1 + np.exp(-scores), dtype=np.float32)
         elif kind.function == "softmax":
             powers = np.exp(scores - scores.max(axis=2, keepdims=True))
-            scores = powers / powers.sum(axis=2, keepdims=True)
+            scores = np.divide(powers, powers.sum(axis=2, keepdims=True), dtype=np.float32)
         return scores
 
     def _named(self, scores: Floats) -> Floats:

@@ -189,7 +189,7 @@ def _check_agreement(first: ClassNames, other: ClassNames) -> None:
     if first.names != other.names:
         at = next(at for at, pair in enumerate(zip(first.names, other.names, strict=True)) if pair[0] != pair[1])
         _log.warning(
-            "%s and %s name the classes differently: class %d is %r in the first and %r in the other; the first is used",
+            "%s and %s name the classes differently: class %d is %r in the first, %r in the other; the first is used",
             *(first.source, other.source, at, first.names[at], other.names[at]),
         )
 

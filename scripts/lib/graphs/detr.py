@@ -1,14 +1,12 @@
 """The DETR families: transformers' RT-DETR, D-FINE, DETR and YOLOS, and RF-DETR."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import SettingsError
 from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize, Scores
 from scripts.lib.graphs.signature import Signature
-from scripts.lib.graphs.yolo import sides
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:
@@ -29,19 +27,18 @@ def rt_detr(signature: Signature, known: "Known") -> Description | None:
     """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
-    resize, pixels, size = _prepared(known, Resize("stretch", filter="antialiased"), Pixels(), Size(640, 640))
+    prepared = _prepared(known, Pixels(), Size(640, 640))
     suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
-    return _transformers("rt-detr", signature, known, resize, pixels, size, Scores("sigmoid"), suppression)
+    return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
 
 
 def detr(signature: Signature, known: "Known") -> Description | None:
     """Describe a DETR or YOLOS of transformers: a softmax, whose last column is no object."""
     if not _is_transformers(signature) or _model_type(known) in _SIGMOID:
         return None
-    resize, pixels, size = _prepared(known, Resize("stretch", filter="antialiased"), IMAGENET, None)
+    prepared = _prepared(known, IMAGENET, None)
     suppression = Nms(iou=1.0, max_detections=_queries(signature))
-    scores = Scores("softmax", background="last")
-    return _transformers("detr", signature, known, resize, pixels, size, scores, suppression)
+    return _transformers("detr", signature, known, prepared, Scores("softmax", background="last"), suppression)
 
 
 def rf_detr(signature: Signature, known: "Known") -> Description | None:
@@ -65,16 +62,22 @@ def rf_detr(signature: Signature, known: "Known") -> Description | None:
     )  # fmt: skip
 
 
-def _transformers(
-    family: str, signature: Signature, known: "Known", resize: Resize, pixels: Pixels, size: Size | None,
-    scores: Scores, suppression: Nms,
-) -> Description:  # fmt: skip
+def _transformers(  # noqa: PLR0917, only the two above call it
+    family: str,
+    signature: Signature,
+    known: "Known",
+    prepared: tuple[Pixels, Size | None],
+    scores: Scores,
+    suppression: Nms,
+) -> Description:
     columns = (_shape(signature, "logits") or (None,))[-1]
     labels = known.labels if columns is None or columns > known.names + (scores.background != "none") else None
+    pixels, size = prepared
+    resize = Resize("stretch", filter="antialiased")
     return Description(
         family, Outputs(boxes="pred_boxes", scores="logits"), resize, pixels, _FRACTIONS, scores, suppression,
-        labels=labels, **sides(size),
-    )  # fmt: skip
+        labels=labels,
+    ).with_size(size)  # fmt: skip
 
 
 def _is_transformers(signature: Signature) -> bool:
@@ -86,11 +89,11 @@ def _model_type(known: "Known") -> str | None:
     return None if found is None else str(found)
 
 
-def _prepared(known: "Known", resize: Resize, pixels: Pixels, size: Size | None) -> tuple[Resize, Pixels, Size | None]:
+def _prepared(known: "Known", pixels: Pixels, size: Size | None) -> tuple[Pixels, Size | None]:
     """Return how transformers' preprocessor_config.json prepares pictures, the family's way where there is none."""
     said = known.config.get("preprocessor")
     if not isinstance(said, Mapping):
-        return resize, pixels, size
+        return pixels, size
     if said.get("resample", _BILINEAR) != _BILINEAR:
         raise SettingsError(
             f"preprocessor_config.json: resample is {said['resample']!r}; expected {_BILINEAR} (bilinear): write "
@@ -104,8 +107,8 @@ def _prepared(known: "Known", resize: Resize, pixels: Pixels, size: Size | None)
     pixels = Pixels("rgb", round(divisor, 6), mean, deviation)
     fixed = said.get("size")
     if isinstance(fixed, Mapping) and {"height", "width"} <= fixed.keys():
-        return resize, pixels, Size(int(fixed["width"]), int(fixed["height"]))
-    return replace(resize, kind="stretch"), pixels, None
+        return pixels, Size(int(fixed["width"]), int(fixed["height"]))
+    return pixels, None
 
 
 def _triple(value: Any) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The families that suppress inside and give boxes with labels: torchvision's, and TensorFlow's Object Detection API."""
+"""The families that suppress inside and give labels: torchvision's, and TensorFlow's Object Detection API's."""
 
 from typing import TYPE_CHECKING
 

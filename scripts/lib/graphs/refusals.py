@@ -23,9 +23,8 @@ def refuse_other_tasks(signature: Signature) -> None:
     """
     task = signature.metadata.get("task")
     if task is not None and task != "detect":
-        raise _refusal(
-            signature, _TASKS.get(str(task), f"{str(task)[:100]!r}"), f"its metadata says task: {task}"[:120]
-        )
+        said = str(task)[:100]
+        raise _refusal(signature, _TASKS.get(said, repr(said)), f"its metadata says task: {said}")
     shapes = ", ".join(map(str, signature.outputs))
     ranks = [len(output.shape) for output in signature.outputs if output.shape is not None]
     if len(ranks) == 1 == len(signature.outputs) and ranks[0] == 2:

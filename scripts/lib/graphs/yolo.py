@@ -35,8 +35,8 @@ def ultralytics(signature: Signature, known: "Known") -> Description | None:
     size, multiple = size_of(signature), _largest_stride(signature)
     if _is_rows(output, signature):
         return Description(
-            "ultralytics", Outputs(table=0, is_rows=True), _LETTERBOX, _UNIT_RGB, **sides(size), multiple=multiple
-        )
+            "ultralytics", Outputs(table=0, is_rows=True), _LETTERBOX, _UNIT_RGB, multiple=multiple
+        ).with_size(size)
     lengths = output.shape or ()
     boxes_last = lengths[1:2] == (4 + known.names,) or (written and lengths[2:] != (4 + known.names,))
     by_shape = lengths[1:2] == (4 + known.names,) and (lengths[2] is None or _cells(size, lengths[2]) == 1)
@@ -44,8 +44,8 @@ def ultralytics(signature: Signature, known: "Known") -> Description | None:
         return None
     return Description(
         "ultralytics", Outputs(table=0, boxes_last=boxes_last), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"),
-        suppression=_ULTRALYTICS_NMS, **sides(size), multiple=multiple,
-    )  # fmt: skip
+        suppression=_ULTRALYTICS_NMS, multiple=multiple,
+    ).with_size(size)  # fmt: skip
 
 
 def ultralytics_rtdetr(signature: Signature, known: "Known") -> Description | None:
@@ -59,8 +59,8 @@ def ultralytics_rtdetr(signature: Signature, known: "Known") -> Description | No
         return None
     return Description(
         "ultralytics-rtdetr", Outputs(table=0, is_rows=True), Resize("stretch"), _UNIT_RGB,
-        BoxFormat("cxcywh", "fraction"), **sides(size_of(signature)),
-    )  # fmt: skip
+        BoxFormat("cxcywh", "fraction"),
+    ).with_size(size_of(signature))  # fmt: skip
 
 
 def yolov5(signature: Signature, known: "Known") -> Description | None:
@@ -75,8 +75,8 @@ def yolov5(signature: Signature, known: "Known") -> Description | None:
         return None
     return Description(
         "yolov5", Outputs(table=0), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
-        **sides(size), multiple=_largest_stride(signature),
-    )  # fmt: skip
+        multiple=_largest_stride(signature),
+    ).with_size(size)  # fmt: skip
 
 
 def yolox(signature: Signature, known: "Known") -> Description | None:
@@ -92,13 +92,8 @@ def yolox(signature: Signature, known: "Known") -> Description | None:
     boxes = BoxFormat("cxcywh") if decoded else BoxFormat("cxcywh", "grid", STRIDES[0])
     return Description(
         "yolox", Outputs(table=0), Resize("letterbox", "top_left", _GREY, rounding="down"), Pixels("bgr", 1.0), boxes,
-        Scores(objectness=True), _YOLOX_NMS, **sides(size), multiple=32,
-    )  # fmt: skip
-
-
-def sides(size: Size | None) -> dict[str, int | None]:
-    """Return a size as a description takes it."""
-    return {"width": size.width if size else None, "height": size.height if size else None}
+        Scores(objectness=True), _YOLOX_NMS, multiple=32,
+    ).with_size(size)  # fmt: skip
 
 
 def size_of(signature: Signature) -> Size | None:
