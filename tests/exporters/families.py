@@ -16,6 +16,7 @@ class Exported:
         family: that it has to be recognised as.
         settings: what has to be said in `network` and of its size.
         tolerance: how far boxes (pixels) and scores may be off.
+        fixed_frames: compare on the first picture alone: the package fits others to sizes of their own.
     """
 
     exporter: str
@@ -25,6 +26,7 @@ class Exported:
     family: str = "ultralytics"
     settings: dict[str, Any] = field(default_factory=dict)
     tolerance: tuple[float, float] = (0.5, 1e-3)
+    fixed_frames: bool = False
 
 
 _HALF = (2.0, 1e-2)
@@ -51,15 +53,23 @@ NETWORKS = {
     "yolox-nano decoded": Exported("yolox", options={"decoded": True}, family="yolox"),
     "RT-DETR": Exported("transformers", ("rt_detr", (640, 640)), family="rt-detr"),
     "D-FINE": Exported("transformers", ("d_fine", (640, 640)), family="rt-detr"),
-    "DETR": Exported("transformers", ("detr", (640, 480)), family="detr", settings=_FRAME),
-    "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME),
+    "DETR": Exported("transformers", ("detr", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
+    "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
     "RF-DETR nano": Exported("rfdetr", family="rf-detr"),
     "SSDLite": Exported(
-        "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME
+        "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME, fixed_frames=True
     ),
     "Faster R-CNN": Exported(
-        "torchvision", ("fasterrcnn_mobilenet_v3_large_320_fpn", 0.05), family="torchvision", settings=_FRAME
+        "torchvision",
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", 0.05),
+        family="torchvision",
+        settings=_FRAME,
+        fixed_frames=True,
     ),
-    "RetinaNet": Exported("torchvision", ("retinanet_resnet50_fpn_v2", 0.05), family="torchvision", settings=_FRAME),
-    "FCOS": Exported("torchvision", ("fcos_resnet50_fpn", 0.2), family="torchvision", settings=_FRAME),
+    "RetinaNet": Exported(
+        "torchvision", ("retinanet_resnet50_fpn_v2", 0.05), family="torchvision", settings=_FRAME, fixed_frames=True
+    ),
+    "FCOS": Exported(
+        "torchvision", ("fcos_resnet50_fpn", 0.2), family="torchvision", settings=_FRAME, fixed_frames=True
+    ),
 }

@@ -9,7 +9,7 @@ spread so that some boxes score high.
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,44 @@ def write(folder: Path, names: int, predict: Callable[[np.ndarray], Found], thre
 def seeded() -> None:
     """Begin the random numbers anew."""
     torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002, the packages use it
+    np.random.seed(0)
 
 
-def spread(layers: Iterator[tuple[str, nn.Parameter]], part: str, *, deviation: float, bias: float) -> None:
-    """Give the last layers of scores weights far apart, so that few score high and none tie."""
-    for name, values in layers:
-        if part in name:
-            with torch.no_grad():
-                if values.dim() > 1:
-                    values.normal_(0, deviation)
-                else:
-                    values.fill_(bias)
+def spread(layers: Iterable[nn.Module], run: Callable[[], object], *, share: float | None = 0.9995) -> None:
+    """Scale the last layers of scores, so that few score high and none tie.
+
+    Args:
+        layers: each gives one number a class.
+        run: runs the network on a picture.
+        share: of the numbers, how many are to be less than 1; None to leave the bias 0, as before a softmax.
+    """
+    for layer in layers:
+        numbers: list[torch.Tensor] = []
+        hook = layer.register_forward_hook(lambda _layer, _given, output, kept=numbers: kept.append(output.detach()))
+        with torch.no_grad():
+            layer.weight.normal_(0, 1)
+            layer.bias.zero_()
+            run()
+            hook.remove()
+            found = torch.cat([part.flatten() for part in numbers])
+            scale = 2 / float(found.std())
+            layer.weight.mul_(scale)
+            if share is not None:
+                ordered = (found * scale).sort().values
+                layer.bias.fill_(1 - float(ordered[int(share * (len(ordered) - 1))]))
+
+
+def _a_picture(height: int, width: int) -> torch.Tensor:
+    """Return the frame, (1, 3, height, width), from 0 to 1."""
+    import cv2
+
+    rgb = cv2.resize(pictures()[0], (width, height))[..., ::-1]
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].float() / 255
+
+
+def _layers(model: nn.Module, part: str) -> list[nn.Module]:
+    """Return the layers whose name holds `part` and that have weights of their own."""
+    return [layer for name, layer in model.named_modules() if part in name and isinstance(layer, nn.Linear | nn.Conv2d)]
 
 
 def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options: Any) -> None:
@@ -65,14 +91,15 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     seeded()
     is_rtdetr = "rtdetr" in yaml
     model = (RTDETR if is_rtdetr else YOLO)(yaml)
-    if not is_rtdetr:
-        head = model.model.model[-1]
-        for branch in (getattr(head, "cv3", None), getattr(head, "one2one_cv3", None)):
-            for level in branch or ():
-                # Only the last of each level's layers gives scores.
-                spread(level[-1].named_parameters(), "", deviation=3.0, bias=-6.0)
+    inner = model.model.eval()
+    picture = _a_picture(640, 640)
+    if is_rtdetr:
+        last = [*_layers(inner, "enc_score_head"), *_layers(inner, "dec_score_head")]
     else:
-        spread(model.model.named_parameters(), "dec_score_head.5", deviation=0.1, bias=-3.0)
+        # The last of each level's layers gives scores.
+        branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
+        last = [level[-1] for branch in branches for level in branch or ()]
+    spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999)
     path = Path(model.export(**{"format": "onnx", **options}))
     if path.is_dir():
         for file in path.iterdir():
@@ -140,11 +167,14 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: floa
     seeded()
     configuration, model_class, processor_class = CONFIGS[kind](package)
     model = model_class(configuration).eval()
-    spread(model.named_parameters(), "class_labels_classifier", deviation=1.0, bias=-1.0)
-    spread(model.named_parameters(), "class_embed", deviation=0.5, bias=-3.0)
-    spread(model.named_parameters(), "enc_score_head", deviation=0.5, bias=-3.0)
     processor = processor_class()
     height, width = size[1], size[0]
+    softmax = kind in ("detr", "yolos")
+    parts = ("class_labels_classifier",) if softmax else ("enc_score_head", "class_embed")
+    last = [layer for part in parts for layer in _layers(model, part)]
+    last = [layer for layer in last if layer.out_features in (configuration.num_labels, configuration.num_labels + 1)]
+    picture = _a_picture(height, width)
+    spread(last, lambda: model(pixel_values=picture), share=None if softmax else 0.98)
     torch.onnx.export(
         _Plain(model), (torch.rand(1, 3, height, width),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
         input_names=["pixel_values"], output_names=["logits", "pred_boxes"],
@@ -173,7 +203,9 @@ def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:
     seeded()
     network = RFDETRNano(pretrain_weights=None, device="cpu")
     inner = network.model.model
-    spread(inner.named_parameters(), "class_embed", deviation=0.3, bias=-4.0)
+    picture = _a_picture(384, 384)
+    last = [layer for layer in _layers(inner, "class_embed") if getattr(layer, "out_features", 0) == 91]
+    spread(last, lambda: inner.eval()(picture), share=0.999)
     network.export(output_dir=str(folder), format="onnx")
     [written] = list(folder.glob("*.onnx"))
     written.rename(folder / "graph.onnx")
@@ -196,7 +228,9 @@ def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
     import yolov5 as package
 
     model = DetectionModel(str(Path(package.__file__).parent / "models/yolov5n.yaml"), ch=3, nc=80).eval()
-    spread(model.model[-1].named_parameters(), "", deviation=1.0, bias=-1.0)
+    spread(model.model[-1].m, lambda: model(_a_picture(640, 640)), share=0.5)
+    for level in model.model[-1].m:
+        level.bias.data.view(3, -1)[:, 4:] -= 3  # of objectness and classes
     model.names = {number: f"class {number}" for number in range(80)}
     for part in model.modules():
         part.inplace = False
@@ -229,9 +263,12 @@ def yolox(folder: Path, threshold: float = THRESHOLD, *, decoded: bool = False) 
         YOLOPAFPN(0.33, width, in_channels=[256, 512, 1024], depthwise=True),
         YOLOXHead(80, width, in_channels=[256, 512, 1024], depthwise=True),
     ).eval()
-    for part in ("cls_preds", "obj_preds"):
-        spread(model.head.named_parameters(), part, deviation=2.0, bias=-1.0)
-    spread(model.head.named_parameters(), "reg_preds", deviation=0.5, bias=0.5)
+    model.head.decode_in_inference = True
+    heads = [*model.head.cls_preds, *model.head.obj_preds]
+    spread(heads, lambda: model(_a_picture(416, 416) * 255), share=0.98)
+    for layer in model.head.reg_preds:
+        layer.weight.data.normal_(0, 0.02)
+        layer.bias.data.fill_(1.0)
     model.head.decode_in_inference = decoded
     torch.onnx.export(
         model, (torch.rand(1, 3, 416, 416),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
