@@ -165,7 +165,7 @@ def _check_length(path: Path) -> None:
 
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; which are not there, or elsewhere, is said when they are taken."""
-    for name in external.files_of(folder / "graph.onnx"):
+    for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
         plain = Path(name).name
         path = directory / plain
         if plain == name.removeprefix("./") and plain and path.is_file() and not (folder / plain).exists():

@@ -29,7 +29,7 @@ from tests.exporters.pictures import pictures
 
 ENGINES = ("openvino", "onnxruntime")
 HEAD = (
-    "| network | family | boxes compared | largest difference of boxes (pixels), of scores | frames/s, times the exporter's |\n"
+    "| network | family | boxes compared | largest difference: pixels, score | frames/s, times the exporter's |\n"
     "|---|---|---|---|---|\n"
 )
 

@@ -1,8 +1,8 @@
 """Exports a network of each family, and has its own package say what it finds: one process a network.
 
 Run in the exporters' environment: `python -m tests.exporters.networks NAME FOLDER`. FOLDER gets the network as its
-exporter writes it, `names.txt`, and `oracle.npz`: of each picture boxes (n, 4) in its pixels, scores and labels, and how
-many pictures a second the package's own loop does. The networks have seeded random weights, whose last layers are
+exporter writes it, `names.txt`, and `oracle.npz`: of each picture boxes (n, 4) in its pixels, scores and labels, and
+how many pictures a second the package's own loop does. The networks have seeded random weights, whose last layers are
 spread so that some boxes score high.
 """
 

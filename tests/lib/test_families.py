@@ -217,7 +217,7 @@ def test_openvino_computes_in_f32(tmp_path: Path) -> None:
     with Network(tmp_path).opened("openvino") as engine:
         assert isinstance(engine, DescribedEngine)
         request = engine._runner._idle[0][0]
-        assert "f32" in str(request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT"))
+        assert "float32" in str(request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT"))
 
 
 # ---- trap 7: the order of rows means nothing
@@ -330,7 +330,7 @@ def test_torchvision_in_either_order(tmp_path: Path, engine: str, order: tuple[s
 
 def test_sides_are_multiples_of_the_stride(tmp_path: Path) -> None:
     table = raw([[16, 12, 16, 16, 0.1, 0.9]], CELLS)
-    shape, said = ("batch", 3, "height", "width"), {"output0": ("batch", 6, "anchors")}
+    shape, said = (1, 3, "height", "width"), {"output0": (1, 6, "anchors")}
     write_detector(tmp_path / "graph.onnx", {"output0": table}, shape=shape, shapes=said, metadata=ULTRALYTICS)
     with pytest.raises(GraphError, match=r"multiples of 32; .* are 350 and 600: set them to 352 x 608"):
         Network(tmp_path, img_max_side=350, img_min_side=600)
@@ -352,6 +352,8 @@ def test_a_size_that_contradicts_the_file(tmp_path: Path) -> None:
 def transformers(path: Path, columns: int, **files: dict) -> None:
     boxes, logits = np.zeros((1, 5, 4), np.float32), np.full((1, 5, columns), -9, np.float32)
     boxes[0, 0], logits[0, 0, 1], logits[0, 0, 0] = [0.25, 0.5, 0.25, 0.5], 2.0, 1.0
+    if columns == 3:
+        logits[0, 1:, 2] = 9  # no object
     write_detector(path, {"logits": logits, "pred_boxes": boxes}, name="pixel_values")
     for name, values in files.items():
         (path.parent / f"{name}.json").write_text(json.dumps(values))
@@ -421,7 +423,7 @@ def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
     boxes, scores = np.zeros((1, 4, 4), np.float32), np.full((1, 4, 3), -9, np.float32)
     boxes[0, :2] = [[0.125, 0.0625, 0.25, 0.25], [0.125, 0.0625, 0.25, 0.24]]
     scores[0, 0, 2], scores[0, 1, 1] = 2, 1
-    write_detector(tmp_path / "graph.onnx", {"corners": boxes, "numbers": scores})
+    write_detector(tmp_path / "graph.onnx", {"corners": boxes, "classes": scores})
     names(tmp_path)
     with pytest.raises(GraphError, match=r"is of no known family: .*set network\.family, or write network\.desc"):
         Network(tmp_path)
@@ -440,11 +442,11 @@ def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
         ({"boxes": {"unit": "grid"}}, "expected strides with grid alone"),
         ({"width": "64"}, r"width is '64'; expected int"),
         ({"suppression": {"iou": 0.5}}, r"suppression is \{'iou': 0.5\}; expected null, or"),
-        ({"outputs": {"boxes": 0, "scores": 7}}, r"no output 7, but corners, numbers"),
+        ({"outputs": {"boxes": 0, "scores": 7}}, r"no output 7, but corners, classes"),
     ],
 )
 def test_a_description_that_is_wrong(tmp_path: Path, wrong: dict, words: str) -> None:
-    arrays = {"corners": np.zeros((1, 4, 4), np.float32), "numbers": np.zeros((1, 4, 3), np.float32)}
+    arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
     write_detector(tmp_path / "graph.onnx", arrays)
     names(tmp_path)
     with pytest.raises((GraphError, SettingsError), match=words):
@@ -509,7 +511,7 @@ def test_names_that_are_too_few(tmp_path: Path) -> None:
 def test_a_truncated_file(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(GraphError, match="cannot read it as an ONNX file .*copy or export it anew"):
+    with pytest.raises(GraphError, match=r"graph\.onnx: cannot read it as an ONNX file .*copy or export it anew"):
         Network(tmp_path)
 
 

@@ -21,7 +21,7 @@ from scripts.lib.graphs.signature import read_file
 from scripts.lib.suppression import FINAL, Nms
 
 if TYPE_CHECKING:
-    import onnxruntime  # type: ignore[import-untyped]
+    pass  # type: ignore[import-untyped]
 
 Arrays = Sequence[npt.NDArray[Any]]
 
