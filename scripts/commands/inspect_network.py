@@ -81,7 +81,7 @@ def inspect_network(
     if not graph.is_file():
         raise GraphError(f"{graph}: is no file; expected a network: a .onnx, .pb or .xml file")
     check_operators(graph)
-    found = look_at(graph, asked, str(graph.parent))
+    found = look_at(graph, asked, str(graph.parent), needs_size=False)
     asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
     size = asked_size or (found.description.size if found.description else None)
     lines = lines_about(found, size)

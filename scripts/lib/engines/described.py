@@ -1,10 +1,11 @@
 """Networks of the families that families.py describes, on OpenVINO and onnxruntime."""
 
+import importlib
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,6 @@ from scripts.lib.graphs.operators import check_operators
 from scripts.lib.graphs.signature import read_file
 from scripts.lib.suppression import FINAL, Nms
 
-if TYPE_CHECKING:
-    pass  # type: ignore[import-untyped]
 
 Arrays = Sequence[npt.NDArray[Any]]
 
@@ -149,7 +148,7 @@ class OnnxRuntimeRunner(Runner):
     depth = 1
 
     def __init__(self, graph: Path, description: Description, taken: Input, *, size: Size, threads: int) -> None:
-        import onnxruntime
+        onnxruntime = importlib.import_module("onnxruntime")
 
         from scripts.lib.engines.onnxruntime import read_session
 
@@ -157,7 +156,7 @@ class OnnxRuntimeRunner(Runner):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; exporters leave shapes that are wrong, which it would warn of
-        self._session: onnxruntime.InferenceSession | None = read_session(graph, options)
+        self._session: Any = read_session(graph, options)
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = [_named_output(one, given, str(graph)) for one in description.outputs.all]

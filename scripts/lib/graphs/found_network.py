@@ -49,14 +49,17 @@ class FoundNetwork:
     signature: Signature
 
 
-def look_at(graph: Path, asked: NetworkSettings, source: str, *, beside: Path | None = None) -> FoundNetwork:
+def look_at(
+    graph: Path, asked: NetworkSettings, source: str, *, beside: Path | None = None, needs_size: bool = True
+) -> FoundNetwork:
     """Find out what a network is, from its graph and the files beside it.
 
     Args:
         graph: the graph.
         asked: what the settings say.
         source: what errors call the folder.
-        beside: the folder of the files beside it, the graph's own where it is none.
+        beside: the folder of the files beside it; None for the graph's own.
+        needs_size: refuse a network whose size neither its file nor the settings say.
 
     Raises:
         GraphError: it is no detector, of no known family, or its names do not fit.
@@ -75,7 +78,8 @@ def look_at(graph: Path, asked: NetworkSettings, source: str, *, beside: Path | 
         pixels=asked.pixels,
     )
     description = describe(signature, known)
-    if description is not None:
+    said = description is not None and description.size is not None
+    if description is not None and (needs_size or said or asked.img_max_side):
         size = settled_size((asked.img_max_side, asked.img_min_side), description, signature.source)
         read_input(signature, description, size)
         _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
