@@ -21,7 +21,6 @@ from scripts.lib.graphs.operators import check_operators
 from scripts.lib.graphs.signature import read_file
 from scripts.lib.suppression import FINAL, Nms
 
-
 Arrays = Sequence[npt.NDArray[Any]]
 
 
