@@ -129,6 +129,9 @@ class RowsEngine(Engine):
         if not len(boxes) == len(scores) == len(labels):
             raise self._misshapen(outputs)
         rows = ~(scores <= 0)  # what is not a number stays, and is refused where every engine's is
+        if self._first == 1:
+            # The background's: what OpenVINO gives where a graph finds nothing, with a score that means nothing.
+            rows &= labels != 0
         numbers = labels[rows].astype(np.int64) - self._first
         if ((numbers < 0) | (numbers >= self.classes)).any():
             wrong = sorted({int(number) + self._first for number in numbers if not 0 <= number < self.classes})
