@@ -1,4 +1,4 @@
-# Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantisation need besides,
+# Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantization need besides,
 # which is larger than all the rest, into .venv-convert; what runs on clusters, for the tests, into .venv-clusters: Snakemake
 # imports all plugins that it finds, whenever it starts, and those for Kubernetes take longer than the rest of it.
 PYTHON ?= python3
@@ -92,8 +92,9 @@ lint: setup  ## check style, types and rules
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/snakefmt --check Snakefile rules
 	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
 
-settings: setup  ## write config.yaml and the table in config/README.md anew from config.schema.yaml
+settings: setup  ## write anew what follows from config.schema.yaml and from the models of records
 	$(BIN)/python -m scripts.lib.workflow.settings_files
+	$(BIN)/python -m scripts.lib.workflow.records_schema
 
 audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock

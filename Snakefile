@@ -11,9 +11,11 @@ configfile: os.path.join(workflow.basedir, "config", "config.yaml")
 
 
 include: "rules/common.smk"
+include: "rules/common_shared_jobs.smk"
 
 
 config = read_settings()
+plan = make_plan()
 
 
 # A job on a cluster reads this file again; what it reads from the environment has to travel with it.
@@ -41,13 +43,14 @@ onstart:
 
 onerror:
     failures.forget(Path())
+    logger.info("The run is not complete. The same command continues it: what is finished is kept.")
 
 
 include: "rules/weights.smk"
 include: "rules/media.smk"
 
 
-if shared_jobs():
+if plan.shared_jobs:
 
     include: "rules/many.smk"
 
@@ -78,4 +81,4 @@ rule all:
         "results/overview.html",
         "results/outcome.txt",
         if_asked(config["export"]["parquet"], "results/detections.parquet"),
-        if_asked(config["export"]["crops"], *every("results/crops/{media_id}")),
+        if_asked(config["export"]["crops"], *plan.every("results/crops/{media_id}")),

@@ -69,14 +69,14 @@ def step_arguments(
     (folder / "provenance.json").write_text(json.dumps({"reference": "a benchmark"}))
     return {
         "media": media,
-        "record": folder / "record.json",
-        "download": folder / "download.json",
+        "records": folder / "record.json",
+        "downloads": folder / "download.json",
         "graph": case.graph,
         "train_ini": case.train_ini,
         "provenance": folder / "provenance.json",
         "changes": [],
         "detections": folder / "detections.csv",
-        "outcome": folder / "outcome.json",
+        "outcomes": folder / "outcome.json",
         "previews": folder / "previews.zip",
         **{key: DEFAULTS[key] for key in ("keep_threshold", "batch_size", "frame_stride", "frame_range", "max_frames")},
         "img_max_side": case.size.width,

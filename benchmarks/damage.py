@@ -14,13 +14,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--holes", type=int, default=45, help="holes a format and filling (45)")
     parser.add_argument("--seed", type=int, default=0, help="of the holes' places (0)")
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", help="these alone")
     options = parser.parse_args()
+    if unknown := set(options.formats) - FORMATS.keys():
+        parser.error(f"{', '.join(unknown)}: expected some of {', '.join(FORMATS)}")
     logging.disable(logging.CRITICAL)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # FFmpeg's words on each hole
     print("| format | holes of zeros | changed | noticed | harmless, noticed | random bytes | changed | noticed |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name in FORMATS:
+        for name in options.formats or FORMATS:
             zeros, noise = (sweep(Path(folder), name, options.holes, options.seed, zeros=z) for z in (True, False))
             print(
                 f"| {name} | {zeros.holes} | {zeros.changed} | {zeros.changed - zeros.missed} "

@@ -26,7 +26,7 @@ def make(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Convert, then quantise."""
+    """Convert, then quantize."""
     from scripts.convert_network import convert_network
     from scripts.quantize_network import quantize_network
 

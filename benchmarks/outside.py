@@ -93,8 +93,8 @@ def _prepare_run(case: Case, clip: Path, folder: Path) -> dict[str, Any]:
         shutil.copy(file, resources / "network" / name)
     for media in (1, 2):
         arguments = step_arguments(case, clip, folder / "step", cores(), media_id=media)
-        shutil.copy(arguments["record"], resources / "records" / f"{media}.json")
-        shutil.copy(arguments["download"], resources / "downloads" / f"{media}.json")
+        shutil.copy(arguments["records"], resources / "records" / f"{media}.json")
+        shutil.copy(arguments["downloads"], resources / "downloads" / f"{media}.json")
         shutil.copy(arguments["provenance"], resources / "network" / "provenance.json")
         shutil.copy(clip, resources / "media" / str(media))
     (folder / "nowhere").mkdir(exist_ok=True)  # the settings have to name a folder; its network is here already

@@ -45,7 +45,8 @@ def _detect(run: Run, case: Case, media_ids: list[int]) -> Usage:
     write_json(run.folder / "provenance.json", {"reference": "a benchmark"})
     asked = ("keep_threshold", "batch_size", "frame_stride", "frame_range", "max_frames")
     return run.step(
-        "detect_many",
+        "detect",
+        rule="detect_many",
         **run.site,
         records=run.files("resources/records/{media_id}.json", media_ids),
         graph=str(case.graph),

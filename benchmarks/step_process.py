@@ -1,6 +1,7 @@
 """A rule's function as a process of its own, as a job is: `python -m benchmarks.step_process SCRIPT ARGUMENTS LOG`.
 
-ARGUMENTS is a file with a JSON object: the function's arguments, paths as text.
+ARGUMENTS is a file with a JSON object: the function's arguments, paths as text; and `rule`, where its rule has another
+name than the script.
 """
 
 import importlib
@@ -16,9 +17,9 @@ from scripts.lib.workflow import job
 def main(script: str, file: str, log: str) -> None:
     """Do what Snakemake has the script do."""
     arguments: dict[str, Any] = read_json(Path(file))
-    threads = arguments.pop("threads", 1)
+    threads, rule = arguments.pop("threads", 1), arguments.pop("rule", script)
     asked = SimpleNamespace(
-        input={}, output={}, params=arguments, threads=threads, log=[log], rule=script, resources={}, wildcards={}
+        input={}, output={}, params=arguments, threads=threads, log=[log], rule=rule, resources={}, wildcards={}
     )
     job.run(getattr(importlib.import_module(f"scripts.{script}"), script), asked)
 

@@ -14,9 +14,11 @@ from benchmarks.measure import Usage, measured, spread
 from benchmarks.run import Run
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.files import write_json
+from scripts.lib.record_files import write_record
 from scripts.lib.server import schema
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
+from tests.made_records import detection_record
 
 WIDTH, HEIGHT = 640, 480
 BOXES_A_FRAME = 20
@@ -132,14 +134,15 @@ def _write_detections(run: Run, media_id: int, boxes: int) -> None:
             part = slice(at, at + BOXES_A_FRAME)
             found = np.concatenate([corners[part], sides[part]], axis=1)
             writer.write(frame, found, scores[part].argmax(axis=1), scores[part])
-    record = {"media_id": media_id, "state": "done", "reason": None, "width": WIDTH, "height": HEIGHT, "boxes": boxes}
-    write_json(folder / f"{media_id}.json", record)
+    record = detection_record(media_id=media_id, width=WIDTH, height=HEIGHT, boxes=boxes)
+    write_record(folder / f"{media_id}.json", record)
 
 
 def _upload(run: Run, media_ids: list[int], destination: str = "resources/destination.json") -> Usage:
     (run.folder / "results" / "uploads").mkdir(exist_ok=True)
     return run.step(
-        "upload_many",
+        "upload_detections",
+        rule="upload_many",
         watch_memory=True,
         **run.site,
         detections=run.files("results/detections/{media_id}.csv", media_ids),

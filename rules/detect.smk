@@ -4,26 +4,26 @@
 # The large files are `ancient`: whether they changed, the small records beside them say, by their content.
 rule detect:
     input:
-        beside_graph(),
+        plan.beside_graph,
         media=ancient("resources/media/{media_id}"),
-        record="resources/records/{media_id}.json",
-        download="resources/downloads/{media_id}.json",
-        graph=ancient(detect_graph()),
+        records="resources/records/{media_id}.json",
+        downloads="resources/downloads/{media_id}.json",
+        graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
-        changes=graph_changes(),
+        changes=plan.graph_changes,
     output:
         detections="results/detections/{media_id}.csv",
-        outcome="results/detections/{media_id}.json",
+        outcomes="results/detections/{media_id}.json",
         previews="results/previews/{media_id}.zip",
     log:
         "logs/detect/{media_id}.log",
     priority: 10
     conda:
-        detect_environment()
+        plan.detect_environment
     threads: 4
     params:
-        **search(),
-        code=code("detect"),
+        **plan.detect_options,
+        code=code("detect", unused="detection/shared_job"),
     script:
         "../scripts/detect.py"

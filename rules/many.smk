@@ -5,13 +5,13 @@ And a finished job costs as much as it has files times those that it was made fr
 before it, with the hashes of the others, which come by way of its parameters, or as inputs where jobs share no disk.
 """
 
-for media_ids in shared_jobs():
+for media_ids in plan.shared_jobs:
 
     rule:
         name:
             f"resolve_many_{media_ids[0]}"
         output:
-            records=of(media_ids, "resources/records/{media_id}.json"),
+            records=plan.of(media_ids, "resources/records/{media_id}.json"),
             batch=f"resources/batches/resolved_{media_ids[0]}.json",
         log:
             f"logs/resolve_many/{media_ids[0]}.log",
@@ -33,37 +33,37 @@ for media_ids in shared_jobs():
         name:
             f"detect_many_{media_ids[0]}"
         input:
-            beside_graph(),
+            plan.beside_graph,
             ancient("resources/destination.json"),
             f"resources/batches/resolved_{media_ids[0]}.json",
             **as_inputs(media_ids, records="resources/records/{media_id}.json"),
-            graph=ancient(detect_graph()),
+            graph=ancient(plan.detect_graph),
             train_ini="resources/network/train.ini",
             provenance="resources/network/provenance.json",
-            changes=graph_changes(),
+            changes=plan.graph_changes,
         output:
-            detections=of(media_ids, "results/detections/{media_id}.csv"),
-            outcomes=of(media_ids, "results/detections/{media_id}.json"),
-            previews=of(media_ids, "results/previews/{media_id}.zip"),
+            detections=plan.of(media_ids, "results/detections/{media_id}.csv"),
+            outcomes=plan.of(media_ids, "results/detections/{media_id}.json"),
+            previews=plan.of(media_ids, "results/previews/{media_id}.zip"),
             batch=f"resources/batches/detected_{media_ids[0]}.json",
         log:
             f"logs/detect_many/{media_ids[0]}.log",
         priority: 10
         conda:
-            detect_environment()
+            plan.detect_environment
         threads: 4
         params:
-            **search(),
+            **plan.detect_options,
             **as_params("outcomes", records="resources/records/{media_id}.json"),
-            media=sibling_of("outcomes", media_of_shared_jobs()),
+            media=sibling_of("outcomes", plan.media_of_shared_jobs),
             finished="resources/finished",
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
-            keep_files=kept_by_shared_jobs(),
+            keep_files=plan.shared_jobs_keep_files,
             prefetch_mb=config["media"]["prefetch_mb"],
-            sources=code("detect_many"),
+            sources=code("detect"),
         script:
-            "../scripts/detect_many.py"
+            "../scripts/detect.py"
 
     rule:
         name:
@@ -79,7 +79,7 @@ for media_ids in shared_jobs():
             destination="resources/destination.json",
             train_ini="resources/network/train.ini",
         output:
-            uploads=of(media_ids, "results/uploads/{media_id}.json"),
+            uploads=plan.of(media_ids, "results/uploads/{media_id}.json"),
             batch=f"resources/batches/uploaded_{media_ids[0]}.json",
         log:
             f"logs/upload_many/{media_ids[0]}.log",
@@ -99,9 +99,9 @@ for media_ids in shared_jobs():
             on_damaged=config["media"]["on_damaged"],
             finished="resources/finished_uploads",
             losses=losses_now,
-            sources=code("upload_many"),
+            sources=code("upload_detections"),
         script:
-            "../scripts/upload_many.py"
+            "../scripts/upload_detections.py"
 
     # Which number a job's name ends with, no profile knows.
     set_as_for(f"resolve_many_{media_ids[0]}", "resolve_media")

@@ -20,7 +20,7 @@ rule get_truth:
         species_attribute=config["upload"]["species_attribute"],
         truth_version=config["evaluate"]["truth_version"],
         # No input: Snakemake ends a run in which an input is dated in the future.
-        truth_file=truth_file(),
+        truth_file=plan.truth_file,
         given_files=truth_file_state,
         code=code("get_truth"),
     script:
@@ -73,7 +73,7 @@ rule make_report:
     input:
         **gathered("records", "outcomes", "detections", "previews", "uploads"),
         evaluation=if_asked(
-            evaluated(), "results/evaluation.json", "results/evaluation.zip"
+            plan.evaluated, "results/evaluation.json", "results/evaluation.zip"
         ),
         summary="results/summary.json",
         train_ini="resources/network/train.ini",

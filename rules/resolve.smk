@@ -5,7 +5,7 @@
 # one more media, or another look at Tator, makes run again only the media whose record changed.
 checkpoint resolve_media:
     output:
-        records=every("resources/records/{media_id}.json"),
+        records=plan.every("resources/records/{media_id}.json"),
     log:
         "logs/resolve_media.log",
     conda:

@@ -24,37 +24,37 @@ rule split_media:
 
 rule detect_part:
     input:
-        beside_graph(),
+        plan.beside_graph,
         media=ancient("resources/media/{media_id}"),
-        record="resources/records/{media_id}.json",
-        download="resources/downloads/{media_id}.json",
+        records="resources/records/{media_id}.json",
+        downloads="resources/downloads/{media_id}.json",
         plan="resources/parts/{media_id}.json",
-        graph=ancient(detect_graph()),
+        graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
-        changes=graph_changes(),
+        changes=plan.graph_changes,
     output:
         detections=temp("resources/parts/{media_id}/{part}.csv"),
-        outcome=temp("resources/parts/{media_id}/{part}.json"),
+        outcomes=temp("resources/parts/{media_id}/{part}.json"),
         previews=temp("resources/parts/{media_id}/{part}.zip"),
     log:
         "logs/detect_part/{media_id}.{part}.log",
     priority: 10
     conda:
-        detect_environment()
+        plan.detect_environment
     threads: 4
     params:
-        **search(),
+        **plan.detect_options,
         part=part_number,
-        code=code("detect_part"),
+        code=code("detect", unused="detection/shared_job"),
     script:
-        "../scripts/detect_part.py"
+        "../scripts/detect.py"
 
 
 # A media of one part is detected in here, and so is one whose parts do not fit together.
 rule join_parts:
     input:
-        beside_graph(),
+        plan.beside_graph,
         plan=of_parts("resources/parts/{media_id}.json"),
         part_detections=of_parts("resources/parts/{media_id}/{part}.csv"),
         part_outcomes=of_parts("resources/parts/{media_id}/{part}.json"),
@@ -62,10 +62,10 @@ rule join_parts:
         media=ancient("resources/media/{media_id}"),
         record="resources/records/{media_id}.json",
         download="resources/downloads/{media_id}.json",
-        graph=ancient(detect_graph()),
+        graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
-        changes=graph_changes(),
+        changes=plan.graph_changes,
     output:
         detections="results/detections/{media_id}.csv",
         outcome="results/detections/{media_id}.json",
@@ -74,10 +74,10 @@ rule join_parts:
         "logs/join_parts/{media_id}.log",
     priority: 10
     conda:
-        detect_environment()
+        plan.detect_environment
     threads: 4
     params:
-        **search(),
+        **plan.detect_options,
         code=code("join_parts"),
     script:
         "../scripts/join_parts.py"

@@ -4,12 +4,12 @@
 rule upload_detections:
     input:
         detections="results/detections/{media_id}.csv",
-        outcome="results/detections/{media_id}.json",
-        record="resources/records/{media_id}.json",
+        outcomes="results/detections/{media_id}.json",
+        records="resources/records/{media_id}.json",
         destination="resources/destination.json",
         train_ini="resources/network/train.ini",
     output:
-        upload="results/uploads/{media_id}.json",
+        uploads="results/uploads/{media_id}.json",
     log:
         "logs/upload_detections/{media_id}.log",
     conda:

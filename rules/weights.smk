@@ -4,7 +4,7 @@
 # A checkpoint for the same reason as resolve_media: the same network, fetched again, makes nothing run again.
 checkpoint get_network:
     output:
-        **weights_of_graph(),
+        **plan.weights_of_graph,
         graph=f"resources/network/{config['network']['graph']}",
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
@@ -13,7 +13,7 @@ checkpoint get_network:
     conda:
         "../envs/network.yaml"
     params:
-        **asked_of_network(),
+        **plan.asked_of_network,
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],
         archive=config["network"]["archive"],
@@ -54,9 +54,13 @@ rule convert_network:
 rule quantize_network:
     input:
         "resources/network/provenance.json",
-        media=ancient(calibrating("resources/media/{media_id}")),
-        records=ancient(calibrating("resources/records/{media_id}.json")),
-        downloads=ancient(calibrating("resources/downloads/{media_id}.json")),
+        media=ancient(plan.of(plan.calibration_media, "resources/media/{media_id}")),
+        records=ancient(
+            plan.of(plan.calibration_media, "resources/records/{media_id}.json")
+        ),
+        downloads=ancient(
+            plan.of(plan.calibration_media, "resources/downloads/{media_id}.json")
+        ),
         graph=ancient(f"resources/network/{config['network']['graph']}"),
     output:
         quantized="resources/network/int8/graph.xml",
@@ -80,12 +84,12 @@ rule quantize_network:
         "../scripts/quantize_network.py"
 
 
-# Only part of the plan with TensorRT. The engine's own file is no output: which one a machine needs, its GPU says; a
+# Only part of the plan with TensorRT. The engine's own file is not an output: which one a machine needs, its GPU says; a
 # detection job on another model of GPU builds its own, beside this one.
 rule build_engine:
     input:
         "resources/network/provenance.json",
-        graph=ancient(onnx_graph()),
+        graph=ancient(plan.onnx_graph),
     output:
         record="resources/network/engine.json",
     log:

@@ -1,12 +1,15 @@
-"""The workflow's scripts; a command that is started without its packages says so in one sentence."""
+"""The workflow's scripts; one that lacks a package or is interrupted says so in one sentence."""
 
 import sys
 from pathlib import Path
 from types import TracebackType
 
 
-def _tell_missing_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say what to do where a command of this folder lacks a package; show any other exception as Python does."""
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say what to do where a command of this folder lacks a package, or was interrupted; show others as Python does."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("interrupted; the same command continues the work\n")
+        return
     command = getattr(sys.modules.get("__main__"), "__file__", None)
     ours = command is not None and Path(command).resolve().is_relative_to(Path(__file__).resolve().parent)
     name = error.name if isinstance(error, ModuleNotFoundError) else None
@@ -19,4 +22,4 @@ def _tell_missing_package(kind: type[BaseException], error: BaseException, trace
     )
 
 
-sys.excepthook = _tell_missing_package
+sys.excepthook = _show

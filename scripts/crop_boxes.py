@@ -10,11 +10,12 @@ import numpy as np
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import read_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
 from scripts.lib.previews import jpeg
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -38,29 +39,29 @@ def crop_boxes(
         MediaFault: there are boxes, but the media could not be downloaded once more, as it is where media share jobs.
     """
     crops.mkdir(parents=True, exist_ok=True)
-    found, fetched = read_json(outcome), read_json(download)
+    found, fetched = read_record(DetectionRecord, outcome), read_record(DownloadRecord, download)
     by_frame: dict[int, list[Detection]] = defaultdict(list)
     for row in read_detections(detections):
         by_frame[row.frame].append(row)
     if not by_frame:
         return
-    if fetched["state"] != "ready":
-        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched['reason']}; run again"
-        raise MediaFault(fetched["state"], why)
+    if fetched.state != "ready":
+        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched.reason}; run again"
+        raise MediaFault(fetched.state, why)
     folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
     try:
-        wanted = read_json(record)
+        wanted = read_record(MediaRecord, record)
         shown = Shown.of_original(wanted, fetched)
-        with open_frames(media, wanted["kind"], range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
+        with open_frames(media, wanted.file_kind, range(min(by_frame), max(by_frame) + 1), None, shown) as frames:
             for first, picture in frames:
                 for number in frames.numbers(first):
                     for at, row in enumerate(by_frame.get(number, ())):
                         folder = folders[row.species - 1]
                         folder.mkdir(exist_ok=True)
-                        crop = _crop(picture, row, (found["width"], found["height"]))
+                        crop = _crop(picture, row, (found.width, found.height))
                         (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(crop))
     except MediaFault as fault:  # detect met it too, and its record tells of it
-        _log.warning("media %d: %s; cut up to there", found["media_id"], fault)
+        _log.warning("media %d: %s; cut up to there", found.media_id, fault)
 
 
 def _crop(picture: Picture, row: Detection, size: tuple[int, int]) -> Picture:

@@ -1,29 +1,108 @@
-"""Find the boxes of one media."""
+"""Find the boxes of media, or of one part of a video."""
 
-from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, detect_one, record_failed_job
-from scripts.lib.detection.network import NetworkFiles
-from scripts.lib.detection.options import DetectOptions
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.detection.media_detection import DetectionOutputs
+from scripts.lib.detection.media_detection import record_failure as record_failed_media
+from scripts.lib.detection.media_job import Downloaded, MediaJob, media_in_job
+from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.options import DetectOptions, DownloadOptions
+from scripts.lib.detection.parts_plan import PlannedPart
+from scripts.lib.errors import MediaFault
 from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import SharedJob, require
 
 
 def detect(
-    *, media_files: MediaFiles, network_files: NetworkFiles, found: DetectionOutputs, search: DetectOptions
+    *,
+    records: list[Path],
+    media: list[Path],
+    network_files: NetworkFiles,
+    detections: list[Path],
+    outcomes: list[Path],
+    previews: list[Path],
+    search: DetectOptions,
+    downloads: list[Path] | None = None,
+    planned: PlannedPart | None = None,
+    shared: SharedJob | None = None,
+    ahead: DownloadOptions | None = None,
+    killed: MediaFault | None = None,
 ) -> None:
-    """Write a media's boxes, and a record of how they were found.
+    """Write each media's boxes, and a record of how they were found.
 
-    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
+    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it. Media are
+    downloaded already, and `downloads` are the records of that; or, in a job that media share, they are downloaded here
+    ahead of detection, as `ahead` says.
 
     Args:
-        media_files: the media's files; unless their records say `ready`, their state and reason are this step's too.
+        records: what resolve_media wrote, in the order of the other lists; unless it and the record of the download say
+            `ready`, their state and reason are this step's too.
+        media: the downloaded files, or where these go.
         network_files: what to detect with.
-        found: the files to write.
+        detections: CSVs to write.
+        outcomes: records of the detections to write.
+        previews: files of pictures to write.
         search: what is asked.
+        downloads: what download_media wrote.
+        planned: of the only media, a video, to detect in one part; its files are empty where the video has fewer.
+        shared: of a job that media share.
+        ahead: how such a job downloads its media.
+        killed: what killed such a job before, where it goes on after that.
 
     Raises:
-        PipelineError: see detect_one.
+        GraphError: the network cannot be used, or does not fit train.ini.
+        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        SettingsError: there is no such engine, or a setting is missing that the network needs.
+        PipelineError: media could not be downloaded; the others are finished.
+        MediaFault: the job was killed while no media was under way.
     """
-    detect_one(media_files, network_files, found, search)
+    require(records)
+    part = planned.part_of_plan if planned else None
+    work = media_in_job(records, media, map(DetectionOutputs, detections, outcomes, previews), part)
+    if shared is not None and ahead is not None:
+        from scripts.lib.detection.shared_job import detect_shared  # Tator's client, which other jobs do not need
+
+        detect_shared(work, network_files, search, ahead, shared, killed=killed)
+    elif planned is not None and part is None:
+        for path in (*detections, *previews, *outcomes):
+            path.touch()
+    else:
+        MediaJob(Downloaded(downloads or []), network_files, search).detect(work)
+
+
+def go_on(fault: MediaFault, **arguments: Any) -> None:
+    """Go on after the job was killed, where media share it; the arguments are those of detect."""
+    if arguments.get("shared") is None:
+        record_failure(fault, **arguments)
+    else:
+        detect(**arguments, killed=fault)
+
+
+def record_failure(
+    fault: MediaFault,
+    *,
+    records: list[Path],
+    network_files: NetworkFiles,
+    detections: list[Path],
+    outcomes: list[Path],
+    previews: list[Path],
+    search: DetectOptions,
+    planned: PlannedPart | None = None,
+    shared: SharedJob | None = None,
+    **_: object,
+) -> None:
+    """Write what detect writes where the job as a whole failed; the arguments are its own."""
+    part = planned.part_of_plan if planned else None
+    work = media_in_job(records, [Path()] * len(records), map(DetectionOutputs, detections, outcomes, previews), part)
+    if shared is not None:
+        from scripts.lib.detection.shared_job import record_failed_shared
+
+        record_failed_shared(fault, work, network_files, search, shared)
+    else:
+        for each in work:
+            record_failed_media(fault, each.wanted, each.found, Network(network_files, search), each.part)
 
 
 if __name__ == "__main__":
-    job.run(detect, snakemake, record_failure=record_failed_job)  # type: ignore[name-defined]
+    job.run(detect, snakemake, record_failure=record_failure, go_on=go_on)  # type: ignore[name-defined]

@@ -6,7 +6,8 @@ from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.downloads.unfinished import remove_stale
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow import job
 from scripts.lib.workflow.failures import note
 
@@ -24,17 +25,17 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
     Raises:
         PipelineError: see fetch_media.
     """
-    wanted = read_json(record)
+    wanted = read_record(MediaRecord, record)
     remove_stale({media: wanted})
-    write_json(download, fetch_media(wanted, media, Connection(host, project_id)))
+    write_record(download, fetch_media(wanted, media, Connection(host, project_id)))
 
 
 def record_failure(fault: MediaFault, *, record: Path, media: Path, download: Path, **_: object) -> None:
     """Write what download_media writes for a media whose download failed; the arguments are its own."""
     media.write_bytes(b"")
-    media_id = read_json(record)["media_id"]
+    media_id = read_record(MediaRecord, record).media_id
     note(media_id, [download])
-    write_json(download, {"media_id": media_id, "state": fault.state, "reason": fault.reason})
+    write_record(download, DownloadRecord(media_id=media_id, state=fault.state, reason=fault.reason))
 
 
 if __name__ == "__main__":

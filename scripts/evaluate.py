@@ -11,8 +11,10 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, judge
 from scripts.lib.evaluation.truth import read_truth
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import write_json
 from scripts.lib.frames.source import frames_used
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
 from scripts.lib.workflow import job
 
 # Two pictures of one media are at least so many frames apart: neighbours show the same mistake.
@@ -49,9 +51,8 @@ def evaluate(
         evaluation: the JSON file to write.
     """
     names = train.species(train_ini)
-    records = {
-        outcome["media_id"]: (outcome, csv) for outcome, csv in zip(map(read_json, outcomes), detections, strict=True)
-    }
+    found_in = [read_record(DetectionRecord, path) for path in outcomes]
+    records = {outcome.media_id: (outcome, csv) for outcome, csv in zip(found_in, detections, strict=True)}
     true_boxes = _looked_at(read_truth(truth), {media_id: outcome for media_id, (outcome, _) in records.items()})
     in_truth = {box.picture for box in true_boxes}
     media = sorted({media_id for media_id, _ in in_truth})
@@ -109,12 +110,12 @@ def evaluate(
     )
 
 
-def _looked_at(truth: list[LabeledBox], outcomes: dict[int, dict[str, Any]]) -> list[LabeledBox]:
+def _looked_at(truth: list[LabeledBox], outcomes: dict[int, DetectionRecord]) -> list[LabeledBox]:
     """Return the true boxes of frames that went through the network."""
     frames = {}
     for media_id, outcome in outcomes.items():
-        decoded = outcome["frames"]["numbers"]
-        frames[media_id] = range(decoded) if outcome["kind"] == "image" else frames_used(outcome["asked"], decoded)
+        decoded = outcome.frames.numbers
+        frames[media_id] = range(decoded) if outcome.kind == "image" else frames_used(outcome.asked, decoded)
     return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
 
 
@@ -150,12 +151,12 @@ def _worst(boxes: Iterable[LabeledBox], limit: int, how_bad: Callable[[LabeledBo
 
 
 def _error(
-    box: LabeledBox, others: Iterable[LabeledBox], records: dict[int, tuple[dict[str, Any], Path]]
+    box: LabeledBox, others: Iterable[LabeledBox], records: dict[int, tuple[DetectionRecord, Path]]
 ) -> dict[str, Any]:
     """Return a mistake with the boxes of the other sort in its frame, as shares of the picture's sides."""
     media_id, frame = box.picture
     outcome = records[media_id][0]
-    width, height = outcome["width"], outcome["height"]
+    width, height = outcome.width, outcome.height
 
     def entry(box: LabeledBox) -> dict[str, Any]:
         x, y, w, h = box.xywh
@@ -164,7 +165,7 @@ def _error(
 
     return {
         "media_id": media_id,
-        "name": outcome["name"],
+        "name": outcome.name,
         "frame": frame,
         **entry(box),
         "others": [entry(other) for other in others if other.picture == box.picture],

@@ -10,7 +10,9 @@ from pyarrow import parquet
 
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
 from scripts.lib.workflow import job
 
 ROWS_AT_ONCE = 100_000
@@ -41,10 +43,11 @@ def export_parquet(*, detections: list[Path], outcomes: list[Path], train_ini: P
         replacing(table, "wb") as stream,
         parquet.ParquetWriter(stream, SCHEMA, compression="zstd") as writer,
     ):
-        for path, outcome in zip(detections, map(read_json, outcomes), strict=True):
+        for path, record in zip(detections, outcomes, strict=True):
+            media_id = read_record(DetectionRecord, record).media_id
             rows = read_detections(path)
             while batch := list(islice(rows, ROWS_AT_ONCE)):
-                entries = list(_entries(outcome["media_id"], batch, names))
+                entries = list(_entries(media_id, batch, names))
                 writer.write_table(pa.Table.from_pylist(entries, SCHEMA))
 
 

@@ -137,12 +137,14 @@ def _beside(parent: Path) -> Iterator[Path]:
 
 def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
     if not directory.is_dir():
-        raise GraphError(f"network.directory: {directory} is no folder; expected one with {' and '.join(names)}")
+        raise GraphError(
+            f"network.directory: {directory.absolute()} is not a folder; expected one with {' and '.join(names)}"
+        )
     for name in names:
         path = directory / name
         if not path.is_file():
             there = sorted(entry.name for entry in directory.iterdir())
-            raise GraphError(_absent(f"network.directory {directory}", name, there))
+            raise GraphError(_absent(f"network.directory {directory.absolute()}", name, there))
         _check_length(path)
         _copy(path, folder / name)
     for name in (TRAIN_INI, *OPTIONAL):
@@ -151,7 +153,7 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> di
             _copy(path, folder / name)
     if "graph.pb" in names and not _names_among([path.name for path in folder.iterdir()]):
         there = sorted(entry.name for entry in directory.iterdir())
-        raise GraphError(_absent(f"network.directory {directory}", TRAIN_INI, there))
+        raise GraphError(_absent(f"network.directory {directory.absolute()}", TRAIN_INI, there))
     if "graph.onnx" in names:
         _copy_weights(directory, folder)
     return {"source": "directory", "reference": str(directory), "fetched_by": None, "digest": None, "image_id": None}

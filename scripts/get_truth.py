@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, write_truth
-from scripts.lib.files import read_json
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.server.api import Project
 from scripts.lib.workflow import job
 
@@ -44,13 +44,13 @@ def get_truth(
     Raises:
         PipelineError: the file cannot be read, or no true box is of this run's media.
     """
-    media = [read_json(record) for record in records]
+    media = [read_record(MediaRecord, record) for record in records]
     if truth_file:
         boxes = list(foreign_truth(truth_file[0], media, train.species(train_ini)))
         source = str(truth_file[0])
     else:
         project = Project(host, project_id)
-        ready = [each for each in media if each["state"] == "ready"]
+        ready = [each for each in media if each.state == "ready"]
         boxes = [
             box
             for each in ready
@@ -64,15 +64,17 @@ def get_truth(
 
 
 def _standing(
-    project: Project, media: dict[str, Any], type_id: int, version_id: int, species: str
+    project: Project, media: MediaRecord, type_id: int, version_id: int, species: str
 ) -> Iterator[LabeledBox]:
     """Yield the boxes of a media that are not deleted, in pixels."""
-    latest = {box["elemental_id"]: box for box in project.boxes(media["media_id"], type_id, version_id)}
-    width, height = media["width"], media["height"]
+    latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id)}
+    width, height = media.width, media.height
+    if not (width and height):
+        raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
     for box in latest.values():
         if not box["variant_deleted"]:
             xywh = box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height
-            yield LabeledBox((media["media_id"], box["frame"]), xywh, str(box["attributes"].get(species) or ""))
+            yield LabeledBox((media.media_id, box["frame"]), xywh, str(box["attributes"].get(species) or ""))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, 
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
-from scripts.lib.files import read_json
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -32,13 +33,13 @@ def join_parts(
 
     Args:
         plan: what split_media wrote; none for a media that is not to be cut.
-        part_detections: what detect_part wrote, for each part.
+        part_detections: what detect wrote for each part.
         part_outcomes: likewise.
         part_previews: likewise.
-        media_files: as in detect, like all that follow.
-        network_files: see there.
-        found: see there.
-        search: see there.
+        media_files: the downloaded file and its records.
+        network_files: what to detect with.
+        found: the files to write.
+        search: what is asked.
 
     Raises:
         MediaFault: one of the jobs before failed.
@@ -47,7 +48,7 @@ def join_parts(
     if plan:
         require_planned(plan[0])
         parts = [DetectionOutputs(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
-        fps = read_json(media_files.record).get("fps")
+        fps = read_record(MediaRecord, media_files.record).fps
         why = join(planned_parts(plan[0]), parts, found, search, fps)
         if why is None:
             return

@@ -16,6 +16,8 @@ from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
 from scripts.lib.previews import Album
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.workflow import job
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
@@ -71,12 +73,13 @@ def make_report(
         total.merge(findings)
         link = tator_address(host, project_id, line["media_id"], version=version)
         no_result = line["media_id"] in content["failed"]
-        media.append(ReportedMedia(line, read_json(record), read_json(outcome), csv, album, findings, link, no_result))
+        known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
+        media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result))
     look = FrameRenderer(host, project_id, version, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
-    verified = [moment for path in uploads if (moment := read_json(path).get("verified_at"))]
+    verified = [moment for path in uploads if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",
         page,
@@ -130,8 +133,8 @@ def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str
         "boxes in Tator": f"{totals['boxes_in_tator']:,}",
         "left alone because of people": f"{people:,}",
     }
-    seconds = sum(each.outcome["seconds"] for each in media if each.outcome["frames"]["used"])
-    used = sum(each.outcome["frames"]["used"] for each in media)
+    seconds = sum(each.outcome.seconds for each in media if each.outcome.frames.used)
+    used = sum(each.outcome.frames.used for each in media)
     return tiles | ({"frames a second": f"{used / seconds:.1f}"} if used else {})
 
 
@@ -179,13 +182,13 @@ def _found(total: Findings, names: list[str], keep: float, upload: float) -> dic
 
 
 def _speed(media: list[ReportedMedia]) -> dict[str, Any]:
-    busy = [each for each in media if each.outcome["frames"]["used"]]
-    frames = sum(each.outcome["frames"]["used"] for each in busy)
-    seconds = sum(each.outcome["seconds"] for each in busy)
+    busy = [each for each in media if each.outcome.frames.used]
+    frames = sum(each.outcome.frames.used for each in busy)
+    seconds = sum(each.outcome.seconds for each in busy)
     stages: Counter[str] = Counter()
     for each in busy:
-        stages.update(each.outcome["stages"])
-    slowest = sorted(busy, key=lambda each: each.outcome["frames"]["used"] / each.outcome["seconds"])[:SLOWEST]
+        stages.update(each.outcome.stages)
+    slowest = sorted(busy, key=lambda each: each.outcome.frames.used / each.outcome.seconds)[:SLOWEST]
     return {
         "frames": frames,
         "seconds": seconds,
@@ -194,8 +197,8 @@ def _speed(media: list[ReportedMedia]) -> dict[str, Any]:
         "slowest": [
             {
                 "name": each.name,
-                "rate": each.outcome["frames"]["used"] / each.outcome["seconds"],
-                "seconds": each.outcome["seconds"],
+                "rate": each.outcome.frames.used / each.outcome.seconds,
+                "seconds": each.outcome.seconds,
             }
             for each in slowest
         ],
@@ -208,9 +211,9 @@ def _made(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]
     engines = {
         " ".join(str(engine[key]) for key in ("name", "version", "device", "precision"))
         for each in media
-        if (engine := each.outcome["engine"])
+        if (engine := each.outcome.engine)
     }
-    sizes = {f"{used['width']} x {used['height']}" for each in media if (used := each.outcome["network"])}
+    sizes = {f"{used['width']} x {used['height']}" for each in media if (used := each.outcome.network)}
     return {
         "network": f"{network['reference']} ({network['source']})",
         "digest": network["digest"] or "none: it came from a folder",

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import ServerError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import write_json
+from scripts.lib.record_files import read_record
+from scripts.lib.records import UploadRecord
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.workflow import job
 
@@ -29,13 +31,14 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
     Raises:
         ServerError: Tator refuses, or does not keep the mark.
     """
-    verified = {record["media_id"]: record for record in map(read_json, uploads) if record["state"] == "verified"}
+    records = [read_record(UploadRecord, path) for path in uploads]
+    verified = {record.media_id: record.changed_at or "" for record in records if record.state == "verified"}
     marked: list[int] = []
     if verified:
         project = Project(host, project_id)
         due: dict[int, list[int]] = defaultdict(list)
         for media_id, media in project.media(list(verified)).items():
-            if not _marked_since(media, attribute, verified[media_id]["changed_at"]):
+            if not _marked_since(media, attribute, verified[media_id]):
                 due[media["type"]].append(media_id)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for type_id, media_ids in due.items():
@@ -43,7 +46,7 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
                 project.set_attribute(media_ids[at : at + IDS_PER_CALL], attribute, now)
             _log.info("marked %d media of type %d", len(media_ids), type_id)
         for media_id, media in project.media(list(verified)).items():
-            if not _marked_since(media, attribute, verified[media_id]["changed_at"]):
+            if not _marked_since(media, attribute, verified[media_id]):
                 raise ServerError(f"Tator does not keep the mark {attribute!r} of media {media_id}; run again")
             marked.append(media_id)
     missing = sorted(set(verified) - set(marked))

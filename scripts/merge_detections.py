@@ -8,7 +8,9 @@ from typing import Any
 from scripts.lib import train_ini as train
 from scripts.lib.detections import HEADER, read_detections
 from scripts.lib.display_text import as_json
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
 from scripts.lib.workflow import job
 
 
@@ -33,7 +35,8 @@ def merge_detections(
     with replacing(coco) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=coco.parent) as images:
         categories = [{"id": at, "name": name} for at, name in enumerate(train.species(train_ini), start=1)]
         stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')
-        for path, outcome in zip(detections, map(read_json, outcomes), strict=True):
+        for path, record in zip(detections, outcomes, strict=True):
+            outcome = read_record(DetectionRecord, record)
             frame = None
             for row in read_detections(path):
                 if row.frame != frame:
@@ -67,13 +70,13 @@ def _merge(detections: list[Path], merged: Path) -> None:
                     stream.write(chunk)
 
 
-def _image(image_id: int, outcome: dict[str, Any], frame: int) -> dict[str, Any]:
+def _image(image_id: int, outcome: DetectionRecord, frame: int) -> dict[str, Any]:
     return {
         "id": image_id,
-        "file_name": f"{outcome['media_id']}/{frame:08d}",
-        "width": outcome["width"],
-        "height": outcome["height"],
-        "media_id": outcome["media_id"],
+        "file_name": f"{outcome.media_id}/{frame:08d}",
+        "width": outcome.width,
+        "height": outcome.height,
+        "media_id": outcome.media_id,
         "frame": frame,
     }
 

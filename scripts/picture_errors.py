@@ -5,7 +5,6 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
@@ -14,6 +13,8 @@ from scripts.lib.files import read_json, replacing
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -36,10 +37,10 @@ def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_
     wanted: dict[int, set[int]] = defaultdict(set)
     for mistake in content["missed"] + content["false_alarms"]:
         wanted[mistake["media_id"]].add(mistake["frame"])
-    by_id: dict[int, dict[str, Any]] = {}
+    by_id: dict[int, MediaRecord] = {}
     for path in records if wanted else ():
-        record = read_json(path)
-        by_id[record["media_id"]] = record
+        record = read_record(MediaRecord, path)
+        by_id[record.media_id] = record
     connection = Connection(host, project_id)
     with replacing(pictures, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
         for media_id, frames in sorted(wanted.items()):
@@ -47,14 +48,14 @@ def picture_errors(*, evaluation: Path, records: list[Path], host: str, project_
             with TemporaryDirectory(dir=pictures.parent) as folder:
                 media = Path(folder, "media")
                 fetched = fetch_media(record, media, connection, lasting=False)
-                if fetched["state"] == "ready":
+                if fetched.state == "ready":
                     _cut(archive, media, record, Shown.of_original(record, fetched), frames)
 
 
-def _cut(archive: zipfile.ZipFile, media: Path, record: dict[str, Any], shown: Shown | None, frames: set[int]) -> None:
-    media_id = record["media_id"]
+def _cut(archive: zipfile.ZipFile, media: Path, record: MediaRecord, shown: Shown | None, frames: set[int]) -> None:
+    media_id = record.media_id
     try:
-        with open_frames(media, record["kind"], range(min(frames), max(frames) + 1), None, shown) as source:
+        with open_frames(media, record.file_kind, range(min(frames), max(frames) + 1), None, shown) as source:
             for first, picture in source:
                 for number in frames.intersection(source.numbers(first)):
                     archive.writestr(f"{media_id}/{picture_name(number)}", jpeg(shrunk(picture, PICTURE_SIDE)))

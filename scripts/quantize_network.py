@@ -1,4 +1,4 @@
-"""Quantise the network to int8 with frames of the run's own media, and measure what that changes."""
+"""Quantize the network to int8 with frames of the run's own media, and measure what that changes."""
 
 import logging
 import tempfile
@@ -13,10 +13,12 @@ from scripts.lib.boxes import Pixels, Size, iou_matrix
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError, MediaFault, PipelineError
-from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.files import replacing, sha256, write_json
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.preprocess import fit
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.signals import stoppable
 from scripts.lib.suppression import Nms, Selection, select
 from scripts.lib.workflow import job, sandbox
@@ -46,8 +48,8 @@ class CalibrationMedia:
     """
 
     path: Path
-    record: dict[str, Any]
-    download: dict[str, Any]
+    record: MediaRecord
+    download: DownloadRecord
 
 
 def quantize_network(
@@ -86,12 +88,12 @@ def quantize_network(
         threads: of the CPU.
 
     Raises:
-        GraphError: the graph cannot be quantised.
+        GraphError: the graph cannot be quantized.
         PipelineError: the drift is too large, or there are too few frames or boxes to tell.
     """
     size = Size(img_max_side, img_min_side)
     sources = [
-        CalibrationMedia(path, read_json(record), read_json(download))
+        CalibrationMedia(path, read_record(MediaRecord, record), read_record(DownloadRecord, download))
         for path, record, download in zip(media, records, downloads, strict=True)
     ]
     # Without a name, so that nothing is left of it after a kill.
@@ -103,10 +105,10 @@ def quantize_network(
         learned = [at for at in frames if at not in held_back]
         if not held_back:
             raise PipelineError(
-                f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantise the "
+                f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantize the "
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
-        _log.info("%d frames to quantise with, %d held back", len(learned), len(held_back))
+        _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
         model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
         _write(model, quantized, weights)
         del model
@@ -117,8 +119,8 @@ def quantize_network(
             keep_threshold,
         )
     result = {
-        "media_ids": [source.record["media_id"] for source in sources],
-        "frames": {"of_each_media": used, "to_quantise": len(learned), "held_back": len(held_back)},
+        "media_ids": [source.record.media_id for source in sources],
+        "frames": {"of_each_media": used, "to_quantize": len(learned), "held_back": len(held_back)},
         "threshold": keep_threshold,
         **compared,
         "max_drift": max_drift,
@@ -146,12 +148,12 @@ def take_frames(sources: Sequence[CalibrationMedia], store: Pixels) -> dict[str,
     """
     used: dict[str, int] = {}
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
-        name, at = str(source.record["media_id"]), sum(used.values())
+        name, at = str(source.record.media_id), sum(used.values())
         share = -(-(len(store) - at) // left)
         used[name] = 0
-        first = source.record if source.record["state"] != "ready" else source.download
-        if first["state"] != "ready":
-            _log.info("media %s: %s, passed over", name, first["state"])
+        first = source.record if source.record.state != "ready" else source.download
+        if first.state != "ready":
+            _log.info("media %s: %s, passed over", name, first.state)
             continue
         try:
             for picture in _spread(source, share):
@@ -166,7 +168,7 @@ def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
     """Yield up to `count` frames, evenly spread over what is read of a media."""
     if not count:
         return
-    kind = source.record["kind"]
+    kind = source.record.file_kind
     with open_frames(source.path, kind) as frames:
         length = min(frames.summary.expected or READ_AT_MOST, READ_AT_MOST)
     with open_frames(source.path, kind, wanted_frames(max(1, length // count), None, count)) as frames:
@@ -186,7 +188,7 @@ def _quantized(
     whole, layout = read_graph(graph)
     if layout.labels is not None:
         raise GraphError(
-            f"{graph}: suppresses its boxes itself, which cannot be cut off to quantise it; set detect.precision: f32"
+            f"{graph}: suppresses its boxes itself, which cannot be cut off to quantize it; set detect.precision: f32"
         )
     part = cut(whole, layout, str(graph), 1, size)
     classes = part.outputs[1].get_shape()[2]
@@ -290,7 +292,7 @@ def _check(compared: dict[str, Any], max_drift: float, media: str) -> None:
 
 
 def _ids(sources: Sequence[CalibrationMedia]) -> str:
-    return ", ".join(str(source.record["media_id"]) for source in sources)
+    return ", ".join(str(source.record.media_id) for source in sources)
 
 
 def _versions() -> dict[str, str]:

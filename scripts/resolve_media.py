@@ -6,10 +6,11 @@ from typing import Any
 
 from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
-from scripts.lib.files import write_json
 from scripts.lib.processed import is_marked
-from scripts.lib.records import TatorMedia, tator_media
+from scripts.lib.record_files import write_record
+from scripts.lib.records import MediaRecord, Role, StoredFile
 from scripts.lib.server.api import Project
+from scripts.lib.server.media_record import TatorMedia, tator_media
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
 from scripts.lib.workflow.failures import as_fault, note
@@ -59,9 +60,9 @@ def resolve_media(
     for media_id, path in zip(media_ids, records, strict=True):
         try:
             record = _resolve(project, media_id, found.get(media_id), types, file)
-            if kind not in ("any", record["kind"]):
-                raise MediaFault("unsupported", f"it is of the kind {record['kind']}, and media.kind is {kind}")
-            if skip_processed and is_marked(answers[media_id], types[record["type_id"]], mark_attribute):
+            if kind not in ("any", record.kind):
+                raise MediaFault("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
+            if skip_processed and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
                 raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
         except Exception as error:
             if not of_one_media(error):
@@ -71,10 +72,10 @@ def resolve_media(
             _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
             media = found.get(media_id)
             name = media.name if isinstance(media, TatorMedia) else None
-            record = {"media_id": media_id, "state": fault.state, "reason": fault.reason, "name": name}
+            record = MediaRecord(media_id=media_id, state=fault.state, reason=fault.reason, name=name)
             if fault.state == "failed":
                 note(media_id, [path])
-        write_json(path, record)
+        write_record(path, record)
     if batch is not None:
         write_hashes(batch, records)
     _log.info("%d media resolved", len(media_ids))
@@ -94,7 +95,7 @@ def _resolve(
     media: TatorMedia | MediaFault | None,
     types: dict[int, dict[str, Any]],
     asked: str,
-) -> dict[str, Any]:
+) -> MediaRecord:
     """Return the record of a media that can be worked on.
 
     Raises:
@@ -105,7 +106,7 @@ def _resolve(
     if isinstance(media, MediaFault):
         raise media
     if media.type_id not in types:
-        raise MediaFault("unsupported", f"its media type {media.type_id} is none of the project's; correct it in Tator")
+        raise MediaFault("unsupported", f"its media type {media.type_id} is not in the project; correct it in Tator")
     return _record(media, types[media.type_id], asked)
 
 
@@ -128,23 +129,27 @@ def _absent(project: Project, media_id: int) -> MediaFault:
     return MediaFault("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
 
 
-def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> dict[str, Any]:
-    file, copy, reason = _choose_file(media, media_type["dtype"], asked)
-    fields = ("name", "width", "height", "fps", "num_frames", "md5")
-    return {
-        "media_id": media.media_id,
-        "state": "ready",
-        "reason": None,
-        "kind": media_type["dtype"],
-        "type_id": media.type_id,
-        **{field: getattr(media, field) for field in fields},
-        "file": file,
-        "copy": copy,
-        "file_reason": reason,
-    }
+def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> MediaRecord:
+    kind, (file, copy, reason) = media_type["dtype"], _choose_file(media, media_type["dtype"], asked)
+    return MediaRecord(
+        media_id=media.media_id,
+        state="ready",
+        reason=None,
+        kind=kind,
+        type_id=media.type_id,
+        name=media.name,
+        width=media.width,
+        height=media.height,
+        fps=media.fps,
+        num_frames=media.num_frames,
+        md5=media.md5,
+        file=file,
+        copy=copy,
+        file_reason=reason,
+    )
 
 
-def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
+def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[StoredFile, StoredFile | None, str | None]:
     """Choose the file to read, of its kind the one with the most lines.
 
     Args:
@@ -163,7 +168,7 @@ def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[dict[str, A
         raise MediaFault("unsupported", f"it is a media of the kind {dtype}; expected video or image")
     if media.archive_state != "live":
         raise MediaFault("unsupported", f"it is archived ({media.archive_state}); restore it in Tator first")
-    roles = ("archival", "streaming") if dtype == "video" else ("image",)
+    roles: tuple[Role, ...] = ("archival", "streaming") if dtype == "video" else ("image",)
     largest = {role: _largest(media, role) for role in roles if media.files[role]}
     if not largest:
         raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
@@ -177,7 +182,7 @@ def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[dict[str, A
     return largest["archival"], largest["streaming"], None if asked == "auto" else f"media.file is {asked}"
 
 
-def _largest(media: TatorMedia, role: str) -> dict[str, Any]:
+def _largest(media: TatorMedia, role: Role) -> StoredFile:
     """Return the file of a role with the most lines.
 
     Raises:
@@ -186,8 +191,14 @@ def _largest(media: TatorMedia, role: str) -> dict[str, Any]:
     best = max(media.files[role], key=lambda file: file.height)
     if is_address(best.path) and (fault := fault_of_address(best.path)):
         raise MediaFault("unsupported", fault)
-    known = {key: getattr(best, key) for key in ("size", "codec", "width", "height")}
-    return {"role": role, "path": recorded_path(best.path), **known}
+    return StoredFile(
+        role=role,
+        path=recorded_path(best.path),
+        size=best.size,
+        codec=best.codec,
+        width=best.width,
+        height=best.height,
+    )
 
 
 if __name__ == "__main__":

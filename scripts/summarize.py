@@ -7,6 +7,8 @@ import pandas as pd
 
 from scripts.lib.display_text import printable
 from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord, good_states
 from scripts.lib.workflow import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
@@ -40,11 +42,15 @@ def summarize(
     """
     marked = read_json(marks)
     media = [
-        _line(read_json(record), read_json(outcome), read_json(upload), marked)
+        _line(
+            read_record(MediaRecord, record),
+            read_record(DetectionRecord, outcome),
+            read_record(UploadRecord, upload),
+            marked,
+        )
         for record, outcome, upload in zip(records, outcomes, uploads, strict=True)
     ]
-    well = ("done", "no detections", "skipped") + (("damaged",) if on_damaged == "accept" else ())
-    failed = [line["media_id"] for line in media if line["state"] not in well]
+    failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
     totals = {key: sum(line[key] for line in media) for key in ("frames", "boxes", "boxes_in_tator")}
     write_json(
         summary,
@@ -63,25 +69,25 @@ def summarize(
 
 
 def _line(
-    record: dict[str, Any], outcome: dict[str, Any], upload: dict[str, Any], marked: dict[str, Any]
+    record: MediaRecord, outcome: DetectionRecord, upload: UploadRecord, marked: dict[str, Any]
 ) -> dict[str, Any]:
-    media_id = record["media_id"]
-    last = outcome
-    if upload["state"] in ("missing", "failed"):
-        last = upload
+    media_id = record.media_id
+    state, reason = outcome.state, outcome.reason
+    if upload.state in ("missing", "failed"):
+        state, reason = upload.state, upload.reason
     elif media_id in marked["missing"]:
-        last = {"state": "missing", "reason": "it was deleted while the workflow ran"}
+        state, reason = "missing", "it was deleted while the workflow ran"
     return {
         "media_id": media_id,
-        "name": record["name"],
-        "state": last["state"],
-        "reason": last["reason"] or upload.get("note"),
-        "frames": outcome["frames"]["decoded"],
-        "boxes": outcome["boxes"],
-        "boxes_in_tator": upload.get("boxes", 0),
-        "people": {key: len(ids) for key, ids in upload.get("people", {}).items()},
+        "name": record.name,
+        "state": state,
+        "reason": reason or upload.note,
+        "frames": outcome.frames.decoded,
+        "boxes": outcome.boxes,
+        "boxes_in_tator": upload.boxes,
+        "people": {key: len(ids) for key, ids in upload.left_to_people.items()},
         "marked": media_id in marked["media_ids"],
-        "seconds": outcome["seconds"],
+        "seconds": outcome.seconds,
     }
 
 

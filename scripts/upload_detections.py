@@ -1,46 +1,124 @@
-"""Make Tator hold the boxes of one media, however often this runs, without touching anybody's work."""
+"""Make Tator hold the boxes of media, however often this runs, without touching anybody's work."""
 
+import logging
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaFault, PipelineError, of_one_media
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.failed_upload import record_failed_upload
-from scripts.lib.uploads.upload import UploadOptions, upload_media
+from scripts.lib.uploads.upload import UploadOptions, still_stands, upload_media
+from scripts.lib.uploads.upload_job import MediaToUpload, for_each
 from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import SharedJob, require, write_hashes
+from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.result_cache import Finished
+
+# A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
+CONNECTIONS = 8
+
+_log = logging.getLogger(__name__)
 
 
 def upload_detections(
     *,
-    detections: Path,
-    outcome: Path,
-    record: Path,
+    detections: list[Path],
+    outcomes: list[Path],
+    records: list[Path],
     terms: UploadOptions,
     host: str,
     project_id: int,
-    upload: Path,
+    uploads: list[Path],
+    shared: SharedJob | None = None,
+    connections: int = CONNECTIONS,
 ) -> None:
-    """Bring one media's boxes in Tator to what the CSV says; see scripts/lib/uploads/upload.py.
+    """Bring the boxes of media in Tator to what their CSVs say; see scripts/lib/uploads/upload.py.
+
+    In a job that media share, what was verified is kept under a key of all that it depends on, since Snakemake removes
+    the files of a job that fails or is run again: of a media whose key is the same only the number of boxes is asked
+    for. A media that is refused, or fails in a way that nobody foresaw, gets the state `failed`.
 
     Args:
-        detections: the CSV of one media.
-        outcome: the record of its detection.
-        record: the record of resolve_media.
+        detections: the CSVs, one a media.
+        outcomes: the records of their detection, in the same order.
+        records: the records of resolve_media, in the same order.
         terms: what holds for every media.
         host: Tator's address.
         project_id: the project.
-        upload: where the outcome goes: state, boxes standing, and what was left alone because of a person.
+        uploads: where the outcomes go, in the same order: state, boxes standing, and what was left alone because of a
+            person.
+        shared: of a job that media share; None where a media has a job of its own.
+        connections: the most requests at once; fewer while Tator throttles.
 
     Raises:
-        ServerError: Tator refuses, fails for long, or does not keep what it was sent.
+        PipelineError: a file of an earlier job is gone.
+        ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names those.
     """
-    upload_media(
-        lambda: Project(host, project_id), terms, detections=detections, outcome=outcome, record=record, upload=upload
-    )
+    require([*detections, *outcomes, *records])
+    work = [MediaToUpload(*files) for files in zip(detections, outcomes, records, uploads, strict=True)]
+    done = _finished(shared, host, project_id, terms)
+
+    @cache
+    def connect() -> Project:
+        return Project(host, project_id, connections=min(connections, len(work)))
+
+    def upload(one: MediaToUpload) -> None:
+        if done is None:
+            upload_media(connect, terms, **asdict(one))
+            return
+        kept = one.kept
+        if done.restore(*kept) and still_stands(connect, terms.where, one.upload):
+            _log.info("media %d: verified by an earlier job", kept[0])
+            return
+        try:
+            upload_media(connect, terms, **asdict(one))
+        except Exception as error:
+            if not of_one_media(error):
+                raise
+            foreseen = isinstance(error, PipelineError)
+            _log.warning("media %d: %s", kept[0], error, exc_info=None if foreseen else error)
+            record_failed_upload(as_fault(error), one.record, one.upload)
+        else:
+            done.keep(*kept)
+
+    if any(read_record(DetectionRecord, outcome).state in terms.accepted for outcome in outcomes):
+        connect()  # made here, before several threads ask for it
+    for_each(work, upload, connections)
+    if shared is not None:
+        write_hashes(shared.batch, uploads)
 
 
-def record_failure(fault: MediaFault, *, record: Path, upload: Path, **_: object) -> None:
-    """Write what upload_detections writes for a media whose upload failed; the arguments are its own."""
-    record_failed_upload(fault, record, upload)
+def record_failure(
+    fault: MediaFault,
+    *,
+    detections: list[Path],
+    outcomes: list[Path],
+    records: list[Path],
+    terms: UploadOptions,
+    host: str,
+    project_id: int,
+    uploads: list[Path],
+    shared: SharedJob | None = None,
+    **_: object,
+) -> None:
+    """Write what upload_detections writes where the job as a whole failed: what is verified stays, the others failed.
+
+    The arguments are its own.
+    """
+    done = _finished(shared, host, project_id, terms)
+    for one in map(MediaToUpload, detections, outcomes, records, uploads):
+        if done is None or not done.restore(*one.kept):
+            record_failed_upload(fault, one.record, one.upload)
+    if shared is not None:
+        write_hashes(shared.batch, uploads)
+
+
+def _finished(shared: SharedJob | None, host: str, project_id: int, terms: UploadOptions) -> Finished | None:
+    """Return what earlier jobs of the same media have verified."""
+    return None if shared is None else Finished(shared.finished, [shared.sources, host, project_id, terms.key])
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ SERVICES = {"tator_server", "docker_engine", "registry"}
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell several workers (`make test`) what to keep together, and mark the tests that need a service."""
     for item in items:
@@ -42,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("service")
         group = next((name for name in LONG_MADE if name in needed), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where pytest-xdist did not take the groups: it would run, and take twice the time."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and any("@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist took no groups; expected test ids that end with @group")
 
 
 @pytest.fixture

@@ -21,6 +21,10 @@ _HEVC: dict[str, Any] = {
     "codec": "libx265",
     "encode": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=18:bframes=3"},
 }
+_HEVC_CHECKSUMS: dict[str, Any] = {
+    "codec": "libx265",
+    "encode": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=18:bframes=3:hash=1"},
+}
 _VPX = {"cpu-used": "8", "deadline": "realtime", "g": "15", "b": "800000"}
 _VP8: dict[str, Any] = {"codec": "libvpx", "encode": _VPX}
 _VP9: dict[str, Any] = {"codec": "libvpx-vp9", "encode": _VPX}
@@ -42,6 +46,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "h264.mxf": _H264_NO_B,
     "h264.h264": _H264 | {"container": "h264"},
     "hevc.mp4": _HEVC,
+    "hevc_checksums.mp4": _HEVC_CHECKSUMS,
     "hevc.mov": _HEVC,
     "hevc.mkv": _HEVC,
     "hevc.ts": _HEVC | _TS,

@@ -176,3 +176,29 @@ def cut(path: Path, at: float) -> None:
     """Cut a file off at the given share of it."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * at)])
+
+
+def remux(path: Path, order: Callable[[list[int]], list[int]], container: str | None = None) -> None:
+    """Write a video anew with packets left out, doubled or swapped; each keeps its own times where the format has any.
+
+    Args:
+        path: the file, which is replaced.
+        order: gets the packets' numbers and returns those to write.
+        container: FFmpeg's name of the format; by the path's extension when None.
+    """
+    target = path.with_name(f"anew_{path.name}")
+    with av.open(str(path)) as source, av.open(str(target), "w", format=container) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for number in order(list(range(len(packets)))):
+            packet: Any = av.Packet(bytes(packets[number]))
+            for name in ("pts", "dts", "duration", "time_base", "is_keyframe"):
+                setattr(packet, name, getattr(packets[number], name))
+            packet.stream = stream
+            out.mux(packet)
+    target.replace(path)
+
+
+def leave_out(path: Path, numbers: set[int], container: str | None = None) -> None:
+    """Write a video anew without some of its packets."""
+    remux(path, lambda all_numbers: [number for number in all_numbers if number not in numbers], container)

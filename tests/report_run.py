@@ -65,9 +65,10 @@ class FakeRun:
             "network": {"width": 160, "height": 90, "classes": self.species} if ready else None,
             "engine": {"name": "openvino", "version": "1", "device": "CPU", "precision": "f32"} if ready else None,
             "seconds": 2.0, "stages": {"opening": 0.5, "frames": 0.1, "network": 1.3, "boxes": 0.05, "pictures": 0.05},
+            "numbering": None, "parts": 1,
         })  # fmt: skip
         good = state in ("done", "no detections")
-        upload: dict[str, Any] = {"media_id": media_id, "state": "verified" if good else "not uploaded"}
+        upload: dict[str, Any] = {"media_id": media_id, "type_id": 1, "state": "verified" if good else "not uploaded"}
         people: dict[str, list[str]] = {"edited": [], "added": [], "deleted": [], "withheld": []}
         more = {"boxes": len(rows), "people": people, "verified_at": "2026-01-02T03:04:05+00:00"} if good else {}
         self._write("results/uploads/{}.json", media_id, upload | {"reason": reason} | more)

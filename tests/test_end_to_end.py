@@ -64,7 +64,7 @@ def odd_media(media_folder):
     """Add to the folder what people upload besides good videos, before the server starts."""
     shutil.copy(media_folder / "clip_910001.mp4", media_folder / NASTY)
     whole = (media_folder / "clip_910002.mp4").read_bytes()
-    (media_folder / "junk.mp4").write_text("this is no video\n" * 100)
+    (media_folder / "junk.mp4").write_text("this is not a video\n" * 100)
     (media_folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
     (media_folder / "zero.mp4").write_bytes(b"")
     cv2.imwrite(str(media_folder / "black.png"), np.zeros((180, 320, 3), np.uint8))

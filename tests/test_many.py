@@ -18,12 +18,12 @@ PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT
 
 @pytest.fixture
 def twenty(tmp_path):
-    """A site of twenty media: two clips, one that is no video, and pictures of several sizes."""
+    """A site of twenty media: two clips, one that is not a video, and pictures of several sizes."""
     folder = tmp_path / "media"
     folder.mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):
         shutil.copy(SYNTHETIC / name, folder / name)
-    (folder / "junk.mp4").write_text("this is no video\n" * 100)
+    (folder / "junk.mp4").write_text("this is not a video\n" * 100)
     clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910003.mp4"))
     for number in range(17):
         _, picture = clip.read()

@@ -107,7 +107,7 @@ def make_pipeline_image(
 def _require(files: Iterable[Path]) -> None:
     for path in files:
         if not path.is_file():
-            raise GraphError(f"{path}: is no file; expected the network's file there")
+            raise GraphError(f"{path}: is not a file; expected the network's file there")
 
 
 def _beside(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:

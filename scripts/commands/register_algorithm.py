@@ -69,13 +69,13 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parameter(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
 
 
@@ -101,14 +101,14 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(_text(path))
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is no YAML file: {' '.join(str(error).split())}") from None
+        raise SettingsError(f"{path}: is not a YAML file: {' '.join(str(error).split())}") from None
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is no text in UTF-8: {error}") from None
+        raise SettingsError(f"{path}: is not text in UTF-8: {error}") from None
 
 
 def _where(given: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:

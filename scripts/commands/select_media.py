@@ -232,7 +232,7 @@ def _search(text: str) -> dict[str, Any]:
 def _attribute(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 
@@ -257,7 +257,7 @@ def _run(given: argparse.Namespace) -> None:
         sys.stdout.flush()
     else:
         media_list.write(given.output, selection.media_ids, remarks)
-        sys.stderr.write(f"{given.output}: written; name it in tator.media_file\n")
+        sys.stderr.write(f"{given.output.absolute()}: written; name it in tator.media_file\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -46,7 +46,7 @@ def iou_matrix(some: Array, others: Array) -> Array:
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(axis=2)
     area, other_area = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others))
-    with np.errstate(invalid="ignore", over="ignore"):  # coordinates that are no numbers overlap nothing
+    with np.errstate(invalid="ignore", over="ignore"):  # coordinates that are not numbers overlap nothing
         union = area[:, None] + other_area[None] - shared
         found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return found

@@ -5,10 +5,13 @@ import re
 from typing import Any
 
 LONGEST = 40
+LONGEST_SHOWN = 200
 # What a terminal takes for commands, what turns the direction of a text, and what only looks like a line's end.
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+# A path with an address in it has one slash.
+_USER = re.compile(r"(?://|:/)[^/@\s]+@")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
@@ -39,3 +42,13 @@ def short(text: str, limit: int = LONGEST) -> str:
         return line
     head = limit // 2
     return f"{line[:head]}…{line[len(line) - (limit - head - 1) :]}"
+
+
+def shown(value: Any) -> str:
+    """Return a setting's value for a message: printable, cut, and without a password in an address."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a value nested too deeply"
+    text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
+    return printable(_USER.sub("//...@", text))

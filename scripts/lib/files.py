@@ -112,7 +112,7 @@ def read_text(path: Path, largest: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("it is no text") from None
+        raise ValueError("it is not text") from None
 
 
 def read_json(path: Path) -> Any:

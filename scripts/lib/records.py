@@ -1,166 +1,295 @@
-"""The typed record of a media as Tator gives it: every value that a run uses is checked when it comes in."""
+"""The records that a run's steps hand on, a typed model each; record_files.py writes and reads them.
 
-import math
-import reprlib
-from collections.abc import Mapping, Sequence
+docs/records.schema.yaml describes them for others; scripts/lib/workflow/records_schema.py writes these models' parts of
+it. A key's type is annotated with a `Key`, where the schema says more of it than the type.
+"""
+
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
-from scripts.lib.downloads.references import is_address
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaState
+from scripts.lib.record_files import Key, as_content
 
-# Far above what Tator stores, far below what breaks a file, a log or a number.
-LONGEST_TEXT = 10_000
-LARGEST_NUMBER = 2**31 - 1
-LARGEST_SIZE = 2**53
-ROLES = ("archival", "streaming", "image")
+MediaId = Annotated[int, Key(part="media_id")]
+Count = Annotated[int, Key(part="count")]
+Reason = Annotated[str | None, Key(part="reason")]
+Name = Annotated[str | None, Key(part="name")]
+Kind = Literal["video", "image"]
+Role = Literal["archival", "streaming", "image"]
+Moment = {"type": "string", "format": "date-time"}
+
+# Before detection a media is `ready`, or has the state that it ends in.
+ReadyState = MediaState | Literal["ready"]
+BEFORE_DETECTION = {"enum": ["ready", "unsupported", "missing", "skipped", "failed"]}
+UploadState = MediaState | Literal["verified", "not uploaded"]
+# States of a media whose file was read to its end, sound.
+WITH_RESULT: tuple[MediaState, ...] = ("done", "no detections")
 
 
-@dataclass(frozen=True)
-class TatorFile:
-    """One stored file of a media.
+# How the frames of a media went through the network, as the schema says it.
+_NETWORK = {
+    "type": ["object", "null"],
+    "required": ["sha256", "width", "height", "classes", "nms", "source"],
+    "properties": {
+        "sha256": {"$ref": "#/$defs/sha256"},
+        "width": {"type": "integer"},
+        "height": {"type": "integer"},
+        "classes": {"type": "array", "items": {"type": "string"}},
+        "nms": {"type": "object"},
+        "source": {"type": ["string", "null"]},
+    },
+}
+_ENGINE = {
+    "type": ["object", "null"],
+    "required": ["name", "version", "device", "precision"],
+    "properties": {key: {"type": "string"} for key in ("name", "version", "device", "precision")},
+}
+_STAGES = {
+    "type": "object",
+    "propertyNames": {"enum": ["opening", "frames", "network", "boxes", "pictures"]},
+    "additionalProperties": {"type": "number", "minimum": 0},
+}
 
-    Attributes:
-        path: its key in the store.
-        size: bytes, None where Tator does not say.
-        codec: FFmpeg's name of the codec, or the MIME type of a picture; None where Tator does not say.
-        width: pixels.
-        height: pixels.
-    """
 
-    path: str
-    size: int | None
+class FrameError(TypedDict):
+    """One decoding error: where in the file, and what FFmpeg says."""
+
+    where: str
+    what: str
+
+
+def uploaded_states(on_damaged: str) -> tuple[MediaState, ...]:
+    """Return the states of a media whose boxes are uploaded; `on_damaged` is the setting of that name."""
+    return (*WITH_RESULT, "damaged") if on_damaged == "accept" else WITH_RESULT
+
+
+def good_states(on_damaged: str) -> tuple[MediaState, ...]:
+    """Return the states of a media that ended as it should: those that are uploaded, and what was skipped."""
+    return (*uploaded_states(on_damaged), "skipped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file of a media in Tator."""
+
+    role: Role
+    path: Annotated[
+        str, Key("Key in Tator's store; `reference:` and a hash where Tator only refers to an address elsewhere.")
+    ]
+    size: Annotated[int | None, Key("Bytes.")]
     codec: str | None
     width: int
     height: int
 
 
-@dataclass(frozen=True)
-class TatorMedia:
-    """A media.
+@dataclass(frozen=True, kw_only=True)
+class MediaRecord:
+    """What Tator says of a media. The same media gives the same record."""
 
-    Attributes:
-        media_id: its number.
-        type_id: of its media type.
-        name: as people gave it.
-        width: pixels, like the next four None where Tator does not say.
-        height: pixels.
-        fps: frames a second.
-        num_frames: frames by Tator's count.
-        md5: of the original.
-        archive_state: `live`, or where its files are.
-        attributes: by name.
-        files: those that can be downloaded, by role, see ROLES.
-    """
+    media_id: MediaId
+    state: Annotated[ReadyState, Key("`ready`, or why it is not worked on.", schema=BEFORE_DETECTION)]
+    reason: Reason
+    kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image"]}, only="ready")] = None
+    type_id: Annotated[int | None, Key("Number of its media type.", schema={"type": "integer"}, only="ready")] = None
+    name: Name
+    width: Annotated[int | None, Key("Pixels.", only="ready")] = None
+    height: Annotated[int | None, Key("Pixels.", only="ready")] = None
+    fps: Annotated[float | None, Key("Frames a second.", only="ready")] = None
+    num_frames: Annotated[int | None, Key("Frames by Tator's count.", only="ready")] = None
+    md5: Annotated[str | None, Key("Tator's md5 of the original.", only="ready")] = None
+    file: Annotated[StoredFile | None, Key("The file that is downloaded.", schema={}, only="ready")] = None
+    copy: Annotated[
+        StoredFile | None,
+        Key("Tator's largest streaming copy, where the file is an original that has one; as `file`.", only="ready"),
+    ] = None
+    file_reason: Annotated[
+        str | None, Key("Why this file is read; null where that is found out when it is downloaded.", only="ready")
+    ] = None
 
-    media_id: int
-    type_id: int
-    name: str | None
-    width: int | None
-    height: int | None
-    fps: float | int | None
-    num_frames: int | None
-    md5: str | None
-    archive_state: str
-    attributes: Mapping[str, Any]
-    files: Mapping[str, Sequence[TatorFile]]
+    @property
+    def chosen_file(self) -> StoredFile:
+        """The file that is downloaded, of a media that is `ready`.
 
+        Raises:
+            ValueError: there is none.
+        """
+        if self.file is None:
+            raise ValueError(f"media {self.media_id}: its record names no file; expected one, as it is {self.state}")
+        return self.file
 
-def tator_media(raw: Any) -> TatorMedia:
-    """Return a media as Tator's answer describes it.
+    @property
+    def file_kind(self) -> Kind:
+        """The kind of that file.
 
-    Raises:
-        MediaFault: `unsupported`: a value is missing or not what it has to be; the reason names it.
-    """
-    media = _mapping(raw, "the record")
-    return TatorMedia(
-        media_id=_whole(media.get("id"), "id"),
-        type_id=_whole(media.get("type"), "type"),
-        name=_text(media.get("name"), "name", optional=True),
-        width=_optional_whole(media.get("width"), "width"),
-        height=_optional_whole(media.get("height"), "height"),
-        fps=_rate(media.get("fps"), "fps"),
-        num_frames=_optional_whole(media.get("num_frames"), "num_frames"),
-        md5=_text(media.get("md5"), "md5", optional=True),
-        archive_state=_text(media.get("archive_state"), "archive_state", optional=True) or "live",
-        attributes=_mapping(media.get("attributes") or {}, "attributes"),
-        files=_files(media.get("media_files") or {}),
-    )
+        Raises:
+            ValueError: there is none.
+        """
+        if self.kind is None:
+            raise ValueError(f"media {self.media_id}: its record names no kind; expected one, as it is {self.state}")
+        return self.kind
 
 
-def _files(raw: Any) -> dict[str, list[TatorFile]]:
-    by_role = _mapping(raw, "media_files")
-    found = {}
-    for role in ROLES:
-        entries = by_role.get(role) or []
-        if not isinstance(entries, list | tuple):
-            raise _unusable(f"media_files.{role}", entries, "a list of files")
-        files = [_mapping(entry, f"a file of media_files.{role}") for entry in entries]
-        # A file that Tator only refers to needs its address as path.
-        usable = [
-            file
-            for file in files
-            if (path := file.get("path")) and (is_address(str(path)) or not file.get("reference_only"))
-        ]
-        found[role] = [_file(file, f"media_files.{role}") for file in usable]
-    return found
+@dataclass(frozen=True, kw_only=True)
+class DownloadRecord:
+    """How the download of a media ended."""
+
+    media_id: MediaId
+    state: Annotated[ReadyState, Key(schema=BEFORE_DETECTION)]
+    reason: Reason
+    bytes: Annotated[int | None, Key(part="count", optional=True)] = None
+    md5_checked: Annotated[
+        bool | None, Key("Whether Tator's md5 was that of the file.", schema={"type": "boolean"}, optional=True)
+    ] = None
+    role: Annotated[
+        Role | None,
+        Key("Which file of a video was downloaded.", schema={"enum": ["archival", "streaming"]}, optional=True),
+    ] = None
+    role_reason: Annotated[str | None, Key("Why.", schema={"type": "string"}, optional=True)] = None
 
 
-def _file(file: Mapping[str, Any], where: str) -> TatorFile:
-    resolution = file.get("resolution")
-    if not isinstance(resolution, list | tuple) or len(resolution) < 2:
-        raise _unusable(f"resolution in {where}", resolution, "[height, width] in pixels")
-    path = _text(file["path"], f"path in {where}")
-    if path is None or not path.isprintable():
-        shown = path if path is None or not is_address(path) else "an address"  # which may hold a signature
-        raise _unusable(f"path in {where}", shown, "printable characters")
-    codec = file.get("codec") or file.get("mime")
-    return TatorFile(
-        path=path,
-        size=_optional_whole(file.get("size"), f"size in {where}", LARGEST_SIZE),
-        codec=_text(codec, f"codec in {where}", optional=True),
-        width=_whole(resolution[1], f"resolution in {where}"),
-        height=_whole(resolution[0], f"resolution in {where}"),
-    )
+@dataclass(frozen=True, kw_only=True)
+class FrameCounts:
+    """What reading a media's frames gave."""
+
+    decoded: Count
+    declared: Annotated[int | None, Key("By the container.")]
+    missing: Annotated[
+        int, Key("Coded pictures that never came out; frames after them count on as if they had.", part="count")
+    ]
+    skipped: Annotated[
+        int, Key("Pictures before the first key frame, which cannot be decoded; they count in no number.", part="count")
+    ]
+    used: Annotated[int, Key("Through the network.", part="count")]
+    numbers: Annotated[
+        int, Key("How many of Tator's numbers the decoded frames stand at; see docs/numbering.md.", part="count")
+    ]
+    read_to_end: bool
+    errors: Annotated[
+        list[FrameError],
+        Key(
+            "The first hundred decoding errors.",
+            schema={
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["where", "what"],
+                    "properties": {"where": {"type": "string"}, "what": {"type": "string"}},
+                },
+            },
+        ),
+    ]
+    error_count: Count
 
 
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _unusable(what, value, "an object")
-    return value
+@dataclass(frozen=True, kw_only=True)
+class Numbering:
+    """How the frames of a video are numbered; null for pictures and media without a file. See docs/numbering.md."""
+
+    file: Annotated[Role, Key("Which file was read.", schema={"enum": ["archival", "streaming"]})]
+    file_reason: Annotated[str | None, Key("Why.", schema={"type": "string"})]
+    replaces_original: Annotated[
+        bool, Key("Whether a copy was read because the original is not picture for picture the same.")
+    ]
+    rate: Annotated[float | None, Key("Frames a second.")]
+    numbers: Annotated[int, Key("How many numbers the frames stand at.", part="count")]
+    repeated: Annotated[int, Key("Frames that stand at several numbers.", part="count")]
+    left_out: Annotated[int, Key("Frames that stand at none.", part="count")]
+    turned: Annotated[
+        int | None,
+        Key("Degrees, clockwise, by which frames were turned to lie as in Tator's copy; null: as players turn them."),
+    ]
+    disagreements: Annotated[list[str], Key("What in Tator's record disagrees with the file; a sentence each.")]
 
 
-def _text(value: Any, what: str, *, optional: bool = False) -> str | None:
-    if value is None and optional:
-        return None
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise _unusable(what, value, f"text of at most {LONGEST_TEXT} characters")
-    return value
+@dataclass(frozen=True, kw_only=True)
+class AskedFrames:
+    """The frames that were asked for; see config/README.md."""
+
+    frame_stride: Annotated[int, Key(schema={"type": "integer", "minimum": 1})]
+    frame_range: Annotated[list[int] | None, Key(schema={"type": ["array", "null"]})]
+    max_frames: int | None
 
 
-def _optional_whole(value: Any, what: str, largest: int = LARGEST_NUMBER) -> int | None:
-    return None if value is None else _whole(value, what, largest)
+@dataclass(frozen=True, kw_only=True)
+class Seams:
+    """Hashes of the frames at both ends of a part of a video: its first ones, and the first ones after its last."""
+
+    begins: list[str]
+    goes_on: list[str]
 
 
-def _whole(value: Any, what: str, largest: int = LARGEST_NUMBER) -> int:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if not whole or isinstance(value, bool) or not 0 <= value <= largest:
-        raise _unusable(what, value, f"a whole number from 0 to {largest}")
-    return int(value)
+@dataclass(frozen=True, kw_only=True)
+class DetectionRecord:
+    """How the boxes of a media were found."""
+
+    media_id: MediaId
+    name: Name
+    kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image", None]})]
+    state: Annotated[MediaState, Key(part="state")]
+    reason: Reason
+    frames: FrameCounts
+    numbering: Numbering | None
+    width: Annotated[
+        int, Key("Pixels of the first frame, upright; 0 without one.", schema={"type": "integer", "minimum": 0})
+    ]
+    height: Annotated[int, Key(schema={"type": "integer", "minimum": 0})]
+    boxes: Count
+    boxes_without_area: Annotated[int, Key("Left out, as nothing of them lies within the picture.", part="count")]
+    threshold: Annotated[float, Key("The least score of a box.", part="share")]
+    asked: AskedFrames
+    network: Annotated[dict[str, Any] | None, Key("Null where no frame was looked at.", schema=_NETWORK)]
+    engine: Annotated[dict[str, Any] | None, Key("Null where no frame was looked at.", schema=_ENGINE)]
+    seconds: Annotated[float, Key("From the job's start to its end.", schema={"type": "number", "minimum": 0})]
+    stages: Annotated[
+        dict[str, float],
+        Key(
+            "Seconds of the job's main thread by stage: opening the network, waiting for frames, the network, boxes, "
+            "pictures.",
+            schema=_STAGES,
+        ),
+    ]
+    parts: Annotated[
+        int,
+        Key(
+            "In how many parts it was detected, by a job each; `seconds` and `stages` are sums.",
+            schema={"type": "integer", "minimum": 1},
+        ),
+    ]
+    seams: Annotated[Seams | None, Key("Of a part.", optional=True, between_jobs=True)] = None
 
 
-def _rate(value: Any, what: str) -> float | int | None:
-    if value is None:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= LARGEST_NUMBER or not math.isfinite(value):
-        raise _unusable(what, value, f"a number from 0 to {LARGEST_NUMBER}")
-    return value  # type: ignore[no-any-return]
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Boxes that were left alone because of a person, by their elemental ids."""
+
+    edited: list[str]
+    added: list[str]
+    deleted: list[str]
+    withheld: list[str]
 
 
-def _unusable(what: str, value: Any, expected: str) -> MediaFault:
-    return MediaFault(
-        "unsupported",
-        f"Tator's record of it cannot be used: {what} is {reprlib.repr(value)}, expected {expected}; "
-        "correct it in Tator",
-    )
+@dataclass(frozen=True, kw_only=True)
+class UploadRecord:
+    """What stands in Tator for a media."""
+
+    media_id: MediaId
+    type_id: int | None
+    state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
+    reason: Reason
+    verified_at: Annotated[str | None, Key(schema=Moment, only="verified")] = None
+    changed_at: Annotated[
+        str | None,
+        Key(
+            "When the standing boxes were last made, changed or removed; the year 1 where there never was one.",
+            schema=Moment,
+            only="verified",
+        ),
+    ] = None
+    boxes: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
+    note: Annotated[str | None, Key("Why most of the boxes count as edited, where it is so.", only="verified")] = None
+
+    @property
+    def left_to_people(self) -> dict[str, list[str]]:
+        """The boxes that were left alone, by why; none where nothing was verified."""
+        return {} if self.people is None else as_content(self.people)

@@ -38,7 +38,7 @@ def _seconds(variable: str, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not seconds >= 0:  # nor is it when it is no number
+    if not seconds >= 0:  # nor is it when it is not a number
         raise SettingsError(f"{variable} is {text!r}; expected a number of seconds, 0 or more, such as {default:.0f}")
     return seconds
 

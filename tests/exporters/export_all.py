@@ -1,6 +1,6 @@
 """Exports every network in the exporters' environment, each in a process of its own; those that are there stay.
 
-    python -m tests.exporters.export_all ENVIRONMENT FOLDER
+python -m tests.exporters.export_all ENVIRONMENT FOLDER
 """
 
 import os

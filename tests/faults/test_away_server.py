@@ -57,7 +57,7 @@ def test_ten_media_cost_one_patience(
     steps: Steps, ten: list[int], fault: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps.server.fault(**fault, operation="GetDownloadInfo", times=None)
-    seconds = seconds_of_failures(steps, ten, "run again when Tator is well")
+    seconds = seconds_of_failures(steps, ten, "run again later")
     assert sum(seconds) < MEDIA * PATIENCE_SECONDS / 2, seconds
     # It answers again: the next job does its work, and the one after has its whole patience again.
     steps.server.clear_faults()

@@ -133,7 +133,7 @@ def test_the_usual_variable_names_the_authority_too(over_tls, authority, monkeyp
 
 def test_an_authority_without_a_file(over_tls, monkeypatch):
     monkeypatch.setenv("TATOR_CA_FILE", "nowhere.pem")
-    with pytest.raises(SettingsError, match=r"tator\.ca_file: nowhere\.pem is no file; expected certificates"):
+    with pytest.raises(SettingsError, match=r"tator\.ca_file: nowhere\.pem is not a file; expected certificates"):
         over_tls.resolve(1)
 
 

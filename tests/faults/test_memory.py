@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from scripts.lib.record_files import write_record
 from scripts.lib.server import api
+from tests.made_records import detection_record
 from tests.scripts.tator_steps import HEADER
 from tests.workflow import ROOT
 
@@ -62,11 +64,11 @@ def test_one_media_of_very_many_boxes(steps):
     steps.prepare()
     rows = [f"{at // 50},{at % 50 * 10}.000,1.000,9.000,9.000,0.5:0.{at % 9},1" for at in range(BOXES)]
     steps.detected(1, rows)
-    files = {"detections": "found_1.csv", "outcome": "found_1.json", "record": "record_1.json"}
-    files |= {"destination": "destination.json", "train_ini": "train.ini", "upload": "upload_1.json"}
+    files = {"detections": "found_1.csv", "outcomes": "found_1.json", "records": "record_1.json"}
+    files |= {"destination": "destination.json", "train_ini": "train.ini", "uploads": "upload_1.json"}
     paths = {key: steps.folder / name for key, name in files.items()}
     needed = growth("upload_detections", **steps.where, **paths, threshold=0.0, overlap_limit=0.5, on_damaged="fail")
-    assert json.loads(paths["upload"].read_text())["boxes"] == BOXES
+    assert json.loads(paths["uploads"].read_text())["boxes"] == BOXES
     assert len(steps.server.requests("CreateLocalizationList")) == -(-BOXES // 500)
     assert needed < MEGABYTES * 2**20 + BYTES_A_BOX * BOXES
 
@@ -81,7 +83,7 @@ def test_a_million_rows_are_merged_in_little_memory(tmp_path):
         outcomes.append(tmp_path / f"{media}.json")
         row = f"{media}_name,%d,1.000,2.000,30.000,40.000,0.900000:0.100000,1\n"
         csvs[-1].write_text(HEADER + "".join(row % frame for frame in range(ROWS // MEDIA)))
-        outcomes[-1].write_text(json.dumps({"media_id": media, "width": 640, "height": 360}))
+        write_record(outcomes[-1], detection_record(media_id=media))
     merged, coco = tmp_path / "merged.csv", tmp_path / "coco.json"
     train = tmp_path / "train.ini"
     needed = growth("merge_detections", detections=csvs, outcomes=outcomes, train_ini=train, merged=merged, coco=coco)

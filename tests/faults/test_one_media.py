@@ -22,22 +22,26 @@ from tests.workflow import ROOT
 # Where it is raised: file, the line before which it is, the expression for the media's number.
 PLACES = {
     "resolve": ("scripts/resolve_media.py", "            record = _resolve(", "media_id"),
-    "download": ("scripts/download_media.py", "    wanted = read_json(record)\n", 'read_json(record)["media_id"]'),
+    "download": (
+        "scripts/download_media.py",
+        "    wanted = read_record(MediaRecord, record)\n",
+        "read_record(MediaRecord, record).media_id",
+    ),
     "detect": (
         "scripts/lib/detection/media_detection.py",
         "        first = self._wanted if",
-        'self._wanted["media_id"]',
+        "self._wanted.media_id",
     ),
     "previews": (
         "scripts/lib/detection/media_detection.py",
         "        self._album.write(",
-        'self._wanted["media_id"] if self.frames else 0',
+        "self._wanted.media_id if counters.frames else 0",
     ),
-    "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", 'self._wanted["media_id"]'),
-    "upload": ("scripts/lib/uploads/upload.py", "    accepted = (", 'media["media_id"]'),
-    "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", 'read_json(record)["media_id"]'),
-    "split": ("scripts/split_media.py", "    fetched, count =", 'read_json(record)["media_id"]'),
-    "join": ("scripts/join_parts.py", "    if plan:\n", 'read_json(media_files.record)["media_id"]'),
+    "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", "self._wanted.media_id"),
+    "upload": ("scripts/lib/uploads/upload.py", "    accepted = (", "media.media_id"),
+    "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", "read_record(MediaRecord, record).media_id"),
+    "split": ("scripts/split_media.py", "    wanted, fetched =", "read_record(MediaRecord, record).media_id"),
+    "join": ("scripts/join_parts.py", "    if plan:\n", "read_record(MediaRecord, media_files.record).media_id"),
 }
 HARM = """
 import os

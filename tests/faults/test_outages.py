@@ -196,7 +196,7 @@ def test_unknown_400_is_told_after_a_few_tries(ready):
 
 def test_lasting_outage_says_to_come_back(ready, impatient):
     ready.server.fault("outage", words="starting", operation="CreateLocalizationList", times=None)
-    with pytest.raises(ServerError, match=r"starting up.*run again when Tator is well"):
+    with pytest.raises(ServerError, match=r"starting up.*run again later"):
         ready.upload(1)
 
 
@@ -324,7 +324,7 @@ def test_species_attribute_renamed(ready):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("renew", [False, True])
 def test_edit_of_many_boxes_in_place_is_a_persons(ready, user, count, renew):
-    """Also by the token's own user, of all boxes, to a value that is no default, judged after a new preparation."""
+    """Also by the token's own user, of all boxes, to a value that is not a default, judged after a new preparation."""
     add(ready, name="Reviewed", default="No")
     ready.prepare()
     ready.upload(1)

@@ -54,7 +54,7 @@ def test_tator_goes_down_and_comes_back(tmp_path, undisturbed):
         until(lambda: len(site.server.requests("CreateLocalizationList")) > 1 or run.process.poll() is not None)
         os.kill(server.pid, signal.SIGKILL)
         assert run.wait() != 0
-        assert "run again when Tator is well" in run.text, run.text
+        assert "run again later" in run.text, run.text
         assert "Traceback" not in run.text
         ports = [urlsplit(address).port or 0 for address in (server.host, server.store)]
         site, _ = _site_at(stack, tmp_path, *ports)

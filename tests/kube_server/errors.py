@@ -4,7 +4,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """A Status that is no success."""
+    """A Status that is not a success."""
 
     def __init__(self, code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)

@@ -103,7 +103,7 @@ def test_an_api_server_takes_them_as_they_are_written(workflow):
 
 
 def places(node, path=()):
-    """Yield the path of each value of a document that is no mapping and no list."""
+    """Yield the path of each value of a document that is neither a mapping nor a list."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from places(value, (*path, key))

@@ -194,8 +194,8 @@ def test_expressions_that_argo_takes(expression):
         ("lastRetry.exitcode == 1", "lastRetry.exitcode is unknown"),
         ("asInteger(lastRetry.exitCode) == 1", "the function asInteger is unknown"),
         ("lastTry.status == 1", "the name lastTry is unknown"),
-        ("asInt(lastRetry.exitCode) not [0]", "is no expression"),
-        ("== 1", "is no expression"),
+        ("asInt(lastRetry.exitCode) not [0]", "is not an expression"),
+        ("== 1", "is not an expression"),
     ],
 )
 def test_expressions_that_it_refuses(expression, words):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.detection.batch_reader import BatchReader
-from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.detection.media_task import FrameInput, MediaTask, ResultOutput
 from scripts.lib.errors import MediaFault
 
 
@@ -15,8 +15,8 @@ class Content:
     """Something whose end can be seen."""
 
 
-class Unreadable(MediaTask):
-    """A task whose content cannot be read."""
+class Unreadable(FrameInput):
+    """Content that cannot be read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,10 +30,14 @@ class Unreadable(MediaTask):
         except ValueError as error:
             raise MediaFault("unreadable", "it is damaged") from error
 
+
+class Nowhere(ResultOutput):
+    """Takes nothing."""
+
     def take(self, seen: Any) -> None:
         raise AssertionError
 
-    def finish(self) -> None:
+    def finish(self, *_: Any) -> None:
         raise AssertionError
 
     def abandon(self, error: BaseException) -> None:
@@ -42,10 +46,13 @@ class Unreadable(MediaTask):
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_content_of_what_cannot_be_read_is_not_held(count: int) -> None:
-    tasks = [Unreadable() for _ in range(count)]
+    inputs = [Unreadable() for _ in range(count)]
+    tasks = [MediaTask(frames, Nowhere()) for frames in inputs]
     with BatchReader(tasks, (4, 8, 8, 3)) as reader:
         ended = [task for batch in reader for task in batch.ended]
     assert ended == tasks
-    assert {(task.fault.state, task.fault.reason) for task in tasks if task.fault} == {("unreadable", "it is damaged")}
+    assert {(frames.fault.state, frames.fault.reason) for frames in inputs if frames.fault} == {
+        ("unreadable", "it is damaged")
+    }
     gc.collect()
-    assert [task.content() for task in tasks] == [None] * count
+    assert [frames.content() for frames in inputs] == [None] * count

@@ -1,4 +1,4 @@
-"""Which media quantise the network: as many as are asked for, and the same ones for as long as that can be."""
+"""Which media quantize the network: as many as are asked for, and the same ones for as long as that can be."""
 
 import json
 

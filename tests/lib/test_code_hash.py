@@ -44,6 +44,14 @@ def test_what_is_noticed(tree, changed, noticed):
     assert (sources_hash(tree, "work") != before) is noticed
 
 
+def test_a_module_for_other_rules_is_left_out(tree):
+    before = sources_hash(tree, "work", "backends/late")
+    (tree / "scripts/lib/backends/late.py").write_text("changed = 1\n")
+    assert sources_hash(tree, "work", "backends/late") == before
+    with pytest.raises(FileNotFoundError, match=r"absent\.py: expected a module of the script work"):
+        sources_hash(tree, "work", "absent")
+
+
 @pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "scripts").glob("[!_]*.py")))
 def test_each_script_has_a_hash_of_its_own(script):
     others = {sources_hash(ROOT, path.stem) for path in (ROOT / "scripts").glob("[!_]*.py") if path.stem != script}

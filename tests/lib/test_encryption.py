@@ -7,7 +7,7 @@ import av
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.encryption import encrypted_packets
+from scripts.lib.frames.fixed_packets import Found, TransportPackets, fixed_packets
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
 from tests.media_files import HEVC, VP9, write_video
@@ -60,15 +60,24 @@ def test_a_transport_stream(tmp_path: Path, codec: dict, before: bytes) -> None:
     summary = read(transport(tmp_path / "end.ts", 0.3, before, **codec))
     assert summary.decoded < 40
     assert "transport packets are encrypted" in summary.damage
+    with open_frames(tmp_path / "end.ts", "video", range(10)) as frames:
+        assert [number for number, _ in frames] == list(range(10))
+    assert not frames.summary.damaged, "the encrypted pictures are not asked for"
 
 
 def test_another_streams_packets_do_not_count(tmp_path: Path) -> None:
     path = transport(tmp_path / "all.ts", 1)
-    encrypted, packets = encrypted_packets(path, 256)
-    assert encrypted == packets > 10
-    assert encrypted_packets(path, 257) == (0, 0)
+    ours, others = (fixed_packets(path, "mpegts", stream_id) for stream_id in (256, 257))
+    assert isinstance(ours, TransportPackets)
+    assert isinstance(others, TransportPackets)
+    found = ours.up_to(None)
+    assert found == (0, found.packets, found.packets)
+    assert found.packets > 10
+    assert ours.mostly_encrypted()
+    assert others.up_to(None) == Found()
+    assert not others.mostly_encrypted()
     path.write_bytes(b"no transport stream")
-    assert encrypted_packets(path, 256) == (0, 0)
+    assert fixed_packets(path, "mpegts", 256) is None
 
 
 def element(name: str, content: bytes) -> bytes:

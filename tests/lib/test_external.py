@@ -11,6 +11,7 @@ from scripts.commands.make_pipeline_image import make_pipeline_image
 from scripts.get_network import get_network
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import external
+from tests.onnx_graph import write_onnx
 
 ODD = Path(__file__).parents[1] / "data" / "odd" / "onnx_external"
 
@@ -84,3 +85,31 @@ def test_an_image_holds_the_weights(source: Path, tmp_path: Path) -> None:
     )
     folder = get(tmp_path, archive=tmp_path / "image.tar")
     assert len((folder / "graph.onnx").read_bytes()) > 20_000
+
+
+@pytest.mark.parametrize("place", ["function_default", "graph_in_a_function_default", "sparse_value", "sparse_values"])
+def test_weights_elsewhere_are_refused_in_every_place_of_a_graph(tmp_path: Path, place: str) -> None:
+    model = onnx.load(write_onnx(tmp_path / "graph.onnx"))
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    sparse = onnx.SparseTensorProto(values=tensor, dims=[4])
+    attribute = onnx.AttributeProto(name="value")
+    if place == "function_default":
+        attribute.t.CopyFrom(tensor)
+    elif place == "graph_in_a_function_default":
+        attribute.g.initializer.append(tensor)
+    elif place == "sparse_value":
+        attribute.sparse_tensor.CopyFrom(sparse)
+    else:
+        attribute.sparse_tensors.append(sparse)
+    if "function" in place:
+        model.functions.add(name="f", domain="own").attribute_proto.append(attribute)
+    else:
+        model.graph.node.add(op_type="Constant", output=["x"]).attribute.append(attribute)
+    path = tmp_path / "graph.onnx"
+    path.write_bytes(model.SerializeToString())
+    (tmp_path / "secret").write_bytes(bytes(16))
+    with pytest.raises(GraphError, match=r"weights are said to be in '\.\./secret'"):
+        external.take_in(path, tmp_path, tmp_path / "out.onnx", "g")
+    assert not (tmp_path / "out.onnx").exists()

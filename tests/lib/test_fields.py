@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.frames.content import zeros
-from scripts.lib.frames.fields import FieldPairs
+from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.reader import open_frames
 from tests.field_video import field_packets, level_of, write_field_video
 
@@ -33,7 +33,7 @@ def test_a_lost_picture_of_two_fields_is_not_an_undamaged_video_of_other_numbers
 
 
 def test_only_h264_is_looked_into() -> None:
-    pairs = FieldPairs("hevc", b"")
+    pairs = SliceHeaders("hevc", b"")
     assert not any(pairs.is_second(packet) for packet in field_packets(2))
 
 
@@ -41,10 +41,10 @@ def test_only_h264_is_looked_into() -> None:
     "packet", [b"", b"\0\0\1", b"\0\0\1\x67", b"\0\0\1\x67\x4d", b"\0\0\1\x65", bytes(100), b"\xff" * 100]
 )
 def test_damaged_units_are_no_second_fields(packet: bytes) -> None:
-    pairs = FieldPairs("h264", b"")
+    pairs = SliceHeaders("h264", b"")
     assert not pairs.is_second(field_packets(1)[0])
     assert not pairs.is_second(packet)
-    assert not FieldPairs("h264", b"\1" + packet).is_second(packet)
+    assert not SliceHeaders("h264", b"\1" + packet).is_second(packet)
 
 
 def test_padding_before_a_start_code_is_no_loss() -> None:

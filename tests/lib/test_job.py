@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from scripts.lib.workflow import job
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,3 +78,26 @@ def test_missing_argument_is_an_error(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "number" in (tmp_path / "l").read_text()
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path
+    number: int
+
+
+def test_a_dataclass_is_made_of_its_fields_and_an_optional_one_only_of_all_of_them():
+    one = {"files": "a", "folder": "b", "number": 3}
+    assert job.bind(wants, one) == {"files": [Path("a")], "place": Place(Path("b"), 3)}
+    assert job.bind(wants, {"files": ["a", "c"]}) == {"files": [Path("a"), Path("c")]}
+    assert job.bind(wants, {"files": "a", "number": 3}) == {"files": [Path("a")], "number": 3}  # the call refuses it
+    with pytest.raises(KeyError, match="number"):
+        job.bind(needs, {"folder": "b"})
+
+
+def wants(*, files: list[Path] | None = None, place: Place | None = None) -> None:
+    raise AssertionError
+
+
+def needs(*, place: Place) -> None:
+    raise AssertionError

@@ -1,6 +1,5 @@
 """Parts that do not fit together are not joined, and nothing is written."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part
+from scripts.lib.record_files import write_record
+from tests.made_records import detection_record
 
 SEARCH = DetectOptions(
     img_max_side=64, img_min_side=64, keep_threshold=0.3, batch_size=1, frame_stride=1, frame_range=None,
@@ -26,18 +27,18 @@ PLAN = [
     ("change", "why"),
     [
         ({"state": "damaged", "reason": "3 errors"}, "the part from frame 10 on: damaged: 3 errors"),
-        ({"frames": {"decoded": 19}}, "the part from frame 10 on: it ends with frame 18; its packets announce 19"),
+        ({"decoded": 19}, "the part from frame 10 on: it ends with frame 18; its packets announce 19"),
         ({"seams": {"begins": ["a", "x"], "goes_on": []}}, "the part from frame 10 on needs what is before it"),
         ({"seams": {"begins": [], "goes_on": []}}, "the part from frame 10 on needs what is before it"),
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
-    good = [{"state": "done", "reason": None, "frames": {"decoded": part.end}} for part in PLAN]
+    good: list[dict] = [{"decoded": part.end} for part in PLAN]
     good[0]["seams"] = {"begins": [], "goes_on": ["a", "b", "c"]}
     good[1]["seams"] = {"begins": ["a", "b"], "goes_on": []}
     parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, record in zip(parts, [good[0], good[1] | change], strict=True):
-        files.outcome.write_text(json.dumps(record))
+        write_record(files.outcome, detection_record(**record))
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
     assert join(PLAN, parts, found, SEARCH, 25.0) == why
     assert not list(tmp_path.glob("found*"))
@@ -51,9 +52,7 @@ def test_what_was_not_cut(tmp_path: Path) -> None:
 def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
     parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, state in zip(parts, ("done", "failed"), strict=True):
-        files.outcome.write_text(
-            json.dumps({"state": state, "reason": "an unforeseen error", "frames": {"decoded": 10}})
-        )
+        write_record(files.outcome, detection_record(state=state, reason="an unforeseen error", decoded=10))
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
     with pytest.raises(MediaFault, match=r"^failed: the part from frame 10 on: an unforeseen error"):
         join(PLAN, parts, found, SEARCH, 25.0)

@@ -82,10 +82,10 @@ def test_what_would_fail_at_launch_is_found(old, new, words):
     ("old", "new", "words"),
     [
         ("v1alpha1\n", "v1alpha1\n---\n", "not one YAML document"),
-        ("kind: Workflow", "kind: WorkflowTemplate", "no Argo workflow"),
-        ("metadata: {generateName: x-}\n", "", "no Argo workflow"),
-        ('- {name: gpus, value: "1"}', "- gpus", "no list of names with values"),
-        ("    parameters:", "    - parameters:", "no list of names with values"),
+        ("kind: Workflow", "kind: WorkflowTemplate", "not an Argo workflow"),
+        ("metadata: {generateName: x-}\n", "", "not an Argo workflow"),
+        ('- {name: gpus, value: "1"}', "- gpus", "not a list of names with values"),
+        ("    parameters:", "    - parameters:", "not a list of names with values"),
     ],
 )
 def test_what_is_no_manifest(old, new, words):

@@ -34,7 +34,7 @@ def test_ids_blank_lines_and_remarks(tmp_path, content):
         ("a\n" * 9, "line 5: 'a' and 4 more; expected"),
         ("\x1b]0;x\x07", r"line 1: '\\x1b\]0;x\\x07';"),
         ("# none\n", "it names no media"),
-        (b"\xff\xfe7\x00", "it is no text"),
+        (b"\xff\xfe7\x00", "it is not text"),
     ],
 )
 def test_anything_else_is_named_with_its_line(tmp_path, content, words):

@@ -1,6 +1,7 @@
 """Pictures that are lost without an error of FFmpeg's, and sound files that only look so."""
 
 import itertools
+import random
 from pathlib import Path
 
 import av
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import fixed_packets
+from scripts.lib.frames.fixed_packets import fixed_packets
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
-from tests.damage_sweep import FORMATS, SIZE, sweep, textured
-from tests.media_files import Size, number_in, painted, write_video
+from tests.damage_sweep import FORMATS, SIZE, read, sweep, textured
+from tests.media_files import Size, leave_out, number_in, painted, remux, write_video
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +85,7 @@ def test_a_first_key_frame_that_is_lost_is_no_beginning_in_the_middle(tmp_path: 
         assert "15 coded pictures are missing, the first at the file's beginning" in summary.damage
 
 
+@pytest.mark.parametrize("filling", ["zeros", "noise"])
 @pytest.mark.parametrize(
     ("name", "hole", "length"),
     [
@@ -93,13 +95,46 @@ def test_a_first_key_frame_that_is_lost_is_no_beginning_in_the_middle(tmp_path: 
         ("wmv2.wmv", 33796, 3000),
     ],
 )
-def test_packets_of_the_container_that_are_destroyed(tmp_path: Path, name: str, hole: int, length: int) -> None:
+def test_packets_of_the_container_that_are_destroyed(
+    tmp_path: Path, name: str, hole: int, length: int, filling: str
+) -> None:
     path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
     with path.open("r+b") as file:
         file.seek(hole)
-        file.write(bytes(length))
+        file.write(bytes(length) if filling == "zeros" else random.Random(1).randbytes(length))
     _, summary = numbers_of(path)
-    assert "packets of the container are destroyed" in summary.damage
+    assert any("of the container" in error["what"] for error in summary.errors)
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "hevc.ts", "mpeg2.ts", "wmv2.wmv"])
+def test_packets_that_are_destroyed_behind_the_frames_asked_for_do_not_count(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4] + bytes(5000) + content[len(content) * 3 // 4 + 5000 :])
+    assert any("packets of the container are destroyed" in error["what"] for error in numbers_of(path)[1].errors)
+    with open_frames(path, "video", range(25)) as frames:
+        assert [number for number, _ in frames] == list(range(25))
+    assert not frames.summary.damaged, frames.summary.damage
+
+
+@pytest.mark.parametrize("lost", [24, 25, 30])
+def test_a_destroyed_packet_in_the_last_frame_that_is_asked_for_counts(tmp_path: Path, lost: int) -> None:
+    options = {"codec": "mpeg2video", "encode": {"b": "3000000", "bf": "0", "g": "12"}, "container": "mpegts"}
+    path = write_video(tmp_path / "a.ts", range(60), size=SIZE, paint=textured, **options)
+    with av.open(str(path)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+    with path.open("r+b") as file:
+        file.seek(starts[lost + 1] - 188)  # the last packet of its picture
+        file.write(bytes(188))
+    with open_frames(path, "video", range(26)) as frames:
+        list(frames)
+    assert frames.summary.damaged is (lost < 26)
+
+
+def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
+    counts = sweep(tmp_path, "hevc_checksums.mp4", 6, 2, zeros=False)
+    assert counts.changed > 3
+    assert counts.missed == 0
 
 
 def test_a_picture_that_is_taken_for_a_description(tmp_path: Path) -> None:
@@ -116,15 +151,14 @@ def test_a_picture_that_is_taken_for_a_description(tmp_path: Path) -> None:
 def test_transport_packets_behind_bytes_of_another_kind_are_whole(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.ts", range(30), container="mpegts")
     content = path.read_bytes()
-    assert fixed_packets.destroyed(path, "mpegts", 256) is None
-    path.write_bytes(b"junk" * 50 + content)
-    assert fixed_packets.destroyed(path, "mpegts", 256) is None
-    path.write_bytes(content[: 188 * 40] + b"junk" * 50 + content[188 * 40 :])
-    assert fixed_packets.destroyed(path, "mpegts", 256) is None
-    path.write_bytes(b"")
-    assert fixed_packets.destroyed(path, "mpegts", 256) is None
-    path.write_bytes(b"0" * 1000)
-    assert fixed_packets.destroyed(path, "asf", 1) is None
+    for changed in (content, b"junk" * 50 + content, content[: 188 * 40] + b"junk" * 50 + content[188 * 40 :]):
+        path.write_bytes(changed)
+        packets = fixed_packets(path, "mpegts", 256)
+        assert packets is not None
+        assert packets.up_to(None).destroyed == 0
+    for name, other in (("mpegts", b""), ("asf", b"0" * 1000)):
+        path.write_bytes(other)
+        assert fixed_packets(path, name, 256) is None
 
 
 @pytest.mark.parametrize("lost", [12, 13, 14, 20])
@@ -144,6 +178,25 @@ def test_frames_after_a_lost_packet_keep_their_numbers(tmp_path: Path, codec: di
             assert all(number == painted for number, painted in seen if painted > 30)
         else:
             assert len(seen) == 39  # no picture needs the one that is gone: it looks like a camera's dropped frame
+
+
+@pytest.mark.parametrize("lost", [16, 30])
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "mpeg2.mpg", "hevc.mp4"])
+def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, lost: int) -> None:
+    """The decoder puts another picture in its place; in the file only the numbers of pictures tell."""
+    options = FORMATS[name]
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **options)
+    remux(path, lambda numbers: numbers, options.get("container"))
+    whole, damaged = read(path)
+    assert whole
+    assert not damaged
+    leave_out(path, {lost}, options.get("container"))
+    found, damaged = read(path)
+    assert found
+    pictures = {checksum for _, checksum in whole}
+    if any(checksum not in pictures for _, checksum in found):
+        assert damaged
+        assert name == "mpeg2.mpg" or found[-1][0] == 59
 
 
 @pytest.mark.parametrize("paint", ["black", "still"])

@@ -17,6 +17,7 @@ from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
 from scripts.lib.frames.timeline import Timeline
+from tests.made_records import media_record, stored_file
 from tests.media_files import Size, number_in, painted, set_display_matrix, set_edit, write_video
 from tests.tator_server.launch import Server, running
 from tests.transcoder import FFMPEG, Transcoded, transcode
@@ -256,7 +257,7 @@ def shown_of(made: Transcoded) -> Shown:
     """Return what a record of resolve_media says of a media with this copy."""
     with av.open(str(made.copies[-1])) as container:
         size = {"width": container.streams.video[0].width, "height": container.streams.video[0].height}
-    return Shown.of({"fps": made.fields["fps"], "copy": size, **size})
+    return Shown.of(media_record(fps=made.fields["fps"], copy=stored_file("x", "streaming", **size), **size))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

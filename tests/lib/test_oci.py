@@ -102,9 +102,9 @@ def test_the_platform_of_this_machine_is_taken(served, fetch, monkeypatch, machi
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"[1]", "no JSON object"),
-        (b"{", "no JSON object"),
-        (b" " * (oci.LARGEST_MANIFEST + 1), "no JSON object of at most"),
+        (b"[1]", "not a JSON object"),
+        (b"{", "not a JSON object"),
+        (b" " * (oci.LARGEST_MANIFEST + 1), "not a JSON object of at most"),
         (b'{"schemaVersion": 1, "fsLayers": []}', "is schema version 1; expected an image with layers"),
         (b'{"manifests": []}', "index without any image"),
         (b'{"layers": [{"digest": "md5:1", "size": 1}], "config": {}}', "digest 'md5:1' and size 1"),
@@ -145,7 +145,11 @@ def test_a_layer_that_is_longer_than_said_is_refused(served, fetch):
         fetch()
 
 
-@pytest.mark.parametrize("damage", [gzip.compress(tar(UPPER))[:-20], b"\x28\xb5\x2f\xfdnonsense", b"\x1f\x8bnonsense"])
+@pytest.mark.parametrize(
+    "damage",
+    [gzip.compress(tar(UPPER))[:-20], b"\x28\xb5\x2f\xfdnonsense", b"\x1f\x8bnonsense"],
+    ids=["gzip cut short", "zstd", "gzip"],
+)
 def test_a_layer_that_cannot_be_unpacked_is_named(served, fetch, damage):
     served.image(damage)
     with pytest.raises(GraphError, match=r"layer 1 of 1 .* cannot be unpacked"):

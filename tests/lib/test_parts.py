@@ -199,7 +199,7 @@ def test_pictures_without_a_time_forbid_parts(tmp_path: Path) -> None:
 
 
 def test_what_is_no_video_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "a.mp4").write_text("this is not a video\n" * 100)
     with pytest.raises(MediaFault, match="FFmpeg cannot open it"):
         plan_parts(tmp_path / "a.mp4", COUNT)
 

@@ -76,7 +76,7 @@ def test_pushes_and_pulls_without_tls_on_this_machine(image, tmp_path):
     with registry_or_skip() as plain:
         assert push(image, plain.address) == image.digest
         assert pull(tmp_path / "out", plain.address).image_id == image.image_id
-        push(image, plain.address)  # what is there already is no fault
+        push(image, plain.address)  # what is there already is not a fault
 
 
 def test_a_password_goes_over_tls(image, tmp_path, private, monkeypatch):
@@ -106,7 +106,7 @@ def test_no_password_and_a_wrong_one_are_told_apart(image, private, monkeypatch)
 def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path, private, monkeypatch):
     with pytest.raises(ServerError, match=r"certificate is not trusted .*network\.ca_file"):
         pull(tmp_path / "out", private.address)
-    with pytest.raises(SettingsError, match=r"network\.ca_file: .*absent is no file"):
+    with pytest.raises(SettingsError, match=r"network\.ca_file: .*absent is not a file"):
         pull(tmp_path / "out", private.address, ca_file=tmp_path / "absent")
     place = tmp_path / "certs.d" / private.address
     place.mkdir(parents=True)
@@ -158,7 +158,7 @@ class TestPlaces:
         monkeypatch.setenv("REGISTRY_AUTH_FILE", write(tmp_path / "auth.json", self.auths(published)))
         pulls()
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "absent"))
-        with pytest.raises(SettingsError, match=r"REGISTRY_AUTH_FILE: .*absent is no file"):
+        with pytest.raises(SettingsError, match=r"REGISTRY_AUTH_FILE: .*absent is not a file"):
             pulls()
 
     @pytest.mark.parametrize("key", ["credsStore", "credHelpers"])

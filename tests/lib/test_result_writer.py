@@ -5,24 +5,27 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.detection.media_task import FrameInput, MediaTask, ResultOutput
 from scripts.lib.detection.result_writer import ResultWriter
 
 
-class Written(MediaTask):
-    """Notes when it is finished, and waits for `may` before."""
-
-    def __init__(self, name: str, notes: list[str], may: threading.Event | None = None, error: Any = None) -> None:
-        super().__init__()
-        self._name, self._notes, self._may, self._error = name, notes, may, error
+class Nothing(FrameInput):
+    """No frames."""
 
     def open(self) -> Any:
         raise AssertionError
 
+
+class Written(ResultOutput):
+    """Notes when it is finished, and waits for `may` before."""
+
+    def __init__(self, name: str, notes: list[str], may: threading.Event | None = None, error: Any = None) -> None:
+        self._name, self._notes, self._may, self._error = name, notes, may, error
+
     def take(self, seen: Any) -> None:
         raise AssertionError
 
-    def finish(self) -> None:
+    def finish(self, *_: Any) -> None:
         if self._may is not None:
             assert self._may.wait(10)
         if self._error is not None:
@@ -33,12 +36,16 @@ class Written(MediaTask):
         raise AssertionError
 
 
+def written(*arguments: Any, **named: Any) -> MediaTask:
+    return MediaTask(Nothing(), Written(*arguments, **named))
+
+
 def test_clips_are_finished_in_order_and_taken_off() -> None:
     notes: list[str] = []
     unfinished: dict[MediaTask, None] = {}
     with ResultWriter(unfinished) as writer:
         for name in "abc":
-            writer.finish(Written(name, notes))
+            writer.finish(written(name, notes))
         writer.wait(0)
     assert notes == ["a", "b", "c"]
     assert not unfinished
@@ -49,7 +56,7 @@ def test_whoever_is_far_ahead_waits() -> None:
     may = threading.Event()
     with ResultWriter({}) as writer:
         for name in "abc":
-            writer.finish(Written(name, notes, may))
+            writer.finish(written(name, notes, may))
         writer.wait(3)
         assert notes == []
         threading.Timer(0.1, may.set).start()
@@ -63,8 +70,8 @@ def test_an_error_is_raised_and_what_waits_is_left() -> None:
     may = threading.Event()
     unfinished: dict[MediaTask, None] = {}
     tasks = [
-        Written("first", notes, may),
-        Written("bad", notes, error=OSError("full")),
+        written("first", notes, may),
+        written("bad", notes, error=OSError("full")),
     ]
 
     def run() -> None:
@@ -82,12 +89,12 @@ def test_an_error_is_raised_and_what_waits_is_left() -> None:
     notes.clear()
     unfinished.clear()
     begun = threading.Event()
-    slow = Written("slow", notes, begun)
+    slow = written("slow", notes, begun)
 
     def broken() -> None:
         with ResultWriter(unfinished) as writer:
             writer.finish(slow)
-            writer.finish(Written("never", notes))
+            writer.finish(written("never", notes))
             threading.Timer(0.1, begun.set).start()
             raise KeyError("reader")
 

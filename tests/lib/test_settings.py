@@ -253,6 +253,12 @@ def test_media_are_named_in_one_way(config, environ):
     assert "tator.media_ids, tator.media_file: both are set" in refusal(config, environ)
 
 
+def test_a_media_file_counts_from_the_run_s_folder(tmp_path):
+    (tmp_path / "media.txt").write_text("5")
+    found = resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}, {"TATOR_WORK_DIR": str(tmp_path)})
+    assert found["tator"]["media_ids"] == [5]
+
+
 def test_jobs_get_the_media_files_whole_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "media.txt").write_text("5")

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.build_engine import build_engine
 from scripts.lib.boxes import Size
-from scripts.lib.detection.media_task import FrameResult, MediaTask
+from scripts.lib.detection.media_task import FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Outputs
@@ -159,21 +159,24 @@ def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_t
         (folder / str(engine.description["file"])).unlink()
 
 
-class FiveFrames(MediaTask):
-    """The first frames of a clip; keeps the numbers of those that have boxes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[int] = []
+class FiveFrames(FrameInput):
+    """The first frames of a clip."""
 
     def open(self) -> FrameSource:
         return open_frames(CLIP, "video", wanted_frames(1, None, 5))
+
+
+class FramesWithBoxes(ResultOutput):
+    """Keeps the numbers of those frames that have boxes."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
 
     def take(self, seen: FrameResult) -> None:
         if len(seen.boxes):
             self.found.append(seen.number)
 
-    def finish(self) -> None:
+    def finish(self, *_: object) -> None:
         pass
 
     def abandon(self, error: BaseException) -> None:
@@ -182,9 +185,11 @@ class FiveFrames(MediaTask):
 
 def run(graph: Path, folder: Path) -> list[int]:
     """Detect in five frames, the last batch not full; return the frames that have boxes."""
-    clip = FiveFrames()
-    Detector(lambda: opened(graph, folder, "f16"), size=SIZE, batch_size=BATCH, threshold=0.5).run([clip])
-    return clip.found
+    results = FramesWithBoxes()
+    Detector(lambda: opened(graph, folder, "f16"), size=SIZE, batch_size=BATCH, threshold=0.5).run(
+        [MediaTask(FiveFrames(), results)]
+    )
+    return results.found
 
 
 def test_each_call_that_fails_ends_in_one_clear_error(graph, tmp_path, monkeypatch, version):

@@ -1,17 +1,19 @@
 """True boxes in the forms that people have them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, read_truth, write_truth
+from tests.made_records import media_record
 
 MEDIA = [
-    {"media_id": 7, "name": "reef.mp4", "kind": "video"},
-    {"media_id": 8, "name": "still.a.png", "kind": "image"},
-    {"media_id": 9, "name": None},
+    media_record(media_id=7, name="reef.mp4", kind="video"),
+    media_record(media_id=8, name="still.a.png", kind="image"),
+    media_record(media_id=9),
 ]
 NAMES = ["cod", "crab"]
 BOX = LabeledBox((7, 3), (1.0, 2.0, 3.0, 4.0), "crab")
@@ -83,7 +85,7 @@ def test_json_that_is_not_coco(tmp_path):
 
 def test_which_media_has_to_be_said_of_several(tmp_path):
     with pytest.raises(PipelineError, match="which media is this box in"):
-        boxes(tmp_path, "frame,x,y,w,h,label\n3,1,2,3,4,crab\n", media=[*MEDIA, {**MEDIA[0], "media_id": 10}])
+        boxes(tmp_path, "frame,x,y,w,h,label\n3,1,2,3,4,crab\n", media=[*MEDIA, replace(MEDIA[0], media_id=10)])
 
 
 def test_back_and_forth(tmp_path):

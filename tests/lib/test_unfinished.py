@@ -2,9 +2,10 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.downloads.unfinished import part_path, remove_stale, write_all
+from scripts.lib.records import MediaRecord
+from tests.made_records import media_record, stored, stored_file
 
 
 def test_disk_that_takes_a_part_is_asked_again() -> None:
@@ -17,14 +18,14 @@ def test_disk_that_takes_a_part_is_asked_again() -> None:
     assert part.getvalue() == b"0123456789"
 
 
-def ready(path: str) -> dict[str, Any]:
-    return {"state": "ready", "file": {"path": path}}
+def ready(path: str) -> MediaRecord:
+    return media_record(file=stored_file(path))
 
 
 def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
     going_on, replaced, missing, elsewhere, of_another_job = (tmp_path / str(number) for number in range(5))
     for media in (going_on, replaced, missing, elsewhere, of_another_job):
-        part_path(media, ready("1/2/first.mp4")).write_bytes(b"x")
+        part_path(media, stored("1/2/first.mp4")).write_bytes(b"x")
     for name in (".1.part", ".1.json.part", "1", "unfinished"):
         (tmp_path / name).write_bytes(b"x")
     before = {path.name for path in tmp_path.iterdir()}
@@ -32,7 +33,7 @@ def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
         {
             going_on: ready("1/2/first.mp4"),
             replaced: ready("1/2/second.mp4"),
-            missing: {"state": "missing", "file": None},
+            missing: media_record(state="missing"),
             elsewhere: None,
             tmp_path / "no folder/7": None,
         }
@@ -42,4 +43,4 @@ def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
 
 
 def test_long_names_are_cut(tmp_path: Path) -> None:
-    part_path(tmp_path / "1", ready(f"1/2/{'x' * 300}.mp4")).touch()
+    part_path(tmp_path / "1", stored(f"1/2/{'x' * 300}.mp4")).touch()

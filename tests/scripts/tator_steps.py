@@ -8,12 +8,14 @@ import tator
 
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import write_record
 from scripts.lib.uploads.upload import UploadOptions
+from scripts.lib.workflow.batches import SharedJob
 from scripts.mark_processed import mark_processed
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
-from scripts.upload_detections import upload_detections
-from scripts.upload_many import CONNECTIONS, upload_many
+from scripts.upload_detections import CONNECTIONS, upload_detections
+from tests.made_records import detection_record
 from tests.tator_server.launch import Server
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
@@ -72,53 +74,39 @@ class Steps:
         csv = "".join(f"{media_id}_x,{row}\n" for row in rows)
         (self.folder / f"found_{media_id}.csv").write_text(HEADER + csv)
         state = state or ("done" if rows else "no detections")
-        outcome = {
-            "media_id": media_id,
-            "state": state,
-            "reason": reason,
-            "width": 640,
-            "height": 360,
-            "boxes": len(rows),
-            "frames": {"decoded": 60, "numbers": 60},
-            "seconds": 1.5,
-        }
-        write_json(self.folder / f"found_{media_id}.json", outcome)
+        outcome = detection_record(media_id=media_id, state=state, reason=reason, boxes=len(rows), decoded=60)
+        write_record(self.folder / f"found_{media_id}.json", outcome)
 
     def terms(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> UploadOptions:
         files = self.folder / "destination.json", self.folder / "train.ini"
         return UploadOptions(*files, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
 
     def upload(self, media_id: int, **changes: Any) -> dict[str, Any]:
-        paths = {
-            "detections": f"found_{media_id}.csv",
-            "outcome": f"found_{media_id}.json",
-            "record": f"record_{media_id}.json",
-            "upload": f"upload_{media_id}.json",
-        }
-        terms = self.terms(**changes)
-        upload_detections(**self.where, terms=terms, **{key: self.folder / name for key, name in paths.items()})
-        return read_json(self.folder / f"upload_{media_id}.json")
+        paths = self._upload_paths(media_id)
+        upload_detections(**self.where, terms=self.terms(**changes), **paths)
+        return read_json(paths["uploads"][0])
 
-    def upload_many(
+    def upload_shared(
         self, *media_ids: int, sources: str = "1", connections: int = CONNECTIONS, **changes: Any
     ) -> list[dict[str, Any]]:
+        paths = self._upload_paths(*media_ids)
+        upload_detections(
+            **self.where,
+            **paths,
+            terms=self.terms(**changes),
+            shared=SharedJob(self.folder / "uploaded.json", self.folder / "finished", sources),
+            connections=connections,
+        )
+        return [read_json(path) for path in paths["uploads"]]
+
+    def _upload_paths(self, *media_ids: int) -> dict[str, list[Path]]:
         names = {
             "detections": "found_{}.csv",
             "outcomes": "found_{}.json",
             "records": "record_{}.json",
             "uploads": "upload_{}.json",
         }
-        paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
-        upload_many(
-            **self.where,
-            **paths,
-            terms=self.terms(**changes),
-            batch=self.folder / "uploaded.json",
-            finished=self.folder / "finished",
-            sources=sources,
-            connections=connections,
-        )
-        return [read_json(path) for path in paths["uploads"]]
+        return {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
 
     def mark(self, *media_ids: int) -> dict[str, Any]:
         uploads = [self.folder / f"upload_{media_id}.json" for media_id in media_ids]

@@ -1,5 +1,6 @@
 """What people call says in one sentence that its packages are missing."""
 
+import signal
 import subprocess
 import sys
 
@@ -41,3 +42,10 @@ def test_other_exceptions_are_shown_whole() -> None:
     code = "import scripts, no_such_package"
     done = subprocess.run([sys.executable, "-S", "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" in done.stderr
+
+
+def test_an_interrupt_is_one_sentence() -> None:
+    code = "import os, signal, scripts; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(60)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == "interrupted; the same command continues the work\n"

@@ -8,6 +8,8 @@ from scripts.crop_boxes import crop_boxes
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import write_json
+from scripts.lib.record_files import write_record
+from tests.made_records import detection_record
 
 
 @pytest.fixture
@@ -18,8 +20,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     paths |= {key: tmp_path / f"{key}.json" for key in ("record", "download", "outcome")}
     paths["media"].write_bytes(b"")
     paths["train_ini"].write_text("[Data]\nSpecies=cod\n")
-    write_json(paths["record"], {"media_id": 1, "state": "ready", "kind": "video"})
-    write_json(paths["outcome"], {"media_id": 1, "width": 640, "height": 360})
+    write_json(paths["record"], {"media_id": 1, "state": "ready", "reason": None, "name": None, "kind": "video"})
+    write_record(paths["outcome"], detection_record())
     write_json(paths["download"], {"media_id": 1, "state": "failed", "reason": "Tator answers 500"})
     return paths
 

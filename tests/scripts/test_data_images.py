@@ -138,7 +138,7 @@ class TestMake:
         ("arguments", "words"),
         [
             (["--graph-pb", str(SYNTHETIC / "train.ini"), "--output", "o", "net:1"], "cannot read it"),
-            (["--graph-pb", "absent.pb", "--output", "o", "net:1"], "is no file"),
+            (["--graph-pb", "absent.pb", "--output", "o", "net:1"], "is not a file"),
             (["--output", "o", "net:1"], "no graph is given"),
             ([*MAKE, "net:1"], "would go nowhere"),
             ([*MAKE, "--output", "o", "net:1@sha256:" + "0" * 64], "without a digest"),
@@ -167,7 +167,7 @@ class TestMake:
         arguments = ["--no-daemon", "--ca-file", "absent.pem", "--publish", "localhost:1/net:1"]
         code, _, complaint = make(capsys, *arguments)
         assert code == 1
-        assert complaint.splitlines()[-1].startswith("--ca-file: absent.pem is no file")
+        assert complaint.splitlines()[-1].startswith("--ca-file: absent.pem is not a file")
 
     def test_untrusted_certificate_names_this_command_s_option(self, capsys):
         with registry_or_skip(tls=True, basic=True) as private:
@@ -368,9 +368,9 @@ class TestArchive:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (b"no archive", "no whole tar archive"),
+            (b"no archive", "not a whole tar archive"),
             (tar({"a": b"x"}), "neither index.json nor manifest.json"),
-            (tar({"index.json": b"{"}), "index.json is no JSON"),
+            (tar({"index.json": b"{"}), "index.json is not JSON"),
             (tar({"index.json": b"{}"}), "names no image"),
             (tar({"manifest.json": b'[{"Config": 1}]'}), "not what docker save writes"),
             (tar({"manifest.json": b'[{"Config": "../c", "Layers": []}]'}), "not what docker save writes"),
@@ -391,7 +391,7 @@ class TestArchive:
             get(archive=tmp_path / "archive")
 
     def test_a_missing_archive_is_named(self, get, tmp_path):
-        with pytest.raises(GraphError, match=r"network\.archive: .*absent\.tar is no file"):
+        with pytest.raises(GraphError, match=r"network\.archive: .*absent\.tar is not a file"):
             get(archive=tmp_path / "absent.tar")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.made_records import stored_file
 from tests.media_files import write_video
 from tests.scripts.tator_steps import Steps
 from tests.scripts.test_detect import SYNTHETIC, Step
@@ -32,7 +33,7 @@ def without_packet(source: Path, target: Path, lost: int) -> Path:
 
 
 def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> None:
-    record = {"file": {"role": "archival"}, "copy": None, "fps": 12.5, "num_frames": 300, "width": 360, "height": 640}
+    record = {"file": stored_file("a.mp4"), "copy": None, "fps": 12.5, "num_frames": 300, "width": 360, "height": 640}
     outcome = step_in(tmp_path / "step")(CLIP, record=record, download=ORIGINAL)
     assert outcome["state"] == "done"
     sentences = [
@@ -46,7 +47,7 @@ def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> N
 
 def test_the_black_pictures_that_the_transcoder_appends_are_no_disagreement(tmp_path: Path) -> None:
     for count in (58, 60, 61, 62):
-        record = {"file": {"role": "archival"}, "fps": 20.0, "num_frames": count, "width": 640, "height": 360}
+        record = {"file": stored_file("a.mp4"), "fps": 20.0, "num_frames": count, "width": 640, "height": 360}
         outcome = step_in(tmp_path / str(count))(CLIP, record=record, download=ORIGINAL)
         assert (outcome["numbering"]["disagreements"], outcome["reason"]) == ([], None), count
 

@@ -10,6 +10,8 @@ from scripts.lib.downloads import fetching, transfer
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import as_content, read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.server.api import Project
 from tests.faults.hosts import host, reply
 
@@ -105,7 +107,9 @@ def picture(steps, tmp_path):
 
 def fetched_content(steps, media_id):
     connection = Connection(steps.server.host, steps.server.project_id)
-    return fetching.fetch_content(read_json(steps.folder / f"record_{media_id}.json"), connection)
+    wanted = read_record(MediaRecord, steps.folder / f"record_{media_id}.json")
+    record, content = fetching.fetch_content(wanted, connection)
+    return as_content(record), content
 
 
 @pytest.mark.parametrize("kind", ["cut_download", "short_body", "wrong_bytes", "expire_addresses", "reset"])

@@ -109,7 +109,7 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     mistake = {"media_id": 1, "frame": 30}
     gone = {"media_id": 2, "frame": 3}
     write_json(tmp_path / "evaluation.json", {"missed": [mistake], "false_alarms": [{**mistake, "frame": 5}, gone]})
-    write_json(records[1], {"media_id": 2, "state": "missing", "reason": "it was deleted"})
+    write_json(records[1], {"media_id": 2, "state": "missing", "reason": "it was deleted", "name": None})
     pictures = tmp_path / "pictures.zip"
     picture_errors(evaluation=tmp_path / "evaluation.json", records=records, **steps.where, pictures=pictures)
     with zipfile.ZipFile(pictures) as archive:

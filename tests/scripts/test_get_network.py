@@ -98,7 +98,7 @@ class TestDirectory:
         assert nothing_written(get)
 
     def test_names_a_folder_that_is_missing(self, get, tmp_path):
-        with pytest.raises(GraphError, match=r"absent is no folder"):
+        with pytest.raises(GraphError, match=r"absent is not a folder"):
             get(directory=tmp_path / "absent")
 
     def test_refuses_an_empty_graph(self, get, tmp_path):

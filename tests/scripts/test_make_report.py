@@ -101,5 +101,7 @@ def test_marks_on_the_timeline_lead_to_their_frames(run):
 def test_what_summarize_says_of_people_is_on_the_page(run):
     run.add("a.mp4", frames=2)
     upload = run.folder / "results/uploads/1.json"
-    write_json(upload, read_json(upload) | {"people": {"edited": ["x", "y"], "deleted": ["z"]}})
+    write_json(
+        upload, read_json(upload) | {"people": {"edited": ["x", "y"], "added": [], "deleted": ["z"], "withheld": []}}
+    )
     assert "2 edited, 1 deleted" in run.page().read_text()

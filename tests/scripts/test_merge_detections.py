@@ -9,8 +9,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import write_json
+from scripts.lib.record_files import write_record
 from scripts.merge_detections import merge_detections
+from tests.made_records import detection_record
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
 MEDIA = {
@@ -26,7 +27,7 @@ def merged(tmp_path):
         (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
         for media_id, rows in media.items():
             (tmp_path / f"{media_id}.csv").write_text(HEADER + rows)
-            write_json(tmp_path / f"{media_id}.json", {"media_id": media_id, "width": 640, "height": 360})
+            write_record(tmp_path / f"{media_id}.json", detection_record(media_id=media_id))
         merge_detections(
             detections=[tmp_path / f"{media_id}.csv" for media_id in media],
             outcomes=[tmp_path / f"{media_id}.json" for media_id in media],

@@ -1,4 +1,4 @@
-"""Quantisation: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
+"""Quantization: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ from scripts.lib.engines.openvino_graph import after_convolutions, cut, read_gra
 from scripts.lib.errors import PipelineError
 from scripts.lib.suppression import Nms
 from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
+from tests.made_records import download_record, media_record
 from tests.media_files import number_in, write_video
 
 pytestmark = pytest.mark.slow
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
-READY = {"state": "ready", "reason": None}
 
 
 def media(path: Path, media_id: int = 1, kind: str = "video", **download: Any) -> CalibrationMedia:
-    return CalibrationMedia(path, READY | {"media_id": media_id, "kind": kind}, READY | download)
+    return CalibrationMedia(path, media_record(media_id=media_id, kind=kind), download_record(**download))
 
 
 def test_frames_come_evenly_from_the_whole_media(tmp_path):

@@ -8,12 +8,18 @@ from scripts.download_media import download_media
 from scripts.lib.downloads.connection import Connection, NoAddress
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json
+from scripts.lib.record_files import from_content
+from scripts.lib.records import MediaRecord
 from scripts.lib.server.faults import Refused
 from scripts.resolve_media import resolve_media
 from tests.faults.hosts import host, reply
 from tests.scripts.tator_steps import MARK
 
 SECRET = "Signature=s3cr3t-of-the-picture"
+
+
+def as_record(content):
+    return from_content(MediaRecord, content)
 
 
 @pytest.fixture
@@ -80,9 +86,9 @@ def test_address_that_tator_keeps_and_the_store_refuses(steps, server, monkeypat
         monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["person"])
     [record] = steps.resolve(1)
     if permission == "Full Control":
-        kept = Connection(server.host, server.project_id).address(record)
+        kept = Connection(server.host, server.project_id).address(as_record(record))
         server.fault("expire_addresses", media=1)
-        assert Connection(server.host, server.project_id).address(record) == kept
+        assert Connection(server.host, server.project_id).address(as_record(record)) == kept
     else:
         server.fault("expire_addresses", media=1)
     server.clear_requests()
@@ -158,8 +164,8 @@ def test_one_refused_key_does_not_refuse_the_others(steps, server, picture):
     records = steps.resolve(*numbers)
     server.clear_requests()
     connection = Connection(server.host, server.project_id)
-    connection.foresee(records)
-    addresses = [connection.address(record) for record in records]
+    connection.foresee(list(map(as_record, records)))
+    addresses = [connection.address(as_record(record)) for record in records]
     assert [address.startswith(server.store) for address in addresses] == [True, True, False, True]
     asked = [asked["operation"] for asked in server.requests() if asked["operation"] != "GetSchema"]
     assert asked == ["GetDownloadInfo", "GetMediaListById"]
@@ -171,7 +177,7 @@ def test_a_file_that_was_replaced_is_said(steps, server):
     [record] = steps.resolve(number)
     server.change("media", number, media_files={"archival": [{**file_of(server, 1), "path": "1/9/9/new.mp4"}]})
     with pytest.raises(NoAddress, match=f"media {number}: Tator no longer lists the archival file that was chosen"):
-        Connection(server.host, server.project_id).address(record)
+        Connection(server.host, server.project_id).address(as_record(record))
 
 
 def file_of(server, number):

@@ -207,7 +207,7 @@ def test_who_may(register, server, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["person"])
     code, _, complaint = register("--apply")
     assert (code, writes(server)) == (1, [])
-    assert "person, whose token it is, is no staff user of the site" in complaint
+    assert "person, whose token it is, is not a staff user of the site" in complaint
     assert "has the permission Can Transfer in the project; expected Full Control to: add the string attr" in complaint
     server.change("media_type", 21, attribute_types=[{"name": MARK, "dtype": "string"}])
     code, out, _ = register("--apply", "--cluster", str(cluster))

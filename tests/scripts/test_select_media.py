@@ -145,7 +145,7 @@ def test_file_is_whole_or_as_it_was(select, server, tmp_path):
     assert json.loads(remark.removeprefix("# selected by ")) == {"kind": "video", "name": "done"}
     server.fault("status", operation="GetMediaList", times=None)
     code, _, told = select("--output", str(path))
-    assert (code, "run again when Tator is well" in told) == (1, True)
+    assert (code, "run again later" in told) == (1, True)
     server.clear_faults()
     assert select("--name", "none of this name", "--output", str(path))[0] == 1
     assert path.read_text() == before

@@ -5,8 +5,10 @@ import pytest
 from scripts.conclude import conclude, faults
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import as_content
 from scripts.lib.workflow import job
 from scripts.summarize import summarize
+from tests.made_records import detection_record
 
 
 @pytest.fixture
@@ -16,10 +18,13 @@ def run(tmp_path):
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
             reason = None if state in ("done", "no detections") else f"the reason of {media_id}"
-            outcome = {"state": state, "reason": reason, "frames": {"decoded": 10}, "boxes": 4, "seconds": 1.25}
-            uploaded = {"state": upload, "reason": "deleted"} | ({"boxes": 3} if upload == "verified" else {})
-            uploaded["people"] = {"edited": ["x"], "added": []}
-            contents = {"records": {"media_id": media_id, "name": name}, "outcomes": outcome, "uploads": uploaded}
+            found = detection_record(state=state, reason=reason, decoded=10, boxes=4, seconds=1.25)
+            outcome = as_content(found)
+            uploaded = {"media_id": media_id, "type_id": 3, "state": upload, "reason": "deleted"}
+            if upload == "verified":
+                uploaded |= {"boxes": 3, "people": {"edited": ["x"], "added": [], "deleted": [], "withheld": []}}
+            known = {"media_id": media_id, "state": "ready", "reason": None, "name": name}
+            contents = {"records": known, "outcomes": outcome, "uploads": uploaded}
             for kind, content in contents.items():
                 path = tmp_path / f"{kind}_{media_id}.json"
                 write_json(path, content)
@@ -42,7 +47,7 @@ def test_each_media_and_the_totals(run):
     assert summary["failed"] == []
     assert summary["totals"] == {"media": 2, "frames": 20, "boxes": 8, "boxes_in_tator": 6}
     assert [media["marked"] for media in summary["media"]] == [True, False]
-    assert summary["media"][0]["people"] == {"edited": 1, "added": 0}
+    assert summary["media"][0]["people"] == {"edited": 1, "added": 0, "deleted": 0, "withheld": 0}
     assert "1 edited" in table
 
 

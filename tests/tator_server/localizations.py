@@ -66,7 +66,7 @@ def _get_localization(call: Call) -> Record:
 @operation("GetLocalizationList", VIEW)
 @operation("GetLocalizationListById", VIEW)
 def _get_localizations(call: Call) -> list[Record]:
-    found = with_permissions(queries.localizations(call.store, call.params), call)
+    found = with_permissions(queries.localizations(call.store, call.params), call, call.params["project"])
     return queries.chosen_fields(found, call.params.get("fields"))
 
 
@@ -147,7 +147,7 @@ def _frame(frame: int) -> int:
 def _lament_nan(specs: list[Record]) -> None:
     """Refuse NaN: in an attribute before the boxes are stored, elsewhere after it.
 
-    What is no attribute fails only when Tator writes its change log: the boxes stay, and break each list with them.
+    What is not an attribute fails only when Tator writes its change log: the boxes stay, and break each list with them.
     """
 
     def is_nan(values: Iterable[Any]) -> bool:

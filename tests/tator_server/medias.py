@@ -60,14 +60,14 @@ def _shown(call: Call, media: Record) -> Record:
 
 @operation("GetMedia", VIEW, of="media")
 def _get_media(call: Call) -> Record:
-    return _shown(call, call.target)
+    return with_permissions([_shown(call, call.target)], call, call.target["project"])[0]
 
 
 @operation("GetMediaList", VIEW)
 @operation("GetMediaListById", VIEW)
 def _get_medias(call: Call) -> list[Record]:
     found = [_shown(call, media) for media in queries.medias(call.store, call.params)]
-    return queries.chosen_fields(with_permissions(found, call), call.params.get("fields"))
+    return queries.chosen_fields(with_permissions(found, call, call.params["project"]), call.params.get("fields"))
 
 
 @operation("GetMediaCount", VIEW)

@@ -12,7 +12,7 @@ from .store import Record, Store
 
 # From least to most; whoever has one has those before it.
 PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control")
-VIEW, EDIT, TRANSFER, _, FULL = PERMISSIONS
+VIEW, EDIT, TRANSFER, EXECUTE, FULL = PERMISSIONS
 
 _MODELS = {
     "user": "User",
@@ -24,8 +24,10 @@ _MODELS = {
     "localization": "Localization",
     "algorithm": "Algorithm",
 }
-# To see that an object exists and to read it, and to make, change and delete it too; in each half of a mask.
-READ, READ_AND_CHANGE = 0x0303, 0x1F1F
+# What each level may do, as Tator's own converter of memberships writes it (api/main/_permission_util.py): a byte each
+# for, from the right, a project, its sections and versions, their media, boxes, and what belongs to those. Bits of a
+# byte, from the right: to see that a thing exists, to read, make, change, delete, execute, upload, and give rights.
+_MASKS = {VIEW: 0x0303030303, EDIT: 0x1F1F1F1F03, TRANSFER: 0x1F1F5F1F03, EXECUTE: 0x3F1F5F3F23, FULL: 0x3F9FDFBFFF}
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Handler:
 
         Raises:
             MissingError: when the project or the target does not exist; with fine-grained permissions also when the
-                target is in a project of which the token's user is no member.
+                target is in a project of which the token's user is not a member.
             ForbiddenError: when the token's user may not do this.
         """
         number = call.params.get("project")
@@ -95,7 +97,7 @@ def operation(name: str, needs: str, of: str | None = None) -> Callable[[Callabl
 
 
 def may(user: Record, project: Record, needs: str) -> bool:
-    """Tell whether a user has a permission on a project; one who is no member has none."""
+    """Tell whether a user has a permission on a project; one who is not a member has none."""
     granted = project["permissions"].get(str(user["id"]))
     return granted is not None and PERMISSIONS.index(granted) >= PERMISSIONS.index(needs)
 
@@ -117,13 +119,14 @@ def find(store: Store, kind: str, id: int) -> Record:
     return found
 
 
-def with_permissions(records: list[Record], call: Call) -> list[Record]:
-    """Return a list's records with what its user may do, which only a site with fine-grained permissions says.
+def with_permissions(records: list[Record], call: Call, project_id: int) -> list[Record]:
+    """Return media or boxes with what their user may do, which only a site with fine-grained permissions says.
 
-    The masks were recorded for View Only and for Can Execute.
+    For a box both its media's section and its version count.
     """
     if not is_fine_grained(call.store):
         return records
-    project = find(call.store, "project", call.params["project"])
-    mask = READ_AND_CHANGE if may(call.user, project, EDIT) else READ
-    return [{**record, "effective_permission": mask} for record in records]
+    of_project = _MASKS[find(call.store, "project", project_id)["permissions"][str(call.user["id"])]]
+    of_media = of_project >> 16
+    of_box = of_project >> 24 & of_media
+    return [{**record, "effective_permission": of_media if "media_files" in record else of_box} for record in records]

@@ -204,6 +204,32 @@ def test_effective_permission(server: Server, people: dict[str, str], version: i
     assert found == one["answer"][0]["effective_permission"]
 
 
+@pytest.mark.parametrize(
+    ("level", "masks"),
+    [
+        ("View Only", (0x030303, 0x0303)),
+        ("Can Edit", (0x1F1F1F, 0x1F1F)),
+        ("Can Transfer", (0x1F1F5F, 0x1F1F)),
+        ("Can Execute", (RECORDINGS["GET Media presigned, Can Execute"]["answer"]["effective_permission"], 0x1F1F)),
+        ("Full Control", (0x3F9FDF, 0x1F9F)),
+    ],
+)
+def test_effective_permission_of_each_level(
+    server: Server, people: dict[str, str], version: int, level: str, masks: tuple[int, int]
+) -> None:
+    """What was not recorded follows from Tator's source, by the same rule as what was."""
+    ask(server, server.token, "POST", f"/rest/Localizations/{server.project_id}", [box(server, version)])
+    project = server.project_id
+    listed = (f"/rest/Medias/{project}", f"/rest/Localizations/{project}?version={version}")
+    server.use_fine_grained_permissions()
+    try:
+        one = ask(server, people[level], "GET", "/rest/Media/1?presigned=3600").json()
+        found = [ask(server, people[level], "GET", path).json()[0] for path in listed]
+    finally:
+        server.use_fine_grained_permissions(False)
+    assert [each["effective_permission"] for each in (one, *found)] == [masks[0], *masks]
+
+
 @pytest.mark.parametrize("level", ["View Only", "Can Edit"])
 @pytest.mark.parametrize("deed", ["a real box deleted softly", "a real box pruned", "boxes patched"])
 def test_changes_with_fine_grained_permissions(

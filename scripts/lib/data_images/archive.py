@@ -34,14 +34,14 @@ class ImageArchive:
     """An archive of images.
 
     Raises:
-        GraphError: the file is no such archive, or is damaged.
+        GraphError: the file is not such an archive, or is damaged.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
         """Index the archive; a packed one is unpacked into `folder`, which is the caller's to remove."""
         self._source = str(path)
         if not path.is_file():
-            raise GraphError(f"network.archive: {path} is no file; expected what `docker save` or a builder wrote")
+            raise GraphError(f"network.archive: {path} is not a file; expected what `docker save` or a builder wrote")
         self._path = path
         if _is_packed(path):
             self._path = folder / "archive.tar"
@@ -135,7 +135,7 @@ class ImageArchive:
         try:
             return json.loads(self._bytes(name))
         except (ValueError, RecursionError) as error:
-            raise GraphError(f"{self._source}: {name} is no JSON; write the archive anew") from error
+            raise GraphError(f"{self._source}: {name} is not JSON; write the archive anew") from error
 
     def _bytes(self, name: str) -> bytes:
         place = self._place(name)

@@ -64,7 +64,7 @@ def certificate(host: str, configured: Path | None, setting: str) -> str | bool:
     """
     if configured is not None:
         if not configured.is_file():
-            raise SettingsError(f"{setting}: {configured} is no file; expected certificates in PEM format")
+            raise SettingsError(f"{setting}: {configured} is not a file; expected certificates in PEM format")
         return str(configured)
     own = CERTIFICATES / host / "ca.crt"
     return str(own) if own.is_file() else True
@@ -74,7 +74,7 @@ def _files() -> Iterator[Path]:
     named = os.environ.get("REGISTRY_AUTH_FILE")
     if named:
         if not Path(named).is_file():
-            raise SettingsError(f"REGISTRY_AUTH_FILE: {named} is no file; expected a Docker configuration in JSON")
+            raise SettingsError(f"REGISTRY_AUTH_FILE: {named} is not a file; expected a Docker configuration in JSON")
         yield Path(named)
     folder = os.environ.get("DOCKER_CONFIG")
     folders = [Path(folder)] if folder else []

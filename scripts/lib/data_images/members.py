@@ -151,7 +151,7 @@ def walk(reader: "Reader") -> Iterator[tarfile.TarInfo]:
                 archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
                 reader.allowance = LARGEST_HEADER
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-        raise GraphError(f"{reader.source}: is no whole tar archive ({error}); fetch or make it anew") from error
+        raise GraphError(f"{reader.source}: is not a whole tar archive ({error}); fetch or make it anew") from error
     reader.finish()
 
 

@@ -240,5 +240,7 @@ def _parsed(raw: bytes, source: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise GraphError(f"{source}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew")
+        raise GraphError(
+            f"{source}: its manifest is not a JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
+        )
     return content

@@ -21,7 +21,8 @@ from scripts.lib.data_images.login import REMEDY, certificate, credentials
 from scripts.lib.data_images.oci import LARGEST_MANIFEST, Descriptor
 from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import GraphError, ServerError
-from scripts.lib.network_access.answers import AnswerTooLarge
+from scripts.lib.network_access.answers import AnswerTooLarge, pieces
+from scripts.lib.network_access.least_rate import LeastRate
 from scripts.lib.network_access.sessions import Session
 
 CONNECT_SECONDS, READ_SECONDS = 15, 60
@@ -32,7 +33,10 @@ PIECE = 2**16
 TRIES = 5
 PAUSE_SECONDS = 1.0
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
-_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_BROKEN = (
+    *(requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError),
+    *(urllib3.exceptions.ProtocolError, urllib3.exceptions.TimeoutError),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +85,8 @@ class Registry:
             if "/manifests/" not in error.path:  # a token, or an error
                 raise
             raise GraphError(
-                f"{self._reference}: its manifest is no JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
+                f"{self._reference}: its manifest is not a JSON object of at most {LARGEST_MANIFEST} bytes; "
+                "push it again"
             ) from None
         return bytes(response.content)
 
@@ -92,10 +97,10 @@ class Registry:
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
         """Give a blob in pieces; after a cut it goes on behind the last one."""
-        received, failures = 0, 0
+        received, failures, rate = 0, 0, LeastRate()
         while received < blob.size:
             try:
-                for piece in self._from(blob, received):
+                for piece in self._from(blob, received, rate):
                     received += len(piece)
                     failures = 0
                     yield piece
@@ -116,12 +121,13 @@ class Registry:
         """Upload a manifest, which gives it a tag."""
         self._call(f"manifest {name}", lambda: self._client.set_manifest(name, content))
 
-    def _from(self, blob: Descriptor, start: int) -> Iterator[bytes]:
+    def _from(self, blob: Descriptor, start: int, rate: LeastRate) -> Iterator[bytes]:
         response = self._call(f"blob {blob.digest}", lambda: self._client.open_blob(blob.digest, start))
         # A registry may send all of it though asked for the rest.
         skip = 0 if response.status_code == requests.codes.partial_content else start
-        with response:
-            for piece in response.iter_content(PIECE):
+        with response, rate.watching(self._reference.registry):
+            for piece in pieces(response, PIECE, decoded=True):
+                rate.brought(len(piece))
                 kept = piece[skip:]
                 skip -= len(piece) - len(kept)
                 if kept:

@@ -114,8 +114,8 @@ class BatchReader:
         batch: Batch | None = None
         for task in self._tasks:
             try:
-                with task.open() as frames:
-                    task.summary = frames.summary
+                with task.frames.open() as frames:
+                    task.frames.summary = frames.summary
                     for number, picture in frames:
                         batch = batch or self._next()
                         if self._stop:
@@ -127,7 +127,7 @@ class BatchReader:
                             batch = None
             except MediaFault as fault:
                 # Another one, which does not hold what those who raised it had in hand.
-                task.fault = MediaFault(fault.state, fault.reason)
+                task.frames.fault = MediaFault(fault.state, fault.reason)
             batch = batch or self._next()
             batch.ended.append(task)
         if batch is not None:

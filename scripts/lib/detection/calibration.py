@@ -1,4 +1,4 @@
-"""Which media quantise the network."""
+"""Which media quantize the network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ MEDIA = 10
 
 
 def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -> list[int]:
-    """Return the media whose frames quantise the network.
+    """Return the media whose frames quantize the network.
 
-    A run that gets more media keeps its network: those it was quantised with stay chosen while all of them are in it.
+    A run that gets more media keeps its network: those it was quantized with stay chosen while all of them are in it.
 
     Args:
         asked: what the configuration names; None for nothing.
         media_ids: the run's media.
-        drift: the record of the last quantisation, if there was one.
+        drift: the record of the last quantization, if there was one.
     """
     if asked is not None:
         return list(asked)

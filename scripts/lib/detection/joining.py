@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from operator import itemgetter
@@ -14,10 +15,12 @@ from scripts.lib.detection.numbering import with_disagreements
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
 from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 
 
 def join(
@@ -42,16 +45,16 @@ def join(
     if not plan:
         return "it cannot be cut"
     pieces = list(zip(plan, parts, strict=False))
-    records = [read_json(files.outcome) for _, files in pieces]
+    records = [read_record(DetectionRecord, files.outcome) for _, files in pieces]
     for part, record in zip(plan, records, strict=True):
-        if record["state"] == "failed":
-            raise MediaFault("failed", f"the part from frame {part.first} on: {record['reason']}")
+        if record.state == "failed":
+            raise MediaFault("failed", f"the part from frame {part.first} on: {record.reason}")
     for part, record in zip(plan, records, strict=True):
         if why := _broken(part, record, search.wanted[-1]):
             return f"the part from frame {part.first} on: {why}"
     read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= search.wanted[-1]]
     for (_, before), (part, record) in pairwise(read):
-        seams = list(zip(before["seams"]["goes_on"], record["seams"]["begins"], strict=False))
+        seams = list(zip(_seams(before).goes_on, _seams(record).begins, strict=False))
         if not seams or any(one != other for one, other in seams):
             return f"the part from frame {part.first} on needs what is before it"
     with replacing(found.detections) as stream:
@@ -61,52 +64,62 @@ def join(
                 rows.readline()
                 shutil.copyfileobj(rows, stream)
     _join_albums([Album.open(files.previews) for _, files in pieces], found.previews, fps, search.frame_stride)
-    record = _joined([record for _, record in read]) | {"parts": len(plan)}
-    write_json(found.outcome, record)
+    record = replace(_joined([record for _, record in read]), parts=len(plan))
+    write_record(found.outcome, record)
     log_outcome(record, count=True)
     return None
 
 
-def _broken(part: Part, record: Mapping[str, Any], last: int) -> str | None:
+def _seams(record: DetectionRecord) -> Seams:
+    if record.seams is None:
+        raise ValueError(f"media {record.media_id}: the record of a part has no seams; expected those at both its ends")
+    return record.seams
+
+
+def _broken(part: Part, record: DetectionRecord, last: int) -> str | None:
     """Say why a part may not be what it is in the whole; `last` is the last frame that is asked for."""
-    if record["state"] not in ("done", "no detections"):
-        return f"{record['state']}: {record['reason']}"
+    if record.state not in WITH_RESULT:
+        return f"{record.state}: {record.reason}"
     end = max(part.first, min(part.end, last + 1))
-    if record["frames"]["decoded"] != end:
-        return f"it ends with frame {record['frames']['decoded'] - 1}; its packets announce {end - 1}"
+    if record.frames.decoded != end:
+        return f"it ends with frame {record.frames.decoded - 1}; its packets announce {end - 1}"
     return None
 
 
-def _joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
     """Return the record of the whole; `records` are those of the parts that were read."""
     first, last = records[0], records[-1]
-    used, boxes, without_area = (
-        sum(numbers)
-        for numbers in zip(*((r["frames"]["used"], r["boxes"], r["boxes_without_area"]) for r in records), strict=True)
+    boxes = sum(record.boxes for record in records)
+    frames = replace(last.frames, used=sum(record.frames.used for record in records))
+    summary = Summary(
+        decoded=frames.decoded,
+        declared=frames.declared,
+        missing=frames.missing,
+        skipped=frames.skipped,
+        used=frames.used,
+        read_to_end=frames.read_to_end,
+        width=first.width,
+        height=first.height,
     )
-    frames = last["frames"] | {"used": used}
-    counted = ("decoded", "declared", "missing", "skipped", "used", "read_to_end")
-    summary = Summary(**{key: frames[key] for key in counted}, width=first["width"], height=first["height"])
     state, reason = final_state(summary, boxes)
-    numbering = last["numbering"]
-    reason = with_disagreements(state, reason, numbering)
-    made_with = next((record for record in records if record["network"]), first)
+    made_with = next((record for record in records if record.network), first)
     stages: Counter[str] = Counter()
     for record in records:
-        stages.update(record["stages"])
-    return {
-        **{key: value for key, value in first.items() if key != "seams"},
-        "state": state,
-        "reason": reason,
-        "frames": frames,
-        "numbering": numbering,
-        "boxes": boxes,
-        "boxes_without_area": without_area,
-        "network": made_with["network"],
-        "engine": made_with["engine"],
-        "seconds": round(sum(record["seconds"] for record in records), 3),
-        "stages": {stage: round(seconds, 3) for stage, seconds in stages.items()},
-    }
+        stages.update(record.stages)
+    return replace(
+        first,
+        state=state,
+        reason=with_disagreements(state, reason, last.numbering),
+        frames=frames,
+        numbering=last.numbering,
+        boxes=boxes,
+        boxes_without_area=sum(record.boxes_without_area for record in records),
+        network=made_with.network,
+        engine=made_with.engine,
+        seconds=round(sum(record.seconds for record in records), 3),
+        stages={stage: round(seconds, 3) for stage, seconds in stages.items()},
+        seams=None,
+    )
 
 
 def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride: int) -> None:

@@ -1,26 +1,27 @@
 """Detection in media: from their files to each one's CSV, pictures and record."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from scripts.lib.detection.media_task import FrameResult, MediaTask
+from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault, MediaState
-from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
 from scripts.lib.workflow import failures
 
 _log = logging.getLogger(__name__)
@@ -56,114 +57,141 @@ class DetectionOutputs:
     previews: Path
 
 
-class MediaDetection(MediaTask):
-    """One media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
+class MediaFrames(FrameInput):
+    """The frames of a media's file, if there is one."""
+
+    def __init__(
+        self,
+        media: Path | bytes,
+        wanted: MediaRecord,
+        fetched: DownloadRecord | None,
+        asked: range,
+        part: Part | None = None,
+    ) -> None:
+        """Name the file; nothing is opened yet.
+
+        Args:
+            media: the downloaded file, or a picture's content.
+            wanted: what resolve_media wrote.
+            fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
+                None where the media is not read.
+            asked: the numbers of the frames to give out.
+            part: of a video, to read only this one.
+        """
+        super().__init__()
+        self._media, self._wanted, self._fetched = media, wanted, fetched
+        self._asked, self._part = asked, part
+        self._source: FrameSource | None = None
+
+    def open(self) -> FrameSource:
+        """Open the media's file, if there is one."""
+        first = self._wanted if self._wanted.state != "ready" or self._fetched is None else self._fetched
+        if first.state != "ready":
+            raise MediaFault(first.state, first.reason or "")
+        if self._fetched is None:
+            raise ValueError(f"media {self._wanted.media_id}: there is no record of its download")
+        media, self._media = self._media, b""  # held no longer than it is read: a content may be large
+        shown = Shown.of_original(self._wanted, self._fetched)
+        self._source = open_frames(media, self._wanted.file_kind, self._asked, self._part, shown)
+        return self._source
+
+    def numbers(self, frame: int) -> Sequence[int]:
+        """Return the numbers of a frame, as its file has them."""
+        return self._source.numbers(frame) if self._source else (frame,)
+
+
+class MediaResults(ResultOutput):
+    """The files of a media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
 
     A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
     """
 
     def __init__(
         self,
-        media: Path | bytes,
-        *,
-        wanted: dict[str, Any],
-        fetched: dict[str, Any],
         found: DetectionOutputs,
-        search: DetectOptions,
+        *,
+        wanted: MediaRecord,
+        fetched: DownloadRecord | None,
         network: Network,
         part: Part | None = None,
     ) -> None:
-        """Begin a media.
+        """Name the files; nothing is written yet.
 
         Args:
-            media: the downloaded file, or a picture's content.
-            wanted: what resolve_media wrote.
-            fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
             found: the files to write.
-            search: what is asked.
-            network: what is loaded when the first frame is there.
-            part: of a video, to detect in only this one.
+            wanted: what resolve_media wrote.
+            fetched: what download_media wrote, None where it is not known.
+            network: what detects, and what it is asked.
+            part: of a video, where only this one is read.
         """
-        super().__init__()
-        self._media, self._wanted, self._fetched = media, wanted, fetched
-        self._found, self._search, self._network = found, search, network
-        self._part = part
-        self._album = Previews(wanted.get("fps"), search.frame_stride, clip=wanted.get("kind") != "image")
+        search = network.search
+        self._found, self._wanted, self._fetched = found, wanted, fetched
+        self._network, self._part = network, part
+        self._album = Previews(wanted.fps, search.frame_stride, clip=wanted.kind != "image")
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
-        self._source: FrameSource | None = None
-
-    def open(self) -> FrameSource:
-        """Open the media's file, if there is one."""
-        first = self._wanted if self._wanted["state"] != "ready" else self._fetched
-        if first["state"] != "ready":
-            raise MediaFault(first["state"], first["reason"])
-        media, self._media = self._media, b""  # held no longer than it is read: a content may be large
-        shown = Shown.of_original(self._wanted, self._fetched)
-        self._source = open_frames(media, self._wanted["kind"], self._search.wanted, self._part, shown)
-        return self._source
 
     def take(self, seen: FrameResult) -> None:
-        """Write a frame's boxes and look at its picture."""
+        """Write a frame's boxes, at each of its numbers, and look at its picture."""
         rows = self._rows or self._begun()
-        numbers = self._source.numbers(seen.number) if self._source else (seen.number,)
         if len(seen.boxes):
-            for number in numbers:
+            for number in seen.numbers:
                 rows.write(number, seen.boxes, seen.labels, seen.scores)
-            self.boxes += (len(numbers) - 1) * len(seen.boxes)
-        self._album.look(*seen)
+        self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
         stream = self._files.enter_context(replacing(self._found.detections))
-        self._rows = DetectionWriter(stream, video_id(self._wanted["media_id"], self._wanted["name"] or ""))
+        self._rows = DetectionWriter(stream, video_id(self._wanted.media_id, self._wanted.name or ""))
         return self._rows
 
-    def finish(self) -> None:
+    def finish(self, frames: FrameInput, counters: Counters) -> None:
         """Close the CSV; write the pictures and, at last, the record."""
         if self._rows is None:
             self._begun()
         self._files.close()
         self._album.write(self._found.previews)
-        state, reason = (self.fault.state, self.fault.reason) if self.fault else final_state(self.summary, self.boxes)
-        numbering = numbering_of(self._wanted, self._fetched, self.summary)
-        reason = with_disagreements(state, reason, numbering)
-        seconds = max(0.001, round(sum(self.stages.values()), 3))
-        summary = self.summary
-        record = {
-            "media_id": self._wanted["media_id"],
-            "name": self._wanted["name"],
-            "kind": self._wanted.get("kind"),
-            "state": state,
-            "reason": reason,
-            "frames": {
-                "decoded": summary.decoded,
-                "declared": summary.declared,
-                "missing": summary.missing,
-                "skipped": summary.skipped,
-                "used": summary.used,
-                "numbers": summary.numbers,
-                "read_to_end": summary.read_to_end,
-                "errors": summary.errors,
-                "error_count": summary.error_count,
-            },
-            "numbering": numbering,
-            "width": summary.width,
-            "height": summary.height,
-            "boxes": self.boxes,
-            "boxes_without_area": self.boxes_without_area,
-            "threshold": self._search.keep_threshold,
-            "asked": self._search.frames,
-            **(self._network.made_with if self.frames else {"network": None, "engine": None}),
-            "seconds": seconds,
-            "stages": {stage: round(spent, 3) for stage, spent in self.stages.items()},
-            "parts": 1,
-        }
-        if self._part is not None:
-            record["seams"] = {"begins": summary.begins, "goes_on": summary.goes_on}
-        if state == "failed":
-            failures.note(record["media_id"], (self._found.outcome, self._found.detections, self._found.previews))
-        write_json(self._found.outcome, record)
+        record = self._record(frames, counters)
+        if record.state == "failed":
+            failures.note(record.media_id, (self._found.outcome, self._found.detections, self._found.previews))
+        write_record(self._found.outcome, record)
         log_outcome(record, count=self._part is None)
+
+    def _record(self, frames: FrameInput, counters: Counters) -> DetectionRecord:
+        fault, summary, search = frames.fault, frames.summary, self._network.search
+        state, reason = (fault.state, fault.reason) if fault else final_state(summary, counters.boxes)
+        numbering = numbering_of(self._wanted, self._fetched, summary)
+        made_with = self._network.made_with if counters.frames else {"network": None, "engine": None}
+        return DetectionRecord(
+            media_id=self._wanted.media_id,
+            name=self._wanted.name,
+            kind=self._wanted.kind,
+            state=state,
+            reason=with_disagreements(state, reason, numbering),
+            frames=FrameCounts(
+                decoded=summary.decoded,
+                declared=summary.declared,
+                missing=summary.missing,
+                skipped=summary.skipped,
+                used=summary.used,
+                numbers=summary.numbers,
+                read_to_end=summary.read_to_end,
+                errors=summary.errors,
+                error_count=summary.error_count,
+            ),
+            numbering=numbering,
+            width=summary.width,
+            height=summary.height,
+            boxes=counters.boxes,
+            boxes_without_area=counters.boxes_without_area,
+            threshold=search.keep_threshold,
+            asked=search.frames,
+            network=made_with["network"],
+            engine=made_with["engine"],
+            seconds=max(0.001, round(sum(counters.stages.values()), 3)),
+            stages={stage: round(spent, 3) for stage, spent in counters.stages.items()},
+            parts=1,
+            seams=None if self._part is None else Seams(begins=summary.begins, goes_on=summary.goes_on),
+        )
 
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
@@ -186,14 +214,14 @@ def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
     return ("done" if boxes else "no detections"), reason
 
 
-def log_outcome(record: dict[str, Any], *, count: bool) -> None:
+def log_outcome(record: DetectionRecord, *, count: bool) -> None:
     """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
-    frames, said = record["frames"], (record["state"], record["frames"]["used"], record["boxes"], record["seconds"])
+    frames = record.frames
     if count:
-        count_media(*said)
+        count_media(record.state, frames.used, record.boxes, record.seconds)
     _log.info(
         "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
-        *(record["media_id"], said[0], frames["decoded"], *said[1:]),
+        *(record.media_id, record.state, frames.decoded, frames.used, record.boxes, record.seconds),
     )
 
 
@@ -219,20 +247,15 @@ def detect_one(
         SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
     network = Network(network_files, search)
-    one = MediaDetection(
-        media_files.media,
-        wanted=read_json(media_files.record),
-        fetched=read_json(media_files.download),
-        found=found,
-        search=search,
-        network=network,
-        part=part,
-    )
-    detect_in([one], network, search)
+    wanted = read_record(MediaRecord, media_files.record)
+    fetched = read_record(DownloadRecord, media_files.download)
+    frames = MediaFrames(media_files.media, wanted, fetched, search.wanted, part)
+    results = MediaResults(found, wanted=wanted, fetched=fetched, network=network, part=part)
+    detect_in([MediaTask(frames, results)], network)
 
 
 def record_failure(
-    fault: MediaFault, wanted: dict[str, Any], found: DetectionOutputs, network: Network, part: Part | None = None
+    fault: MediaFault, wanted: MediaRecord, found: DetectionOutputs, network: Network, part: Part | None = None
 ) -> None:
     """Write the files of a media, or of a part of one, in which detection failed.
 
@@ -243,10 +266,9 @@ def record_failure(
         network: what was to detect, and what it was asked.
         part: of a video.
     """
-    search = network.search
-    one = MediaDetection(b"", wanted=wanted, fetched={}, found=found, search=search, network=network, part=part)
-    one.fault = fault
-    one.finish()
+    frames = MediaFrames(b"", wanted, None, network.search.wanted, part)
+    frames.fault = fault
+    MediaResults(found, wanted=wanted, fetched=None, network=network, part=part).finish(frames, Counters())
 
 
 def record_failed_job(
@@ -259,18 +281,18 @@ def record_failed_job(
     **_: object,
 ) -> None:
     """Write the files of a media whose job failed; the arguments are those of detect_one, and others of the job."""
-    record_failure(fault, read_json(media_files.record), found, Network(network_files, search))
+    record_failure(fault, read_record(MediaRecord, media_files.record), found, Network(network_files, search))
 
 
-def detect_in(media: Iterable[MediaDetection], network: Network, search: DetectOptions, expected: int = 1) -> None:
+def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:
     """Detect in media one after another, with one network; each is written down soon after its last frame.
 
     Args:
         media: taken one by one while the ones before are worked on.
-        network: what to detect with.
-        search: what is asked.
+        network: what to detect with, and what it is asked.
         expected: how many media there will be.
     """
+    search = network.search
     detector = Detector(
         network.load,
         size=network.size,

@@ -1,6 +1,8 @@
-"""A media on its way through the network, as the threads that work on it see it."""
+"""A media on its way through the network: where its frames come from, where its results go, and the counters."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scripts.lib.boxes import Floats, Integers, Pixels, Size
@@ -8,23 +10,17 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import FrameSource, Summary
 
 
-class MediaTask(ABC):
-    """One media on its way through the network.
+class FrameInput(ABC):
+    """Where a media's frames come from.
 
     Attributes:
-        summary: of its frames; an empty one until they are opened.
-        fault: why it cannot be read on, None where it can.
-        frames: those that came back from the network.
-        boxes: those that were found.
-        boxes_without_area: boxes left out because nothing of them lies within the picture.
-        stages: seconds of the caller's thread, by what they went into.
+        summary: of the frames, set by the reader's thread; an empty one until they are opened.
+        fault: why the media cannot be read on, set by the reader's thread; None where it can.
     """
 
     def __init__(self) -> None:
         self.summary = Summary()
         self.fault: MediaFault | None = None
-        self.frames = self.boxes = self.boxes_without_area = 0
-        self.stages: dict[str, float] = {}
 
     @abstractmethod
     def open(self) -> FrameSource:
@@ -34,17 +30,26 @@ class MediaTask(ABC):
             MediaFault: which becomes `fault`.
         """
 
-    @abstractmethod
-    def take(self, seen: "FrameResult") -> None:
-        """Take what was found in a frame, in order; called by the caller's thread."""
+    def numbers(self, frame: int) -> Sequence[int]:
+        """Return all the numbers at which a frame stands; called once for each, by the caller's thread."""
+        return (frame,)
 
-    @abstractmethod
-    def finish(self) -> None:
-        """Write down what was found; called once, after the last frame, by the writer's thread."""
 
-    @abstractmethod
-    def abandon(self, error: BaseException) -> None:
-        """Remove what is half-written: the run ends with this error."""
+@dataclass
+class Counters:
+    """What was counted of a media's frames; the caller's thread counts.
+
+    Attributes:
+        frames: those that came back from the network.
+        boxes: those that were found, at each of their frame's numbers.
+        boxes_without_area: boxes left out because nothing of them lies within the picture.
+        stages: seconds of the caller's thread, by what they went into.
+    """
+
+    frames: int = 0
+    boxes: int = 0
+    boxes_without_area: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
 
 
 class FrameResult(NamedTuple):
@@ -52,6 +57,7 @@ class FrameResult(NamedTuple):
 
     Attributes:
         number: the frame's.
+        numbers: all those at which it stands, its own among them.
         picture: (h, w, 3) as the network saw it less its padding; does not last.
         media: the size that the boxes refer to.
         boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
@@ -60,8 +66,45 @@ class FrameResult(NamedTuple):
     """
 
     number: int
+    numbers: Sequence[int]
     picture: Pixels
     media: Size
     boxes: Integers
     labels: Integers
     scores: Floats
+
+
+class ResultOutput(ABC):
+    """Where a media's results go."""
+
+    @abstractmethod
+    def take(self, seen: FrameResult) -> None:
+        """Take what was found in a frame, in order; called by the caller's thread."""
+
+    @abstractmethod
+    def finish(self, frames: FrameInput, counters: Counters) -> None:
+        """Write down what was found; called once, after the last frame, by the writer's thread.
+
+        Args:
+            frames: where the frames came from, read to the end or to its fault.
+            counters: complete.
+        """
+
+    @abstractmethod
+    def abandon(self, error: BaseException) -> None:
+        """Remove what is half-written: the run ends with this error."""
+
+
+@dataclass(frozen=True, eq=False)
+class MediaTask:
+    """One media on its way through the network.
+
+    Attributes:
+        frames: where its frames come from.
+        results: where its results go.
+        counters: what was counted meanwhile.
+    """
+
+    frames: FrameInput
+    results: ResultOutput
+    counters: Counters = field(default_factory=Counters)

@@ -27,7 +27,7 @@ class NetworkFiles:
         graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` beside it.
         train_ini: the names of its classes.
         provenance: where it came from.
-        changes: the records of what was done to the graph since, by converting or quantising it.
+        changes: the records of what was done to the graph since, by converting or quantizing it.
     """
 
     graph: Path

@@ -2,10 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from scripts.lib.frames.source import Summary
+from scripts.lib.records import WITH_RESULT, DownloadRecord, MediaRecord, Numbering
 
 _log = logging.getLogger(__name__)
 
@@ -14,31 +13,31 @@ _BLACK_SECONDS, _ROUNDED = 0.08, 2
 _SAME_RATE = 0.001
 
 
-def numbering_of(record: Mapping[str, Any], download: Mapping[str, Any], summary: Summary) -> dict[str, Any] | None:
+def numbering_of(record: MediaRecord, download: DownloadRecord | None, summary: Summary) -> Numbering | None:
     """Return what the record of a detection says of the numbers; None for pictures and media without a file.
 
     Args:
         record: what resolve_media wrote.
-        download: the record of the download.
+        download: the record of the download, if there is one.
         summary: what reading gave.
     """
-    if "role" not in download or record.get("kind") != "video":
+    if download is None or download.role is None or record.kind != "video":
         return None
-    numbering: dict[str, Any] = {
-        "file": download["role"],
-        "file_reason": download["role_reason"],
-        "replaces_original": download["role"] != record["file"]["role"],
-        "rate": round(summary.rate, 4) if summary.rate else None,
-        "numbers": summary.numbers,
-        "repeated": summary.repeated,
-        "left_out": summary.left_out,
+    return Numbering(
+        file=download.role,
+        file_reason=download.role_reason,
+        replaces_original=download.role != record.chosen_file.role,
+        rate=round(summary.rate, 4) if summary.rate else None,
+        numbers=summary.numbers,
+        repeated=summary.repeated,
+        left_out=summary.left_out,
         # An original that is read in parts is one whose pictures are not turned.
-        "turned": 0 if download["role"] == "archival" and summary.numbered is None else summary.turned,
-    }
-    return numbering | {"disagreements": _disagreements(record, summary)}
+        turned=0 if download.role == "archival" and summary.numbered is None else summary.turned,
+        disagreements=_disagreements(record, summary),
+    )
 
 
-def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, Any] | None) -> str | None:
+def with_disagreements(state: str, reason: str | None, numbering: Numbering | None) -> str | None:
     """Return a reason with what differs between a media's files, and from Tator's record; says it in the log.
 
     Args:
@@ -48,10 +47,10 @@ def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, A
     """
     if numbering is None:
         return reason
-    found = [*numbering["disagreements"]]
-    if numbering["replaces_original"]:
-        found.insert(0, f"Tator's streaming copy was read, as {numbering['file_reason']}")
-    repeated, left_out = numbering["repeated"], numbering["left_out"]
+    found = [*numbering.disagreements]
+    if numbering.replaces_original:
+        found.insert(0, f"Tator's streaming copy was read, as {numbering.file_reason}")
+    repeated, left_out = numbering.repeated, numbering.left_out
     if repeated or left_out:
         found.insert(
             0,
@@ -60,14 +59,14 @@ def with_disagreements(state: str, reason: str | None, numbering: Mapping[str, A
         )
     for sentence in found:
         _log.warning("%s", sentence)
-    if state not in ("done", "no detections"):
+    if state not in WITH_RESULT:
         return reason
     return "; ".join([*([reason] if reason else []), *found]) or None
 
 
-def _disagreements(record: Mapping[str, Any], summary: Summary) -> list[str]:
+def _disagreements(record: MediaRecord, summary: Summary) -> list[str]:
     found = []
-    width, height, fps, count = (record.get(key) for key in ("width", "height", "fps", "num_frames"))
+    width, height, fps, count = record.width, record.height, record.fps, record.num_frames
     if width and height and (width - height) * (summary.width - summary.height) < 0:
         read = f"{summary.width} x {summary.height}"
         found.append(f"Tator's record says {width} x {height} pixels, the pictures read are {read}")

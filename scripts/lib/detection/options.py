@@ -1,10 +1,11 @@
-"""What a job of detection is asked."""
+"""What a job of detection is asked, and how it downloads."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.frames.source import wanted_frames
+from scripts.lib.records import AskedFrames
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class DetectOptions:
     threads: int
 
     @property
-    def frames(self) -> dict[str, Any]:
+    def frames(self) -> AskedFrames:
         """Which frames of a video are asked for, as the record says it."""
-        return {key: getattr(self, key) for key in ("frame_stride", "frame_range", "max_frames")}
+        return AskedFrames(frame_stride=self.frame_stride, frame_range=self.frame_range, max_frames=self.max_frames)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -57,3 +58,20 @@ class DetectOptions:
     def wanted(self) -> range:
         """The numbers of these frames."""
         return wanted_frames(self.frame_stride, self.frame_range, self.max_frames)
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """How a job that media share downloads them.
+
+    Attributes:
+        host: Tator's address.
+        project_id: the project.
+        keep_files: keep the downloaded files.
+        prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
+    """
+
+    host: str
+    project_id: int
+    keep_files: bool
+    prefetch_mb: int

@@ -1,7 +1,7 @@
 """The plan of a video's parts, which split_media writes and the jobs of the parts read."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
@@ -36,3 +36,22 @@ def require_planned(plan: Path) -> None:
     written = read_json(plan)
     if isinstance(written, dict):
         raise MediaFault(written["state"], written["reason"])
+
+
+@dataclass(frozen=True)
+class PlannedPart:
+    """One part of a video, as a job of its own is told of it.
+
+    Attributes:
+        plan: what split_media wrote.
+        part: its number, from 0.
+    """
+
+    plan: Path
+    part: int
+
+    @property
+    def part_of_plan(self) -> Part | None:
+        """The part; None where the video has fewer."""
+        parts = planned_parts(self.plan)
+        return parts[self.part] if self.part < len(parts) else None

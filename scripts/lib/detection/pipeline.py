@@ -39,7 +39,8 @@ class Stopwatch:
         """End a stage: what passed since the last call was its time, in equal shares."""
         now = time.monotonic()
         for task in tasks:
-            task.stages[stage] = task.stages.get(stage, 0.0) + (now - self._last) / len(tasks)
+            stages = task.counters.stages
+            stages[stage] = stages.get(stage, 0.0) + (now - self._last) / len(tasks)
         self._last = now
 
 
@@ -84,7 +85,7 @@ class Detector:
 
         Raises:
             GraphError: the network gives what is not a number.
-            Exception: whatever else goes wrong with the frames or in a clip; what was not finished is abandoned.
+            Exception: whatever else goes wrong with the frames or in a task; what was not finished is abandoned.
         """
         cv2.setNumThreads(1)  # the other cores are the engine's
         self._expected = expected
@@ -107,7 +108,7 @@ class Detector:
                 writer.wait(0)
         except BaseException as error:
             for task in self._open:
-                task.abandon(error)
+                task.results.abandon(error)
             raise
         finally:
             if self._engine is not None:
@@ -129,8 +130,9 @@ class Detector:
                 found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
                 self._take(item, batch.pixels[index], found)
         for task in batch.ended:
-            if task.fault is None and task.frames != task.summary.used:
-                raise RuntimeError(f"{task.summary.used} frames given out, {task.frames} through the network")
+            given_out, through = task.frames.summary.used, task.counters.frames
+            if task.frames.fault is None and through != given_out:
+                raise RuntimeError(f"{given_out} frames given out, {through} through the network")
             writer.finish(task)
         writer.wait(_UNWRITTEN)
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
@@ -146,7 +148,7 @@ class Detector:
         if self._expected > 1:
             self._progress.report(self._ended, self._expected)
         else:
-            summary = batch.items[-1].task.summary
+            summary = batch.items[-1].task.frames.summary
             self._progress.report(self._frames, summary.expected, about=not summary.declared)
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
@@ -161,21 +163,24 @@ class Detector:
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
         task = item.task
-        media = Size(task.summary.width, task.summary.height)
+        media = Size(task.frames.summary.width, task.frames.summary.height)
         way = self._fitting.mapping(item.size)
         boxes = on_media(found.boxes, network=self._fitting.network, frame=item.size, media=media, mapping=way)
         solid = (boxes[:, 2:] > 0).all(axis=1)
-        task.frames += 1
-        task.boxes += int(solid.sum())
-        task.boxes_without_area += int((~solid).sum())
+        numbers = task.frames.numbers(item.number)
+        counters = task.counters
+        counters.frames += 1
+        counters.boxes += len(numbers) * int(solid.sum())
+        counters.boxes_without_area += int((~solid).sum())
         picture = self._fitting.shown(pixels, item.size)
         self._watch.lap("boxes", [task])
-        task.take(FrameResult(item.number, picture, media, boxes[solid], found.labels[solid], found.scores[solid]))
+        solid_boxes = boxes[solid], found.labels[solid], found.scores[solid]
+        task.results.take(FrameResult(item.number, numbers, picture, media, *solid_boxes))
         self._watch.lap("pictures", [task])
 
 
 def _check_ranges(found: suppression.Selection, scores: Floats, name: str, number: int) -> None:
-    """Refuse what is no box in pixels and no score from 0 to 1.
+    """Refuse anything but boxes in pixels and scores from 0 to 1.
 
     Raises:
         GraphError: naming the network, the frame, the values and the remedy.

@@ -25,15 +25,15 @@ class ResultWriter:
         self._waiting: deque[tuple[MediaTask, Future[None]]] = deque()
 
     def finish(self, task: MediaTask) -> None:
-        """Have a clip finished, after those before it."""
+        """Have a task finished, after those before it."""
         self._unfinished[task] = None
-        self._waiting.append((task, self._thread.submit(task.finish)))
+        self._waiting.append((task, self._thread.submit(task.results.finish, task.frames, task.counters)))
 
     def wait(self, limit: int) -> None:
         """Wait until no more than so many tasks are left.
 
         Raises:
-            Exception: what went wrong in a clip that is not left.
+            Exception: what went wrong in a task that is not left.
         """
         while self._waiting and (len(self._waiting) > limit or self._waiting[0][1].done()):
             task, done = self._waiting.popleft()

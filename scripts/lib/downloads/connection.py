@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import requests
 
 from scripts.lib.downloads.references import is_reference, presigned_address
 from scripts.lib.errors import ServerError
+from scripts.lib.records import MediaRecord
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused, TokenRefused
 from scripts.lib.server.sessions import store_session
@@ -38,7 +38,7 @@ class Connection:
         """Its store, which gets no token."""
         return store_session(self._host)
 
-    def foresee(self, wanted: Sequence[dict[str, Any]]) -> None:
+    def foresee(self, wanted: Sequence[MediaRecord]) -> None:
         """Ask for the addresses of media that will soon be downloaded, all in one request.
 
         Args:
@@ -50,34 +50,34 @@ class Connection:
         except ServerError as error:
             _log.warning("%s; each address is asked for by itself", error)
 
-    def refused(self, wanted: dict[str, Any]) -> None:
+    def refused(self, wanted: MediaRecord) -> None:
         """Note that the store refused the last address of a media's file.
 
         Tator keeps addresses and gives them again by the file's key: the next ones are asked for with the media,
         which signs anew.
         """
-        self._refused.add(wanted["media_id"])
+        self._refused.add(wanted.media_id)
 
-    def address(self, wanted: dict[str, Any]) -> str:
+    def address(self, wanted: MediaRecord) -> str:
         """Return the address of a media's file, the next time another one; secret: it carries a signature.
 
         Raises:
             NoAddress: Tator gives none for this file.
             ServerError: Tator fails.
         """
-        media_id = wanted["media_id"]
+        media_id = wanted.media_id
         if (foreseen := self._foreseen.pop(media_id, None)) is not None:
             return foreseen
         addresses, refusal = self._addresses([wanted])
         if media_id not in addresses:
             why = f" ({refusal})" if refusal else ""
             raise NoAddress(
-                f"media {media_id}: Tator no longer lists the {wanted['file']['role']} file that was chosen{why}; "
+                f"media {media_id}: Tator no longer lists the {wanted.chosen_file.role} file that was chosen{why}; "
                 "run again with --forcerun resolve_media"
             )
         return addresses[media_id]
 
-    def _addresses(self, wanted: Sequence[dict[str, Any]]) -> tuple[dict[int, str], Refused | None]:
+    def _addresses(self, wanted: Sequence[MediaRecord]) -> tuple[dict[int, str], Refused | None]:
         """Return addresses by media id, and why Tator refused to give them by the files' keys.
 
         Tator refuses keys to whom its fine-grained permissions do not allow it, of media that were cloned from another
@@ -87,22 +87,22 @@ class Connection:
         found: dict[int, str] = {}
         refusal = None
         stored = [
-            each for each in wanted if not is_reference(each["file"]["path"]) and each["media_id"] not in self._refused
+            each for each in wanted if not is_reference(each.chosen_file.path) and each.media_id not in self._refused
         ]
         if stored:
             try:
-                addresses = self.project.addresses([each["file"]["path"] for each in stored])
-                found = {each["media_id"]: address for each, address in zip(stored, addresses, strict=True)}
+                addresses = self.project.addresses([each.chosen_file.path for each in stored])
+                found = {each.media_id: address for each, address in zip(stored, addresses, strict=True)}
             except TokenRefused:  # which no other way of asking would change
                 raise
             except Refused as error:
                 _log.info("%s; asking for the media themselves", error)
                 refusal = error
-        left = [each for each in wanted if each["media_id"] not in found]
+        left = [each for each in wanted if each.media_id not in found]
         if left:
-            listed = self.project.presigned_media([each["media_id"] for each in left])
+            listed = self.project.presigned_media([each.media_id for each in left])
             for each in left:
-                address = presigned_address(listed.get(each["media_id"], {}), each["file"])
+                address = presigned_address(listed.get(each.media_id, {}), each.chosen_file)
                 if address is not None:
-                    found[each["media_id"]] = address
+                    found[each.media_id] = address
         return found, refusal

@@ -4,19 +4,20 @@ import io
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.transfer import download
 from scripts.lib.downloads.unfinished import locked, part_path, require_room
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
+from scripts.lib.records import DownloadRecord, MediaRecord
 
 _log = logging.getLogger(__name__)
 
 
-def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, lasting: bool = True) -> dict[str, Any]:
+def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, lasting: bool = True) -> DownloadRecord:
     """Fetch the file that a media's record names.
 
     The bytes go to a file beside `media`, which keeps its name from try to try and from run to run, so that a cut
@@ -37,25 +38,25 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
         ServerError: as in transfer.bring.
     """
 
-    def fetch() -> dict[str, Any]:
+    def fetch() -> DownloadRecord:
         fetched = fetch_file(wanted)
-        reason = wanted.get("file_reason")
-        if reason is None and wanted.get("copy"):
+        role, reason = wanted.chosen_file.role, wanted.file_reason
+        if reason is None and wanted.copy:
             from scripts.lib.frames.likeness import unlike_copy  # FFmpeg, which few downloads need
             from scripts.lib.frames.shown import Shown
 
             reason = "the original is, picture for picture, Tator's copy"
             if (why := unlike_copy(media, Shown.of(wanted))) is not None:
-                _log.info("media %d: its streaming copy is read: %s", wanted["media_id"], why)
+                _log.info("media %d: its streaming copy is read: %s", wanted.media_id, why)
                 media.unlink()
-                fetched = fetch_file(wanted | {"file": wanted["copy"]})
-                return fetched | {"role": "streaming", "role_reason": f"the original is not shown as it is: {why}"}
-        return fetched | ({"role": wanted["file"]["role"], "role_reason": reason} if reason else {})
+                fetched = fetch_file(replace(wanted, file=wanted.copy))
+                role, reason = "streaming", f"the original is not shown as it is: {why}"
+        return replace(fetched, role=role, role_reason=reason) if reason else fetched
 
-    def fetch_file(wanted: dict[str, Any]) -> dict[str, Any]:
-        path = part_path(media, wanted)
+    def fetch_file(wanted: MediaRecord) -> DownloadRecord:
+        path = part_path(media, wanted.chosen_file)
         with locked(path) as stream:
-            require_room(stream, wanted["file"]["size"])
+            require_room(stream, wanted.chosen_file.size)
             fetched = download(connection, wanted, stream, lasts=True)
             if lasting:
                 os.fsync(stream.fileno())
@@ -65,12 +66,12 @@ def fetch_media(wanted: dict[str, Any], media: Path, connection: Connection, *, 
             return fetched
 
     outcome = _recorded(wanted, fetch)
-    if outcome["state"] != "ready":
+    if outcome.state != "ready":
         media.write_bytes(b"")
     return outcome
 
 
-def fetch_content(wanted: dict[str, Any], connection: Connection) -> tuple[dict[str, Any], bytes]:
+def fetch_content(wanted: MediaRecord, connection: Connection) -> tuple[DownloadRecord, bytes]:
     """Fetch the file that a media's record names into memory.
 
     Returns:
@@ -80,13 +81,12 @@ def fetch_content(wanted: dict[str, Any], connection: Connection) -> tuple[dict[
     return _recorded(wanted, lambda: download(connection, wanted, content, lasts=False)), content.getvalue()
 
 
-def _recorded(wanted: dict[str, Any], fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _recorded(wanted: MediaRecord, fetch: Callable[[], DownloadRecord]) -> DownloadRecord:
     """Return the record of a download: of what `fetch` did, or of why there is nothing to fetch."""
-    outcome = {"media_id": wanted["media_id"], "state": wanted["state"], "reason": wanted["reason"]}
-    if wanted["state"] == "ready":
-        try:
-            outcome |= fetch()
-        except MediaFault as fault:
-            _log.warning("media %d: %s", wanted["media_id"], fault)
-            outcome |= {"state": fault.state, "reason": fault.reason}
-    return outcome
+    if wanted.state != "ready":
+        return DownloadRecord(media_id=wanted.media_id, state=wanted.state, reason=wanted.reason)
+    try:
+        return fetch()
+    except MediaFault as fault:
+        _log.warning("media %d: %s", wanted.media_id, fault)
+        return DownloadRecord(media_id=wanted.media_id, state=fault.state, reason=fault.reason)

@@ -5,8 +5,11 @@ Such an address may hold a signature or a password, so it is as secret as a pres
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from scripts.lib.records import StoredFile
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PREFIX = "reference:"
@@ -39,7 +42,7 @@ def fault_of_address(path: str) -> str | None:
     return None if usable else "its file is a reference to an address without a host; correct it in Tator"
 
 
-def presigned_address(media: dict[str, Any], recorded: dict[str, Any]) -> str | None:
+def presigned_address(media: Mapping[str, Any], recorded: StoredFile) -> str | None:
     """Find the address of the file that a record names.
 
     Args:
@@ -49,8 +52,8 @@ def presigned_address(media: dict[str, Any], recorded: dict[str, Any]) -> str | 
     Returns:
         the address, which is secret; None where the media has no such file any more.
     """
-    key = recorded["path"]
-    for file in (media.get("media_files") or {}).get(recorded["role"]) or []:
+    key = recorded.path
+    for file in (media.get("media_files") or {}).get(recorded.role) or []:
         address = str(file.get("path") or "")
         if is_address(address) and (
             recorded_path(address) == key or unquote(urlsplit(address).path).endswith(f"/{key}")

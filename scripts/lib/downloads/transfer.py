@@ -2,16 +2,20 @@
 
 import hashlib
 import logging
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from scripts.lib.downloads.connection import Connection, NoAddress
+from scripts.lib.downloads.references import is_reference
 from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
+from scripts.lib.network_access.answers import AnswerTooLarge, pieces
+from scripts.lib.network_access.least_rate import LeastRate, TooSlow
 from scripts.lib.progress import Progress
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.retry import patiently
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
@@ -43,8 +47,8 @@ class _Further(Exception):
     """A transfer was cut, but brought some bytes."""
 
 
-def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], *, lasts: bool) -> dict[str, Any]:
-    """Bring the whole file; return what the record of the download says of it.
+def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
+    """Bring the whole file; return the record of the download.
 
     Args:
         connection: to Tator and its store.
@@ -57,22 +61,30 @@ def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], 
         ServerError: it came no further for longer than patience(), the store is not trusted, or Tator refuses.
         OSError: the disk is full or not writable.
     """
-    file = wanted["file"]
+    file = wanted.chosen_file
     # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
-    has_md5 = file["role"] == "archival" and bool(wanted["md5"]) and file["size"] != 0
+    has_md5 = file.role == "archival" and bool(wanted.md5) and file.size != 0
     furthest = size_of(stream)
     trying = _Trying()
+    rate = LeastRate()
 
     def once() -> None:
         nonlocal furthest
         try:
             address = _address(connection, wanted)
             trying.store = Outage(address, CALL)
-            progress = Progress("MB", what=f"media {wanted['media_id']}: ", scale=10**6, done=size_of(stream))
-            _transfer(connection.store, address, stream, file["size"], progress)
-            if has_md5 and (found := _md5(stream)) != wanted["md5"]:
+            progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
+            try:
+                with rate.watching(_peer(address)):
+                    _transfer(connection.store, address, stream, file.size, progress=progress, rate=rate)
+            except ServerError as error:
+                # Another media's file may come faster, and whoever made a reference says nothing of the site's store.
+                if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
+                    raise MediaServerError(f"media {wanted.media_id}: {error}") from None
+                raise
+            if has_md5 and (found := _md5(stream)) != wanted.md5:
                 stream.truncate(0)
-                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted['md5']}")
+                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted.md5}")
         except _Absent:
             connection.refused(wanted)
             _require_media(connection, wanted)
@@ -92,13 +104,14 @@ def download(connection: Connection, wanted: dict[str, Any], stream: IO[bytes], 
         except _Cut as cut:
             on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise MediaServerError(
-                f"media {wanted['media_id']}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
+                f"media {wanted.media_id}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
             ) from None
         else:
             trying.store.is_over()
             size = size_of(stream)
-            _log.info("media %d: %d bytes%s", wanted["media_id"], size, ", md5 checked" * has_md5)
-            return {"bytes": size, "md5_checked": has_md5}
+            _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * has_md5)
+            media_id = wanted.media_id
+            return DownloadRecord(media_id=media_id, state="ready", reason=None, bytes=size, md5_checked=has_md5)
 
 
 class _Trying:
@@ -126,7 +139,7 @@ class _Trying:
         return f"{cut}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 
-def _address(connection: Connection, wanted: dict[str, Any]) -> str:
+def _address(connection: Connection, wanted: MediaRecord) -> str:
     """Return a fresh address, or say that the media is gone."""
     try:
         return connection.address(wanted)
@@ -135,13 +148,21 @@ def _address(connection: Connection, wanted: dict[str, Any]) -> str:
         raise
 
 
-def _require_media(connection: Connection, wanted: dict[str, Any]) -> None:
+def _require_media(connection: Connection, wanted: MediaRecord) -> None:
     """Raise MediaFault if Tator has the media no more."""
-    if not connection.project.media([wanted["media_id"]]):
+    if not connection.project.media([wanted.media_id]):
         raise MediaFault("missing", "it was deleted while the workflow ran")
 
 
-def _transfer(plain: requests.Session, address: str, stream: IO[bytes], size: int | None, progress: Progress) -> None:
+def _transfer(
+    plain: requests.Session,
+    address: str,
+    stream: IO[bytes],
+    size: int | None,
+    *,
+    progress: Progress,
+    rate: LeastRate,
+) -> None:
     """Append to `stream` what is still missing of `size` bytes.
 
     Raises:
@@ -152,14 +173,22 @@ def _transfer(plain: requests.Session, address: str, stream: IO[bytes], size: in
     if size is not None and have > size:
         stream.truncate(have := 0)
     if have != size or size == 0:
-        _append(plain, address, stream, size, progress)
+        _append(plain, address, stream, size, progress=progress, rate=rate)
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
         raise _Cut(f"{have} bytes came, Tator says {size}")
 
 
-def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int | None, progress: Progress) -> None:
+def _append(
+    plain: requests.Session,
+    address: str,
+    stream: IO[bytes],
+    size: int | None,
+    *,
+    progress: Progress,
+    rate: LeastRate,
+) -> None:
     have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
@@ -181,15 +210,16 @@ def _append(plain: requests.Session, address: str, stream: IO[bytes], size: int 
                 stream.truncate(have := 0)
             stream.seek(have)
             # As the bytes come: reading by blocks would lose the last one of a cut transfer.
-            while chunk := answer.raw.read1(CHUNK_BYTES):
+            for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
+                rate.brought(len(chunk))
                 progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
                     break
                 if size is None and have > LARGEST_WITHOUT_SIZE:
                     stream.truncate(0)
-                    raise ServerError(
+                    raise MediaServerError(
                         f"the store ({_peer(address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file of which "
                         "Tator says no size; expected one with its size: upload the media anew"
                     )

@@ -8,19 +8,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
+from scripts.lib.records import MediaRecord, StoredFile
 from scripts.lib.retry import patiently
 
 
-def part_path(media: Path, wanted: dict[str, Any]) -> Path:
+def part_path(media: Path, file: StoredFile) -> Path:
     """Return where a media is downloaded to, beside where its file goes; elsewhere once Tator has replaced the file."""
-    return media.with_name(f".{media.name}.{Path(wanted['file']['path']).name[-80:]}.unfinished")
+    return media.with_name(f".{media.name}.{Path(file.path).name[-80:]}.unfinished")
 
 
-def remove_stale(wanted: Mapping[Path, dict[str, Any] | None]) -> None:
+def remove_stale(wanted: Mapping[Path, MediaRecord | None]) -> None:
     """Remove what earlier runs left unfinished and nobody will go on with.
 
     Args:
@@ -36,12 +37,11 @@ def remove_stale(wanted: Mapping[Path, dict[str, Any] | None]) -> None:
                     left.unlink(missing_ok=True)
 
 
-def _unfinished(media: Path, record: dict[str, Any] | None) -> list[Path]:
+def _unfinished(media: Path, record: MediaRecord | None) -> list[Path]:
     """Return what a media may be downloaded to: its file, or Tator's copy of it."""
-    if record is None or record["state"] != "ready":
+    if record is None or record.state != "ready":
         return []
-    files = [file for key in ("file", "copy") if (file := record.get(key))]
-    return [part_path(media, record | {"file": file}) for file in files]
+    return [part_path(media, file) for file in (record.file, record.copy) if file is not None]
 
 
 def require_room(stream: IO[bytes], size: int | None) -> None:

@@ -52,7 +52,7 @@ def of_onnx(graph: Path) -> Nms:
     try:
         properties = onnx.load(graph, load_external_data=False).metadata_props
     except Exception as error:  # protobuf's own kinds differ from one implementation to the other
-        raise GraphError(f"{graph}: is no ONNX file: {error}") from error
+        raise GraphError(f"{graph}: is not an ONNX file: {error}") from error
     return from_text({entry.key: entry.value for entry in properties}.get(KEY), str(graph))
 
 

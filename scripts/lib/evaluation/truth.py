@@ -3,11 +3,11 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.files import read_json, replacing
+from scripts.lib.records import MediaRecord
 
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
 # What others call the columns.
@@ -40,12 +40,12 @@ def write_truth(path: Path, boxes: Iterable[LabeledBox]) -> None:
             rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), box.species])
 
 
-def foreign_truth(path: Path, media: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[LabeledBox]:
+def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:
     """Yield the true boxes of a file that somebody made; those of other media are left out.
 
     Args:
         path: CSV (also in the form of results/detections.csv or of OpenEM's truth files), or COCO JSON.
-        media: the run's, with `media_id`, `name` and `kind`.
+        media: the run's.
         names: of the species, which a file may number from 1.
 
     Raises:
@@ -62,10 +62,10 @@ def foreign_truth(path: Path, media: Sequence[Mapping[str, Any]], names: Sequenc
 class _Finder:
     """Tells which media a file means."""
 
-    def __init__(self, media: Sequence[Mapping[str, Any]]) -> None:
-        self._ids = {each["media_id"] for each in media}
-        self._stems: dict[str, int] = {PurePosixPath(each["name"] or "").stem: each["media_id"] for each in media}
-        self._videos = [each["media_id"] for each in media if each.get("kind") == "video"]
+    def __init__(self, media: Sequence[MediaRecord]) -> None:
+        self._ids = {each.media_id for each in media}
+        self._stems: dict[str, int] = {PurePosixPath(each.name or "").stem: each.media_id for each in media}
+        self._videos = [each.media_id for each in media if each.kind == "video"]
 
     def by_name(self, name: str) -> int | None:
         """Return the media that `{id}_{name}`, or its name with or without the extension, means; None for another."""

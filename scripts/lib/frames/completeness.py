@@ -6,7 +6,7 @@ from fractions import Fraction
 _DELAY = 32
 _EVEN = 0.2  # frame durations that a step may differ from one, as clocks of milliseconds round
 _CONSTANT = 0.9  # share of even steps from which a rate counts as constant
-_SAME_PLACE = 1.5  # frame durations: less than this between two frames is no gap
+_SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a gap
 
 
 class Coded:
@@ -53,6 +53,9 @@ class Completeness:
         self._last: Coded | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
         self._steps = self._even_steps = 0
+        # The last gap whose places were counted: its epoch, the times it lies between, and how many of its places no
+        # packet has claimed. Packets of pictures from there may follow.
+        self._filled = (0, 0, 0, 0)
 
     @property
     def started(self) -> bool:
@@ -63,6 +66,12 @@ class Completeness:
     def key_seen(self) -> bool:
         """Whether a key frame was announced."""
         return self._first_key is not None
+
+    def skips(self, decoded_at: int | None) -> bool:
+        """Return whether a packet that is announced next comes later than one picture after the last."""
+        if decoded_at is None or self._decoded_at is None or not self._period:
+            return False
+        return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> Coded:
         """Note a packet whose picture is to be shown."""
@@ -98,8 +107,11 @@ class Completeness:
             del self._pending[each.index]
         if self._last is None:
             lost = self._without_leading(lost)
+        lost = self._not_counted(lost)
         gap = self._gap(coded, len(lost)) if lost or damaged else 0
         self._count_step(coded, len(lost) + gap)
+        if gap and self._last is not None:
+            self._filled = coded.epoch, self._last.time or 0, coded.time or 0, gap
         self._last = coded
         self.missing += len(lost) + gap
         return lost, gap, False
@@ -108,8 +120,21 @@ class Completeness:
         """Return the pictures that never came out."""
         lost = self._without_leading(list(self._pending.values())) if self._last is None else [*self._pending.values()]
         self._pending = {}
+        lost = self._not_counted(lost)
         self.missing += len(lost)
         return lost
+
+    def _not_counted(self, lost: list[Coded]) -> list[Coded]:
+        """Take out those whose places were counted when a gap was seen, before their packets came."""
+        epoch, start, end, places = self._filled
+        new = []
+        for each in lost:
+            if places and each.epoch == epoch and each.time is not None and start < each.time < end:
+                places -= 1
+            else:
+                new.append(each)
+        self._filled = epoch, start, end, places
+        return new
 
     def _without_leading(self, lost: list[Coded]) -> list[Coded]:
         """Take out, and count, what needs pictures from before the file's first key frame."""

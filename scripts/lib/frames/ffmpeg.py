@@ -16,7 +16,7 @@ from scripts.lib.frames import messages
 from scripts.lib.frames.source import most_pixels
 
 # Formats whose demuxers open other files or addresses, which no media may: playlists, indexes beside their data, files
-# in several pieces, and sources that are no files. They are not even begun.
+# in several pieces, and sources that are not files. They are not even begun.
 _OPENS_OTHERS = {
     *("concat", "hls", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "image2", "alias_pix", "vobsub", "mlv", "lavfi"),
     "webm_dash_manifest",

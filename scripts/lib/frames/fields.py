@@ -1,6 +1,8 @@
-"""Fields of interlaced H.264 that come in packets of their own, two of which make one picture.
+"""What headers of H.264 slices say: which packets are second fields, and whether pictures are missing in between.
 
-Cameras write such streams (AVCHD, for one). The decoder gives one frame for both packets, with the first one's time.
+Fields of interlaced video may come in packets of their own, two of which make one picture (AVCHD, for one). The decoder
+gives one frame for both packets, with the first one's time. Where a picture is missing that others refer to, the
+decoder puts an earlier one in its place and says nothing; the numbers of pictures (frame_num) tell.
 Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set) and 7.3.3 (slice header).
 """
 
@@ -8,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _START_CODE = b"\0\0\1"
-_SLICES = (1, 5)
+_IDR = 5
+_SLICES = (1, _IDR)
 _PARAMETER_SET = 7
+_REFERENCE = 0x60  # of a unit's first byte: other pictures refer to it
+_USUAL = 2  # numbers in order to one gap, at least
 # Profiles whose parameter sets describe the colours.
 _HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 # What is read of a unit stands at its beginning.
@@ -51,13 +56,20 @@ class _Bits:
 class _ParameterSet:
     """What a slice header depends on: whether fields are allowed, and the widths of what comes before their flag."""
 
+    id: int
     fields: bool
     number_bits: int
     separate_colours: bool
+    gaps_allowed: bool
 
 
-class FieldPairs:
-    """Tells of each packet of a stream whether it is the second field of the picture before."""
+class SliceHeaders:
+    """Reads a stream's packets one after another.
+
+    Attributes:
+        missing: how many pictures that others refer to are missing before the last packet.
+        begins_anew: its numbers begin anew without a key frame: that was lost, or the encoder emptied its memory.
+    """
 
     def __init__(self, codec: str, description: bytes) -> None:
         """Begin a stream.
@@ -70,6 +82,10 @@ class FieldPairs:
         self._length_size = 0  # units are separated by start codes
         self._set: _ParameterSet | None = None
         self._first: tuple[int, int] | None = None  # frame number and parity of a field that waits for the other
+        self.missing, self.begins_anew = 0, False
+        self._reference: int | None = None  # the number of the last picture that others refer to
+        self._in_order = self._gaps = 0
+        self._ids: set[int] = set()  # of parameter sets
         if self._is_h264 and description[:1] == b"\1" and len(description) > 6:
             self._length_size = (description[4] & 3) + 1
             length = int.from_bytes(description[6:8])
@@ -78,42 +94,71 @@ class FieldPairs:
             for unit in _by_start_codes(description):
                 self._read_set(unit)
 
-    def is_second(self, packet: bytes) -> bool:
-        """Return whether a packet is the second field of the picture that the packet before began."""
+    def is_second(self, packet: bytes, *, key: bool = False) -> bool:
+        """Read a packet; return whether it is the second field of the picture that the packet before began.
+
+        Args:
+            packet: its content.
+            key: whether it is a key frame: where files were joined, numbers begin anew with one.
+        """
+        self.missing, self.begins_anew = 0, False
         if not self._is_h264:
             return False
         units = _by_lengths(packet, self._length_size) if self._length_size else _by_start_codes(packet)
         for unit in units:
             self._read_set(unit)
             if unit[0] & 31 in _SLICES:
-                return self._pair(unit)
+                return self._pair(unit, key=key)
         return False
 
     def _read_set(self, unit: bytes) -> None:
         if unit and unit[0] & 31 == _PARAMETER_SET:
             try:
                 self._set = _parameter_set(_Bits(unit[1:_HEAD]))
+                self._ids.add(self._set.id)
             except ValueError:
                 self._set = None
 
-    def _pair(self, unit: bytes) -> bool:
+    def _pair(self, unit: bytes, *, key: bool) -> bool:
         waiting, self._first = self._first, None
-        if self._set is None or not self._set.fields:
+        if self._set is None:
             return False
         try:
-            field = _field(_Bits(unit[1:_HEAD]), self._set)
+            number, parity = _number_and_parity(_Bits(unit[1:_HEAD]), self._set)
         except ValueError:
             return False
-        if field is not None and waiting == (field[0], 1 - field[1]):
+        self._follow(number, is_reference=bool(unit[0] & _REFERENCE), key=key or unit[0] & 31 == _IDR)
+        if parity is None:
+            return False
+        if waiting == (number, 1 - parity):
             return True
-        self._first = field
+        self._first = number, parity
         return False
+
+    def _follow(self, number: int, *, is_reference: bool, key: bool) -> None:
+        """Compare a picture's number with that of the last one that others refer to: it is the same or the next."""
+        before = self._reference
+        if is_reference:
+            self._reference = number
+        if before is None or self._set is None or key or self._set.gaps_allowed or len(self._ids) > 1:
+            return
+        step = (number - before) % (1 << self._set.number_bits)
+        if step == 1:
+            self._in_order += 1
+        elif step and number <= 1:
+            self.begins_anew = True
+        elif step:
+            self._gaps += 1
+            # An encoder that counts in its own way leaves gaps everywhere.
+            if self._in_order > _USUAL * self._gaps:
+                self.missing = step - 1
+                self._reference = number
 
 
 def _parameter_set(bits: _Bits) -> _ParameterSet:
     profile = bits.take(8)
     bits.take(16)
-    bits.number()
+    set_id = bits.number()
     separate = False
     if profile in _HIGH_PROFILES:
         chroma = bits.number()
@@ -136,10 +181,10 @@ def _parameter_set(bits: _Bits) -> _ParameterSet:
         for _ in range(bits.number()):
             bits.signed()
     bits.number()
-    bits.take(1)
+    gaps_allowed = bool(bits.take(1))
     bits.number()
     bits.number()
-    return _ParameterSet(fields=not bits.take(1), number_bits=number_bits, separate_colours=separate)
+    return _ParameterSet(set_id, not bits.take(1), number_bits, separate, gaps_allowed)
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:
@@ -150,14 +195,14 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _field(bits: _Bits, known: _ParameterSet) -> tuple[int, int] | None:
-    """Return the frame number and the parity (1: bottom) of a slice of a field, None of one of a whole frame."""
+def _number_and_parity(bits: _Bits, known: _ParameterSet) -> tuple[int, int | None]:
+    """Return a slice's frame number, and the parity (1: bottom) if it is one of a field."""
     for _ in range(3):  # first macroblock, type, picture parameter set
         bits.number()
     if known.separate_colours:
         bits.take(2)
     number = bits.take(known.number_bits)
-    return (number, bits.take(1)) if bits.take(1) else None
+    return number, bits.take(1) if known.fields and bits.take(1) else None
 
 
 def _by_start_codes(content: bytes) -> Iterator[bytes]:

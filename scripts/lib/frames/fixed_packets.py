@@ -1,8 +1,9 @@
-"""Packets of a fixed size, of which MPEG transport streams and ASF files (WMV) consist: which of them are destroyed.
+"""Packets of a fixed size, of which MPEG transport streams and ASF files (WMV) consist, and what is wrong with them.
 
-FFmpeg looks for the next packet that it can read, and says nothing of what lies between.
+FFmpeg looks for the next packet that it can read, and says nothing of what lies between; encrypted ones it drops.
 """
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 Content = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 
 # A transport packet begins with a byte 0x47; some writers put 4 bytes before each, others 16 behind it.
-SYNC, PACKET, DISTANCES = 0x47, 188, (188, 192, 204)
+_SYNC, _PACKET, _DISTANCES = 0x47, 188, (188, 192, 204)
+_PIECES, _PIECE = 16, 1 << 12  # how many pieces of so many packets tell whether a stream is encrypted
 _PES = b"\0\0\1"
 _IN_A_ROW = 8  # packets from which their distance is known
-AT_ONCE = 1 << 16  # packets looked at in one step
+_AT_ONCE = 1 << 16  # packets looked at in one step
 # ASF, version 1.2: the identifiers (GUIDs) of its objects, and where they hold what is looked for.
 _ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
 _ASF_DATA = bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")
@@ -26,6 +29,10 @@ _LEAST_PACKET, _MOST_PACKET = slice(92, 96), slice(96, 100)
 _DATA_HEADER = 50
 _LARGEST_HEADER = 1 << 24
 _PACKET_HEAD = 8  # bytes that no writer leaves zero together: flags, lengths and the time of sending
+# What an ASF packet begins with: that error correction data of 2 bytes follow, or not; and the flags of its properties,
+# which stand behind those and a byte of other flags, and are the same in all packets.
+_CORRECTED, _CORRECTION, _PROPERTIES = 0x82, 3, 0x5D
+_SAMPLE, _MOST = 512, 0.9  # packets looked at to find out how a file's packets begin, and how many must do so
 
 
 class Grid(NamedTuple):
@@ -40,23 +47,133 @@ class Grid(NamedTuple):
     distance: int
 
 
-def mapped(path: Path) -> Content:
-    """Return a file's bytes without reading them into memory; none of an empty file."""
-    return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+class Found(NamedTuple):
+    """What is wrong with some packets.
+
+    Attributes:
+        destroyed: how many have lost their beginning.
+        encrypted: how many hold encrypted content of the video.
+        packets: how many hold content of the video; 0 where that is not counted.
+    """
+
+    destroyed: int = 0
+    encrypted: int = 0
+    packets: int = 0
+
+    def plus(self, other: "Found") -> "Found":
+        """Return the sums."""
+        return Found(*(one + its for one, its in zip(self, other, strict=True)))
 
 
-def transport_grid(data: Content) -> Grid | None:
-    """Return where the packets of a transport stream begin, None where that is not seen."""
-    for distance in DISTANCES:
-        for first in range(min(distance, len(data))):
-            heads = data[first::distance][:_IN_A_ROW]
-            if len(heads) > 1 and (heads == SYNC).all():
-                return Grid(first, distance)
-    return None
+class FixedPackets:
+    """The packets of a file, looked at once, from its beginning on, as far as the file is read.
+
+    Attributes:
+        found: what was found so far.
+    """
+
+    def __init__(self, data: Content, grid: Grid, end: int) -> None:
+        """Begin.
+
+        Args:
+            data: the file's bytes.
+            grid: where its packets begin.
+            end: the byte behind the last.
+        """
+        self._data, self._grid = data, grid
+        self._count = max(0, (end - grid.first) // grid.distance)
+        self._looked = 0
+        self.found = Found()
+
+    def up_to(self, place: int | None) -> Found:
+        """Look at the packets that were not looked at yet; return what is wrong with them.
+
+        Args:
+            place: only those that end before this byte; None for all.
+        """
+        first, distance = self._grid
+        stop = self._count if place is None else min(self._count, max(0, (place - first) // distance))
+        new = Found()
+        while self._looked < stop:
+            some = np.arange(self._looked, min(stop, self._looked + _AT_ONCE), dtype=np.int64)
+            new = new.plus(self._look(first + distance * some))
+            self._looked += len(some)
+        self.found = self.found.plus(new)
+        return new
+
+    @abstractmethod
+    def _look(self, starts: Places) -> Found:
+        """Return what is wrong with the packets that begin at these bytes."""
 
 
-def destroyed(path: Path, format_name: str, stream_id: int) -> str | None:
-    """Return a sentence when packets of a file are destroyed, None if all are whole or the format has none.
+class TransportPackets(FixedPackets):
+    """The packets of an MPEG transport stream, some of which hold the video's content."""
+
+    def __init__(self, data: Content, grid: Grid, stream_id: int) -> None:
+        """Begin; `stream_id` is the video's number in the file (PID)."""
+        super().__init__(data, grid, len(data) + grid.distance - _PACKET)
+        self._stream_id = stream_id
+        # Bytes in between move all packets behind them off the grid, which is not damage by itself.
+        last = grid.first + grid.distance * np.arange(max(0, self._count - _IN_A_ROW), self._count)
+        self._on_grid = bool((data[last] == _SYNC).all())
+
+    def _look(self, starts: Places) -> Found:
+        sync, high, low, control = (self._data[starts + place] for place in range(4))
+        # Bit 16 of the fourth byte: it holds content. The topmost two: how that is encrypted.
+        ours = (sync == _SYNC) & ((high & 0x1F).astype(int) << 8 | low == self._stream_id) & (control & 0x10 != 0)
+        encrypted = ours & (control & 0xC0 != 0)
+        destroyed = 0
+        if self._on_grid:
+            announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
+            destroyed = int((sync != _SYNC).sum()) + self._without_start(starts[announced], control[announced])
+        return Found(destroyed, int(encrypted.sum()), int(ours.sum()))
+
+    def mostly_encrypted(self) -> bool:
+        """Return whether most packets of the video are encrypted, in pieces from all over the file."""
+        count, found = self._count, Found()
+        for begin in np.unique(np.linspace(0, max(0, count - _PIECE), _PIECES).astype(np.int64)):
+            some = np.arange(begin, min(count, begin + _PIECE), dtype=np.int64)
+            found = found.plus(self._look(self._grid.first + self._grid.distance * some))
+        return found.encrypted * 2 > found.packets
+
+    def _without_start(self, starts: Places, control: Content) -> int:
+        """Return how many packets announce the start of a picture (a PES packet) and hold none."""
+        data = self._data
+        begins = starts + 4 + np.where(control & 0x20 != 0, 1 + data[starts + 4].astype(int), 0)
+        inside = begins + len(_PES) <= starts + _PACKET  # a start may be split, with its rest in the next packet
+        found = np.stack([data[begins[inside] + place] == byte for place, byte in enumerate(_PES)], axis=1)
+        return int((begins > starts + _PACKET).sum()) + int((~found.all(axis=1)).sum())
+
+
+class AsfPackets(FixedPackets):
+    """The packets of an ASF file."""
+
+    def __init__(self, data: Content, grid: Grid) -> None:
+        head = data[max(0, grid.first - _DATA_HEADER) : grid.first].tobytes()
+        end = grid.first - _DATA_HEADER + int.from_bytes(head[16:_OBJECT], "little")
+        known = head[:16] == _ASF_DATA and end > grid.first
+        # One that is cut at the file's end still has its beginning.
+        super().__init__(data, grid, min(end, len(data) + grid.distance - _PACKET_HEAD) if known else grid.first)
+        sample = np.unique(np.linspace(0, max(0, self._count - 1), _SAMPLE).astype(np.int64))
+        self._usual = bool(self._count) and self._well_begun(grid.first + grid.distance * sample).mean() >= _MOST
+
+    def _well_begun(self, starts: Places) -> npt.NDArray[np.bool_]:
+        first = self._data[starts]
+        properties = starts + 1 + np.where(first == _CORRECTED, _CORRECTION, 0)
+        plain: npt.NDArray[np.bool_] = first & 0x80 == 0
+        begun: npt.NDArray[np.bool_] = ((first == _CORRECTED) | plain) & (self._data[properties] == _PROPERTIES)
+        return begun
+
+    def _look(self, starts: Places) -> Found:
+        heads = np.stack([self._data[starts + place] for place in range(_PACKET_HEAD)], axis=1)
+        wrong = ~heads.any(axis=1)
+        if self._usual:
+            wrong |= ~self._well_begun(starts)
+        return Found(int(wrong.sum()))
+
+
+def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets | None:
+    """Return the packets of a file; None where its format has none, or where they begin is not seen.
 
     Args:
         path: the file.
@@ -65,76 +182,44 @@ def destroyed(path: Path, format_name: str, stream_id: int) -> str | None:
     """
     if format_name not in ("mpegts", "asf"):
         return None
-    data = mapped(path)
-    count, total = _transport(data, stream_id) if format_name == "mpegts" else _asf(data)
-    if not count:
-        return None
-    return f"{count} of {total} packets of the container are destroyed: that part of the file was lost"
-
-
-def _transport(data: Content, stream_id: int) -> tuple[int, int]:
-    """Return how many packets have lost their sync byte or the start of a picture, and how many there are."""
+    data = _mapped(path)
+    if format_name == "asf":
+        grid = _asf_grid(data)
+        return grid and AsfPackets(data, grid)
     grid = _late_grid(data)
-    if grid is None:
-        return 0, 0
-    count = (len(data) - PACKET - grid.first) // grid.distance + 1
-    # Bytes in between move all packets behind them off the grid, which is no damage by itself.
-    if not (data[grid.first + grid.distance * np.arange(max(0, count - _IN_A_ROW), count)] == SYNC).all():
-        return 0, count
-    wrong = 0
-    for at in range(0, count, AT_ONCE):
-        starts = grid.first + grid.distance * np.arange(at, min(count, at + AT_ONCE))
-        wrong += int((data[starts] != SYNC).sum())
-        wrong += _without_start(data, starts[data[starts] == SYNC], stream_id)
-    return wrong, count
+    return grid and TransportPackets(data, grid, stream_id)
 
 
-def _without_start(data: Content, starts: npt.NDArray[np.int64], stream_id: int) -> int:
-    """Return how many packets announce the start of a picture (a PES packet) and hold none."""
-    high, low, control = (data[starts + place].astype(int) for place in (1, 2, 3))
-    # Their flag of a start; the video's; holding content; not encrypted.
-    announced = (high & 0x40 != 0) & ((high & 0x1F) << 8 | low == stream_id) & (control & 0x10 != 0)
-    announced &= control & 0xC0 == 0
-    starts, control = starts[announced], control[announced]
-    begins = starts + 4 + np.where(control & 0x20 != 0, 1 + data[starts + 4].astype(int), 0)
-    inside = begins + len(_PES) <= starts + PACKET  # a start may be split, with its rest in the next packet
-    found = np.stack([data[begins[inside] + place] == byte for place, byte in enumerate(_PES)], axis=1)
-    return int((begins > starts + PACKET).sum()) + int((~found.all(axis=1)).sum())
+def _mapped(path: Path) -> Content:
+    """Return a file's bytes without reading them into memory; none of an empty file."""
+    return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+
+
+def _transport_grid(data: Content) -> Grid | None:
+    """Return where the packets of a transport stream begin, None where that is not seen."""
+    for distance in _DISTANCES:
+        for first in range(min(distance, len(data))):
+            heads = data[first::distance][:_IN_A_ROW]
+            if len(heads) > 1 and (heads == _SYNC).all():
+                return Grid(first, distance)
+    return None
 
 
 def _late_grid(data: Content) -> Grid | None:
     """Return the grid, from the file's end where its beginning is destroyed."""
-    found = transport_grid(data)
+    found = _transport_grid(data)
     if found is not None:
         return found
-    for distance in DISTANCES:
+    for distance in _DISTANCES:
         start = max(0, len(data) - distance * (_IN_A_ROW + 1))
-        late = transport_grid(data[start:])
+        late = _transport_grid(data[start:])
         if late is not None and late.distance == distance:
             first = (start + late.first) % distance
             # Zeros were lost; anything else before the first packet is of another kind.
-            while data[first] not in (0, SYNC):
+            while data[first] not in (0, _SYNC):
                 first += distance
             return Grid(first, distance)
     return None
-
-
-def _asf(data: Content) -> tuple[int, int]:
-    """Return how many packets of an ASF file have lost their beginning, and how many there are."""
-    grid = _asf_grid(data)
-    if grid is None:
-        return 0, 0
-    head = data[grid.first - _DATA_HEADER : grid.first].tobytes()
-    end = grid.first - _DATA_HEADER + int.from_bytes(head[16:_OBJECT], "little")
-    end = min(end, len(data)) if head[:16] == _ASF_DATA and end > grid.first else grid.first
-    count = (end - grid.first - _PACKET_HEAD) // grid.distance + 1
-    wrong = total = 0
-    for at in range(0, count, AT_ONCE):
-        starts = grid.first + grid.distance * np.arange(at, min(count, at + AT_ONCE))
-        heads = np.stack([data[starts + place] for place in range(_PACKET_HEAD)], axis=1)
-        empty = ~heads.any(axis=1)
-        wrong, total = wrong + int(empty.sum()), total + len(starts)
-    return wrong, total
 
 
 def _asf_grid(data: Content) -> Grid | None:

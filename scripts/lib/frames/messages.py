@@ -38,6 +38,7 @@ _DECODERS = re.compile(
     r"|CABAC_MAX_BIN"
     r"|is outside the valid range"
     r"|CRC mismatch"
+    r"|mismatching checksum"
     r"|Could not find ref with POC"
     r"|Invalid value"
     r"|slice .{0,200}(?:damaged|corrupt)"

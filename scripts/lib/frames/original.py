@@ -49,6 +49,7 @@ class OriginalFrames(VideoFrames):
             if before is not None:
                 yield from self._give(before, numbers)
                 if numbers and numbers.stop > self._wanted[-1]:
+                    self._judge_last()
                     return  # the rest is not asked for
             before = frame
         if before is not None:

@@ -23,7 +23,7 @@ from scripts.lib.frames.source import ALL_FRAMES, Picture, log
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
-    from scripts.lib.frames.video import Packet
+    from scripts.lib.frames.video_packets import Packet
 
 # Frames of a part that the one before it decodes too: predicted pictures refer to a few before them, up to 16.
 SEAM = 16
@@ -67,6 +67,7 @@ class PartFrames(VideoFrames):
         self._part = part
         self.summary.decoded = part.first
         self.summary.width, self.summary.height = part.width, part.height
+        self._fixed = None  # whoever planned the parts has looked at the container's packets
         asked = range(max(wanted.start, part.first), min(wanted.stop, part.end))
         self.summary.expected = sum(1 for number in asked if number in wanted)
         if part.start is not None and part.seek is not None:

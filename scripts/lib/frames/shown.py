@@ -4,16 +4,16 @@ The transcoder stores pictures as the original's stream has them. It turns them 
 not made of a display matrix since its version 5. Players, and so this workflow elsewhere, apply the matrix.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from scripts.lib.frames.rotation import Matrix, upright
 from scripts.lib.frames.source import Picture
 from scripts.lib.frames.timeline import rounded_rate
+from scripts.lib.records import DownloadRecord, MediaRecord
 
 # How the transcoder turns a picture, in degrees clockwise, by the tag `rotate`.
 _TURNS_BY_TAG = {90: 270, 180: 180, 270: 90}
@@ -34,22 +34,21 @@ class Shown:
     height: int | None = None
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Self:
+    def of(cls, record: MediaRecord) -> Self:
         """Return what a record of resolve_media says."""
-        copy, fps = record.get("copy"), record.get("fps")
-        rate = rounded_rate(fps) if copy and fps else None
-        size = copy or record
-        return cls(rate or None, size.get("width"), size.get("height"))
+        rate = rounded_rate(record.fps) if record.copy and record.fps else None
+        size = record.copy or record
+        return cls(rate or None, size.width, size.height)
 
     @classmethod
-    def of_original(cls, record: Mapping[str, Any], download: Mapping[str, Any]) -> Self | None:
+    def of_original(cls, record: MediaRecord, download: DownloadRecord) -> Self | None:
         """Return what Tator shows of a video whose original was downloaded; None for other files.
 
         Args:
             record: what resolve_media wrote.
             download: the record of the download.
         """
-        return cls.of(record) if download.get("role") == "archival" else None
+        return cls.of(record) if download.role == "archival" else None
 
     def is_swapped(self, width: int, height: int) -> bool:
         """Return whether a picture of this size lies on its side, compared with what Tator shows."""

@@ -3,9 +3,9 @@
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scripts.lib import memory
 from scripts.lib.closeable import Closeable
 from scripts.lib.errors import MediaFault
+from scripts.lib.records import AskedFrames, FrameError
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +38,15 @@ def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max
     return range(first, last + 1, stride)[:max_frames]
 
 
-def frames_used(asked: Mapping[str, Any], numbers: int) -> range:
+def frames_used(asked: AskedFrames, numbers: int) -> range:
     """Return the numbers of those frames of a video that were given out.
 
     Args:
-        asked: `frame_stride`, `frame_range` and `max_frames`, as a detection record holds them.
+        asked: what a detection record holds.
         numbers: how many numbers the frames that were read stand at.
     """
-    wanted = wanted_frames(asked["frame_stride"], asked["frame_range"], asked["max_frames"])
+    wanted = wanted_frames(asked.frame_stride, asked.frame_range, asked.max_frames)
     return range(wanted.start, max(wanted.start, min(wanted.stop, numbers)), wanted.step)
-
-
-class FrameError(TypedDict):
-    """One decoding error: where in the file, and what FFmpeg says."""
-
-    where: str
-    what: str
 
 
 @dataclass

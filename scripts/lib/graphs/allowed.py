@@ -67,7 +67,7 @@ SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert Sequence
 Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze Sub Sum
 SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 """)
-# Those that onnxruntime's optimiser and quantiser write. EPContext, which names libraries and files, is not there.
+# Those that onnxruntime's optimiser and quantizer write. EPContext, which names libraries and files, is not there.
 _MICROSOFT = _names("""
 BiasAdd BiasGelu BiasSoftmax ConvTransposeWithDynamicPads CropAndResize DequantizeLinear DynamicQuantizeMatMul
 ExpandDims FastGelu FusedConv FusedGemm FusedMatMul FusedMatMulActivation GatherND Gelu GridSample GroupNorm Inverse

@@ -99,16 +99,21 @@ def _external(model: Any) -> Iterator[Any]:
     holders = [model.graph, *model.functions]
     while holders:
         holder = holders.pop()
-        tensors = []
+        tensors, sparse = [], []
         if holder.DESCRIPTOR.name == "GraphProto":
             tensors += holder.initializer
-            tensors += [part for sparse in holder.sparse_initializer for part in (sparse.values, sparse.indices)]
-        for node in holder.node:
-            for attribute in node.attribute:
-                tensors += [attribute.t] if attribute.HasField("t") else []
-                tensors += attribute.tensors
-                holders += [attribute.g] if attribute.HasField("g") else []
-                holders += attribute.graphs
+            sparse += holder.sparse_initializer
+        attributes = [attribute for node in holder.node for attribute in node.attribute]
+        if holder.DESCRIPTOR.name == "FunctionProto":
+            attributes += holder.attribute_proto  # the defaults of its attributes
+        for attribute in attributes:
+            tensors += [attribute.t] if attribute.HasField("t") else []
+            tensors += attribute.tensors
+            sparse += [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+            sparse += attribute.sparse_tensors
+            holders += [attribute.g] if attribute.HasField("g") else []
+            holders += attribute.graphs
+        tensors += [part for each in sparse for part in (each.values, each.indices)]
         yield from (tensor for tensor in tensors if tensor.data_location == _EXTERNAL or tensor.external_data)
 
 

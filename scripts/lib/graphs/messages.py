@@ -52,10 +52,11 @@ _WEIGHTS = {
     "GraphProto": {
         "node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "sparse_initializer": (15, "SparseTensor*"),
     },
-    "FunctionProto": {"node": (7, "NodeProto*")},
+    "FunctionProto": {"node": (7, "NodeProto*"), "attribute_proto": (11, "Attribute*")},
     "NodeProto": {"attribute": (5, "Attribute*")},
     "Attribute": {
         "t": (5, "TensorProto"), "g": (6, "GraphProto"), "tensors": (10, "TensorProto*"), "graphs": (11, "GraphProto*"),
+        "sparse_tensor": (22, "SparseTensor"), "sparse_tensors": (23, "SparseTensor*"),
     },
     "SparseTensor": {"values": (1, "TensorProto"), "indices": (2, "TensorProto")},
     "TensorProto": {"raw_data": (9, "bytes"), "external_data": (13, "Entry*"), "data_location": (14, "int32")},
@@ -84,7 +85,7 @@ def read_graph_def(content: bytes) -> Any:
     """Return a frozen graph's nodes and library as messages.
 
     Raises:
-        ValueError: it is no GraphDef.
+        ValueError: it is not a GraphDef.
     """
     return _parse("tensorflow", "GraphDef", content)
 
@@ -93,7 +94,7 @@ def read_model_proto(content: bytes) -> Any:
     """Return an ONNX file's graph and functions as messages.
 
     Raises:
-        ValueError: it is no ModelProto.
+        ValueError: it is not a ModelProto.
     """
     return _parse("onnx", "ModelProto", content)
 
@@ -102,7 +103,7 @@ def read_weights(content: bytes) -> Any:
     """Return an ONNX file as a message that shows its weights, and becomes a whole file when it is written again.
 
     Raises:
-        ValueError: it is no ModelProto.
+        ValueError: it is not a ModelProto.
     """
     return _parse("weights", "ModelProto", content)
 

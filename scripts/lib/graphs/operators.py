@@ -51,7 +51,7 @@ def check_operators(graph: Path) -> None:
     Engine files are not looked at: they are never taken from a network's source.
 
     Raises:
-        GraphError: it is no graph, or has an operator, a function or a type of value that is not allowed.
+        GraphError: it is not a graph, or has an operator, a function or a type of value that is not allowed.
     """
     checks = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}
     if graph.suffix in checks:
@@ -116,7 +116,7 @@ def _problems_of_graph_def(message: Any) -> Iterator[Problem]:
     for gradient in message.library.gradient:
         for name in (gradient.function_name, gradient.gradient_func):
             if name not in functions:
-                yield Problem("", "", f"a gradient names {name[:100]!r}, which is no function of the graph")
+                yield Problem("", "", f"a gradient names {name[:100]!r}, which is not a function of the graph")
     if message.library.registered_gradients:
         yield Problem("", "", "the library has registered gradients")
 
@@ -142,7 +142,7 @@ def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[st
     for function in (*called, *value.list.func):
         if function.name not in functions:
             yield Problem(
-                at.node, at.place, f"a call of {function.name[:100]!r}, which is no function of the graph's library"
+                at.node, at.place, f"a call of {function.name[:100]!r}, which is not a function of the graph's library"
             )
         elif operator not in allowed.CALLING and operator not in functions:
             yield Problem(at.node, at.place, f"a call of {function.name[:100]!r} by {operator or 'an attribute'}")

@@ -14,8 +14,11 @@ from scripts.lib.errors import ServerError
 
 Kind = Literal["loopback", "link-local"]
 
-# Metadata services of clouds outside the link-local range: AWS over IPv6, Alibaba.
-_METADATA = {ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200")}
+# Metadata services of clouds outside the link-local range: AWS and Google over IPv6, Alibaba, Oracle, Azure.
+_METADATA = {
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
+}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

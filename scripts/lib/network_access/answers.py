@@ -1,19 +1,18 @@
 """Answers of servers, read with a limit: of bytes, counted after decompression, and of time."""
 
-import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 from scripts.lib.errors import ServerError
+from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLong
 
 # The largest lists that are asked for take some 30 MB.
 LARGEST_ANSWER = 2**27
 # An error is cut to a sentence anyway.
 LARGEST_ERROR = 2**20
-# For a whole answer; the session's own time-outs are for a connection on which nothing comes.
-ANSWER_SECONDS = 900.0
 
 _PIECE = 2**16
 
@@ -46,7 +45,7 @@ class LimitedResponse(requests.Response):
         """The whole body; of an error its first part.
 
         Raises:
-            AnswerTooLarge: it is larger than `limit`, or takes longer than ANSWER_SECONDS.
+            AnswerTooLarge: it is larger than `limit`, or takes longer than ANSWER_SECONDS (timed_responses.py).
         """
         if self._content is False and not self._content_consumed and self.raw is not None:
             self._content = self._read()
@@ -56,16 +55,42 @@ class LimitedResponse(requests.Response):
     def _read(self) -> bytes:
         is_error = self.status_code >= requests.codes.bad_request
         limit = min(LARGEST_ERROR, self.limit) if is_error else self.limit
-        deadline = time.monotonic() + ANSWER_SECONDS
         content = bytearray()
-        for piece in self.iter_content(_PIECE):
-            content += piece
-            if len(content) > limit:
-                self.close()
-                if is_error:
-                    break
-                raise AnswerTooLarge(self.url, f"sent more than {limit} bytes")
-            if time.monotonic() > deadline:
-                self.close()
-                raise AnswerTooLarge(self.url, f"went on sending for {ANSWER_SECONDS:.0f} s")
+        try:
+            for piece in self.iter_content(_PIECE):
+                content += piece
+                if len(content) > limit:
+                    self.close()
+                    if is_error:
+                        break
+                    raise AnswerTooLarge(self.url, f"sent more than {limit} bytes")
+        except TookTooLong as error:
+            self.close()
+            raise AnswerTooLarge(self.url, str(error)) from None
         return bytes(content[:limit])
+
+
+def pieces(answer: requests.Response, size: int, *, decoded: bool = False) -> Iterator[bytes]:
+    """Yield the body of a streamed answer as it comes; each piece has its own deadline.
+
+    Args:
+        answer: of a session of ours.
+        size: the most bytes of a piece.
+        decoded: whether to take off what the header Content-Encoding says.
+
+    Raises:
+        AnswerTooLarge: for ANSWER_SECONDS nothing came but what is no part of the body.
+        urllib3.exceptions.HTTPError: the connection breaks.
+    """
+    source = answer.raw._original_response
+    try:
+        while True:
+            if isinstance(source, TimedResponse):
+                source.renew()
+            piece = answer.raw.read1(size, decode_content=decoded)
+            if not piece:
+                return
+            yield piece
+    except TookTooLong as error:
+        answer.close()
+        raise AnswerTooLarge(answer.url, str(error)) from None

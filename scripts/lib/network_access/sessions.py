@@ -17,7 +17,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from scripts.lib.network_access.addresses import Guard, resolve
-from scripts.lib.network_access.answers import LARGEST_ANSWER, LimitedResponse
+from scripts.lib.network_access.answers import LARGEST_ANSWER, AnswerTooLarge, LimitedResponse
+from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLong
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 
@@ -84,17 +85,27 @@ class _GuardedAdapter(HTTPAdapter):
 
     def __init__(self, guard: Guard, limit: int, seconds: tuple[float, float]) -> None:
         self._guard, self._limit, self._seconds = guard, limit, seconds
+        self._proxy_pools = _pools(None)
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._guard)
+        self.poolmanager.pool_classes_by_scheme = _pools(self._guard)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Return the pools of a proxy, to which connections may lead wherever the user says that it is."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self._proxy_pools
+        return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send the request with the default time-out where none is set."""
         self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy would look it up itself
         kwargs["timeout"] = kwargs.get("timeout") or self._seconds
-        return super().send(request, *args, **kwargs)
+        try:
+            return super().send(request, *args, **kwargs)
+        except TookTooLong as error:
+            raise AnswerTooLarge(request.url or "", str(error)) from None
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         answer = super().build_response(req, resp)
@@ -103,24 +114,28 @@ class _GuardedAdapter(HTTPAdapter):
         return answer
 
 
-def _guarded_pools(guard: Guard) -> dict[str, type[HTTPConnectionPool]]:
-    """Return connection pools whose connections are refused where they lead to local addresses.
+def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
+    """Return connection pools whose answers have a deadline, and whose connections the guard checks.
 
     Names are looked up before connecting, and the connected socket's own address is checked once more, as the answers
     of a name server may change in between.
     """
 
     class Http(HTTPConnection):
+        response_class = TimedResponse
+
         def connect(self) -> None:
-            guard.check(self.host, resolve(self.host, self.port))
+            _check_before(guard, self)
             super().connect()
-            guard.check(self.host, [self.sock.getpeername()[0]])
+            _check_after(guard, self)
 
     class Https(HTTPSConnection):
+        response_class = TimedResponse
+
         def connect(self) -> None:
-            guard.check(self.host, resolve(self.host, self.port))
+            _check_before(guard, self)
             super().connect()
-            guard.check(self.host, [self.sock.getpeername()[0]])
+            _check_after(guard, self)
 
     class HttpPool(HTTPConnectionPool):
         ConnectionCls = Http
@@ -129,6 +144,16 @@ def _guarded_pools(guard: Guard) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Https
 
     return {"http": HttpPool, "https": HttpsPool}
+
+
+def _check_before(guard: Guard | None, connection: HTTPConnection) -> None:
+    if guard is not None:
+        guard.check(connection.host, resolve(connection.host, connection.port))
+
+
+def _check_after(guard: Guard | None, connection: HTTPConnection) -> None:
+    if guard is not None:
+        guard.check(connection.host, [connection.sock.getpeername()[0]])
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

@@ -12,6 +12,7 @@ from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Picture, charts, drawn, tator_address
 from scripts.lib.pages.findings import Findings, lead, over_time
 from scripts.lib.previews import Album
+from scripts.lib.records import DetectionRecord, MediaRecord
 
 CHECKED, BINS = 6, 120
 WORDS = {
@@ -38,8 +39,8 @@ class ReportedMedia:
     """
 
     line: dict[str, Any]
-    record: dict[str, Any]
-    outcome: dict[str, Any]
+    record: MediaRecord
+    outcome: DetectionRecord
     detections: Path
     previews: Path
     findings: Findings
@@ -54,7 +55,7 @@ class ReportedMedia:
     @property
     def is_picture(self) -> bool:
         """Whether it is one, rather than a video."""
-        return bool(self.outcome["kind"] == "image")
+        return bool(self.outcome.kind == "image")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class FrameRenderer:
             address=Album.open(media.previews).picture(frame),
             width=entry["width"],
             height=entry["height"],
-            boxes=drawn(rows, (media.outcome["width"], media.outcome["height"]), self.names, self.upload),
+            boxes=drawn(rows, (media.outcome.width, media.outcome.height), self.names, self.upload),
             title=title,
             why=self._why(media, entry["kinds"], len(rows)),
             link=self.link(media, frame),
@@ -93,7 +94,7 @@ class FrameRenderer:
 
 def _when(media: ReportedMedia, frame: int) -> str:
     """Return which frame it is, in words."""
-    fps = media.record.get("fps")
+    fps = media.record.fps
     return f"frame {frame:,}" + (f" ({charts.clock(frame / fps)})" if fps else "")
 
 
@@ -138,7 +139,7 @@ def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
         "failed": media.failed,
         "reason": short(media.line["reason"] or "", 160),
         "boxes": media.line["boxes"],
-        "frames": media.outcome["frames"]["used"],
+        "frames": media.outcome.frames.used,
         "frames_with_boxes": media.findings.frames,
         "timeline": _timeline(media, entries, look),
         "clip": album.video() if clip else None,
@@ -154,10 +155,10 @@ def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
 
 
 def _timeline(media: ReportedMedia, entries: list[dict[str, Any]], look: FrameRenderer) -> str:
-    asked, decoded = media.outcome["asked"], media.outcome["frames"]["numbers"]
+    asked, decoded = media.outcome.asked, media.outcome.frames.numbers
     looked_at = frames_used(asked, decoded)
     if media.is_picture or len(looked_at) < 2:
         return ""
     edges, means = over_time(read_detections(media.detections), looked_at, BINS)
     marks = [charts.Mark(entry["frame"], look.link(media, entry["frame"])) for entry in entries]
-    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.get("fps"), marks)
+    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.fps, marks)

@@ -81,7 +81,7 @@ def _parsed(expression: str, tokens: list[tuple[str, str]]) -> Iterator[str]:
     try:
         tree = ast.parse("".join(_as_python(kind, text) for kind, text in tokens).strip(), mode="eval")
     except SyntaxError:
-        yield f"{expression!r} is no expression of expr; correct it, as in asInt(lastRetry.exitCode) not in [0, 1]"
+        yield f"{expression!r} is not an expression of expr; correct it, as in asInt(lastRetry.exitCode) not in [0, 1]"
         return
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):

@@ -55,7 +55,7 @@ def patch_problems(patch: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def quantity(value: object) -> Decimal | None:
-    """Return what a quantity such as 500m or 2Gi means, in units; None for what is no quantity."""
+    """Return what a quantity such as 500m or 2Gi means, in units; None for what is not a quantity."""
     found = _QUANTITY.fullmatch(str(value))
     if not found:
         return None

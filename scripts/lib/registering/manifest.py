@@ -37,11 +37,11 @@ def read(text: str) -> dict[str, Any]:
         raise SettingsError(f"the manifest is not one YAML document: {' '.join(str(error).split())}") from None
     shape = isinstance(workflow, dict) and all(isinstance(workflow.get(key), dict) for key in ("metadata", "spec"))
     if not shape or workflow.get("kind") != "Workflow":
-        raise SettingsError("the manifest is no Argo workflow; expected `kind: Workflow` with metadata and spec")
+        raise SettingsError("the manifest is not an Argo workflow; expected `kind: Workflow` with metadata and spec")
     arguments = workflow["spec"].get("arguments") or {}
     declared = arguments.get("parameters") or [] if isinstance(arguments, dict) else None
     if not isinstance(declared, list) or not all(isinstance(one, dict) and "name" in one for one in declared):
-        raise SettingsError("the manifest's spec.arguments.parameters is no list of names with values")
+        raise SettingsError("the manifest's spec.arguments.parameters is not a list of names with values")
     return dict(workflow)
 
 

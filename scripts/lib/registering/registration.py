@@ -228,7 +228,7 @@ def _check_cluster(
         )
         if not user["is_staff"]:
             plan.problems.append(
-                f"{user['username']}, whose token it is, is no staff user of the site; only these may register an "
+                f"{user['username']}, whose token it is, is not a staff user of the site; only these may register an "
                 "algorithm that runs in Tator's own cluster: name a job cluster with --cluster, or have it done by one"
             )
         return

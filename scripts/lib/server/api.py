@@ -273,7 +273,7 @@ class Project:
         except Transient as fault:
             if fault.of_server:
                 outage.begins(str(fault))
-            remedy = "run again when Tator is well"
+            remedy = "run again later"
             if isinstance(fault, NotReached) and outage.never_heard():
                 remedy += ", or correct tator.host: nothing has answered there yet"
             seconds = time.monotonic() - started
@@ -291,6 +291,6 @@ def _connect(host: str, token: str) -> Any:
         with store_session(host) as asking, schema.cached_schema(host, asking):
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
-        raise ServerError(f"connect: {host}/schema is no OpenAPI document; is tator.host a Tator site?") from None
+        raise ServerError(f"connect: {host}/schema is not an OpenAPI document; is tator.host a Tator site?") from None
     api.session = tator_session(host, TokenAuth(host, token))
     return api

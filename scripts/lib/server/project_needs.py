@@ -148,4 +148,4 @@ def retry_lost_answer(made: Callable[[], _Made]) -> _Made:
     try:
         return patiently(LostAnswer)(made)
     except LostAnswer as lost:
-        raise ServerError(f"{lost}; run again when Tator is well") from None
+        raise ServerError(f"{lost}; run again later") from None

@@ -66,5 +66,5 @@ def _trust() -> None:
     """Trust the authority that tator.ca_file names, where every session looks."""
     if authority := os.environ.get(CA_VARIABLE):
         if not Path(authority).is_file():
-            raise SettingsError(f"tator.ca_file: {authority} is no file; expected certificates in PEM format")
+            raise SettingsError(f"tator.ca_file: {authority} is not a file; expected certificates in PEM format")
         os.environ["REQUESTS_CA_BUNDLE"] = authority

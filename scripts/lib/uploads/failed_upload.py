@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import MediaRecord, UploadRecord
 from scripts.lib.workflow.failures import note
 
 
@@ -15,14 +16,9 @@ def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:
         record: what resolve_media wrote.
         upload: the record of the upload to write.
     """
-    media = read_json(record)
-    note(media["media_id"], [upload])
-    write_json(
+    media = read_record(MediaRecord, record)
+    note(media.media_id, [upload])
+    write_record(
         upload,
-        {
-            "media_id": media["media_id"],
-            "type_id": media.get("type_id"),
-            "state": fault.state,
-            "reason": fault.reason,
-        },
+        UploadRecord(media_id=media.media_id, type_id=media.type_id, state=fault.state, reason=fault.reason),
     )

@@ -186,7 +186,7 @@ class Judge:
         for name, value in self._unexplained(row, names):
             if self._late.get(name, _UNTOUCHED) != value or not self._before_it_was_known(row, name):
                 self.doubtful.add(name)
-                return Judgement(made=True, reason=f"attribute {name!r} has a value that is no known default of it")
+                return Judgement(made=True, reason=f"attribute {name!r} has a value that is not a known default of it")
         return Judgement(made=True, reason=None)
 
     def _made(self, row: _Row) -> tuple[str, str] | None:

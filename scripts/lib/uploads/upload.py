@@ -1,8 +1,8 @@
-"""Bring the boxes of a media to Tator: what one job for each media, and one for many, have in common."""
+"""Bring the boxes of one media to Tator."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import Any
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import read_json
+from scripts.lib.record_files import as_content, read_record, write_record
+from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, box_from_pixels
@@ -49,6 +51,11 @@ class UploadOptions:
         return train.species(self.train_ini)
 
     @property
+    def accepted(self) -> tuple[str, ...]:
+        """The states of a media whose boxes are uploaded."""
+        return uploaded_states(self.on_damaged)
+
+    @property
     def key(self) -> list[Any]:
         """What the boxes in Tator depend on."""
         return [asdict(self.where), self.species, self.threshold, self.overlap_limit, self.on_damaged]
@@ -73,47 +80,58 @@ def upload_media(
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
-    found, media = read_json(outcome), read_json(record)
-    result: dict[str, Any] = {"media_id": media["media_id"], "type_id": media.get("type_id")}
-    accepted = ("done", "no detections", "damaged") if terms.on_damaged == "accept" else ("done", "no detections")
-    if found["state"] in accepted:
+    found, media = read_record(DetectionRecord, outcome), read_record(MediaRecord, record)
+    result = UploadRecord(
+        media_id=media.media_id,
+        type_id=media.type_id,
+        state="not uploaded",
+        reason=f"{found.state}: {found.reason}",
+    )
+    if found.state in terms.accepted:
         boxes = _wanted(detections, found, terms)
         try:
-            settled, changed_at = _bring_about(connect(), media["media_id"], boxes, terms)
-            times = {"verified_at": _text(datetime.now(UTC)), "changed_at": _text(changed_at)}
-            result |= {"state": "verified", "reason": None, **times, **_account(settled)}
+            settled, changed_at = _bring_about(connect(), media.media_id, boxes, terms)
+            result = replace(
+                result,
+                state="verified",
+                reason=None,
+                verified_at=_text(datetime.now(UTC)),
+                changed_at=_text(changed_at),
+                boxes=len(settled.standing),
+                people=_people(settled),
+                note=settled.note,
+            )
         except MediaFault as fault:
-            result |= {"state": fault.state, "reason": fault.reason}
-    else:
-        result |= {"state": "not uploaded", "reason": f"{found['state']}: {found['reason']}"}
-    _log.info("media %d: %s", media["media_id"], {key: value for key, value in result.items() if key != "people"})
-    write_json(upload, result)
+            result = replace(result, state=fault.state, reason=fault.reason)
+    shown = {key: value for key, value in as_content(result).items() if key != "people"}
+    _log.info("media %d: %s", media.media_id, shown)
+    write_record(upload, result)
 
 
-def still_stands(project: Project, where: Destination, upload: Path) -> bool:
+def still_stands(connect: Callable[[], Project], where: Destination, upload: Path) -> bool:
     """Whether Tator holds as many boxes of a media as it did when an earlier job verified them.
 
     That a box was edited, or deleted by a person, makes no difference to what a run would do.
 
     Args:
-        project: Tator.
+        connect: gives the project; called only if they were verified.
         where: the boxes' version and type.
         upload: what the earlier job wrote, for the same boxes.
     """
-    result = read_json(upload)
-    if result["state"] != "verified":
+    result = read_record(UploadRecord, upload)
+    if result.state != "verified" or result.people is None:
         return False
-    expected: int = result["boxes"] + len(result["people"]["edited"]) + len(result["people"]["added"])
-    return project.count_boxes(result["media_id"], where.type_id, where.version_id) == expected
+    expected = result.boxes + len(result.people.edited) + len(result.people.added)
+    return connect().count_boxes(result.media_id, where.type_id, where.version_id) == expected
 
 
-def _wanted(detections: Path, found: dict[str, Any], terms: UploadOptions) -> list[Box]:
+def _wanted(detections: Path, found: DetectionRecord, terms: UploadOptions) -> list[Box]:
     return [
         box_from_pixels(
-            media_id=found["media_id"],
+            media_id=found.media_id,
             frame=row.frame,
             xywh=(row.x, row.y, row.w, row.h),
-            picture=(found["width"], found["height"]),
+            picture=(found.width, found.height),
             species=terms.species[row.species - 1],
             score=row.score,
         )
@@ -131,7 +149,7 @@ def _bring_about(
         settled = work.done()
         return settled, work.changed_at(settled)
     except LostAnswer as lost:
-        raise ServerUnavailable(f"{lost}; run again when Tator is well") from None
+        raise ServerUnavailable(f"{lost}; run again later") from None
     except Refused as refusal:
         if media_id not in project.media([media_id]):
             raise MediaFault("missing", "it was deleted while the workflow ran") from None
@@ -143,9 +161,13 @@ def _bring_about(
         raise refusal from None
 
 
-def _account(settled: ReconcilePlan) -> dict[str, Any]:
-    people = {key: sorted(getattr(settled, key)) for key in ("edited", "added", "deleted", "withheld")}
-    return {"boxes": len(settled.standing), "people": people, "note": settled.note}
+def _people(settled: ReconcilePlan) -> People:
+    return People(
+        edited=sorted(settled.edited),
+        added=sorted(settled.added),
+        deleted=sorted(settled.deleted),
+        withheld=sorted(settled.withheld),
+    )
 
 
 def _text(time: datetime) -> str:

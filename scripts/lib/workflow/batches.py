@@ -2,12 +2,29 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import sha256, write_json
+from scripts.lib.records import MediaRecord
+
+
+@dataclass(frozen=True)
+class SharedJob:
+    """What a job that media share is told besides what a job of one media is.
+
+    Attributes:
+        batch: where the hashes of what it makes go, for the jobs that take all media.
+        finished: the folder for what is finished, see result_cache.py.
+        sources: hash of the program, a part of the keys of what is finished.
+    """
+
+    batch: Path
+    finished: Path
+    sources: str
+
 
 # The files of each media that rules take of all media, and which job of shared ones makes them.
 OF_EACH_MEDIA = {
@@ -34,16 +51,29 @@ def media_per_job(setting: int | str, count: int) -> int:
     return 1 if count < 2 * _JOBS else min(_MOST, 1 << (2 * count // _JOBS).bit_length())
 
 
-def part_count(record: Mapping[str, Any], seconds: float) -> int:
+def part_count(record: MediaRecord, seconds: float) -> int:
     """Return how many jobs detect in a media: one for each so many seconds of a video.
 
     Args:
         record: what resolve_media wrote.
         seconds: at least 1.
     """
-    if record["state"] != "ready" or record["kind"] != "video" or not (record["num_frames"] and record["fps"]):
+    if record.state != "ready" or record.kind != "video" or not (record.num_frames and record.fps):
         return 1
-    return max(1, math.ceil(float(record["num_frames"]) / float(record["fps"]) / seconds))
+    return max(1, math.ceil(float(record.num_frames) / float(record.fps) / seconds))
+
+
+def of_parts(pattern: str, record: MediaRecord, seconds: float) -> list[str]:
+    """Return the pattern's file for each part of a media, once; none for a media of one part.
+
+    Args:
+        pattern: with `{media_id}`, and `{part}` where each part has a file of its own.
+        record: what resolve_media wrote.
+        seconds: how long a part is, about.
+    """
+    count = part_count(record, seconds)
+    found = [pattern.format(media_id=record.media_id, part=part) for part in range(count)]
+    return list(dict.fromkeys(found)) if count > 1 else []
 
 
 def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:

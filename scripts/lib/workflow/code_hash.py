@@ -7,12 +7,21 @@ from functools import cache
 from pathlib import Path
 
 
-def sources_hash(root: Path, script: str) -> str:
-    """Return a hash of `scripts/{script}.py`, all it imports below `scripts`, and the templates beside these."""
+def sources_hash(root: Path, script: str, unused: str | None = None) -> str:
+    """Return a hash of `scripts/{script}.py`, all it imports below `scripts`, and the templates beside these.
+
+    Args:
+        root: the workflow's folder.
+        script: its name.
+        unused: a module, `detection/shared_job` for example, that the script imports for other rules than this one.
+    """
+    left_out = None if unused is None else root / "scripts" / "lib" / f"{unused}.py"
+    if left_out is not None and not left_out.is_file():
+        raise FileNotFoundError(f"{left_out}: expected a module of the script {script}")
     pending, seen = [root / "scripts" / f"{script}.py"], set[Path]()
     while pending:
         path = pending.pop()
-        if path not in seen:
+        if path not in seen and path != left_out:
             seen.add(path)
             pending += _imports(root, path)
     templates = {file for path in seen for kind in ("*.html", "*.css") for file in path.parent.glob(kind)}

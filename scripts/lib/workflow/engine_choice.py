@@ -1,9 +1,9 @@
 """Which engine `detect.engine: auto` stands for; without any heavy import, as it is asked while a run is planned."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
@@ -62,6 +62,18 @@ def choose(engine: str, precision: str | None, environ: Mapping[str, str], devic
             f"detect.precision: {engine} ({why}) does not have {precision}; expected {' or '.join(offered)}"
         )
     return Choice(engine, precision or offered[0], why)
+
+
+def settle(detect: dict[str, Any], environ: MutableMapping[str, str]) -> None:
+    """Put what `auto` stands for into the section `detect`, once: the jobs, which read it again, get it from `environ`.
+
+    Raises:
+        SettingsError: the engine does not have the precision.
+    """
+    chosen = choose(detect["engine"], detect["precision"], environ)
+    if detect["engine"] == "auto":
+        environ[ENGINE_VARIABLE], environ[REASON_VARIABLE] = chosen.engine, chosen.reason
+    detect["engine"], detect["precision"] = chosen.engine, chosen.precision
 
 
 def _lacking(environ: Mapping[str, str], devices: Path) -> str | None:

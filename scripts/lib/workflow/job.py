@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from scripts.lib import memory
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
@@ -40,10 +40,10 @@ def run(
     """Call `function` with the rule's named input, output and params as keyword arguments.
 
     An argument annotated `Path` or `list[Path]` becomes that, and one annotated with a dataclass is made of what its
-    fields name; an argument or a field `threads` is the rule's. A PipelineError ends the job with its message alone,
-    anything else with a traceback; both without secrets, in the rule's log. The job has the secrets that job_secrets.py
-    lists for it, and no others. `needs` is a package that stands in an
-    environment of its own.
+    fields name, an optional one (`X | None`) only where the rule names all of them; an argument or a field `threads` is
+    the rule's. A PipelineError ends the job with its message alone, anything else with a traceback; both without
+    secrets, in the rule's log. The job has the secrets that job_secrets.py lists for its rule, and no others.
+    `needs` is a package that stands in an environment of its own.
 
     Args:
         function: what the job does.
@@ -57,8 +57,8 @@ def run(
     """
     # YAML takes a bare `off` for false.
     mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
-    place = _sandbox(mode, function.__name__, snakemake)
-    job_secrets.drop(function.__name__, place.prefix)
+    place = _sandbox(mode, snakemake)
+    job_secrets.drop(snakemake.rule, place.prefix)
     killed = None if record_failure is None else supervision.begin()
     if needs is not None:
         environments.enter(needs)
@@ -93,14 +93,14 @@ def run(
         raise SystemExit(1) from None
 
 
-def _sandbox(mode: str, script: str, snakemake: Any) -> sandbox.Sandbox:
+def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
     """Return the sandbox for a job: it reads its inputs, and writes into its outputs' folders and its log."""
     log, outputs = Path(snakemake.log[0]), {Path(path).parent for path in snakemake.output}
     if mode != "off":
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
     readable = (Path(path) for path in snakemake.input)
-    return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(script, os.environ))
+    return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(snakemake.rule, os.environ))
 
 
 def _message(error: Exception) -> str:
@@ -137,8 +137,10 @@ def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, A
     """Return the keyword arguments for a call of `function`; `run` says what becomes of the given values."""
     left, arguments = dict(given), {}
     for name, kind in _kinds(function).items():
-        if is_dataclass(kind) and isinstance(kind, type):
-            arguments[name] = kind(**{field: _as(left.pop(field), its) for field, its in _kinds(kind).items()})
+        if (made := _dataclass(kind)) is not None:
+            fields = _kinds(made)
+            if made is kind or fields.keys() <= left.keys():  # one that is optional needs all of its fields
+                arguments[name] = made(**{field: _as(left.pop(field), its) for field, its in fields.items()})
         elif name in left:
             arguments[name] = _as(left.pop(name), kind)
     left.pop("threads", None)
@@ -150,8 +152,16 @@ def _kinds(of: Callable[..., Any]) -> dict[str, Any]:
     return {name: parameter.annotation for name, parameter in inspect.signature(of).parameters.items()}
 
 
+def _dataclass(kind: Any) -> type | None:
+    """Return the dataclass that an annotation names, alone or as `X | None`; None for other annotations."""
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type) and is_dataclass(one):
+            return one
+    return None
+
+
 def _as(value: Any, kind: Any) -> Any:
-    if kind == list[Path]:
+    if kind in (list[Path], list[Path] | None):
         # Snakemake unpacks a list of one.
-        return [Path(item) for item in ([value] if isinstance(value, str) else value)]
+        return [Path(item) for item in ([value] if isinstance(value, str | Path) else value)]
     return Path(value) if kind in (Path, Path | None) and value is not None else value

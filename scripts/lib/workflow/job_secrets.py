@@ -10,12 +10,14 @@ from scripts.lib.token import VARIABLE
 
 _TOKEN = frozenset({VARIABLE})
 REGISTRY = frozenset({"TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"})
-# Script: the secrets that it uses. Scripts that are not here use none.
+# Rule: the secrets that its jobs use. Rules that are not here use none. A name of a rule of shared jobs goes on with a
+# media's number.
 USED = {
     "get_network": REGISTRY,
     "resolve_media": _TOKEN,
+    "resolve_many": _TOKEN,
     "download_media": _TOKEN,
-    "detect_many": _TOKEN,
+    "detect_many": _TOKEN,  # it downloads, too: detect, whose media are here already, has no token
     "get_truth": _TOKEN,
     "picture_errors": _TOKEN,
     "prepare_upload": _TOKEN,
@@ -32,23 +34,23 @@ def is_secret(name: str) -> bool:
     return name == VARIABLE or name in REGISTRY or bool(_SECRET.search(name.upper()))
 
 
-def kept(script: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a script's job keeps."""
-    used = USED.get(script, frozenset())
+def kept(rule: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a rule's job keeps."""
+    used = USED.get(re.sub(r"_many_\d+$", "_many", rule), frozenset())
     return {name: value for name, value in environ.items() if name in used or not is_secret(name)}
 
 
-def drop(script: str, prefix: Sequence[str] = ()) -> None:
-    """Take the secrets that its script does not use out of this process.
+def drop(rule: str, prefix: Sequence[str] = ()) -> None:
+    """Take the secrets that its rule's jobs do not use out of this process.
 
     /proc/PID/environ shows what a process was started with, whatever `os.environ` holds: so they are overwritten there
     too. Where the system does not allow that, the process is started again without them.
 
     Args:
-        script: the script's name.
+        rule: the rule's name.
         prefix: a command to start this process under; with one it is always started again.
     """
-    environ = kept(script, os.environ)
+    environ = kept(rule, os.environ)
     unused = os.environ.keys() - environ.keys()
     if prefix or (unused and not _overwrite(unused)):
         command = [*prefix, sys.executable, *sys.orig_argv[1:]]

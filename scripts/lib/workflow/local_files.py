@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.evaluation import truth_check
 
@@ -27,10 +28,10 @@ def check(settings: Mapping[str, Any]) -> None:
     for section, key, is_folder in _PATHS:
         value = settings[section][key]
         if value and (problem := _problem(value, is_folder=is_folder)):
-            problems.append(f"  - {section}.{key}: {value!r} {problem}")
+            problems.append(f"  - {section}.{key}: {shown(value)} {problem}")
     truth = settings["evaluate"]["truth_file"]
     if truth and not problems and (problem := truth_check.problem(Path(truth), settings["tator"]["media_ids"])):
-        problems.append(f"  - evaluate.truth_file: {truth!r} {problem}")
+        problems.append(f"  - evaluate.truth_file: {shown(truth)} {problem}")
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *problems]))
 
@@ -50,4 +51,9 @@ def _problem(value: str, *, is_folder: bool) -> str | None:
         return f"cannot be looked at ({error.strerror}); expected {kind}"
     if there:
         return f"is not {kind}; expected {kind}: correct the name"
-    return f"does not exist (looked for at {path.absolute()}); expected {kind}: correct the name, or make it"
+    return f"does not exist {_where(path)}; expected {kind}: correct the name, or make it"
+
+
+def _where(path: Path) -> str:
+    """Say where a relative name was looked for."""
+    return f"(looked for at {shown(str(path.absolute()))[1:-1]})"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import read_text, replacing
 
@@ -21,22 +22,23 @@ def read(path: Path) -> list[int]:
     Raises:
         SettingsError: it cannot be read, names none, or a line holds something else; each such line is named.
     """
+    name = shown(str(path))[1:-1]
     try:
         text = read_text(path, LARGEST_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"tator.media_file: {path}: {reason}; expected a file with one media id a line") from None
+        raise SettingsError(f"tator.media_file: {name}: {reason}; expected a file with one media id a line") from None
     lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1)]
     wrong = [f"line {number}: {word[:40]!r}" for number, word in lines if word and not _ID.fullmatch(word)]
     if wrong:
         more = f" and {len(wrong) - _FAULTS_SHOWN} more" if len(wrong) > _FAULTS_SHOWN else ""
         raise SettingsError(
-            f"tator.media_file: {path}: {', '.join(wrong[:_FAULTS_SHOWN])}{more}; expected one media id, a number "
+            f"tator.media_file: {name}: {', '.join(wrong[:_FAULTS_SHOWN])}{more}; expected one media id, a number "
             ">= 1, a line; # begins a comment"
         )
     media_ids = [int(word) for _, word in lines if word]
     if not media_ids:
-        raise SettingsError(f"tator.media_file: {path}: it names no media; expected one media id a line")
+        raise SettingsError(f"tator.media_file: {name}: it names no media; expected one media id a line")
     return media_ids
 
 

@@ -3,24 +3,24 @@
 Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
 The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
 configuration file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may hold
-sections as well. The token is no setting: the jobs that need it read it from the environment themselves.
+sections as well. The token is not a setting: the jobs that need it read it from the environment themselves.
 """
 
 import copy
 import difflib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from scripts.lib import metrics, token
-from scripts.lib.engines.table import ENGINES
+from scripts.lib.display_text import LONGEST_SHOWN, shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
-from scripts.lib.workflow import media_list, network_settings
+from scripts.lib.workflow import contradictions, media_list
 from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
@@ -55,9 +55,8 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 # Python refuses to read numbers of more than some thousand digits.
 LONGEST_NUMBER = 100
-LONGEST_SHOWN = 200
-_USER = re.compile(r"//[^/@\s]+@")
-
+# A section, its settings, a list, and its entries; what else is in such a file Snakemake's own rules may use.
+DEEPEST = 20
 # Of a list that is all wrong, a few lines say enough.
 IDS_COMPLAINED_OF = 10
 
@@ -94,6 +93,10 @@ def resolve(
     Raises:
         SettingsError: one line for each problem: the key, the value found, what is expected.
     """
+    if _is_deeper(config, DEEPEST):
+        raise SettingsError(
+            f"the configuration is nested more than {DEEPEST} deep; expected sections, and a value for each key"
+        )
     sections = schema["properties"]
     settings = {key: copy.deepcopy(value) for key, value in config.items() if key in sections}
     flat = {key: value for key, value in config.items() if key not in sections}
@@ -106,8 +109,9 @@ def resolve(
     told = {path: environ[name] for name, path in variables.items() if environ.get(name)}
     _one_selection(settings, told)
     _overlay(settings, told)
-    _read_media(settings, read_media)
+    _read_media(settings, Path(environ.get(WORK_DIR_VARIABLE) or ".").absolute(), read_media)
     _normalise(settings)
+    _fill(settings, sections)
 
     order = list(schema["properties"])
     errors = sorted(
@@ -115,7 +119,7 @@ def resolve(
         key=lambda error: order.index(error.absolute_path[0]) if error.absolute_path else -1,
     )
     problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
-    problems += [*_contradictions(settings), *network_settings.contradictions(settings)] if not problems else []
+    problems += contradictions.find(settings) if not problems else []
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
     return settings
@@ -128,18 +132,21 @@ def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> N
     if settings["tator"]["allow_http"]:
         environ[plain_http.VARIABLE] = "true"
     if settings["tator"]["media_file"]:
-        # Jobs read the settings again, and may do so in another folder.
-        environ[MEDIA_FILE_VARIABLE] = str(Path(settings["tator"]["media_file"]).absolute())
+        environ[MEDIA_FILE_VARIABLE] = settings["tator"]["media_file"]
 
 
 def site(address: str) -> str:
     """Return a site's address without the `/rest` that Tator hands to its workflows.
 
     Raises:
-        SettingsError: it holds a user name or a password, which would come into logs.
+        SettingsError: it holds a user name or a password, which would come into logs, or is no address.
     """
     if "@" in address:
         raise SettingsError("tator.host: it holds a user name or password; expected https://HOST[:PORT] without them")
+    try:
+        urlsplit(address.strip()).port  # noqa: B018 - it is read when it is asked for
+    except ValueError as error:
+        raise SettingsError(f"tator.host: {shown(address)}: {error}; expected https://HOST[:PORT]") from None
     return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
 
 
@@ -157,15 +164,32 @@ def _pipeline_arguments(
             f"TATOR_PIPELINE_ARGS is not JSON ({error}); expected an object such as "
             '{"keep_threshold": 0.3, "batch_size": 8}'
         ) from None
+    if _is_deeper(arguments, DEEPEST):
+        raise SettingsError(f"TATOR_PIPELINE_ARGS is nested more than {DEEPEST} deep; expected an object of settings")
     if not isinstance(arguments, dict):
         raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
     nested: dict[str, Any] = {}
     for section in [name for name in arguments if name in sections]:
         part = arguments.pop(section)
         if not isinstance(part, dict):
-            raise SettingsError(f"TATOR_PIPELINE_ARGS: {section} is {part!r}; expected an object with its settings")
+            raise SettingsError(
+                f"TATOR_PIPELINE_ARGS: {section} is {shown(part)}; expected an object with its settings"
+            )
         nested |= {f"{section}.{key}": value for key, value in part.items()}
     return nested, arguments
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings stand in one another more than `levels` deep."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            part
+            for each in layer
+            if isinstance(each, Mapping | list | tuple)
+            for part in (each.values() if isinstance(each, Mapping) else each)
+        ]
+    return any(isinstance(each, Mapping | list | tuple) for each in layer)
 
 
 def _each(sections: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -188,20 +212,24 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
             translated = {} if value == "pipeline" else {reference[name]: value}
         elif name == "img_size":
             if not (isinstance(value, list) and len(value) == 2):
-                raise SettingsError(f"{where}: {key} is {value!r}; expected [img_max_side, img_min_side]")
+                raise SettingsError(f"{where}: {key} is {shown(value)}; expected [img_max_side, img_min_side]")
             translated = {"detect.img_max_side": value[0], "detect.img_min_side": value[1]}
         elif name == "cpu_only":
             if not isinstance(value, bool):
-                raise SettingsError(f"{where}: {key} is {value!r}; expected true or false")
+                raise SettingsError(f"{where}: {key} is {shown(value)}; expected true or false")
             translated = {"detect.engine": "openvino"} if value else {}
         elif name in reference:
             translated = {reference[name]: value}
         else:
             known = [*sections, *reference, *REFERENCE_KEYS_UNUSED]
-            raise SettingsError(f"{where}: unknown key {key!r}{_nearest(name, known)}; known keys: config/README.md")
+            raise SettingsError(
+                f"{where}: unknown key {shown(key)}{_nearest(name, known)}; known keys: config/README.md"
+            )
         for path, new in translated.items():
             if path in found and found[path] != new:
-                raise SettingsError(f"{where}: {path} is set twice, to {found[path]!r} and by {key!r} to {new!r}")
+                raise SettingsError(
+                    f"{where}: {path} is set twice, to {shown(found[path])} and by {key!r} to {shown(new)}"
+                )
             found[path] = new
     return found
 
@@ -212,6 +240,14 @@ def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
         part = settings.setdefault(section, {})
         if isinstance(part, dict):  # else the schema says what is wrong with it
             part[key] = value
+
+
+def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
+    """Give what a section lacks its default, as where a file names a section without anything in it."""
+    for path, entry in _each(sections):
+        section, key = path.split(".")
+        if isinstance(part := settings.get(section), dict) and "default" in entry:
+            part.setdefault(key, copy.deepcopy(entry["default"]))
 
 
 def _one_selection(settings: dict[str, Any], told: Mapping[str, Any]) -> None:
@@ -230,10 +266,12 @@ def _one_selection(settings: dict[str, Any], told: Mapping[str, Any]) -> None:
         tator |= {"media_ids": [], "media_file": None}
 
 
-def _read_media(settings: dict[str, Any], read: Callable[[Path], list[int]]) -> None:
+def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path], list[int]]) -> None:
+    """Put the ids that a file names in place of the file's name, which becomes a whole path: jobs may run elsewhere."""
     tator = settings.get("tator")
     if isinstance(tator, dict) and isinstance(path := tator.get("media_file"), str) and path:
-        tator["media_ids"] = read(Path(path))
+        tator["media_file"] = str(run_folder / path)
+        tator["media_ids"] = read(run_folder / path)
 
 
 def _normalise(settings: dict[str, Any]) -> None:
@@ -253,7 +291,7 @@ def _normalise(settings: dict[str, Any]) -> None:
             media_ids = [media_ids]
         if isinstance(media_ids, list):
             numbers = (_number(value) if isinstance(value, str) else value for value in media_ids)
-            # Asked twice is asked once. What is no number may have no hash either.
+            # Asked twice is asked once. What is not a number may have no hash either.
             tator["media_ids"] = list(
                 {value if _is_id(value) else ("odd", str(value)): value for value in numbers}.values()
             )
@@ -285,44 +323,6 @@ def _number(text: str) -> int | str:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER else text
 
 
-def _contradictions(settings: Mapping[str, Any]) -> list[str]:
-    problems = []
-    if refusal := plain_http.refusal(settings["tator"]["host"], allowed=settings["tator"]["allow_http"]):
-        problems.append(refusal)
-    network, upload = settings["network"], settings["upload"]
-    sources = [key for key in ("directory", "data_image", "archive") if network[key]]
-    if not sources or ("directory" in sources and len(sources) > 1):
-        problems.append(
-            "network.directory, network.data_image, network.archive: "
-            f"set are {', '.join(sources) or 'none'}; expected one"
-        )
-    if network["directory"] and network["digest"]:
-        problems.append("network.digest: a folder has none; use network.sha256, or a data image")
-    if upload["version_id"] is not None and upload["version_number"] is not None:
-        problems.append("upload.version_id, upload.version_number: both are set; expected at most one of them")
-    detect = settings["detect"]
-    frame_range = detect["frame_range"]
-    if frame_range is not None and frame_range[0] > frame_range[1]:
-        problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
-    if detect["split_seconds"] is not None and settings["media"]["per_job"] != 1:
-        problems.append(
-            f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
-            "expected media.per_job 1, as a media cannot both have several jobs and share one"
-        )
-    engine, precision = detect["engine"], detect["precision"]
-    kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
-    offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
-    if precision is not None and precision not in offered:
-        problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
-    foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
-    if foreign:
-        problems.append(
-            f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} stands not in tator.media_ids; "
-            "expected media of the run"
-        )
-    return problems
-
-
 def _explain(error: ValidationError) -> Iterator[str]:
     """Say what is wrong in one line: key, value, expectation, nearest known key."""
     path = ".".join(str(part) for part in error.absolute_path)
@@ -331,24 +331,20 @@ def _explain(error: ValidationError) -> Iterator[str]:
     schema: Any = error.schema
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
-        for key in sorted(set(instance) - set(known)):
-            yield f"{path}.{key}: unknown key{_nearest(key, known)}".lstrip(".")
+        for key in sorted(map(str, set(instance) - set(known))):  # YAML also has keys that are no text
+            yield f"{path}.{_key(key)}: unknown key{_nearest(key, known)}".lstrip(".")
     elif error.validator == "required":
         for key in [key for key in rule if key not in instance]:
             yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
     elif instance is None:
         yield f"{path}: missing; {_expectation(schema)}"
     else:
-        yield f"{path}: {_shown(instance)} is invalid; {_expectation(schema)}"
+        yield f"{path}: {shown(instance)} is invalid; {_expectation(schema)}"
 
 
-def _shown(value: Any) -> str:
-    """Return a value for a message: cut, and without a password in an address."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        return "a value nested too deeply"
-    return _USER.sub("//...@", text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")
+def _key(text: str) -> str:
+    """Return the name of a key for a message: in quotes where it is none of ours."""
+    return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
 def _expectation(schema: Mapping[str, Any]) -> str:

@@ -33,33 +33,58 @@ def count(data: bytes, *, bits: int, order: _Order, early: int) -> Counted:
         order: of the bits in a byte: big in TIFF, little in GIF.
         early: 1 where codes grow one code before they must, as in TIFF, else 0.
     """
-    bytes_ = np.frombuffer(data, np.uint8)
-    # Three more bytes, so that each code can be taken out of four.
-    padded = np.concatenate([bytes_, np.zeros(4, np.uint8)]).astype(np.uint32)
+    # More bytes, so that each code can be taken out of three.
+    padded = np.concatenate([np.frombuffer(data, np.uint8), np.zeros(4, np.uint8)])
     total, at, limit = 0, 0, len(data) * 8
-    widths, offsets = _schedule(bits, early)
+    clear, ends = 1 << bits, _ends(bits, early)
     while at + bits + 1 <= limit:
-        fit = int(np.searchsorted(offsets + widths, limit - at, "right"))
+        fit = int(np.searchsorted(ends, limit - at, "right"))
         # Most encoders begin a new table when the first is full.
         for most in (min(fit, _MOST), fit):
-            codes = _codes(padded, at + offsets[:most], widths[:most], order)
-            stops = np.flatnonzero((codes == 1 << bits) | (codes == (1 << bits) + 1))
-            if len(stops):
+            codes = _codes(padded[at >> 3 :], _Layout(bits, early, order, at & 7), most)
+            # The code that begins a new table is even; the next one is that for the end.
+            stops = np.flatnonzero(codes >> 1 == clear >> 1)
+            if len(stops) or most == fit:
                 break
         taken = int(stops[0]) if len(stops) else len(codes)
         length, sound = _length(codes[:taken], bits)
         total += length
         if not sound or not len(stops):
             return Counted(total, ended=False, sound=sound)
-        if codes[taken] != 1 << bits:
+        if codes[taken] != clear:
             return Counted(total, ended=True, sound=True)
-        at += int(offsets[taken] + widths[taken])
+        at += int(ends[taken])
     return Counted(total, ended=False, sound=True)
 
 
+class _Layout(NamedTuple):
+    """How codes lie in the data.
+
+    Attributes:
+        bits: of a value.
+        early: see count.
+        order: see count.
+        phase: bits of the first byte that stand before the first code.
+    """
+
+    bits: int
+    early: int
+    order: _Order
+    phase: int
+
+
+def _windows(content: npt.NDArray[np.uint8], order: _Order) -> npt.NDArray[np.int64]:
+    """Return the number that each byte makes with the next two, in which every code lies that begins in that byte."""
+    numbers = content.astype(np.int64)
+    first, second, third = numbers[:-2], numbers[1:-1], numbers[2:]
+    if order == "little":
+        return first | second << 8 | third << 16
+    return first << 16 | second << 8 | third
+
+
 @cache
-def _schedule(bits: int, early: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the width of each code after a clear code, and how many bits stand before it.
+def _widths(bits: int, early: int) -> npt.NDArray[np.int64]:
+    """Return the width of each code after a clear code.
 
     In GIF a full table may stay in use; a million codes of one are followed.
     """
@@ -67,35 +92,57 @@ def _schedule(bits: int, early: int) -> tuple[npt.NDArray[np.int64], npt.NDArray
     widths = np.full(len(free), 12, np.int64)
     for width in range(11, bits, -1):
         widths[free < (1 << width) - early] = width
-    return widths, np.concatenate([[0], np.cumsum(widths)[:-1]])
+    return widths
 
 
-def _codes(
-    padded: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], widths: npt.NDArray[np.int64], order: _Order
-) -> npt.NDArray[np.int64]:
-    place, shift = starts >> 3, starts & 7
-    parts = [padded[place + number] for number in range(3)]
-    if order == "little":
-        window = parts[0] | parts[1] << np.uint32(8) | parts[2] << np.uint32(16)
-        found = window >> shift.astype(np.uint32)
-    else:
-        window = parts[0] << np.uint32(16) | parts[1] << np.uint32(8) | parts[2]
-        found = window >> (24 - shift - widths).astype(np.uint32)
-    codes: npt.NDArray[np.int64] = (found & ((1 << widths) - 1).astype(np.uint32)).astype(np.int64)
+@cache
+def _ends(bits: int, early: int) -> npt.NDArray[np.int64]:
+    """Return behind how many bits after a clear code each code ends."""
+    return np.cumsum(_widths(bits, early))
+
+
+def _place_codes(layout: _Layout, most: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return, of so many codes, each one's byte, how far its window is to be shifted, and the mask of its bits."""
+    bits, early, order, phase = layout
+    widths = _widths(bits, early)[:most]
+    starts = phase + _ends(bits, early)[:most] - widths
+    shifts = starts & 7 if order == "little" else 24 - (starts & 7) - widths
+    return starts >> 3, shifts, (1 << widths) - 1
+
+
+@cache
+def _first_codes(layout: _Layout) -> tuple[npt.NDArray[np.int64], ...]:
+    return _place_codes(layout, _MOST)
+
+
+def _codes(content: npt.NDArray[np.uint8], layout: _Layout, most: int) -> npt.NDArray[np.int64]:
+    places, shifts, masks = _first_codes(layout) if most <= _MOST else _place_codes(layout, most)
+    windows = _windows(content[: places[most - 1] + 3], layout.order)
+    codes: npt.NDArray[np.int64] = windows[places[:most]]
+    codes >>= shifts[:most]
+    codes &= masks[:most]
     return codes
+
+
+@cache
+def _known(bits: int) -> npt.NDArray[np.int64]:
+    """Return how many entries of the table are known at each of the first codes."""
+    return np.minimum(np.arange(1 << 20), _MOST - (1 << bits) - 2)
 
 
 def _length(codes: npt.NDArray[np.int64], bits: int) -> tuple[int, bool]:
     """Return the length of what the codes between two clear codes stand for, and whether each is known."""
-    first = (1 << bits) + 2
     # Code n of the table is what the code n - first stood for, and one value more.
-    parents = codes - first
-    if (parents >= np.minimum(np.arange(len(codes)), _MOST - first)).any():
+    parents = codes - ((1 << bits) + 2)
+    if (parents >= _known(bits)[: len(parents)]).any():
         return 0, False
     lengths = np.ones(len(codes), np.int64)
+    live = np.flatnonzero(parents >= 0)
     # Each round doubles how far back the parents lie.
-    while (live := np.flatnonzero(parents >= 0)).size:
+    while live.size:
         above = parents[live]
         lengths[live] += lengths[above]
-        parents[live] = parents[above]
+        further = parents[above]
+        parents[live] = further
+        live = live[further >= 0]
     return int(lengths.sum()), True

@@ -7,10 +7,13 @@ from typing import Any
 import cv2
 import pytest
 
-from scripts import detect_many as module
+from scripts.detect import detect
+from scripts.lib.detection import download_ahead, media_job
 from scripts.lib.detection.network import NetworkFiles
-from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.files import read_json
+from scripts.lib.records import MediaRecord
+from scripts.lib.workflow.batches import SharedJob
 from tests.scripts.tator_steps import Steps
 
 pytestmark = pytest.mark.slow
@@ -32,13 +35,13 @@ class Job:
             self.pictures.append(steps.server.add_media(path.name, dtype="image", files={"image": [path]}))
         self.media_ids = [1, *self.pictures]
         (steps.folder / "provenance.json").write_text('{"reference": "a folder"}')
-        to_disk = module.fetch_media
+        to_disk = download_ahead.fetch_media
 
-        def noted(wanted: dict[str, Any], *args: Any, **named: Any) -> dict[str, Any]:
-            self.on_disk.append(wanted["media_id"])
+        def noted(wanted: MediaRecord, *args: Any, **named: Any) -> dict[str, Any]:
+            self.on_disk.append(wanted.media_id)
             return to_disk(wanted, *args, **named)
 
-        monkeypatch.setattr(module, "fetch_media", noted)
+        monkeypatch.setattr(download_ahead, "fetch_media", noted)
 
     def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
         """Run the job; return the state of each media."""
@@ -48,8 +51,7 @@ class Job:
             engine="openvino", precision="f32", engines=self.steps.folder / "engines",
             frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,
         )  # fmt: skip
-        module.detect_many(
-            **self.steps.where,
+        detect(
             **{
                 name: [self.steps.folder / pattern.format(number) for number in self.media_ids]
                 for name, pattern in {
@@ -63,11 +65,8 @@ class Job:
             network_files=NetworkFiles(
                 SYNTHETIC / "graph.pb", SYNTHETIC / "train.ini", self.steps.folder / "provenance.json", []
             ),
-            batch=self.steps.folder / "batch.json",
-            finished=self.steps.folder / "finished",
-            keep_files=keep_files,
-            prefetch_mb=prefetch_mb,
-            sources="1",
+            shared=SharedJob(self.steps.folder / "batch.json", self.steps.folder / "finished", "1"),
+            ahead=DownloadOptions(**self.steps.where, keep_files=keep_files, prefetch_mb=prefetch_mb),
             search=search,
         )
         return {number: read_json(self.steps.folder / f"{number}.json")["state"] for number in self.media_ids}
@@ -96,7 +95,7 @@ def test_pictures_reach_no_disk_and_the_rest_is_removed(job):
 def test_large_pictures_go_to_disk_and_have_the_same_boxes(job, monkeypatch):
     job()
     boxes = job.found()
-    monkeypatch.setattr(module, "IN_MEMORY", 1)
+    monkeypatch.setattr(media_job, "IN_MEMORY", 1)
     (job.steps.folder / "provenance.json").write_text('{"reference": "another folder"}')  # or all is restored
     job()
     assert (sorted(job.on_disk), job.files) == ([1, 1, *job.pictures], [])
@@ -136,7 +135,7 @@ def test_cut_download_is_gone_on_with(job, monkeypatch):
 
 @pytest.mark.parametrize("memory", [1, 10**6])
 def test_memory_that_holds_one_picture_or_a_disk_that_is_full_is_enough(job, monkeypatch, memory):
-    monkeypatch.setattr(module, "ALL_IN_MEMORY", memory)
+    monkeypatch.setattr(download_ahead, "ALL_IN_MEMORY", memory)
     assert set(job(prefetch_mb=0).values()) == {"done"}
 
 

@@ -33,7 +33,7 @@ def uploaded(steps):
 
 
 def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
-    done = ready.upload_many(*MEDIA)
+    done = ready.upload_shared(*MEDIA)
     assert [(record["media_id"], record["state"]) for record in done] == [(number, "verified") for number in MEDIA]
     assert [record["boxes"] for record in done] == [2, 2, 700, 2, 2, 2]
     assert len(asked(ready, "GetSchema")) == 1
@@ -41,12 +41,12 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
     assert len(before) == 710
     ready.server.clear_requests()
     ready.detected(4, ROWS[:1])
-    ready.upload_many(*MEDIA)
+    ready.upload_shared(*MEDIA)
     assert asked(ready, "CreateLocalizationList") == []
     assert asked(ready, "DeleteLocalizationList") == [[4]]
     assert asked(ready, "GetLocalizationList") == [[4], [4]]
     ready.detected(4, ROWS)
-    ready.upload_many(*MEDIA)
+    ready.upload_shared(*MEDIA)
     contents = [[{**box, "id": 0} for box in boxes] for boxes in (before, ready.boxes(show_all_marks=1))]
     for box in (*contents[0], *contents[1]):
         box.update(created_datetime=None, modified_datetime=None)
@@ -57,21 +57,21 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
     "change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"on_damaged": "accept"}, {"sources": "2"}]
 )
 def test_other_terms_are_brought_about_in_all(ready, change):
-    ready.upload_many(*MEDIA)
+    ready.upload_shared(*MEDIA)
     ready.server.clear_requests()
-    assert ready.upload_many(*MEDIA) == ready.upload_many(*MEDIA)
+    assert ready.upload_shared(*MEDIA) == ready.upload_shared(*MEDIA)
     assert ready.server.requests("GetLocalizationList") == []
-    ready.upload_many(*MEDIA, **change)
+    ready.upload_shared(*MEDIA, **change)
     assert {media_id for media in asked(ready, "GetLocalizationList") for media_id in media} == set(MEDIA)
 
 
 def test_boxes_that_went_meanwhile_are_looked_for(ready):
-    ready.upload_many(*MEDIA)
+    ready.upload_shared(*MEDIA)
     gone = [box["id"] for box in ready.boxes() if box["media"] in (2, 5)]
     ready.api.delete_localization(gone[0])  # by a person: with a tombstone
     ready.api.delete_localization_list(ready.server.project_id, {"ids": gone[2:], "prune": 1, "count": 2})
     ready.server.clear_requests()
-    done = ready.upload_many(*MEDIA)
+    done = ready.upload_shared(*MEDIA)
     assert [record["boxes"] for record in done] == [2, 1, 700, 2, 2, 2]
     assert sorted(asked(ready, "GetLocalizationList")) == [[2], [5], [5]]
 
@@ -79,32 +79,32 @@ def test_boxes_that_went_meanwhile_are_looked_for(ready):
 def test_several_are_under_way_at_once(ready):
     ready.server.fault("slow", operation="CreateLocalizationList", seconds=1.5, times=None)
     started = time.monotonic()
-    ready.upload_many(1, 2, 4, 5, 6, connections=5)
+    ready.upload_shared(1, 2, 4, 5, 6, connections=5)
     assert time.monotonic() - started < 5 * 1.5
 
 
 def test_one_that_fails_is_named_and_the_others_are_done(ready):
     ready.server.fault("status", status=400, media=4, operation="CreateLocalizationList", times=None)
-    done = {record["media_id"]: record for record in ready.upload_many(*MEDIA, connections=2)}
+    done = {record["media_id"]: record for record in ready.upload_shared(*MEDIA, connections=2)}
     assert re.match(r"create boxes: .*400", done[4]["reason"])
     assert {media_id: record["state"] for media_id, record in done.items()} == {
         media_id: "failed" if media_id == 4 else "verified" for media_id in MEDIA
     }
     ready.server.clear_faults()
     ready.server.clear_requests()
-    assert [record["boxes"] for record in ready.upload_many(*MEDIA)] == [2, 2, 700, 2, 2, 2]
+    assert [record["boxes"] for record in ready.upload_shared(*MEDIA)] == [2, 2, 700, 2, 2, 2]
     assert {media_id for media in asked(ready, "GetLocalizationList") for media_id in media} == {4}
 
 
 def test_media_without_a_result_is_recorded(ready):
     ready.detected(2, ROWS, state="damaged", reason="cut")
-    states = [record["state"] for record in ready.upload_many(1, 2, 4)]
+    states = [record["state"] for record in ready.upload_shared(1, 2, 4)]
     assert states == ["verified", "not uploaded", "verified"]
 
 
 def test_throttling_is_waited_for(ready):
     ready.server.fault("throttle", times=12)
-    ready.upload_many(*MEDIA, connections=4)
+    ready.upload_shared(*MEDIA, connections=4)
     assert ready.server.faults()["pending"] == []
     assert {box["mark"] for box in ready.boxes(show_all_marks=1, show_deleted=1)} == {0}
     assert len(ready.boxes()) == 710
@@ -112,7 +112,7 @@ def test_throttling_is_waited_for(ready):
 
 def test_lost_answers_of_many_double_nothing(ready):
     ready.server.fault("drop_answer", operation="CreateLocalizationList", times=4)
-    ready.upload_many(*MEDIA, connections=4)
+    ready.upload_shared(*MEDIA, connections=4)
     assert {box["mark"] for box in ready.boxes(show_all_marks=1, show_deleted=1)} == {0}
 
 
@@ -120,14 +120,14 @@ def test_lost_answers_of_many_double_nothing(ready):
 def test_when_tator_is_not_well_no_more_are_begun(ready):
     ready.server.fault("status", operation="GetLocalizationList", times=None)
     with pytest.raises(ServerError, match=r"of 6 media were not uploaded \(1, 2.*run again.*; not begun were .*6$"):
-        ready.upload_many(*MEDIA, connections=2)
+        ready.upload_shared(*MEDIA, connections=2)
     assert uploaded(ready) == set()
 
 
 def test_fault_of_the_machine_ends_it_at_once(ready):
     (ready.folder / "upload_1.json").mkdir()
     with pytest.raises(IsADirectoryError, match=r"upload_1\.json"):
-        ready.upload_many(*MEDIA, connections=1)
+        ready.upload_shared(*MEDIA, connections=1)
     assert len(uploaded(ready)) < 4
 
 
@@ -139,5 +139,5 @@ def test_without_what_was_detected_nothing_is_begun(ready):
         match=r"found_2\.csv: it is gone, as are 1 others; make it again by the same command with .*2\.csv "
         r"after `snakemake`$",
     ):
-        ready.upload_many(*MEDIA)
+        ready.upload_shared(*MEDIA)
     assert uploaded(ready) == set()

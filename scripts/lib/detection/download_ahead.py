@@ -1,0 +1,96 @@
+"""Download the media of a job ahead of detection, within a budget, and remove them after it."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+
+from scripts.lib.detection.media_job import Fetched, MediaInJob, MediaSource
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.fetching import fetch_content, fetch_media
+from scripts.lib.downloads.prefetch import Prefetch
+from scripts.lib.errors import PipelineError, of_one_media
+from scripts.lib.records import DownloadRecord
+from scripts.lib.workflow.failures import as_fault
+
+# Small files are many round trips: several at a time, and one for the addresses of so many.
+DOWNLOADS_AT_A_TIME = 4
+ADDRESSES_AT_A_TIME = 16
+# Of pictures that no disk needs to see, so many bytes ahead of detection at most.
+ALL_IN_MEMORY = 64 * 10**6
+
+_log = logging.getLogger(__name__)
+
+
+class DownloadAhead(MediaSource):
+    """Files that are downloaded while the ones before are worked on; pictures that are not kept, into memory."""
+
+    def __init__(self, connection: Connection, *, keep_files: bool, budget: int) -> None:
+        """Begin nothing yet.
+
+        Args:
+            connection: to Tator and its store.
+            keep_files: keep the downloaded files.
+            budget: how many bytes may be downloaded and not yet worked on; one media goes whatever its size.
+        """
+        super().__init__()
+        self._connection, self._keep_files, self._budget = connection, keep_files, budget
+        self._work: Sequence[MediaInJob] = []
+        self._foreseen = 0  # media whose addresses were asked for
+        self._foreseeing = threading.Lock()
+
+    def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
+        """Yield each media when its file is there; when the next is asked for, the one before was read."""
+        self._work, self._foreseen = work, 0
+        for folder in {each.media.parent for each in work}:
+            folder.mkdir(parents=True, exist_ok=True)
+        budget = max(1, min(self._budget, shutil.disk_usage(work[0].media.parent).free // 2))
+        if any(each.wanted.state == "ready" for each in work):
+            _ = self._connection.project  # made here, before several threads ask for it
+        prefetch = Prefetch(
+            self._fetch, [self._cost(each, budget) for each in work], budget=budget, threads=DOWNLOADS_AT_A_TIME
+        )
+        for number, each in enumerate(work):
+            try:
+                fetched = prefetch.result(number)
+            except Exception as error:
+                if of_one_media(error):
+                    fault = as_fault(error)
+                    foreseen = isinstance(error, PipelineError)
+                    _log.warning("media %d: %s", each.media_id, fault, exc_info=None if foreseen else error)
+                    record = DownloadRecord(media_id=each.media_id, state=fault.state, reason=fault.reason)
+                    fetched = Fetched(record, b"")
+                elif isinstance(error, PipelineError):
+                    self.failures.append(str(error))
+                    continue
+                else:
+                    raise
+            yield each, fetched
+            if not (self._keep_files or self._in_memory(each)):
+                each.media.unlink(missing_ok=True)
+            prefetch.release(number)
+
+    def _in_memory(self, each: MediaInJob) -> bool:
+        return each.fits_memory and not self._keep_files
+
+    def _cost(self, each: MediaInJob, budget: int) -> int:
+        """Return how much of the budget a media takes; in memory, as large a share of it as of what memory may hold."""
+        return max(each.size, -(-each.size * budget // ALL_IN_MEMORY)) if self._in_memory(each) else each.size
+
+    def _fetch(self, number: int) -> Fetched:
+        self._foresee(number)
+        each = self._work[number]
+        if self._in_memory(each):
+            return Fetched(*fetch_content(each.wanted, self._connection))
+        record = fetch_media(each.wanted, each.media, self._connection, lasting=self._keep_files)
+        return Fetched(record, each.media)
+
+    def _foresee(self, number: int) -> None:
+        """See to it that there are addresses for the next media, of which this is one."""
+        with self._foreseeing:  # whoever is second waits for the answer
+            if number >= self._foreseen:
+                coming = self._work[self._foreseen : self._foreseen + ADDRESSES_AT_A_TIME]
+                self._foreseen += ADDRESSES_AT_A_TIME
+                ready = [each.wanted for each in coming if each.wanted.state == "ready"]
+                if ready:
+                    self._connection.foresee(ready)

@@ -1,0 +1,99 @@
+"""A detection job that media share: it downloads them itself, and goes on where it was killed or failed before."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.detection.download_ahead import DownloadAhead
+from scripts.lib.detection.media_detection import record_failure
+from scripts.lib.detection.media_job import MediaInJob, MediaJob, Notes
+from scripts.lib.detection.network import Network, NetworkFiles
+from scripts.lib.detection.options import DetectOptions, DownloadOptions
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.unfinished import remove_stale
+from scripts.lib.errors import MediaFault, PipelineError
+from scripts.lib.files import sha256
+from scripts.lib.workflow.batches import SharedJob, write_hashes
+from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.under_way import UnderWay
+
+MEGABYTE = 10**6
+
+_log = logging.getLogger(__name__)
+
+
+def detect_shared(
+    work: Sequence[MediaInJob],
+    network_files: NetworkFiles,
+    search: DetectOptions,
+    downloads: DownloadOptions,
+    shared: SharedJob,
+    *,
+    killed: MediaFault | None = None,
+) -> None:
+    """Download media and detect in them.
+
+    What is finished is kept under a key of all that it depends on, since Snakemake removes the files of a job that
+    fails: a job that is run again does only the media that were not finished, or that changed.
+
+    Args:
+        work: the media.
+        network_files: what to detect with.
+        search: what is asked.
+        downloads: how the media are downloaded.
+        shared: where the job keeps what it has finished.
+        killed: what killed this job before, where it goes on after that. The media that was under way then has failed;
+            if there were several, they are done one by one first, so that the one that kills the job is known.
+
+    Raises:
+        PipelineError: media could not be downloaded; the others are finished.
+        MediaFault: the job was killed while no media was under way.
+    """
+    done = _finished(shared, network_files, search)
+    under_way = UnderWay(shared.finished / f"{shared.batch.stem}.under_way")
+    suspects = under_way.after_kill(killed) if killed else under_way.clear()
+    for each in work:
+        if (reason := under_way.fatal.get(each.media_id)) is not None:
+            record_failure(MediaFault("failed", reason), each.wanted, each.found, Network(network_files, search))
+    left = [
+        each
+        for each in work
+        if each.media_id not in under_way.fatal and (downloads.keep_files or not done.restore(*each.kept))
+    ]
+    _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
+    to_disk = {each.media: each.wanted for each in left if downloads.keep_files or not each.fits_memory}
+    remove_stale({each.media: to_disk.get(each.media) for each in work})
+    connection = Connection(downloads.host, downloads.project_id)
+    source = DownloadAhead(connection, keep_files=downloads.keep_files, budget=downloads.prefetch_mb * MEGABYTE)
+    MediaJob(source, network_files, search, Notes(done, under_way)).detect(left, suspects)
+    if source.failures:
+        raise PipelineError(
+            f"{len(source.failures)} of {len(work)} media could not be downloaded, the others are finished: "
+            + "; ".join(source.failures)
+        )
+    write_hashes(shared.batch, _outputs(work))
+    under_way.clear()
+
+
+def record_failed_shared(
+    fault: MediaFault,
+    work: Sequence[MediaInJob],
+    network_files: NetworkFiles,
+    search: DetectOptions,
+    shared: SharedJob,
+) -> None:
+    """Write what detect_shared writes where the job as a whole failed: what is finished stays, the others failed."""
+    done = _finished(shared, network_files, search)
+    for each in work:
+        if not done.restore(*each.kept):
+            record_failure(fault, each.wanted, each.found, Network(network_files, search))
+    write_hashes(shared.batch, _outputs(work))
+
+
+def _finished(shared: SharedJob, network_files: NetworkFiles, search: DetectOptions) -> Finished:
+    return Finished(shared.finished, [shared.sources, search.key, *map(sha256, network_files.all)])
+
+
+def _outputs(work: Sequence[MediaInJob]) -> list[Path]:
+    found = [each.found for each in work]
+    return [*(f.detections for f in found), *(f.outcome for f in found), *(f.previews for f in found)]

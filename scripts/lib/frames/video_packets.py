@@ -1,0 +1,218 @@
+"""Packets of a video, undecoded, and what they say of damage."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+import av.packet
+import av.stream
+import av.video.stream
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, messages
+from scripts.lib.frames.source import FrameSource, check_size
+from scripts.lib.frames.truncation import known_end, missing_bytes
+
+if TYPE_CHECKING:
+    Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
+
+# Formats whose demuxer knows every sample before the first packet is read.
+_INDEXED = {"mov", "avi"}
+# A demuxer that fails this often in a row gives nothing more.
+_DEMUX_TRIES = 100
+_CLOSE_SECONDS = 0.5
+# Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
+_JOINT = 3
+
+
+class VideoPackets(FrameSource):
+    """The packets of a file's video stream."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._lock = threading.Lock()  # a file must not be closed under the decoder
+        self._closed = False
+        self._packets = 0
+        with messages.captured() as self._said:  # opening a file reads its first seconds
+            self._container = ffmpeg.open_container(path)
+        try:
+            self._stream = self._choose_stream()
+        except BaseException:
+            self._container.close()
+            raise
+        self._end_of_container = known_end(path, self._container.format.name)
+        self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
+        self._fixed = fixed_packets.fixed_packets(path, self._container.format.name, self._stream.id)
+
+    def _choose_stream(self) -> av.video.stream.VideoStream:
+        """Return the first video stream that is not an attached picture."""
+        if ffmpeg.is_still(self._container) and self._container.format.name not in ffmpeg.ANIMATIONS:
+            raise MediaFault("unsupported", f"Tator calls it a video, but it is a picture ({_format(self._container)})")
+        streams = [
+            stream
+            for stream in self._container.streams.video
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
+            raise MediaFault("unreadable", f"it has no video stream, only {kinds}")
+        stream = streams[0]
+        # Without a decoder there is no context, whatever PyAV's annotations say.
+        if getattr(stream, "codec_context", None) is None:
+            raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
+        encryption.refuse_encrypted(self._container, stream, self._said)
+        self._pixel_bytes = ffmpeg.frame_bytes(stream.codec_context)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        check_size(*((width, height) if width else messages.too_large(self._said) or (0, 0)), self._pixel_bytes)
+        return stream
+
+    def packets(self) -> Iterator["Packet"]:
+        """Yield the stream's packets, undecoded; after an error the demuxer is asked again."""
+        failures = 0
+        packets = self._container.demux(self._stream)
+        while failures < _DEMUX_TRIES:
+            try:
+                with self._lock, messages.captured() as said:
+                    packet = None if self._closed else next(packets, None)
+            except av.error.FFmpegError as error:
+                failures += 1
+                self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
+                packets = self._container.demux(self._stream)
+                continue
+            if packet is None:
+                self._last_words()
+                return
+            self._said += said
+            # An empty packet would tell the decoder that the stream has ended.
+            if packet.size:
+                failures = 0
+                self._packets += 1
+                self._check(packet)
+                yield packet
+
+    def _last_words(self) -> None:
+        """Note what is known of damage once there are no more packets."""
+        if what := messages.demuxer_damage(self._said, self._end_of_container):
+            self.summary.add_error(f"after packet {self._packets - 1}", what)
+        self._look_at_container(None, f"after packet {self._packets - 1}")
+        self._judge_jump()
+
+    def _judge_jump(self) -> None:
+        """Note a jump of the counter that no key frame followed: where files were joined one does."""
+        if self._jump is not None:
+            self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
+            self._jump = None
+
+    def _judge_last(self) -> None:
+        """Judge the packets that were read, of which what follows tells something; damage in that is not noted."""
+        packets = self._container.demux(self._stream)
+        for count in range(_JOINT + 1):
+            try:
+                with self._lock:
+                    packet = None if self._closed else next(packets, None)
+            except av.error.FFmpegError:
+                break
+            if packet is None or not packet.size:
+                break
+            if count == 0 and packet.pos is not None:
+                self._look_at_container(packet.pos, f"packet {self._packets - 1}")
+            if packet.is_keyframe:
+                self._jump = None
+            if self._jump is None:
+                return
+        self._judge_jump()
+
+    def _refuse_encrypted(self) -> None:
+        """Refuse a transport stream that is encrypted.
+
+        Raises:
+            MediaFault: `unsupported`.
+        """
+        if isinstance(self._fixed, fixed_packets.TransportPackets) and self._fixed.mostly_encrypted():
+            raise MediaFault("unsupported", encryption.ENCRYPTED)
+
+    def _look_at_container(self, place: int | None, where: str) -> None:
+        """Note packets of the container that are destroyed or encrypted, which FFmpeg drops without a word.
+
+        Args:
+            place: the byte up to which the file was read; None for its end.
+            where: the packet of the stream after which that is.
+        """
+        if self._fixed is None:
+            return
+        destroyed, encrypted, _ = self._fixed.up_to(place)
+        if destroyed:
+            what = "packet of the container is" if destroyed == 1 else "packets of the container are"
+            self.summary.add_error(where, f"{destroyed} {what} destroyed: that part of the file was lost")
+        if encrypted:
+            what = "transport packet is" if encrypted == 1 else "transport packets are"
+            self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
+
+    def _check(self, packet: "Packet") -> None:
+        """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
+        where = self._where(packet)
+        if packet.has_sidedata("encryption_info"):
+            raise MediaFault("unsupported", encryption.ENCRYPTED)
+        if packet.pos is not None:
+            self._look_at_container(packet.pos, where)
+        if what := messages.demuxer_damage(self._said, self._end_of_container):
+            self.summary.add_error(where, what)
+        self._said = []
+        if what := content.zeros(self._stream.codec_context.name, bytes(packet)):
+            self.summary.add_error(where, what)
+        if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
+            # It is a picture whose header was lost, as FLV's demuxer takes it.
+            self.summary.add_error(where, "a description of the video in zeros: that part of the file was lost")
+        # Where files were joined the counter of transport packets jumps too, and nothing is lost.
+        if self._jump is not None:
+            if packet.is_keyframe:
+                self._jump = None
+            elif self._packets - self._jump[0] > _JOINT:
+                self._judge_jump()
+        if packet.is_corrupt:
+            self._jump = self._jump or (self._packets, where)
+
+    def _where(self, packet: "Packet") -> str:
+        time = packet.pts if packet.pts is not None else packet.dts
+        place = f"packet {self._packets - 1}"
+        if time is None or self._stream.time_base is None:
+            return place
+        return f"{place} ({float(time * self._stream.time_base):.3f} s)"
+
+    def _cut(self) -> str | None:
+        """Return a sentence when the container promises more than the file holds."""
+        names = set(self._container.format.name.split(","))
+        if names & _INDEXED:
+            # After edit lists: FFmpeg takes the samples they leave out off its index.
+            expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
+            if self._packets < expected:
+                return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
+        missing = missing_bytes(self._path, self._container.format.name)
+        return f"the file lacks {missing} bytes at its end" if missing else None
+
+    def _absent(self) -> int:
+        """Return how many of the pictures that the container counts are not in the file, 0 where it counts none."""
+        is_mxf = self._container.format.name == "mxf"  # its duration is in pictures
+        declared = (self._stream.duration if is_mxf else self._stream.frames) or 0
+        if not declared:
+            return 0
+        with ffmpeg.open_container(self._path) as container:
+            stream = container.streams[self._stream.index]
+            held = sum(1 for packet in container.demux(stream) if packet.dts is not None or packet.size)
+        return max(0, declared - held)
+
+    def close(self) -> None:
+        """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
+        self._closed = True
+        if self._lock.acquire(timeout=_CLOSE_SECONDS):
+            self._container.close()
+            self._lock.release()
+
+
+def _format(container: av.container.InputContainer) -> str:
+    codecs = [stream.codec_context.name for stream in container.streams.video if stream.codec_context]
+    return codecs[0] if codecs else container.format.name

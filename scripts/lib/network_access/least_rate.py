@@ -1,0 +1,53 @@
+"""The least speed of a transfer: a server that sends a byte now and then would keep a job for years."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scripts.lib.errors import ServerError
+
+# So many bytes in so much time, about a kilobyte a second; whatever is left of a file may come at once.
+LEAST_BYTES, LEAST_SECONDS = 1_000_000, 900.0
+
+
+class TooSlow(ServerError):
+    """A server sends less than LEAST_BYTES in LEAST_SECONDS."""
+
+
+class LeastRate:
+    """Counts bytes over the time in which they are waited for, however often the connection is cut in between.
+
+    Pauses between tries are not counted: how long they may be is said elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._peer = ""
+        self._bytes = 0
+        self._seconds = 0.0
+        self._since = 0.0
+
+    @contextmanager
+    def watching(self, peer: str) -> Iterator[None]:
+        """Count the time of one connection; `peer` is what an error calls the server."""
+        self._peer, self._since = peer, time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds += time.monotonic() - self._since
+
+    def brought(self, count: int) -> None:
+        """Count bytes, inside of `watching`.
+
+        Raises:
+            TooSlow: too few of them came.
+        """
+        now = time.monotonic()
+        self._seconds, self._since = self._seconds + now - self._since, now
+        self._bytes += count
+        if self._bytes >= LEAST_BYTES:
+            self._bytes, self._seconds = 0, 0.0
+        elif self._seconds > LEAST_SECONDS:
+            raise TooSlow(
+                f"{self._peer} sent {self._bytes} bytes in {self._seconds:.0f} s; expected at least {LEAST_BYTES}: run "
+                "again when the line is better, or ask who runs the server"
+            )

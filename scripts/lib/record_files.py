@@ -1,0 +1,128 @@
+"""How records are written to files and read from them; the models are in records.py."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json, write_json
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is said of a record's key besides its type.
+
+    Attributes:
+        description: for the schema.
+        part: the part of the schema (`$defs`) that describes the value.
+        schema: what the schema says of the value in place of its type.
+        only: the key is written only where the record's state is this.
+        optional: the key is not written where its value is None.
+        between_jobs: the key is handed from job to job only, and the schema does not name it.
+    """
+
+    description: str = ""
+    part: str | None = None
+    schema: Mapping[str, Any] | None = None
+    only: str | None = None
+    optional: bool = False
+    between_jobs: bool = False
+
+
+class Declared(NamedTuple):
+    """A record's key as its model declares it."""
+
+    name: str
+    annotation: Any
+    key: Key
+    needed: bool
+
+
+def declared_keys(kind: type) -> tuple[Declared, ...]:
+    """Return the keys of a record's model, in the order in which they are written."""
+    return _declared(kind)
+
+
+@cache
+def _declared(kind: type) -> tuple[Declared, ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for field in dataclasses.fields(kind):
+        annotation, key = hints[field.name], Key()
+        if get_origin(annotation) is Annotated:
+            annotation, key = get_args(annotation)[:2]
+        found.append(Declared(field.name, annotation, key, field.default is dataclasses.MISSING))
+    return tuple(found)
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Write a record, complete or not at all."""
+    write_json(path, as_content(record))
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """Return the record that a file holds.
+
+    Raises:
+        PipelineError: a key is missing.
+    """
+    try:
+        return from_content(kind, read_json(path))
+    except KeyError as error:
+        raise PipelineError(
+            f"{path}: the key {error.args[0]} is missing in it, expected all that docs/records.schema.yaml requires; "
+            f"remove the file, and make it again by the same command"
+        ) from None
+
+
+def as_content(record: Any) -> Any:
+    """Return what JSON holds of a record: its keys in the order of the model, those that do not apply left out."""
+    if isinstance(record, list):
+        return [as_content(each) for each in record]
+    if not dataclasses.is_dataclass(record) or isinstance(record, type):
+        return record
+    content = {}
+    for name, _, key, _ in declared_keys(type(record)):
+        value = getattr(record, name)
+        applies = key.only is None or key.only == getattr(record, "state", None)
+        if applies and not (key.optional and value is None):
+            content[name] = as_content(value)
+    return content
+
+
+def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
+    """Return a record of what JSON holds of it; keys that the model does not know, as of a later version, are left out.
+
+    Raises:
+        KeyError: a key is missing.
+    """
+    return kind(
+        **{
+            name: _value(annotation, content[name])
+            for name, annotation, _, needed in declared_keys(kind)
+            if needed or name in content
+        }
+    )
+
+
+def without_none(annotation: Any) -> Any:
+    """Return the type X of an annotation `X | None`; others as they are."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        inside = [one for one in get_args(annotation) if one is not type(None)]
+        return inside[0] if len(inside) == 1 else annotation
+    return annotation
+
+
+def _value(annotation: Any, value: Any) -> Any:
+    kind = without_none(annotation)
+    if value is None:
+        return None
+    if get_origin(kind) is list:
+        return [_value(get_args(kind)[0], each) for each in value]
+    return from_content(kind, value) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else value

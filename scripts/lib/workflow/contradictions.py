@@ -1,0 +1,47 @@
+"""Settings that contradict one another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.engines.table import ENGINES
+from scripts.lib.network_access import plain_http
+from scripts.lib.workflow import network_settings
+
+
+def find(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line for each contradiction between settings that are valid by themselves."""
+    problems = []
+    if refusal := plain_http.refusal(settings["tator"]["host"], allowed=settings["tator"]["allow_http"]):
+        problems.append(refusal)
+    network, upload = settings["network"], settings["upload"]
+    sources = [key for key in ("directory", "data_image", "archive") if network[key]]
+    if not sources or ("directory" in sources and len(sources) > 1):
+        problems.append(
+            "network.directory, network.data_image, network.archive: "
+            f"set are {', '.join(sources) or 'none'}; expected one"
+        )
+    if network["directory"] and network["digest"]:
+        problems.append("network.digest: a folder has none; use network.sha256, or a data image")
+    if upload["version_id"] is not None and upload["version_number"] is not None:
+        problems.append("upload.version_id, upload.version_number: both are set; expected at most one of them")
+    detect = settings["detect"]
+    frame_range = detect["frame_range"]
+    if frame_range is not None and frame_range[0] > frame_range[1]:
+        problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
+    if detect["split_seconds"] is not None and settings["media"]["per_job"] != 1:
+        problems.append(
+            f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
+            "expected media.per_job 1, as a media cannot both have several jobs and share one"
+        )
+    engine, precision = detect["engine"], detect["precision"]
+    kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
+    offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
+    if precision is not None and precision not in offered:
+        problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
+    foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
+    if foreign:
+        problems.append(
+            f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} stands not in tator.media_ids; "
+            "expected media of the run"
+        )
+    return problems + network_settings.contradictions(settings)

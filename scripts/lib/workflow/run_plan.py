@@ -1,0 +1,183 @@
+"""What the settings of a run mean for its rules: which files the network is, which media share a job, what is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.data_images.members import OPTIONAL
+from scripts.lib.detection import calibration
+from scripts.lib.engines.table import ENGINES, EngineKind
+from scripts.lib.graphs import external
+from scripts.lib.workflow import batches
+
+# What a job of detection is asked besides the network's settings: fields of DetectOptions.
+_DETECT_OPTIONS = (
+    "img_max_side",
+    "img_min_side",
+    "keep_threshold",
+    "batch_size",
+    "frame_stride",
+    "frame_range",
+    "max_frames",
+    "engine",
+    "precision",
+)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The plan of a run; nothing here asks the network.
+
+    Attributes:
+        config: the checked settings.
+        by_storage: whether files go from job to job through a storage, which brings a job its inputs and nothing else.
+    """
+
+    config: Mapping[str, Any]
+    by_storage: bool
+
+    @property
+    def media_ids(self) -> list[int]:
+        """The media asked for, in that order."""
+        media_ids: list[int] = self.config["tator"]["media_ids"]
+        return media_ids
+
+    @property
+    def engine(self) -> EngineKind:
+        """The engine's entry in the table of engines."""
+        return ENGINES[self.config["detect"]["engine"]]
+
+    @property
+    def given_graph(self) -> str:
+        """The graph as it came."""
+        return f"resources/network/{self.config['network']['graph']}"
+
+    @property
+    def onnx_graph(self) -> str:
+        """The network as ONNX: the one that came, or the one that convert_network makes."""
+        given = self.given_graph
+        return given if Path(given).name == "graph.onnx" else "resources/network/converted/graph.onnx"
+
+    @property
+    def detect_graph(self) -> str:
+        """The graph that detect reads."""
+        if self.config["detect"]["precision"] == "int8":
+            return "resources/network/int8/graph.xml"
+        return self.given_graph if Path(self.given_graph).suffix in self.engine.suffixes else self.onnx_graph
+
+    @property
+    def graph_changes(self) -> list[str]:
+        """The records of what was done to the graph that detect reads, since it came."""
+        records = {"converted": "record.json", "int8": "drift.json"}
+        folder = Path(self.detect_graph).parent
+        return [str(folder / records[folder.name])] if folder.name in records else []
+
+    @property
+    def beside_graph(self) -> list[str]:
+        """What detect needs besides the graph: the record of an engine that is built, the weights of a graph.xml."""
+        return [*self.engine_record, *self.weights_of_graph.values()]
+
+    @property
+    def engine_record(self) -> list[str]:
+        """The record of the engine that is built before detect runs; none for engines that are not built."""
+        return ["resources/network/engine.json"] if self.engine.is_built else []
+
+    @property
+    def weights_of_graph(self) -> dict[str, str]:
+        """The file of the weights of OpenVINO's own graph, by name; none for others, which hold them."""
+        is_openvino = Path(self.given_graph).suffix == ".xml"
+        return {"weights": "resources/network/graph.bin"} if is_openvino else {}
+
+    @property
+    def asked_of_network(self) -> dict[str, Any]:
+        """What the settings say of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
+        network, detect = self.config["network"], self.config["detect"]
+        return {
+            **{key: network[key] for key in ("family", "description", "pixels", "first_label")},
+            **{key: detect[key] for key in ("img_max_side", "img_min_side")},
+        }
+
+    @property
+    def detect_environment(self) -> str:
+        """The conda environment of what runs the network, seen from the rules."""
+        return f"../envs/{self.engine.environment}.yaml"
+
+    @property
+    def detect_options(self) -> dict[str, Any]:
+        """What is asked of a job that detects: DetectOptions in scripts/lib/detection/options.py, less its threads."""
+        network, detect = self.config["network"], self.config["detect"]
+        return {
+            **{key: detect[key] for key in _DETECT_OPTIONS},
+            **{key: network[key] for key in ("nms", "pixels", "first_label")},
+            "engines": "resources/network/engines",
+        }
+
+    @property
+    def calibration_media(self) -> list[int]:
+        """The media whose frames quantize the network; those that a run before chose, where it did."""
+        drift = Path("resources/network/int8/drift.json")
+        return calibration.choose(self.config["detect"]["calibration_media"], self.media_ids, drift)
+
+    @property
+    def network_files(self) -> list[str]:
+        """The files that the network is taken from; none for a data image."""
+        network = self.config["network"]
+        if network["archive"]:
+            return [network["archive"]]
+        directory = network["directory"]
+        if not directory:
+            return []
+        graph = Path(directory, network["graph"])
+        weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
+        return [str(Path(directory, name)) for name in (graph.name, "train.ini", *OPTIONAL, *weights)]
+
+    @property
+    def truth_file(self) -> list[str]:
+        """The file of true boxes that the settings name; none without one."""
+        file = self.config["evaluate"]["truth_file"]
+        return [file] if file else []
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the settings name true boxes."""
+        return any(self.config["evaluate"][key] for key in ("truth_version", "truth_file"))
+
+    @cached_property
+    def shared_jobs(self) -> list[list[int]]:
+        """The media that share a job, for each such job; none where each media has its own."""
+        most = batches.media_per_job(self.config["media"]["per_job"], len(self.media_ids))
+        return batches.batches(self.media_ids, most) if most > 1 else []
+
+    @property
+    def hashes_suffice(self) -> bool:
+        """Whether a job is told which files to read, and takes only their hashes as its input."""
+        return bool(self.shared_jobs) and not self.by_storage
+
+    @property
+    def shared_jobs_keep_files(self) -> bool:
+        """Whether jobs that media share keep the downloaded files; for crops, download_media brings them once more."""
+        return bool(self.config["media"]["keep_files"]) and not self.config["export"]["crops"]
+
+    @property
+    def media_of_shared_jobs(self) -> str:
+        """Where the jobs that media share download to: not where download_media does, if they remove it again."""
+        return "resources/media/{media_id}" if self.shared_jobs_keep_files else "resources/media_of_jobs/{media_id}"
+
+    def of(self, media_ids: list[int], pattern: str) -> list[str]:
+        """Return the pattern's file for each of these media."""
+        return [pattern.format(media_id=media_id) for media_id in media_ids]
+
+    def every(self, pattern: str) -> list[str]:
+        """Return the pattern's file for each media, in the order asked for."""
+        return self.of(self.media_ids, pattern)
+
+    def hash_files(self, names: tuple[str, ...]) -> list[str]:
+        """Return the files of hashes that stand for these files of all media, names of batches.OF_EACH_MEDIA."""
+        made_by = dict.fromkeys(batches.OF_EACH_MEDIA[name][1] for name in names)
+        return [f"resources/batches/{made}_{media_ids[0]}.json" for made in made_by for media_ids in self.shared_jobs]
+
+    def each_file(self) -> list[str]:
+        """Return each file of all media that rules take of all media."""
+        return [path for pattern, _ in batches.OF_EACH_MEDIA.values() for path in self.every(pattern)]

@@ -1,0 +1,37 @@
+"""The settings of a run as its rules take them: checked, the engine chosen, and handed on to the jobs."""
+
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib.errors import SettingsError
+from scripts.lib.workflow import engine_choice, network_settings, settings
+
+
+def read(
+    config: Mapping[str, Any], environ: MutableMapping[str, str], schema: Path, storage: str | None
+) -> dict[str, Any]:
+    """Return the checked settings; jobs, which read them again, get from the environment what was settled here.
+
+    Args:
+        config: what the files and the command line say.
+        environ: the process environment; changed.
+        schema: config/config.schema.yaml.
+        storage: the storage through which files go from job to job; None for a file system.
+
+    Raises:
+        SettingsError: one line a problem.
+    """
+    found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
+    settings.hand_on(found, environ)
+    if not network_settings.may_use_gpu(found):
+        found["detect"]["engine"] = "openvino"
+    engine_choice.settle(found["detect"], environ)
+    if found["detect"]["split_seconds"] and storage:
+        raise SettingsError(
+            f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "
+            "as with profiles/kubernetes: unset it, or take another profile"
+        )
+    return found

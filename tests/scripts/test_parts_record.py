@@ -1,0 +1,129 @@
+"""A video that was done in parts has the record and the boxes of one that was done in one piece, whatever is wrong."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.detect import detect
+from scripts.join_parts import join_parts
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
+from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detection.parts_plan import PlannedPart
+from scripts.split_media import split_media
+from tests.conftest import SYNTHETIC
+from tests.media_files import FAST, cut, damage, leave_out, write_video
+
+pytestmark = pytest.mark.slow
+
+ODD = Path(__file__).parents[1] / "data" / "odd"
+PARTS = 3
+OWN = {"seconds", "stages", "parts"}  # of a record: what may differ
+TS: dict[str, Any] = {"container": "mpegts"}
+
+
+def files_in(folder: Path, name: str) -> DetectionOutputs:
+    return DetectionOutputs(*(folder / f"{name}.{kind}" for kind in ("csv", "json", "zip")))
+
+
+def record_in(found: DetectionOutputs) -> dict[str, Any]:
+    record = json.loads(found.outcome.read_text())
+    return {key: value for key, value in record.items() if key not in OWN}
+
+
+def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], int]:
+    """Detect in one piece and in parts; check that the results are equal, and return the record and number of parts."""
+    ready = {"media_id": 5, "state": "ready", "reason": None, "name": media.name}
+    record, download, plan = (folder / f"{name}.json" for name in ("record", "download", "plan"))
+    sizes = {"kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
+    record.write_text(json.dumps(ready | sizes))
+    download.write_text(json.dumps(ready))
+    (folder / "provenance.json").write_text('{"reference": "a folder"}')
+    network = NetworkFiles(
+        graph=SYNTHETIC / "graph.pb",
+        train_ini=SYNTHETIC / "train.ini",
+        changes=[],
+        provenance=folder / "provenance.json",
+    )
+    search = DetectOptions(**{
+        "threads": 2, "img_max_side": 160, "img_min_side": 90, "keep_threshold": 0.1, "batch_size": 8,
+        "engine": "openvino", "precision": "f32", "engines": folder / "engines", "frame_stride": 1,
+        "frame_range": None, "max_frames": None, "nms": None, "pixels": None, "first_label": None,
+    } | asked)  # fmt: skip
+    given = {"network_files": network, "search": search}
+
+    def run(found: DetectionOutputs, part: int | None = None) -> None:
+        detect(
+            records=[record],
+            media=[media],
+            downloads=[download],
+            detections=[found.detections],
+            outcomes=[found.outcome],
+            previews=[found.previews],
+            planned=None if part is None else PlannedPart(plan, part),
+            **given,
+        )
+
+    whole, joined = files_in(folder, "whole"), files_in(folder, "joined")
+    run(whole)
+    split_media(media=media, record=record, download=download, plan=plan, split_seconds=60 / 25 / PARTS)
+    parts = [files_in(folder, f"part{part}") for part in range(PARTS)]
+    for part, its in enumerate(parts):
+        run(its, part)
+    join_parts(
+        plan=[plan],
+        part_detections=[its.detections for its in parts],
+        part_outcomes=[its.outcome for its in parts],
+        part_previews=[its.previews for its in parts],
+        media_files=MediaFiles(media, record, download),
+        found=joined,
+        **given,
+    )
+    assert record_in(joined) == record_in(whole)
+    assert joined.detections.read_bytes() == whole.detections.read_bytes()
+    return record_in(joined), json.loads(joined.outcome.read_text())["parts"]
+
+
+def transport_packets(path: Path) -> None:
+    content = path.read_bytes()
+    at = len(content) * 2 // 3 // 188 * 188
+    path.write_bytes(content[:at] + bytes(188 * 3) + content[at + 188 * 3 :])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "harm", "state"),
+    [
+        ("sound.ts", TS, None, "done"),
+        ("early.mp4", {"mux": FAST}, lambda path: damage(path, 0.2, 600), "damaged"),
+        ("late.mp4", {"mux": FAST}, lambda path: damage(path, 0.93, 600), "damaged"),
+        ("cut.mp4", {"mux": FAST}, lambda path: cut(path, 0.93), "damaged"),
+        ("key.mp4", {}, lambda path: leave_out(path, {30}), "damaged"),
+        ("hole.ts", TS, transport_packets, "damaged"),
+    ],
+)
+def test_a_made_video(
+    tmp_path: Path, name: str, options: dict[str, Any], harm: Callable[[Path], None] | None, state: str
+) -> None:
+    media = write_video(tmp_path / name, range(60), **options)
+    if harm is not None:
+        harm(media)
+    record, parts = both_ways(tmp_path, media)
+    assert record["state"] in (state, "no detections" if state == "done" else state)
+    assert state != "done" or parts > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("v02_midgop.ts", {}),
+        ("v02_midgop.ts", {"frame_range": [0, 9]}),
+        ("v10_concat.ts", {"frame_range": [25, 50], "frame_stride": 3}),
+        ("x2_hevc_lost1.mp4", {"frame_range": [0, 9]}),
+    ],
+)
+def test_a_file_as_people_have_them(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:
+    record, _ = both_ways(tmp_path, ODD / name, **asked)
+    assert record["state"] == "done"

@@ -1,0 +1,1 @@
+../../../../../data/synthetic/graph.pb
