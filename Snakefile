@@ -43,7 +43,9 @@ onstart:
 
 onerror:
     failures.forget(Path())
-    logger.info("The run is not complete. The same command continues it: what is finished is kept.")
+    logger.info(
+        "The run is not complete. The same command continues it: what is finished is kept."
+    )
 
 
 include: "rules/weights.smk"

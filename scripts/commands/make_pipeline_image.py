@@ -128,14 +128,17 @@ def _looked_at(  # noqa: PLR0917, only the function above calls it
     first_label: int | None,
 ) -> tuple[tuple[str, ...], Description | None]:
     """Return a graph's class names and its description, as get_network will find them in the image."""
-    check_operators(files[name])
     with tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         for other, path in files.items():
             if other in OPTIONAL or other == class_names.TRAIN_INI:
                 Path(folder, other).write_bytes(path.read_bytes())
+        # What is given may have any name.
+        graph = Path(folder, name)
+        graph.symlink_to(files[name].absolute())
+        check_operators(graph, str(original))
         width, height = size or (None, None)
         asked = NetworkSettings(family, first_label=first_label, img_max_side=width, img_min_side=height)
-        found = look_at(files[name], asked, str(original.parent), beside=Path(folder), needs_size=False)
+        found = look_at(graph, asked, str(original.parent), needs_size=False)
     if found.description is None:
         _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), size)
     else:

@@ -49,23 +49,20 @@ class FoundNetwork:
     signature: Signature
 
 
-def look_at(
-    graph: Path, asked: NetworkSettings, source: str, *, beside: Path | None = None, needs_size: bool = True
-) -> FoundNetwork:
+def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True) -> FoundNetwork:
     """Find out what a network is, from its graph and the files beside it.
 
     Args:
         graph: the graph.
         asked: what the settings say.
         source: what errors call the folder.
-        beside: the folder of the files beside it; None for the graph's own.
         needs_size: refuse a network whose size neither its file nor the settings say.
 
     Raises:
         GraphError: it is no detector, of no known family, or its names do not fit.
         SettingsError: the settings contradict each other or the file, or the file can be of several families.
     """
-    folder = beside or graph.parent
+    folder = graph.parent
     signature = _with_metadata(read_file(graph, f"{source}: {graph.name}"), folder, source)
     names = class_names.find_names(folder, signature, source)
     known = Known(

@@ -45,8 +45,8 @@ class Problem:
         return f"{self.what} in node {self.node[:100]!r}{place}" if self.node else f"{self.what}{place}"
 
 
-def check_operators(graph: Path) -> None:
-    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute.
+def check_operators(graph: Path, source: str | None = None) -> None:
+    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is what errors call it.
 
     Engine files are not looked at: they are never taken from a network's source.
 
@@ -55,7 +55,7 @@ def check_operators(graph: Path) -> None:
     """
     checks = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}
     if graph.suffix in checks:
-        checks[graph.suffix](graph.read_bytes(), str(graph))
+        checks[graph.suffix](graph.read_bytes(), source or str(graph))
 
 
 def check_frozen_graph(content: bytes, graph: str) -> None:
