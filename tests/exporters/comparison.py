@@ -18,7 +18,6 @@ import numpy as np
 
 from scripts.detect import detect
 from scripts.get_network import get_network
-from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections
@@ -69,12 +68,19 @@ def found_in(picture: np.ndarray, network: NetworkFiles, search: DetectOptions, 
         json.dumps(ready | {"name": "picture", "kind": "image", "width": 1, "height": 1})
     )
     (folder / "download.json").write_text(json.dumps(ready))
-    outputs = DetectionOutputs(folder / "found.csv", folder / "found.json", folder / "previews.zip")
-    files = MediaFiles(media, folder / "record.json", folder / "download.json")
-    detect(media_files=files, network_files=network, found=outputs, search=search)
+    detect(
+        media=[media],
+        records=[folder / "record.json"],
+        downloads=[folder / "download.json"],
+        network_files=network,
+        detections=[folder / "found.csv"],
+        outcomes=[folder / "found.json"],
+        previews=[folder / "previews.zip"],
+        search=search,
+    )
     rows = [
         (row.x, row.y, row.x + row.w, row.y + row.h, row.score, row.species - 1)
-        for row in read_detections(outputs.detections)
+        for row in read_detections(folder / "found.csv")
     ]
     return np.array(rows, np.float64).reshape(-1, 6)
 

@@ -63,6 +63,8 @@ def spread(layers: Iterable[nn.Module], run: Callable[[], object], *, share: flo
             layer.bias.zero_()
             run()
             hook.remove()
+            if not numbers:  # of a level that predictions leave out
+                continue
             found = torch.cat([part.flatten() for part in numbers])
             scale = 2 / float(found.std())
             layer.weight.mul_(scale)

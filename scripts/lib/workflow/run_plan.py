@@ -131,7 +131,8 @@ class RunPlan:
             return []
         graph = Path(directory, network["graph"])
         weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
-        return [str(Path(directory, name)) for name in (graph.name, "train.ini", *OPTIONAL, *weights)]
+        optional = [name for name in OPTIONAL if Path(directory, name).is_file()]
+        return [str(Path(directory, name)) for name in (graph.name, "train.ini", *optional, *weights)]
 
     @property
     def truth_file(self) -> list[str]:
