@@ -221,7 +221,7 @@ def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:
 
 def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
     """Export with YOLOv5's own repository, as packaged (GPL-3: used here, never shipped)."""
-    from yolov5 import export
+    import onnx
     from yolov5.models.yolo import DetectionModel
     from yolov5.utils.augmentations import letterbox
     from yolov5.utils.general import non_max_suppression, scale_boxes
@@ -237,7 +237,15 @@ def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
     for part in model.modules():
         part.inplace = False
         part.export = True
-    export.export_onnx(model, torch.rand(1, 3, 640, 640), folder / "graph.pt", 17, False, False)
+    # What its export_onnx does, which today's PyTorch would do with another exporter by default.
+    path = str(folder / "graph.onnx")
+    torch.onnx.export(
+        model, (torch.rand(1, 3, 640, 640),), path, dynamo=False, opset_version=17,
+        input_names=["images"], output_names=["output0"],
+    )  # fmt: skip
+    written = onnx.load(path)
+    onnx.helper.set_model_props(written, {"stride": "32", "names": str(list(model.names.values()))})
+    onnx.save(written, path)
     for part in model.modules():
         part.export = False
 
