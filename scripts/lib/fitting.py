@@ -86,6 +86,11 @@ class Fitting:
         if self.resize.kind == "pad":
             return mapping_of_padded(frame, self.network)
         left, top, size = self.placed(frame)
+        if self.resize.one_gain and self.resize.kind == "letterbox":
+            gain = min(self.network.height / frame.height, self.network.width / frame.width)
+            centred = self.resize.place == "centre"
+            start = [(most - side * gain) / 2 * centred for most, side in zip(self.network, frame, strict=True)]
+            return Mapping((start[0], start[1]), (1 / gain, 1 / gain))
         return Mapping((left, top), (frame.width / size.width, frame.height / size.height))
 
 

@@ -568,6 +568,7 @@ def test_both_engines_feed_the_same_numbers(tmp_path: Path, engine: str, order: 
         {"kind": "stretch", "filter": "antialiased"},
         {"kind": "letterbox"},
         {"kind": "letterbox", "place": "top_left", "rounding": "down"},
+        {"kind": "letterbox", "one_gain": True},
         {"kind": "pad"},
     ],
 )

@@ -27,6 +27,8 @@ class Resize:
         colour: of the padding, the same for every channel.
         filter: `linear` looks at four pixels, as OpenCV does; `antialiased` at all that a new pixel covers, as Pillow.
         rounding: what a letterbox does to the scaled sides.
+        one_gain: boxes are mapped back by the factor before rounding, the same for both sides, as YOLOv5 and YOLOX do;
+            else by each side's own.
     """
 
     kind: Literal["stretch", "pad", "letterbox"] = "pad"
@@ -34,6 +36,7 @@ class Resize:
     colour: int = 0
     filter: Literal["linear", "antialiased"] = "linear"
     rounding: Literal["nearest", "down"] = "nearest"
+    one_gain: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scripts.lib.boxes import Size
@@ -20,6 +21,8 @@ _ANCHORS_A_CELL = 3  # of YOLOv5's own repository
 _GREY = 114
 
 _LETTERBOX = Resize("letterbox", "centre", _GREY)
+_ONE_GAIN = replace(_LETTERBOX, one_gain=True)
+_TOP_LEFT = Resize("letterbox", "top_left", _GREY, rounding="down", one_gain=True)
 _UNIT_RGB = Pixels("rgb", 255.0)
 _ULTRALYTICS_NMS = Nms(iou=0.7, max_detections=300, per_class=True, best_class=True)
 _YOLOV5_NMS = Nms(iou=0.45, max_detections=1000, per_class=True, best_class=True)
@@ -74,7 +77,7 @@ def yolov5(signature: Signature, known: "Known") -> Description | None:
     if "task" in signature.metadata or not (fits or (anchors is None and not signature.metadata)):
         return None
     return Description(
-        "yolov5", Outputs(table=0), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
+        "yolov5", Outputs(table=0), _ONE_GAIN, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
         multiple=_largest_stride(signature),
     ).with_size(size)  # fmt: skip
 
@@ -91,7 +94,7 @@ def yolox(signature: Signature, known: "Known") -> Description | None:
     decoded = "Exp" in signature.operators
     boxes = BoxFormat("cxcywh") if decoded else BoxFormat("cxcywh", "grid", STRIDES[0])
     return Description(
-        "yolox", Outputs(table=0), Resize("letterbox", "top_left", _GREY, rounding="down"), Pixels("bgr", 1.0), boxes,
+        "yolox", Outputs(table=0), _TOP_LEFT, Pixels("bgr", 1.0), boxes,
         Scores(objectness=True), _YOLOX_NMS, multiple=32,
     ).with_size(size)  # fmt: skip
 
