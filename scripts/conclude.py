@@ -1,4 +1,4 @@
-"""Show the table, and end the run with an honest exit code."""
+"""Print the table of the media's states, and set the run's exit code."""
 
 from pathlib import Path
 from typing import Any

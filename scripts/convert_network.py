@@ -1,4 +1,4 @@
-"""Convert a frozen TensorFlow graph to ONNX, cut before its suppression, and hold both against each other."""
+"""Convert a frozen TensorFlow graph to ONNX, cut before its suppression, and compare the outputs of both."""
 
 import logging
 from pathlib import Path

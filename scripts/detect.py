@@ -1,4 +1,4 @@
-"""Find the boxes of media, or of one part of a video."""
+"""Detect objects in media, or in one part of a video."""
 
 from pathlib import Path
 from typing import Any

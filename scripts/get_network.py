@@ -1,4 +1,4 @@
-"""Get the network's graph and class names from a folder or a data image, and write down what it is and whence."""
+"""Get the network's graph and class names from a folder or a data image; record what it is and where it came from."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Put the parts of a video together."""
+"""Join the detections of a video's parts."""
 
 import logging
 from pathlib import Path

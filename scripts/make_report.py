@@ -1,4 +1,4 @@
-"""Make the page that people look at after a run."""
+"""Make the report: one HTML page about the run."""
 
 from collections import Counter
 from pathlib import Path

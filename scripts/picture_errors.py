@@ -1,4 +1,4 @@
-"""Cut the pictures of the worst mistakes out of their media."""
+"""Crop the pictures of the worst errors of an evaluation from their media."""
 
 import logging
 import zipfile

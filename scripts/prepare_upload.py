@@ -1,4 +1,4 @@
-"""Check where the boxes will go before any work is done, and make the version when it is absent."""
+"""Check the destination of the boxes before any work is done, and create the version if it is missing."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Find out what the asked media are: which exist, belong to the project, and have a file to work on."""
+"""Look up the requested media in Tator: which exist, belong to the project, and have a file to work on."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Say where a long video can be cut into parts."""
+"""Find the key frames where a long video is split into parts."""
 
 import logging
 from pathlib import Path

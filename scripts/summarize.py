@@ -1,4 +1,4 @@
-"""Say what became of each media, in one JSON file and one table."""
+"""Write the state of each media into one JSON file and one table."""
 
 from pathlib import Path
 from typing import Any

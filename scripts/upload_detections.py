@@ -1,4 +1,4 @@
-"""Make Tator hold the boxes of media, however often this runs, without touching anybody's work."""
+"""Upload boxes to Tator: repeated runs leave one result, and the work of people is not changed."""
 
 import logging
 from dataclasses import asdict

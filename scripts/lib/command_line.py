@@ -1,4 +1,4 @@
-"""How a command for people ends: with a sentence for what went wrong, without secrets, and an exit code."""
+"""Run a command's main function: errors become one sentence without secrets, and an exit code."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Names as people gave them, made fit to be shown: they hold anything."""
+"""Make names that people gave, which may hold any character, safe to display."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""How much memory a job may use: its `mem_mb`, or without one what the machine or container has."""
+"""The memory that a job may use: its `mem_mb`, or else that of the machine or container."""
 
 import os
 from functools import cache

@@ -1,4 +1,4 @@
-"""What has been done so far, in Prometheus's text format, for whoever collects such files (node_exporter does).
+"""Progress counters in Prometheus's text format, for collectors of such files (node_exporter).
 
 Only where TATOR_METRICS_FILE names a file. Counters rise over runs, also when a media is done again; jobs that end at
 the same time take turns.

@@ -1,4 +1,4 @@
-"""What goes into the network: a frame, padded and scaled to the network's size."""
+"""Preprocessing: pad and scale a frame to the network's size."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Whether a media is marked as processed."""
+"""Check whether a media is marked as processed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Say how far long work is: a line in the log now and then."""
+"""Log the progress of long work."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""How often and for how long something that fails is tried again."""
+"""How often and for how long failing calls are retried."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Which of a network's boxes are kept: those that score enough and overlap no better one."""
+"""Non-maximum suppression: keep boxes that score enough and do not overlap a better one."""
 
 import sys
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The API token: where it comes from, and how it and signed addresses stay out of everything that is written."""
+"""Check the API token, and remove it and signed addresses from everything that is written."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Files out of an image, by a Docker engine. No container is ever started, and none is left behind."""
+"""Read files from an image through a Docker engine. No container is started, and none is left behind."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Who we are to a container registry: credentials from the places where container tools keep them."""
+"""Credentials for a container registry, from the places where container tools keep them."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Notice that a data image's tag stands for another image than it did."""
+"""Detect that a data image's tag now refers to another image."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Boxes of media: what a job of detection is asked, and how it goes on."""
+"""Detection in media: options, frames, network, results."""

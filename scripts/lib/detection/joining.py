@@ -1,4 +1,4 @@
-"""A video's parts, detected in one by one, put together as if it had been done in one piece."""
+"""Join the results of a video's parts into what detection in one piece gives."""
 
 import shutil
 from collections import Counter

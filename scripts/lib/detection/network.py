@@ -1,4 +1,4 @@
-"""The network of a job of detection."""
+"""The network that a detection job runs."""
 
 import os
 from dataclasses import dataclass

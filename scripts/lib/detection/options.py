@@ -1,4 +1,4 @@
-"""What a job of detection is asked, and how it downloads."""
+"""The options of a detection job, and of its downloads."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

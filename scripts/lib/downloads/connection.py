@@ -1,4 +1,4 @@
-"""Tator and its store, as a job that downloads needs them."""
+"""The connection of a download job to Tator and its store."""
 
 import logging
 from collections.abc import Sequence

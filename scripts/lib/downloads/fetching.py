@@ -1,4 +1,4 @@
-"""Fetch a media's file, to a disk or into memory: complete and checked, or not at all."""
+"""Download a media's file, to disk or into memory: complete and checked, or not at all."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Bring files in order of need, a few at a time and not too far ahead of whoever uses them."""
+"""Download files in the order in which they are used, a few at a time, within a limit of bytes."""
 
 import threading
 from collections.abc import Callable, Sequence

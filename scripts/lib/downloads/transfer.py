@@ -1,4 +1,4 @@
-"""Bring a stored file here: cut transfers go on where they were cut, and what came is checked."""
+"""Download a stored file: interrupted transfers are resumed, and the result is checked."""
 
 import hashlib
 import logging

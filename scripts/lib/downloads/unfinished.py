@@ -1,4 +1,4 @@
-"""The file that a download goes to before it is complete: kept from try to try, and written by one process."""
+"""The file of an incomplete download: kept for the next try, and locked against other processes."""
 
 import errno
 import fcntl

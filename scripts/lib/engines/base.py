@@ -1,4 +1,4 @@
-"""What every engine offers: bytes of frames in, boxes and scores out."""
+"""The interface of every engine: bytes of frames in, boxes and scores out."""
 
 from abc import abstractmethod
 from typing import NamedTuple

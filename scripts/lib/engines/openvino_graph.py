@@ -1,4 +1,4 @@
-"""What a RetinaNet graph says of itself, read with OpenVINO, and the cut before its suppression."""
+"""Read a RetinaNet graph with OpenVINO, and cut it before its suppression."""
 
 import importlib
 import sys

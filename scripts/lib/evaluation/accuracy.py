@@ -1,4 +1,4 @@
-"""How well found boxes agree with true ones.
+"""Match detections with true boxes, and measure precision, recall and AP.
 
 Average precision is COCO's, by pycocotools. Everything else comes of one comparison: boxes in falling order of their
 score each take the free true box of their picture that they overlap most, by the IoU asked for at least.

@@ -1,4 +1,4 @@
-"""Two runs side by side: which boxes appeared, vanished, or changed their species or score."""
+"""Compare two runs: which boxes appeared, vanished, or changed their species or score."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence

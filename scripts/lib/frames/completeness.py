@@ -1,4 +1,4 @@
-"""Which coded pictures came out of the decoder, and which never did."""
+"""Which coded pictures came out of the decoder, and which are missing."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""What the bytes of a coded picture say without decoding it."""
+"""Read properties of a coded picture from its bytes, without decoding it."""
 
 from collections.abc import Callable
 

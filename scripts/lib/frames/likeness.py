@@ -1,4 +1,4 @@
-"""Whether an original is, picture for picture, the streaming copy that Tator's transcoder makes of it."""
+"""Check that an original's pictures are, one by one, those of the streaming copy that Tator's transcoder made of it."""
 
 from array import array
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What FFmpeg says of damage only in its log, while its functions report success."""
+"""Damage that FFmpeg reports only in its log, while its functions report success."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What the report says of an evaluation."""
+"""The part of the report about an evaluation."""
 
 import zipfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the boxes of one media, or of all, come to: counts, scores, and how sure the network was."""
+"""Statistics of the boxes of one media, or of all: counts, scores, and margins between species."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable

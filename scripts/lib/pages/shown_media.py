@@ -1,4 +1,4 @@
-"""What the report shows of single media: their timelines, clips, and pictures with boxes."""
+"""The part of the report about single media: timelines, preview clips, and pictures with boxes."""
 
 import heapq
 from collections import defaultdict

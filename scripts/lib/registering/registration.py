@@ -1,4 +1,4 @@
-"""What there is to do before a project has the workflow as an algorithm: looked at first, told, then done."""
+"""Register the workflow as an algorithm of a project: look, print the plan, then do it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""The official client, with time-outs, stated retries and errors that help."""
+"""Calls to Tator through the official client, with timeouts, retries, and errors that name the remedy."""

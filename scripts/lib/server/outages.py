@@ -1,4 +1,4 @@
-"""What one job has learnt of a server that is away, for the other jobs of the same run.
+"""Outages of a server, shared between the jobs of a run, so that a run waits for it once.
 
 A job that gave up on a server after `patience()` leaves a note in the run's folder. While the note is fresh, the other
 jobs try only `TRIES` times, so that a run waits once, not once for each media. The note goes as soon as the server

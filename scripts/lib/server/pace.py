@@ -1,4 +1,4 @@
-"""How many calls are under way at once: as many as the server bears."""
+"""Limit the number of simultaneous calls to what the server can take."""
 
 import threading
 from collections.abc import Callable

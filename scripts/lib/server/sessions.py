@@ -1,4 +1,4 @@
-"""Sessions for Tator and its store, which trust whom the site says."""
+"""HTTP sessions for Tator and its store, with the site's certificate authority."""
 
 import os
 from datetime import UTC, datetime, timedelta

@@ -1,1 +1,1 @@
-"""Boxes brought to Tator: none twice, and no work of people touched."""
+"""Upload of boxes to Tator: none twice, and no work of people changed."""

@@ -1,4 +1,4 @@
-"""Tell by a box itself, and nothing else, whether this workflow made it and whether anybody has touched it since.
+"""Decide from a box alone whether this workflow made it, and whether a person has changed it since.
 
 **The id.** The first 23 characters of an elemental id are the hash of where and what the box is (version, type, media,
 frame, geometry, species, score); the last 12 are the hash of that and of the names of the two attributes. So a box is

@@ -1,4 +1,4 @@
-"""Decide what to do so that Tator holds the boxes that a run found, and nobody's work is touched.
+"""Plan the changes after which Tator holds the boxes of a run, without changing the work of people.
 
 The boxes of one (version, box type, media) are a desired state. Each box carries its own proof of origin: its
 `elemental_id` is the hash of its content, so Tator itself tells which boxes are a machine's and untouched, without

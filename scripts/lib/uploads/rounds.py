@@ -1,4 +1,4 @@
-"""Write to Tator, round after round, what is left to do for one media, whatever becomes of the answers."""
+"""Write one media's changes to Tator in rounds, until nothing is left to do, even when answers are lost."""
 
 import logging
 import time

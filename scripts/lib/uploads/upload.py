@@ -1,4 +1,4 @@
-"""Bring the boxes of one media to Tator."""
+"""Upload the boxes of one media to Tator, and verify them."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Notice, when a run begins, that the version with an earlier run's boxes was deleted or emptied."""
+"""Check, when a run starts, whether the version with an earlier run's boxes was deleted or emptied."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

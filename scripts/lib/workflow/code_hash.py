@@ -1,4 +1,4 @@
-"""Which of our own modules a script runs, so that a change in any of them makes its rule run again."""
+"""Hash a script's own modules, so that a change in any of them makes its rule run again."""
 
 import ast
 import hashlib

@@ -1,4 +1,4 @@
-"""Run a script's function as a Snakemake job: names become arguments, everything said goes to the log."""
+"""Run a script's function as a Snakemake job: named files and params become arguments, output goes to the log."""
 
 import inspect
 import logging

@@ -1,4 +1,4 @@
-"""Send all that a job and its libraries say to its log, cleaned by a process beside it (log_filter.py)."""
+"""Redirect the output of a job and its libraries to its log, cleaned by a separate process (log_filter.py)."""
 
 import atexit
 import errno

@@ -1,4 +1,4 @@
-"""Which secrets each job gets: every job is started with the environment of the whole run, and keeps what it uses."""
+"""The secrets that each job keeps: all start with the environment of the whole run, and drop what they do not use."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What jobs of many media have finished: kept for a rerun, since Snakemake removes the files of a job that fails."""
+"""Cache of finished media of shared jobs, for a rerun: Snakemake removes the files of a job that fails."""
 
 import hashlib
 import json

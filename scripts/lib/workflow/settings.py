@@ -1,4 +1,4 @@
-"""Bring the configuration, the reference workflow's keys and the environment together, and check them.
+"""Merge the configuration, the reference workflow's keys and the environment, and check them.
 
 Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
 The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a

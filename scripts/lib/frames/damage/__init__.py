@@ -1,4 +1,4 @@
-"""Damage inside pictures that decoders pass over: found in what each format holds besides the pixels."""
+"""Damage inside pictures that decoders ignore, found in what each format holds besides the pixels."""
 
 from collections.abc import Callable
 
