@@ -8,6 +8,8 @@ READY := $(VENV)/.ready-$(shell cat requirements-dev.lock Makefile 2>/dev/null |
 CONVERT := .venv-convert
 CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS := .venv-clusters
+EXPORTERS := .venv-exporters
+EXPORTERS_READY := $(EXPORTERS)/.ready-$(shell cat tests/exporters/requirements.txt Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS_READY := $(CLUSTERS)/.ready-$(shell cat requirements-clusters.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
 .PHONY: help setup setup-convert setup-clusters
@@ -38,7 +40,7 @@ $(CLUSTERS_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
-.PHONY: demo screenshot test test-unit test-gpu bench bench-scale lint settings audit sbom lock
+.PHONY: demo screenshot test test-unit test-gpu test-exporters bench bench-scale lint settings audit sbom lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -59,6 +61,22 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 		> $(VENV)/.aksetup-defaults.py
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements-pycuda.lock
 	$(BIN)/python -m pytest tests/gpu
+
+# Several GB: PyTorch and the packages that export detectors. Of yolov5 and YOLOX the code alone is needed, unpacked: their
+# requirements are older than the others'.
+$(EXPORTERS_READY):
+	$(PYTHON) -m venv --clear $(EXPORTERS)
+	$(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/exporters/requirements.txt
+	$(EXPORTERS)/bin/python -m pip uninstall --quiet --yes opencv-python
+	$(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless==4.14.0.94
+	$(EXPORTERS)/bin/python -m pip download --quiet --no-deps --python-version 3.10 --only-binary :all: -d $(EXPORTERS)/code yolov5==7.0.14 yolox-datamint==0.3.1
+	for wheel in $(EXPORTERS)/code/*.whl; do $(EXPORTERS)/bin/python -m zipfile -e $$wheel $(EXPORTERS)/code; done
+	@touch $@
+
+# By hand, and when the code of a family changes; the table in docs/networks.md is written anew.
+test-exporters: setup $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
+	$(BIN)/python -m tests.exporters.export_all $(EXPORTERS) build/exporters
+	$(BIN)/python -m tests.exporters.comparison build/exporters --page docs/networks.md
 
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
 bench: setup setup-convert  ## measure detection against its engine and against other programs

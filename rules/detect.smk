@@ -4,7 +4,7 @@
 # The large files are `ancient`: whether they changed, the small records beside them say, by their content.
 rule detect:
     input:
-        plan.engine_record,
+        plan.beside_graph,
         **media_files("records", "downloads"),
         graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",

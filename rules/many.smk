@@ -56,7 +56,7 @@ for media_ids in plan.shared_jobs:
         name:
             f"detect_many_{media_ids[0]}"
         input:
-            plan.engine_record,
+            plan.beside_graph,
             *map(ancient, plan.in_tator("resources/destination.json")),
             f"resources/batches/resolved_{media_ids[0]}.json",
             **as_inputs(media_ids, records="resources/records/{media_id}.json"),

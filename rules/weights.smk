@@ -4,6 +4,7 @@
 # A checkpoint for the same reason as resolve_media: the same network, fetched again, makes nothing run again.
 checkpoint get_network:
     output:
+        **plan.weights_of_graph,
         graph=f"resources/network/{config['network']['graph']}",
         train_ini="resources/network/train.ini",
         provenance="resources/network/provenance.json",
@@ -12,6 +13,7 @@ checkpoint get_network:
     conda:
         "../envs/network.yaml"
     params:
+        **plan.asked_of_network,
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],
         archive=config["network"]["archive"],

@@ -1,28 +1,32 @@
-"""Get the network's graph and train.ini from a folder or a data image, and record where they came from."""
+"""Get the network's graph and class names from a folder or a data image; record what it is and where it came from."""
 
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import docker
 
-from scripts.lib import train_ini
 from scripts.lib.data_images import docker_images
-from scripts.lib.data_images.members import FOLDER, LARGEST, Members
+from scripts.lib.data_images.members import FOLDER, LARGEST, OPTIONAL, Members
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.files import write_json
-from scripts.lib.graphs import external
+from scripts.lib.graphs import class_names, external
+from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.signals import stoppable
 from scripts.lib.workflow import job
 
 Fetch = Literal["auto", "docker", "registry"]
+GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
+WEIGHTS = "graph.bin"
+TRAIN_INI = class_names.TRAIN_INI
 
 _log = logging.getLogger(__name__)
 
@@ -39,16 +43,25 @@ def get_network(
     ca_file: Path | None = None,
     digest: str | None = None,
     sha256: Mapping[str, str] | None = None,
+    weights: Path | None = None,
+    family: str = "auto",
+    description: Mapping[str, Any] | None = None,
+    pixels: str | None = None,
+    first_label: int | None = None,
+    img_max_side: int | None = None,
+    img_min_side: int | None = None,
 ) -> None:
     """Get the network from the one source that is given.
 
-    Nothing is written under its final name before digest and hashes are what is expected and the class names
-    can be read.
+    Nothing is written under its final name before digest and hashes are what is expected, the class names can be read
+    and it is known how the network is fed and read.
 
     Args:
-        graph: file to write; its name, `graph.pb` or `graph.onnx`, says which one is taken.
-        train_ini: file to write, in the same folder.
-        provenance: JSON record to write: source, reference, digest, image id, hash and size of each file.
+        graph: file to write; its name, one of GRAPHS, says which one is taken.
+        train_ini: file to write, in the same folder; made of the names of the graph or of a file beside it where there
+            is none.
+        provenance: JSON record to write: source, reference, digest, image id, hash and size of each file, and the
+            description of the network where its family has one.
         directory: folder that holds the files.
         data_image: image that holds them below /network; with `archive`, the one of its images that is meant.
         archive: file that `docker save` or a builder wrote, an OCI layout for example, with the data image.
@@ -56,15 +69,23 @@ def get_network(
         ca_file: certificates, in PEM format, of the authorities that vouch for the registry.
         digest: what the image's digest has to be.
         sha256: what the files' SHA-256 have to be, by file name.
+        weights: file to write, in the same folder, with `graph.xml`: its weights.
+        family: what the network is, see families.NAMES.
+        description: of a network of no known family.
+        pixels: of a network that gives rows.
+        first_label: the label of the first class.
+        img_max_side: width of the network's input in pixels; None for what its file says.
+        img_min_side: height of the network's input in pixels; None for what its file says.
 
     Raises:
         SettingsError: the settings contradict each other.
         GraphError: the files are not there, or not what is expected.
         ServerError: the engine or the registry does not give them.
     """
-    names = (graph.name, train_ini.name)
-    if graph.name not in ("graph.pb", "graph.onnx"):
-        raise SettingsError(f"network.graph: {graph.name!r}; expected graph.pb or graph.onnx")
+    names = (graph.name, WEIGHTS) if graph.suffix == ".xml" else (graph.name,)
+    asked = NetworkSettings(family, description, pixels, first_label, img_max_side, img_min_side)
+    if graph.name not in GRAPHS:
+        raise SettingsError(f"network.graph: {graph.name!r}; expected {' or '.join(GRAPHS)}")
     if (directory is None) == (data_image is None and archive is None):
         raise SettingsError(
             "network: expected one source: set network.directory, or network.data_image, or network.archive"
@@ -79,19 +100,26 @@ def get_network(
             record = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             record = _from_image(reference, names, folder, fetch, ca_file)
-        weights = external.sibling_of(folder / graph.name)
+        siblings = external.sibling_of(folder / graph.name)
+        beside = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
             name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size}
-            for name in (*names, *sorted(weights))
+            for name in (*names, *beside, *sorted(siblings))
         }
         _check(found, sha256 or {}, record["reference"])
         _check_operators(folder / graph.name, record["reference"])
         if graph.suffix == ".onnx":
             external.take_in(folder / graph.name, folder, folder / graph.name, f"{record['reference']}: {graph.name}")
-        classes = _classes(folder / train_ini.name, f"{record['reference']}: {train_ini.name}")
-        for path in (graph, train_ini):
+        network = look_at(folder / graph.name, asked, record["reference"])
+        classes = network.names.names
+        if TRAIN_INI not in beside:
+            content = class_names.to_train_ini(classes, network.names.source)
+            (folder / TRAIN_INI).write_text(content, encoding="utf-8")
+        (folder / TRAIN_INI).replace(train_ini)
+        for path in (graph, weights) if weights else (graph,):
             (folder / path.name).replace(path)
-        write_json(provenance, {**record, "files": found})
+        described = {"description": network.description.to_values()} if network.description else {}
+        write_json(provenance, {**record, "files": found, **described})
     _log.info("%s: %s, %d classes: %s", record["reference"], graph.name, len(classes), ", ".join(classes))
 
 
@@ -117,18 +145,29 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> di
         if not path.is_file():
             there = sorted(entry.name for entry in directory.iterdir())
             raise GraphError(_absent(f"network.directory {directory.absolute()}", name, there))
-        size = path.stat().st_size
-        if not 0 < size <= LARGEST[name]:
-            raise GraphError(f"{path}: has {size} bytes; expected 1 to {LARGEST[name]}: put the right file there")
+        _check_length(path)
         _copy(path, folder / name)
+    for name in (TRAIN_INI, *OPTIONAL):
+        if (path := directory / name).is_file():
+            _check_length(path)
+            _copy(path, folder / name)
+    if "graph.pb" in names and not _names_among([path.name for path in folder.iterdir()]):
+        there = sorted(entry.name for entry in directory.iterdir())
+        raise GraphError(_absent(f"network.directory {directory.absolute()}", TRAIN_INI, there))
     if "graph.onnx" in names:
         _copy_weights(directory, folder)
     return {"source": "directory", "reference": str(directory), "fetched_by": None, "digest": None, "image_id": None}
 
 
+def _check_length(path: Path) -> None:
+    size = path.stat().st_size
+    if not 0 < size <= LARGEST[path.name]:
+        raise GraphError(f"{path}: has {size} bytes; expected 1 to {LARGEST[path.name]}: put the right file there")
+
+
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; which are not there, or elsewhere, is said when they are taken."""
-    for name in external.files_of(folder / "graph.onnx"):
+    for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
         plain = Path(name).name
         path = directory / plain
         if plain == name.removeprefix("./") and plain and path.is_file() and not (folder / plain).exists():
@@ -148,7 +187,7 @@ def _from_archive(
     from scripts.lib.data_images import oci
     from scripts.lib.data_images.archive import ImageArchive
 
-    members = Members(folder, _wanted(names))
+    members = Members(folder, _wanted(names), OPTIONAL)
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
     oci.apply(layers, members, str(archive))
     _expect(names, members, str(archive))
@@ -158,7 +197,7 @@ def _from_archive(
 def _from_image(
     reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch, ca_file: Path | None
 ) -> dict[str, Any]:
-    members = Members(folder, _wanted(names))
+    members = Members(folder, _wanted(names), OPTIONAL)
     with ExitStack() as stack:
         client = _engine(stack, fetch)
         if client is not None:
@@ -178,7 +217,7 @@ def _from_image(
 
 def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names to take from an image: also those of weights beside an ONNX graph."""
-    return (*names, *external.NAMES) if "graph.onnx" in names else names
+    return (*names, TRAIN_INI, *(external.NAMES if "graph.onnx" in names else ()))
 
 
 def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:
@@ -193,8 +232,15 @@ def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:
         return None
 
 
+def _names_among(files: Collection[str]) -> bool:
+    """Whether one of these files names classes; a frozen graph does not do it itself."""
+    return any(name in files for name in (TRAIN_INI, *OPTIONAL))
+
+
 def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
-    for name in names:
+    if "graph.pb" in names and not _names_among(members.found):
+        names = (*names, TRAIN_INI)
+    for name in (*names, *(odd for odd in (TRAIN_INI, *OPTIONAL) if odd in members.odd)):
         if name in members.odd:
             raise GraphError(
                 f"{source}: /{FOLDER}/{name} is {members.odd[name]}; expected a regular file: copy the file itself "
@@ -216,8 +262,8 @@ def _record(source: str, reference: str, fetched_by: str | None, image: Image) -
 
 def _absent(place: str, name: str, there: list[str]) -> str:
     holds = ", ".join(repr(other) for other in there[:20]) or "nothing"
-    graphs = [other for other in ("graph.pb", "graph.onnx") if other in there and other != name]
-    if name != "train.ini" and graphs:
+    graphs = [other for other in GRAPHS if other in there and other != name]
+    if name in GRAPHS and graphs:
         return (
             f"{place} has no {name}, but {holds}; expected network.graph to name what is there: set it to {graphs[0]}"
         )
@@ -237,12 +283,8 @@ def _check(found: Mapping[str, Mapping[str, Any]], expected: Mapping[str, str], 
 
 def _check_operators(path: Path, reference: str) -> None:
     """Refuse a graph that does more than compute before any job loads it or any media is downloaded."""
-    check = check_frozen_graph if path.suffix == ".pb" else check_onnx
+    check = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}[path.suffix]
     check(path.read_bytes(), f"{reference}: {path.name}")
-
-
-def _classes(path: Path, source: str) -> list[str]:
-    return train_ini.names(path.read_bytes(), source)
 
 
 if __name__ == "__main__":

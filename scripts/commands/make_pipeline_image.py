@@ -10,19 +10,23 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.lib import train_ini
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images.build import DataImage, build, write_archive
+from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import GraphError, PipelineError, ServerError, SettingsError
 from scripts.lib.files import replacing, sha256
-from scripts.lib.graphs import external
+from scripts.lib.graphs import class_names, external
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.families import NAMES
+from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
 
@@ -36,12 +40,15 @@ def make_pipeline_image(
     image: str,
     graph_pb: Path | None = None,
     graph_onnx: Path | None = None,
+    graph_xml: Path | None = None,
     train_ini_file: Path | None = None,
     publish: bool = False,
     daemon: bool = True,
     output: Path | None = None,
     ca_file: Path | None = None,
     size: tuple[int, int] | None = None,
+    family: str = "auto",
+    first_label: int | None = None,
 ) -> str:
     """Check a network, make its data image, and return what to call it in the configuration.
 
@@ -49,12 +56,16 @@ def make_pipeline_image(
         image: the name to give it, `[HOST/]NAME[:TAG]`.
         graph_pb: a frozen TensorFlow graph.
         graph_onnx: an ONNX graph.
-        train_ini_file: the class names; by default `train.ini` beside the graph.
+        graph_xml: OpenVINO's own, with its weights beside it, of the same name and `.bin`.
+        train_ini_file: the class names; by default `train.ini` beside the graph, or what else names them there or in
+            the graph itself.
         publish: push it to its registry.
         daemon: load it into a Docker engine, which then pushes it; else this does all by itself.
         output: write it into a file as well, for `network.archive` or `docker load`.
         ca_file: certificates of the authorities that vouch for the registry; without an engine only.
         size: width and height of the network's input, for a label.
+        family: what the network is, as network.family.
+        first_label: the label of the first class, as network.first_label.
 
     Raises:
         SettingsError: the arguments contradict each other.
@@ -64,24 +75,24 @@ def make_pipeline_image(
     reference = Reference.parse(image)
     if reference.digest:
         raise SettingsError(f"{image}: expected a name without a digest, which the image has yet to get")
-    graphs = {name: path for name, path in (("graph.pb", graph_pb), ("graph.onnx", graph_onnx)) if path is not None}
+    given = (("graph.pb", graph_pb), ("graph.onnx", graph_onnx), ("graph.xml", graph_xml))
+    graphs = {name: path for name, path in given if path is not None}
     if not graphs:
-        raise SettingsError("no graph is given; expected --graph-pb FILE or --graph-onnx FILE, or both")
+        raise SettingsError("no graph is given; expected --graph-pb FILE, --graph-onnx FILE or --graph-xml FILE")
     if not daemon and not publish and output is None:
         raise SettingsError("--no-daemon: the image would go nowhere; expected --publish or --output FILE")
-    files = {**graphs, "train.ini": train_ini_file or next(iter(graphs.values())).with_name("train.ini")}
-    for path in files.values():
-        if not path.is_file():
-            raise GraphError(f"{path}: is not a file; expected the network's file there")
-    classes = train_ini.species(files["train.ini"])
+    files = {**graphs, **_beside(next(iter(graphs.values())), train_ini_file)}
+    if graph_xml is not None:
+        files["graph.bin"] = graph_xml.with_suffix(".bin")
+    _require(files.values())
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
             if external.take_in(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
-        for name in graphs:
-            _check(files[name], classes, files["train.ini"], size)
-        made = build(files, _labels(files, classes, size), Path(folder))
+        for name, original in graphs.items():
+            classes, description = _looked_at(files, name, original, size, family, first_label)
+        made = build(files, _labels(files, classes, size, description), Path(folder))
         for name, path in files.items():
             _say(f"{name}: SHA-256 {sha256(path)}")
         if output is not None:
@@ -91,6 +102,49 @@ def make_pipeline_image(
         if daemon:
             return _with_engine(made, reference, Path(folder), publish=publish)
         return _without_engine(made, reference, ca_file) if publish else made.digest
+
+
+def _require(files: Iterable[Path]) -> None:
+    for path in files:
+        if not path.is_file():
+            raise GraphError(f"{path}: is not a file; expected the network's file there")
+
+
+def _beside(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
+    """Return the files with names and settings beside a graph; train.ini where no other file or graph may name them."""
+    found = {name: graph.with_name(name) for name in OPTIONAL if graph.with_name(name).is_file()}
+    ini = train_ini_file or graph.with_name(class_names.TRAIN_INI)
+    if train_ini_file or ini.is_file() or (not found and graph.suffix == ".pb"):
+        found[class_names.TRAIN_INI] = ini
+    return found
+
+
+def _looked_at(  # noqa: PLR0917, only the function above calls it
+    files: dict[str, Path],
+    name: str,
+    original: Path,
+    size: tuple[int, int] | None,
+    family: str,
+    first_label: int | None,
+) -> tuple[tuple[str, ...], Description | None]:
+    """Return a graph's class names and its description, as get_network will find them in the image."""
+    with tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
+        for other, path in files.items():
+            if other in OPTIONAL or other == class_names.TRAIN_INI:
+                Path(folder, other).write_bytes(path.read_bytes())
+        # What is given may have any name.
+        graph = Path(folder, name)
+        graph.symlink_to(files[name].absolute())
+        check_operators(graph, str(original))
+        width, height = size or (None, None)
+        asked = NetworkSettings(family, first_label=first_label, img_max_side=width, img_min_side=height)
+        found = look_at(graph, asked, str(original.parent), needs_size=False)
+    if found.description is None:
+        _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), size)
+    else:
+        listed = ", ".join(found.names.names)
+        _say(f"{original}: family {found.description.family}; {len(found.names.names)} classes: {listed}")
+    return found.names.names, found.description
 
 
 def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int] | None) -> None:
@@ -123,13 +177,20 @@ def _shape(shape: Any) -> list[int]:
     return [shape[at].get_length() if shape[at].is_static else any_size for at, any_size in enumerate(some)]
 
 
-def _labels(files: dict[str, Path], classes: Sequence[str], size: tuple[int, int] | None) -> dict[str, str]:
+def _labels(
+    files: dict[str, Path], classes: Sequence[str], size: tuple[int, int] | None, description: Description | None
+) -> dict[str, str]:
+    what = description.family if description else "RetinaNet"
     labels = {
         "org.opencontainers.image.title": "Detection network",
-        "org.opencontainers.image.description": f"RetinaNet for {', '.join(classes)}",
+        "org.opencontainers.image.description": f"{what} for {', '.join(classes)}",
         f"{LABEL}.classes": json.dumps(list(classes), ensure_ascii=False),
         **{f"{LABEL}.sha256.{name}": sha256(path) for name, path in files.items()},
     }
+    if description is not None:
+        labels[f"{LABEL}.family"] = description.family
+        labels[f"{LABEL}.network"] = json.dumps(description.to_values(), ensure_ascii=False)
+        size = size or description.size
     if size:
         labels[f"{LABEL}.img_max_side"], labels[f"{LABEL}.img_min_side"] = str(size[0]), str(size[1])
     return labels
@@ -170,7 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
     parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
     parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
+    parser.add_argument("--graph-xml", type=Path, metavar="FILE", help="OpenVINO's graph, its .bin beside it")
     parser.add_argument("--train-ini", type=Path, metavar="FILE", help="class names (default: beside the graph)")
+    parser.add_argument("--family", choices=NAMES[:-1], default="auto", help="as network.family")
+    parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
     parser.add_argument("--publish", action="store_true", help="push the image to its registry")
     parser.add_argument("--no-daemon", action="store_true", help="use no Docker engine")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the image into a file as well")
@@ -185,11 +249,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             image=given.image,
             graph_pb=given.graph_pb,
             graph_onnx=given.graph_onnx,
+            graph_xml=given.graph_xml,
             train_ini_file=given.train_ini,
             publish=given.publish,
             daemon=not given.no_daemon,
             output=given.output,
             ca_file=given.ca_file,
+            family=given.family,
+            first_label=given.first_label,
             size=(given.img_max_side, given.img_min_side) if given.img_max_side is not None else None,
         )
     except PipelineError as error:

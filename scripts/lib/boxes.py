@@ -52,7 +52,20 @@ def iou_matrix(some: Array, others: Array) -> Array:
     return found
 
 
-def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size) -> Integers:
+class Mapping(NamedTuple):
+    """The way from the network's pixels to those of a frame: less `start`, times `scale`, each (x, y)."""
+
+    start: tuple[float, float]
+    scale: tuple[float, float]
+
+
+def mapping_of_padded(frame: Size, network: Size) -> Mapping:
+    """Return the way back of a frame that was padded at the right or the bottom, and then scaled."""
+    padded = padded_size(frame, network)
+    return Mapping((0.0, 0.0), (padded.width / network.width, padded.height / network.height))
+
+
+def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size, mapping: Mapping | None = None) -> Integers:
     """Map boxes onto the media and clip them to its picture, not to the padding.
 
     Args:
@@ -61,17 +74,17 @@ def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size) -> Integ
         frame: the size of the decoded frame that the boxes lie in.
         media: the size to map to; it differs from the frame's where a video changes its size in mid-stream,
             which players stretch to the first frame's.
+        mapping: the way to the frame's pixels, where frames were not padded at the right or the bottom.
 
     Returns:
         (n, 4) x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.
     """
-    padded = padded_size(frame, network)
+    mapping = mapping or mapping_of_padded(frame, network)
     scale = np.array(
-        [padded.width / network.width * media.width / frame.width,
-         padded.height / network.height * media.height / frame.height],
-        np.float64,
-    )  # fmt: skip
-    corners = np.rint(boxes.reshape(-1, 2, 2).astype(np.float64) * scale * THOUSANDTHS)
+        [mapping.scale[0] * media.width / frame.width, mapping.scale[1] * media.height / frame.height], np.float64
+    )
+    corners = boxes.reshape(-1, 2, 2).astype(np.float64) - np.array(mapping.start, np.float64)
+    corners = np.rint(corners * scale * THOUSANDTHS)
     corners = np.clip(corners, 0, np.array(media, np.float64) * THOUSANDTHS).astype(np.int64)
     low, high = corners.min(axis=1), corners.max(axis=1)
     return np.concatenate([low, high - low], axis=1)

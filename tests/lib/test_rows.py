@@ -80,6 +80,15 @@ def test_no_row_at_all(tmp_path: Path, engine: str) -> None:
         assert len(select(outputs.boxes[0], outputs.scores[0], 0.3, network.nms).boxes) == 0
 
 
+def test_a_row_of_the_background_is_nothing(tmp_path: Path, engine: str) -> None:
+    """OpenVINO gives one, with a score left over from before, where a graph finds nothing."""
+    graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], 0.8, 0), ([1, 2, 30, 20], 0.7, 3)])
+    with opened(graph, engine) as network:
+        outputs = network.infer(np.full((2, 48, 64, 3), 255, np.uint8))
+        found = select(outputs.boxes[0], outputs.scores[0], 0.3, network.nms)
+    np.testing.assert_array_equal(found.boxes, [[1, 2, 30, 20]])
+
+
 def test_scores_that_are_no_numbers_are_not_taken_for_padding(tmp_path: Path, engine: str) -> None:
     graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], float("nan"), 1)])
     with opened(graph, engine) as network:

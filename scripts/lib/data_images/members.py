@@ -19,8 +19,18 @@ LARGEST = {
     "graph.onnx": 2**31 - 1,
     "graph.onnx.data": 2**31 - 1,
     "graph.onnx_data": 2**31 - 1,
+    "graph.xml": 2**28,
+    "graph.bin": 2**31 - 1,
     "train.ini": 2**20,
+    "names.txt": 2**20,
+    "data.yaml": 2**20,
+    "categories.json": 2**20,
+    "metadata.yaml": 2**20,
+    "config.json": 2**20,
+    "preprocessor_config.json": 2**20,
 }
+# Taken where they are there, of networks that are no frozen graphs: class names, and how pictures are prepared.
+OPTIONAL = ("names.txt", "data.yaml", "categories.json", "metadata.yaml", "config.json", "preprocessor_config.json")
 # Real ones have paths and a few extended attributes. Before 3.11.10 tarfile needs quadratic time (CVE-2024-6232).
 LARGEST_HEADER = 2**15
 LARGEST_ARCHIVE = 2**36
@@ -39,19 +49,19 @@ class Members:
         others: the first few other names in the folder, for messages.
     """
 
-    def __init__(self, folder: Path, names: Collection[str]) -> None:
-        """Take `names` (of `LARGEST`) into `folder`, which exists and is empty."""
+    def __init__(self, folder: Path, names: Collection[str], optional: Collection[str] = ()) -> None:
+        """Take `names` and, where they come before all of these, `optional` (of `LARGEST`) into an empty `folder`."""
         self.found: dict[str, Path] = {}
         self.odd: dict[str, str] = {}
         self.others: set[str] = set()
         self._folder = folder
-        self._names = set(names)
+        self._names, self._wanted = set(names) | set(optional), set(names)
         self._hidden: set[str] = set()
 
     @property
     def settled(self) -> bool:
         """Tell whether no lower layer can change anything."""
-        return self._names <= self._known()
+        return self._wanted <= self._known()
 
     def add(self, chunks: Iterable[bytes], source: str, *, layer: bool = False) -> None:
         """Read a tar archive to its end and take the names that no earlier one settled.

@@ -7,7 +7,7 @@ end of one task and the beginning of the next share a batch.
 import math
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -57,8 +57,20 @@ class Batch:
 class BatchReader:
     """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
 
-    def __init__(self, tasks: Iterable[MediaTask], shape: tuple[int, int, int, int]) -> None:
-        self._tasks = tasks
+    def __init__(
+        self,
+        tasks: Iterable[MediaTask],
+        shape: tuple[int, int, int, int],
+        fit: Callable[[Pixels, Pixels], None] = preprocess.fit,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            tasks: whose frames are read.
+            shape: of a batch.
+            fit: writes a frame into its place in a batch.
+        """
+        self._tasks, self._fit = tasks, fit
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
             self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
@@ -108,7 +120,7 @@ class BatchReader:
                         batch = batch or self._next()
                         if self._stop:
                             return
-                        preprocess.fit(picture, batch.pixels[len(batch.items)])
+                        self._fit(picture, batch.pixels[len(batch.items)])
                         batch.items.append(Item(task, number, Size(picture.shape[1], picture.shape[0])))
                         if len(batch.items) == len(batch.pixels):
                             yield batch

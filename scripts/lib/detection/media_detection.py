@@ -297,6 +297,11 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
     """
     search = network.search
     detector = Detector(
-        network.load, size=search.size, batch_size=search.batch_size, threshold=search.keep_threshold, name=network.name
+        network.load,
+        size=network.size,
+        resize=network.resize,
+        batch_size=search.batch_size,
+        threshold=search.keep_threshold,
+        name=network.name,
     )
     detector.run(media, expected)

@@ -1,11 +1,13 @@
 """The network that a detection job runs."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from scripts.lib import train_ini as train
+from scripts.lib.boxes import Size
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
@@ -13,6 +15,7 @@ from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
+from scripts.lib.graphs.description import Description, Resize, from_values, settled_size
 from scripts.lib.workflow.engine_choice import reason as engine_reason
 
 
@@ -62,6 +65,27 @@ class Network:
         """What errors call it: where it came from, and its graph."""
         return f"{read_json(self._files.provenance).get('reference')}: {self._files.graph.name}"
 
+    @cached_property
+    def description(self) -> Description | None:
+        """What get_network found out of a network's family, None for one that has an engine of its own."""
+        values = read_json(self._files.provenance).get("description")
+        return None if values is None else from_values(values, str(self._files.provenance))
+
+    @property
+    def resize(self) -> Resize:
+        """How frames become pictures of the network's size."""
+        return self.description.resize if self.description else Resize()
+
+    @cached_property
+    def size(self) -> Size:
+        """Width and height of the network's input.
+
+        Raises:
+            SettingsError: neither the settings nor the network say it.
+        """
+        asked = (self.search.img_max_side, self.search.img_min_side)
+        return settled_size(asked, self.description, self._files.graph.name)
+
     def load(self) -> Engine:
         """Make the network ready.
 
@@ -73,13 +97,15 @@ class Network:
         engine = open_engine(
             self._files.graph,
             engine=self.search.engine,
-            size=self.search.size,
+            size=self.size,
             batch_size=self.search.batch_size,
             threads=self.search.threads,
             precision=self.search.precision,
             engines=self.search.engines,
             nms=None if nms is None else nms_settings.from_values(nms),
             rows=RowsConvention(self.search.pixels, self.search.first_label, len(names)),
+            description=self.description,
+            names=len(names),
         )
         try:
             self.made_with = self._describe(engine, names)
@@ -89,7 +115,7 @@ class Network:
         return engine
 
     def _describe(self, engine: Engine, names: list[str]) -> dict[str, Any]:
-        files = self._files
+        files, described = self._files, self.description
         if len(names) != engine.classes:
             raise GraphError(
                 f"{files.graph} scores {engine.classes} classes, {files.train_ini} names {len(names)} "
@@ -102,7 +128,8 @@ class Network:
                 "width": engine.size.width,
                 "height": engine.size.height,
                 "classes": names,
-                "nms": asdict(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
+                "nms": nms_settings.to_values(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
+                **({"description": described.to_values()} if described else {}),
                 "source": read_json(files.provenance).get("reference"),
                 **{change.parent.name: read_json(change) for change in files.changes},
             },

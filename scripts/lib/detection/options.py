@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.boxes import Size
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.records import AskedFrames
 
@@ -14,8 +13,8 @@ class DetectOptions:
     """What is asked of a job, as its settings name it; see config/README.md.
 
     Attributes:
-        img_max_side: width of the network's input in pixels.
-        img_min_side: height of the network's input in pixels.
+        img_max_side: width of the network's input in pixels; None for what its file says.
+        img_min_side: height of the network's input in pixels; None for what its file says.
         keep_threshold: the least score of a box.
         batch_size: frames that go through the network at once.
         frame_stride: detect in every n-th frame of a video.
@@ -30,8 +29,8 @@ class DetectOptions:
         threads: of the CPU.
     """
 
-    img_max_side: int
-    img_min_side: int
+    img_max_side: int | None
+    img_min_side: int | None
     keep_threshold: float
     batch_size: int
     frame_stride: int
@@ -44,11 +43,6 @@ class DetectOptions:
     pixels: str | None
     first_label: int | None
     threads: int
-
-    @property
-    def size(self) -> Size:
-        """The network's input."""
-        return Size(self.img_max_side, self.img_min_side)
 
     @property
     def frames(self) -> AskedFrames:

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
-from scripts.lib import preprocess, suppression
+from scripts.lib import suppression
 from scripts.lib.boxes import Floats, Pixels, Size, on_media
 from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
 from scripts.lib.detection.media_task import FrameResult, MediaTask
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError
+from scripts.lib.fitting import Fitting
+from scripts.lib.graphs.description import Resize
 from scripts.lib.progress import Progress
 
 # Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
@@ -46,7 +48,14 @@ class Detector:
     """Runs tasks through the network; used once, by one thread."""
 
     def __init__(
-        self, load: Callable[[], Engine], *, size: Size, batch_size: int, threshold: float, name: str = "the network"
+        self,
+        load: Callable[[], Engine],
+        *,
+        size: Size,
+        batch_size: int,
+        threshold: float,
+        name: str = "the network",
+        resize: Resize = Resize(),  # noqa: B008, it never changes
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
@@ -56,10 +65,11 @@ class Detector:
             batch_size: frames a batch.
             threshold: the least score of a box.
             name: what errors call the network.
+            resize: how frames become pictures of this size.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
-        self._threshold = threshold
+        self._threshold, self._fitting = threshold, Fitting(resize, size)
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
@@ -81,7 +91,7 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            with ResultWriter(self._open) as writer, BatchReader(tasks, self._shape) as reader:
+            with ResultWriter(self._open) as writer, BatchReader(tasks, self._shape, self._fitting.fit) as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
                     # Reading up to the first batch may have taken long.
@@ -152,16 +162,17 @@ class Detector:
         return found
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
-        task, network = item.task, Size(self._shape[2], self._shape[1])
+        task = item.task
         media = Size(task.frames.summary.width, task.frames.summary.height)
-        boxes = on_media(found.boxes, network=network, frame=item.size, media=media)
+        way = self._fitting.mapping(item.size)
+        boxes = on_media(found.boxes, network=self._fitting.network, frame=item.size, media=media, mapping=way)
         solid = (boxes[:, 2:] > 0).all(axis=1)
         numbers = task.frames.numbers(item.number)
         counters = task.counters
         counters.frames += 1
         counters.boxes += len(numbers) * int(solid.sum())
         counters.boxes_without_area += int((~solid).sum())
-        picture = preprocess.without_padding(pixels, item.size)
+        picture = self._fitting.shown(pixels, item.size)
         self._watch.lap("boxes", [task])
         solid_boxes = boxes[solid], found.labels[solid], found.scores[solid]
         task.results.take(FrameResult(item.number, numbers, picture, media, *solid_boxes))

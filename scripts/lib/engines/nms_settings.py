@@ -24,12 +24,16 @@ def from_values(values: Mapping[str, Any]) -> Nms:
         max_detections=int(values["max_detections"]),
         min_score=-math.inf if least is None else float(least),
         per_class=bool(values["per_class"]),
+        best_class=bool(values.get("best_class", False)),
     )
 
 
 def to_values(nms: Nms) -> dict[str, Any]:
     """Return the settings as JSON takes them, which has no infinity."""
-    return asdict(nms) | {"min_score": nms.min_score if math.isfinite(nms.min_score) else None}
+    values = asdict(nms) | {"min_score": nms.min_score if math.isfinite(nms.min_score) else None}
+    if not nms.best_class:  # as they were written before there was any such network
+        del values["best_class"]
+    return values
 
 
 def to_text(nms: Nms) -> str:

@@ -3,7 +3,6 @@
 Such a graph takes one picture at a time and says neither which pixels it wants nor how it counts its classes.
 """
 
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,9 @@ from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.preprocess import MEAN
-from scripts.lib.suppression import Nms
+from scripts.lib.suppression import FINAL, Nms
 
 _COLOURS = 3
-# The graph has suppressed: nothing overlaps by more than 1. Only padding has no score.
-ROWS_NMS = Nms(iou=1.0, max_detections=sys.maxsize, min_score=0.0)
 
 # network.pixels: reversed to RGB, mean, divisor.
 _PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
@@ -92,7 +89,7 @@ class RowsEngine(Engine):
         self._channels, self._rank = _channel_axis(taken, size, graph), len(taken.shape)
         self._takes_bytes = taken.takes_bytes
         self._run: Run | None = run
-        self._graph, self.size, self.batch_size, self.nms = graph, size, batch_size, nms or ROWS_NMS
+        self._graph, self.size, self.batch_size, self.nms = graph, size, batch_size, nms or FINAL
         self.description = description | {"pixels": self._pixels, "first_label": self._first}
         self._ready: deque[Outputs] = deque()
         self._rows(np.zeros((size.height, size.width, _COLOURS), np.uint8))
@@ -132,6 +129,9 @@ class RowsEngine(Engine):
         if not len(boxes) == len(scores) == len(labels):
             raise self._misshapen(outputs)
         rows = ~(scores <= 0)  # what is not a number stays, and is refused where every engine's is
+        if self._first == 1:
+            # The background's: what OpenVINO gives where a graph finds nothing, with a score that means nothing.
+            rows &= labels != 0
         numbers = labels[rows].astype(np.int64) - self._first
         if ((numbers < 0) | (numbers >= self.classes)).any():
             wrong = sorted({int(number) + self._first for number in numbers if not 0 <= number < self.classes})

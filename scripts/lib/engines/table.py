@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
     from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
 
 
@@ -29,6 +30,8 @@ class EngineRequest:
     engines: Path
     nms: "Nms | None"
     rows: "RowsConvention | None"
+    description: "Description | None" = None
+    names: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,28 +56,59 @@ class EngineKind:
 def _open_openvino(request: EngineRequest) -> "Engine":
     from scripts.lib.engines.openvino import OpenVinoEngine
 
-    return _open_rows("openvino", request) or OpenVinoEngine(
-        request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+    return (
+        _open_described("openvino", request)
+        or _open_rows("openvino", request)
+        or OpenVinoEngine(
+            request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+        )
     )
 
 
 def _open_onnxruntime(request: EngineRequest) -> "Engine":
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
 
-    return _open_rows("onnxruntime", request) or OnnxRuntimeEngine(
-        request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+    return (
+        _open_described("onnxruntime", request)
+        or _open_rows("onnxruntime", request)
+        or OnnxRuntimeEngine(
+            request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+        )
     )
 
 
 def _open_tensorrt(request: EngineRequest) -> "Engine":
     from scripts.lib.engines.tensorrt import TensorRtEngine
 
+    if request.description is not None:
+        raise GraphError(
+            f"{request.graph}: is of the family {request.description.family}, which TensorRT does not run yet; set "
+            "detect.engine: openvino (or onnxruntime)"
+        )
     return TensorRtEngine(
         request.graph,
         size=request.size,
         batch_size=request.batch_size,
         precision=request.precision,
         folder=request.engines,
+        nms=request.nms,
+    )
+
+
+def _open_described(engine: str, request: EngineRequest) -> "Engine | None":
+    """Return an engine for a network that has a description, None for any other."""
+    if request.description is None:
+        return None
+    from scripts.lib.engines.described import open_described
+
+    return open_described(
+        request.graph,
+        engine=engine,
+        description=request.description,
+        names=request.names,
+        size=request.size,
+        batch_size=request.batch_size,
+        threads=request.threads,
         nms=request.nms,
     )
 
@@ -114,6 +148,8 @@ def open_engine(
     engines: Path = Path("engines"),
     nms: "Nms | None" = None,
     rows: "RowsConvention | None" = None,
+    description: "Description | None" = None,
+    names: int = 0,
 ) -> "Engine":
     """Make a network ready.
 
@@ -127,6 +163,8 @@ def open_engine(
         engines: the folder of engines that are built.
         nms: suppression settings in place of the graph's own.
         rows: how to read a graph that gives rows.
+        description: of a network of the families that have one.
+        names: how many classes of such a network have a name.
 
     Raises:
         GraphError: the engine cannot use the graph.
@@ -141,4 +179,4 @@ def open_engine(
             f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
             f"expected {' or '.join(kind.suffixes)}"
         )
-    return kind.open(EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows))
+    return kind.open(EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows, description, names))

@@ -17,13 +17,17 @@ _LARGEST_IN_PLAN = 64 << 20
 _LARGEST = 2**31 - 1
 
 
-def files_of(graph: Path) -> list[str]:
+def files_of(graph: Path, source: str | None = None) -> list[str]:
     """Return the names of the files beside an ONNX file that hold its weights, as it writes them.
+
+    Args:
+        graph: the ONNX file.
+        source: what errors call it.
 
     Raises:
         GraphError: it cannot be read.
     """
-    return sorted({_entries(tensor).get("location", "") for tensor in _external(_read(graph, str(graph)))})
+    return sorted({_entries(tensor).get("location", "") for tensor in _external(_read(graph, source or str(graph)))})
 
 
 def sibling_of(graph: Path) -> list[str]:
@@ -85,7 +89,9 @@ def _read(graph: Path, source: str) -> Any:
     try:
         return read_weights(graph.read_bytes())
     except ValueError as error:
-        raise GraphError(f"{source}: cannot read it as an ONNX file ({error}); export it anew") from error
+        raise GraphError(
+            f"{source}: cannot read it as an ONNX file ({error}); expected a whole file: copy or export it anew"
+        ) from error
 
 
 def _external(model: Any) -> Iterator[Any]:

@@ -63,6 +63,23 @@ _WEIGHTS = {
     "Entry": {"key": (1, "string"), "value": (2, "string")},
 }  # fmt: skip
 
+# What an ONNX file takes and gives, and says of itself.
+_SIGNATURE = {
+    "ModelProto": {"producer": (2, "string"), "graph": (7, "GraphProto"), "metadata_props": (14, "Entry*")},
+    "GraphProto": {
+        "node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "input": (11, "ValueInfo*"),
+        "output": (12, "ValueInfo*"),
+    },
+    "NodeProto": {"op_type": (4, "string")},
+    "TensorProto": {"name": (8, "string")},
+    "ValueInfo": {"name": (1, "string"), "type": (2, "Type")},
+    "Type": {"tensor_type": (1, "TensorType")},
+    "TensorType": {"elem_type": (1, "int32"), "shape": (2, "Shape")},
+    "Shape": {"dim": (1, "Dimension*")},
+    "Dimension": {"dim_value": (1, "int64"), "dim_param": (2, "string")},
+    "Entry": {"key": (1, "string"), "value": (2, "string")},
+}  # fmt: skip
+
 
 def read_graph_def(content: bytes) -> Any:
     """Return a frozen graph's nodes and library as messages.
@@ -91,6 +108,15 @@ def read_weights(content: bytes) -> Any:
     return _parse("weights", "ModelProto", content)
 
 
+def read_signature(content: bytes) -> Any:
+    """Return an ONNX file's inputs, outputs, operators and metadata as messages.
+
+    Raises:
+        ValueError: it is no ModelProto.
+    """
+    return _parse("signature", "ModelProto", content)
+
+
 def _parse(package: str, name: str, content: bytes) -> Any:
     message = _classes(package)[f"checked.{package}.{name}"]()
     try:
@@ -103,7 +129,8 @@ def _parse(package: str, name: str, content: bytes) -> Any:
 @cache
 def _classes(package: str) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name=f"checked/{package}.proto", package=f"checked.{package}")
-    for name, fields in {"tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS}[package].items():
+    declarations = {"tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS, "signature": _SIGNATURE}
+    for name, fields in declarations[package].items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             label = _REPEATED if kind.endswith("*") else _OPTIONAL

@@ -13,8 +13,10 @@ from typing import Any
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import allowed
 from scripts.lib.graphs.messages import read_graph_def, read_model_proto
+from scripts.lib.graphs.openvino_file import check_openvino_file
 
 _REMEDY = "freeze the network for inference alone, or do not use it"
+_WHOLE = "expected a whole file, and one for inference alone: copy or export it anew"
 _SHOWN = 5
 # TensorFlow's DataType. A reference to a variable has 100 more.
 _STRING, _RESOURCE, _VARIANT, _REFERENCES = 7, 20, 21, 100
@@ -43,17 +45,17 @@ class Problem:
         return f"{self.what} in node {self.node[:100]!r}{place}" if self.node else f"{self.what}{place}"
 
 
-def check_operators(graph: Path) -> None:
-    """Refuse a `.pb` or `.onnx` file with operators that do more than compute.
+def check_operators(graph: Path, source: str | None = None) -> None:
+    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is what errors call it.
 
-    Other files are not looked at: `.xml` and engine files are never taken from a network's source.
+    Engine files are not looked at: they are never taken from a network's source.
 
     Raises:
         GraphError: it is not a graph, or has an operator, a function or a type of value that is not allowed.
     """
-    checks = {".pb": check_frozen_graph, ".onnx": check_onnx}
+    checks = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}
     if graph.suffix in checks:
-        checks[graph.suffix](graph.read_bytes(), str(graph))
+        checks[graph.suffix](graph.read_bytes(), source or str(graph))
 
 
 def check_frozen_graph(content: bytes, graph: str) -> None:
@@ -65,9 +67,9 @@ def check_frozen_graph(content: bytes, graph: str) -> None:
     try:
         message = read_graph_def(content)
     except ValueError as error:
-        raise GraphError(f"{graph}: cannot read it as a frozen TensorFlow graph ({error}); {_REMEDY}") from error
+        raise GraphError(f"{graph}: cannot read it as a frozen TensorFlow graph ({error}); {_WHOLE}") from error
     if not message.node:
-        raise GraphError(f"{graph}: cannot read it as a frozen TensorFlow graph: it has no node; {_REMEDY}")
+        raise GraphError(f"{graph}: cannot read it as a frozen TensorFlow graph: it has no node; {_WHOLE}")
     _refuse(_problems_of_graph_def(message), graph)
 
 
@@ -80,9 +82,9 @@ def check_onnx(content: bytes, graph: str) -> None:
     try:
         message = read_model_proto(content)
     except ValueError as error:
-        raise GraphError(f"{graph}: cannot read it as an ONNX file ({error}); {_REMEDY}") from error
+        raise GraphError(f"{graph}: cannot read it as an ONNX file ({error}); {_WHOLE}") from error
     if not message.graph.node or content[4:8] == _ORT:
-        raise GraphError(f"{graph}: cannot read it as an ONNX file: it has no node; {_REMEDY}")
+        raise GraphError(f"{graph}: cannot read it as an ONNX file: it has no node; {_WHOLE}")
     _refuse(_problems_of_model(message), graph)
 
 

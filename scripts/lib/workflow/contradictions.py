@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.network_access import plain_http
-from scripts.lib.workflow import folder_settings
+from scripts.lib.workflow import folder_settings, network_settings
 
 
 def find(settings: Mapping[str, Any]) -> list[str]:
@@ -47,7 +47,7 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} is not in tator.media_ids; "
             "expected media of the run"
         )
-    return problems
+    return problems + network_settings.contradictions(settings)
 
 
 def _of_tracks(settings: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.detection import calibration
 from scripts.lib.engines.table import ENGINES, EngineKind
 from scripts.lib.folder_source.listing import ListedFile
@@ -138,9 +139,29 @@ class RunPlan:
         return [str(folder / records[folder.name])] if folder.name in records else []
 
     @property
+    def beside_graph(self) -> list[str]:
+        """What detect needs besides the graph: the record of an engine that is built, the weights of a graph.xml."""
+        return [*self.engine_record, *self.weights_of_graph.values()]
+
+    @property
     def engine_record(self) -> list[str]:
         """The record of the engine that is built before detect runs; none for engines that are not built."""
         return ["resources/network/engine.json"] if self.engine.is_built else []
+
+    @property
+    def weights_of_graph(self) -> dict[str, str]:
+        """The file of the weights of OpenVINO's own graph, by name; none for others, which hold them."""
+        is_openvino = Path(self.given_graph).suffix == ".xml"
+        return {"weights": "resources/network/graph.bin"} if is_openvino else {}
+
+    @property
+    def asked_of_network(self) -> dict[str, Any]:
+        """What the settings say of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
+        network, detect = self.config["network"], self.config["detect"]
+        return {
+            **{key: network[key] for key in ("family", "description", "pixels", "first_label")},
+            **{key: detect[key] for key in ("img_max_side", "img_min_side")},
+        }
 
     @property
     def detect_environment(self) -> str:
@@ -213,10 +234,10 @@ class RunPlan:
         directory = network["directory"]
         if not directory:
             return []
-        graph = network["graph"]
-        return [
-            str(Path(directory, name)) for name in (graph, "train.ini", *external.sibling_of(Path(directory, graph)))
-        ]
+        graph = Path(directory, network["graph"])
+        weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
+        optional = [name for name in OPTIONAL if Path(directory, name).is_file()]
+        return [str(Path(directory, name)) for name in (graph.name, "train.ini", *optional, *weights)]
 
     @property
     def truth_file(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from scripts.lib.errors import SettingsError
-from scripts.lib.workflow import engine_choice, settings
+from scripts.lib.workflow import engine_choice, network_settings, settings
 
 
 def read(
@@ -26,6 +26,8 @@ def read(
     """
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
     settings.hand_on(found, environ)
+    if not network_settings.may_use_gpu(found):
+        found["detect"]["engine"] = "openvino"
     engine_choice.settle(found["detect"], environ)
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(

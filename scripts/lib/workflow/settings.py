@@ -114,7 +114,11 @@ def resolve(
     _fill(settings, sections)
 
     checked, rules = folder_settings.to_check(settings, schema)
-    errors = _Validator(rules).iter_errors(_with_suspects_only(checked))
+    order = list(schema["properties"])
+    errors = sorted(
+        _Validator(rules).iter_errors(_with_suspects_only(checked)),
+        key=lambda error: order.index(error.absolute_path[0]) if error.absolute_path else -1,
+    )
     problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
     problems += contradictions.find(settings) if not problems else []
     if problems:

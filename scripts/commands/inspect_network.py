@@ -1,0 +1,208 @@
+"""Say what a network's file is: how it will be fed and read, its classes and suppression; and show what it finds.
+
+    python -m scripts.commands.inspect_network FILE [--picture IN --out OUT.png]
+
+It reads what lies beside the file too, as a run does, and runs with OpenVINO (`--engine onnxruntime` for the other).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines.table import open_engine
+from scripts.lib.errors import GraphError, PipelineError, SettingsError
+from scripts.lib.files import replacing
+from scripts.lib.fitting import Fitting
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.families import NAMES
+from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look_at
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.suppression import Selection, select
+from scripts.lib.token import redact
+
+_LISTED = 20
+_GREEN = (80, 220, 80)
+
+
+def lines_about(found: FoundNetwork, size: Size | None) -> list[str]:
+    """Return what to say of a network, a line each."""
+    names = found.names
+    shown = ", ".join(names.names[:_LISTED]) + (", ..." if len(names.names) > _LISTED else "")
+    lines = [
+        f"file: {found.signature.source}",
+        f"inputs: {', '.join(map(str, found.signature.inputs))}",
+        f"outputs: {', '.join(map(str, found.signature.outputs))}",
+        f"classes: {len(names.names)} of {names.source}: {shown}",
+        f"size: {f'{size.width} x {size.height} pixels' if size else 'any; set detect.img_max_side and img_min_side'}",
+    ]
+    if found.description is None:
+        return [*lines, "family: retinanet or rows, see docs/networks.md"]
+    return [*lines, *_described(found.description)]
+
+
+def _described(description: Description) -> list[str]:
+    values = description.to_values()
+    labels = description.labels or f"from {description.first_label} on"
+    return [
+        f"family: {description.family}",
+        *(f"{part}: {json.dumps(values[part])}" for part in ("resize", "pixels", "outputs", "boxes", "scores")),
+        f"labels: {labels}",
+        f"suppression: {json.dumps(values['suppression']) if description.suppression else 'inside the graph'}",
+    ]
+
+
+def inspect_network(
+    graph: Path,
+    *,
+    asked: NetworkSettings,
+    picture: Path | None = None,
+    out: Path | None = None,
+    threshold: float = 0.3,
+    engine: str = "openvino",
+) -> list[str]:
+    """Return what to say of a network, a line each; with a picture also each box, which `out` shows.
+
+    Args:
+        graph: the file; names and settings beside it are read too.
+        asked: what settings would say.
+        picture: to find boxes in.
+        out: the picture with the boxes, to write.
+        threshold: the least score of a box.
+        engine: openvino or onnxruntime.
+
+    Raises:
+        GraphError: it is no detector, or the picture cannot be read.
+        SettingsError: something has to be said that the file does not say.
+    """
+    if not graph.is_file():
+        raise GraphError(f"{graph}: is no file; expected a network: a .onnx, .pb or .xml file")
+    check_operators(graph)
+    found = look_at(graph, asked, str(graph.parent), needs_size=False)
+    asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
+    size = asked_size or (found.description.size if found.description else None)
+    lines = lines_about(found, size)
+    if picture is None:
+        return lines
+    if size is None:
+        raise SettingsError(f"{graph}: its size is not known; add --size WIDTH HEIGHT")
+    frame = _read(picture)
+    kept = _boxes(graph, found, asked, frame, size, threshold, engine)
+    if out is not None:
+        _draw(frame, kept, found.names.names, out)
+        lines.append(f"{out}: written")
+    return [*lines, *_rows(kept, found.names.names)]
+
+
+def _read(picture: Path) -> Any:
+    import cv2
+
+    frame = cv2.imread(str(picture), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise GraphError(f"{picture}: cannot be read as a picture; expected JPEG, PNG or TIFF")
+    return frame
+
+
+def _boxes(  # noqa: PLR0917, only the function above calls it
+    graph: Path, found: FoundNetwork, asked: NetworkSettings, frame: Any, size: Size, threshold: float, engine: str
+) -> Selection:
+    """Return what the network finds in a picture, in its pixels."""
+    import numpy as np
+
+    from scripts.lib.boxes import on_media
+    from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.graphs.description import Resize
+
+    description, names = found.description, len(found.names.names)
+    fitting = Fitting(description.resize if description else Resize(), size)
+    batch = np.zeros((1, size.height, size.width, 3), np.uint8)
+    fitting.fit(frame, batch[0])
+    rows = RowsConvention(asked.pixels, asked.first_label, names)
+    with open_engine(
+        graph, engine=engine, size=size, batch_size=1, threads=2, rows=rows, description=description, names=names
+    ) as opened:
+        outputs = opened.infer(batch)
+        kept = select(outputs.boxes[0], outputs.scores[0], threshold, opened.nms)
+    whole = Size(frame.shape[1], frame.shape[0])
+    placed = on_media(kept.boxes, network=size, frame=whole, media=whole, mapping=fitting.mapping(whole))
+    corners = (placed / 1000).astype(np.float32)
+    corners[:, 2:] += corners[:, :2]
+    return Selection(corners, kept.labels, kept.scores)
+
+
+def _rows(kept: Selection, names: Sequence[str]) -> list[str]:
+    lines = [f"boxes: {len(kept.boxes)}"]
+    for box, label, scores in zip(kept.boxes, kept.labels, kept.scores, strict=True):
+        x1, y1, x2, y2 = (round(float(value), 1) for value in box)
+        lines.append(f"  {names[label]} {scores[label]:.3f}: x {x1} to {x2}, y {y1} to {y2}")
+    return lines
+
+
+def _draw(frame: Any, kept: Selection, names: Sequence[str], out: Path) -> None:
+    import cv2
+
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise SettingsError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; expected .png or .jpg")
+    shown = frame.copy()
+    for box, label, scores in zip(kept.boxes, kept.labels, kept.scores, strict=True):
+        x1, y1, x2, y2 = (round(float(value)) for value in box)
+        cv2.rectangle(shown, (x1, y1), (x2, y2), _GREEN, 2)
+        text = f"{names[label]} {scores[label]:.2f}"
+        cv2.putText(shown, text, (x1, max(12, y1 - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _GREEN, 1, cv2.LINE_AA)
+    _, content = cv2.imencode(out.suffix, shown)
+    with replacing(out, "wb") as stream:
+        stream.write(content.tobytes())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line; return 0, or 1 when the network cannot be used as it is."""
+    parser = argparse.ArgumentParser(description="Say what a network's file is, and show what it finds in a picture.")
+    parser.add_argument("graph", type=Path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml")
+    parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
+    parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
+    parser.add_argument("--pixels", help="as network.pixels")
+    parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="of the network's input")
+    parser.add_argument("--picture", type=Path, metavar="IN", help="find boxes in this picture")
+    parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
+    parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
+    parser.add_argument("--engine", choices=("openvino", "onnxruntime"), default="openvino")
+    given = parser.parse_args(arguments)
+    if given.out is not None and given.picture is None:
+        parser.error("--out needs --picture")
+    try:
+        description = None if given.description is None else _yaml(given.description)
+        width, height = given.size or (None, None)
+        asked = NetworkSettings(given.family, description, given.pixels, given.first_label, width, height)
+        lines = inspect_network(
+            given.graph,
+            asked=asked,
+            picture=given.picture,
+            out=given.out,
+            threshold=given.threshold,
+            engine=given.engine,
+        )
+    except PipelineError as error:
+        sys.stderr.write(f"{redact(str(error))}\n")
+        return 1
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"--description {path}: cannot be read ({error}); expected a YAML file") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"--description {path}: holds {type(values).__name__}; expected keys and values")
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""From a network's outputs, as its description names them, to boxes in its pixels and scores of its classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.boxes import Floats, Integers, Size
+from scripts.lib.engines.base import Outputs
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import BoxFormat, Description, check_labels
+
+_SHOWN = 5
+
+
+class Decoder:
+    """Decodes the outputs of one network."""
+
+    def __init__(self, description: Description, size: Size, names: int, graph: str) -> None:
+        """Prepare.
+
+        Args:
+            description: what the outputs mean.
+            size: of the network's input.
+            names: how many classes have a name.
+            graph: what errors call it.
+        """
+        self._description, self._size, self._names, self._graph = description, size, names, graph
+        first = description.first_label
+        self._labels = np.asarray(description.labels or range(first, first + names), np.int64)
+        # The name of each label, -1 for none; the last one stands for all that are higher.
+        self._columns = np.full(int(self._labels.max()) + 2, -1, np.int64)
+        self._columns[self._labels] = np.arange(len(self._labels))
+        self._grid = _grid(size, description.boxes)
+
+    def decode(self, outputs: Sequence[npt.NDArray[Any]]) -> Outputs:
+        """Return boxes (N, A, 4), x1, y1, x2, y2 in network pixels, and scores (N, A, C).
+
+        Args:
+            outputs: in the order of `Description.outputs.all`, with or without an axis for the batch.
+
+        Raises:
+            GraphError: their shapes or labels are not as described.
+        """
+        wanted = self._description.outputs
+        if wanted.table is not None:
+            boxes, scores, labels = self._of_table(outputs[0])
+        else:
+            boxes = self._with_rank(outputs[0], 3, outputs)
+            scores = self._with_rank(outputs[1], 2 if wanted.labels is not None else 3, outputs)
+            labels = self._with_rank(outputs[2], 2, outputs) if wanted.labels is not None else None
+        if boxes.shape[:2] != scores.shape[:2] or boxes.shape[2] != 4:
+            raise self._misshapen(outputs)
+        if labels is not None:
+            if labels.shape != scores.shape:
+                raise self._misshapen(outputs)
+            return Outputs(self._in_pixels(boxes), self._one_hot(scores, labels))
+        return Outputs(self._in_pixels(boxes), self._named(self._scores(scores)))
+
+    def _of_table(self, table: npt.NDArray[Any]) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
+        wanted = self._description.outputs
+        whole = self._with_rank(table, 3, [table])
+        if wanted.boxes_last:
+            whole = whole.transpose(0, 2, 1)
+        if wanted.is_rows:
+            if whole.shape[2] != 6:
+                raise self._misshapen([table])
+            return whole[..., :4], whole[..., 4], whole[..., 5]
+        if whole.shape[2] < 5 + self._description.scores.objectness:
+            raise self._misshapen([table])
+        return whole[..., :4], whole[..., 4:], None
+
+    def _with_rank(self, array: npt.NDArray[Any], rank: int, outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return an output with an axis for the batch."""
+        if array.ndim not in (rank, rank - 1):
+            raise self._misshapen(outputs)
+        return array if array.ndim == rank else array[None]
+
+    def _in_pixels(self, boxes: Floats) -> Floats:
+        """Return the boxes' corners in pixels, as a new array."""
+        kind = self._description.boxes
+        found = np.array(boxes, np.float32)
+        if self._grid is not None:
+            corners, strides = self._grid
+            if len(corners) != found.shape[1]:
+                raise GraphError(
+                    f"{self._graph}: gives {found.shape[1]} boxes; expected {len(corners)}, one for each cell of "
+                    f"{', '.join(map(str, kind.strides))} pixels of {self._size.width} x {self._size.height}: correct "
+                    "network.family, or the strides in network.description"
+                )
+            found[..., :2] = (found[..., :2] + corners) * strides
+            found[..., 2:] = np.exp(found[..., 2:]) * strides
+        if kind.corners == "cxcywh":
+            found[..., :2] -= found[..., 2:] / 2
+        if kind.corners in ("cxcywh", "xywh"):
+            found[..., 2:] += found[..., :2]
+        elif kind.corners == "yxyx":
+            found = found[..., [1, 0, 3, 2]]
+        if kind.unit == "fraction":
+            found *= np.array([*self._size, *self._size], np.float32)
+        return found
+
+    def _scores(self, numbers: Floats) -> Floats:
+        """Return the scores of every column that is a class."""
+        kind = self._description.scores
+        scores = numbers if numbers.dtype == np.float32 else numbers.astype(np.float32)
+        if kind.objectness:
+            scores = scores[..., 1:] * scores[..., :1]
+        if kind.function == "sigmoid":
+            with np.errstate(over="ignore"):  # of a large negative number it is 0
+                scores = np.reciprocal(1 + np.exp(-scores), dtype=np.float32)
+        elif kind.function == "softmax":
+            powers = np.exp(scores - scores.max(axis=2, keepdims=True))
+            scores = np.divide(powers, powers.sum(axis=2, keepdims=True), dtype=np.float32)
+        return scores
+
+    def _named(self, scores: Floats) -> Floats:
+        """Return the scores of the classes that have a name."""
+        background = self._description.scores.background
+        columns = scores.shape[2] - (background != "none")
+        check_labels(self._description, columns, self._names, self._graph)
+        wanted = self._labels + (background == "first")
+        return scores if len(wanted) == scores.shape[2] else scores[..., wanted]
+
+    def _one_hot(self, scores: Floats, labels: npt.NDArray[Any]) -> Floats:
+        """Return scores (N, A, C): each box's own in the column of its label, else 0."""
+        found = np.zeros((*scores.shape, self._names), np.float32)
+        # What is not a number stays, and is refused where every engine's is. OpenVINO gives a row of the background's
+        # label, with a score that means nothing, where a graph finds nothing.
+        rows = ~(scores <= 0) & ~(labels < self._description.first_label)
+        pictures, places = np.nonzero(rows)
+        kept = labels[rows].astype(np.int64)
+        columns = self._columns[np.clip(kept, -1, len(self._columns) - 1)]
+        if (columns < 0).any():
+            raise self._unknown_labels(kept[columns < 0])
+        found[pictures, places, columns] = scores[rows]
+        return found
+
+    def _unknown_labels(self, labels: Integers) -> GraphError:
+        wrong = ", ".join(str(label) for label in np.unique(labels)[:_SHOWN])
+        return GraphError(
+            f"{self._graph}: gives the labels {wrong}; expected {self._labels.min()} to {self._labels.max()}, as there "
+            f"are {self._names} names and the first has the label {self._labels.min()}: give the names that the "
+            "network was trained with, or correct network.first_label"
+        )
+
+    def _misshapen(self, outputs: Sequence[npt.NDArray[Any]]) -> GraphError:
+        wanted = self._description.outputs
+        shapes = ", ".join(str(output.shape) for output in outputs)
+        if wanted.is_rows:
+            expected = "(pictures, boxes, 6): the box, its score and its label"
+        elif wanted.table is not None:
+            expected = "a table (pictures, boxes, 4 and the scores)"
+        elif wanted.labels is not None:
+            expected = "boxes (pictures, n, 4), scores (pictures, n) and labels (pictures, n)"
+        else:
+            expected = "boxes (pictures, boxes, 4) and scores (pictures, boxes, classes)"
+        return GraphError(
+            f"{self._graph}: its outputs have the shapes {shapes}; expected {expected}, as the family "
+            f"{self._description.family} has: correct network.family or network.description"
+        )
+
+
+def _grid(size: Size, boxes: BoxFormat) -> tuple[Floats, Floats] | None:
+    """Return each cell's corner (A, 2) in cells and its side (A, 1) in pixels, for boxes that are offsets in cells."""
+    if not boxes.strides:
+        return None
+    corners, strides = [], []
+    for stride in boxes.strides:
+        rows, columns = np.mgrid[: size.height // stride, : size.width // stride]
+        corners.append(np.stack([columns.ravel(), rows.ravel()], 1))
+        strides.append(np.full((rows.size, 1), stride))
+    return np.concatenate(corners).astype(np.float32), np.concatenate(strides).astype(np.float32)

@@ -1,0 +1,220 @@
+"""Networks of the families that families.py describes, on OpenVINO and onnxruntime."""
+
+import importlib
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.closeable import Closeable
+from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.decoding import Decoder
+from scripts.lib.engines.feeding import Input, numbers, read_input
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.graphs.signature import read_file
+from scripts.lib.suppression import FINAL, Nms
+
+Arrays = Sequence[npt.NDArray[Any]]
+
+
+class Runner(Closeable):
+    """Runs a graph on batches of bytes.
+
+    Attributes:
+        depth: how many batches may be under way.
+        version: of the program.
+    """
+
+    depth: int
+    version: str
+
+    @abstractmethod
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch, (n, H, W, 3) BGR bytes, not to be changed before `finish` gave its outputs."""
+
+    @abstractmethod
+    def finish(self) -> list[Arrays]:
+        """Return the outputs of the oldest batch under way, for each part of it that went in at once."""
+
+
+class DescribedEngine(Engine):
+    """A network whose description says how to feed and read it."""
+
+    def __init__(
+        self, runner: Runner, description: Description, *, graph: str, names: int, size: Size, batch_size: int,
+        nms: Nms | None, record: dict[str, object],
+    ) -> None:  # fmt: skip
+        """Try the network once.
+
+        Args:
+            runner: runs it.
+            description: of its family.
+            graph: what errors call it.
+            names: how many classes have a name.
+            size: of its input.
+            batch_size: frames a batch.
+            nms: settings of the suppression in place of the family's.
+            record: what the media's records say of the engine.
+
+        Raises:
+            GraphError: its outputs are not as described.
+        """
+        self._runner, self._decoder = runner, Decoder(description, size, names, graph)
+        self.batch_size, self.size, self.classes, self.depth = batch_size, size, names, runner.depth
+        self.nms = nms or description.suppression or FINAL
+        self.description = record | {"layout": description.family, "version": runner.version}
+        try:
+            self.infer(np.zeros((1, size.height, size.width, 3), np.uint8))
+        except BaseException:
+            runner.close()
+            raise
+
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch."""
+        self._runner.start(batch)
+
+    def finish(self) -> Outputs:
+        """Return the oldest batch's outputs; of frames with fewer boxes than another, the last ones have no score."""
+        parts = [self._decoder.decode(outputs) for outputs in self._runner.finish()]
+        if len(parts) == 1:
+            return parts[0]
+        most = max(part.boxes.shape[1] for part in parts)
+        return Outputs(
+            *(np.concatenate([_padded(array, most) for array in arrays]) for arrays in zip(*parts, strict=True))
+        )
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._runner.close()
+
+
+def open_described(
+    graph: Path, *, engine: str, description: Description, names: int, size: Size, batch_size: int, threads: int,
+    nms: Nms | None,
+) -> Engine:  # fmt: skip
+    """Make a network of a described family ready.
+
+    Args:
+        graph: a `.pb`, `.onnx` or `.xml` file.
+        engine: openvino or onnxruntime.
+        description: of its family.
+        names: how many classes have a name.
+        size: of its input.
+        batch_size: frames a batch.
+        threads: of the CPU.
+        nms: settings of the suppression in place of the family's.
+
+    Raises:
+        GraphError: the graph cannot be used, or is not as described.
+    """
+    check_operators(graph)
+    taken = read_input(read_file(graph), description, size)
+    runner: Runner
+    if engine == "openvino":
+        from scripts.lib.engines.described_openvino import OpenVinoRunner
+
+        runner = OpenVinoRunner(graph, description, taken, size=size, batch_size=batch_size, threads=threads)
+    else:
+        runner = OnnxRuntimeRunner(graph, description, taken, size=size, threads=threads)
+    record: dict[str, object] = {
+        "name": engine,
+        "version": None,
+        "device": "CPU",
+        "precision": "f32",
+        "threads": threads,
+        "batch_size": batch_size,
+    }
+    return DescribedEngine(
+        runner, description, graph=str(graph), names=names, size=size, batch_size=batch_size, nms=nms, record=record
+    )
+
+
+def _padded(array: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32]:
+    missing = most - array.shape[1]
+    return np.pad(array, [(0, 0), (0, missing), (0, 0)]) if missing else array
+
+
+class OnnxRuntimeRunner(Runner):
+    """Runs an ONNX graph with onnxruntime; what goes in is computed outside."""
+
+    depth = 1
+
+    def __init__(self, graph: Path, description: Description, taken: Input, *, size: Size, threads: int) -> None:
+        onnxruntime = importlib.import_module("onnxruntime")
+
+        from scripts.lib.engines.onnxruntime import read_session
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors; exporters leave shapes that are wrong, which it would warn of
+        self._session: Any = read_session(graph, options)
+        self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
+        given = [output.name for output in self._session.get_outputs()]
+        self._outputs = [_named_output(one, given, str(graph)) for one in description.outputs.all]
+        self._ready: deque[list[Arrays]] = deque()
+        self.version = str(onnxruntime.__version__)
+
+    def start(self, batch: Pixels) -> None:
+        """Run a batch."""
+        if self._session is None:
+            raise RuntimeError("the engine is closed")
+        self._ready.append([self._run(part) for part in parts(batch, self._taken.batch or len(batch))])
+
+    def _run(self, part: Pixels) -> Arrays:
+        whole = filled(part, self._taken.batch)
+        content = numbers(whole, self._pixels, self._taken)
+        try:
+            found = self._session.run(self._outputs, {self._taken.name: content}) if self._session else []
+        except Exception as error:  # onnxruntime's own kinds derive from Exception alone
+            raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}") from error
+        return cut(found, len(part), len(whole))
+
+    def finish(self) -> list[Arrays]:
+        """Return the oldest batch's outputs."""
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Free the session."""
+        self._ready.clear()
+        self._session = None
+
+
+def parts(batch: Pixels, size: int) -> list[Pixels]:
+    """Return a batch in parts of so many frames."""
+    return [batch[at : at + size] for at in range(0, len(batch), size)]
+
+
+def filled(part: Pixels, count: int | None) -> Pixels:
+    """Return frames with black ones after them, as many as a network takes at once."""
+    missing = (count or len(part)) - len(part)
+    return np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else part
+
+
+def cut(outputs: Arrays, count: int, filled_to: int) -> Arrays:
+    """Return the outputs of the first frames, without those that filled the batch up."""
+    return outputs if count == filled_to else [output[:count] for output in outputs]
+
+
+def _named_output(output: int | str, given: Sequence[str], graph: str) -> str:
+    if isinstance(output, int) and 0 <= output < len(given):
+        return given[output]
+    for name in given:
+        if name in (output, f"{output}:0"):
+            return name
+    raise absent(output, given, graph)
+
+
+def absent(output: int | str, given: Sequence[str], graph: str) -> GraphError:
+    """Return the error for an output that a graph does not have."""
+    return GraphError(
+        f"{graph}: has no output {output!r}, but {', '.join(given) or 'none'}; expected it: correct network.family, or "
+        "outputs in network.description (a name, or a place from 0)"
+    )

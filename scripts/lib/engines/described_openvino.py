@@ -1,0 +1,155 @@
+"""OpenVINO for described networks: bytes go in, what comes before the network is computed inside the graph."""
+
+import importlib
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.engines.described import Arrays, Runner, absent, cut, filled, parts
+from scripts.lib.engines.feeding import COLOURS, Input
+from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.description import Pixels as PixelFormat
+
+if TYPE_CHECKING:
+    import openvino  # type: ignore[import-untyped]
+
+
+class OpenVinoRunner(Runner):
+    """Runs a graph with OpenVINO, as many frames at a time as there are threads, each with one of them."""
+
+    depth = 2
+
+    def __init__(
+        self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int
+    ) -> None:
+        """Read, complete and compile a graph.
+
+        Args:
+            graph: a `.pb`, `.onnx` or `.xml` file.
+            description: of its family.
+            taken: its input.
+            size: of its input.
+            batch_size: frames a batch.
+            threads: of the CPU.
+
+        Raises:
+            GraphError: OpenVINO cannot read or compile it, or it lacks an output.
+        """
+        ov = load_openvino()
+        self._graph = graph
+        self._unit = taken.batch or 1
+        core = ov.Core()
+        try:
+            model = core.read_model(graph)
+            part = ov.Model(_outputs(model, description, str(graph)), model.get_parameters())
+            part.reshape(taken.shape(self._unit, size))
+            whole = _taking_bytes(part, description.pixels, taken, self._unit, size)
+        except RuntimeError as error:
+            raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+        count = -(-batch_size // self._unit)
+        settings: dict[str, object] = {
+            # Some processors would compute in bfloat16, which moves boxes by pixels.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": min(threads, count),
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            compiled = core.compile_model(whole, "CPU", settings)
+        except RuntimeError as error:
+            raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
+        self._tensor, self.version = ov.Tensor, str(ov.get_version())
+        self._count = len(description.outputs.all)
+        self._idle = deque([compiled.create_infer_request() for _ in range(count)] for _ in range(self.depth))
+        self._under_way: deque[tuple[Sequence[Any], list[Pixels]]] = deque()
+
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch; its bytes are read in place."""
+        requests, pieces = self._idle.popleft(), parts(batch, self._unit)
+        for request, piece in zip(requests, pieces, strict=False):
+            content = filled(piece, self._unit)
+            request.set_input_tensor(self._tensor(content, shared_memory=content is piece))
+            request.start_async()
+        self._under_way.append((requests, pieces))
+
+    def finish(self) -> list[Arrays]:
+        """Wait for the oldest batch under way."""
+        requests, pieces = self._under_way.popleft()
+        self._idle.append(requests)  # type: ignore[arg-type]
+        found = []
+        for request, piece in zip(requests, pieces, strict=False):
+            try:
+                request.wait()
+            except RuntimeError as error:
+                raise GraphError(f"{self._graph}: OpenVINO cannot run it: {str(error).strip()}") from error
+            outputs = [np.array(request.get_output_tensor(at).data) for at in range(self._count)]
+            found.append(cut(outputs, len(piece), self._unit))
+        return found
+
+    def close(self) -> None:
+        """Wait for what is under way and free the requests."""
+        for requests, pieces in self._under_way:
+            for request, _ in zip(requests, pieces, strict=False):
+                request.cancel()
+                try:
+                    request.wait()
+                except RuntimeError:
+                    continue  # it says that it was cancelled
+        self._under_way.clear()
+        self._idle.clear()
+
+
+def _outputs(model: "openvino.Model", description: Description, graph: str) -> list[Any]:
+    """Return the outputs that are read, in order; of a frozen graph any tensor may be one."""
+    results = [result.input_value(0) for result in model.get_results()]
+    named = {name: output for op in model.get_ops() for output in op.outputs() for name in output.get_names()}
+    found = []
+    for wanted in description.outputs.all:
+        if isinstance(wanted, int):
+            output = results[wanted] if 0 <= wanted < len(results) else None
+        else:
+            output = named.get(wanted, named.get(f"{wanted}:0"))
+        if output is None:
+            given = [next(iter(sorted(output.get_names())), "without a name") for output in model.outputs]
+            raise absent(wanted, given, graph)
+        found.append(output)
+    return found
+
+
+def _taking_bytes(
+    part: "openvino.Model", pixels: PixelFormat, taken: Input, count: int, size: Size
+) -> "openvino.Model":
+    """Return a graph of (n, H, W, 3) BGR bytes for one of the numbers that the network takes."""
+    ov = load_openvino()
+    ops = importlib.import_module("openvino.opset13")
+    old = part.get_parameters()[0]
+    bytes_in = ops.parameter([count, size.height, size.width, COLOURS], ov.Type.u8, name="frames")
+    values = bytes_in
+    axis = 3
+    if not taken.channels_last:
+        values, axis = ops.transpose(values, np.array([0, 3, 1, 2])), 1
+    if pixels.order == "rgb":
+        values = ops.gather(values, np.array([2, 1, 0]), np.array(axis))
+    if taken.kind != "uint8":
+        values = ops.convert(values, "f32")
+        shape = [1, 1, 1, COLOURS] if taken.channels_last else [1, COLOURS, 1, 1]
+        deviation = np.array(pixels.deviation, np.float64)
+        scale = (1 / (pixels.divisor * deviation)).astype(np.float32).reshape(shape)
+        offset = (-np.array(pixels.mean, np.float64) / deviation).astype(np.float32).reshape(shape)
+        if (scale != 1).any():
+            values = ops.multiply(values, ops.constant(scale))
+        if offset.any():
+            values = ops.add(values, ops.constant(offset))
+        if taken.kind == "float16":
+            values = ops.convert(values, "f16")
+    if not taken.batched:
+        values = ops.squeeze(values, np.array([0]))
+    for user in list(old.output(0).get_target_inputs()):
+        user.replace_source_output(values.output(0))
+    return ov.Model([result.input_value(0) for result in part.get_results()], [bytes_in])

@@ -1,0 +1,119 @@
+"""From bytes of pixels to the numbers that a described network takes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib import boxes
+from scripts.lib.boxes import Size
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import Description, Pixels
+from scripts.lib.graphs.signature import Signature, Tensor
+
+COLOURS = 3
+_FLOATS = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A network's one input.
+
+    Attributes:
+        name: the graph's own.
+        kind: float32, float16 or uint8.
+        channels_last: the colours are the last axis, else the first of a picture.
+        batched: it has an axis for the batch.
+        batch: the pictures that go in at once; None for any number.
+    """
+
+    name: str
+    kind: str
+    channels_last: bool
+    batched: bool
+    batch: int | None
+
+    def shape(self, count: int, size: Size) -> list[int]:
+        """Return the input's shape for so many pictures."""
+        sides = [size.height, size.width]
+        picture = [*sides, COLOURS] if self.channels_last else [COLOURS, *sides]
+        return [count, *picture] if self.batched else picture
+
+
+def read_input(signature: Signature, description: Description, size: Size | None = None) -> Input:
+    """Return a network's input.
+
+    Args:
+        signature: of its file.
+        description: of its family.
+        size: that it is to take; None for its own.
+
+    Raises:
+        GraphError: it has several, or none that takes pictures of this size.
+    """
+    found = ", ".join(map(str, signature.inputs)) or "none"
+    if len(signature.inputs) != 1 or signature.inputs[0].kind not in (*_FLOATS, "uint8"):
+        raise GraphError(
+            f"{signature.source}: its inputs are {found}; expected one, of float32, float16 or uint8: a picture. "
+            "Export it without others"
+        )
+    one = signature.inputs[0]
+    shape = one.shape or (None, None, None, COLOURS)
+    if len(shape) not in (3, 4):
+        raise _misfit(one, signature.source, size)
+    picture, batched = list(shape[-3:]), len(shape) == 4
+    channels_last = picture[2] == COLOURS and picture[0] != COLOURS
+    sides, colours = (picture[:2], picture[2]) if channels_last else (picture[1:], picture[0])
+    fits = size is None or all(had in (None, wanted) for had, wanted in zip(sides, size[::-1], strict=True))
+    if colours not in (None, COLOURS) or not fits:
+        raise _misfit(one, signature.source, size)
+    if one.kind == "uint8" and not description.pixels.are_bytes:
+        raise GraphError(
+            f"{signature.source}: takes bytes; the family {description.family} divides pixels by "
+            f"{description.pixels.divisor:g}, less {list(description.pixels.mean)}: correct network.family, or pixels "
+            "in network.description"
+        )
+    return Input(one.name, one.kind, channels_last, batched, (shape[0] or None) if batched else 1)
+
+
+def own_size(tensor: Tensor) -> Size | None:
+    """Return the size of the pictures that an input takes, None where it takes any."""
+    if tensor.shape is None or len(tensor.shape) not in (3, 4):
+        return None
+    picture = tensor.shape[-3:]
+    height, width = picture[:2] if picture[2] == COLOURS and picture[0] != COLOURS else picture[1:]
+    return None if height is None or width is None else Size(width, height)
+
+
+def numbers(batch: boxes.Pixels, pixels: Pixels, taken: Input) -> npt.NDArray[Any]:
+    """Return what goes into the network for some pictures, for engines that cannot compute it inside.
+
+    Args:
+        batch: (n, H, W, 3) BGR bytes.
+        pixels: which numbers the network takes.
+        taken: the network's input.
+    """
+    order = [2, 1, 0] if pixels.order == "rgb" else [0, 1, 2]
+    if taken.kind == "uint8":
+        whole = batch[..., order]
+        found = whole if taken.channels_last else whole.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(found if taken.batched else found[0])
+    planes = np.empty((len(batch), COLOURS, *batch.shape[1:3]), np.float32)
+    for at, channel in enumerate(order):
+        mean, deviation = pixels.mean[at], pixels.deviation[at]
+        np.multiply(batch[..., channel], np.float32(1 / (pixels.divisor * deviation)), out=planes[:, at])
+        if mean:
+            planes[:, at] -= np.float32(mean / deviation)
+    found = planes.transpose(0, 2, 3, 1) if taken.channels_last else planes
+    found = found if taken.batched else found[0]
+    return np.ascontiguousarray(found, np.float16 if taken.kind == "float16" else np.float32)
+
+
+def _misfit(one: Tensor, source: str, size: Size | None) -> GraphError:
+    wanted = f" of {size.width} x {size.height} pixels" if size else ""
+    return GraphError(
+        f"{source}: its input is {one}; expected pictures{wanted}, (pictures, 3, height, width) or (pictures, height, "
+        "width, 3): correct detect.img_max_side (its width) and img_min_side (its height), or leave both out where "
+        "the file says its size"
+    )

@@ -1,0 +1,105 @@
+"""How a frame becomes a picture of the network's size, and how boxes find their way back to the frame."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from scripts.lib import preprocess
+from scripts.lib.boxes import Mapping, Pixels, Size, mapping_of_padded
+from scripts.lib.graphs.description import Resize
+
+
+class Placed(NamedTuple):
+    """Where a frame lies in the network's picture.
+
+    Attributes:
+        left: of its first column in pixels.
+        top: of its first row in pixels.
+        size: as large as it was made.
+    """
+
+    left: int
+    top: int
+    size: Size
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Fits frames into pictures of one size.
+
+    Attributes:
+        resize: how.
+        network: the size of the pictures.
+    """
+
+    resize: Resize
+    network: Size
+
+    def fit(self, frame: Pixels, out: Pixels) -> None:
+        """Write a frame, (height, width, 3), into `out`, (network height, network width, 3).
+
+        Raises:
+            MediaFault: `unsupported`: the frame is so elongated that its padding would need gigabytes.
+        """
+        if self.resize.kind == "pad":
+            preprocess.fit(frame, out)
+            return
+        placed = self.placed(Size(frame.shape[1], frame.shape[0]))
+        scaled = _scaled(frame, placed.size, self.resize.filter)
+        bottom, right = placed.top + placed.size.height, placed.left + placed.size.width
+        for border in (out[: placed.top], out[bottom:], out[placed.top : bottom, : placed.left], out[:, right:]):
+            border[...] = self.resize.colour
+        out[placed.top : bottom, placed.left : right] = scaled
+
+    def placed(self, frame: Size) -> Placed:
+        """Return where a frame of this size goes, unless it is padded first."""
+        network = self.network
+        if self.resize.kind == "stretch":
+            return Placed(0, 0, network)
+        gain = min(network.height / frame.height, network.width / frame.width)
+        rounded = round if self.resize.rounding == "nearest" else int
+        size = Size(*(max(1, min(rounded(side * gain), most)) for side, most in zip(frame, network, strict=True)))
+        if self.resize.place == "top_left":
+            return Placed(0, 0, size)
+        # A tenth off, so that of an odd number of pixels the larger half goes to the right and the bottom.
+        left, top = (
+            round((most - side) / 2 - 0.1) if most > side else 0 for side, most in zip(size, network, strict=True)
+        )
+        return Placed(left, top, size)
+
+    def shown(self, fitted: Pixels, frame: Size) -> Pixels:
+        """Return that part of what `fit` wrote which shows the frame.
+
+        Args:
+            fitted: (network height, network width, 3).
+            frame: the frame's size before.
+        """
+        if self.resize.kind == "pad":
+            return preprocess.without_padding(fitted, frame)
+        left, top, size = self.placed(frame)
+        return fitted[top : top + size.height, left : left + size.width]
+
+    def mapping(self, frame: Size) -> Mapping:
+        """Return the way from the network's pixels to those of a frame of this size."""
+        if self.resize.kind == "pad":
+            return mapping_of_padded(frame, self.network)
+        left, top, size = self.placed(frame)
+        if self.resize.one_gain and self.resize.kind == "letterbox":
+            gain = min(self.network.height / frame.height, self.network.width / frame.width)
+            centred = self.resize.place == "centre"
+            start = [(most - side * gain) / 2 * centred for most, side in zip(self.network, frame, strict=True)]
+            return Mapping((start[0], start[1]), (1 / gain, 1 / gain))
+        return Mapping((left, top), (frame.width / size.width, frame.height / size.height))
+
+
+def _scaled(frame: Pixels, size: Size, kind: str) -> Pixels:
+    if (frame.shape[1], frame.shape[0]) == size:
+        return frame
+    if kind == "linear":
+        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    from PIL import Image
+
+    # Its order of colours does not matter to it.
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR), np.uint8)

@@ -1,0 +1,211 @@
+"""The names of a network's classes: from train.ini, a file of names beside the graph, or the graph's metadata."""
+
+import ast
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib import train_ini
+from scripts.lib.display_text import short
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.signature import Signature
+
+TRAIN_INI = "train.ini"
+# Of transformers, with the settings of the network and of what prepares its pictures.
+CONFIG = "config.json"
+# Where Ultralytics writes what an OpenVINO file does not hold.
+METADATA = "metadata.yaml"
+# A class that was never trained, in lists that number COCO's categories without gaps.
+_UNUSED = ("N/A", "n/a", "")
+_LONGEST = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The names of a network's classes.
+
+    Attributes:
+        names: in the order of its classes.
+        labels: the label, or column, of each; None where they count on from the first.
+        source: where they are from.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...] | None
+    source: str
+
+
+def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
+    """Return the names from the first of train.ini, files of names and metadata that has any; the others must agree.
+
+    Args:
+        folder: with the graph and what lies beside it.
+        signature: of the graph.
+        source: what errors call the folder.
+
+    Raises:
+        GraphError: there are none, they cannot be read, or two places give different numbers of names.
+    """
+    found = [
+        read((folder / name).read_bytes(), f"{source}: {name}")
+        for name, read in _READERS.items()
+        if (folder / name).is_file() and (name != CONFIG or b"id2label" in (folder / name).read_bytes())
+    ]
+    if "names" in signature.metadata:
+        found.append(_of_value(_literal(signature.metadata["names"]), f"{signature.source}: its metadata"))
+    if not found:
+        raise GraphError(
+            f"{source}: nothing names the network's classes; expected train.ini, or one of "
+            f"{', '.join(name for name in _READERS if name != TRAIN_INI)} beside the graph: add it, for example "
+            "names.txt with one name a line, in the order of the classes"
+        )
+    for other in found[1:]:
+        _check_agreement(found[0], other)
+    return found[0]
+
+
+def to_train_ini(names: Sequence[str], source: str) -> str:
+    """Return a train.ini that holds these names.
+
+    Raises:
+        GraphError: a name has a character that a train.ini cannot hold.
+    """
+    for name in names:
+        if "," in name or not name.isprintable():
+            raise GraphError(
+                f"{source}: the name {short(name, 100)!r} has a comma or a line break; expected names without: give "
+                "the names in a train.ini, in the same order"
+            )
+    text = f"[Data]\nSpecies={','.join(names)}\n"
+    if train_ini.names(text.encode(), source) != list(names):
+        raise GraphError(
+            f"{source}: the names {short(', '.join(names), 200)!r} cannot stand in a train.ini as they are; expected "
+            "names without quotes, brackets and comments: give a train.ini, in the same order"
+        )
+    return text
+
+
+def _of_train_ini(content: bytes, source: str) -> ClassNames:
+    return ClassNames(tuple(train_ini.names(content, source)), None, source)
+
+
+def _of_text(content: bytes, source: str) -> ClassNames:
+    lines = _text(content, source).splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return _checked(dict(enumerate(line.strip() for line in lines)), source)
+
+
+def _of_yaml(content: bytes, source: str) -> ClassNames:
+    try:
+        values = yaml.safe_load(_text(content, source))
+    except yaml.YAMLError as error:
+        raise GraphError(f"{source}: is no YAML ({error}); expected names: and the names of the classes") from error
+    if not isinstance(values, Mapping) or "names" not in values:
+        raise GraphError(f"{source}: has no key names; expected the names of the classes there: add it")
+    return _of_value(values["names"], source)
+
+
+def _of_config(content: bytes, source: str) -> ClassNames:
+    return _of_value(_json(content, source).get("id2label"), source)
+
+
+def _of_categories(content: bytes, source: str) -> ClassNames:
+    values = _json(content, source).get("categories")
+    try:
+        names = {int(entry["id"]): str(entry["name"]) for entry in values or ()}
+    except (TypeError, KeyError, ValueError) as error:
+        raise GraphError(
+            f"{source}: its categories cannot be read ({error!r}); expected id and name of each"
+        ) from error
+    if not names or len(names) != len(values or ()):
+        raise GraphError(f"{source}: has no categories, or an id twice; expected id and name of each category")
+    found = _checked(names, source)
+    return found if found.labels is not None else ClassNames(found.names, tuple(sorted(names)), source)
+
+
+_READERS: dict[str, Callable[[bytes, str], ClassNames]] = {
+    TRAIN_INI: _of_train_ini,
+    "names.txt": _of_text,
+    "data.yaml": _of_yaml,
+    "categories.json": _of_categories,
+    METADATA: _of_yaml,
+    CONFIG: _of_config,
+}
+
+
+def _literal(value: Any) -> Any:
+    """Return what a metadata's text stands for: Ultralytics writes a dictionary as Python does."""
+    if not isinstance(value, str):
+        return value
+    for read in (ast.literal_eval, json.loads):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return value
+
+
+def _of_value(value: Any, source: str) -> ClassNames:
+    """Return the names of a list, or of a dictionary by their numbers."""
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    try:
+        names = {int(key): name for key, name in value.items()}
+    except (AttributeError, TypeError, ValueError):
+        names = {}
+    if not names or not all(isinstance(name, str | int | float) for name in names.values()):
+        raise GraphError(
+            f"{source}: its names are {short(repr(value), 200)}; expected a list of names, or the name of each number"
+        )
+    return _checked({key: str(name) for key, name in names.items()}, source)
+
+
+def _checked(names: Mapping[int, str], source: str) -> ClassNames:
+    """Return the names in the order of their numbers, without those of classes that were never trained."""
+    used = {key: names[key].strip() for key in sorted(names) if names[key].strip() not in _UNUSED}
+    if not used or len(names) > _LONGEST or min(names) < 0:
+        raise GraphError(f"{source}: holds {len(names)} names; expected 1 to {_LONGEST}, numbered from 0 or 1 on")
+    twice = [name for name in dict.fromkeys(used.values()) if list(used.values()).count(name) > 1]
+    if twice:
+        raise GraphError(f"{source}: {short(twice[0], 100)!r} is there twice; expected a different name for each class")
+    labels = tuple(used)
+    return ClassNames(tuple(used.values()), None if labels == tuple(range(len(labels))) else labels, source)
+
+
+def _check_agreement(first: ClassNames, other: ClassNames) -> None:
+    if len(first.names) != len(other.names):
+        raise GraphError(
+            f"{first.source} has {len(first.names)} names, {other.source} {len(other.names)}; expected the same "
+            "number: give the names that the network was trained with, or remove the file that is wrong"
+        )
+    if first.names != other.names:
+        at = next(at for at, pair in enumerate(zip(first.names, other.names, strict=True)) if pair[0] != pair[1])
+        _log.warning(
+            "%s and %s name the classes differently: class %d is %r in the first, %r in the other; the first is used",
+            *(first.source, other.source, at, first.names[at], other.names[at]),
+        )
+
+
+def _json(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        values = json.loads(_text(content, source))
+    except (ValueError, RecursionError) as error:
+        raise GraphError(f"{source}: is no JSON ({error}); expected an object: export it anew") from error
+    if not isinstance(values, dict):
+        raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it anew")
+    return values
+
+
+def _text(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise GraphError(f"{source}: is not UTF-8 at byte {error.start}; save it as UTF-8") from error

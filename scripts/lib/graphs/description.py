@@ -1,0 +1,321 @@
+"""The description of a detector: how a picture becomes its input, and how its outputs become boxes.
+
+Every family of networks (families.py) is a description, and `network.description` writes one for any other. It
+travels as a JSON object, in resources/network/provenance.json and in the labels of data images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from scripts.lib.boxes import Size
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.suppression import Nms
+
+# An output of the graph: its place among them, or its name.
+Output = int | str
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How a frame becomes a picture of the network's size.
+
+    Attributes:
+        kind: `stretch` both sides; `pad` at the right or the bottom, then scale, as OpenEM does; `letterbox`: scale,
+            then pad.
+        place: where a letterbox puts the frame.
+        colour: of the padding, the same for every channel.
+        filter: `linear` looks at four pixels, as OpenCV does; `antialiased` at all that a new pixel covers, as Pillow.
+        rounding: what a letterbox does to the scaled sides.
+        one_gain: boxes are mapped back by the factor before rounding, the same for both sides, as YOLOv5 and YOLOX do;
+            else by each side's own.
+    """
+
+    kind: Literal["stretch", "pad", "letterbox"] = "pad"
+    place: Literal["centre", "top_left"] = "centre"
+    colour: int = 0
+    filter: Literal["linear", "antialiased"] = "linear"
+    rounding: Literal["nearest", "down"] = "nearest"
+    one_gain: bool = False
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The numbers that the network takes: (byte / divisor - mean) / deviation.
+
+    Attributes:
+        order: of the colours.
+        divisor: what bytes are divided by.
+        mean: of each channel, in this order.
+        deviation: of each channel, in this order.
+    """
+
+    order: Literal["rgb", "bgr"] = "rgb"
+    divisor: float = 255.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def are_bytes(self) -> bool:
+        """Whether the bytes go in as they are."""
+        return self.divisor == 1 and set(self.mean) == {0} and set(self.deviation) == {1}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the boxes are: all numbers of a box in one table, or in an output for each kind.
+
+    Attributes:
+        table: (N, A, K), or (N, K, A) with `boxes_last`: four numbers of the box, then its scores; with `is_rows`
+            four numbers of the box, the score, the label.
+        boxes: (N, A, 4); this and `scores` stand in place of `table`.
+        scores: (N, A, C), or with `labels` (N, A).
+        labels: (N, A): each box has one score and this label, as after the network's own suppression.
+        is_rows: the table holds rows of box, score and label.
+        boxes_last: the table's last axis counts boxes.
+    """
+
+    table: Output | None = None
+    boxes: Output | None = None
+    scores: Output | None = None
+    labels: Output | None = None
+    is_rows: bool = False
+    boxes_last: bool = False
+
+    @property
+    def all(self) -> list[Output]:
+        """Those that are used."""
+        return [one for one in (self.table, self.boxes, self.scores, self.labels) if one is not None]
+
+    @property
+    def are_final(self) -> bool:
+        """Whether each box has one label."""
+        return self.is_rows or self.labels is not None
+
+
+@dataclass(frozen=True)
+class BoxFormat:
+    """What the four numbers of a box mean.
+
+    Attributes:
+        corners: `xyxy`, `yxyx`; `xywh` from the top left corner, `cxcywh` from the centre.
+        unit: pixels of the input, or fractions of its sides, or `grid`: offsets within a cell, and sizes to be
+            exponentiated, both in cells.
+        strides: for `grid`, the sides of the cells in pixels, in the order of the boxes.
+    """
+
+    corners: Literal["xyxy", "yxyx", "xywh", "cxcywh"] = "xyxy"
+    unit: Literal["pixels", "fraction", "grid"] = "pixels"
+    strides: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the scores mean.
+
+    Attributes:
+        function: what makes scores of the network's numbers.
+        objectness: the first number says whether there is anything; each score is multiplied by it.
+        background: the column of what is no object, which is left out.
+    """
+
+    function: Literal["none", "sigmoid", "softmax"] = "none"
+    objectness: bool = False
+    background: Literal["none", "first", "last"] = "none"
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that the file does not do itself.
+
+    Attributes:
+        family: a name of families.FAMILIES.
+        outputs: where the boxes are.
+        resize: how a frame becomes the input.
+        pixels: what numbers go in.
+        boxes: what the numbers of a box mean.
+        scores: what the scores mean.
+        suppression: of boxes that overlap; None where the network has done it.
+        first_label: the label, or column, of the first name; those below it are the background.
+        labels: the label, or column, of each name; None where they count on from the first.
+        width: of the network's input in pixels; None where the file takes any and does not say.
+        height: of the network's input in pixels.
+        multiple: what both sides must be a multiple of.
+    """
+
+    family: str
+    outputs: Outputs
+    resize: Resize = Resize()
+    pixels: Pixels = Pixels()
+    boxes: BoxFormat = BoxFormat()
+    scores: Scores = Scores()
+    suppression: Nms | None = None
+    first_label: int = 0
+    labels: tuple[int, ...] | None = None
+    width: int | None = None
+    height: int | None = None
+    multiple: int = 1
+
+    @property
+    def size(self) -> Size | None:
+        """The network's own size, where it is known."""
+        return None if self.width is None or self.height is None else Size(self.width, self.height)
+
+    def with_size(self, size: Size | None) -> "Description":
+        """Return it with another size."""
+        return replace(self, width=size.width if size else None, height=size.height if size else None)
+
+    def to_values(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        from scripts.lib.engines import nms_settings
+
+        values = asdict(self)
+        values["suppression"] = None if self.suppression is None else nms_settings.to_values(self.suppression)
+        listed: dict[str, Any] = _listed(values)
+        return listed
+
+
+def from_values(values: Mapping[str, Any], where: str = "network.description") -> Description:
+    """Return the description that a JSON object holds; what is absent has its default.
+
+    Raises:
+        SettingsError: naming the key, the value and what is expected.
+    """
+    from scripts.lib.engines import nms_settings
+
+    left = dict(values)
+    suppression = left.pop("suppression", None)
+    try:
+        nms = None if suppression is None else nms_settings.from_values(suppression)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{where}.suppression is {suppression!r}; expected null, or iou, max_detections, per_class and min_score"
+        ) from error
+    made: Description = _made(Description, {"family": "described", **left}, where)
+    described = replace(made, suppression=nms)
+    if problem := _contradiction(described):
+        raise SettingsError(f"{where}: {problem}")
+    return described
+
+
+def settled_size(asked: tuple[int | None, int | None], description: Description | None, graph: str) -> Size:
+    """Return the size of the network's input, from the settings and the file.
+
+    Args:
+        asked: detect.img_max_side and detect.img_min_side.
+        description: None for a network that says nothing of its size.
+        graph: what errors call it.
+
+    Raises:
+        SettingsError: neither says it, or they contradict each other.
+        GraphError: the size is not one that the network takes.
+    """
+    width, height = asked
+    own = description.size if description else None
+    if width is None or height is None:
+        if own is None:
+            raise SettingsError(
+                f"{graph}: takes pictures of any size, and does not say which it was trained at; set "
+                "detect.img_max_side and detect.img_min_side to the width and height of its input"
+            )
+        return own
+    multiple = description.multiple if description else 1
+    if width % multiple or height % multiple:
+        fitting = " x ".join(str(-(-side // multiple) * multiple) for side in (width, height))
+        raise GraphError(
+            f"{graph}: takes sides that are multiples of {multiple}; detect.img_max_side and img_min_side are {width} "
+            f"and {height}: set them to {fitting}"
+        )
+    return Size(width, height)
+
+
+def _contradiction(described: Description) -> str | None:
+    outputs, boxes = described.outputs, described.boxes
+    if (outputs.table is None) == (outputs.boxes is None or outputs.scores is None):
+        return "outputs names neither or both of table, and boxes with scores; expected one of the two"
+    if outputs.are_final and (described.scores.objectness or described.scores.background != "none"):
+        return "outputs has labels, or rows, and scores has objectness or a background; expected one of the two"
+    if (boxes.unit == "grid") != bool(boxes.strides):
+        return f"boxes.unit is {boxes.unit} with strides {list(boxes.strides)}; expected strides with grid alone"
+    if described.pixels.divisor <= 0 or min(described.pixels.deviation) <= 0:
+        return "pixels.divisor and pixels.deviation hold 0 or less; expected numbers above 0"
+    if any(stride < 1 for stride in boxes.strides) or described.multiple < 1:
+        return "boxes.strides or multiple holds less than 1; expected whole numbers from 1 on"
+    return None
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(one) for key, one in value.items()}
+    return [_listed(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    """Return a dataclass made of a JSON object, every value checked."""
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where} is {values!r}; expected an object")
+    hints, known = get_type_hints(kind), [field.name for field in fields(kind)]
+    given = {}
+    for key, value in values.items():
+        if key not in known:
+            raise SettingsError(f"{where}.{key}: unknown key; expected {', '.join(known)}")
+        given[key] = _checked(hints[key], value, f"{where}.{key}")
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise SettingsError(f"{where}: a key is missing ({error}); expected {', '.join(known)}") from error
+
+
+def _checked(kind: Any, value: Any, where: str) -> Any:
+    if kind in (Resize, Pixels, Outputs, BoxFormat, Scores):
+        return _made(kind, value, where)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise SettingsError(f"{where} is {value!r}; expected {' or '.join(map(str, get_args(kind)))}")
+        return value
+    parts = get_args(kind)
+    if value is None and type(None) in parts:
+        return None
+    numbers = next((part for part in (kind, *parts) if get_origin(part) is tuple), None)
+    if numbers is not None:
+        return _checked_numbers(get_args(numbers), value, where)
+    allowed = tuple(part for part in (parts or (kind,)) if part is not type(None))
+    if float in allowed:
+        allowed = (*allowed, int)
+    # A bool is an int to Python.
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise SettingsError(f"{where} is {value!r}; expected {' or '.join(one.__name__ for one in allowed)}")
+    return value
+
+
+def _checked_numbers(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    exact = None if kinds[-1] is Ellipsis else len(kinds)
+    whole = kinds[0] is int
+    sound = isinstance(value, list | tuple) and all(
+        isinstance(one, int if whole else int | float) and not isinstance(one, bool) for one in value
+    )
+    if not sound or (exact is not None and len(value) != exact):
+        expected = f"{'a list of' if exact is None else exact} {'whole ' if whole else ''}numbers"
+        raise SettingsError(f"{where} is {value!r}; expected {expected}")
+    return tuple(value)
+
+
+def check_labels(description: Description, columns: int, names: int, graph: str) -> None:
+    """Refuse names that do not fit the number of classes that a graph scores.
+
+    Raises:
+        GraphError: naming both numbers and the remedy.
+    """
+    if description.labels is not None:
+        if max(description.labels, default=-1) < columns:
+            return
+        expected = f"{max(description.labels) + 1} or more"
+    elif columns == description.first_label + names:
+        return
+    else:
+        expected = str(description.first_label + names)
+    raise GraphError(
+        f"{graph} scores {columns} classes; expected {expected}, as there are {names} names and the first has the "
+        f"label {description.first_label}: give the names that the network was trained with, or correct "
+        "network.first_label"
+    )

@@ -1,0 +1,129 @@
+"""The DETR families: transformers' RT-DETR, D-FINE, DETR and YOLOS, and RF-DETR."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from scripts.lib.boxes import Size
+from scripts.lib.errors import SettingsError
+from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize, Scores
+from scripts.lib.graphs.signature import Signature
+from scripts.lib.suppression import Nms
+
+if TYPE_CHECKING:
+    from scripts.lib.graphs.families import Known
+
+IMAGENET = Pixels("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_FRACTIONS = BoxFormat("cxcywh", "fraction")
+# config.json's model_type. The others of transformers' detectors have scores that are made like one of these.
+_SIGMOID = ("rt_detr", "rt_detr_v2", "d_fine", "deformable_detr", "deta", "dab-detr")
+_SOFTMAX = ("detr", "yolos", "table-transformer", "conditional_detr")
+# Transformers' filters, by Pillow's number.
+_BILINEAR = 2
+# Columns, and names that count from 1: what RF-DETR gives for COCO, and for 90 classes of one's own.
+_COCO = (91, 90)
+
+
+def rt_detr(signature: Signature, known: "Known") -> Description | None:
+    """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
+    if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
+        return None
+    prepared = _prepared(known, Pixels(), Size(640, 640))
+    suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
+    return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
+
+
+def detr(signature: Signature, known: "Known") -> Description | None:
+    """Describe a DETR or YOLOS of transformers: a softmax, whose last column is no object."""
+    if not _is_transformers(signature) or _model_type(known) in _SIGMOID:
+        return None
+    prepared = _prepared(known, IMAGENET, None)
+    suppression = Nms(iou=1.0, max_detections=_queries(signature))
+    return _transformers("detr", signature, known, prepared, Scores("softmax", background="last"), suppression)
+
+
+def rf_detr(signature: Signature, known: "Known") -> Description | None:
+    """Describe an RF-DETR: its output `labels` holds numbers for each class, one more than there are."""
+    if set(signature.output_names) != {"dets", "labels"} or signature.inputs[0].shape is None:
+        return None
+    columns = (_shape(signature, "labels") or (None,))[-1]
+    labels = known.labels
+    if columns == known.names + 1 and labels is None:
+        labels = tuple(range(known.names))
+    if known.first_label is None and ((columns, known.names) == _COCO or labels == tuple(range(1, known.names + 1))):
+        raise SettingsError(
+            f"{signature.source}: scores {columns} classes, of which {known.names} have a name, and does not say "
+            "whether the first name has the column 0, as in networks trained on one's own data, or 1, as in those "
+            "trained on COCO: set network.first_label to 0 or 1"
+        )
+    suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
+    return Description(
+        "rf-detr", Outputs(boxes="dets", scores="labels"), Resize("stretch"), IMAGENET, _FRACTIONS, Scores("sigmoid"),
+        suppression, labels=labels,
+    )  # fmt: skip
+
+
+def _transformers(  # noqa: PLR0917, only the two above call it
+    family: str,
+    signature: Signature,
+    known: "Known",
+    prepared: tuple[Pixels, Size | None],
+    scores: Scores,
+    suppression: Nms,
+) -> Description:
+    columns = (_shape(signature, "logits") or (None,))[-1]
+    labels = known.labels if columns is None or columns > known.names + (scores.background != "none") else None
+    pixels, size = prepared
+    resize = Resize("stretch", filter="antialiased")
+    return Description(
+        family, Outputs(boxes="pred_boxes", scores="logits"), resize, pixels, _FRACTIONS, scores, suppression,
+        labels=labels,
+    ).with_size(size)  # fmt: skip
+
+
+def _is_transformers(signature: Signature) -> bool:
+    return {"logits", "pred_boxes"} <= set(signature.output_names)
+
+
+def _model_type(known: "Known") -> str | None:
+    found = known.config.get("model_type")
+    return None if found is None else str(found)
+
+
+def _prepared(known: "Known", pixels: Pixels, size: Size | None) -> tuple[Pixels, Size | None]:
+    """Return how transformers' preprocessor_config.json prepares pictures, the family's way where there is none."""
+    said = known.config.get("preprocessor")
+    if not isinstance(said, Mapping):
+        return pixels, size
+    if said.get("resample", _BILINEAR) != _BILINEAR:
+        raise SettingsError(
+            f"preprocessor_config.json: resample is {said['resample']!r}; expected {_BILINEAR} (bilinear): write "
+            "network.description, or export the network with a processor that resizes so"
+        )
+    divisor = 1 / float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
+    normalised = bool(said.get("do_normalize", False))
+    mean = _triple(said.get("image_mean")) if normalised else (0.0, 0.0, 0.0)
+    deviation = _triple(said.get("image_std")) if normalised else (1.0, 1.0, 1.0)
+    # 1 / (1 / 255) is not 255 to the last bit.
+    pixels = Pixels("rgb", round(divisor, 6), mean, deviation)
+    fixed = said.get("size")
+    if isinstance(fixed, Mapping) and {"height", "width"} <= fixed.keys():
+        return pixels, Size(int(fixed["width"]), int(fixed["height"]))
+    return pixels, None
+
+
+def _triple(value: Any) -> tuple[float, float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise SettingsError(f"preprocessor_config.json: mean or deviation is {value!r}; expected three numbers")
+    return (float(value[0]), float(value[1]), float(value[2]))
+
+
+def _shape(signature: Signature, name: str) -> tuple[int | None, ...] | None:
+    return next((output.shape for output in signature.outputs if output.name == name), None)
+
+
+def _queries(signature: Signature) -> int:
+    """Return how many boxes it gives at most."""
+    for output in signature.outputs:
+        if output.name in ("pred_boxes", "dets") and output.shape is not None and len(output.shape) == 3:
+            return output.shape[1] or 300
+    return 300

@@ -1,0 +1,152 @@
+"""The families of networks, each a description, and which of them a file is, by names, shapes and metadata.
+
+`network.family: auto` tries every family; a file that two could have written is refused, with both named.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines.feeding import own_size
+from scripts.lib.engines.layouts import LAYOUTS
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.graphs import detr, other_families, yolo
+from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.refusals import refuse_other_tasks
+from scripts.lib.graphs.signature import Signature
+
+_log = logging.getLogger(__name__)
+
+# What has an engine of its own: RetinaNets, whole or cut, and rows that network.pixels and first_label describe.
+RETINANET, ROWS = "retinanet", "rows"
+DESCRIBED = "described"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a network besides its graph.
+
+    Attributes:
+        names: how many classes have a name.
+        labels: the label of each, where the names say so.
+        config: what transformers' config.json says, and its preprocessor's under `preprocessor`.
+        family: network.family.
+        description: network.description.
+        first_label: network.first_label.
+        pixels: network.pixels.
+    """
+
+    names: int
+    labels: tuple[int, ...] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    family: str = "auto"
+    description: Mapping[str, Any] | None = None
+    first_label: int | None = None
+    pixels: str | None = None
+
+
+# A family's name, and what returns its description of a graph that it could have written, else None.
+Matcher = Callable[[Signature, Known], Description | None]
+FAMILIES: dict[str, Matcher] = {
+    "ultralytics": yolo.ultralytics,
+    "ultralytics-rtdetr": yolo.ultralytics_rtdetr,
+    "yolov5": yolo.yolov5,
+    "yolox": yolo.yolox,
+    "rt-detr": detr.rt_detr,
+    "detr": detr.detr,
+    "rf-detr": detr.rf_detr,
+    "torchvision": other_families.torchvision,
+    "tensorflow": other_families.tensorflow,
+}
+NAMES = ("auto", RETINANET, ROWS, *FAMILIES, DESCRIBED)
+
+
+def describe(signature: Signature, known: Known) -> Description | None:
+    """Return the description of a network; None for a RetinaNet and for rows, which have engines of their own.
+
+    Args:
+        signature: of its graph.
+        known: what else is known of it.
+
+    Raises:
+        GraphError: it is no detector, or none that is known.
+        SettingsError: the settings contradict each other, or the file can be of several families.
+    """
+    if (known.family == DESCRIBED) != (known.description is not None):
+        raise SettingsError(
+            f"network.family is {known.family} and network.description is "
+            f"{'not set' if known.description is None else 'set'}; expected both family: {DESCRIBED} and a description"
+        )
+    if known.description is not None:
+        return _completed(from_values(known.description), signature, known)
+    if known.family in (RETINANET, ROWS) or (known.family == "auto" and _has_own_engine(signature, known)):
+        return None
+    refuse_other_tasks(signature)
+    found = _candidates(signature, known)
+    if known.family != "auto":
+        if known.family not in found:
+            raise GraphError(
+                f"{signature.source}: is not of the family {known.family} (network.family): {_inside(signature)}; "
+                f"{_advice(found)}"
+            )
+        return found[known.family]
+    if len(found) > 1:
+        raise SettingsError(
+            f"{signature.source}: may be of the family {' or '.join(found)}, which read the same outputs differently: "
+            f"{_inside(signature)}; set network.family to the one that exported it"
+        )
+    if not found:
+        raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {_advice(found)}")
+    [(name, description)] = found.items()
+    _log.info("%s: is of the family %s", signature.source, name)
+    return description
+
+
+def _has_own_engine(signature: Signature, known: Known) -> bool:
+    """Whether it is a RetinaNet, or gives rows that the settings describe, or that no family can be told of."""
+    names = set(signature.output_names)
+    layouts = [
+        layout
+        for layout in LAYOUTS
+        if names == set(layout.outputs) or (signature.is_frozen and names >= set(layout.outputs))
+    ]
+    if not layouts:
+        return False
+    return layouts[0].labels is None or known.pixels is not None or not other_families.torchvision(signature, known)
+
+
+def _candidates(signature: Signature, known: Known) -> dict[str, Description]:
+    found = {}
+    for name, matches in FAMILIES.items():
+        if known.family in ("auto", name) and (description := matches(signature, known)) is not None:
+            found[name] = _completed(description, signature, known)
+    return found
+
+
+def _completed(description: Description, signature: Signature, known: Known) -> Description:
+    """Return a description with the size that the file says, and the labels that the settings and the names say."""
+    size: Size | None = own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
+    if size is not None:
+        description = description.with_size(size)
+    if known.first_label is not None and description.family != DESCRIBED:
+        first = known.first_label
+        if description.labels is not None:
+            return replace(description, labels=tuple(range(first, first + known.names)))
+        return replace(description, first_label=first)
+    return description
+
+
+def _inside(signature: Signature) -> str:
+    inputs, outputs = (", ".join(map(str, tensors)) or "none" for tensors in (signature.inputs, signature.outputs))
+    return f"its inputs are {inputs}; its outputs {outputs}"
+
+
+def _advice(found: Mapping[str, Description]) -> str:
+    if found:
+        return f"expected {' or '.join(found)}: correct network.family"
+    return (
+        f"expected one of {', '.join(NAMES[1:-1])}: export it as docs/networks.md says, set network.family, or write "
+        f"network.description with family: {DESCRIBED}"
+    )

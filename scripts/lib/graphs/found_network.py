@@ -1,0 +1,114 @@
+"""What a folder with a network holds: which graph, of which family, with which names of classes, and which size."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib.engines.feeding import read_input
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs import class_names
+from scripts.lib.graphs.class_names import ClassNames
+from scripts.lib.graphs.description import Description, settled_size
+from scripts.lib.graphs.families import Known, describe
+from scripts.lib.graphs.signature import Signature, read_file
+
+_PREPROCESSOR = "preprocessor_config.json"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What the settings say of a network: those of `network` by their names, and the sides of `detect`."""
+
+    family: str = "auto"
+    description: Mapping[str, Any] | None = None
+    pixels: str | None = None
+    first_label: int | None = None
+    img_max_side: int | None = None
+    img_min_side: int | None = None
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """A network in a folder.
+
+    Attributes:
+        names: of its classes.
+        description: of its family; None for one that has an engine of its own.
+        signature: of its graph.
+    """
+
+    names: ClassNames
+    description: Description | None
+    signature: Signature
+
+
+def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True) -> FoundNetwork:
+    """Find out what a network is, from its graph and the files beside it.
+
+    Args:
+        graph: the graph.
+        asked: what the settings say.
+        source: what errors call the folder.
+        needs_size: refuse a network whose size neither its file nor the settings say.
+
+    Raises:
+        GraphError: it is no detector, of no known family, or its names do not fit.
+        SettingsError: the settings contradict each other or the file, or the file can be of several families.
+    """
+    folder = graph.parent
+    signature = _with_metadata(read_file(graph, f"{source}: {graph.name}"), folder, source)
+    names = class_names.find_names(folder, signature, source)
+    known = Known(
+        names=len(names.names),
+        labels=names.labels,
+        config=_config(folder, source),
+        family=asked.family,
+        description=asked.description,
+        first_label=asked.first_label,
+        pixels=asked.pixels,
+    )
+    description = describe(signature, known)
+    said = description is not None and description.size is not None
+    if description is not None and (needs_size or said or asked.img_max_side):
+        size = settled_size((asked.img_max_side, asked.img_min_side), description, signature.source)
+        read_input(signature, description, size)
+        _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
+    return FoundNetwork(names, description, signature)
+
+
+def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature:
+    """Return a signature with what Ultralytics wrote into a file beside it."""
+    path = folder / class_names.METADATA
+    if not path.is_file():
+        return signature
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GraphError(f"{source}: {path.name}: is no YAML ({error}); expected the file of the export") from error
+    if not isinstance(values, dict):
+        raise GraphError(f"{source}: {path.name}: is no object; expected the file that was exported with the graph")
+    return replace(signature, metadata={**signature.metadata, **{str(key): value for key, value in values.items()}})
+
+
+def _config(folder: Path, source: str) -> dict[str, Any]:
+    """Return what transformers' files beside a graph say, nothing where there are none."""
+    found: dict[str, Any] = {}
+    for name in (class_names.CONFIG, _PREPROCESSOR):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise GraphError(f"{source}: {name}: is no JSON ({error}); expected the file of the export") from error
+        if not isinstance(values, dict):
+            raise GraphError(f"{source}: {name}: is no object; expected the file that was exported with the graph")
+        found |= values if name == class_names.CONFIG else {"preprocessor": values}
+    return found

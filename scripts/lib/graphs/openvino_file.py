@@ -1,0 +1,94 @@
+"""OpenVINO's own `.xml` files: what they take, give and say of themselves, and which operators they may have."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.signature import Signature, Tensor
+
+# OpenVINO's own operators only compute; what comes from an extension, a library, has another version.
+_OPSET = re.compile(r"opset\d{1,3}")
+_KINDS = {
+    "FP32": "float32", "FP16": "float16", "U8": "uint8", "I8": "int8", "I32": "int32", "I64": "int64",
+    "BOOL": "bool", "FP64": "float64",
+}  # fmt: skip
+_SHOWN = 5
+
+
+def read_openvino_file(content: bytes, source: str) -> Signature:
+    """Return the signature of a `.xml` file's content; `source` is what errors call it.
+
+    Raises:
+        GraphError: it is no OpenVINO network.
+    """
+    root = _parsed(content, source)
+    layers = {layer.get("id"): layer for layer in root.findall("./layers/layer")}
+    edges = {
+        edge.get("to-layer"): (edge.get("from-layer"), edge.get("from-port")) for edge in root.findall("./edges/edge")
+    }
+    inputs = [_port(layer, None) for layer in layers.values() if layer.get("type") == "Parameter"]
+    results = [edges.get(key, (None, None)) for key, layer in layers.items() if layer.get("type") == "Result"]
+    outputs = [_port(layers[layer], port) for layer, port in results if layer in layers]
+    if not inputs or not outputs:
+        raise GraphError(f"{source}: has no input or no output; expected a whole OpenVINO network: export it anew")
+    information = root.find("./rt_info")
+    metadata = {} if information is None else dict(_leaves(information))
+    if "labels" in metadata:
+        metadata.setdefault("names", metadata["labels"].split())
+    operators = frozenset(str(layer.get("type")) for layer in layers.values())
+    return Signature(source, tuple(inputs), tuple(outputs), operators, metadata)
+
+
+def check_openvino_file(content: bytes, source: str) -> None:
+    """Refuse an OpenVINO network with operators that are not OpenVINO's own.
+
+    Raises:
+        GraphError: it is no OpenVINO network, or has others.
+    """
+    layers = list(_parsed(content, source).iter("layer"))
+    foreign = dict.fromkeys(
+        f"{layer.get('type', '')[:100]!r} of {layer.get('version', '')[:100]!r}"
+        for layer in layers
+        if not _OPSET.fullmatch(layer.get("version", ""))
+    )
+    if foreign or not layers:
+        raise GraphError(
+            f"{source}: has the operators {', '.join(list(foreign)[:_SHOWN]) or 'none'}; expected those of OpenVINO "
+            "itself, which reach no file, process or host (docs/security.md): export the network without extensions"
+        )
+
+
+def _parsed(content: bytes, source: str) -> ElementTree.Element:
+    # Entities may stand for gigabytes, and nothing that OpenVINO writes has any.
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise GraphError(f"{source}: declares entities, which no OpenVINO network does; export it anew")
+    try:
+        root = ElementTree.fromstring(content)  # noqa: S314, it has no entities
+    except ElementTree.ParseError as error:
+        raise GraphError(
+            f"{source}: cannot read it as an OpenVINO network ({error}); expected a whole file: copy or export it anew"
+        ) from error
+    if root.tag != "net":
+        raise GraphError(f"{source}: is XML, but no OpenVINO network; expected the .xml file that an exporter wrote")
+    return root
+
+
+def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
+    """Return an output port of a layer, its only one where no number is given."""
+    ports = [port for port in layer.findall("./output/port") if number in (None, port.get("id"))]
+    if not ports:
+        return Tensor(layer.get("name", ""), "", None)
+    names = (ports[0].get("names") or "").split(",")
+    lengths = [int(dim.text or -1) for dim in ports[0].findall("./dim")]
+    shape = tuple(length if length > 0 else None for length in lengths)
+    return Tensor(names[0], _KINDS.get(ports[0].get("precision", ""), ""), shape)
+
+
+def _leaves(element: ElementTree.Element) -> Iterator[tuple[str, Any]]:
+    """Yield what the file says of itself, by the last part of its path."""
+    for child in element:
+        if (value := child.get("value")) is not None:
+            yield child.get("name") or child.tag, value
+        yield from _leaves(child)

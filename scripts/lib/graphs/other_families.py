@@ -1,0 +1,47 @@
+"""The families that suppress inside and give labels: torchvision's, and TensorFlow's Object Detection API's."""
+
+from typing import TYPE_CHECKING
+
+from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize
+from scripts.lib.graphs.signature import Signature, Tensor
+
+if TYPE_CHECKING:
+    from scripts.lib.graphs.families import Known
+
+_TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
+
+
+def torchvision(signature: Signature, known: "Known") -> Description | None:
+    """Describe a detector of torchvision: one picture without an axis for the batch, labels of 64 bits."""
+    shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
+    if shape is None or len(shape) != 3 or shape[0] != 3 or signature.inputs[0].kind != "float32":
+        return None
+    if len(signature.outputs) != 3:
+        return None
+    # Their order differs, and unless somebody gave names they are numbers.
+    found = {_role(output): at for at, output in enumerate(signature.outputs)}
+    if set(found) != {"boxes", "scores", "labels"}:
+        return None
+    outputs = Outputs(boxes=found["boxes"], scores=found["scores"], labels=found["labels"])
+    return Description("torchvision", outputs, Resize(), Pixels(), first_label=1, labels=known.labels)
+
+
+def tensorflow(signature: Signature, known: "Known") -> Description | None:
+    """Describe a graph of TensorFlow's Object Detection API: it takes bytes, and gives fractions, y first."""
+    names = {name.partition(":")[0]: name for name in signature.output_names}
+    if not set(_TENSORFLOW) <= names.keys():
+        return None
+    boxes, scores, labels = (names[name] for name in _TENSORFLOW)
+    return Description(
+        "tensorflow", Outputs(boxes=boxes, scores=scores, labels=labels), Resize(), Pixels("rgb", 1.0),
+        BoxFormat("yxyx", "fraction"), first_label=1, labels=known.labels,
+    )  # fmt: skip
+
+
+def _role(output: Tensor) -> str:
+    rank = None if output.shape is None else len(output.shape)
+    if output.kind == "int64" and rank == 1:
+        return "labels"
+    if output.kind == "float32" and rank in (1, 2):
+        return "boxes" if rank == 2 else "scores"
+    return f"other {output.name}"

@@ -1,0 +1,44 @@
+"""What is no detector of boxes: said by the file's metadata, or by the shapes of what it gives."""
+
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.signature import Signature
+
+# Ultralytics' word for what a network does: what it is.
+_TASKS = {
+    "segment": "outlines of objects (segmentation)",
+    "pose": "key points of objects (pose)",
+    "classify": "one class for a whole picture (classification)",
+    "obb": "turned boxes (oriented bounding boxes)",
+    "semantic": "a class for each pixel (semantic segmentation)",
+    "depth": "distances (depth)",
+}
+_MASKS = ("mask", "proto", "keypoint")
+
+
+def refuse_other_tasks(signature: Signature) -> None:
+    """Refuse what finds no boxes.
+
+    Raises:
+        GraphError: saying what the network does and what to do.
+    """
+    task = signature.metadata.get("task")
+    if task is not None and task != "detect":
+        said = str(task)[:100]
+        raise _refusal(signature, _TASKS.get(said, repr(said)), f"its metadata says task: {said}")
+    shapes = ", ".join(map(str, signature.outputs))
+    ranks = [len(output.shape) for output in signature.outputs if output.shape is not None]
+    if len(ranks) == 1 == len(signature.outputs) and ranks[0] == 2:
+        raise _refusal(signature, _TASKS["classify"], f"its output is {shapes}")
+    if any(word in output.name.lower() for output in signature.outputs for word in _MASKS):
+        raise _refusal(signature, "outlines or key points of objects", f"its outputs are {shapes}")
+    if 3 in ranks and 4 in ranks and len(ranks) == 2:
+        raise _refusal(signature, _TASKS["segment"], f"its outputs are {shapes}")
+    if ranks and set(ranks) == {4}:
+        raise _refusal(signature, "a map of the picture (segmentation, or heat maps of points)", f"it gives {shapes}")
+
+
+def _refusal(signature: Signature, what: str, why: str) -> GraphError:
+    return GraphError(
+        f"{signature.source}: finds {what}, not boxes: {why}; expected a detector: export one that was trained to "
+        "detect"
+    )

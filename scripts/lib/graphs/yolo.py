@@ -1,0 +1,179 @@
+"""The YOLO families: how each exporter's graphs are known, fed and read."""
+
+import ast
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from scripts.lib.boxes import Size
+from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize, Scores
+from scripts.lib.graphs.signature import Signature, Tensor
+from scripts.lib.suppression import Nms
+
+if TYPE_CHECKING:
+    from scripts.lib.graphs.families import Known
+
+STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+# Rows that are suppressed, or chosen, inside: 300 unless it was exported with another limit.
+_MOST_ROWS = 1000
+_ROW = 6
+_ANCHORS_A_CELL = 3  # of YOLOv5's own repository
+_GREY = 114
+
+_LETTERBOX = Resize("letterbox", "centre", _GREY)
+_ONE_GAIN = replace(_LETTERBOX, one_gain=True)
+_TOP_LEFT = Resize("letterbox", "top_left", _GREY, rounding="down", one_gain=True)
+_UNIT_RGB = Pixels("rgb", 255.0)
+_ULTRALYTICS_NMS = Nms(iou=0.7, max_detections=300, per_class=True, best_class=True)
+_YOLOV5_NMS = Nms(iou=0.45, max_detections=1000, per_class=True, best_class=True)
+_YOLOX_NMS = Nms(iou=0.45, max_detections=1000)
+
+
+def ultralytics(signature: Signature, known: "Known") -> Description | None:
+    """Describe a graph that Ultralytics exported: raw, end-to-end, or with the suppression inside."""
+    output = _only(signature)
+    if output is None or _is_rtdetr(signature) or not _takes_pictures(signature):
+        return None
+    written = "task" in signature.metadata
+    size, multiple = size_of(signature), _largest_stride(signature)
+    if _is_rows(output, signature):
+        return Description(
+            "ultralytics", Outputs(table=0, is_rows=True), _LETTERBOX, _UNIT_RGB, multiple=multiple
+        ).with_size(size)
+    lengths = output.shape or ()
+    boxes_last = lengths[1:2] == (4 + known.names,) or (written and lengths[2:] != (4 + known.names,))
+    by_shape = lengths[1:2] == (4 + known.names,) and (lengths[2] is None or _cells(size, lengths[2]) == 1)
+    if len(lengths) != 3 or not (written or by_shape):
+        return None
+    return Description(
+        "ultralytics", Outputs(table=0, boxes_last=boxes_last), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"),
+        suppression=_ULTRALYTICS_NMS, multiple=multiple,
+    ).with_size(size)  # fmt: skip
+
+
+def ultralytics_rtdetr(signature: Signature, known: "Known") -> Description | None:
+    """Describe an RT-DETR that Ultralytics exported: the shape of its end-to-end YOLOs, other numbers."""
+    del known
+    output = _only(signature)
+    told = _is_rtdetr(signature)
+    if output is None or not _is_rows(output, signature) or not _takes_pictures(signature):
+        return None
+    if not told and "task" in signature.metadata:
+        return None
+    return Description(
+        "ultralytics-rtdetr", Outputs(table=0, is_rows=True), Resize("stretch"), _UNIT_RGB,
+        BoxFormat("cxcywh", "fraction"),
+    ).with_size(size_of(signature))  # fmt: skip
+
+
+def yolov5(signature: Signature, known: "Known") -> Description | None:
+    """Describe a graph of YOLOv5's own repository, and of MegaDetector v5: with objectness, three anchors a cell."""
+    output = _only(signature)
+    if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
+        return None
+    size, written = size_of(signature), "stride" in signature.metadata and "task" not in signature.metadata
+    anchors = output.shape[1] if output.shape else None
+    fits = _cells(size, anchors) == _ANCHORS_A_CELL if size and anchors else written or known.family == "yolov5"
+    if "task" in signature.metadata or not (fits or (anchors is None and not signature.metadata)):
+        return None
+    return Description(
+        "yolov5", Outputs(table=0), _ONE_GAIN, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
+        multiple=_largest_stride(signature),
+    ).with_size(size)  # fmt: skip
+
+
+def yolox(signature: Signature, known: "Known") -> Description | None:
+    """Describe a YOLOX graph, decoded inside or not: with objectness, one box a cell."""
+    output = _only(signature)
+    if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
+        return None
+    size, anchors = size_of(signature), output.shape[1] if output.shape else None
+    if signature.metadata.keys() & {"task", "stride"} or (size and anchors and _cells(size, anchors) != 1):
+        return None
+    # Sizes are exponentiated where the grid is; an exported activation has no exponential.
+    decoded = "Exp" in signature.operators
+    boxes = BoxFormat("cxcywh") if decoded else BoxFormat("cxcywh", "grid", STRIDES[0])
+    return Description(
+        "yolox", Outputs(table=0), _TOP_LEFT, Pixels("bgr", 1.0), boxes,
+        Scores(objectness=True), _YOLOX_NMS, multiple=32,
+    ).with_size(size)  # fmt: skip
+
+
+def size_of(signature: Signature) -> Size | None:
+    """Return the size that the input has, or that the metadata says: `imgsz`, height first."""
+    from scripts.lib.engines.feeding import own_size
+
+    fixed = own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
+    if fixed is not None:
+        return fixed
+    said = literal(signature.metadata.get("imgsz"))
+    if isinstance(said, int):
+        said = [said, said]
+    if isinstance(said, list | tuple) and len(said) == 2 and all(isinstance(side, int) and side > 0 for side in said):
+        return Size(said[1], said[0])
+    return None
+
+
+def literal(value: Any) -> Any:
+    """Return what a metadata's text stands for, as Python writes it; the text itself where that is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _only(signature: Signature) -> Tensor | None:
+    """Return the one output that holds boxes; YOLOv5's older exporters give what it is made of besides."""
+    tables = [output for output in signature.outputs if output.shape is None or len(output.shape) == 3]
+    others = [output for output in signature.outputs if output.shape is not None and len(output.shape) != 5]
+    return tables[0] if len(tables) == 1 and len(others) <= 1 and tables[0] is signature.outputs[0] else None
+
+
+def _takes_pictures(signature: Signature) -> bool:
+    shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
+    return shape is not None and len(shape) == 4 and shape[1] in (3, None)
+
+
+def _is_rows(output: Tensor, signature: Signature) -> bool:
+    """Whether the output has rows of six numbers, too few to be a box for each cell."""
+    lengths = output.shape or ()
+    if len(lengths) != 3 or lengths[2] != _ROW:
+        return False
+    size = size_of(signature)
+    if lengths[1] is not None and size is not None and _cells(size, lengths[1]) is not None:
+        return False
+    if lengths[1] is None:
+        return "NonMaxSuppression" in signature.operators or "task" in signature.metadata
+    return lengths[1] <= _MOST_ROWS
+
+
+def _is_rtdetr(signature: Signature) -> bool:
+    """Whether the metadata says so: under `head`, or, of older versions, in the description."""
+    said = [str(signature.metadata.get(key, "")) for key in ("head", "description")]
+    return any(re.search("rt-?detr", text, re.IGNORECASE) for text in said)
+
+
+def _has_objectness(output: Tensor, known: "Known") -> bool:
+    lengths = output.shape or ()
+    return len(lengths) == 3 and lengths[2] == 5 + known.names and lengths[1] != 5 + known.names
+
+
+def _cells(size: Size | None, boxes: int | None) -> int | None:
+    """Return how many boxes each cell of a picture has, None where their number fits no grid."""
+    if size is None or boxes is None:
+        return None
+    for strides in STRIDES:
+        cells = sum((-(-size.width // stride)) * (-(-size.height // stride)) for stride in strides)
+        for each in (1, _ANCHORS_A_CELL):
+            if boxes == each * cells:
+                return each
+    return None
+
+
+def _largest_stride(signature: Signature) -> int:
+    said = literal(signature.metadata.get("stride"))
+    numbers = said if isinstance(said, list | tuple) else [said]
+    whole = [int(number) for number in numbers if isinstance(number, int | float) and 1 <= number <= 1024]
+    return max(whole, default=32)

@@ -1,0 +1,75 @@
+"""The networks that are exported and compared, one or more of each family."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network to export.
+
+    Attributes:
+        exporter: the function of networks.py.
+        arguments: of it, after the folder.
+        options: of it, by name.
+        graph: the file that comes out.
+        family: that it has to be recognised as.
+        settings: what has to be said in `network` and of its size.
+        tolerance: how far boxes (pixels) and scores may be off.
+        fixed_frames: compare on the first picture alone: the package fits others to sizes of their own.
+    """
+
+    exporter: str
+    arguments: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    graph: str = "graph.onnx"
+    family: str = "ultralytics"
+    settings: dict[str, Any] = field(default_factory=dict)
+    tolerance: tuple[float, float] = (0.5, 1e-3)
+    fixed_frames: bool = False
+
+
+_HALF = (2.0, 1e-2)
+_FRAME = {"img_max_side": 640, "img_min_side": 480}
+NETWORKS = {
+    "yolov5nu": Exported("ultralytics", ("yolov5n.yaml",)),
+    "yolov8n": Exported("ultralytics", ("yolov8n.yaml",)),
+    "yolov9t": Exported("ultralytics", ("yolov9t.yaml",)),
+    "yolov10n": Exported("ultralytics", ("yolov10n.yaml",)),
+    "yolov10n end-to-end": Exported("ultralytics", ("yolov10n.yaml",), {"nms": False}),
+    "yolo11n": Exported("ultralytics", ("yolo11n.yaml",)),
+    "yolo11n nms": Exported("ultralytics", ("yolo11n.yaml",), {"nms": True}),
+    "yolo11n dynamic": Exported("ultralytics", ("yolo11n.yaml",), {"dynamic": True}),
+    "yolo11n fp16": Exported("ultralytics", ("yolo11n.yaml",), {"half": True}, tolerance=_HALF),
+    "yolo11n 640x384": Exported("ultralytics", ("yolo11n.yaml",), {"imgsz": (384, 640)}),
+    "yolo11n batch 2": Exported("ultralytics", ("yolo11n.yaml",), {"batch": 2}),
+    "yolo11n openvino": Exported("ultralytics", ("yolo11n.yaml",), {"format": "openvino"}, "graph.xml"),
+    "yolo12n": Exported("ultralytics", ("yolo12n.yaml",)),
+    "yolo26n": Exported("ultralytics", ("yolo26n.yaml",)),
+    "yolo26n end-to-end": Exported("ultralytics", ("yolo26n.yaml",), {"nms": False}),
+    "rtdetr-l": Exported("ultralytics", ("rtdetr-l.yaml",), family="ultralytics-rtdetr"),
+    "yolov5n": Exported("yolov5", family="yolov5"),
+    "yolox-nano": Exported("yolox", family="yolox"),
+    "yolox-nano decoded": Exported("yolox", options={"decoded": True}, family="yolox"),
+    "RT-DETR": Exported("transformers", ("rt_detr", (640, 640)), family="rt-detr"),
+    "D-FINE": Exported("transformers", ("d_fine", (640, 640)), family="rt-detr"),
+    "DETR": Exported("transformers", ("detr", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
+    "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
+    "RF-DETR nano": Exported("rfdetr", family="rf-detr"),
+    "SSDLite": Exported(
+        "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME, fixed_frames=True
+    ),
+    "Faster R-CNN": Exported(
+        "torchvision",
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", 0.05),
+        family="torchvision",
+        settings=_FRAME,
+        fixed_frames=True,
+    ),
+    "RetinaNet": Exported(
+        "torchvision", ("retinanet_resnet50_fpn_v2", 0.05), family="torchvision", settings=_FRAME, fixed_frames=True
+    ),
+    "FCOS": Exported(
+        "torchvision", ("fcos_resnet50_fpn", 0.2), family="torchvision", settings=_FRAME, fixed_frames=True
+    ),
+}

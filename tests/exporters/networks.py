@@ -1,0 +1,312 @@
+"""Exports a network of each family, and has its own package say what it finds: one process a network.
+
+Run in the exporters' environment: `python -m tests.exporters.networks NAME FOLDER`. FOLDER gets the network as its
+exporter writes it, `names.txt`, and `oracle.npz`: of each picture boxes (n, 4) in its pixels, scores and labels, and
+how many pictures a second the package's own loop does. The networks have seeded random weights, whose last layers are
+spread so that some boxes score high.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.exporters.pictures import pictures
+
+# Boxes, scores and labels of one picture.
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+THRESHOLD = 0.3
+_LOOPS = 5
+
+
+def write(folder: Path, names: int, predict: Callable[[np.ndarray], Found], threshold: float = THRESHOLD) -> None:
+    """Write the names and what the package's own prediction finds."""
+    if not any((folder / name).exists() for name in ("config.json", "metadata.yaml")):
+        (folder / "names.txt").write_text("".join(f"class {number}\n" for number in range(names)))
+    found = {}
+    for at, picture in enumerate(pictures()):
+        for kind, values in zip(("boxes", "scores", "labels"), predict(picture), strict=True):
+            found[f"{kind}_{at}"] = np.asarray(values)
+    first = pictures()[0]
+    started = time.perf_counter()
+    for _ in range(_LOOPS):
+        predict(first)
+    rate = _LOOPS / (time.perf_counter() - started)
+    np.savez(folder / "oracle.npz", rate=rate, threshold=threshold, **found)
+
+
+def seeded() -> None:
+    """Begin the random numbers anew."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+def spread(layers: Iterable[nn.Module], run: Callable[[], object], *, share: float | None = 0.9995) -> None:
+    """Scale the last layers of scores, so that few score high and none tie.
+
+    Args:
+        layers: each gives one number a class.
+        run: runs the network on a picture.
+        share: of the numbers, how many are to be less than 1; None to leave the bias 0, as before a softmax.
+    """
+    for layer in layers:
+        numbers: list[torch.Tensor] = []
+        hook = layer.register_forward_hook(lambda _layer, _given, output, kept=numbers: kept.append(output.detach()))
+        with torch.no_grad():
+            layer.weight.normal_(0, 1)
+            layer.bias.zero_()
+            run()
+            hook.remove()
+            if not numbers:  # of a level that predictions leave out
+                continue
+            found = torch.cat([part.flatten() for part in numbers])
+            scale = 2 / float(found.std())
+            layer.weight.mul_(scale)
+            if share is not None:
+                ordered = (found * scale).sort().values
+                layer.bias.fill_(1 - float(ordered[int(share * (len(ordered) - 1))]))
+
+
+def _a_picture(height: int, width: int) -> torch.Tensor:
+    """Return the frame, (1, 3, height, width), from 0 to 1."""
+    import cv2
+
+    rgb = cv2.resize(pictures()[0], (width, height))[..., ::-1]
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].float() / 255
+
+
+def _layers(model: nn.Module, part: str) -> list[nn.Module]:
+    """Return the layers whose name holds `part` and that have weights of their own."""
+    return [layer for name, layer in model.named_modules() if part in name and isinstance(layer, nn.Linear | nn.Conv2d)]
+
+
+def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options: Any) -> None:
+    """Export with Ultralytics (AGPL-3.0: used here, never shipped)."""
+    from ultralytics import RTDETR, YOLO
+
+    seeded()
+    is_rtdetr = "rtdetr" in yaml
+    model = (RTDETR if is_rtdetr else YOLO)(yaml)
+    inner = model.model.eval()
+    picture = _a_picture(640, 640)
+    if is_rtdetr:
+        last = [*_layers(inner, "enc_score_head"), *_layers(inner, "dec_score_head")]
+    else:
+        # The last of each level's layers gives scores.
+        branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
+        last = [level[-1] for branch in branches for level in branch or ()]
+    spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999)
+    path = Path(model.export(**{"format": "onnx", **options}))
+    if path.is_dir():
+        for file in path.iterdir():
+            suffix = {".xml": "graph.xml", ".bin": "graph.bin"}.get(file.suffix, file.name)
+            (folder / suffix).write_bytes(file.read_bytes())
+    else:
+        (folder / "graph.onnx").write_bytes(path.read_bytes())
+    own = (RTDETR if is_rtdetr else YOLO)(str(path), task="detect")
+
+    def predict(picture: np.ndarray) -> Found:
+        # Of a graph of any size it would pad less than to the whole size.
+        [result] = own.predict(picture, conf=threshold, verbose=False, device="cpu", rect=False)
+        boxes = result.boxes
+        return boxes.xyxy.numpy(), boxes.conf.numpy(), boxes.cls.numpy()
+
+    write(folder, 80, predict, threshold)
+
+
+def torchvision(folder: Path, name: str, threshold: float) -> None:
+    """Export with torchvision (BSD)."""
+    from torchvision.models import detection
+
+    seeded()
+    model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91).eval()
+    picture = torch.rand(3, 480, 640)
+    path = str(folder / "graph.onnx")
+    axes = {"picture": {1: "height", 2: "width"}}
+    torch.onnx.export(
+        model, ([picture],), path, dynamo=False, opset_version=18, input_names=["picture"], dynamic_axes=axes
+    )
+
+    def predict(frame: np.ndarray) -> Found:
+        rgb = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(2, 0, 1) / 255
+        with torch.no_grad():
+            [result] = model([rgb])
+        kept = result["scores"] >= threshold
+        return tuple(result[key][kept].numpy() for key in ("boxes", "scores", "labels"))
+
+    def from_zero(frame: np.ndarray) -> Found:
+        boxes, scores, labels = predict(frame)
+        return boxes, scores, labels - 1
+
+    write(folder, 90, from_zero, threshold)
+
+
+class _Plain(nn.Module):
+    """Gives a tuple, as exporters want it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and boxes."""
+        found = self.model(pixel_values=pixel_values)
+        return found.logits, found.pred_boxes
+
+
+def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: float = THRESHOLD) -> None:
+    """Export with torch.onnx a network of transformers (Apache-2.0), with its processor's settings beside it."""
+    import transformers as package
+
+    from tests.exporters.tiny import CONFIGS
+
+    seeded()
+    configuration, model_class, processor_class = CONFIGS[kind](package)
+    model = model_class(configuration).eval()
+    processor = processor_class()
+    height, width = size[1], size[0]
+    softmax = kind in ("detr", "yolos")
+    parts = ("class_labels_classifier",) if softmax else ("enc_score_head", "class_embed")
+    last = [layer for part in parts for layer in _layers(model, part)]
+    last = [layer for layer in last if layer.out_features in (configuration.num_labels, configuration.num_labels + 1)]
+    picture = _a_picture(height, width)
+    spread(last, lambda: model(pixel_values=picture), share=None if softmax else 0.98)
+    torch.onnx.export(
+        _Plain(model), (torch.rand(1, 3, height, width),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
+        input_names=["pixel_values"], output_names=["logits", "pred_boxes"],
+        dynamic_axes={name: {0: "batch"} for name in ("pixel_values", "logits", "pred_boxes")},
+    )  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(configuration.to_dict(), default=str))
+    processor.save_pretrained(folder)
+
+    def predict(frame: np.ndarray) -> Found:
+        rgb = np.ascontiguousarray(frame[..., ::-1])
+        given = processor(images=rgb, return_tensors="pt", size={"height": height, "width": width})
+        with torch.no_grad():
+            found = model(pixel_values=given["pixel_values"])
+        [result] = processor.post_process_object_detection(
+            found, threshold=threshold, target_sizes=[(frame.shape[0], frame.shape[1])]
+        )
+        return tuple(result[key].numpy() for key in ("boxes", "scores", "labels"))
+
+    write(folder, configuration.num_labels, predict, threshold)
+
+
+def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:
+    """Export with rfdetr (Apache-2.0)."""
+    from rfdetr import RFDETRNano
+
+    seeded()
+    network = RFDETRNano(pretrain_weights=None, device="cpu")
+    inner = network.model.model
+    picture = _a_picture(384, 384)
+    last = [layer for layer in _layers(inner, "class_embed") if getattr(layer, "out_features", 0) == 91]
+    spread(last, lambda: inner.eval()(picture), share=0.999)
+    network.export(output_dir=str(folder), format="onnx")
+    [written] = list(folder.glob("*.onnx"))
+    written.rename(folder / "graph.onnx")
+
+    def predict(frame: np.ndarray) -> Found:
+        result = network.predict(np.ascontiguousarray(frame[..., ::-1]), threshold=threshold)
+        return result.xyxy, result.confidence, result.class_id
+
+    write(folder, 91, predict, threshold)
+
+
+def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
+    """Export with YOLOv5's own repository, as packaged (GPL-3: used here, never shipped)."""
+    import onnx
+    from yolov5.models.yolo import DetectionModel
+    from yolov5.utils.augmentations import letterbox
+    from yolov5.utils.general import non_max_suppression, scale_boxes
+
+    seeded()
+    import yolov5 as package
+
+    model = DetectionModel(str(Path(package.__file__).parent / "models/yolov5n.yaml"), ch=3, nc=80).eval()
+    spread(model.model[-1].m, lambda: model(_a_picture(640, 640)), share=0.5)
+    for level in model.model[-1].m:
+        level.bias.data.view(3, -1)[:, 4:] -= 3  # of objectness and classes
+    model.names = {number: f"class {number}" for number in range(80)}
+    for part in model.modules():
+        part.inplace = False
+        part.export = True
+    # What its export_onnx does, which today's PyTorch would do with another exporter by default.
+    path = str(folder / "graph.onnx")
+    torch.onnx.export(
+        model, (torch.rand(1, 3, 640, 640),), path, dynamo=False, opset_version=17,
+        input_names=["images"], output_names=["output0"],
+    )  # fmt: skip
+    written = onnx.load(path)
+    onnx.helper.set_model_props(written, {"stride": "32", "names": str(list(model.names.values()))})
+    onnx.save(written, path)
+    for part in model.modules():
+        part.export = False
+
+    def predict(frame: np.ndarray) -> Found:
+        picture = letterbox(frame, 640, stride=32, auto=False)[0]
+        given = torch.from_numpy(np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1)))[None].float() / 255
+        with torch.no_grad():
+            found = model(given)[0]
+        [rows] = non_max_suppression(found, threshold, 0.45, max_det=1000)
+        rows[:, :4] = scale_boxes(given.shape[2:], rows[:, :4], frame.shape)
+        return rows[:, :4].numpy(), rows[:, 4].numpy(), rows[:, 5].numpy()
+
+    write(folder, 80, predict, threshold)
+
+
+def yolox(folder: Path, threshold: float = THRESHOLD, *, decoded: bool = False) -> None:
+    """Export with YOLOX, as packaged (Apache-2.0)."""
+    from yolox.data.data_augment import preproc
+    from yolox.models import YOLOPAFPN, YOLOX, YOLOXHead
+    from yolox.utils import postprocess
+
+    seeded()
+    width = 0.25
+    model = YOLOX(
+        YOLOPAFPN(0.33, width, in_channels=[256, 512, 1024], depthwise=True),
+        YOLOXHead(80, width, in_channels=[256, 512, 1024], depthwise=True),
+    ).eval()
+    model.head.decode_in_inference = True
+    heads = [*model.head.cls_preds, *model.head.obj_preds]
+    spread(heads, lambda: model(_a_picture(416, 416) * 255), share=0.98)
+    for layer in model.head.reg_preds:
+        layer.weight.data.normal_(0, 0.02)
+        layer.bias.data.fill_(1.0)
+    model.head.decode_in_inference = decoded
+    torch.onnx.export(
+        model, (torch.rand(1, 3, 416, 416),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
+        input_names=["images"], output_names=["output"],
+    )  # fmt: skip
+    model.head.decode_in_inference = True
+
+    def predict(frame: np.ndarray) -> Found:
+        given, ratio = preproc(frame, (416, 416))
+        with torch.no_grad():
+            found = model(torch.from_numpy(given)[None])
+        [rows] = postprocess(found, 80, threshold, 0.45, class_agnostic=True)
+        if rows is None:
+            return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
+        return (rows[:, :4] / ratio).numpy(), (rows[:, 4] * rows[:, 5]).numpy(), rows[:, 6].numpy()
+
+    write(folder, 80, predict, threshold)
+
+
+def main() -> None:
+    """Export one network."""
+    from tests.exporters.families import NETWORKS
+
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    network = NETWORKS[name]
+    globals()[network.exporter](folder, *network.arguments, **network.options)
+
+
+if __name__ == "__main__":
+    main()

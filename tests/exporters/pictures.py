@@ -1,0 +1,16 @@
+"""The pictures that networks are compared on: one frame of the sample clip, in four sizes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CLIP = Path(__file__).parents[2] / "examples/aquarium/aquarium.mp4"
+# Width and height: as it is, upright and odd, wide and odd, large.
+SIZES = ((640, 480), (431, 637), (1279, 533), (1920, 1080))
+
+
+def pictures() -> list[np.ndarray]:
+    """Return the frame in each size, (height, width, 3) BGR."""
+    _, frame = cv2.VideoCapture(str(CLIP)).read()
+    return [frame if size == (frame.shape[1], frame.shape[0]) else cv2.resize(frame, size) for size in SIZES]

@@ -1,0 +1,64 @@
+"""Small networks of transformers' families, of random weights: their configuration, class and processor."""
+
+from typing import Any
+
+LABELS = {number: f"class {number}" for number in range(7)}
+_NAMED = {"id2label": LABELS, "label2id": {name: number for number, name in LABELS.items()}}
+
+
+def _resnet(package: Any) -> Any:
+    return package.RTDetrResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+
+
+def _small() -> dict[str, Any]:
+    return {
+        "d_model": 64, "encoder_hidden_dim": 64, "encoder_in_channels": [32, 64, 128], "encoder_ffn_dim": 128,
+        "decoder_in_channels": [64, 64, 64], "decoder_ffn_dim": 128, "decoder_layers": 2, "num_queries": 100,
+        "encoder_attention_heads": 4, "decoder_attention_heads": 4, "anchor_image_size": None, **_NAMED,
+    }  # fmt: skip
+
+
+def rt_detr(package: Any) -> tuple[Any, Any, Any]:
+    """Return an RT-DETR."""
+    configuration = package.RTDetrConfig(backbone_config=_resnet(package), **_small())
+    return configuration, package.RTDetrForObjectDetection, package.RTDetrImageProcessor
+
+
+def d_fine(package: Any) -> tuple[Any, Any, Any]:
+    """Return a D-FINE."""
+    backbone = package.HGNetV2Config(
+        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], stem_channels=[3, 8, 16],
+        stage_in_channels=[16, 16, 32, 64], stage_mid_channels=[8, 8, 16, 16], stage_out_channels=[16, 32, 64, 128],
+        stage_num_blocks=[1, 1, 1, 1], out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    configuration = package.DFineConfig(backbone_config=backbone, **_small())
+    return configuration, package.DFineForObjectDetection, package.RTDetrImageProcessor
+
+
+def detr(package: Any) -> tuple[Any, Any, Any]:
+    """Return a DETR."""
+    backbone = package.ResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage4"],
+    )  # fmt: skip
+    configuration = package.DetrConfig(
+        use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone, d_model=64,
+        encoder_layers=1, decoder_layers=1, encoder_ffn_dim=64, decoder_ffn_dim=64, encoder_attention_heads=4,
+        decoder_attention_heads=4, num_queries=50, **_NAMED,
+    )  # fmt: skip
+    return configuration, package.DetrForObjectDetection, package.DetrImageProcessor
+
+
+def yolos(package: Any) -> tuple[Any, Any, Any]:
+    """Return a YOLOS."""
+    configuration = package.YolosConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, image_size=[480, 640],
+        num_detection_tokens=50, **_NAMED,
+    )  # fmt: skip
+    return configuration, package.YolosForObjectDetection, package.YolosImageProcessor
+
+
+CONFIGS = {"rt_detr": rt_detr, "d_fine": d_fine, "detr": detr, "yolos": yolos}
