@@ -1,6 +1,6 @@
 """Detect in the pictures and videos of a folder: write a settings file, run the workflow, and name the page.
 
-    python -m scripts.commands.detect_folder FOLDER --network FILE_OR_FOLDER --size WIDTHxHEIGHT
+    python -m scripts.commands.detect_folder FOLDER --network FILE_OR_FOLDER
 
 The results go to a folder of their own (--out); the files are read where they lie and never changed. The same command
 goes on with a run that was stopped, and does only what is new where files were added or changed. docs/folder.md has
@@ -20,9 +20,10 @@ import yaml
 from scripts.lib import command_line
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
+from scripts.lib.graphs.class_names import TRAIN_INI, name_files
 
 ROOT = Path(__file__).resolve().parents[2]
-GRAPHS = ("graph.pb", "graph.onnx")
+GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
 # What selects media in Tator, which a user's shell may hold: this command says where the media are.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
@@ -32,26 +33,26 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
     """Return the settings that name a network.
 
     Args:
-        network: a folder with a graph and train.ini, or a graph with train.ini beside it.
+        network: a folder with a graph, or a graph; files that name its classes may lie beside it.
         out: the run's folder, which gets links to a graph that has another name.
 
     Raises:
-        SettingsError: there is no graph, or no train.ini.
+        SettingsError: there is no graph, or no train.ini beside a graph.pb.
     """
     if network.is_dir():
         graphs = [name for name in GRAPHS if (network / name).is_file()]
         if len(graphs) != 1:
-            there = " and ".join(graphs) or "neither"
+            there = " and ".join(graphs) or "none"
             raise SettingsError(f"--network: {network} holds {there} of {', '.join(GRAPHS)}; name the file to use")
         graph = network / graphs[0]
     elif network.is_file():
         graph = network
     else:
         raise SettingsError(f"--network: {network} does not exist; expected a graph, or a folder with one")
-    if graph.suffix not in (".pb", ".onnx"):
-        raise SettingsError(f"--network: {graph} ends in {graph.suffix!r}; expected .pb or .onnx")
-    names = graph.with_name("train.ini")
-    if not names.is_file():
+    if f"graph{graph.suffix}" not in GRAPHS:
+        raise SettingsError(f"--network: {graph} ends in {graph.suffix!r}; expected .pb, .onnx or .xml")
+    names = graph.with_name(TRAIN_INI)
+    if graph.suffix == ".pb" and not names.is_file():
         raise SettingsError(
             f"--network: {names} does not exist; expected the file that names the species, see README.md"
         )
@@ -59,10 +60,13 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
         return {"directory": str(graph.parent.absolute()), "graph": graph.name}
     folder = out / "network"
     folder.mkdir(parents=True, exist_ok=True)
-    links = {f"graph{graph.suffix}": graph, "train.ini": names}
+    links = {f"graph{graph.suffix}": graph, **{name: graph.with_name(name) for name in name_files()}}
+    if graph.suffix == ".xml":
+        links["graph.bin"] = graph.with_suffix(".bin")
     for name, target in links.items():
         (folder / name).unlink(missing_ok=True)
-        (folder / name).symlink_to(target.absolute())
+        if target.is_file():
+            (folder / name).symlink_to(target.absolute())
     return {"directory": str(folder.absolute()), "graph": f"graph{graph.suffix}"}
 
 
@@ -130,9 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with pictures and videos, also in the folders below it")
     parser.add_argument(
-        "--network", type=Path, required=True, help="a graph (.pb, .onnx) with train.ini beside it, or their folder"
+        "--network",
+        type=Path,
+        required=True,
+        help="a graph (.pb, .onnx, .xml), or its folder; a .pb needs train.ini beside it",
     )
-    parser.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="that the network was trained at, in pixels")
+    parser.add_argument(
+        "--size", type=_size, metavar="WIDTHxHEIGHT", help="that the network was trained at, in pixels; for a .pb"
+    )
     parser.add_argument("--out", type=Path, help="the folder for settings and results (FOLDER's name and _detections)")
     parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")
     parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="other forms of the boxes")

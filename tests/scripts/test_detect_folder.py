@@ -84,8 +84,8 @@ def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
     [
         (["nowhere", *WORDS], "nowhere: is not a folder; expected one with pictures or videos"),
         (["survey", "--network", "gone.pb"], "gone.pb does not exist; expected a graph, or a folder with one"),
-        (["survey", "--network", "."], "holds neither of graph.pb, graph.onnx; name the file to use"),
-        (["survey", "--network", "survey/a.jpg"], "ends in '.jpg'; expected .pb or .onnx"),
+        (["survey", "--network", "."], "holds none of graph.pb, graph.onnx, graph.xml; name the file to use"),
+        (["survey", "--network", "survey/a.jpg"], "ends in '.jpg'; expected .pb, .onnx or .xml"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(survey, capsys, words, said):
@@ -101,3 +101,14 @@ def test_the_settings_that_it_writes_are_complete(survey, monkeypatch):
         config[section] |= part
     schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text())
     assert settings.resolve(config, {}, schema)["media"]["folder"] == str(survey)
+
+
+def test_a_graph_that_names_its_classes_needs_nothing_beside_it(survey, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    network = tmp_path / "models"
+    network.mkdir()
+    for name in ("reef.onnx", "names.txt"):
+        (network / name).write_bytes(b"x")
+    assert main(["survey", "--network", str(network / "reef.onnx"), "--out", "out"]) == 0
+    assert {path.name for path in (tmp_path / "out" / "network").iterdir()} == {"graph.onnx", "names.txt"}
+    assert "detect" not in written(tmp_path / "out")

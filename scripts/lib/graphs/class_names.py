@@ -42,6 +42,11 @@ class ClassNames:
     source: str
 
 
+def name_files() -> tuple[str, ...]:
+    """Return the names of the files beside a graph that may say its classes."""
+    return tuple(_READERS)
+
+
 def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
     """Return the names from the first of train.ini, files of names and metadata that has any; the others must agree.
 
