@@ -72,7 +72,7 @@ def as_arguments(content):
 def refused_with_a_sentence(config, environ):
     try:
         found = settings.resolve(config, environ, SCHEMA)
-        local_files.check(found)
+        local_files.check(found, found["tator"]["media_ids"])
     except SettingsError as error:
         text = str(error)
         assert "hunter2" not in text

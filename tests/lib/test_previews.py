@@ -132,9 +132,9 @@ def test_a_stopwatch_shares_the_time_among_the_clips_of_a_batch(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 3.5])
     monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(now))
     watch = pipeline.Stopwatch()
-    one, other = (SimpleNamespace(stages={}) for _ in range(2))
+    one, other = (SimpleNamespace(counters=SimpleNamespace(stages={})) for _ in range(2))
     watch.lap("a", [one])
     watch.lap("b", [one, one, one, other])
     watch.lap("a", [one])
-    assert one.stages == {"a": 1.5, "b": 1.5}
-    assert other.stages == {"b": 0.5}
+    assert one.counters.stages == {"a": 1.5, "b": 1.5}
+    assert other.counters.stages == {"b": 0.5}

@@ -45,7 +45,7 @@ def counted(tmp_path: Path) -> Any:
                 write_json(tmp_path / f"{media_id}_tracks.json", {"tracks": found_tracks})
         write_json(tmp_path / "attributes.json", ATTRIBUTES)
         (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab,seal\n")
-        arguments = {"threshold": 0.5, "interval_seconds": 1, "attributes": tmp_path / "attributes.json"} | changes
+        arguments = {"threshold": 0.5, "interval_seconds": 1, "attributes": [tmp_path / "attributes.json"]} | changes
         count_species(
             records=[tmp_path / f"{one}_record.json" for one in rows],
             outcomes=[tmp_path / f"{one}.json" for one in rows],
