@@ -9,7 +9,7 @@ CONVERT := .venv-convert
 CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS := .venv-clusters
 EXPORTERS := .venv-exporters
-EXPORTERS_READY := $(EXPORTERS)/.ready-$(shell cat tests/exporters/requirements.txt Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+EXPORTERS_READY := $(EXPORTERS)/.ready-$(shell cat tests/exporters/requirements.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS_READY := $(CLUSTERS)/.ready-$(shell cat requirements-clusters.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
 .PHONY: help setup setup-convert setup-clusters
@@ -66,9 +66,7 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 # requirements are older than the others'.
 $(EXPORTERS_READY):
 	$(PYTHON) -m venv --clear $(EXPORTERS)
-	$(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/exporters/requirements.txt
-	$(EXPORTERS)/bin/python -m pip uninstall --quiet --yes opencv-python
-	$(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless==4.14.0.94
+	$(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/exporters/requirements.lock
 	$(EXPORTERS)/bin/python -m pip download --quiet --no-deps --python-version 3.10 --only-binary :all: -d $(EXPORTERS)/code yolov5==7.0.14 yolox-datamint==0.3.1
 	for wheel in $(EXPORTERS)/code/*.whl; do $(EXPORTERS)/bin/python -m zipfile -e $$wheel $(EXPORTERS)/code; done
 	@touch $@
@@ -114,3 +112,4 @@ lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group kubernetes --group slurm -c requirements.lock -o requirements-clusters.lock
 	grep -v '^#\|^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements.lock
 	grep '^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements-pycuda.lock
+	echo "opencv-python; python_version < '3'" | $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --no-annotate -q --override - tests/exporters/requirements.txt -o tests/exporters/requirements.lock
