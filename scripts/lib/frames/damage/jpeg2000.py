@@ -22,6 +22,7 @@ def find_damage(content: bytes) -> str | None:
         except MediaFault as fault:
             return fault.reason
         except (av.error.PatchWelcomeError, NotImplementedError):
+            # A feature that FFmpeg lacks is no sign of damage: OpenCV, which reads the pixels, may have it.
             return None
         except av.error.FFmpegError as error:
             return ffmpeg.reason(error)
