@@ -119,7 +119,7 @@ class FakeRun:
             outcomes=self.every["outcomes"],
             detections=[results / "detections" / f"{number}.csv" for number in self.media_ids],
             tracks=tracks,
-            attributes=self.folder / "resources/attributes.json",
+            attributes=[self.folder / "resources/attributes.json"],
             train_ini=self.folder / "resources/network/train.ini",
             threshold=0.3,
             interval_seconds=1,
