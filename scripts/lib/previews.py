@@ -23,6 +23,7 @@ import numpy as np
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
 from scripts.lib.colours import bgr
 from scripts.lib.files import write_bytes
+from scripts.lib.record_files import as_content, from_content
 
 # How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
 KINDS = ("certain", "crowded", "doubtful")
@@ -32,6 +33,33 @@ JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlbumPicture:
+    """A picture of a file of pictures.
+
+    Attributes:
+        frame: its number.
+        kinds: what it was chosen for, with its value for that.
+        width: pixels.
+        height: pixels.
+    """
+
+    frame: int
+    kinds: dict[str, float]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlbumClip:
+    """The clip of a file of pictures: its first and last frame, how many frames it has, and their boxes."""
+
+    first: int
+    last: int
+    frames: int
+    boxes: int
 
 
 class KeptFrame(NamedTuple):
@@ -173,13 +201,13 @@ class Previews:
         stills = self._moment.best if len(self._moment.best) > 1 else []
         stills = stills if any(len(still.boxes) for still in stills) else []
         files = {picture_name(frame): jpeg(picture) for frame, (picture, _) in chosen.items()}
-        clip = None
+        clip: AlbumClip | None = None
         if stills:
             boxes = sum(len(still.boxes) for still in stills)
-            clip = {"first": stills[0].frame, "last": stills[-1].frame, "frames": len(stills), "boxes": boxes}
+            clip = AlbumClip(first=stills[0].frame, last=stills[-1].frame, frames=len(stills), boxes=boxes)
             files |= {CLIP: _clip(stills, self._rate / self._moment.step), POSTER: jpeg(stills[0].picture)}
         pictures = [
-            {"frame": frame, "kinds": kinds, "width": picture.shape[1], "height": picture.shape[0]}
+            AlbumPicture(frame=frame, kinds=kinds, width=picture.shape[1], height=picture.shape[0])
             for frame, (picture, kinds) in chosen.items()
         ]
         write_album(path, pictures, clip, files)
@@ -190,13 +218,11 @@ def rate(fps: float | None, stride: int) -> float:
     return (fps or _USUAL_FPS) / stride
 
 
-def write_album(
-    path: Path, pictures: list[dict[str, Any]], clip: dict[str, int] | None, files: Mapping[str, bytes]
-) -> None:
+def write_album(path: Path, pictures: list[AlbumPicture], clip: AlbumClip | None, files: Mapping[str, bytes]) -> None:
     """Write a file of pictures; see Album."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(ZipInfo("index.json"), json.dumps({"pictures": pictures, "clip": clip}, indent=2))
+        archive.writestr(ZipInfo("index.json"), json.dumps(as_content({"pictures": pictures, "clip": clip}), indent=2))
         for name, picture in files.items():
             archive.writestr(ZipInfo(name), picture)
     write_bytes(path, content.getvalue())
@@ -258,19 +284,26 @@ class Album:
     """The pictures of one media, read back.
 
     Attributes:
-        pictures: `frame`, `width` and `height` of each, and `kinds`: what it was chosen for, with its value for that.
-        clip: `first`, `last`, `frames` and their `boxes`, None without a clip.
+        path: the file.
+        pictures: what it holds.
+        clip: the clip, None without one.
     """
 
     path: Path
-    pictures: list[dict[str, Any]]
-    clip: dict[str, int] | None
+    pictures: list[AlbumPicture]
+    clip: AlbumClip | None
 
     @classmethod
     def open(cls, path: Path) -> "Album":
         """Read what there is; the pictures themselves are read when asked for."""
         with zipfile.ZipFile(path) as archive:
-            return cls(path, **json.loads(archive.read("index.json")))
+            index = json.loads(archive.read("index.json"))
+        clip = index["clip"]
+        return cls(
+            path,
+            [from_content(AlbumPicture, entry) for entry in index["pictures"]],
+            None if clip is None else from_content(AlbumClip, clip),
+        )
 
     def picture(self, frame: int) -> str:
         """Return a frame's JPEG as a `data:` address."""

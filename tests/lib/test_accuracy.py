@@ -11,6 +11,7 @@ from scripts.lib.evaluation.accuracy import (
     judge,
     mean_ap50,
 )
+from scripts.lib.records.evaluation import AtThreshold, BestF1
 
 A, B = (1, 0), (1, 1)
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
@@ -45,17 +46,18 @@ def test_the_better_score_takes_the_box_and_the_better_overlap_the_truth():
 def test_the_threshold_with_the_best_f1():
     boxes = found((A, HERE, "cod", 0.9), (B, HERE, "cod", 0.6), (B, FAR, "cod", 0.5), (A, FAR, "cod", 0.4))
     judged, _ = judge(TRUTH, boxes, 0.5, by_species=True)
-    assert Sweep.of(judged, 2).best() == {"threshold": 0.6, "f1": 1.0, "precision": 1.0, "recall": 1.0}
+    assert Sweep.of(judged, 2).best() == BestF1(threshold=0.6, f1=1.0, precision=1.0, recall=1.0)
     assert Sweep.of([], 2).best() is None
     table = by_threshold(judged, 3, 0.5)
-    assert [line["threshold"] for line in table][:2] == [0.5, 0.55]
-    assert table[0] == {"threshold": 0.5, "precision": 0.6667, "recall": 0.6667, "f1": 0.6667, "right": 2,
-                        "false_alarms": 1, "double_counts": 0, "missed": 1}  # fmt: skip
+    assert [line.threshold for line in table][:2] == [0.5, 0.55]
+    assert table[0] == AtThreshold(
+        threshold=0.5, precision=0.6667, recall=0.6667, f1=0.6667, right=2, false_alarms=1, double_counts=0, missed=1
+    )
 
 
 def test_equal_scores_stand_or_fall_together():
     judged, _ = judge(TRUTH, found((A, HERE, "cod", 0.5), (B, FAR, "cod", 0.5)), 0.5, by_species=True)
-    assert Sweep.of(judged, 2).best()["precision"] == 0.5
+    assert Sweep.of(judged, 2).best().precision == 0.5
 
 
 def test_average_precision():

@@ -10,7 +10,7 @@ import pytest
 from scripts.lib.boxes import Size
 from scripts.lib.detection import pipeline
 from scripts.lib.preprocess import fit, without_padding
-from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, Best, Previews
+from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, AlbumPicture, Best, Previews
 from tests.media_files import number_in, painted
 
 SIZE = Size(160, 90)
@@ -33,7 +33,7 @@ def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1):
 
 
 def kinds(album, kind):
-    return [entry["frame"] for entry in album.pictures if kind in entry["kinds"]]
+    return [entry.frame for entry in album.pictures if kind in entry.kinds]
 
 
 def test_the_frames_to_look_at_first(tmp_path):
@@ -48,8 +48,8 @@ def test_the_frames_to_look_at_first(tmp_path):
     assert kinds(album, "doubtful") == [42, 55]
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         for entry in album.pictures:
-            content = np.frombuffer(archive.read(f"{entry['frame']:08d}.jpg"), np.uint8)
-            assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == entry["frame"]
+            content = np.frombuffer(archive.read(f"{entry.frame:08d}.jpg"), np.uint8)
+            assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == entry.frame
 
 
 def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
@@ -82,7 +82,7 @@ def test_memory_is_bounded():
 
 def test_without_boxes_its_first_frame_is_shown(tmp_path):
     album = shown(tmp_path / "a.zip", range(30), lambda frame: [])
-    assert album.pictures == [{"frame": 0, "kinds": {"first": 0.0}, "width": 160, "height": 90}]
+    assert album.pictures == [AlbumPicture(frame=0, kinds={"first": 0.0}, width=160, height=90)]
     assert album.clip is None
 
 
@@ -94,19 +94,19 @@ def test_nothing_was_read(tmp_path):
 def test_a_picture_has_no_clip(tmp_path):
     album = shown(tmp_path / "a.zip", range(1), lambda frame: [(0, 0.5)])
     assert (len(album.pictures), album.clip) == (1, None)
-    assert set(album.pictures[0]["kinds"]) == {"certain", "crowded", "doubtful"}
+    assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful"}
 
 
 def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):
     import av
 
     album = shown(tmp_path / "a.zip", range(120), lambda frame: [(0, 0.5)] * (3 if 60 <= frame < 90 else 1), fps=8.0)
-    assert album.clip["frames"] == CLIP_FRAMES
-    assert 60 <= album.clip["first"] <= album.clip["last"] < 90
+    assert album.clip.frames == CLIP_FRAMES
+    assert 60 <= album.clip.first <= album.clip.last < 90
     with zipfile.ZipFile(tmp_path / "a.zip") as archive, av.open(archive.open("clip.mp4")) as video:
         pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
     assert len(pictures) == CLIP_FRAMES
-    assert [number_in(picture) for picture in pictures] == list(range(album.clip["first"], album.clip["last"] + 1))
+    assert [number_in(picture) for picture in pictures] == list(range(album.clip.first, album.clip.last + 1))
     edge = pictures[0][40, 8:13].astype(int)  # the box's left side, in blue
     assert (edge[:, 0] - edge[:, 2]).max() > 80
 
@@ -114,9 +114,9 @@ def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):
 @pytest.mark.parametrize("size", [Size(3000, 11), Size(11, 3000), Size(1921, 1081)])
 def test_odd_sizes_and_strides(tmp_path, size):
     album = shown(tmp_path / "a.zip", range(0, 400, 100), lambda frame: [(0, 0.5)], fps=None, size=size, stride=100)
-    assert album.clip["frames"] == 4
+    assert album.clip.frames == 4
     for entry in album.pictures:
-        assert max(entry["width"], entry["height"]) <= 960
+        assert max(entry.width, entry.height) <= 960
 
 
 @pytest.mark.parametrize("frame", [Size(160, 90), Size(90, 160), Size(100, 1000), Size(640, 480)])

@@ -13,8 +13,10 @@ from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import PlannedPart
+from scripts.lib.record_files import write_record
 from scripts.split_media import split_media
 from tests.conftest import SYNTHETIC
+from tests.made_records import provenance
 from tests.media_files import FAST, cut, damage, leave_out, write_video
 
 pytestmark = pytest.mark.slow
@@ -41,7 +43,7 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
     sizes = {"kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
     record.write_text(json.dumps(ready | sizes))
     download.write_text(json.dumps(ready))
-    (folder / "provenance.json").write_text('{"reference": "a folder"}')
+    write_record(folder / "provenance.json", provenance("a folder"))
     network = NetworkFiles(
         graph=SYNTHETIC / "graph.pb",
         train_ini=SYNTHETIC / "train.ini",

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.detection.media_detection import DetectionOutputs, final_state, log_outcome
 from scripts.lib.detection.numbering import with_disagreements
@@ -18,7 +17,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
+from scripts.lib.previews import CLIP, KINDS, POSTER, Album, AlbumPicture, Chosen, picture_name, rate, write_album
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 
@@ -126,21 +125,21 @@ def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride:
     """Write the best of all pictures, and the clip with the most boxes."""
     chosen = Chosen(rate(fps, stride), stride)
     for album in albums:
-        for entry in sorted(album.pictures, key=itemgetter("frame")):
-            for kind, value in entry["kinds"].items():
+        for entry in sorted(album.pictures, key=attrgetter("frame")):
+            for kind, value in entry.kinds.items():
                 if kind in KINDS:
-                    chosen.offer(kind, value, entry["frame"], partial(_place, album, entry))
+                    chosen.offer(kind, value, entry.frame, partial(_place, album, entry))
     found = chosen.frames()
     if not found and (first := next((album for album in albums if album.pictures), None)):
-        found = {first.pictures[0]["frame"]: ((first, first.pictures[0]), first.pictures[0]["kinds"])}
+        found = {first.pictures[0].frame: ((first, first.pictures[0]), first.pictures[0].kinds)}
     files = {picture_name(frame): album.read(picture_name(frame)) for frame, ((album, _), _) in found.items()}
     clips = [(album.clip, album) for album in albums if album.clip is not None]
-    clip, best = max(clips, key=lambda each: each[0]["boxes"], default=(None, None))
+    clip, best = max(clips, key=lambda each: each[0].boxes, default=(None, None))
     if best is not None:
         files |= {name: best.read(name) for name in (CLIP, POSTER)}
-    pictures = [entry | {"kinds": kinds} for (_, entry), kinds in found.values()]
+    pictures = [replace(entry, kinds=kinds) for (_, entry), kinds in found.values()]
     write_album(path, pictures, clip, files)
 
 
-def _place(album: Album, entry: dict[str, Any]) -> tuple[Album, dict[str, Any]]:
+def _place(album: Album, entry: AlbumPicture) -> tuple[Album, AlbumPicture]:
     return album, entry

@@ -163,7 +163,6 @@ class MediaResults(ResultOutput):
         fault, summary, search = frames.fault, frames.summary, self._network.search
         state, reason = (fault.state, fault.reason) if fault else final_state(summary, counters.boxes)
         numbering = numbering_of(self._wanted, self._fetched, summary)
-        made_with = self._network.made_with if counters.frames else {"network": None, "engine": None}
         return DetectionRecord(
             media_id=self._wanted.media_id,
             name=self._wanted.name,
@@ -188,8 +187,8 @@ class MediaResults(ResultOutput):
             boxes_without_area=counters.boxes_without_area,
             threshold=search.keep_threshold,
             asked=search.frames,
-            network=made_with["network"],
-            engine=made_with["engine"],
+            network=self._network.used if counters.frames else None,
+            engine=self._network.engine_used if counters.frames else None,
             seconds=max(0.001, round(sum(counters.stages.values()), 3)),
             stages={stage: round(spent, 3) for stage, spent in counters.stages.items()},
             parts=1,

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scripts.lib.boxes import iou_matrix
+from scripts.lib.records.evaluation import AtThreshold, BestF1, Curve
 
 MOST_BOXES = 300  # in a picture; what networks give at most
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
@@ -175,7 +176,7 @@ class Sweep:
             right / max(truths, 1),
         )
 
-    def best(self) -> dict[str, float] | None:
+    def best(self) -> BestF1 | None:
         """Return the threshold with the best F1, and what it gives; None without boxes."""
         if not len(self.scores):
             return None
@@ -184,19 +185,21 @@ class Sweep:
         # Boxes of equal score stand or fall together.
         last = np.append(self.scores[1:] != self.scores[:-1], True)
         at = int(np.where(last, f1, -1).argmax())
-        values = {"threshold": self.scores, "f1": f1, "precision": self.precision, "recall": self.recall}
-        return {name: round(float(value[at]), 4) for name, value in values.items()}
+        threshold, best, precision, recall = (
+            round(float(values[at]), 4) for values in (self.scores, f1, self.precision, self.recall)
+        )
+        return BestF1(threshold=threshold, f1=best, precision=precision, recall=recall)
 
-    def points(self, most: int = 200) -> dict[str, list[float]]:
+    def points(self, most: int = 200) -> Curve:
         """Return at most so many points of the curve."""
         at = np.unique(np.linspace(0, len(self.scores) - 1, min(most, len(self.scores))).astype(int))
-        return {
-            name: [round(float(value), 4) for value in values[at]]
-            for name, values in (("recall", self.recall), ("precision", self.precision), ("score", self.scores))
-        }
+        recall, precision, score = (
+            [round(float(value), 4) for value in values[at]] for values in (self.recall, self.precision, self.scores)
+        )
+        return Curve(recall=recall, precision=precision, score=score)
 
 
-def by_threshold(judged: Sequence[Match], truths: int, least: float) -> list[dict[str, float]]:
+def by_threshold(judged: Sequence[Match], truths: int, least: float) -> list[AtThreshold]:
     """Return what each threshold from `least` on gives, of boxes compared by species."""
     table = []
     for threshold in THRESHOLDS[np.greater_equal(THRESHOLDS, least - 1e-9)]:
@@ -204,16 +207,16 @@ def by_threshold(judged: Sequence[Match], truths: int, least: float) -> list[dic
         right, kept = verdicts["right"], verdicts.total()
         precision, recall = right / kept if kept else 0.0, right / truths if truths else 0.0
         table.append(
-            {
-                "threshold": float(threshold),
-                "precision": round(precision, 4),
-                "recall": round(recall, 4),
-                "f1": round(2 * precision * recall / (precision + recall), 4) if right else 0.0,
-                "right": right,
-                "false_alarms": verdicts["false alarm"],
-                "double_counts": verdicts["double"],
-                "missed": truths - right,
-            }
+            AtThreshold(
+                threshold=float(threshold),
+                precision=round(precision, 4),
+                recall=round(recall, 4),
+                f1=round(2 * precision * recall / (precision + recall), 4) if right else 0.0,
+                right=right,
+                false_alarms=verdicts["false alarm"],
+                double_counts=verdicts["double"],
+                missed=truths - right,
+            )
         )
     return table
 
