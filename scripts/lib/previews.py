@@ -54,12 +54,12 @@ class AlbumPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class AlbumClip:
-    """The clip of a file of pictures: its first and last frame, how many frames it has, and their boxes."""
+    """The clip of a file of pictures: its first and last frame, how many frames it has, and how many boxes these hold."""
 
     first: int
     last: int
     frames: int
-    boxes: int
+    boxes: int = 0  # not in files of an earlier version
 
 
 class KeptFrame(NamedTuple):
@@ -301,7 +301,7 @@ class Album:
         clip = index["clip"]
         return cls(
             path,
-            [from_content(AlbumPicture, entry) for entry in index["pictures"]],
+            [_listed_picture(entry) for entry in index["pictures"]],
             None if clip is None else from_content(AlbumClip, clip),
         )
 
@@ -321,6 +321,13 @@ class Album:
         """Return one of its files."""
         with zipfile.ZipFile(self.path) as archive:
             return archive.read(name)
+
+
+def _listed_picture(entry: Mapping[str, Any]) -> AlbumPicture:
+    """Return a picture of an index; that of an earlier version names the kinds without their values."""
+    kinds = entry["kinds"]
+    kinds = kinds if isinstance(kinds, dict) else dict.fromkeys(kinds, 0.0)
+    return from_content(AlbumPicture, {**entry, "kinds": kinds})
 
 
 def data_address(content: bytes, kind: str) -> str:

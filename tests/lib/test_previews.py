@@ -1,5 +1,6 @@
 """Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
 
+import json
 import zipfile
 from types import SimpleNamespace
 
@@ -138,3 +139,14 @@ def test_a_stopwatch_shares_the_time_among_the_clips_of_a_batch(monkeypatch):
     watch.lap("a", [one])
     assert one.counters.stages == {"a": 1.5, "b": 1.5}
     assert other.counters.stages == {"b": 0.5}
+
+
+def test_an_index_of_an_earlier_version_names_kinds_without_values(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        picture = {"frame": 3, "kinds": ["certain", "crowded"], "width": 160, "height": 90}
+        archive.writestr(
+            "index.json", json.dumps({"pictures": [picture], "clip": {"first": 3, "last": 9, "frames": 7}})
+        )
+    assert Album.open(tmp_path / "a.zip").pictures == [
+        AlbumPicture(frame=3, kinds={"certain": 0.0, "crowded": 0.0}, width=160, height=90)
+    ]

@@ -72,7 +72,7 @@ class Step:
             detections=[self.detections],
             outcomes=[self.outcome],
             previews=[self.previews],
-            search=DetectOptions(**(asked | settings)),
+            options=DetectOptions(**(asked | settings)),
         )
         return json.loads(self.outcome.read_text())
 

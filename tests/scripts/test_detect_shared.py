@@ -48,7 +48,7 @@ class Job:
     def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
         """Run the job; return the state of each media."""
         self.steps.resolve(*self.media_ids)
-        search = DetectOptions(
+        options = DetectOptions(
             threads=2, img_max_side=320, img_min_side=180, keep_threshold=0.05, batch_size=4,
             engine="openvino", precision="f32", engines=self.steps.folder / "engines",
             frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,
@@ -69,7 +69,7 @@ class Job:
             ),
             shared=SharedJob(self.steps.folder / "batch.json", self.steps.folder / "finished", "1"),
             ahead=DownloadOptions(**self.steps.where, keep_files=keep_files, prefetch_mb=prefetch_mb),
-            search=search,
+            options=options,
         )
         return {number: read_json(self.steps.folder / f"{number}.json")["state"] for number in self.media_ids}
 
@@ -128,7 +128,7 @@ def test_cut_download_is_gone_on_with(job, monkeypatch):
     assert [state for media_id, state in job().items() if media_id != 1] == ["done"] * 3
     record = read_json(job.steps.folder / "1.json")
     assert record["state"] == "failed"
-    assert re.search(r"media 1: .*run again to go on from byte", record["reason"])
+    assert re.options(r"media 1: .*run again to go on from byte", record["reason"])
     job.steps.server.clear_faults()
     job.steps.server.clear_requests()
     assert set(job().values()) == {"done"}

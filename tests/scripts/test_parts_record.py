@@ -50,12 +50,12 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         changes=[],
         provenance=folder / "provenance.json",
     )
-    search = DetectOptions(**{
+    options = DetectOptions(**{
         "threads": 2, "img_max_side": 160, "img_min_side": 90, "keep_threshold": 0.1, "batch_size": 8,
         "engine": "openvino", "precision": "f32", "engines": folder / "engines", "frame_stride": 1,
         "frame_range": None, "max_frames": None, "nms": None, "pixels": None, "first_label": None,
     } | asked)  # fmt: skip
-    given = {"network_files": network, "search": search}
+    given = {"network_files": network, "options": options}
 
     def run(found: DetectionOutputs, part: int | None = None) -> None:
         detect(
@@ -81,7 +81,7 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         part_outcomes=[its.outcome for its in parts],
         part_previews=[its.previews for its in parts],
         media_files=MediaFiles(media, record, download),
-        found=joined,
+        outputs=joined,
         **given,
     )
     assert record_in(joined) == record_in(whole)

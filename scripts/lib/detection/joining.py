@@ -25,8 +25,8 @@ from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 def join(
     plan: Sequence[Part],
     parts: Sequence[DetectionOutputs],
-    found: DetectionOutputs,
-    search: DetectOptions,
+    outputs: DetectionOutputs,
+    options: DetectOptions,
     fps: float | None,
 ) -> str | None:
     """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
@@ -34,8 +34,8 @@ def join(
     Args:
         plan: the parts of the video; none where it could not be cut.
         parts: the files of each, at least as many.
-        found: the files to write.
-        search: what was asked.
+        outputs: the files to write.
+        options: what was asked.
         fps: the video's frames a second, None where that is unknown.
 
     Raises:
@@ -49,22 +49,22 @@ def join(
         if record.state == "failed":
             raise MediaFault("failed", f"the part from frame {part.first} on: {record.reason}")
     for part, record in zip(plan, records, strict=True):
-        if why := _broken(part, record, search.wanted[-1]):
+        if why := _broken(part, record, options.wanted[-1]):
             return f"the part from frame {part.first} on: {why}"
-    read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= search.wanted[-1]]
+    read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= options.wanted[-1]]
     for (_, before), (part, record) in pairwise(read):
         seams = list(zip(_seams(before).goes_on, _seams(record).begins, strict=False))
         if not seams or any(one != other for one, other in seams):
             return f"the part from frame {part.first} on needs what is before it"
-    with replacing(found.detections) as stream:
+    with replacing(outputs.detections) as stream:
         stream.write(HEADER + "\n")
         for _, files in pieces:
             with files.detections.open(encoding="utf-8", newline="") as rows:
                 rows.readline()
                 shutil.copyfileobj(rows, stream)
-    _join_albums([Album.open(files.previews) for _, files in pieces], found.previews, fps, search.frame_stride)
+    _join_albums([Album.open(files.previews) for _, files in pieces], outputs.previews, fps, options.frame_stride)
     record = replace(_joined([record for _, record in read]), parts=len(plan))
-    write_record(found.outcome, record)
+    write_record(outputs.outcome, record)
     log_outcome(record, count=True)
     return None
 

@@ -53,14 +53,14 @@ class Network:
     """The network of a job: loaded once, when a media needs it.
 
     Attributes:
-        search: what is asked of it.
+        options: what is asked of it.
         used: what the records say of the network; None before it is loaded.
         engine_used: what they say of its engine, likewise.
     """
 
-    def __init__(self, files: NetworkFiles, search: DetectOptions) -> None:
+    def __init__(self, files: NetworkFiles, options: DetectOptions) -> None:
         """Name the files, and what is asked of them."""
-        self._files, self.search = files, search
+        self._files, self.options = files, options
         self.used: NetworkUsed | None = None
         self.engine_used: dict[str, object] | None = None
 
@@ -91,7 +91,7 @@ class Network:
         Raises:
             SettingsError: neither the settings nor the network say it.
         """
-        asked = (self.search.img_max_side, self.search.img_min_side)
+        asked = (self.options.img_max_side, self.options.img_min_side)
         return settled_size(asked, self.description, self._files.graph.name)
 
     def load(self) -> Engine:
@@ -101,17 +101,17 @@ class Network:
             GraphError: it cannot be used, or does not fit train.ini.
         """
         names = train.species(self._files.train_ini)
-        nms = self.search.nms
+        nms = self.options.nms
         engine = open_engine(
             self._files.graph,
-            engine=self.search.engine,
+            engine=self.options.engine,
             size=self.size,
-            batch_size=self.search.batch_size,
-            threads=self.search.threads,
-            precision=self.search.precision,
-            engines=self.search.engines,
+            batch_size=self.options.batch_size,
+            threads=self.options.threads,
+            precision=self.options.precision,
+            engines=self.options.engines,
             nms=None if nms is None else nms_settings.from_values(nms),
-            rows=RowsConvention(self.search.pixels, self.search.first_label, len(names)),
+            rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
             description=self.description,
             names=len(names),
         )
