@@ -54,7 +54,7 @@ class AlbumPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class AlbumClip:
-    """The clip of a file of pictures: its first and last frame, how many frames it has, and how many boxes these hold."""
+    """The clip of a file of pictures: its first and last frame, how many frames it has, and their boxes."""
 
     first: int
     last: int

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -76,7 +77,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
             try:
                 with rate.watching(_peer(address)):
-                    _transfer(connection.store, address, stream, file.size, progress=progress, rate=rate)
+                    _complete(_Transfer(connection.store, address, stream, file.size, progress, rate))
             except ServerError as error:
                 # Another media's file may come faster, and whoever made a reference says nothing of the site's store.
                 if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
@@ -154,48 +155,55 @@ def _require_media(connection: Connection, wanted: MediaRecord) -> None:
         raise MediaFault("missing", "it was deleted while the workflow ran")
 
 
-def _transfer(
-    plain: requests.Session,
-    address: str,
-    stream: IO[bytes],
-    size: int | None,
-    *,
-    progress: Progress,
-    rate: LeastRate,
-) -> None:
-    """Append to `stream` what is still missing of `size` bytes.
+@dataclass(frozen=True)
+class _Transfer:
+    """One try to bring a file.
+
+    Attributes:
+        store: the session that knows no token.
+        address: presigned, so it is secret.
+        stream: what came of the file so far, and where the rest goes.
+        size: of the whole file in bytes, None where Tator does not say it.
+        progress: takes how many bytes are there.
+        rate: takes how many bytes came.
+    """
+
+    store: requests.Session
+    address: str
+    stream: IO[bytes]
+    size: int | None
+    progress: Progress
+    rate: LeastRate
+
+
+def _complete(transfer: _Transfer) -> None:
+    """Append to the stream what is still missing of the file.
 
     Raises:
         _Cut: the bytes on disk are not the whole file.
         OSError: the disk is full or not writable.
     """
+    stream, size = transfer.stream, transfer.size
     have = size_of(stream)
     if size is not None and have > size:
         stream.truncate(have := 0)
     if have != size or size == 0:
-        _append(plain, address, stream, size, progress=progress, rate=rate)
+        _append(transfer)
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
         raise _Cut(f"{have} bytes came, Tator says {size}")
 
 
-def _append(
-    plain: requests.Session,
-    address: str,
-    stream: IO[bytes],
-    size: int | None,
-    *,
-    progress: Progress,
-    rate: LeastRate,
-) -> None:
+def _append(transfer: _Transfer) -> None:
+    stream, size = transfer.stream, transfer.size
     have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
     headers["Accept-Encoding"] = "identity"
     answered = False
     try:
-        with plain.get(address, headers=headers, stream=True) as answer:
+        with transfer.store.get(transfer.address, headers=headers, stream=True) as answer:
             answered = True
             if answer.status_code == 416:
                 stream.truncate(0)
@@ -213,19 +221,19 @@ def _append(
             for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
-                rate.brought(len(chunk))
-                progress.report(have, size)
+                transfer.rate.brought(len(chunk))
+                transfer.progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
                     break
                 if size is None and have > LARGEST_WITHOUT_SIZE:
                     stream.truncate(0)
                     raise MediaServerError(
-                        f"the store ({_peer(address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file of which "
-                        "Tator says no size; expected one with its size: upload the media anew"
+                        f"the store ({_peer(transfer.address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file "
+                        "of which Tator says no size; expected one with its size: upload the media anew"
                     )
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if untrusted(error):
-            raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None
+            raise ServerError(f"the store's certificate is not trusted ({_peer(transfer.address)}); {TRUST}") from None
         # Its text holds the address, which is secret.
         kind = _Cut if answered else _Away
         raise kind(f"the transfer broke off ({type(error).__name__})") from None
