@@ -113,6 +113,9 @@ def get_network(
         if graph.suffix == ".onnx":
             external.take_in(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
         network = look_at(folder / graph.name, asked, origin.reference)
+        if (warning := network.other_size(asked)) is not None:
+            _log.warning("%s", warning)
+            job.tell_user(f"{origin.reference}: {graph.name}: {warning}")
         classes = network.names.names
         if TRAIN_INI not in beside:
             content = class_names.to_train_ini(classes, network.names.source)

@@ -83,7 +83,7 @@ def inspect_network(
     check_operators(graph)
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
     asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
-    size = asked_size or (found.description.size if found.description else None)
+    size = asked_size or found.size
     lines = lines_about(found, size)
     if picture is None:
         return lines

@@ -49,7 +49,7 @@ class _Further(Exception):
 
 
 def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
-    """Bring the whole file; return the record of the download.
+    """Download the whole file; return the record of the download.
 
     Args:
         connection: to Tator and its store.
