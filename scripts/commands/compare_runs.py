@@ -35,7 +35,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         after: the second.
         out: the folder to write into.
         iou: boxes that overlap by this at least are one and the same.
-        score_change: by how much a score has to change to be told.
+        score_change: by how much a score has to change to count as rescored.
     """
     both = [media_id for media_id in before.media if media_id in after.media]
     found = {

@@ -2,7 +2,7 @@
 
     python -m scripts.commands.select_media --section 12 --unprocessed --output media.txt
 
-What is chosen is told first; without --output the file's content goes to standard output.
+What is chosen is listed first, on standard error; without --output the file's content goes to standard output.
 """
 
 import argparse
@@ -89,7 +89,7 @@ class Selection:
             self.hours += frames / fps / 3600 if frames and fps else 0
             self.of_unknown_length += not (frames and fps)
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Return the lines that tell what is chosen and why others are not."""
         unknown = f", {self.of_unknown_length} of unknown length" if self.of_unknown_length else ""
         videos = f"{self.counts['video']} videos ({self.hours:.1f} hours{unknown})"
@@ -247,7 +247,7 @@ def _run(given: argparse.Namespace) -> None:
     )
     host = settings.site(given.host)
     selection = select_media(host, int(given.project), wanted)
-    sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.told()))
+    sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.lines()))
     if not selection.media_ids:
         raise SettingsError("nothing is selected, and nothing is written; ask for less")
     asked = json.dumps({name: value for name, value in vars(wanted).items() if value})

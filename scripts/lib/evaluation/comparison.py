@@ -164,7 +164,7 @@ def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score
         before: its boxes in the first run.
         after: its boxes in the second.
         iou: boxes that overlap by this at least are one and the same.
-        score_change: by how much a score has to change to be told.
+        score_change: by how much a score has to change to count as rescored.
     """
     frames: dict[tuple[int, int], tuple[list[LabeledBox], list[LabeledBox]]] = defaultdict(lambda: ([], []))
     for at, boxes in enumerate((before, after)):
