@@ -8,7 +8,7 @@ import numpy as np
 
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
-from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, judge
+from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, match_boxes
 from scripts.lib.evaluation.truth import read_truth
 from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record, write_record
@@ -61,13 +61,13 @@ def evaluate(
         for box in _found(media_id, records[media_id][1], names)
         if not only_frames_with_truth or box.picture in in_truth
     ]
-    judged, _ = judge(true_boxes, found, iou, by_species=True)
+    matches, _ = match_boxes(true_boxes, found, iou, by_species=True)
     precisions = average_precision(true_boxes, found)
     known = [*names, *sorted({box.species for box in true_boxes} - set(names))]
     species = {}
     for name in known:
         truths = sum(box.species == name for box in true_boxes)
-        own = [each for each in judged if each.box.species == name]
+        own = [each for each in matches if each.box.species == name]
         if truths or own:
             sweep = Sweep.of(own, truths)
             ap50, ap50_95 = precisions.get(name, (None, None))
@@ -79,12 +79,12 @@ def evaluate(
                 best_f1=sweep.best(),
                 curve=sweep.points(),
             )
-    overall = Sweep.of(judged, len(true_boxes))
+    overall = Sweep.of(matches, len(true_boxes))
     uploaded = [box for box in found if box.score >= upload_threshold]
-    any_judged, missed = judge(true_boxes, uploaded, iou, by_species=False)
-    pairs = confusion(any_judged, missed)
+    matches_of_any_species, missed = match_boxes(true_boxes, uploaded, iou, by_species=False)
+    pairs = confusion(matches_of_any_species, missed)
     columns = [*known, None]
-    alarms = [each.box for each in any_judged if each.verdict == "false alarm"]
+    alarms = [each.box for each in matches_of_any_species if each.verdict == "false alarm"]
     counts = [[pairs[row, column] for column in columns] for row in columns]
     write_record(
         evaluation,
@@ -101,8 +101,8 @@ def evaluate(
             best_f1=overall.best(),
             curve=overall.points(),
             species=species,
-            thresholds=by_threshold(judged, len(true_boxes), keep_threshold),
-            double_counts=sum(each.verdict == "double" for each in any_judged),
+            thresholds=by_threshold(matches, len(true_boxes), keep_threshold),
+            double_counts=sum(each.verdict == "double" for each in matches_of_any_species),
             confusion=Confusion(species=known, counts=counts),
             missed=[_mistake(box, uploaded, records) for box in _worst(missed, pictures, _area)],
             false_alarms=[_mistake(box, true_boxes, records) for box in _worst(alarms, pictures, _score)],

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.track_accuracy import Placed, compare_tracks
+from scripts.lib.evaluation.track_accuracy import TrackedBox, compare_tracks
 from scripts.lib.evaluation.true_tracks import read_true_tracks
 from scripts.lib.files import write_json
 from scripts.lib.frames.source import frames_used
@@ -45,7 +45,7 @@ def evaluate_tracks(
         outcome, path = records[media_id]
         frames = frames_used(outcome.asked, outcome.frames.numbers) if outcome.kind == "video" else range(0)
         boxes = [
-            Placed(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
+            TrackedBox(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
         ]
         if frames:
             found.append({"media_id": media_id, "frames": len(frames), **compare_tracks(true_boxes, boxes, frames)})

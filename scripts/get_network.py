@@ -111,7 +111,7 @@ def get_network(
         _check(found, sha256 or {}, origin.reference)
         _check_operators(folder / graph.name, origin.reference)
         if graph.suffix == ".onnx":
-            external.take_in(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
+            external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
         network = look_at(folder / graph.name, asked, origin.reference)
         if (warning := network.other_size(asked)) is not None:
             _log.warning("%s", warning)

@@ -86,11 +86,11 @@ def make_report(
         no_result = line.media_id in run.failed
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
         media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result, track))
-    look = FrameRenderer(place, names, upload_threshold)
+    renderer = FrameRenderer(place, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
-    cards = [card(each, look) for each in shown[:media_in_detail] if not each.is_picture]
+    cards = [card(each, renderer) for each in shown[:media_in_detail] if not each.is_picture]
     counted = CountPages(place, names)
     verified = [moment for path in uploads or () if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
@@ -112,12 +112,12 @@ def make_report(
         failed=[_row(each) for each in failed],
         rows_shown=ROWS_SHOWN,
         **_found(total, names, keep_threshold, upload_threshold),
-        check=least_sure(media, look) if len(media) > 1 or not media_in_detail else [],
+        check=least_sure(media, renderer) if len(media) > 1 or not media_in_detail else [],
         counts=counted.values(counts),
         max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
         cards=cards,
         pictures=[
-            look.picture(each, entry, rows_of(each, {0})[0], each.name)
+            renderer.picture(each, entry, rows_of(each, {0})[0], each.name)
             for each in shown[:media_in_detail]
             if each.is_picture
             for entry in Album.open(each.previews).pictures

@@ -88,7 +88,7 @@ def make_pipeline_image(
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
-            if external.take_in(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
+            if external.write_whole(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
             classes, description = _looked_at(files, name, original, size, family, first_label)

@@ -70,7 +70,7 @@ class KeptFrame(NamedTuple):
     picture: Any
 
 
-class Best:
+class BestFrames:
     """The frames of the highest value, no two of them close to each other; frames are offered in rising order."""
 
     def __init__(self, limit: int, gap: int) -> None:
@@ -87,7 +87,7 @@ class Best:
             self.kept.append(KeptFrame(value, frame, picture()))
 
 
-class Chosen:
+class ChosenFrames:
     """The best frames of each kind."""
 
     def __init__(self, rate: float, stride: int) -> None:
@@ -98,7 +98,7 @@ class Chosen:
             stride: every n-th frame is looked at.
         """
         gap = stride * max(1, round(rate))  # a second, so that two pictures differ
-        self._best = {kind: Best(PICTURES_A_KIND, gap) for kind in KINDS}
+        self._best = {kind: BestFrames(PICTURES_A_KIND, gap) for kind in KINDS}
 
     def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:
         """Offer a frame for a kind; frames are offered in rising order."""
@@ -114,7 +114,7 @@ class Chosen:
 
 
 @dataclass
-class Still:
+class ClipFrame:
     """A frame of a clip: its number, picture, boxes (n, 4) as x, y, w, h in its pixels, labels (n,)."""
 
     frame: int
@@ -124,21 +124,21 @@ class Still:
 
 
 @dataclass
-class Moment:
+class BusiestStretch:
     """The stretch of a media with the most boxes, of frames a step apart."""
 
     step: int
-    best: list[Still] = field(default_factory=list)
+    best: list[ClipFrame] = field(default_factory=list)
     _most: int = 0
     _seen: int = 0
-    _window: deque[Still] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
+    _window: deque[ClipFrame] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
 
     def due(self) -> bool:
         """Count a frame; say whether it belongs into the clip."""
         self._seen += 1
         return (self._seen - 1) % self.step == 0
 
-    def add(self, still: Still) -> None:
+    def add(self, still: ClipFrame) -> None:
         """Take the next frame."""
         self._window.append(still)
         boxes = sum(len(each.boxes) for each in self._window)
@@ -159,8 +159,8 @@ class Previews:
         """
         self._with_clip = clip
         self._rate = rate(fps, stride)
-        self._chosen = Chosen(self._rate, stride)
-        self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
+        self._chosen = ChosenFrames(self._rate, stride)
+        self._stretch = BusiestStretch(max(1, round(self._rate / CLIP_RATE)))
         self._first: KeptFrame | None = None
 
     def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
@@ -188,24 +188,24 @@ class Previews:
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._chosen.offer(kind, value, frame, copy)
-        if self._with_clip and self._moment.due():
+        if self._with_clip and self._stretch.due():
             small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
-            self._moment.add(Still(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
+            self._stretch.add(ClipFrame(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
 
     def write(self, path: Path) -> None:
         """Write the file; also where nothing was shown."""
         chosen = self._chosen.frames()
         if not chosen and self._first is not None:
             chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
-        stills = self._moment.best if len(self._moment.best) > 1 else []
+        stills = self._stretch.best if len(self._stretch.best) > 1 else []
         stills = stills if any(len(still.boxes) for still in stills) else []
         files = {picture_name(frame): jpeg(picture) for frame, (picture, _) in chosen.items()}
         clip: AlbumClip | None = None
         if stills:
             boxes = sum(len(still.boxes) for still in stills)
             clip = AlbumClip(first=stills[0].frame, last=stills[-1].frame, frames=len(stills), boxes=boxes)
-            files |= {CLIP: _clip(stills, self._rate / self._moment.step), POSTER: jpeg(stills[0].picture)}
+            files |= {CLIP: _clip(stills, self._rate / self._stretch.step), POSTER: jpeg(stills[0].picture)}
         pictures = [
             AlbumPicture(frame=frame, kinds=kinds, width=picture.shape[1], height=picture.shape[0])
             for frame, (picture, kinds) in chosen.items()
@@ -253,7 +253,7 @@ def jpeg(picture: Pixels) -> bytes:
     return content.tobytes()
 
 
-def _clip(stills: Sequence[Still], rate: float) -> bytes:
+def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
     """Return an H.264 video with the boxes drawn, which every browser shows."""
     import av
 

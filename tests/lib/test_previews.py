@@ -11,7 +11,7 @@ import pytest
 from scripts.lib.boxes import Size
 from scripts.lib.detection import pipeline
 from scripts.lib.preprocess import fit, without_padding
-from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, AlbumPicture, Best, Previews
+from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, AlbumPicture, BestFrames, Previews
 from tests.media_files import number_in, painted
 
 SIZE = Size(160, 90)
@@ -63,7 +63,7 @@ def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
 
 
 def test_pictures_are_a_second_apart_and_the_best_of_neighbours_counts():
-    best = Best(2, gap=10)
+    best = BestFrames(2, gap=10)
     for frame, value in enumerate([5, 6, 9, 8, 7, 1, 1, 1, 1, 1, 1, 2, 3, 2, 8.5]):
         best.offer(value, frame, lambda: np.zeros((2, 2, 3), np.uint8))
     assert [(kept.frame, kept.value) for kept in best.kept] == [(2, 9), (14, 8.5)]
@@ -78,7 +78,7 @@ def test_memory_is_bounded():
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_A_KIND
-    assert len(album._moment.best) <= CLIP_FRAMES
+    assert len(album._stretch.best) <= CLIP_FRAMES
 
 
 def test_without_boxes_its_first_frame_is_shown(tmp_path):

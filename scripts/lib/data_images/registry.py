@@ -127,7 +127,7 @@ class Registry:
         skip = 0 if response.status_code == requests.codes.partial_content else start
         with response, rate.watching(self._reference.registry):
             for piece in pieces(response, PIECE, decoded=True):
-                rate.brought(len(piece))
+                rate.count_bytes(len(piece))
                 kept = piece[skip:]
                 skip -= len(piece) - len(kept)
                 if kept:

@@ -17,7 +17,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.previews import CLIP, KINDS, POSTER, Album, AlbumPicture, Chosen, picture_name, rate, write_album
+from scripts.lib.previews import CLIP, KINDS, POSTER, Album, AlbumPicture, ChosenFrames, picture_name, rate, write_album
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 
@@ -123,7 +123,7 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
 
 def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride: int) -> None:
     """Write the best of all pictures, and the clip with the most boxes."""
-    chosen = Chosen(rate(fps, stride), stride)
+    chosen = ChosenFrames(rate(fps, stride), stride)
     for album in albums:
         for entry in sorted(album.pictures, key=attrgetter("frame")):
             for kind, value in entry.kinds.items():

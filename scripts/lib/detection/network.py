@@ -14,7 +14,7 @@ from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
-from scripts.lib.graphs.description import Description, Resize, from_values, settled_size
+from scripts.lib.graphs.description import Description, Resize, from_values, input_size
 from scripts.lib.graphs.found_network import size_of_input
 from scripts.lib.graphs.signature import read_file
 from scripts.lib.record_files import read_record
@@ -97,7 +97,7 @@ class Network:
         own = None
         if self.description is None and None in asked:
             own = size_of_input(read_file(self._files.graph, self.name))
-        return settled_size(asked, self.description, self._files.graph.name, own)
+        return input_size(asked, self.description, self._files.graph.name, own)
 
     def load(self) -> Engine:
         """Make the network ready.

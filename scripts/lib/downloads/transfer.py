@@ -32,20 +32,20 @@ SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size
 _log = logging.getLogger(__name__)
 
 
-class _Cut(Exception):
+class _Interrupted(Exception):
     """A transfer ended early or gave the wrong bytes; the text is fit for a log."""
 
 
-class _Away(_Cut):
+class _StoreAway(_Interrupted):
     """The store as a whole is away: no connection, or a gateway says so."""
 
 
-class _Absent(_Cut):
+class _NoSuchFile(_Interrupted):
     """The store has no such file, or does not say: S3 answers 403 to who may not list its files."""
 
 
-class _Further(Exception):
-    """A transfer was cut, but brought some bytes."""
+class _InterruptedWithProgress(Exception):
+    """A transfer was interrupted, and some bytes came before."""
 
 
 def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
@@ -85,27 +85,27 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 raise
             if has_md5 and (found := _md5(stream)) != wanted.md5:
                 stream.truncate(0)
-                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted.md5}")
-        except _Absent:
+                raise _Interrupted(f"the file's md5 is {found}, Tator's is {wanted.md5}")
+        except _NoSuchFile:
             connection.refused(wanted)
             _require_media(connection, wanted)
             raise
-        except _Cut as cut:
-            # Each byte won starts the patience anew: a large file over a bad line gets there.
+        except _Interrupted as interrupted:
+            # Each byte that came starts the patience anew, so that a large file comes over a bad line too.
             if size_of(stream) > furthest:
                 furthest = size_of(stream)
-                raise _Further(str(cut)) from None
+                raise _InterruptedWithProgress(str(interrupted)) from None
             raise
 
     while True:
         try:
-            patiently(_Cut, enough=trying.enough)(once)
-        except _Further as further:
-            _log.warning("%s after %d bytes; going on", further, size_of(stream))
-        except _Cut as cut:
+            patiently(_Interrupted, enough=trying.enough)(once)
+        except _InterruptedWithProgress as progress:
+            _log.warning("%s after %d bytes; going on", progress, size_of(stream))
+        except _Interrupted as interrupted:
             on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise MediaServerError(
-                f"media {wanted.media_id}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
+                f"media {wanted.media_id}: {trying.given_up(interrupted)}; run again{on}, or look at the media in Tator"
             ) from None
         else:
             trying.store.is_over()
@@ -130,14 +130,14 @@ class _Trying:
     def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
         """Whether to give up now; see `patiently`."""
         self._seconds = seconds
-        self._waited = isinstance(fault, _Away) and tries >= TRIES and self.store.stands()
+        self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.stands()
         return self._waited
 
-    def given_up(self, cut: _Cut) -> str:
+    def given_up(self, interrupted: _Interrupted) -> str:
         """Return what is said in the end, and tell the other jobs if the store is away."""
-        if isinstance(cut, _Away):
-            self.store.begins(str(cut))
-        return f"{cut}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
+        if isinstance(interrupted, _StoreAway):
+            self.store.begins(str(interrupted))
+        return f"{interrupted}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 
 def _address(connection: Connection, wanted: MediaRecord) -> str:
@@ -180,7 +180,7 @@ def _complete(transfer: _Transfer) -> None:
     """Append to the stream what is still missing of the file.
 
     Raises:
-        _Cut: the bytes on disk are not the whole file.
+        _Interrupted: the bytes on disk are not the whole file.
         OSError: the disk is full or not writable.
     """
     stream, size = transfer.stream, transfer.size
@@ -192,7 +192,7 @@ def _complete(transfer: _Transfer) -> None:
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
-        raise _Cut(f"{have} bytes came, Tator says {size}")
+        raise _Interrupted(f"{have} bytes came, Tator says {size}")
 
 
 def _append(transfer: _Transfer) -> None:
@@ -207,13 +207,13 @@ def _append(transfer: _Transfer) -> None:
             answered = True
             if answer.status_code == 416:
                 stream.truncate(0)
-                raise _Cut(f"the store has {have} bytes or fewer, Tator says {size}")
+                raise _Interrupted(f"the store has {have} bytes or fewer, Tator says {size}")
             if answer.status_code in (403, 404):
-                raise _Absent(f"the store answered {answer.status_code}")
+                raise _NoSuchFile(f"the store answered {answer.status_code}")
             if answer.status_code in (502, 503, 504):
-                raise _Away(f"the store answered {answer.status_code}")
+                raise _StoreAway(f"the store answered {answer.status_code}")
             if answer.status_code not in (200, 206):
-                raise _Cut(f"the store answered {answer.status_code}")
+                raise _Interrupted(f"the store answered {answer.status_code}")
             if answer.status_code == 200:
                 stream.truncate(have := 0)
             stream.seek(have)
@@ -221,7 +221,7 @@ def _append(transfer: _Transfer) -> None:
             for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
-                transfer.rate.brought(len(chunk))
+                transfer.rate.count_bytes(len(chunk))
                 transfer.progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
                     break
@@ -235,7 +235,7 @@ def _append(transfer: _Transfer) -> None:
         if untrusted(error):
             raise ServerError(f"the store's certificate is not trusted ({_peer(transfer.address)}); {TRUST}") from None
         # Its text holds the address, which is secret.
-        kind = _Cut if answered else _Away
+        kind = _Interrupted if answered else _StoreAway
         raise kind(f"the transfer broke off ({type(error).__name__})") from None
 
 

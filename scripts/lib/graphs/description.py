@@ -198,7 +198,7 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
     return described
 
 
-def settled_size(
+def input_size(
     asked: tuple[int | None, int | None], description: Description | None, graph: str, own: Size | None = None
 ) -> Size:
     """Return the size of the network's input, from the settings and the file.

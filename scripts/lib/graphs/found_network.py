@@ -14,7 +14,7 @@ from scripts.lib.engines.feeding import own_size, read_input
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_names import ClassNames
-from scripts.lib.graphs.description import Description, settled_size
+from scripts.lib.graphs.description import Description, input_size
 from scripts.lib.graphs.families import Known, describe
 from scripts.lib.graphs.signature import Signature, read_file
 
@@ -96,9 +96,9 @@ def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: boo
     said = description is not None and description.size is not None
     if description is None:
         if needs_size and not signature.is_frozen:  # of a frozen graph the settings always say it
-            settled_size(sides, None, signature.source, size_of_input(signature))
+            input_size(sides, None, signature.source, size_of_input(signature))
     elif needs_size or said or asked.img_max_side:
-        size = settled_size(sides, description, signature.source)
+        size = input_size(sides, description, signature.source)
         read_input(signature, description, size)
         _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
     return FoundNetwork(names, description, signature)

@@ -35,7 +35,7 @@ class LeastRate:
         finally:
             self._seconds += time.monotonic() - self._since
 
-    def brought(self, count: int) -> None:
+    def count_bytes(self, count: int) -> None:
         """Count bytes, inside of `watching`.
 
         Raises:

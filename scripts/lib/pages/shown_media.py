@@ -11,7 +11,7 @@ from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
 from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Picture, TatorPlace, charts, drawn
-from scripts.lib.pages.findings import Findings, lead, over_time
+from scripts.lib.pages.findings import Findings, margin, over_time
 from scripts.lib.previews import Album, AlbumPicture
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
@@ -115,19 +115,21 @@ def rows_of(media: ReportedMedia, frames: set[int]) -> dict[int, list[Detection]
     return found
 
 
-def least_sure(media: list[ReportedMedia], look: FrameRenderer) -> list[Picture]:
+def least_sure(media: list[ReportedMedia], renderer: FrameRenderer) -> list[Picture]:
     """Return the frames of all media in which the network was least sure."""
     candidates = []
     for at, each in enumerate(media):
         entries = {entry.frame: entry for entry in Album.open(each.previews).pictures if "doubtful" in entry.kinds}
         for frame, rows in rows_of(each, set(entries)).items() if entries else ():
-            doubt = 1 - sum(map(lead, rows)) / len(rows)
+            doubt = 1 - sum(map(margin, rows)) / len(rows)
             candidates.append((doubt, -at, -frame, entries[frame], rows))
     best = heapq.nlargest(CHECKED, candidates, key=lambda found: found[:3])
-    return [look.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best]
+    return [
+        renderer.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best
+    ]
 
 
-def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
+def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     """Return what the page shows of one media."""
     album = Album.open(media.previews)
     entries = sorted(album.pictures, key=lambda entry: entry.frame)
@@ -143,33 +145,34 @@ def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
         "boxes": media.line.boxes,
         "frames": media.outcome.frames.used,
         "frames_with_boxes": media.findings.frames,
-        "timeline": _timeline(media, entries, look),
-        **_tracks(media, look),
+        "timeline": _timeline(media, entries, renderer),
+        **_tracks(media, renderer),
         "clip": album.video() if clip else None,
         "poster": album.poster() if clip else None,
         "clip_words": f"{clip.frames} of frames {clip.first:,} to {clip.last:,}, where most boxes are" if clip else "",
         "pictures": [
-            look.picture(media, entry, rows[entry.frame], _when(media, entry.frame).capitalize()) for entry in entries
+            renderer.picture(media, entry, rows[entry.frame], _when(media, entry.frame).capitalize())
+            for entry in entries
         ],
     }
 
 
-def _tracks(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
+def _tracks(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     """Return the chart of a media's longest tracks, what is said of it, and links to three tracks."""
     found = read_record(TracksRecord, media.tracks).tracks if media.tracks is not None else []
     if not found:
         return {"tracks": "", "track_words": "", "track_links": []}
     longest = sorted(found, key=lambda one: (-one.boxes, one.track))
     lanes = [
-        charts.Lane(one.species, one.first_frame, one.last_frame, look.link(media, one.best_frame))
+        charts.Lane(one.species, one.first_frame, one.last_frame, renderer.link(media, one.best_frame))
         for one in longest[:TRACKS_SHOWN]
     ]
     sure = sorted(found, key=lambda one: (-one.confidence, one.track))
     links = [
         {
-            "words": f"{words}: track {one.track}, {short(look.names[one.species - 1], 24)} "
+            "words": f"{words}: track {one.track}, {short(renderer.names[one.species - 1], 24)} "
             f"{one.confidence:.2f}, {one.boxes:,} boxes",
-            "link": look.link(media, one.best_frame),
+            "link": renderer.link(media, one.best_frame),
         }
         for words, one in (("longest", longest[0]), ("surest", sure[0]), ("least sure", sure[-1]))
     ]
@@ -182,11 +185,11 @@ def _tracks(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
     }
 
 
-def _timeline(media: ReportedMedia, entries: list[AlbumPicture], look: FrameRenderer) -> str:
+def _timeline(media: ReportedMedia, entries: list[AlbumPicture], renderer: FrameRenderer) -> str:
     asked, decoded = media.outcome.asked, media.outcome.frames.numbers
     looked_at = frames_used(asked, decoded)
     if media.is_picture or len(looked_at) < 2:
         return ""
     edges, means = over_time(read_detections(media.detections), looked_at, BINS)
-    marks = [charts.Mark(entry.frame, look.link(media, entry.frame)) for entry in entries]
+    marks = [charts.Mark(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
     return charts.timeline(f"timeline-{media.line.media_id}", edges, means, media.record.fps, marks)

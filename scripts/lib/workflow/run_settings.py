@@ -25,10 +25,10 @@ def read(
         SettingsError: one line a problem.
     """
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
-    settings.hand_on(found, environ)
+    settings.export_to_jobs(found, environ)
     if not network_settings.may_use_gpu(found):
         found["detect"]["engine"] = "openvino"
-    engine_choice.settle(found["detect"], environ)
+    engine_choice.set_engine(found["detect"], environ)
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "

@@ -125,7 +125,7 @@ def resolve(
     return settings
 
 
-def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
+def export_to_jobs(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
     """Give jobs as variables how Tator is reached, so that a change makes none run again, and the media file."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
