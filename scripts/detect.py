@@ -79,7 +79,7 @@ def detect(
 
 
 def go_on(fault: MediaFault, **arguments: Any) -> None:
-    """Go on after the job was killed, where media share it; the arguments are those of detect."""
+    """Continue a shared job after it was killed; the arguments are those of detect."""
     if arguments.get("shared") is None:
         record_failure(fault, **arguments)
     else:

@@ -1,4 +1,4 @@
-"""Ask Tator for the section and the attributes of the media, which travel along with the counts."""
+"""Ask Tator for the section and the attributes of the media, which become columns of the tables of counts."""
 
 from pathlib import Path
 from typing import Any

@@ -130,7 +130,7 @@ def get_network(
 
 @contextmanager
 def _beside(parent: Path) -> Iterator[Path]:
-    """Give an empty folder on the same disk, which is removed in the end; a cut run's is emptied first."""
+    """Make an empty folder on the same disk, and remove it in the end; leftovers of a killed run go first."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -171,7 +171,7 @@ def _check_length(path: Path) -> None:
 
 
 def _copy_weights(directory: Path, folder: Path) -> None:
-    """Copy the files that hold the graph's weights; which are not there, or elsewhere, is said when they are taken."""
+    """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
     for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
         plain = Path(name).name
         path = directory / plain
@@ -238,7 +238,7 @@ def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:
 
 
 def _names_among(files: Collection[str]) -> bool:
-    """Whether one of these files names classes; a frozen graph does not do it itself."""
+    """Whether one of these files names classes, which a frozen graph does not."""
     return any(name in files for name in (TRAIN_INI, *OPTIONAL))
 
 

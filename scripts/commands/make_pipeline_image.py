@@ -170,7 +170,7 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
 
 
 def _shape(shape: Any) -> list[int]:
-    """Return batch, height and width that a graph's input takes; some, where it takes any."""
+    """Return the batch size, height and width that a graph's input takes; examples where it takes any."""
     some = [1, SOME_SIDE, SOME_SIDE]
     if shape.rank.is_dynamic or len(shape) <= len(some):
         return some
@@ -221,7 +221,7 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
 
 
 def _say(line: str) -> None:
-    """Tell the user, beside the image's name, which stands on standard output alone."""
+    """Write a line to standard error; standard output has the image's name alone."""
     sys.stderr.write(f"{redact(line)}\n")
 
 

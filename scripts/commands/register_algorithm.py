@@ -1,9 +1,9 @@
-"""Register the workflow as an algorithm in a Tator project, or bring the one that is there up to date.
+"""Register the workflow as an algorithm in a Tator project, or update the one that is registered.
 
     python -m scripts.commands.register_algorithm deploy/argo/single-pod.yaml --name "Detect fish" --config my.yaml
         --set image=REGISTRY/tator-detection:1.0.0 --set storage_class=fast
 
-Project, manifest and settings are checked, and everything that is missing is said at once. Without --apply nothing is
+Project, manifest and settings are checked, and everything that is missing is listed at once. Without --apply nothing is
 changed: it tells what it would do.
 """
 

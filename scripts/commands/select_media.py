@@ -34,7 +34,7 @@ FIELDS = "id,name,type,num_frames,fps,attributes"
 
 @dataclass(frozen=True, kw_only=True)
 class MediaFilter:
-    """Which media; what is not said lets all through.
+    """Which media are selected; what is not set selects all.
 
     Attributes:
         kind: `video`, `image`, or `any` for both.
@@ -68,7 +68,7 @@ class MediaFilter:
 
 @dataclass
 class Selection:
-    """The chosen media, by id, and what there is to tell of them and of the others."""
+    """The selected media, by id, and counts of them and of the others."""
 
     media_ids: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))

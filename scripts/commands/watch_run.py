@@ -101,7 +101,7 @@ class Run:
         locked: whether Snakemake is at work there.
         unlocked: whether it was so before, and is no more.
         media_ids: the run's media; None where no run has been seen at work.
-        outdated: media whose results the run makes anew, and since when it is at work.
+        outdated: media whose results the run makes again, and when it began.
     """
 
     folder: Path
@@ -128,7 +128,7 @@ class Run:
                 known[path.stem] = read_record(kind, path)
 
     def _look_at_locks(self) -> None:
-        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes anew."""
+        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes again."""
         locks = list((self.folder / ".snakemake" / "locks").glob("*"))
         before, self.locked = self.locked, bool(locks)
         self.unlocked = not self.locked and (before or self.unlocked)
@@ -204,7 +204,7 @@ class Run:
         return running or (frames / seconds if seconds else 0.0)
 
     def left(self) -> timedelta | None:
-        """Return about how long detection will still take; None while nothing tells."""
+        """Return about how long detection will still take; None while it is unknown."""
         waiting = [
             record
             for media_id, record in self.records.items()

@@ -23,7 +23,7 @@ class LookedAt:
 
     Attributes:
         frames: their numbers.
-        fps: frames a second, None for pictures and where nothing tells.
+        fps: frames a second, None for pictures and where it is unknown.
     """
 
     frames: range
@@ -124,7 +124,7 @@ class MediaCounts:
         return round(counted.boxes / len(frames), 6) if frames else 0.0
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
-        """Return for how long a species is in sight: each frame that was looked at stands for those up to the next."""
+        """Return how long a species is in sight: each frame that was looked at counts until the next one."""
         fps = self.looked_at.fps
         return None if fps is None else round(float(counted.frames_seen * self.looked_at.frames.step / fps), 3)
 

@@ -1,4 +1,4 @@
-"""How a frame becomes a picture of the network's size, and how boxes find their way back to the frame."""
+"""How a frame becomes a picture of the network's size, and how boxes are mapped back to the frame."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -17,7 +17,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Key:
-    """What is said of a record's key besides its type.
+    """What the schema has of a record's key besides its type.
 
     Attributes:
         description: for the schema.

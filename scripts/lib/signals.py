@@ -1,4 +1,4 @@
-"""Clean up when a job is told to stop."""
+"""Clean up when a job gets a signal to stop."""
 
 import signal
 import threading

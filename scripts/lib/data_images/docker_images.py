@@ -63,7 +63,7 @@ def engine(
 
 
 def _check_socket(address: str) -> None:
-    """Connect to a local socket: what the system says then is clearer, and the package leaves its own one open."""
+    """Try a connection to a local socket: the system's error is clear, and the package leaves its socket open."""
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as one:
             one.settimeout(CONNECT_SECONDS)

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MediaFiles:
-    """What there is of a media.
+    """The files and records of a media.
 
     Attributes:
         record: what resolve_media or list_media wrote.

@@ -1,4 +1,4 @@
-"""The media of one detection job: each becomes a result, also when one of them fails in a way that nobody foresaw."""
+"""The media of one detection job: each gets a result, also after an unexpected error in one of them."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -54,7 +54,7 @@ class MediaInJob:
 
     @property
     def size(self) -> int:
-        """Its bytes, 0 where nobody knows."""
+        """Its bytes, 0 where they are unknown."""
         return (self.wanted.file and self.wanted.file.size) or 0
 
     @property
@@ -64,7 +64,7 @@ class MediaInJob:
 
     @property
     def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
-        """What Finished is told of it: the media, what its results depend on, and the files that the job leaves."""
+        """What the cache takes: the media, what its results depend on, and the files that the job leaves."""
         return (
             self.media_id,
             as_content(self.wanted),
@@ -120,7 +120,7 @@ class Downloaded(MediaSource):
 
 @dataclass(frozen=True)
 class Notes:
-    """What a job that media share notes of them.
+    """What a shared job records of its media.
 
     Attributes:
         done: keeps the results of each media that did not fail.
@@ -151,7 +151,7 @@ class MediaJob:
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.
 
-        After an error that nobody foresaw, those that were under way are done one by one, and the one that it happens
+        After an unexpected error, those that were under way are done one by one, and the one that it happens
         with again is the one that failed. The media that are named in `suspects` are done one by one from the start.
 
         Args:

@@ -25,7 +25,7 @@ from scripts.lib.workflow.engine_choice import reason as engine_reason
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """What there is of a network.
+    """The files of a network.
 
     Attributes:
         graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` beside it.

@@ -50,7 +50,7 @@ def require_planned(plan: Path) -> None:
 
 @dataclass(frozen=True)
 class PlannedPart:
-    """One part of a video, as a job of its own is told of it.
+    """One part of a video, for the job that detects in it.
 
     Attributes:
         plan: what split_media wrote.

@@ -1,4 +1,4 @@
-"""A detection job that media share: it downloads them itself, and goes on where it was killed or failed before."""
+"""A detection job for several media: it downloads them itself, and continues after it was killed or failed."""
 
 import logging
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def detect_shared(
 
 
 def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> DownloadAhead:
-    """Return what downloads the media that are left to do; what other downloads have left goes."""
+    """Return what downloads the media that are left to do; leftovers of other downloads are removed."""
     to_disk = {each.media: each.wanted for each in left if options.keep_files or not each.fits_memory}
     remove_stale({each.media: to_disk.get(each.media) for each in work})
     connection = Connection(options.host, options.project_id)

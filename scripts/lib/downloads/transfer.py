@@ -116,7 +116,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
 
 
 class _Trying:
-    """For how long a file is tried: less where another job has waited for its store already.
+    """Decides how long a file is tried: less where another job has waited for its store already.
 
     Attributes:
         store: the note on the store of the last try.
@@ -134,7 +134,7 @@ class _Trying:
         return self._waited
 
     def given_up(self, interrupted: _Interrupted) -> str:
-        """Return what is said in the end, and tell the other jobs if the store is away."""
+        """Return the final error message, and tell the other jobs if the store is unavailable."""
         if isinstance(interrupted, _StoreAway):
             self.store.begins(str(interrupted))
         return f"{interrupted}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
@@ -150,7 +150,7 @@ def _address(connection: Connection, wanted: MediaRecord) -> str:
 
 
 def _require_media(connection: Connection, wanted: MediaRecord) -> None:
-    """Raise MediaFault if Tator has the media no more."""
+    """Raise MediaFault if the media is no longer in Tator."""
     if not connection.project.media([wanted.media_id]):
         raise MediaFault("missing", "it was deleted while the workflow ran")
 

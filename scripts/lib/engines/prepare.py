@@ -113,7 +113,7 @@ def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
 
 
 def _tidy(model: "onnx.ModelProto", layout: Layout) -> None:
-    """Put the outputs in order, boxes first, and drop the domains that nothing is of."""
+    """Put the outputs in order, boxes first, and drop unused domains."""
     outputs = {output.name: output for output in model.graph.output}
     ordered = [outputs[layout.boxes], outputs[layout.scores]]
     del model.graph.output[:]

@@ -99,7 +99,7 @@ def mean_ap50(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) -> float
 def match_boxes(
     truth: Iterable[LabeledBox], found: Iterable[LabeledBox], iou: float, *, by_species: bool
 ) -> tuple[list[Match], list[LabeledBox]]:
-    """Return what each found box is, in falling order of score within its picture, and the true boxes that nobody took.
+    """Return what each found box is, by falling score within its picture, and the true boxes that were not matched.
 
     Args:
         truth: all true boxes.
@@ -222,7 +222,7 @@ def by_threshold(matches: Sequence[Match], truths: int, least: float) -> list[At
 
 
 def confusion(matches: Iterable[Match], missed: Iterable[LabeledBox]) -> Mapping[tuple[str | None, str | None], int]:
-    """Return how often (true species, found species) came together; None is: there was none. Doubles are left out."""
+    """Return how often (true species, found species) came together; None stands for no box. Doubles are left out."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
     for each in matches:
         if each.verdict != "double":

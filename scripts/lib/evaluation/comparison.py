@@ -60,7 +60,7 @@ class Side:
         media: by id.
         boxes: returns a media's boxes.
         previews: the file of a media's pictures, where there is one.
-        classes: the network's species in their order, which gives them their colours; empty where nobody knows it.
+        classes: the network's species in their order, which gives them their colours; empty where they are unknown.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one box; what is None there was not."""
+    """What became of one box; a side is None where the box is not there."""
 
     media_id: int
     frame: int

@@ -41,7 +41,7 @@ class Completeness:
         """Begin a stream.
 
         Args:
-            period: how long a frame is shown, in its time unit, None where nothing tells.
+            period: how long a frame is shown, in its time unit, None where it is unknown.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order.
         """

@@ -115,7 +115,7 @@ def size_of(signature: Signature) -> Size | None:
 
 
 def literal(value: Any) -> Any:
-    """Return what a metadata's text stands for, as Python writes it; the text itself where that is none."""
+    """Return the value of a metadata text that is a Python literal; any other text as it is."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,7 +1,7 @@
 """The calls to a Tator server, through the official client.
 
 One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
-long as patience.py says, and a 400 that nobody knows `PUZZLING_TRIES` times. Calls that make or remove something are
+long as retry.py says, and an unknown 400 `PUZZLING_TRIES` times. Calls that make or remove something are
 tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks at what stands
 before it writes again (see scripts/lib/uploads/upload.py).
 

@@ -1,4 +1,4 @@
-"""The settings of a run as its rules take them: checked, the engine chosen, and handed on to the jobs."""
+"""The settings of a run as its rules take them: checked, the engine chosen, and exported to the jobs."""
 
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from scripts.lib.workflow import engine_choice, network_settings, settings
 def read(
     config: Mapping[str, Any], environ: MutableMapping[str, str], schema: Path, storage: str | None
 ) -> dict[str, Any]:
-    """Return the checked settings; jobs, which read them again, get from the environment what was settled here.
+    """Return the checked settings; jobs, which read them again, get from the environment what was decided here.
 
     Args:
         config: what the files and the command line say.

@@ -180,7 +180,7 @@ def _pipeline_arguments(
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and mappings stand in one another more than `levels` deep."""
+    """Whether lists and mappings are nested more than `levels` deep."""
     layer = [value]
     for _ in range(levels):
         layer = [
@@ -241,7 +241,7 @@ def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
-    """Give what a section lacks its default, as where a file names a section without anything in it."""
+    """Fill in the defaults of keys that a section lacks."""
     for path, entry in _each(sections):
         section, key = path.split(".")
         if isinstance(part := settings.get(section), dict) and "default" in entry:
@@ -308,7 +308,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
-    """Leave of many media ids those that the schema will refuse, or one: it takes its time over each."""
+    """Keep only the media ids that the schema will refuse, or one: validating each takes long."""
     tator = settings.get("tator")
     if not isinstance(tator, dict) or not isinstance(media_ids := tator.get("media_ids"), list):
         return settings

@@ -1,4 +1,4 @@
-"""What the user is told of a setting that the schema refuses."""
+"""Messages for settings that the schema refuses."""
 
 import difflib
 from collections.abc import Iterator, Mapping
