@@ -80,7 +80,7 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         part_detections=[its.detections for its in parts],
         part_outcomes=[its.outcome for its in parts],
         part_previews=[its.previews for its in parts],
-        media_files=MediaFiles(media, record, download),
+        media_files=MediaFiles(record, media, download),
         outputs=joined,
         **given,
     )
