@@ -117,7 +117,7 @@ def run_tensorflow(definition: Any, layout: Layout, batch: Pixels) -> tuple[Floa
 
 
 def _needed(content: bytes, layout: Layout) -> Any:
-    """Return what boxes and scores are computed from: nothing else of the graph comes into a session."""
+    """Return the part of the graph that boxes and scores are computed from; nothing else is run."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef()
@@ -127,7 +127,7 @@ def _needed(content: bytes, layout: Layout) -> Any:
 
 
 def _input(definition: Any) -> str:
-    """Return the name of the one tensor that goes in, which OpenVINO has found to be alone."""
+    """Return the name of the graph's only input."""
     return next(f"{node.name}:0" for node in definition.node if node.op == "Placeholder")
 
 

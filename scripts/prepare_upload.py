@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import ServerError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DestinationRecord
+from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.train_ini import species as read_species
@@ -50,7 +52,7 @@ def prepare_upload(
     project = Project(host, project_id)
     box_type = project_needs.box_type(project.localization_types(), localization_type_id)
     _check_attributes(box_type, species_attribute, confidence_attribute, read_species(train_ini))
-    network = read_json(provenance)
+    network = read_record(ProvenanceRecord, provenance)
     if version_id is not None:
         chosen = project_needs.pick(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
@@ -58,19 +60,19 @@ def prepare_upload(
     else:
         chosen = project_needs.version_named(project, version, _description(project, "", network, box_type))
     _describe(project, chosen, network, box_type)
-    write_json(
+    write_record(
         destination,
-        {
-            "version_id": chosen["id"],
-            "version": chosen["name"],
-            "type_id": box_type["id"],
-            "species_attribute": species_attribute,
-            "confidence_attribute": confidence_attribute,
-            "defaults": {a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
-            "known": known_attributes.merged(
+        DestinationRecord(
+            version_id=chosen["id"],
+            version=chosen["name"],
+            type_id=box_type["id"],
+            species_attribute=species_attribute,
+            confidence_attribute=confidence_attribute,
+            defaults={a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
+            known=known_attributes.merged(
                 known_attributes.from_description(str(chosen["description"])), box_type, project.clock.now()
             ),
-        },
+        ),
     )
 
 
@@ -88,18 +90,18 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
         )
 
 
-def _description(project: Project, before: str, network: dict[str, Any], box_type: dict[str, Any]) -> str:
+def _description(project: Project, before: str, network: ProvenanceRecord, box_type: dict[str, Any]) -> str:
     """Return a description that says of which network the version's boxes are.
 
     It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py.
     """
-    graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
-    what = f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
+    graph = next(file.sha256 for name, file in network.files.items() if name != "train.ini")
+    what = f"Boxes of the network {network.reference} ({network.digest or 'no digest'}, graph sha256:{graph}), "
     known = known_attributes.merged(known_attributes.from_description(before), box_type, project.clock.now())
     return known_attributes.to_description(what, known, project_needs.OUR_WORDS)
 
 
-def _describe(project: Project, version: dict[str, Any], network: dict[str, Any], box_type: dict[str, Any]) -> None:
+def _describe(project: Project, version: dict[str, Any], network: ProvenanceRecord, box_type: dict[str, Any]) -> None:
     """Renew a version's description, however the version was chosen; but only one that the workflow wrote."""
     before = str(version["description"])
     description = _description(project, before, network, box_type)

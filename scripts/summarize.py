@@ -1,14 +1,18 @@
 """Write the state of each media into one JSON file and one table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from scripts.lib.display_text import printable
-from scripts.lib.files import read_json, replacing, write_json
-from scripts.lib.record_files import read_record
-from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord, good_states
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DestinationRecord, DetectionRecord, MarksRecord, MediaRecord, UploadRecord, good_states
+from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.summary import MediaSummary, SummaryRecord, Totals
+from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.workflow import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
@@ -42,7 +46,8 @@ def summarize(
         marks: what mark_processed did.
         destination: where the boxes went.
     """
-    marked = read_json(marks) if marks else {"media_ids": [], "missing": []}
+    marked = read_record(MarksRecord, marks) if marks else None
+    boxes_go_to = read_record(DestinationRecord, destination) if destination else None
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     uploaded: list[Path] | list[None] = uploads or [None] * len(records)
     media = [
@@ -50,25 +55,26 @@ def summarize(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
             read_record(UploadRecord, upload) if upload else None,
-            read_json(track) if track else None,
+            read_record(TracksRecord, track) if track else None,
             marked,
         )
         for record, outcome, upload, track in zip(records, outcomes, uploaded, tracked, strict=True)
     ]
-    failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
-    totals = {key: sum(line[key] for line in media) for key in ("frames", "boxes", "boxes_in_tator")}
-    write_json(
+    write_record(
         summary,
-        {
-            "media": media,
-            "totals": {"media": len(media), **totals},
-            "failed": failed,
-            "network": read_json(provenance),
+        SummaryRecord(
+            media=media,
+            totals=Totals(
+                media=len(media),
+                frames=sum(line.frames for line in media),
+                boxes=sum(line.boxes for line in media),
+                boxes_in_tator=sum(line.boxes_in_tator for line in media),
+            ),
+            failed=[line.media_id for line in media if line.state not in good_states(on_damaged)],
+            network=read_record(ProvenanceRecord, provenance),
             # Without what was seen of its attributes over time, which says nothing about this run.
-            "destination": {key: value for key, value in read_json(destination).items() if key != "known"}
-            if destination
-            else None,
-        },
+            destination=replace(boxes_go_to, known=None) if boxes_go_to else None,
+        ),
     )
     with replacing(table) as stream:
         rows = pd.DataFrame([_row(line) for line in media], columns=COLUMNS)
@@ -81,44 +87,44 @@ def _line(
     record: MediaRecord,
     outcome: DetectionRecord,
     upload: UploadRecord | None,
-    tracks: dict[str, Any] | None,
-    marked: dict[str, Any],
-) -> dict[str, Any]:
+    tracks: TracksRecord | None,
+    marked: MarksRecord | None,
+) -> MediaSummary:
     media_id = record.media_id
     state, reason = outcome.state, outcome.reason
-    if tracks is not None and tracks["state"] == "failed":
-        state, reason = tracks["state"], tracks["reason"]
-    if upload is not None and upload.state in ("missing", "failed"):
+    if tracks is not None and tracks.state == "failed":
+        state, reason = tracks.state, tracks.reason
+    if upload is not None and (upload.state == "missing" or upload.state == "failed"):  # noqa: PLR1714 - for mypy
         state, reason = upload.state, upload.reason
-    elif media_id in marked["missing"]:
+    elif marked is not None and media_id in marked.missing:
         state, reason = "missing", "it was deleted while the workflow ran"
-    return {
-        "media_id": media_id,
-        "name": record.name,
-        "state": state,
-        "reason": reason or (upload.note if upload else None),
-        "frames": outcome.frames.decoded,
-        "boxes": outcome.boxes,
-        "boxes_in_tator": upload.boxes if upload else 0,
-        "people": {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {},
-        "marked": media_id in marked["media_ids"],
-        "seconds": outcome.seconds,
-        **({} if tracks is None else {"tracks": len(tracks["tracks"])}),
-    }
+    return MediaSummary(
+        media_id=media_id,
+        name=record.name,
+        state=state,
+        reason=reason or (upload.note if upload else None),
+        frames=outcome.frames.decoded,
+        boxes=outcome.boxes,
+        boxes_in_tator=upload.boxes if upload else 0,
+        people={key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {},
+        marked=marked is not None and media_id in marked.media_ids,
+        seconds=outcome.seconds,
+        tracks=None if tracks is None else len(tracks.tracks),
+    )
 
 
-def _row(line: dict[str, Any]) -> list[Any]:
-    cut = {key: printable(line[key] or "") for key in ("name", "reason")}
+def _row(line: MediaSummary) -> list[Any]:
+    name, reason = printable(line.name or ""), printable(line.reason or "")
     return [
-        line["media_id"],
-        cut["name"][:LONGEST_NAME],
-        line["state"],
-        line["frames"],
-        line["boxes"],
-        line["boxes_in_tator"],
-        ", ".join(f"{count} {key}" for key, count in line["people"].items() if count),
-        f"{line['seconds']:.1f}",
-        cut["reason"] if len(cut["reason"]) <= LONGEST_REASON else cut["reason"][: LONGEST_REASON - 4] + " ...",
+        line.media_id,
+        name[:LONGEST_NAME],
+        line.state,
+        line.frames,
+        line.boxes,
+        line.boxes_in_tator,
+        line.people_in_words,
+        f"{line.seconds:.1f}",
+        reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",
     ]
 
 

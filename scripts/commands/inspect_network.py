@@ -29,7 +29,7 @@ _GREEN = (80, 220, 80)
 
 
 def lines_about(found: FoundNetwork, size: Size | None) -> list[str]:
-    """Return what to say of a network, a line each."""
+    """Describe a network, a line for each property."""
     names = found.names
     shown = ", ".join(names.names[:_LISTED]) + (", ..." if len(names.names) > _LISTED else "")
     lines = [
@@ -64,7 +64,7 @@ def inspect_network(
     threshold: float = 0.3,
     engine: str = "openvino",
 ) -> list[str]:
-    """Return what to say of a network, a line each; with a picture also each box, which `out` shows.
+    """Describe a network, a line for each property; with a picture also each box, which `out` shows.
 
     Args:
         graph: the file; names and settings beside it are read too.
@@ -83,7 +83,7 @@ def inspect_network(
     check_operators(graph)
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
     asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
-    size = asked_size or (found.description.size if found.description else None)
+    size = asked_size or found.size
     lines = lines_about(found, size)
     if picture is None:
         return lines

@@ -88,7 +88,7 @@ def make_pipeline_image(
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
-            if external.take_in(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
+            if external.write_whole(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
             classes, description = _looked_at(files, name, original, size, family, first_label)
@@ -170,7 +170,7 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
 
 
 def _shape(shape: Any) -> list[int]:
-    """Return batch, height and width that a graph's input takes; some, where it takes any."""
+    """Return the batch size, height and width that a graph's input takes; examples where it takes any."""
     some = [1, SOME_SIDE, SOME_SIDE]
     if shape.rank.is_dynamic or len(shape) <= len(some):
         return some
@@ -221,7 +221,7 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
 
 
 def _say(line: str) -> None:
-    """Tell the user, beside the image's name, which stands on standard output alone."""
+    """Write a line to standard error; standard output has the image's name alone."""
     sys.stderr.write(f"{redact(line)}\n")
 
 

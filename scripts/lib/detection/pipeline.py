@@ -140,7 +140,7 @@ class Detector:
         reader.give_back(batch)
 
     def _tell(self, batch: Batch) -> None:
-        """Say how far it is: in media, or in the frames of the only one."""
+        """Log the progress: in media, or in frames where there is only one."""
         self._frames += len(batch.items)
         self._ended += len(batch.ended)
         if self._progress is None or not batch.items:

@@ -42,7 +42,7 @@ def _expression(pattern: str) -> str:
 
 
 def _name(part: str) -> str:
-    """Return a regular expression for a name; what stands for any letter stands for no `/`."""
+    """Return a regular expression for a name; wildcards do not match `/`."""
     text, at = "", 0
     last_bracket = part.rfind("]")
     while at < len(part):

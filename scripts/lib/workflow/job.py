@@ -85,7 +85,7 @@ def run(
             fault = as_fault(error)
             _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
             record_failure(fault, **arguments)
-        log.settle()
+        log.wait_until_written()
     except Exception as error:
         media_id = dict(snakemake.wildcards.items()).get("media_id")
         _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)
