@@ -71,9 +71,8 @@ def run(
         if needs is not None:
             environments.require(needs)
         memory.allow(snakemake.resources.get("mem_mb"))
-        deadline.allow(
-            snakemake.config["detect"]["batch_timeout_seconds"]
-        )  # not a parameter: results do not depend on it
+        detect = snakemake.config.get("detect", {})
+        deadline.allow(detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure
