@@ -117,7 +117,7 @@ def quantize_network(
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
         _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
-        with deadline.watched(str(graph), f"being quantized with {len(learned)} frames"):
+        with deadline.watched(str(graph), f"being quantized with {len(learned)} frames", batches=10):
             model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
         _write(model, quantized, weights)
         del model

@@ -22,7 +22,7 @@ def allow(seconds: float) -> None:
 
 
 @contextmanager
-def watched(network: str, doing: str) -> Iterator[None]:
+def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
     """End this process with exit code 1 and a sentence when what is done within takes longer than that.
 
     Nothing can be cleaned up then: as after a kill, what was under way is there under no final name.
@@ -30,8 +30,9 @@ def watched(network: str, doing: str) -> Iterator[None]:
     Args:
         network: what the sentence calls it.
         doing: what it is busy with, such as `running a batch of 4 frames`.
+        batches: times the limit, for work that is worth so many.
     """
-    limit = _seconds[0]
+    limit = _seconds[0] * batches
     timer = threading.Timer(limit, _end, [network, doing, limit])
     timer.daemon = True
     timer.start()
