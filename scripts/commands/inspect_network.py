@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
@@ -124,7 +125,8 @@ def _boxes(  # noqa: PLR0917, only the function above calls it
     with open_engine(
         graph, engine=engine, size=size, batch_size=1, threads=2, rows=rows, description=description, names=names
     ) as opened:
-        outputs = opened.infer(batch)
+        with deadline.watched(str(graph), "busy with a picture"):
+            outputs = opened.infer(batch)
         kept = select(outputs.boxes[0], outputs.scores[0], threshold, opened.nms)
     whole = Size(frame.shape[1], frame.shape[0])
     placed = on_media(kept.boxes, network=size, frame=whole, media=whole, mapping=fitting.mapping(whole))

@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.lib import deadline
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images.build import DataImage, build, write_archive
 from scripts.lib.data_images.members import OPTIONAL
@@ -152,7 +153,8 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
     from scripts.lib.engines.base import check_outputs
     from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
 
-    model, layout = read_graph(graph)
+    with deadline.watched(str(graph), "being read by OpenVINO"):
+        model, layout = read_graph(graph)
     if layout.labels is not None:  # rows do not tell how many classes there are
         _say(f"{graph}: layout {layout.name}; {len(classes)} classes in {ini}: {', '.join(classes)}")
         return
