@@ -25,13 +25,11 @@ def text_of(node: ast.expr, tree: ast.Module) -> str | None:
     """Return the pattern that an expression of the code stands for; a part that is not known before is a letter."""
     if isinstance(node, ast.Constant):
         return node.value.decode("latin-1") if isinstance(node.value, bytes) else str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(text_of(part, tree) or "a" for part in node.values)
+    if isinstance(node, ast.JoinedStr | ast.BinOp):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node.left, node.right]
+        return "".join(text_of(part, tree) or "a" for part in parts)
     if isinstance(node, ast.FormattedValue):
         return text_of(node.value, tree)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = text_of(node.left, tree), text_of(node.right, tree)
-        return None if left is None or right is None else left + right
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "re.escape":
         return re.escape(text_of(node.args[0], tree) or "a")
     if isinstance(node, ast.Name):
