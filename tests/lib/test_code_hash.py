@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.workflow.code_hash import sources_hash
+from scripts.lib.workflow.code_hash import Sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,20 +39,21 @@ def tree(tmp_path):
     ],
 )
 def test_what_is_noticed(tree, changed, noticed):
-    before = sources_hash(tree, "work")
+    before = Sources(tree).hash("work")
     (tree / changed).write_text((tree / changed).read_text() + "# changed\n")
-    assert (sources_hash(tree, "work") != before) is noticed
+    assert (Sources(tree).hash("work") != before) is noticed
 
 
 def test_a_module_for_other_rules_is_left_out(tree):
-    before = sources_hash(tree, "work", "backends/late")
+    before = Sources(tree).hash("work", "backends/late")
     (tree / "scripts/lib/backends/late.py").write_text("changed = 1\n")
-    assert sources_hash(tree, "work", "backends/late") == before
+    assert Sources(tree).hash("work", "backends/late") == before
     with pytest.raises(FileNotFoundError, match=r"absent\.py: expected a module of the script work"):
-        sources_hash(tree, "work", "absent")
+        Sources(tree).hash("work", "absent")
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "scripts").glob("[!_]*.py")))
 def test_each_script_has_a_hash_of_its_own(script):
-    others = {sources_hash(ROOT, path.stem) for path in (ROOT / "scripts").glob("[!_]*.py") if path.stem != script}
-    assert sources_hash(ROOT, script) not in others
+    sources = Sources(ROOT)
+    others = {sources.hash(path.stem) for path in (ROOT / "scripts").glob("[!_]*.py") if path.stem != script}
+    assert sources.hash(script) not in others
