@@ -85,8 +85,8 @@ class Canaries:
         calls = (
             lambda: os.read(self._notify, 4096),
             lambda: self._datagrams.recv(1),
-            lambda: self._local.accept()[0].close(),
-            lambda: self._host.accept()[0].close(),
+            lambda: hang_up(self._local),
+            lambda: hang_up(self._host),
         )
         for call in calls:
             try:
@@ -101,6 +101,11 @@ class Canaries:
         os.close(self._notify)
         for each in (self._local, self._host, self._datagrams):
             each.close()
+
+
+def hang_up(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    connection.close()
 
 
 @pytest.fixture

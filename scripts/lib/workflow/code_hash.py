@@ -10,7 +10,7 @@ from pathlib import Path
 class Sources:
     """The workflow's Python files, each read once: most scripts run the same modules."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path) -> None:
         """Take the workflow's folder."""
         self._root = root
         self._digest = cache(_digest)
@@ -44,7 +44,7 @@ class Sources:
         names = set[str]()
         for node in _statements(ast.parse(path.read_bytes())):
             if isinstance(node, ast.ImportFrom) and node.module:
-                # `from scripts.lib import files` names a module, `from scripts.lib.files import sha256` a function in it.
+                # `from scripts.lib import files` names a module, `from scripts.lib.files import sha256` a function.
                 names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}

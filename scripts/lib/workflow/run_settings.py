@@ -27,7 +27,8 @@ def read(
     Raises:
         SettingsError: one line a problem.
     """
-    found = settings.resolve(config, environ, yaml.load(schema.read_bytes(), Loader=_LOADER))
+    declared = yaml.load(schema.read_bytes(), Loader=_LOADER)  # noqa: S506, both loaders are safe ones
+    found = settings.resolve(config, environ, declared)
     settings.export_to_jobs(found, environ)
     if not network_settings.may_use_gpu(found):
         found["detect"]["engine"] = "openvino"
