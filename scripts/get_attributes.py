@@ -35,7 +35,9 @@ def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attr
     if ready:
         project = Project(host, project_id)
         found = project.media(ready)
-        sections = {section["id"]: section["name"] for section in project.sections()}
+        sections = {
+            section["id"]: section["name"] for section in project.sections() if isinstance(section.get("name"), str)
+        }
     there = {media_id: found[media_id] for media_id in ready if media_id in found}
     write_record(attributes, {str(one): _described(media, sections, mark_attribute) for one, media in there.items()})
 

@@ -55,7 +55,8 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
 
 
 def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:
-    value = (media.get("attributes") or {}).get(attribute) or ""
+    values = media.get("attributes")
+    value = str(values.get(attribute) or "") if isinstance(values, dict) else ""
     try:
         return datetime.fromisoformat(value) >= datetime.fromisoformat(moment)
     except (ValueError, TypeError):  # a default such as "No", somebody else's text, a time without a zone
