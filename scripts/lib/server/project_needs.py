@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
 from scripts.lib.retry import patiently
-from scripts.lib.server import rows
+from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer
 
@@ -93,7 +93,8 @@ def unset_required(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | Non
 
 def shown(value: Any) -> str:
     """Return a text as it is, another value cut to what a message can bear."""
-    return value if isinstance(value, str) and len(value) < _LONGEST_SHOWN else reprlib.repr(value)
+    plain = isinstance(value, str) and len(value) < _LONGEST_SHOWN and values.is_unicode(value)
+    return str(value) if plain else reprlib.repr(value)
 
 
 def _attributes(owner: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -156,7 +157,9 @@ def version_named(project: Project, name: str, description: str) -> dict[str, An
         if not named():
             _log.info("making version %r", name)
             project.create_version(name, description)
-        return named()[0]
+        if not (found := named()):
+            raise ServerError(f"Tator does not list the version {name!r} that was made; ask who runs the site")
+        return found[0]
 
     found = retry_lost_answer(made)
     rows.require_version(found)

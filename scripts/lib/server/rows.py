@@ -121,9 +121,9 @@ def box(what: str, row: Any) -> dict[str, Any]:
         Unusable: naming the value.
     """
     with used_for(what):
-        found, number = dict(values.mapping(row, "a row")), identifier(row)
+        found, number = {**dict.fromkeys(_OF_A_BOX), **values.mapping(row, "a row")}, identifier(row)
         for key, check in _OF_A_BOX.items():
-            check(found.get(key), f"{key} of localization {number}")
+            check(found[key], f"{key} of localization {number}")
         return found
 
 

@@ -36,7 +36,7 @@ def array(value: Any, what: str) -> list[Any] | tuple[Any, ...]:
 
 def text(value: Any, what: str) -> str:
     """Return a text that a file can hold."""
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not _is_unicode(value):
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not is_unicode(value):
         raise OddValue(what, value, f"text of at most {LONGEST_TEXT} characters")
     return value
 
@@ -93,6 +93,6 @@ def _is_number(value: Any) -> bool:
     return number and (isinstance(value, int) or math.isfinite(value))
 
 
-def _is_unicode(value: str) -> bool:
+def is_unicode(value: str) -> bool:
     """Whether a text has no half of a surrogate pair, which JSON can name and UTF-8 cannot hold."""
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
