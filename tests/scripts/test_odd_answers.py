@@ -70,7 +70,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
             "version_number": None,
         },
         "media": {"kind": "any"}, "mark": {"attribute": MARK}, "evaluate": {"truth_version": None, "truth_file": None},
-        "network": {"directory": None, "archive": None}, "tator": {"ca_file": None},
+        "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"}, "tator": {"ca_file": None},
     }  # fmt: skip
 
     def uploaded() -> list[dict[str, Any]]:
