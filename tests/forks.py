@@ -12,10 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from functools import cache
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-CONTEXT = multiprocessing.get_context("forkserver")
 SLOW_TO_IMPORT = (
     "snakemake.cli",
     "snakemake.persistence",
@@ -29,6 +32,16 @@ SLOW_TO_IMPORT = (
 # Of the checkout that runs, not of this one.
 _NOT_SHARED = ("tests", "scripts")
 _START_SECONDS = 30.0
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def context() -> ForkServerContext:
+    """Return what makes such processes; they begin in the folder of this checkout."""
+    found = multiprocessing.get_context("forkserver")
+    with chdir(_ROOT):  # where the process to fork finds this checkout's modules
+        ensure_running()
+    return found
 
 
 class Snakemake:
@@ -46,7 +59,7 @@ class Snakemake:
         umask = os.umask(0)
         os.umask(umask)
         self._arguments = list(arguments)
-        self._process: BaseProcess = CONTEXT.Process(
+        self._process: BaseProcess = context().Process(
             target=_run, args=(self._arguments, folder, dict(environ), umask, output)
         )
         self._process.start()

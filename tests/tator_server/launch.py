@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from tests.forks import CONTEXT
+from tests.forks import context
 
 from .__main__ import main
 
@@ -121,8 +121,8 @@ def running(
     """
     arguments = ["--media", media_folder.resolve(), "--state", state_folder.resolve(), "--port", port]
     arguments += ["--store-port", store_port, "--clock-ahead", clock_ahead]
-    receiver, sender = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=main, args=([str(argument) for argument in arguments], sender.send))
+    receiver, sender = context().Pipe(duplex=False)
+    process = context().Process(target=main, args=([str(argument) for argument in arguments], sender.send))
     process.start()
     sender.close()
     try:
