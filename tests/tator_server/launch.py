@@ -5,19 +5,19 @@ with launch.running(media_folder, state_folder) as server:
     server.fault("drop_answer", operation="CreateLocalizationList")
 """
 
-import json
-import select
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import requests
 
-_ROOT = Path(__file__).resolve().parents[2]
+from tests.forks import context
+
+from .__main__ import main
+
 _START_SECONDS = 60.0
 _CONTROL_SECONDS = 30.0
 
@@ -33,7 +33,6 @@ class Server:
         users: user ids by name.
         media: file names by media id, as they were when the server started.
         store: the object store's origin; presigned addresses begin with it.
-        pid: the process.
     """
 
     host: str
@@ -51,7 +50,6 @@ class Server:
     multi_type_id: int
     live_type_id: int
     dot_type_id: int
-    pid: int
 
     def fault(self, kind: str, **settings: Any) -> None:
         """Order a fault; faults.py says which kinds and settings there are."""
@@ -121,34 +119,26 @@ def running(
     Raises:
         RuntimeError: when the server does not start.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "tests.tator_server",
-        "--media",
-        media_folder.resolve(),
-        "--state",
-        state_folder.resolve(),
-    ]
-    command += ["--port", str(port), "--store-port", str(store_port), "--clock-ahead", str(clock_ahead)]
-    with subprocess.Popen(list(map(str, command)), cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield _server(process)
-        finally:
-            process.terminate()
+    arguments = ["--media", media_folder.resolve(), "--state", state_folder.resolve(), "--port", port]
+    arguments += ["--store-port", store_port, "--clock-ahead", clock_ahead]
+    receiver, sender = context().Pipe(duplex=False)
+    process = context().Process(target=main, args=([str(argument) for argument in arguments], sender.send))
+    process.start()
+    sender.close()
+    try:
+        yield _server(receiver)
+    finally:
+        process.terminate()
+        process.join()
 
 
-def _server(process: "subprocess.Popen[str]") -> Server:
-    stdout = process.stdout
-    if stdout is None:
-        raise RuntimeError("the server was started without a pipe for its first line")
-    ready, _, _ = select.select([stdout], [], [], _START_SECONDS)
-    line = stdout.readline() if ready else ""
-    if not line:
-        raise RuntimeError(
-            f"the stand-in Tator server did not start (exit status {process.poll()}); see its stderr above"
-        )
-    first = json.loads(line)
-    first["media"] = {int(number): name for number, name in first["media"].items()}
+def _server(receiver: Connection) -> Server:
+    """Return the server of the process that sends its first words here."""
+    try:
+        first = receiver.recv() if receiver.poll(_START_SECONDS) else None
+    except EOFError:
+        first = None
+    if first is None:
+        raise RuntimeError("the stand-in Tator server did not start; see its stderr above")
     state = requests.get(f"{first['host']}/control/state", timeout=_CONTROL_SECONDS).json()
-    return Server(**first, **state, pid=process.pid)
+    return Server(**first, **state)
