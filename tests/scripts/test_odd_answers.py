@@ -70,7 +70,8 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
             "version_number": None,
         },
         "media": {"kind": "any"}, "mark": {"attribute": MARK}, "evaluate": {"truth_version": None, "truth_file": None},
-        "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"}, "tator": {"ca_file": None},
+        "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
+        "tator": {"ca_file": None},
     }  # fmt: skip
 
     def uploaded() -> list[dict[str, Any]]:
@@ -157,7 +158,8 @@ def test_an_odd_value_anywhere_is_a_sentence_and_stops_no_other_media(
 
 def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> bool:
     """Run a case; return whether anything was refused."""
-    concerns_one = name in ("upload", "count") or (name == "resolve" and path[:1] == ("id=1",))
+    # A text in place of a whole answer is what a server that is not well sends: that is tried again, and then all wait.
+    concerns_one = (name == "upload" and path != ()) or (name == "resolve" and path[:1] == ("id=1",))
     message = ""
     try:
         results = case.run()
@@ -180,10 +182,9 @@ def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> b
         (("prepare by name", ()), "3", "list versions: Tator's answer cannot be used: it is 3, expected a list"),
         (("truth", (0, "x")), '"left"', r"list boxes of media 1: .*x of localization \d+ is 'left', expected a number"),
         (("truth", (0, "attributes")), "[1]", r"attributes of localization \d+ is \[1\], expected an object"),
-        (("project", ("permission",)), "7", "read the project: .*permission is 7, expected text"),
         (("prepare", ()), "[" * 100_000 + "]" * 100_000, "list localization types: .* JSON that cannot be read"),
     ],
-    ids=["list", "place", "attributes", "project", "nested"],
+    ids=["list", "place", "attributes", "nested"],
 )
 def test_the_sentence_names_the_value(
     cases: dict[str, Case], steps: Steps, place: tuple[str, tuple[str | int, ...]], value: str, words: str
