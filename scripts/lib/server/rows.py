@@ -124,6 +124,8 @@ def box(what: str, row: Any) -> dict[str, Any]:
         found, number = {**dict.fromkeys(_OF_A_BOX), **values.mapping(row, "a row")}, identifier(row)
         for key, check in _OF_A_BOX.items():
             check(found[key], f"{key} of localization {number}")
+        if found["elemental_id"] is None:  # a row from before Tator had them stands for itself
+            found["elemental_id"] = f"row {number}"
         return found
 
 
@@ -155,7 +157,7 @@ _OF_A_BOX: Mapping[str, Callable[[Any, str], Any]] = {
     "media": values.whole,
     "frame": values.optional_whole,
     "mark": values.whole,
-    "elemental_id": values.text,
+    "elemental_id": values.optional_text,
     "variant_deleted": _flag,
     "attributes": _optional(values.mapping),
     "modified_datetime": values.optional_time,
