@@ -29,6 +29,7 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
             f"{faults(content)}. The others are {others}."
         )
     in_tator = f", {totals['boxes_in_tator']} in Tator" if uploaded else ""
+    in_tator += f", and {totals['tracks_in_tator']} tracks" if "tracks_in_tator" in totals else ""
     sentence = f"{totals['media']} media, {totals['frames']} frames, {totals['boxes']} boxes found{in_tator}."
     job.tell_user(sentence)
     with replacing(outcome) as stream:

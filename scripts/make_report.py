@@ -19,6 +19,7 @@ from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, le
 from scripts.lib.previews import Album
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
+from scripts.lib.summary_words import count_left, left_to_people
 from scripts.lib.workflow import job
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
@@ -137,7 +138,7 @@ def _span(moments: list[str]) -> str:
 
 def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]:
     totals = content["totals"]
-    people = sum(sum(line["people"].values()) for line in content["media"])
+    people = sum(map(count_left, content["media"]))
     tiles = {
         "media": f"{totals['media']:,}",
         "frames decoded": f"{totals['frames']:,}",
@@ -146,6 +147,7 @@ def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str
     if content["destination"]:
         tiles |= {
             "boxes in Tator": f"{totals['boxes_in_tator']:,}",
+            **({"tracks in Tator": f"{totals['tracks_in_tator']:,}"} if "tracks_in_tator" in totals else {}),
             "left alone because of people": f"{people:,}",
         }
     seconds = sum(each.outcome.seconds for each in media if each.outcome.frames.used)
@@ -159,7 +161,7 @@ def _row(media: ReportedMedia) -> dict[str, Any]:
         **line,
         "name": short(line["name"] or ""),
         "reason": short(line["reason"] or "", 160),
-        "people": ", ".join(f"{count} {key}" for key, count in line["people"].items() if count),
+        "people": left_to_people(line),
         "link": media.link,
         "failed": media.failed,
     }

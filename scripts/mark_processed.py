@@ -9,15 +9,25 @@ from typing import Any
 from scripts.lib.errors import ServerError
 from scripts.lib.files import write_json
 from scripts.lib.record_files import read_record
-from scripts.lib.records import UploadRecord
+from scripts.lib.records import TrackUploadRecord, UploadRecord
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
 
 
-def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute: str, marks: Path) -> None:
+def mark_processed(
+    *,
+    uploads: list[Path],
+    host: str,
+    project_id: int,
+    attribute: str,
+    marks: Path,
+    track_uploads: list[Path] | None = None,
+) -> None:
     """Set the attribute to the time of now for each verified media whose boxes changed since it was last marked.
+
+    Where tracks are uploaded a media is verified when its tracks are, too, or it has none to upload.
 
     One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds.
 
@@ -27,12 +37,18 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
         project_id: the project.
         attribute: the string attribute that marks a media as processed.
         marks: where the outcome goes: the attribute, the media that carry the mark, and those that were deleted.
+        track_uploads: the records of upload_tracks, in the same order; None where tracks are not uploaded.
 
     Raises:
         ServerError: Tator refuses, or does not keep the mark.
     """
     records = [read_record(UploadRecord, path) for path in uploads]
     verified = {record.media_id: record.changed_at or "" for record in records if record.state == "verified"}
+    for tracks in (read_record(TrackUploadRecord, path) for path in track_uploads or ()):
+        if tracks.state == "verified" and tracks.media_id in verified:
+            verified[tracks.media_id] = _later(verified[tracks.media_id], tracks.changed_at or "")
+        elif tracks.state != "not uploaded":
+            verified.pop(tracks.media_id, None)
     marked: list[int] = []
     if verified:
         project = Project(host, project_id)
@@ -53,6 +69,10 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
     for media_id in missing:
         _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
     write_json(marks, {"attribute": attribute, "media_ids": sorted(marked), "missing": missing})
+
+
+def _later(one: str, other: str) -> str:
+    return max((one, other), key=datetime.fromisoformat)
 
 
 def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:

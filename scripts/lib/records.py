@@ -279,7 +279,7 @@ class DetectionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """Boxes that were left alone because of a person, by their elemental ids."""
+    """What was left alone because of a person, by elemental ids; `withheld` are boxes, or hashes of tracks."""
 
     edited: list[str]
     added: list[str]
@@ -311,4 +311,29 @@ class UploadRecord:
     @property
     def left_to_people(self) -> dict[str, list[str]]:
         """The boxes that were left alone, by why; none where nothing was verified."""
+        return {} if self.people is None else as_content(self.people)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackUploadRecord:
+    """What tracks stand in Tator for a media."""
+
+    media_id: MediaId
+    state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
+    reason: Reason
+    verified_at: Annotated[str | None, Key(schema=Moment, only="verified")] = None
+    changed_at: Annotated[str | None, Key("As for boxes, of the standing tracks.", schema=Moment, only="verified")] = (
+        None
+    )
+    tracks: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    too_short: Annotated[
+        int,
+        Key("Tracks with fewer boxes in Tator than `track.min_length`: not uploaded.", part="count", only="verified"),
+    ] = 0
+    people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
+    note: Annotated[str | None, Key("Why most of the tracks count as edited, where it is so.", only="verified")] = None
+
+    @property
+    def left_to_people(self) -> dict[str, list[str]]:
+        """The tracks that were left alone, by why; none where nothing was verified."""
         return {} if self.people is None else as_content(self.people)

@@ -14,7 +14,7 @@ import yaml
 
 from scripts.lib.files import write_bytes
 from scripts.lib.record_files import Key, declared_keys, without_none
-from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord, UploadRecord
+from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord, TrackUploadRecord, UploadRecord
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "records.schema.yaml"
 # By the name of the part.
@@ -23,6 +23,7 @@ MODELS: Mapping[str, type] = {
     "download": DownloadRecord,
     "detection": DetectionRecord,
     "upload": UploadRecord,
+    "track_upload": TrackUploadRecord,
 }
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
