@@ -53,10 +53,10 @@ def summarize(
         _line(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
-            read_record(UploadRecord, upload) if upload else None,
-            read_json(track) if track else None,
-            read_record(TrackUploadRecord, track_upload) if track_upload else None,
-            marked,
+            upload=read_record(UploadRecord, upload) if upload else None,
+            tracks=read_json(track) if track else None,
+            track_upload=read_record(TrackUploadRecord, track_upload) if track_upload else None,
+            marked=marked,
         )
         for record, outcome, upload, track, track_upload in zip(
             records, outcomes, uploaded, tracked, with_tracks, strict=True
@@ -88,6 +88,7 @@ def summarize(
 def _line(
     record: MediaRecord,
     outcome: DetectionRecord,
+    *,
     upload: UploadRecord | None,
     tracks: dict[str, Any] | None,
     track_upload: TrackUploadRecord | None,

@@ -62,6 +62,7 @@ class Run:
         records: what resolve_media found, by media id.
         outcomes: what detect found.
         uploads: what upload_detections did.
+        track_uploads: what upload_tracks did; empty where tracks are not uploaded.
         jobs: detection jobs that run.
         locked: whether Snakemake is at work there.
         unlocked: whether it was so before, and is no more.
@@ -73,6 +74,7 @@ class Run:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    track_uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     locked: bool = False
     unlocked: bool = False
@@ -86,6 +88,7 @@ class Run:
             (self.records, "resources/records"),
             (self.outcomes, "results/detections"),
             (self.uploads, "results/uploads"),
+            (self.track_uploads, "results/track_uploads"),
         ):
             for path in (self.folder / where).glob("*.json"):
                 if path.stem not in known and self._is_of_this_run(path):
@@ -106,7 +109,7 @@ class Run:
             self.media_ids = set().union(*found.values()) or None
             outdated = set().union(*(ids for lock, ids in found.items() if lock.name.endswith(".output.lock")))
             self.outdated = outdated, started
-            for known in (self.records, self.outcomes, self.uploads):
+            for known in (self.records, self.outcomes, self.uploads, self.track_uploads):
                 known.clear()
 
     def _is_of_this_run(self, path: Path) -> bool:
@@ -177,6 +180,8 @@ class Run:
             f"{self.failed} failed",
             f"{frames} frames",
         ]
+        if self.track_uploads:
+            parts.insert(2, f"{sum(each.get('tracks', 0) for each in self.track_uploads.values())} tracks in Tator")
         if self.rate:
             parts.append(f"{self.rate:.1f} frames/s")
         left = self.left()

@@ -17,4 +17,5 @@ def left_to_people(line: Mapping[str, Any]) -> str:
 
 def count_left(line: Mapping[str, Any]) -> int:
     """Return how many boxes and tracks of a media were left alone. The argument is that of `left_to_people`."""
-    return sum(line["people"].values()) + sum(line.get("people_tracks", {}).values())
+    counts: list[int] = [*line["people"].values(), *line.get("people_tracks", {}).values()]
+    return sum(counts)
