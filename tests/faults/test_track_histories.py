@@ -195,7 +195,7 @@ class TrackModel(Model):
         self.theirs.add(new["id"])
         return new
 
-    def on_tracks(self, deed, at):
+    def on_tracks(self, deed, at):  # noqa: C901, PLR0912 - a branch for each thing that a person may do
         boxes = [row["id"] for row in self.latest() if not row["variant_deleted"]]
         live = self.live_states()
         if deed == "draw" and len(boxes) > 1:

@@ -140,9 +140,7 @@ def localization_type(project: int, name: str, dtype: str, media: list[int]) -> 
         "name": name,
         "description": "",
         "dtype": dtype,
-        "attribute_types": [attribute("Species", "string"), attribute("Confidence", "float")]
-        if dtype == "box"
-        else [],
+        "attribute_types": [attribute("Species", "string"), attribute("Confidence", "float")] if dtype == "box" else [],
         "color_map": None,
         "line_width": 3,
         "visible": True,
