@@ -98,10 +98,10 @@ audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 # What the image for the CPU ships, installed apart so that nothing of the tests is in the list.
-sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, with versions and licences
+sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, and check that their licences are allowed
 	$(PYTHON) -m venv --clear build/sbom
 	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-kubernetes.lock
-	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible --of JSON -o sbom.json build/sbom/bin/python
+	$(BIN)/python -m deploy.licences build/sbom/bin/python sbom.json
 
 lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock

@@ -11,6 +11,8 @@ from benchmarks.clips import SAMPLE
 from benchmarks.network import Shape, write_network
 from scripts.lib.boxes import Size
 from scripts.lib.engines import nms_settings
+from scripts.lib.record_files import write_record
+from tests.made_records import provenance
 from tests.workflow import ROOT
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))["detect"]
@@ -66,7 +68,7 @@ def step_arguments(
     ready = {"media_id": media_id, "state": "ready", "reason": None}
     (folder / "record.json").write_text(json.dumps(ready | {"name": media.name, "kind": "video"}))
     (folder / "download.json").write_text(json.dumps(ready))
-    (folder / "provenance.json").write_text(json.dumps({"reference": "a benchmark"}))
+    write_record(folder / "provenance.json", provenance("a benchmark"))
     return {
         "media": media,
         "records": folder / "record.json",

@@ -9,7 +9,8 @@ from benchmarks.case import BATCH_SIZE, DEFAULTS, Case
 from benchmarks.inside import bare, fitted, open_case
 from benchmarks.measure import Usage, cores, measured
 from benchmarks.run import Run
-from scripts.lib.files import write_json
+from scripts.lib.record_files import write_record
+from tests.made_records import provenance
 
 
 def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[list[int]]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[
 def _detect(run: Run, case: Case, media_ids: list[int]) -> Usage:
     for folder in ("detections", "previews"):
         (run.folder / "results" / folder).mkdir(parents=True, exist_ok=True)
-    write_json(run.folder / "provenance.json", {"reference": "a benchmark"})
+    write_record(run.folder / "provenance.json", provenance("a benchmark"))
     asked = ("keep_threshold", "batch_size", "frame_stride", "frame_range", "max_frames")
     return run.step(
         "detect",

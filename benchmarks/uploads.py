@@ -13,12 +13,11 @@ from tator.openapi import client
 from benchmarks.measure import Usage, measured, spread
 from benchmarks.run import Run
 from scripts.lib.detections import DetectionWriter, video_id
-from scripts.lib.files import write_json
 from scripts.lib.record_files import write_record
 from scripts.lib.server import schema
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
-from tests.made_records import detection_record
+from tests.made_records import detection_record, provenance
 
 WIDTH, HEIGHT = 640, 480
 BOXES_A_FRAME = 20
@@ -103,8 +102,7 @@ def _prepare(run: Run, destination: str, version: str) -> None:
     network = run.folder / "resources" / "network"
     network.mkdir(exist_ok=True)
     shutil.copy(Path(run.settings["network"]["directory"]) / "train.ini", network)
-    origin = {"reference": "a benchmark", "digest": None, "files": {"graph.pb": {"sha256": "0"}}}
-    write_json(network / "provenance.json", origin)
+    write_record(network / "provenance.json", provenance("a benchmark"))
     run.step(
         "prepare_upload",
         **run.site,

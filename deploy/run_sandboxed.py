@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from scripts.lib.workflow import sandbox
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from scripts.lib.workflow import sandbox  # noqa: E402
 
 _PIECE = 2**16
 _STOP = b"s"

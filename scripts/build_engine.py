@@ -20,7 +20,7 @@ def build_engine(
     batch_size: int,
     precision: str,
 ) -> None:
-    """Have the engine file ready before the first media needs it, and find out whether there can be one.
+    """Build the engine file before the first media needs it, and fail early where it cannot be built.
 
     A detection job that runs on another model of GPU builds its own file beside this one.
 

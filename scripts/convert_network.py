@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from scripts.lib import deadline
 from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.layouts import Layout
@@ -55,18 +56,21 @@ def convert_network(
     size = Size(img_max_side, img_min_side)
     content = graph.read_bytes()
     check_frozen_graph(content, str(graph))  # before TensorFlow, whose operators may do anything
-    model, layout = read_graph(graph)
+    with deadline.watched(str(graph), "being read by OpenVINO"):
+        model, layout = read_graph(graph)
     if not layout.nms:
         raise GraphError(f"{graph}: was cut before it was frozen; expected a whole graph, as it was trained")
     classes = cut(model, layout, str(graph), 1, size).outputs[1].get_shape()[2]
     nms = read_nms(model, layout, classes, str(graph))
     del model
     definition = _needed(content, layout)
-    converted = _convert(definition, layout, nms_settings.to_text(nms))
+    with deadline.watched(str(graph), "being converted by TensorFlow"):
+        converted = _convert(definition, layout, nms_settings.to_text(nms))
     with replacing(onnx, "wb") as stream:
         stream.write(converted)
         stream.flush()
-        checked = _compare(definition, layout, Path(stream.name), size, threads)
+        with deadline.watched(str(graph), f"running on {PICTURES} pictures, in TensorFlow and converted"):
+            checked = _compare(definition, layout, Path(stream.name), size, threads)
         _check(checked, graph)
     write_json(
         record,
@@ -117,7 +121,7 @@ def run_tensorflow(definition: Any, layout: Layout, batch: Pixels) -> tuple[Floa
 
 
 def _needed(content: bytes, layout: Layout) -> Any:
-    """Return what boxes and scores are computed from: nothing else of the graph comes into a session."""
+    """Return the part of the graph that boxes and scores are computed from; nothing else is run."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef()
@@ -127,7 +131,7 @@ def _needed(content: bytes, layout: Layout) -> Any:
 
 
 def _input(definition: Any) -> str:
-    """Return the name of the one tensor that goes in, which OpenVINO has found to be alone."""
+    """Return the name of the graph's only input."""
     return next(f"{node.name}:0" for node in definition.node if node.op == "Placeholder")
 
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +10,11 @@ from scripts.lib import train_ini as train
 from scripts.lib.counting import MediaCounts, SpeciesCount, count, looked_at
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import as_json
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record, read_records
+from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.summary import MediaAttributes
+from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.workflow import job
 
 MEDIA = ("media_id", "name", "section", "state", "fps", "frames_looked_at", "threshold")
@@ -55,17 +59,19 @@ def count_species(
         intervals: the CSV file to write, with a row for each interval of each media.
     """
     names = train.species(train_ini)
-    described: dict[str, Any] = read_json(attributes[0]) if attributes else {}
+    described = read_records(MediaAttributes, attributes[0]) if attributes else {}
     columns = _attribute_columns(described.values(), taken={*MEDIA, *WHOLE, *INTERVAL})
     lines = []
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
-        record, outcome = read_json(record_file), read_json(outcome_file)
-        looked = looked_at(record, outcome)
+        outcome = read_record(DetectionRecord, outcome_file)
+        looked = looked_at(read_record(MediaRecord, record_file), outcome)
         if looked.frames:
             counted = count(read_detections(boxes), looked, threshold, interval_seconds)
             by_species = (
-                None if track_file is None else Counter(track["species"] for track in read_json(track_file)["tracks"])
+                None
+                if track_file is None
+                else Counter(track.species for track in read_record(TracksRecord, track_file).tracks)
             )
             lines.append((_media(outcome, described, counted, threshold), counted, by_species))
     seen = sorted({species for _, counted, _ in lines for species in counted.whole})
@@ -95,14 +101,15 @@ def _begin(stream: IO[Any], columns: Sequence[str]) -> "csv.DictWriter[str]":
 
 
 def _media(
-    outcome: dict[str, Any], described: dict[str, Any], counted: MediaCounts, threshold: float
+    outcome: DetectionRecord, described: Mapping[str, MediaAttributes], counted: MediaCounts, threshold: float
 ) -> dict[str, Any]:
     fps = counted.looked_at.fps
+    of_media = described.get(str(outcome.media_id))
     return {
-        "media_id": outcome["media_id"],
-        "name": _field(outcome["name"]),
-        "section": _field((described.get(str(outcome["media_id"])) or {}).get("section")),
-        "state": outcome["state"],
+        "media_id": outcome.media_id,
+        "name": _field(outcome.name),
+        "section": _field(of_media.section if of_media is not None else None),
+        "state": outcome.state,
         "fps": None if fps is None else float(fps),
         "frames_looked_at": len(counted.looked_at.frames),
         "threshold": threshold,
@@ -148,12 +155,12 @@ def _seconds(counted: MediaCounts, frame: int | None) -> float | None:
     return None if frame is None else counted.looked_at.seconds(frame)
 
 
-def _attribute_columns(described: Iterable[dict[str, Any]], taken: set[str]) -> dict[str, str]:
+def _attribute_columns(described: Iterable[MediaAttributes], taken: set[str]) -> dict[str, str]:
     """Return the column of each attribute: its own name, unless a column of this table has that."""
     found: dict[str, str] = {}
     taken = set(taken)
     for media in described:
-        for name in media["attributes"]:
+        for name in media.attributes:
             if name not in found:
                 column = _field(name)
                 while column in taken:
@@ -163,8 +170,9 @@ def _attribute_columns(described: Iterable[dict[str, Any]], taken: set[str]) -> 
     return found
 
 
-def _attributes(described: dict[str, Any], media_id: int, columns: dict[str, str]) -> dict[str, Any]:
-    values = (described.get(str(media_id)) or {}).get("attributes", {})
+def _attributes(described: Mapping[str, MediaAttributes], media_id: int, columns: dict[str, str]) -> dict[str, Any]:
+    of_media = described.get(str(media_id))
+    values = of_media.attributes if of_media is not None else {}
     return {columns[name]: _field(value) for name, value in values.items()}
 
 

@@ -83,7 +83,7 @@ def _crop(picture: Picture, row: Detection, size: tuple[int, int]) -> Picture:
 
 
 def _file_name(name: str) -> str:
-    """Return a part of a path that is fit for any file system; the number before it tells two of them apart."""
+    """Return a folder name that any file system takes; its number keeps two species apart."""
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:60]
 
 

@@ -22,7 +22,7 @@ def detect(
     detections: list[Path],
     outcomes: list[Path],
     previews: list[Path],
-    search: DetectOptions,
+    options: DetectOptions,
     media: list[Path] | None = None,
     downloads: list[Path] | None = None,
     listing: Path | None = None,
@@ -44,7 +44,7 @@ def detect(
         detections: CSVs to write.
         outcomes: records of the detections to write.
         previews: files of pictures to write.
-        search: what is asked.
+        options: what is asked.
         media: the downloaded files, or where these go; None for files of a folder.
         downloads: what download_media wrote.
         listing: of a folder's run.
@@ -70,16 +70,16 @@ def detect(
     if shared is not None:
         from scripts.lib.detection.shared_job import detect_shared  # Tator's client, which other jobs do not need
 
-        detect_shared(work, network_files, search, ahead or source, shared, killed=killed)
+        detect_shared(work, network_files, options, ahead or source, shared, killed=killed)
     elif planned is not None and part is None:
         for path in (*detections, *previews, *outcomes):
             path.touch()
     else:
-        MediaJob(source, network_files, search).detect(work)
+        MediaJob(source, network_files, options).detect(work)
 
 
 def go_on(fault: MediaFault, **arguments: Any) -> None:
-    """Go on after the job was killed, where media share it; the arguments are those of detect."""
+    """Continue a shared job after it was killed; the arguments are those of detect."""
     if arguments.get("shared") is None:
         record_failure(fault, **arguments)
     else:
@@ -94,7 +94,7 @@ def record_failure(
     detections: list[Path],
     outcomes: list[Path],
     previews: list[Path],
-    search: DetectOptions,
+    options: DetectOptions,
     planned: PlannedPart | None = None,
     shared: SharedJob | None = None,
     **_: object,
@@ -105,10 +105,10 @@ def record_failure(
     if shared is not None:
         from scripts.lib.detection.shared_job import record_failed_shared
 
-        record_failed_shared(fault, work, network_files, search, shared)
+        record_failed_shared(fault, work, network_files, options, shared)
     else:
         for each in work:
-            record_failed_media(fault, each.wanted, each.found, Network(network_files, search), each.part)
+            record_failed_media(fault, each.wanted, each.outputs, Network(network_files, options), each.part)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
-from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, judge
+from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, match_boxes
 from scripts.lib.evaluation.truth import read_truth
-from scripts.lib.files import write_json
 from scripts.lib.frames.source import frames_used
-from scripts.lib.record_files import read_record
+from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
 from scripts.lib.workflow import job
 
 # Two pictures of one media are at least so many frames apart: neighbours show the same mistake.
@@ -62,51 +61,52 @@ def evaluate(
         for box in _found(media_id, records[media_id][1], names)
         if not only_frames_with_truth or box.picture in in_truth
     ]
-    judged, _ = judge(true_boxes, found, iou, by_species=True)
+    matches, _ = match_boxes(true_boxes, found, iou, by_species=True)
     precisions = average_precision(true_boxes, found)
     known = [*names, *sorted({box.species for box in true_boxes} - set(names))]
     species = {}
     for name in known:
         truths = sum(box.species == name for box in true_boxes)
-        own = [each for each in judged if each.box.species == name]
+        own = [each for each in matches if each.box.species == name]
         if truths or own:
             sweep = Sweep.of(own, truths)
             ap50, ap50_95 = precisions.get(name, (None, None))
-            species[name] = {
-                "truth": truths,
-                "found": len(own),
-                "ap50": ap50,
-                "ap50_95": ap50_95,
-                "best_f1": sweep.best(),
-                "curve": sweep.points(),
-            }
-    overall = Sweep.of(judged, len(true_boxes))
+            species[name] = SpeciesAccuracy(
+                truth=truths,
+                found=len(own),
+                ap50=ap50,
+                ap50_95=ap50_95,
+                best_f1=sweep.best(),
+                curve=sweep.points(),
+            )
+    overall = Sweep.of(matches, len(true_boxes))
     uploaded = [box for box in found if box.score >= upload_threshold]
-    any_judged, missed = judge(true_boxes, uploaded, iou, by_species=False)
-    pairs = confusion(any_judged, missed)
+    matches_of_any_species, missed = match_boxes(true_boxes, uploaded, iou, by_species=False)
+    pairs = confusion(matches_of_any_species, missed)
     columns = [*known, None]
-    alarms = [each.box for each in any_judged if each.verdict == "false alarm"]
-    write_json(
+    alarms = [each.box for each in matches_of_any_species if each.verdict == "false alarm"]
+    counts = [[pairs[row, column] for column in columns] for row in columns]
+    write_record(
         evaluation,
-        {
-            "iou": iou,
-            "threshold": upload_threshold,
-            "only_frames_with_truth": only_frames_with_truth,
-            "media": media,
-            "frames": len(in_truth | {box.picture for box in found}),
-            "truth": len(true_boxes),
-            "found": len(found),
-            "ap50": _mean([ap50 for ap50, _ in precisions.values()]),
-            "ap50_95": _mean([ap for _, ap in precisions.values()]),
-            "best_f1": overall.best(),
-            "curve": overall.points(),
-            "species": species,
-            "thresholds": by_threshold(judged, len(true_boxes), keep_threshold),
-            "double_counts": sum(each.verdict == "double" for each in any_judged),
-            "confusion": {"species": known, "counts": [[pairs[row, column] for column in columns] for row in columns]},
-            "missed": [_error(box, uploaded, records) for box in _worst(missed, pictures, _area)],
-            "false_alarms": [_error(box, true_boxes, records) for box in _worst(alarms, pictures, _score)],
-        },
+        EvaluationRecord(
+            iou=iou,
+            threshold=upload_threshold,
+            only_frames_with_truth=only_frames_with_truth,
+            media=media,
+            frames=len(in_truth | {box.picture for box in found}),
+            truth=len(true_boxes),
+            found=len(found),
+            ap50=_mean([ap50 for ap50, _ in precisions.values()]),
+            ap50_95=_mean([ap for _, ap in precisions.values()]),
+            best_f1=overall.best(),
+            curve=overall.points(),
+            species=species,
+            thresholds=by_threshold(matches, len(true_boxes), keep_threshold),
+            double_counts=sum(each.verdict == "double" for each in matches_of_any_species),
+            confusion=Confusion(species=known, counts=counts),
+            missed=[_mistake(box, uploaded, records) for box in _worst(missed, pictures, _area)],
+            false_alarms=[_mistake(box, true_boxes, records) for box in _worst(alarms, pictures, _score)],
+        ),
     )
 
 
@@ -150,26 +150,31 @@ def _worst(boxes: Iterable[LabeledBox], limit: int, how_bad: Callable[[LabeledBo
     return chosen
 
 
-def _error(
+def _mistake(
     box: LabeledBox, others: Iterable[LabeledBox], records: dict[int, tuple[DetectionRecord, Path]]
-) -> dict[str, Any]:
+) -> Mistake:
     """Return a mistake with the boxes of the other sort in its frame, as shares of the picture's sides."""
     media_id, frame = box.picture
     outcome = records[media_id][0]
     width, height = outcome.width, outcome.height
 
-    def entry(box: LabeledBox) -> dict[str, Any]:
+    def share(box: LabeledBox) -> list[float]:
         x, y, w, h = box.xywh
-        share = [round(value, 5) for value in (x / width, y / height, w / width, h / height)]
-        return {"species": box.species, "score": box.score, "share": share}
+        return [round(value, 5) for value in (x / width, y / height, w / width, h / height)]
 
-    return {
-        "media_id": media_id,
-        "name": outcome.name,
-        "frame": frame,
-        **entry(box),
-        "others": [entry(other) for other in others if other.picture == box.picture],
-    }
+    return Mistake(
+        media_id=media_id,
+        name=outcome.name,
+        frame=frame,
+        species=box.species,
+        score=box.score,
+        share=share(box),
+        others=[
+            NearbyBox(species=other.species, score=other.score, share=share(other))
+            for other in others
+            if other.picture == box.picture
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 """Compare the tracks that were found with true ones."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from scripts.lib.counting import frames_of_video
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.track_accuracy import Placed, compare_tracks
+from scripts.lib.evaluation.track_accuracy import TrackedBox, compare_tracks
 from scripts.lib.evaluation.true_tracks import read_true_tracks
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import write_json
+from scripts.lib.frames.source import frames_used
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.workflow import job
 
@@ -34,22 +35,17 @@ def evaluate_tracks(
     Raises:
         PipelineError: the file cannot be used, or names no media of the run.
     """
-    records = {
-        record["media_id"]: (record, boxes) for record, boxes in zip(map(read_json, outcomes), track_boxes, strict=True)
-    }
-    media = [
-        SimpleNamespace(media_id=media_id, name=record["name"], kind=record["kind"])
-        for media_id, (record, _) in records.items()
-    ]
-    truth = read_true_tracks(track_truth_file, media)
+    found_in = [read_record(DetectionRecord, path) for path in outcomes]
+    records = {outcome.media_id: (outcome, boxes) for outcome, boxes in zip(found_in, track_boxes, strict=True)}
+    truth = read_true_tracks(track_truth_file, found_in)
     if not truth:
         raise PipelineError(f"{track_truth_file}: it has no track of a media of this run; expected one at least")
     found: list[dict[str, Any]] = []
     for media_id, true_boxes in truth.items():
-        record, path = records[media_id]
-        frames = frames_of_video(record) if record["kind"] == "video" else range(0)
+        outcome, path = records[media_id]
+        frames = frames_used(outcome.asked, outcome.frames.numbers) if outcome.kind == "video" else range(0)
         boxes = [
-            Placed(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
+            TrackedBox(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
         ]
         if frames:
             found.append({"media_id": media_id, "frames": len(frames), **compare_tracks(true_boxes, boxes, frames)})

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection
 from scripts.lib.display_text import as_json
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
+from scripts.lib.record_files import read_record
+from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.workflow import job
 
 # What Label Studio calls files of the folder LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
@@ -39,7 +41,7 @@ def export_label_studio(
         label_studio: the JSON file to write.
     """
     names = train.species(train_ini)
-    network = str(read_json(provenance)["reference"])
+    network = read_record(ProvenanceRecord, provenance).reference
     with replacing(label_studio) as stream:
         stream.write("[")
         tasks = (media for media in each_media(records, outcomes, detections) if media.failure is None)

@@ -5,8 +5,10 @@ from typing import Any
 
 from scripts.lib import train_ini as train
 from scripts.lib.display_text import as_json
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
+from scripts.lib.record_files import read_record
+from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.workflow import job
 
 # https://lila.science/megadetector-output-format
@@ -37,10 +39,9 @@ def export_megadetector(
         keep_threshold: the least score of a box.
         megadetector: the JSON file to write.
     """
-    network = read_json(provenance)
     info = {
         "format_version": FORMAT,
-        "detector": str(network["reference"]),
+        "detector": read_record(ProvenanceRecord, provenance).reference,
         "detector_metadata": {"conservative_detection_threshold": keep_threshold},
     }
     names = {str(number): name for number, name in enumerate(train.species(train_ini), start=1)}

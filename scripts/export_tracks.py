@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -9,7 +10,10 @@ from typing import IO, Any
 from scripts.lib import train_ini as train
 from scripts.lib.counting import looked_at
 from scripts.lib.display_text import as_json, printable
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.tracks import Track, TracksRecord
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
 from scripts.lib.workflow import job
 
@@ -26,6 +30,29 @@ _VIAME = (
     "10-11+: Repeated Species",
     "Confidence Pairs or Attributes",
 )
+
+
+@dataclass(frozen=True)
+class MediaTracks:
+    """A media that has tracks.
+
+    Attributes:
+        record: what resolve_media found.
+        outcome: what detect found.
+        tracks: what track found.
+        csv: the tracks' boxes.
+        fill_gaps: whether boxes that fill gaps are among them.
+    """
+
+    record: MediaRecord
+    outcome: DetectionRecord
+    tracks: list[Track]
+    csv: Path
+    fill_gaps: bool
+
+    def boxes(self) -> Iterator[TrackBox]:
+        """Yield the boxes of its tracks."""
+        return (box for box in read_tracks(self.csv) if self.fill_gaps or not box.interpolated)
 
 
 def export_tracks(
@@ -55,48 +82,38 @@ def export_tracks(
     """
     names = train.species(train_ini)
     found = [
-        (read_json(record), outcome, track["tracks"], boxes)
-        for record, outcome, track, boxes in zip(
-            records, map(read_json, outcomes), map(read_json, tracks), track_boxes, strict=True
+        MediaTracks(
+            read_record(MediaRecord, record), read_record(DetectionRecord, outcome), tracked.tracks, boxes, fill_gaps
         )
-        if track["tracks"]
+        for record, outcome, track, boxes in zip(records, outcomes, tracks, track_boxes, strict=True)
+        if (tracked := read_record(TracksRecord, track)).tracks
     ]
     for folder in (mot, viame):
         folder.mkdir(parents=True, exist_ok=True)
-    for record, outcome, known, path in found:
-        with replacing(mot / f"{outcome['media_id']}.txt") as stream:
-            _write_mot(stream, _boxes(path, fill_gaps=fill_gaps))
-        with replacing(viame / f"{outcome['media_id']}.csv") as stream:
-            species = {one["track"]: (names[one["species"] - 1], one["confidence"]) for one in known}
-            _write_viame(stream, _boxes(path, fill_gaps=fill_gaps), species, record, outcome)
+    for media in found:
+        with replacing(mot / f"{media.outcome.media_id}.txt") as stream:
+            _write_mot(stream, media)
+        with replacing(viame / f"{media.outcome.media_id}.csv") as stream:
+            _write_viame(stream, media, names)
     with replacing(coco) as stream:
-        for part in _coco(found, names, fill_gaps=fill_gaps):
+        for part in _coco(found, names):
             stream.write(part)
 
 
-def _boxes(path: Path, *, fill_gaps: bool) -> Iterator[TrackBox]:
-    return (box for box in read_tracks(path) if fill_gaps or not box.interpolated)
-
-
-def _write_mot(stream: IO[Any], boxes: Iterator[TrackBox]) -> None:
-    for box in boxes:
+def _write_mot(stream: IO[Any], media: MediaTracks) -> None:
+    for box in media.boxes():
         place = ",".join(f"{value:.3f}" for value in box.xywh)
         stream.write(f"{box.frame + 1},{box.track},{place},{box.score:.6f},-1,-1,-1\n")
 
 
-def _write_viame(
-    stream: IO[Any],
-    boxes: Iterator[TrackBox],
-    species: dict[int, tuple[str, float]],
-    record: dict[str, Any],
-    outcome: dict[str, Any],
-) -> None:
-    looked = looked_at(record, outcome)
+def _write_viame(stream: IO[Any], media: MediaTracks, names: list[str]) -> None:
+    looked = looked_at(media.record, media.outcome)
+    species = {one.track: (names[one.species - 1], one.confidence) for one in media.tracks}
     rows = csv.writer(stream, lineterminator="\n")
     stream.write(",".join(_VIAME) + "\n")
     rows.writerow(["# metadata", *([] if looked.fps is None else [f"fps: {float(looked.fps):g}"])])
     # DIVE wants the boxes of a track one after the other.
-    for box in sorted(boxes, key=lambda box: (box.track, box.frame)):
+    for box in sorted(media.boxes(), key=lambda box: (box.track, box.frame)):
         seconds = looked.seconds(box.frame)
         when = "" if seconds is None else str(timedelta(seconds=seconds))
         x, y, w, h = box.xywh
@@ -107,49 +124,48 @@ def _write_viame(
         rows.writerow([box.track, when, box.frame, *corners, f"{box.score:.6f}", -1, *named, *more])
 
 
-def _coco(
-    found: list[tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Path]], names: list[str], *, fill_gaps: bool
-) -> Iterator[str]:
+def _coco(found: list[MediaTracks], names: list[str]) -> Iterator[str]:
     """Yield the JSON text in parts; of the boxes no more than one is held."""
     categories = [{"id": at, "name": name} for at, name in enumerate(names, start=1)]
     videos = [
-        {"id": outcome["media_id"], "name": outcome["name"], "width": outcome["width"], "height": outcome["height"]}
-        for _, outcome, _, _ in found
+        {"id": outcome.media_id, "name": outcome.name, "width": outcome.width, "height": outcome.height}
+        for outcome in (media.outcome for media in found)
     ]
     tracks: list[dict[str, Any]] = []
     numbers: dict[tuple[int, int], int] = {}
-    for _, outcome, known, _ in found:
-        for one in known:
-            numbers[outcome["media_id"], one["track"]] = len(tracks) + 1
+    for media in found:
+        for one in media.tracks:
+            numbers[media.outcome.media_id, one.track] = len(tracks) + 1
             tracks.append(
                 {
                     "id": len(tracks) + 1,
-                    "video_id": outcome["media_id"],
-                    "category_id": one["species"],
-                    "score": one["confidence"],
-                    "track": one["track"],
+                    "video_id": media.outcome.media_id,
+                    "category_id": one.species,
+                    "score": one.confidence,
+                    "track": one.track,
                 }
             )
     yield f'{{"categories": {as_json(categories)},\n"videos": {as_json(videos)},\n'
     yield f'"tracks": {as_json(tracks)},\n"images": ['
     images: dict[tuple[int, int], int] = {}
-    for _, outcome, _, path in found:
-        for box in _boxes(path, fill_gaps=fill_gaps):
-            key = outcome["media_id"], box.frame
+    for media in found:
+        for box in media.boxes():
+            key = media.outcome.media_id, box.frame
             if key not in images:
                 images[key] = len(images) + 1
-                yield f"{',' if len(images) > 1 else ''}\n{as_json(_image(images[key], outcome, box.frame))}"
+                yield f"{',' if len(images) > 1 else ''}\n{as_json(_image(images[key], media.outcome, box.frame))}"
     yield '],\n"annotations": ['
     number = 0
-    for _, outcome, known, path in found:
-        species = {one["track"]: one["species"] for one in known}
-        for box in _boxes(path, fill_gaps=fill_gaps):
+    for media in found:
+        media_id = media.outcome.media_id
+        species = {one.track: one.species for one in media.tracks}
+        for box in media.boxes():
             number += 1
             annotation = {
                 "id": number,
-                "image_id": images[outcome["media_id"], box.frame],
-                "video_id": outcome["media_id"],
-                "track_id": numbers[outcome["media_id"], box.track],
+                "image_id": images[media_id, box.frame],
+                "video_id": media_id,
+                "track_id": numbers[media_id, box.track],
                 "category_id": species[box.track],
                 "bbox": list(box.xywh),
                 "area": round(box.xywh[2] * box.xywh[3], 3),
@@ -161,14 +177,14 @@ def _coco(
     yield "]}\n"
 
 
-def _image(number: int, outcome: dict[str, Any], frame: int) -> dict[str, Any]:
+def _image(number: int, outcome: DetectionRecord, frame: int) -> dict[str, Any]:
     return {
         "id": number,
-        "video_id": outcome["media_id"],
+        "video_id": outcome.media_id,
         "frame_index": frame,
-        "file_name": f"{outcome['media_id']}/{frame:08d}",
-        "width": outcome["width"],
-        "height": outcome["height"],
+        "file_name": f"{outcome.media_id}/{frame:08d}",
+        "width": outcome.width,
+        "height": outcome.height,
     }
 
 

@@ -1,9 +1,11 @@
-"""Ask Tator for the section and the attributes of the media, which travel along with the counts."""
+"""Ask Tator for the section and the attributes of the media, which become columns of the tables of counts."""
 
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import MediaRecord
+from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.server.api import Project
 from scripts.lib.workflow import job
 
@@ -26,7 +28,8 @@ def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attr
     Raises:
         ServerError: Tator refuses, or fails for long.
     """
-    ready = [record["media_id"] for record in map(read_json, records) if record["state"] == "ready"]
+    found_in = [read_record(MediaRecord, path) for path in records]
+    ready = [record.media_id for record in found_in if record.state == "ready"]
     found: dict[int, dict[str, Any]] = {}
     sections: dict[int, str] = {}
     if ready:
@@ -34,19 +37,19 @@ def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attr
         found = project.media(ready)
         sections = {section["id"]: section["name"] for section in project.sections()}
     there = {media_id: found[media_id] for media_id in ready if media_id in found}
-    write_json(attributes, {str(one): _described(media, sections, mark_attribute) for one, media in there.items()})
+    write_record(attributes, {str(one): _described(media, sections, mark_attribute) for one, media in there.items()})
 
 
-def _described(media: dict[str, Any], sections: dict[int, str], mark_attribute: str) -> dict[str, Any]:
+def _described(media: dict[str, Any], sections: dict[int, str], mark_attribute: str) -> MediaAttributes:
     values = media.get("attributes")
-    return {
-        "section": sections.get(media.get("primary_section") or 0),
-        "attributes": {
+    return MediaAttributes(
+        section=sections.get(media.get("primary_section") or 0),
+        attributes={
             name: value
             for name, value in (values if isinstance(values, dict) else {}).items()
             if name != mark_attribute and not name.startswith(_OF_TATOR)
         },
-    }
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +16,12 @@ from scripts.lib.data_images.members import FOLDER, LARGEST, OPTIONAL, Members
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
-from scripts.lib.files import write_json
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.found_network import NetworkSettings, look_at
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
+from scripts.lib.record_files import write_record
+from scripts.lib.records.network import FetchedBy, NetworkFile, ProvenanceRecord, Source
 from scripts.lib.signals import stoppable
 from scripts.lib.workflow import job
 
@@ -95,22 +97,25 @@ def get_network(
     with stoppable(), _beside(graph.parent) as folder:
         reference = Reference.parse(data_image, digest) if data_image is not None else None
         if directory is not None:
-            record = _from_directory(directory, names, folder)
+            origin = _from_directory(directory, names, folder)
         elif archive is not None:
-            record = _from_archive(archive, reference, digest, names, folder)
+            origin = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
-            record = _from_image(reference, names, folder, fetch, ca_file)
+            origin = _from_image(reference, names, folder, fetch, ca_file)
         siblings = external.sibling_of(folder / graph.name)
         beside = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
-            name: {"sha256": hash_of(folder / name), "size": (folder / name).stat().st_size}
+            name: NetworkFile(sha256=hash_of(folder / name), size=(folder / name).stat().st_size)
             for name in (*names, *beside, *sorted(siblings))
         }
-        _check(found, sha256 or {}, record["reference"])
-        _check_operators(folder / graph.name, record["reference"])
+        _check(found, sha256 or {}, origin.reference)
+        _check_operators(folder / graph.name, origin.reference)
         if graph.suffix == ".onnx":
-            external.take_in(folder / graph.name, folder, folder / graph.name, f"{record['reference']}: {graph.name}")
-        network = look_at(folder / graph.name, asked, record["reference"])
+            external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
+        network = look_at(folder / graph.name, asked, origin.reference)
+        if (warning := network.other_size(asked)) is not None:
+            _log.warning("%s", warning)
+            job.tell_user(f"{origin.reference}: {graph.name}: {warning}")
         classes = network.names.names
         if TRAIN_INI not in beside:
             content = class_names.to_train_ini(classes, network.names.source)
@@ -118,14 +123,14 @@ def get_network(
         (folder / TRAIN_INI).replace(train_ini)
         for path in (graph, weights) if weights else (graph,):
             (folder / path.name).replace(path)
-        described = {"description": network.description.to_values()} if network.description else {}
-        write_json(provenance, {**record, "files": found, **described})
-    _log.info("%s: %s, %d classes: %s", record["reference"], graph.name, len(classes), ", ".join(classes))
+        description_found = network.description.to_values() if network.description else None
+        write_record(provenance, replace(origin, files=found, description=description_found))
+    _log.info("%s: %s, %d classes: %s", origin.reference, graph.name, len(classes), ", ".join(classes))
 
 
 @contextmanager
 def _beside(parent: Path) -> Iterator[Path]:
-    """Give an empty folder on the same disk, which is removed in the end; a cut run's is emptied first."""
+    """Make an empty folder on the same disk, and remove it in the end; leftovers of a killed run go first."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -135,7 +140,7 @@ def _beside(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> ProvenanceRecord:
     if not directory.is_dir():
         raise GraphError(
             f"network.directory: {directory.absolute()} is not a folder; expected one with {' and '.join(names)}"
@@ -156,7 +161,7 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> di
         raise GraphError(_absent(f"network.directory {directory.absolute()}", TRAIN_INI, there))
     if "graph.onnx" in names:
         _copy_weights(directory, folder)
-    return {"source": "directory", "reference": str(directory), "fetched_by": None, "digest": None, "image_id": None}
+    return ProvenanceRecord(source="directory", reference=str(directory), digest=None, files={})
 
 
 def _check_length(path: Path) -> None:
@@ -166,7 +171,7 @@ def _check_length(path: Path) -> None:
 
 
 def _copy_weights(directory: Path, folder: Path) -> None:
-    """Copy the files that hold the graph's weights; which are not there, or elsewhere, is said when they are taken."""
+    """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
     for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
         plain = Path(name).name
         path = directory / plain
@@ -183,7 +188,7 @@ def _copy(path: Path, copy: Path) -> None:
 
 def _from_archive(
     archive: Path, reference: Reference | None, digest: str | None, names: tuple[str, ...], folder: Path
-) -> dict[str, Any]:
+) -> ProvenanceRecord:
     from scripts.lib.data_images import oci
     from scripts.lib.data_images.archive import ImageArchive
 
@@ -191,12 +196,12 @@ def _from_archive(
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
     oci.apply(layers, members, str(archive))
     _expect(names, members, str(archive))
-    return _record("archive", f"{archive}: {reference}" if reference else str(archive), None, image)
+    return _provenance("archive", f"{archive}: {reference}" if reference else str(archive), None, image)
 
 
 def _from_image(
     reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch, ca_file: Path | None
-) -> dict[str, Any]:
+) -> ProvenanceRecord:
     members = Members(folder, _wanted(names), OPTIONAL)
     with ExitStack() as stack:
         client = _engine(stack, fetch)
@@ -212,7 +217,7 @@ def _from_image(
             image, layers = oci.resolve(store, reference.digest or reference.tag, str(reference))
             oci.apply(layers, members, str(reference))
     _expect(names, members, str(reference))
-    return _record("data_image", str(reference), "docker" if client is not None else "registry", image)
+    return _provenance("data_image", str(reference), "docker" if client is not None else "registry", image)
 
 
 def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -233,7 +238,7 @@ def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:
 
 
 def _names_among(files: Collection[str]) -> bool:
-    """Whether one of these files names classes; a frozen graph does not do it itself."""
+    """Whether one of these files names classes, which a frozen graph does not."""
     return any(name in files for name in (TRAIN_INI, *OPTIONAL))
 
 
@@ -250,14 +255,16 @@ def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
             raise GraphError(_absent(f"{source}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))
 
 
-def _record(source: str, reference: str, fetched_by: str | None, image: Image) -> dict[str, Any]:
-    return {
-        "source": source,
-        "reference": reference,
-        "fetched_by": fetched_by,
-        "digest": image.digest,
-        "image_id": image.image_id,
-    }
+def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, image: Image) -> ProvenanceRecord:
+    """Return where an image's files came from; the files themselves are added when they are known."""
+    return ProvenanceRecord(
+        source=source,
+        reference=reference,
+        fetched_by=fetched_by,
+        digest=image.digest,
+        image_id=image.image_id,
+        files={},
+    )
 
 
 def _absent(place: str, name: str, there: list[str]) -> str:
@@ -270,13 +277,13 @@ def _absent(place: str, name: str, there: list[str]) -> str:
     return f"{place} has no {name}, but {holds}; expected it there: add it, or take another network"
 
 
-def _check(found: Mapping[str, Mapping[str, Any]], expected: Mapping[str, str], reference: str) -> None:
+def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], reference: str) -> None:
     for name, wanted in expected.items():
         if name not in LARGEST:
             raise SettingsError(f"network.sha256: {name!r}; expected {', '.join(LARGEST)}")
-        if name in found and found[name]["sha256"] != wanted.lower():
+        if name in found and found[name].sha256 != wanted.lower():
             raise GraphError(
-                f"{reference}: {name} has SHA-256 {found[name]['sha256']}; expected {wanted} (network.sha256): "
+                f"{reference}: {name} has SHA-256 {found[name].sha256}; expected {wanted} (network.sha256): "
                 "the network has changed; take the right one, or write its hash down"
             )
 

@@ -23,8 +23,8 @@ def join_parts(
     part_previews: list[Path],
     media_files: MediaFiles,
     network_files: NetworkFiles,
-    found: DetectionOutputs,
-    search: DetectOptions,
+    outputs: DetectionOutputs,
+    options: DetectOptions,
 ) -> None:
     """Write what detect writes, from the files of a video's parts.
 
@@ -38,8 +38,8 @@ def join_parts(
         part_previews: likewise.
         media_files: the downloaded file and its records.
         network_files: what to detect with.
-        found: the files to write.
-        search: what is asked.
+        outputs: the files to write.
+        options: what is asked.
 
     Raises:
         MediaFault: one of the jobs before failed.
@@ -49,11 +49,11 @@ def join_parts(
         require_planned(plan[0])
         parts = [DetectionOutputs(*files) for files in zip(part_detections, part_outcomes, part_previews, strict=True)]
         fps = read_record(MediaRecord, media_files.record).fps
-        why = join(planned_parts(plan[0]), parts, found, search, fps)
+        why = join(planned_parts(plan[0]), parts, outputs, options, fps)
         if why is None:
             return
         _log.warning("in one piece: %s", why)
-    detect_one(media_files, network_files, found, search)
+    detect_one(media_files, network_files, outputs, options)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from scripts.lib import train_ini as train
 from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import short
-from scripts.lib.files import read_json
 from scripts.lib.pages import TatorPlace, charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.counts_page import CountPages
@@ -19,7 +18,7 @@ from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, le
 from scripts.lib.previews import Album
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
-from scripts.lib.summary_words import count_left, left_to_people
+from scripts.lib.records.summary import SummaryRecord
 from scripts.lib.workflow import job
 
 ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
@@ -68,57 +67,57 @@ def make_report(
         host: Tator's address.
         project_id: the project.
     """
-    content = read_json(summary)
+    run = read_record(SummaryRecord, summary)
     names = train.species(train_ini)
-    destination = content["destination"]
+    destination = run.destination
     place = None
     if destination is not None and host is not None and project_id is not None:
-        place = TatorPlace(host, project_id, destination["version_id"])
+        place = TatorPlace(host, project_id, destination.version_id)
     total = Findings()
     media = []
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     for line, record, outcome, csv, album, track in zip(
-        content["media"], records, outcomes, detections, previews, tracked, strict=True
+        run.media, records, outcomes, detections, previews, tracked, strict=True
     ):
         findings = Findings()
         findings.add(read_detections(csv))
         total.merge(findings)
-        link = place.address(line["media_id"]) if place else None
-        no_result = line["media_id"] in content["failed"]
+        link = place.address(line.media_id) if place else None
+        no_result = line.media_id in run.failed
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
         media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result, track))
-    look = FrameRenderer(place, names, upload_threshold)
+    renderer = FrameRenderer(place, names, upload_threshold)
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
-    cards = [card(each, look) for each in shown[:media_in_detail] if not each.is_picture]
+    cards = [card(each, renderer) for each in shown[:media_in_detail] if not each.is_picture]
     counted = CountPages(place, names)
     verified = [moment for path in uploads or () if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",
         page,
-        title=f"Detection report: {content['totals']['media']} media",
+        title=f"Detection report: {run.totals.media} media",
         run={
             "host": host,
             "project_id": project_id,
-            "version": short(destination["version"]) if destination else None,
+            "version": short(destination.version) if destination else None,
             "folder": None if place else settings["media"]["folder"],
             "verified": _span(verified),
         },
-        totals=content["totals"],
-        states=Counter(each.line["state"] for each in media),
-        failed_states=Counter(each.line["state"] for each in failed),
-        tiles=_tiles(content, media),
+        totals=run.totals,
+        states=Counter(each.line.state for each in media),
+        failed_states=Counter(each.line.state for each in failed),
+        tiles=_tiles(run, media),
         media=[_row(each) for each in media],
         failed=[_row(each) for each in failed],
         rows_shown=ROWS_SHOWN,
         **_found(total, names, keep_threshold, upload_threshold),
-        check=least_sure(media, look) if len(media) > 1 or not media_in_detail else [],
+        check=least_sure(media, renderer) if len(media) > 1 or not media_in_detail else [],
         counts=counted.values(counts),
         max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
         cards=cards,
         pictures=[
-            look.picture(each, entry, rows_of(each, {0})[0], each.name)
+            renderer.picture(each, entry, rows_of(each, {0})[0], each.name)
             for each in shown[:media_in_detail]
             if each.is_picture
             for entry in Album.open(each.previews).pictures
@@ -126,7 +125,7 @@ def make_report(
         left_out=max(0, len(shown) - media_in_detail),
         accuracy=accuracy_values(*(evaluation[0], evaluation[1], names), place=place) if evaluation else None,
         speed=_speed(media),
-        made=_made(content, media),
+        made=_made(run, media),
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
     )
 
@@ -136,18 +135,18 @@ def _span(moments: list[str]) -> str:
     return first if first == last else f"from {first} to {last}"
 
 
-def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]:
-    totals = content["totals"]
-    people = sum(map(count_left, content["media"]))
+def _tiles(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
+    totals = run.totals
+    people = sum(line.left_to_people for line in run.media)
     tiles = {
-        "media": f"{totals['media']:,}",
-        "frames decoded": f"{totals['frames']:,}",
-        "boxes found": f"{totals['boxes']:,}",
+        "media": f"{totals.media:,}",
+        "frames decoded": f"{totals.frames:,}",
+        "boxes found": f"{totals.boxes:,}",
     }
-    if content["destination"]:
+    if run.destination:
         tiles |= {
-            "boxes in Tator": f"{totals['boxes_in_tator']:,}",
-            **({"tracks in Tator": f"{totals['tracks_in_tator']:,}"} if "tracks_in_tator" in totals else {}),
+            "boxes in Tator": f"{totals.boxes_in_tator:,}",
+            **({} if totals.tracks_in_tator is None else {"tracks in Tator": f"{totals.tracks_in_tator:,}"}),
             "left alone because of people": f"{people:,}",
         }
     seconds = sum(each.outcome.seconds for each in media if each.outcome.frames.used)
@@ -158,10 +157,10 @@ def _tiles(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str
 def _row(media: ReportedMedia) -> dict[str, Any]:
     line = media.line
     return {
-        **line,
-        "name": short(line["name"] or ""),
-        "reason": short(line["reason"] or "", 160),
-        "people": left_to_people(line),
+        **vars(line),
+        "name": short(line.name or ""),
+        "reason": short(line.reason or "", 160),
+        "people": line.people_in_words,
         "link": media.link,
         "failed": media.failed,
     }
@@ -222,26 +221,22 @@ def _speed(media: list[ReportedMedia]) -> dict[str, Any]:
     }
 
 
-def _made(content: dict[str, Any], media: list[ReportedMedia]) -> dict[str, str]:
+def _made(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
     """Return where the boxes come from: network, engine, destination."""
-    network, destination = content["network"], content["destination"]
+    network, destination = run.network, run.destination
     engines = {
         " ".join(str(engine[key]) for key in ("name", "version", "device", "precision"))
         for each in media
         if (engine := each.outcome.engine)
     }
-    sizes = {f"{used['width']} x {used['height']}" for each in media if (used := each.outcome.network)}
+    sizes = {f"{used.width} x {used.height}" for each in media if (used := each.outcome.network)}
     return {
-        "network": f"{network['reference']} ({network['source']})",
-        "digest": network["digest"] or "none: it came from a folder",
-        **{f"SHA-256 of {name}": file["sha256"] for name, file in network["files"].items()},
+        "network": f"{network.reference} ({network.source})",
+        "digest": network.digest or "none: it came from a folder",
+        **{f"SHA-256 of {name}": file.sha256 for name, file in network.files.items()},
         "network's input": ", ".join(sorted(sizes)) or "not used",
         "engine": ", ".join(sorted(engines)) or "not used",
-        **(
-            {"version in Tator": f"{short(destination['version'])} ({destination['version_id']})"}
-            if destination
-            else {}
-        ),
+        **({"version in Tator": f"{short(destination.version)} ({destination.version_id})"} if destination else {}),
     }
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import ServerError
-from scripts.lib.files import write_json
-from scripts.lib.record_files import read_record
-from scripts.lib.records import TrackUploadRecord, UploadRecord
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.workflow import job
 
@@ -68,7 +67,7 @@ def mark_processed(
     missing = sorted(set(verified) - set(marked))
     for media_id in missing:
         _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
-    write_json(marks, {"attribute": attribute, "media_ids": sorted(marked), "missing": missing})
+    write_record(marks, MarksRecord(attribute=attribute, media_ids=sorted(marked), missing=missing))
 
 
 def _later(one: str, other: str) -> str:

@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import read_json, replacing
+from scripts.lib.files import replacing
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.evaluation import EvaluationRecord
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -43,10 +44,10 @@ def picture_errors(
         project_id: the project.
         listing: of a folder's run, in place of these two.
     """
-    content = read_json(evaluation)
+    found = read_record(EvaluationRecord, evaluation)
     wanted: dict[int, set[int]] = defaultdict(set)
-    for mistake in content["missed"] + content["false_alarms"]:
-        wanted[mistake["media_id"]].add(mistake["frame"])
+    for mistake in found.missed + found.false_alarms:
+        wanted[mistake.media_id].add(mistake.frame)
     by_id: dict[int, MediaRecord] = {}
     for path in records if wanted else ():
         record = read_record(MediaRecord, path)

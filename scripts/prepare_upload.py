@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import ServerError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DestinationRecord, TracksDestination
+from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.project_needs import Need
@@ -63,7 +65,7 @@ def prepare_upload(
         track_type = project_needs.track_type(project.state_types(), track_type_id)
         needs = project_needs.of_tracks(species_attribute, confidence_attribute, track_length_attribute)
         _check_attributes(track_type, needs, names, "track")
-    network = read_json(provenance)
+    network = read_record(ProvenanceRecord, provenance)
     if version_id is not None:
         chosen = project_needs.pick(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
@@ -71,41 +73,38 @@ def prepare_upload(
     else:
         chosen = project_needs.version_named(project, version, _description(project, "", network, box_type, track_type))
     _describe(project, chosen, network, box_type, track_type)
-    write_json(
+    attributes = {"species_attribute": species_attribute, "confidence_attribute": confidence_attribute}
+    tracks = None
+    if track_type is not None:
+        tracks = TracksDestination(
+            type_id=track_type["id"],
+            **attributes,
+            length_attribute=track_length_attribute,
+            defaults=_defaults(track_type),
+            known=_known(track_type, chosen, project, known_attributes.OF_TRACKS),
+        )
+    write_record(
         destination,
-        {
-            "version_id": chosen["id"],
-            "version": chosen["name"],
-            "type_id": box_type["id"],
-            "species_attribute": species_attribute,
-            "confidence_attribute": confidence_attribute,
-            **_seen(box_type, str(chosen["description"]), project),
-            **(
-                {
-                    "tracks": {
-                        "type_id": track_type["id"],
-                        "species_attribute": species_attribute,
-                        "confidence_attribute": confidence_attribute,
-                        "length_attribute": track_length_attribute,
-                        **_seen(track_type, str(chosen["description"]), project, known_attributes.OF_TRACKS),
-                    }
-                }
-                if track_type
-                else {}
-            ),
-        },
+        DestinationRecord(
+            version_id=chosen["id"],
+            version=chosen["name"],
+            type_id=box_type["id"],
+            **attributes,
+            defaults=_defaults(box_type),
+            known=_known(box_type, chosen, project, known_attributes.OF_BOXES),
+            tracks=tracks,
+        ),
     )
 
 
-def _seen(
-    owner: dict[str, Any], description: str, project: Project, of: str = known_attributes.OF_BOXES
-) -> dict[str, Any]:
-    """Return the defaults of a type's attributes, and what is known of them over time."""
-    known = known_attributes.from_description(description, of)
-    return {
-        "defaults": {a["name"]: a["default"] for a in owner["attribute_types"] if a.get("default") is not None},
-        "known": known_attributes.merged(known, owner, project.clock.now()),
-    }
+def _defaults(owner: dict[str, Any]) -> dict[str, Any]:
+    return {a["name"]: a["default"] for a in owner["attribute_types"] if a.get("default") is not None}
+
+
+def _known(owner: dict[str, Any], version: dict[str, Any], project: Project, of: str) -> dict[str, list[Any]]:
+    """Return what is known of a type's attributes over time."""
+    known = known_attributes.from_description(str(version["description"]), of)
+    return known_attributes.merged(known, owner, project.clock.now())
 
 
 def _check_attributes(owner: dict[str, Any], needs: Sequence[Need], names: list[str], what: str) -> None:
@@ -125,7 +124,7 @@ def _check_attributes(owner: dict[str, Any], needs: Sequence[Need], names: list[
 def _description(
     project: Project,
     before: str,
-    network: dict[str, Any],
+    network: ProvenanceRecord,
     box_type: dict[str, Any],
     track_type: dict[str, Any] | None,
 ) -> str:
@@ -133,8 +132,8 @@ def _description(
 
     It says too which attributes and defaults the types had while boxes and tracks were made; see known_attributes.py.
     """
-    graph = next(entry["sha256"] for file, entry in network["files"].items() if file != "train.ini")
-    what = f"Boxes of the network {network['reference']} ({network['digest'] or 'no digest'}, graph sha256:{graph}), "
+    graph = next(file.sha256 for name, file in network.files.items() if name != "train.ini")
+    what = f"Boxes of the network {network.reference} ({network.digest or 'no digest'}, graph sha256:{graph}), "
     known = {of: known_attributes.from_description(before, of) for of in known_attributes.KINDS}
     for of, owner in ((known_attributes.OF_BOXES, box_type), (known_attributes.OF_TRACKS, track_type)):
         if owner:
@@ -145,7 +144,7 @@ def _description(
 def _describe(
     project: Project,
     version: dict[str, Any],
-    network: dict[str, Any],
+    network: ProvenanceRecord,
     box_type: dict[str, Any],
     track_type: dict[str, Any] | None,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scripts.lib import deadline
 from scripts.lib.boxes import Pixels, Size, iou_matrix
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
@@ -116,7 +117,8 @@ def quantize_network(
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
         _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
-        model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
+        with deadline.watched(str(graph), f"being quantized with {len(learned)} frames", batches=10):
+            model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
         _write(model, quantized, weights)
         del model
         compared = measure(
@@ -228,7 +230,8 @@ def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
 def _engine(graph: Path, size: Size, nms: Nms, threads: int) -> Engine:
     from scripts.lib.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(graph, size=size, batch_size=1, threads=threads, nms=nms)
+    with deadline.watched(str(graph), "being made ready"):
+        return OpenVinoEngine(graph, size=size, batch_size=1, threads=threads, nms=nms)
 
 
 def measure(
@@ -263,7 +266,8 @@ def measure(
 
 
 def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
-    boxes, scores = engine.infer(frame[None])
+    with deadline.watched("the network, or what quantization made of it", "busy with a frame"):
+        boxes, scores = engine.infer(frame[None])
     return select(boxes[0], scores[0], threshold, engine.nms)
 
 

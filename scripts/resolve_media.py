@@ -111,7 +111,7 @@ def _resolve(
 
 
 def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
-    """Find out before hours of work, not after, that a media cannot be marked."""
+    """Refuse media that cannot be marked, before any work is done."""
     for type_id in sorted(used):
         attributes = {attribute["name"]: attribute["dtype"] for attribute in types[type_id]["attribute_types"]}
         if types[type_id]["dtype"] in ("video", "image") and attributes.get(mark_attribute) != "string":

@@ -6,10 +6,20 @@ from typing import Any
 import pandas as pd
 
 from scripts.lib.display_text import printable
-from scripts.lib.files import read_json, replacing, write_json
-from scripts.lib.record_files import read_record
-from scripts.lib.records import DetectionRecord, MediaRecord, TrackUploadRecord, UploadRecord, good_states
-from scripts.lib.summary_words import left_to_people
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import (
+    DestinationRecord,
+    DetectionRecord,
+    MarksRecord,
+    MediaRecord,
+    TrackUploadRecord,
+    UploadRecord,
+    good_states,
+)
+from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.summary import MediaSummary, SummaryRecord, Totals
+from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.workflow import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", "people", "seconds", "why")
@@ -45,7 +55,8 @@ def summarize(
         marks: what mark_processed did.
         destination: where the boxes went.
     """
-    marked = read_json(marks) if marks else {"media_ids": [], "missing": []}
+    marked = read_record(MarksRecord, marks) if marks else None
+    boxes_go_to = read_record(DestinationRecord, destination) if destination else None
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     uploaded: list[Path] | list[None] = uploads or [None] * len(records)
     with_tracks: list[Path] | list[None] = track_uploads or [None] * len(records)
@@ -54,7 +65,7 @@ def summarize(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
             upload=read_record(UploadRecord, upload) if upload else None,
-            tracks=read_json(track) if track else None,
+            tracks=read_record(TracksRecord, track) if track else None,
             track_upload=read_record(TrackUploadRecord, track_upload) if track_upload else None,
             marked=marked,
         )
@@ -62,19 +73,21 @@ def summarize(
             records, outcomes, uploaded, tracked, with_tracks, strict=True
         )
     ]
-    failed = [line["media_id"] for line in media if line["state"] not in good_states(on_damaged)]
-    counted = ("frames", "boxes", "boxes_in_tator", *(("tracks_in_tator",) if track_uploads else ()))
-    totals = {key: sum(line[key] for line in media) for key in counted}
-    write_json(
+    write_record(
         summary,
-        {
-            "media": media,
-            "totals": {"media": len(media), **totals},
-            "failed": failed,
-            "network": read_json(provenance),
-            # Without what was seen of its attributes over time, which says nothing about this run.
-            "destination": _lasting(read_json(destination)) if destination else None,
-        },
+        SummaryRecord(
+            media=media,
+            totals=Totals(
+                media=len(media),
+                frames=sum(line.frames for line in media),
+                boxes=sum(line.boxes for line in media),
+                boxes_in_tator=sum(line.boxes_in_tator for line in media),
+                tracks_in_tator=sum(line.tracks_in_tator or 0 for line in media) if track_uploads else None,
+            ),
+            failed=[line.media_id for line in media if line.state not in good_states(on_damaged)],
+            network=read_record(ProvenanceRecord, provenance),
+            destination=boxes_go_to.lasting if boxes_go_to else None,
+        ),
     )
     with replacing(table) as stream:
         rows = pd.DataFrame([_row(line) for line in media], columns=COLUMNS)
@@ -90,62 +103,54 @@ def _line(
     outcome: DetectionRecord,
     *,
     upload: UploadRecord | None,
-    tracks: dict[str, Any] | None,
+    tracks: TracksRecord | None,
     track_upload: TrackUploadRecord | None,
-    marked: dict[str, Any],
-) -> dict[str, Any]:
+    marked: MarksRecord | None,
+) -> MediaSummary:
     media_id = record.media_id
     state, reason = outcome.state, outcome.reason
-    if tracks is not None and tracks["state"] == "failed":
-        state, reason = tracks["state"], tracks["reason"]
-    if upload is not None and upload.state in ("missing", "failed"):
+    if tracks is not None and tracks.state == "failed":
+        state, reason = tracks.state, tracks.reason
+    if upload is not None and (upload.state == "missing" or upload.state == "failed"):  # noqa: PLR1714 - for mypy
         state, reason = upload.state, upload.reason
-    elif track_upload is not None and track_upload.state in ("missing", "failed"):
+    elif track_upload is not None and (track_upload.state == "missing" or track_upload.state == "failed"):  # noqa: PLR1714
         state, reason = track_upload.state, track_upload.reason
-    elif media_id in marked["missing"]:
+    elif marked is not None and media_id in marked.missing:
         state, reason = "missing", "it was deleted while the workflow ran"
-    return {
-        "media_id": media_id,
-        "name": record.name,
-        "state": state,
-        "reason": reason or (upload.note if upload else None) or (track_upload.note if track_upload else None),
-        "frames": outcome.frames.decoded,
-        "boxes": outcome.boxes,
-        "boxes_in_tator": upload.boxes if upload else 0,
-        "people": {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {},
-        "marked": media_id in marked["media_ids"],
-        "seconds": outcome.seconds,
-        **({} if tracks is None else {"tracks": len(tracks["tracks"])}),
-        **(
-            {}
-            if track_upload is None
-            else {
-                "tracks_in_tator": track_upload.tracks,
-                "people_tracks": {key: len(ids) for key, ids in track_upload.left_to_people.items()},
-            }
-        ),
-    }
+    return MediaSummary(
+        media_id=media_id,
+        name=record.name,
+        state=state,
+        reason=reason or (upload.note if upload else None) or (track_upload.note if track_upload else None),
+        frames=outcome.frames.decoded,
+        boxes=outcome.boxes,
+        boxes_in_tator=upload.boxes if upload else 0,
+        people=_counts(upload),
+        marked=marked is not None and media_id in marked.media_ids,
+        seconds=outcome.seconds,
+        tracks=None if tracks is None else len(tracks.tracks),
+        tracks_in_tator=None if track_upload is None else track_upload.tracks,
+        people_tracks=None if track_upload is None else _counts(track_upload),
+    )
 
 
-def _lasting(destination: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was seen of attributes over time, which says nothing about this run."""
-    found = {key: value for key, value in destination.items() if key != "known"}
-    return {key: _lasting(value) if key == "tracks" else value for key, value in found.items()}
+def _counts(upload: UploadRecord | TrackUploadRecord | None) -> dict[str, int]:
+    return {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {}
 
 
-def _row(line: dict[str, Any]) -> list[Any]:
-    cut = {key: printable(line[key] or "") for key in ("name", "reason")}
+def _row(line: MediaSummary) -> list[Any]:
+    name, reason = printable(line.name or ""), printable(line.reason or "")
     return [
-        line["media_id"],
-        cut["name"][:LONGEST_NAME],
-        line["state"],
-        line["frames"],
-        line["boxes"],
-        line["boxes_in_tator"],
-        line.get("tracks_in_tator"),
-        left_to_people(line),
-        f"{line['seconds']:.1f}",
-        cut["reason"] if len(cut["reason"]) <= LONGEST_REASON else cut["reason"][: LONGEST_REASON - 4] + " ...",
+        line.media_id,
+        name[:LONGEST_NAME],
+        line.state,
+        line.frames,
+        line.boxes,
+        line.boxes_in_tator,
+        line.tracks_in_tator,
+        line.people_in_words,
+        f"{line.seconds:.1f}",
+        reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",
     ]
 
 

@@ -36,7 +36,7 @@ def upload_detections(
 
     In a job that media share, what was verified is kept under a key of all that it depends on, since Snakemake removes
     the files of a job that fails or is run again: of a media whose key is the same only the number of boxes is asked
-    for. A media that is refused, or fails in a way that nobody foresaw, gets the state `failed`.
+    for. A media that is refused, or fails with an unexpected error, gets the state `failed`.
 
     Args:
         detections: the CSVs, one a media.

@@ -3,7 +3,11 @@
 from typing import Any
 
 from scripts.lib.record_files import from_content
-from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord, StoredFile
+from scripts.lib.records import DestinationRecord, DetectionRecord, DownloadRecord, MediaRecord, StoredFile
+from scripts.lib.records.evaluation import Confusion, Curve, EvaluationRecord, Mistake
+from scripts.lib.records.network import NetworkFile, ProvenanceRecord
+from scripts.lib.records.summary import MediaSummary
+from scripts.lib.records.tracks import Track, TracksRecord
 
 KNOWN = {"media_id": 1, "state": "ready", "reason": None, "name": None}
 
@@ -39,3 +43,53 @@ def detection_record(*, decoded: int = 0, **known: Any) -> DetectionRecord:
         "seconds": 1.5, "stages": {}, "parts": 1,
     }  # fmt: skip
     return from_content(DetectionRecord, found | known)
+
+
+def provenance(reference: str = "weights", **known: Any) -> ProvenanceRecord:
+    """Return where a network came from."""
+    files = {name: NetworkFile(sha256="a" * 64, size=1) for name in ("train.ini", "graph.pb")}
+    return ProvenanceRecord(**{"source": "directory", "reference": reference, "digest": None, "files": files, **known})
+
+
+def destination(**known: Any) -> DestinationRecord:
+    """Return where boxes go."""
+    named = {"species_attribute": "Species", "confidence_attribute": "Confidence", "defaults": {}}
+    return DestinationRecord(**{"version_id": 43, "version": "v", "type_id": 31, **named, **known})
+
+
+def tracks_record(*species: int, media_id: int = 1, **known: Any) -> TracksRecord:
+    """Return a record of track, with a track of each of these species."""
+    made: dict[str, Any] = {
+        "confidence": 0.5,
+        "first_frame": 0,
+        "last_frame": 9,
+        "best_frame": 3,
+        "boxes": 10,
+        "interpolated": 0,
+    }
+    tracks = [Track(**{"track": at, "species": one, **made}) for at, one in enumerate(species, start=1)]
+    return TracksRecord(**{"media_id": media_id, "state": "done", "reason": None, "tracks": tracks, **known})
+
+
+def media_summary(media_id: int, name: str | None, state: Any, reason: str) -> MediaSummary:
+    """Return a media's line of a summary."""
+    counts: dict[str, Any] = {"frames": 0, "boxes": 0, "boxes_in_tator": 0, "people": {}}
+    return MediaSummary(media_id=media_id, name=name, state=state, reason=reason, marked=False, seconds=0.1, **counts)
+
+
+def mistake(media_id: int, frame: int) -> Mistake:
+    """Return a mistake of an evaluation."""
+    return Mistake(
+        media_id=media_id, name="a.mp4", frame=frame, species="cod", score=0.5, share=[0.1, 0.1, 0.2, 0.2], others=[]
+    )
+
+
+def evaluation_record(*, missed: list[Mistake], false_alarms: list[Mistake]) -> EvaluationRecord:
+    """Return an evaluation of which only the mistakes matter."""
+    counts: dict[str, Any] = {"frames": 0, "truth": 0, "found": 0, "double_counts": 0}
+    figures: dict[str, Any] = {"ap50": None, "ap50_95": None, "best_f1": None, "species": {}, "thresholds": []}
+    return EvaluationRecord(
+        iou=0.5, threshold=0.5, only_frames_with_truth=False, media=[], **counts, **figures,
+        curve=Curve(recall=[], precision=[], score=[]), confusion=Confusion(species=[], counts=[[0]]),
+        missed=missed, false_alarms=false_alarms,
+    )  # fmt: skip

@@ -65,7 +65,8 @@ class FakeRun:
             "width": SIZE.width if ready else 0, "height": SIZE.height if ready else 0, "boxes": len(rows),
             "boxes_without_area": 0, "threshold": 0.3,
             "asked": {"frame_stride": 1, "frame_range": None, "max_frames": None},
-            "network": {"width": 160, "height": 90, "classes": self.species} if ready else None,
+            "network": {"sha256": "a" * 64, "width": 160, "height": 90, "classes": self.species, "nms": {},
+                        "source": "network"} if ready else None,
             "engine": {"name": "openvino", "version": "1", "device": "CPU", "precision": "f32"} if ready else None,
             "seconds": 2.0, "stages": {"opening": 0.5, "frames": 0.1, "network": 1.3, "boxes": 0.05, "pictures": 0.05},
             "numbering": None, "parts": 1,
@@ -80,7 +81,7 @@ class FakeRun:
     def finish(self) -> None:
         """Write what comes after the media."""
         for path, content in (
-            ("results/marks.json", {"media_ids": self.media_ids, "missing": []}),
+            ("results/marks.json", {"attribute": "Processed", "media_ids": self.media_ids, "missing": []}),
             ("resources/network/provenance.json", PROVENANCE),
             ("resources/destination.json", self.destination),
         ):
@@ -119,7 +120,7 @@ class FakeRun:
             outcomes=self.every["outcomes"],
             detections=[results / "detections" / f"{number}.csv" for number in self.media_ids],
             tracks=tracks,
-            attributes=self.folder / "resources/attributes.json",
+            attributes=[self.folder / "resources/attributes.json"],
             train_ini=self.folder / "resources/network/train.ini",
             threshold=0.3,
             interval_seconds=1,

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.conftest import SYNTHETIC
-from tests.test_end_to_end import ENDING, Site, ran
+from tests.test_end_to_end import COUNTS, ENDING, Site, ran
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
     (network / "graph.pb").touch()
     again = ran(site.run())
     assert again == sorted(
-        [*ENDING, "detect 1", "download_media 1", "get_network", "merge_detections", "resolve_media",
+        [*ENDING, *COUNTS, "detect 1", "download_media 1", "get_network", "merge_detections", "resolve_media",
          "upload_detections 1"]
     )  # fmt: skip
     assert record(site, 1)["network"] == before["network"]

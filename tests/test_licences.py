@@ -1,76 +1,77 @@
 """What the image ships has licences that allow it, and docs/licences.md names the libraries inside of wheels."""
 
+import json
 import re
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distributions
+from typing import Any
 
 import pytest
 
+from deploy.licences import ALLOWED, not_shipped, plain_name, read_by_hand, refused, write_sbom
 from tests.workflow import ROOT
 
 PAGE = (ROOT / "docs" / "licences.md").read_text()
-ALLOWED = {
-    "0BSD", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MIT-CMU", "MPL-2.0",
-    "PSF-2.0", "Unlicense", "Zlib",
-}  # fmt: skip
-# What packages call these; the page's table names the packages that say nothing, or something longer.
-NAMES = {
-    "Apache 2.0": "Apache-2.0",
-    "Apache License 2.0": "Apache-2.0",
-    "Apache License, Version 2.0": "Apache-2.0",
-    "Apache License Version 2.0": "Apache-2.0",
-    "Apache Software License": "Apache-2.0",
-    "3-Clause BSD License": "BSD-3-Clause",
-    "BSD License": "BSD",
-    "FreeBSD": "BSD-2-Clause",
-    "ISC License (ISCL)": "ISC",
-    "MIT License": "MIT",
-    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
-    "OSI Approved :: Apache Software License": "Apache-2.0",
-    "Python Software Foundation License": "PSF-2.0",
-    "The Unlicense (Unlicense)": "Unlicense",
-}
-READ_BY_HAND = dict(re.findall(r"^\| `([a-z0-9-]+)` \| ([A-Za-z0-9.-]+) \| read", PAGE, re.MULTILINE))
+IMAGE = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-kubernetes.lock").read_text(), re.MULTILINE))
+# What the image ships is in the first one, and whatever tests need.
+ENVIRONMENTS = {".venv": [ROOT / ".venv-clusters"], ".venv-convert": []}
 
 
-def _shipped() -> dict[str, Distribution]:
-    """Return what the image's lock file names, of what is installed here, by name."""
-    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-kubernetes.lock").read_text(), re.MULTILINE))
-    folders = [*(ROOT / ".venv").glob("lib/python3.*/site-packages"), ROOT / ".venv-clusters"]
+@pytest.fixture(scope="module")
+def sboms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     found = {}
-    for one in distributions(path=[str(folder) for folder in folders]):
-        name = re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()
-        if name in locked:
-            found[name] = one
+    for name, folders in ENVIRONMENTS.items():
+        path = tmp_path_factory.mktemp("sbom") / f"{name}.json"
+        write_sbom(ROOT / name / "bin" / "python", path, folders, validate=False)
+        found[name] = json.loads(path.read_text())
     return found
 
 
-def _licences(package: Distribution) -> list[str]:
-    """Return the licences that a package names, each of which applies or may be chosen."""
-    words = package.metadata
-    expression = words.get("License-Expression") or words.get("License") or ""
-    if expression and len(expression) < 80 and "\n" not in expression:
-        named = re.split(r" (?:AND|OR|and|or) ", expression.strip("()"))
-        if all(NAMES.get(name, name) in ALLOWED for name in named):
-            return [NAMES.get(name, name) for name in named]
-    kinds = [entry.split(" :: ")[-1] for entry in words.get_all("Classifier") or [] if entry.startswith("License ::")]
-    return [NAMES.get(kind, kind) for kind in kinds] or [expression.strip() or "none named"]
+def _names(sbom: dict[str, Any]) -> set[str]:
+    return {plain_name(component) for component in sbom["components"]}
 
 
-def test_each_package_of_the_image_has_a_licence_that_is_allowed() -> None:
-    shipped = _shipped()
-    assert len(shipped) > 90
-    wrong = {}
-    for name, package in shipped.items():
-        licences = [READ_BY_HAND[name]] if name in READ_BY_HAND else _licences(package)
-        if not set(licences) <= ALLOWED:
-            wrong[name] = licences
-    assert wrong == {}, "read their licences, and add those that allow it to docs/licences.md"
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_each_component_has_a_licence_that_is_allowed(sboms: dict[str, dict[str, Any]], name: str) -> None:
+    assert refused(sboms[name]) == []
 
 
-def test_no_package_is_read_by_hand_that_is_not_shipped() -> None:
-    assert READ_BY_HAND
-    assert READ_BY_HAND.keys() <= _shipped().keys()
+def test_the_sboms_hold_what_the_image_ships(sboms: dict[str, dict[str, Any]]) -> None:
+    """But for packages of other systems and other versions of Python."""
+    here = _names(sboms[".venv"])
+    assert len(IMAGE & here) > 90
+    assert len(IMAGE - here) < 10, IMAGE - here
+    assert {"snakemake-executor-plugin-kubernetes", "av", "openvino"} <= here
+    assert {"tensorflow-cpu", "nncf"} <= _names(sboms[".venv-convert"])
+
+
+def test_the_page_names_no_package_in_vain(sboms: dict[str, dict[str, Any]]) -> None:
+    here = set().union(*map(_names, sboms.values()))
+    assert read_by_hand()
+    assert set(read_by_hand().values()) <= ALLOWED
+    assert read_by_hand().keys() | not_shipped() <= here
+    assert not not_shipped() & IMAGE
+
+
+@pytest.mark.parametrize(
+    ("licences", "said"),
+    [
+        (None, "no licence"),
+        ([], "no licence"),
+        ([{"license": {"id": "AGPL-3.0-only"}}], "'AGPL-3.0-only'"),
+        ([{"license": {"name": "License :: Other/Proprietary License"}}], "'Other/Proprietary License'"),
+        ([{"license": {"id": "MIT"}}, {"license": {"name": "Commons Clause"}}], "'Commons Clause'"),
+        ([{"expression": "MIT AND (GPL-3.0-or-later OR Apache-2.0)"}], "'GPL-3.0-or-later'"),
+        ([{"license": {"text": {"content": "You may not."}}}], "'one without a name'"),
+    ],
+)
+def test_another_licence_is_refused_with_the_remedy(licences: list[dict[str, Any]] | None, said: str) -> None:
+    component = {"name": "Some_Package", "version": "1.2"} | ({} if licences is None else {"licenses": licences})
+    (sentence,) = refused(
+        {"components": [{"name": "fine", "licenses": [{"expression": "MIT OR Apache-2.0"}]}, component]}
+    )
+    assert sentence.startswith("Some_Package 1.2: names ")
+    assert said in sentence
+    assert "docs/licences.md" in sentence
 
 
 def _bundled() -> Iterator[tuple[str, str]]:

@@ -146,9 +146,9 @@ def test_tensorrt_takes_no_engine_file_for_a_network(tmp_path: Path, name: str) 
         open_engine(tmp_path / name, engine="tensorrt", size=Size(64, 64), batch_size=1, threads=1)
 
 
-def test_no_network_comes_in_as_openvinos_or_tensorrts_file() -> None:
+def test_no_network_comes_in_as_tensorrts_file() -> None:
     schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text())
-    assert schema["properties"]["network"]["properties"]["graph"]["enum"] == ["graph.pb", "graph.onnx"]
+    assert schema["properties"]["network"]["properties"]["graph"]["enum"] == ["graph.pb", "graph.onnx", "graph.xml"]
 
 
 def test_engine_files_are_read_in_one_place_alone() -> None:

@@ -17,7 +17,7 @@ from scripts.lib import command_line
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.comparison import Change, Side, changes, counted, run_side, version_side
+from scripts.lib.evaluation.comparison import Change, ComparedMedia, Side, changes, counted, run_side, version_side
 from scripts.lib.files import write_json
 from scripts.lib.pages import Drawn, Picture, write_page
 from scripts.lib.previews import Album
@@ -35,7 +35,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         after: the second.
         out: the folder to write into.
         iou: boxes that overlap by this at least are one and the same.
-        score_change: by how much a score has to change to be told.
+        score_change: by how much a score has to change to count as rescored.
     """
     both = [media_id for media_id in before.media if media_id in after.media]
     found = {
@@ -56,8 +56,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         "totals": counted(everything),
         "species": _by_species(everything, species),
         "media": [
-            {"media_id": media_id, "name": after.media[media_id]["name"], **counted(found[media_id])}
-            for media_id in both
+            {"media_id": media_id, "name": after.media[media_id].name, **counted(found[media_id])} for media_id in both
         ],
         "changes": [change.entry() for change in everything if change.kind != "same"],
     }
@@ -107,17 +106,17 @@ def _pictures(before: Side, after: Side, found: dict[int, list[Change]], species
             if change.kind != "same":
                 by_frame[change.frame].append(change)
         albums = [Album.open(path) for side in (after, before) if (path := side.previews(media_id))]
-        entries = {entry["frame"]: (album, entry) for album in reversed(albums) for entry in album.pictures}
+        entries = {entry.frame: (album, entry) for album in reversed(albums) for entry in album.pictures}
         for frame in by_frame.keys() & entries.keys():
             candidates.append((-len(by_frame[frame]), media_id, frame, *entries[frame], by_frame[frame]))
     shown = sorted(candidates, key=lambda each: each[:3])[:PICTURES]
     return [
         Picture(
             address=album.picture(frame),
-            width=entry["width"],
-            height=entry["height"],
+            width=entry.width,
+            height=entry.height,
             boxes=[_drawn(change, after.media[media_id], species) for change in differing],
-            title=f"{short(after.media[media_id]['name'] or str(media_id))}, frame {frame:,}",
+            title=f"{short(after.media[media_id].name or str(media_id))}, frame {frame:,}",
             why=", ".join(f"{count} {kind}" for kind, count in counted(differing).items() if count),
             link=f"#media-{media_id}",
         )
@@ -125,7 +124,7 @@ def _pictures(before: Side, after: Side, found: dict[int, list[Change]], species
     ]
 
 
-def _drawn(change: Change, media: dict[str, Any], species: list[str]) -> Drawn:
+def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> Drawn:
     box = change.after or change.before
     if box is None:
         raise ValueError("a change is of a box")
@@ -134,7 +133,7 @@ def _drawn(change: Change, media: dict[str, Any], species: list[str]) -> Drawn:
     if change.before and change.after:
         words = f"{short(change.before.species, 16)} {change.before.score:.2f} → {words}"
     return Drawn(
-        *(x / media["width"], y / media["height"], w / media["width"], h / media["height"]),
+        *(x / media.width, y / media.height, w / media.width, h / media.height),
         words={"appeared": f"+ {words}", "vanished": f"- {words}"}.get(change.kind, words),
         colour=colour(species.index(box.species)),
         dashed=change.kind == "vanished",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
@@ -29,7 +30,7 @@ _GREEN = (80, 220, 80)
 
 
 def lines_about(found: FoundNetwork, size: Size | None) -> list[str]:
-    """Return what to say of a network, a line each."""
+    """Describe a network, a line for each property."""
     names = found.names
     shown = ", ".join(names.names[:_LISTED]) + (", ..." if len(names.names) > _LISTED else "")
     lines = [
@@ -64,7 +65,7 @@ def inspect_network(
     threshold: float = 0.3,
     engine: str = "openvino",
 ) -> list[str]:
-    """Return what to say of a network, a line each; with a picture also each box, which `out` shows.
+    """Describe a network, a line for each property; with a picture also each box, which `out` shows.
 
     Args:
         graph: the file; names and settings beside it are read too.
@@ -83,7 +84,7 @@ def inspect_network(
     check_operators(graph)
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
     asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
-    size = asked_size or (found.description.size if found.description else None)
+    size = asked_size or found.size
     lines = lines_about(found, size)
     if picture is None:
         return lines
@@ -124,7 +125,8 @@ def _boxes(  # noqa: PLR0917, only the function above calls it
     with open_engine(
         graph, engine=engine, size=size, batch_size=1, threads=2, rows=rows, description=description, names=names
     ) as opened:
-        outputs = opened.infer(batch)
+        with deadline.watched(str(graph), "busy with a picture"):
+            outputs = opened.infer(batch)
         kept = select(outputs.boxes[0], outputs.scores[0], threshold, opened.nms)
     whole = Size(frame.shape[1], frame.shape[0])
     placed = on_media(kept.boxes, network=size, frame=whole, media=whole, mapping=fitting.mapping(whole))

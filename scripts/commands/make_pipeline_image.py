@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.lib import deadline
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images.build import DataImage, build, write_archive
 from scripts.lib.data_images.members import OPTIONAL
@@ -88,7 +89,7 @@ def make_pipeline_image(
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
-            if external.take_in(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
+            if external.write_whole(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
             classes, description = _looked_at(files, name, original, size, family, first_label)
@@ -152,7 +153,8 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
     from scripts.lib.engines.base import check_outputs
     from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
 
-    model, layout = read_graph(graph)
+    with deadline.watched(str(graph), "being read by OpenVINO"):
+        model, layout = read_graph(graph)
     if layout.labels is not None:  # rows do not tell how many classes there are
         _say(f"{graph}: layout {layout.name}; {len(classes)} classes in {ini}: {', '.join(classes)}")
         return
@@ -170,7 +172,7 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
 
 
 def _shape(shape: Any) -> list[int]:
-    """Return batch, height and width that a graph's input takes; some, where it takes any."""
+    """Return the batch size, height and width that a graph's input takes; examples where it takes any."""
     some = [1, SOME_SIDE, SOME_SIDE]
     if shape.rank.is_dynamic or len(shape) <= len(some):
         return some
@@ -221,7 +223,7 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
 
 
 def _say(line: str) -> None:
-    """Tell the user, beside the image's name, which stands on standard output alone."""
+    """Write a line to standard error; standard output has the image's name alone."""
     sys.stderr.write(f"{redact(line)}\n")
 
 

@@ -1,9 +1,9 @@
-"""Register the workflow as an algorithm in a Tator project, or bring the one that is there up to date.
+"""Register the workflow as an algorithm in a Tator project, or update the one that is registered.
 
     python -m scripts.commands.register_algorithm deploy/argo/single-pod.yaml --name "Detect fish" --config my.yaml
         --set image=REGISTRY/tator-detection:1.0.0 --set storage_class=fast
 
-Project, manifest and settings are checked, and everything that is missing is said at once. Without --apply nothing is
+Project, manifest and settings are checked, and everything that is missing is listed at once. Without --apply nothing is
 changed: it tells what it would do.
 """
 
@@ -62,7 +62,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--cluster", type=_positive, metavar="ID", help="the organization's job cluster; without it Tator's own")
     add("--category", action="append", metavar="NAME", help="a category of Tator's pages. May be given again")
     add("--output", type=Path, metavar="FILE", help="write the manifest as it would be registered")
-    add("--apply", action="store_true", help="do it; without, it is only told")
+    add("--apply", action="store_true", help="make the changes; without it they are only listed")
     return parser.parse_args(arguments)
 
 
@@ -112,7 +112,7 @@ def _text(path: Path) -> str:
 
 
 def _where(given: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:
-    """Return Tator's address and the project: as told, or by the environment, or by the configuration file."""
+    """Return Tator's address and the project: from the command line, the environment, or the configuration file."""
     tator = config.get("tator")
     tator = tator if isinstance(tator, dict) else {}
     host = given.host or os.environ.get("TATOR_API_SERVICE") or tator.get("host")
@@ -157,7 +157,7 @@ def _run(given: argparse.Namespace) -> None:
         _say(f"{given.output}: the manifest, as it would be registered")
     defaults, schema = (_yaml(_CONFIG / name) for name in ("config.yaml", "config.schema.yaml"))
     plan = make_plan(host, project_id, wanted, lambda environ: settings.resolve(defaults, environ, schema))
-    for line in [*plan.told, *(f"note: {note}" for note in plan.notes)]:
+    for line in [*plan.findings, *(f"note: {note}" for note in plan.notes)]:
         _say(line)
     if not given.apply:
         for step in plan.steps:

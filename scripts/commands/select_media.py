@@ -2,7 +2,7 @@
 
     python -m scripts.commands.select_media --section 12 --unprocessed --output media.txt
 
-What is chosen is told first; without --output the file's content goes to standard output.
+What is chosen is listed first, on standard error; without --output the file's content goes to standard output.
 """
 
 import argparse
@@ -34,7 +34,7 @@ FIELDS = "id,name,type,num_frames,fps,attributes"
 
 @dataclass(frozen=True, kw_only=True)
 class MediaFilter:
-    """Which media; what is not said lets all through.
+    """Which media are selected; what is not set selects all.
 
     Attributes:
         kind: `video`, `image`, or `any` for both.
@@ -68,7 +68,7 @@ class MediaFilter:
 
 @dataclass
 class Selection:
-    """The chosen media, by id, and what there is to tell of them and of the others."""
+    """The selected media, by id, and counts of them and of the others."""
 
     media_ids: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
@@ -89,7 +89,7 @@ class Selection:
             self.hours += frames / fps / 3600 if frames and fps else 0
             self.of_unknown_length += not (frames and fps)
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Return the lines that tell what is chosen and why others are not."""
         unknown = f", {self.of_unknown_length} of unknown length" if self.of_unknown_length else ""
         videos = f"{self.counts['video']} videos ({self.hours:.1f} hours{unknown})"
@@ -247,7 +247,7 @@ def _run(given: argparse.Namespace) -> None:
     )
     host = settings.site(given.host)
     selection = select_media(host, int(given.project), wanted)
-    sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.told()))
+    sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.lines()))
     if not selection.media_ids:
         raise SettingsError("nothing is selected, and nothing is written; ask for less")
     asked = json.dumps({name: value for name, value in vars(wanted).items() if value})

@@ -3,7 +3,7 @@
     python -m scripts.commands.watch_run [FOLDER]
 
 Reads the run's files only, so it works beside a run on this machine, on a shared file system, or after one. On a
-terminal it keeps one picture up to date; elsewhere it writes a line now and then. It counts the media of the run that
+terminal it keeps one display up to date; elsewhere it writes a line now and then. It counts the media of the run that
 Snakemake's lock belongs to, and ends when Snakemake has removed that lock.
 """
 
@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,8 +22,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from scripts.lib import command_line
 from scripts.lib.display_text import short
-from scripts.lib.files import read_json
+from scripts.lib.record_files import Record, read_record
 
 _SPEED = re.compile(
     r"(?<!\d)(\d{1,12})(?: of (?:about )?(\d{1,12}))? frames(?: \(\d{1,3} %\))?, ([0-9.]{1,20}) frames/s"
@@ -41,6 +41,48 @@ _RESULT = re.compile(r"(?:^|/)results/detections/(\d+)\.json$", re.MULTILINE)
 # A log that was not written to for so long is of a job that was killed.
 _FRESH_SECONDS = 60.0
 _ROWS, _BAR = 15, 60
+
+
+# Of the records no more is read than is shown: some of them may be of a run of an earlier version.
+@dataclass(frozen=True, kw_only=True)
+class WatchedMedia:
+    """What resolve_media or list_media found of a media; `local` is there in a run of media.folder."""
+
+    state: str
+    name: str | None
+    kind: str | None = None
+    num_frames: int | None = None
+    local: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedFrames:
+    """How many frames of a media went through the network."""
+
+    used: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedDetection:
+    """How detection in a media ended."""
+
+    state: str
+    frames: WatchedFrames
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedUpload:
+    """How the upload of a media's boxes ended."""
+
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedTrackUpload:
+    """How many tracks of a media stand in Tator; `tracks` is there where they were verified."""
+
+    tracks: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,14 +109,14 @@ class Run:
         locked: whether Snakemake is at work there.
         unlocked: whether it was so before, and is no more.
         media_ids: the run's media; None where no run has been seen at work.
-        outdated: media whose results the run makes anew, and since when it is at work.
+        outdated: media whose results the run makes again, and when it began.
     """
 
     folder: Path
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
-    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
-    track_uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, WatchedMedia] = field(default_factory=dict)
+    outcomes: dict[str, WatchedDetection] = field(default_factory=dict)
+    uploads: dict[str, WatchedUpload] = field(default_factory=dict)
+    track_uploads: dict[str, WatchedTrackUpload] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     locked: bool = False
     unlocked: bool = False
@@ -84,19 +126,19 @@ class Run:
     def look(self) -> None:
         """Read what is new."""
         self._look_at_locks()
-        for known, where in (
-            (self.records, "resources/records"),
-            (self.outcomes, "results/detections"),
-            (self.uploads, "results/uploads"),
-            (self.track_uploads, "results/track_uploads"),
-        ):
-            for path in (self.folder / where).glob("*.json"):
-                if path.stem not in known and self._is_of_this_run(path):
-                    known[path.stem] = read_json(path)
+        self._read_new(WatchedMedia, self.records, "resources/records")
+        self._read_new(WatchedDetection, self.outcomes, "results/detections")
+        self._read_new(WatchedUpload, self.uploads, "results/uploads")
+        self._read_new(WatchedTrackUpload, self.track_uploads, "results/track_uploads")
         self.jobs = list(self._running())
 
+    def _read_new(self, kind: type[Record], known: dict[str, Record], where: str) -> None:
+        for path in (self.folder / where).glob("*.json"):
+            if path.stem not in known and self._is_of_this_run(path):
+                known[path.stem] = read_record(kind, path)
+
     def _look_at_locks(self) -> None:
-        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes anew."""
+        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes again."""
         locks = list((self.folder / ".snakemake" / "locks").glob("*"))
         before, self.locked = self.locked, bool(locks)
         self.unlocked = not self.locked and (before or self.unlocked)
@@ -123,15 +165,15 @@ class Run:
         for log in (log for rule in _MADE_BY for log in (self.folder / "logs" / rule).glob("*.log")):
             media_id, _, part = log.stem.partition(".")
             made = self.folder / _MADE_BY[log.parent.name].format(media_id=media_id, part=part)
-            record = self.records.get(media_id, {})
+            record = self.records.get(media_id)
             if not made.exists() and time.time() - log.stat().st_mtime < _FRESH_SECONDS:
-                name = short(record.get("name") or f"media {media_id}", 36)
+                name = short((record.name if record else None) or f"media {media_id}", 36)
                 if log.parent.name == "detect_many":
                     yield Job(f"{name} and others")
                     continue
                 name += f", part {part}" if part else ""
                 lines = _SPEED.findall(log.read_text(encoding="utf-8", errors="replace"))
-                expected = record.get("num_frames")
+                expected = record.num_frames if record else None
                 if lines:
                     frames, of, rate = lines[-1]
                     yield Job(name, int(frames), int(of) if of else expected, float(rate))
@@ -139,19 +181,27 @@ class Run:
                     yield Job(name, 0, expected)
 
     @property
+    def of_a_folder(self) -> bool:
+        """Whether it is a run of media.folder, which uploads nothing."""
+        return any(record.local is not None for record in self.records.values())
+
+    @property
     def failed(self) -> int:
         """Media without a result."""
-        failed = {media_id for media_id, outcome in self.outcomes.items() if outcome["state"] not in _WELL}
-        return sum(self.uploads.get(media_id, {}).get("state") != "verified" for media_id in failed)
+        verified = {media_id for media_id, upload in self.uploads.items() if upload.state == "verified"}
+        failed = {media_id for media_id, outcome in self.outcomes.items() if outcome.state not in _WELL}
+        return len(failed - verified)
 
     @property
     def ended(self) -> bool:
         """Whether the run has come to its end."""
-        summary = self.folder / "results" / "summary.json"
-        newest = max((path.stat().st_mtime for path in (self.folder / "results").glob("uploads/*.json")), default=0.0)
         if self.locked:
             return False
-        return self.unlocked or (bool(self.records) and len(self.uploads) == len(self.records) and (
+        results = self.folder / "results"
+        summary, last_step = results / "summary.json", "detections" if self.of_a_folder else "uploads"
+        ended = self.outcomes if self.of_a_folder else self.uploads
+        newest = max((path.stat().st_mtime for path in results.glob(f"{last_step}/*.json")), default=0.0)
+        return self.unlocked or (bool(self.records) and len(ended) == len(self.records) and (
             summary.exists() and summary.stat().st_mtime >= newest
         ))  # fmt: skip
 
@@ -159,29 +209,34 @@ class Run:
     def rate(self) -> float:
         """Frames a second: of the jobs that run, or, before their logs say it, of a job that has ended."""
         running = sum(job.rate for job in self.jobs)
-        seconds = sum(each["seconds"] for each in self.outcomes.values() if each["frames"]["used"])
-        frames = sum(each["frames"]["used"] for each in self.outcomes.values())
+        seconds = sum(each.seconds for each in self.outcomes.values() if each.frames.used)
+        frames = sum(each.frames.used for each in self.outcomes.values())
         return running or (frames / seconds if seconds else 0.0)
 
     def left(self) -> timedelta | None:
-        """Return about how long detection will still take; None while nothing tells."""
-        waiting = [record for media_id, record in self.records.items() if media_id not in self.outcomes]
-        frames = sum(record.get("num_frames") or 1 for record in waiting if record["state"] == "ready")
-        frames -= sum(job.frames for job in self.jobs)
+        """Return about how long detection will still take; None while it is unknown."""
+        waiting = [
+            record
+            for media_id, record in self.records.items()
+            if media_id not in self.outcomes and record.state == "ready"
+        ]
+        if any(record.kind == "video" and record.num_frames is None for record in waiting):
+            return None  # of files of a folder it is found out when they are opened
+        frames = sum(record.num_frames or 1 for record in waiting) - sum(job.frames for job in self.jobs)
         return timedelta(seconds=round(max(frames, 0) / self.rate)) if self.rate else None
 
     def line(self) -> str:
         """Return how things stand, in one line."""
-        frames = sum(each["frames"]["used"] for each in self.outcomes.values()) + sum(job.frames for job in self.jobs)
+        frames = sum(each.frames.used for each in self.outcomes.values()) + sum(job.frames for job in self.jobs)
         parts = [
             f"{len(self.outcomes)} of {len(self.records)} media detected",
-            f"{len(self.uploads)} uploaded or reported",
+            *([] if self.of_a_folder else [f"{len(self.uploads)} uploaded or reported"]),
             f"{len(self.jobs)} running",
             f"{self.failed} failed",
             f"{frames} frames",
         ]
         if self.track_uploads:
-            parts.insert(2, f"{sum(each.get('tracks', 0) for each in self.track_uploads.values())} tracks in Tator")
+            parts.insert(2, f"{sum(each.tracks for each in self.track_uploads.values())} tracks in Tator")
         if self.rate:
             parts.append(f"{self.rate:.1f} frames/s")
         left = self.left()
@@ -236,11 +291,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="say how it stands, and end")
     options = parser.parse_args(arguments)
     console = Console()
+    pause = 1.0 if console.is_terminal else 30.0
     try:
-        watch_run(options.folder, console, 1.0 if console.is_terminal else 30.0, options.once)
+        return command_line.run(lambda: watch_run(options.folder, console, pause, options.once))
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

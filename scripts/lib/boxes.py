@@ -1,4 +1,4 @@
-"""Boxes and sizes: types, intersection over union, and the way from the network's pixels to those of the media.
+"""Boxes and sizes: types, intersection over union, and mapping from the network's pixels to those of the media.
 
 Network pixels are those of the padded, resized picture; frame pixels those of one decoded frame; media pixels
 those of the media as Tator shows it, which is the size of its first frame.
@@ -53,14 +53,14 @@ def iou_matrix(some: Array, others: Array) -> Array:
 
 
 class Mapping(NamedTuple):
-    """The way from the network's pixels to those of a frame: less `start`, times `scale`, each (x, y)."""
+    """Maps the network's pixels to those of a frame: less `start`, times `scale`, each (x, y)."""
 
     start: tuple[float, float]
     scale: tuple[float, float]
 
 
 def mapping_of_padded(frame: Size, network: Size) -> Mapping:
-    """Return the way back of a frame that was padded at the right or the bottom, and then scaled."""
+    """Return the mapping back to a frame that was padded at the right or the bottom, and then scaled."""
     padded = padded_size(frame, network)
     return Mapping((0.0, 0.0), (padded.width / network.width, padded.height / network.height))
 

@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Closeable(ABC):
-    """Something that has to be closed; a context manager that does it."""
+    """Something that has to be closed; use it as a context manager."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,11 +1,11 @@
-"""One colour for each species, the same wherever it is drawn; told apart also by the colour-blind (Okabe and Ito's)."""
+"""One colour for each species, the same wherever it is drawn; the colour-blind can distinguish them (Okabe, Ito)."""
 
 # Not their yellow and sky blue: too light for lines and text on white.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#000000", "#6f4fa3")
 
 
 def colour(label: int) -> str:
-    """Return the colour of a class, from 0, as `#rrggbb`; they come round again."""
+    """Return the colour of a class, from 0, as `#rrggbb`; the palette repeats."""
     return PALETTE[label % len(PALETTE)]
 
 

@@ -10,7 +10,7 @@ from scripts.lib.token import Redacting, redact
 
 
 def run(work: Callable[[], None]) -> int:
-    """Do the work; return 0, or 1 after having said on standard error why it could not be done."""
+    """Do the work; return 0, or write the error to standard error and return 1."""
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting("%(message)s"))
     logging.basicConfig(handlers=[handler])

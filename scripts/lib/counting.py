@@ -14,7 +14,7 @@ from typing import Any
 from scripts.lib.detections import Detection
 from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import from_content
-from scripts.lib.records import AskedFrames
+from scripts.lib.records import AskedFrames, DetectionRecord, MediaRecord
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LookedAt:
 
     Attributes:
         frames: their numbers.
-        fps: frames a second, None for pictures and where nothing tells.
+        fps: frames a second, None for pictures and where it is unknown.
     """
 
     frames: range
@@ -39,18 +39,18 @@ def frames_of_video(outcome: Mapping[str, Any]) -> range:
     return frames_used(from_content(AskedFrames, outcome["asked"]), outcome["frames"]["numbers"])
 
 
-def looked_at(record: Mapping[str, Any], outcome: Mapping[str, Any]) -> LookedAt:
+def looked_at(record: MediaRecord, outcome: DetectionRecord) -> LookedAt:
     """Return which frames of a media were looked at.
 
     Args:
         record: what resolve_media wrote.
         outcome: the record of its detection.
     """
-    numbers = outcome["frames"]["numbers"]
-    if outcome["kind"] != "video":
+    numbers = outcome.frames.numbers
+    if outcome.kind != "video":
         return LookedAt(range(numbers), None)
-    rate = record.get("fps") or (outcome.get("numbering") or {}).get("rate")
-    return LookedAt(frames_of_video(outcome), Fraction(str(rate)) if rate else None)
+    rate = record.fps or (outcome.numbering.rate if outcome.numbering is not None else None)
+    return LookedAt(frames_used(outcome.asked, numbers), Fraction(str(rate)) if rate else None)
 
 
 @dataclass
@@ -124,7 +124,7 @@ class MediaCounts:
         return round(counted.boxes / len(frames), 6) if frames else 0.0
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
-        """Return for how long a species is in sight: each frame that was looked at stands for those up to the next."""
+        """Return how long a species is in sight: each frame that was looked at counts until the next one."""
         fps = self.looked_at.fps
         return None if fps is None else round(float(counted.frames_seen * self.looked_at.frames.step / fps), 3)
 

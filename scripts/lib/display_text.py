@@ -16,12 +16,12 @@ _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
 def without_commands(text: str) -> str:
-    """Return the text, of any number of lines, with a sign in place of each character that no reader sees as itself."""
+    """Return the text, of any number of lines, with a replacement sign for each invisible or control character."""
     return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def as_json(content: Any, *, indent: int | None = None) -> str:
-    """Return JSON in readable letters; those that no reader sees as themselves, and lone surrogates, are escaped.
+    """Return JSON in readable letters; invisible and control characters and lone surrogates are escaped.
 
     Raises:
         ValueError: it holds NaN or infinity, which JSON has not.

@@ -16,7 +16,7 @@ A job for one media asks `of_one_media` of whatever was raised in it. If the ans
 command tries that media again. Otherwise the job fails, and what depends on it is not done:
 
 - one media's: MediaFault; MediaServerError and what Tator refuses (server/faults.Refused), unless it refuses the
-  token; MemoryError; every exception that nobody foresaw, such as a ValueError in a decoder or in our own code;
+  token; MemoryError; every unexpected exception, such as a ValueError in a decoder or in our own code;
 - everybody's: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
   TATOR_PATIENCE_SECONDS says, a certificate that is not trusted, a token that is refused; a disk that is full,
   read-only or broken (MACHINE_ERRORS); a package that cannot be imported.

@@ -18,7 +18,7 @@ _LEAST_ROOM = 2**16
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that a run could not write to, in which Snakemake itself would end with a traceback.
+    """Refuse a folder that a run could not write to; Snakemake itself would end with a traceback.
 
     Raises:
         PipelineError: it is read-only, or its disk is full.

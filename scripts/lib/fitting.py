@@ -1,4 +1,4 @@
-"""How a frame becomes a picture of the network's size, and how boxes find their way back to the frame."""
+"""How a frame becomes a picture of the network's size, and how boxes are mapped back to the frame."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from scripts.lib.boxes import Mapping, Pixels, Size, mapping_of_padded
 from scripts.lib.graphs.description import Resize
 
 
-class Placed(NamedTuple):
+class Placement(NamedTuple):
     """Where a frame lies in the network's picture.
 
     Attributes:
@@ -53,21 +53,21 @@ class Fitting:
             border[...] = self.resize.colour
         out[placed.top : bottom, placed.left : right] = scaled
 
-    def placed(self, frame: Size) -> Placed:
+    def placed(self, frame: Size) -> Placement:
         """Return where a frame of this size goes, unless it is padded first."""
         network = self.network
         if self.resize.kind == "stretch":
-            return Placed(0, 0, network)
+            return Placement(0, 0, network)
         gain = min(network.height / frame.height, network.width / frame.width)
         rounded = round if self.resize.rounding == "nearest" else int
         size = Size(*(max(1, min(rounded(side * gain), most)) for side, most in zip(frame, network, strict=True)))
         if self.resize.place == "top_left":
-            return Placed(0, 0, size)
+            return Placement(0, 0, size)
         # A tenth off, so that of an odd number of pixels the larger half goes to the right and the bottom.
         left, top = (
             round((most - side) / 2 - 0.1) if most > side else 0 for side, most in zip(size, network, strict=True)
         )
-        return Placed(left, top, size)
+        return Placement(left, top, size)
 
     def shown(self, fitted: Pixels, frame: Size) -> Pixels:
         """Return that part of what `fit` wrote which shows the frame.

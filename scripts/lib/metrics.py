@@ -26,7 +26,7 @@ _LAST = "tator_detection_last_change_timestamp_seconds"
 
 
 def count_media(state: str, frames: int, boxes: int, seconds: float) -> None:
-    """Count a media that detection has ended for."""
+    """Count a media whose detection has ended."""
     _add(
         {
             ("tator_detection_media", state): 1,

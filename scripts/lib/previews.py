@@ -23,6 +23,7 @@ import numpy as np
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
 from scripts.lib.colours import bgr
 from scripts.lib.files import write_bytes
+from scripts.lib.record_files import as_content, from_content
 
 # How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
 KINDS = ("certain", "crowded", "doubtful")
@@ -34,6 +35,33 @@ CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlbumPicture:
+    """A picture of a file of pictures.
+
+    Attributes:
+        frame: its number.
+        kinds: what it was chosen for, with its value for that.
+        width: pixels.
+        height: pixels.
+    """
+
+    frame: int
+    kinds: dict[str, float]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlbumClip:
+    """The clip of a file of pictures: its first and last frame, how many frames it has, and their boxes."""
+
+    first: int
+    last: int
+    frames: int
+    boxes: int = 0  # not in files of an earlier version
+
+
 class KeptFrame(NamedTuple):
     """A frame that is kept, and what for; its picture as pixels, or a place where it is."""
 
@@ -42,7 +70,7 @@ class KeptFrame(NamedTuple):
     picture: Any
 
 
-class Best:
+class BestFrames:
     """The frames of the highest value, no two of them close to each other; frames are offered in rising order."""
 
     def __init__(self, limit: int, gap: int) -> None:
@@ -59,7 +87,7 @@ class Best:
             self.kept.append(KeptFrame(value, frame, picture()))
 
 
-class Chosen:
+class ChosenFrames:
     """The best frames of each kind."""
 
     def __init__(self, rate: float, stride: int) -> None:
@@ -70,7 +98,7 @@ class Chosen:
             stride: every n-th frame is looked at.
         """
         gap = stride * max(1, round(rate))  # a second, so that two pictures differ
-        self._best = {kind: Best(PICTURES_A_KIND, gap) for kind in KINDS}
+        self._best = {kind: BestFrames(PICTURES_A_KIND, gap) for kind in KINDS}
 
     def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:
         """Offer a frame for a kind; frames are offered in rising order."""
@@ -86,7 +114,7 @@ class Chosen:
 
 
 @dataclass
-class Still:
+class ClipFrame:
     """A frame of a clip: its number, picture, boxes (n, 4) as x, y, w, h in its pixels, labels (n,)."""
 
     frame: int
@@ -96,21 +124,21 @@ class Still:
 
 
 @dataclass
-class Moment:
+class BusiestStretch:
     """The stretch of a media with the most boxes, of frames a step apart."""
 
     step: int
-    best: list[Still] = field(default_factory=list)
+    best: list[ClipFrame] = field(default_factory=list)
     _most: int = 0
     _seen: int = 0
-    _window: deque[Still] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
+    _window: deque[ClipFrame] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
 
     def due(self) -> bool:
         """Count a frame; say whether it belongs into the clip."""
         self._seen += 1
         return (self._seen - 1) % self.step == 0
 
-    def add(self, still: Still) -> None:
+    def add(self, still: ClipFrame) -> None:
         """Take the next frame."""
         self._window.append(still)
         boxes = sum(len(each.boxes) for each in self._window)
@@ -131,8 +159,8 @@ class Previews:
         """
         self._with_clip = clip
         self._rate = rate(fps, stride)
-        self._chosen = Chosen(self._rate, stride)
-        self._moment = Moment(max(1, round(self._rate / CLIP_RATE)))
+        self._chosen = ChosenFrames(self._rate, stride)
+        self._stretch = BusiestStretch(max(1, round(self._rate / CLIP_RATE)))
         self._first: KeptFrame | None = None
 
     def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
@@ -160,26 +188,26 @@ class Previews:
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._chosen.offer(kind, value, frame, copy)
-        if self._with_clip and self._moment.due():
+        if self._with_clip and self._stretch.due():
             small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
-            self._moment.add(Still(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
+            self._stretch.add(ClipFrame(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
 
     def write(self, path: Path) -> None:
         """Write the file; also where nothing was shown."""
         chosen = self._chosen.frames()
         if not chosen and self._first is not None:
             chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
-        stills = self._moment.best if len(self._moment.best) > 1 else []
+        stills = self._stretch.best if len(self._stretch.best) > 1 else []
         stills = stills if any(len(still.boxes) for still in stills) else []
         files = {picture_name(frame): jpeg(picture) for frame, (picture, _) in chosen.items()}
-        clip = None
+        clip: AlbumClip | None = None
         if stills:
             boxes = sum(len(still.boxes) for still in stills)
-            clip = {"first": stills[0].frame, "last": stills[-1].frame, "frames": len(stills), "boxes": boxes}
-            files |= {CLIP: _clip(stills, self._rate / self._moment.step), POSTER: jpeg(stills[0].picture)}
+            clip = AlbumClip(first=stills[0].frame, last=stills[-1].frame, frames=len(stills), boxes=boxes)
+            files |= {CLIP: _clip(stills, self._rate / self._stretch.step), POSTER: jpeg(stills[0].picture)}
         pictures = [
-            {"frame": frame, "kinds": kinds, "width": picture.shape[1], "height": picture.shape[0]}
+            AlbumPicture(frame=frame, kinds=kinds, width=picture.shape[1], height=picture.shape[0])
             for frame, (picture, kinds) in chosen.items()
         ]
         write_album(path, pictures, clip, files)
@@ -190,13 +218,11 @@ def rate(fps: float | None, stride: int) -> float:
     return (fps or _USUAL_FPS) / stride
 
 
-def write_album(
-    path: Path, pictures: list[dict[str, Any]], clip: dict[str, int] | None, files: Mapping[str, bytes]
-) -> None:
+def write_album(path: Path, pictures: list[AlbumPicture], clip: AlbumClip | None, files: Mapping[str, bytes]) -> None:
     """Write a file of pictures; see Album."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(ZipInfo("index.json"), json.dumps({"pictures": pictures, "clip": clip}, indent=2))
+        archive.writestr(ZipInfo("index.json"), json.dumps(as_content({"pictures": pictures, "clip": clip}), indent=2))
         for name, picture in files.items():
             archive.writestr(ZipInfo(name), picture)
     write_bytes(path, content.getvalue())
@@ -227,7 +253,7 @@ def jpeg(picture: Pixels) -> bytes:
     return content.tobytes()
 
 
-def _clip(stills: Sequence[Still], rate: float) -> bytes:
+def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
     """Return an H.264 video with the boxes drawn, which every browser shows."""
     import av
 
@@ -258,19 +284,26 @@ class Album:
     """The pictures of one media, read back.
 
     Attributes:
-        pictures: `frame`, `width` and `height` of each, and `kinds`: what it was chosen for, with its value for that.
-        clip: `first`, `last`, `frames` and their `boxes`, None without a clip.
+        path: the file.
+        pictures: what it holds.
+        clip: the clip, None without one.
     """
 
     path: Path
-    pictures: list[dict[str, Any]]
-    clip: dict[str, int] | None
+    pictures: list[AlbumPicture]
+    clip: AlbumClip | None
 
     @classmethod
     def open(cls, path: Path) -> "Album":
         """Read what there is; the pictures themselves are read when asked for."""
         with zipfile.ZipFile(path) as archive:
-            return cls(path, **json.loads(archive.read("index.json")))
+            index = json.loads(archive.read("index.json"))
+        clip = index["clip"]
+        return cls(
+            path,
+            [_listed_picture(entry) for entry in index["pictures"]],
+            None if clip is None else from_content(AlbumClip, clip),
+        )
 
     def picture(self, frame: int) -> str:
         """Return a frame's JPEG as a `data:` address."""
@@ -288,6 +321,13 @@ class Album:
         """Return one of its files."""
         with zipfile.ZipFile(self.path) as archive:
             return archive.read(name)
+
+
+def _listed_picture(entry: Mapping[str, Any]) -> AlbumPicture:
+    """Return a picture of an index; that of an earlier version names the kinds without their values."""
+    kinds = entry["kinds"]
+    kinds = kinds if isinstance(kinds, dict) else dict.fromkeys(kinds, 0.0)
+    return from_content(AlbumPicture, {**entry, "kinds": kinds})
 
 
 def data_address(content: bytes, kind: str) -> str:

@@ -1,8 +1,9 @@
-"""How records are written to files and read from them; the models are in records.py."""
+"""How records are written to files and read from them; the models are in scripts/lib/records/."""
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Key:
-    """What is said of a record's key besides its type.
+    """What the schema has of a record's key besides its type.
 
     Attributes:
         description: for the schema.
@@ -72,8 +73,24 @@ def read_record(kind: type[Record], path: Path) -> Record:
     Raises:
         PipelineError: a key is missing.
     """
-    try:
+    with _missing_key_named(path):
         return from_content(kind, read_json(path))
+
+
+def read_records(kind: type[Record], path: Path) -> dict[str, Record]:
+    """Return the records of a file that holds several, by their keys in it.
+
+    Raises:
+        PipelineError: a key of one of them is missing.
+    """
+    with _missing_key_named(path):
+        return {name: from_content(kind, content) for name, content in read_json(path).items()}
+
+
+@contextmanager
+def _missing_key_named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except KeyError as error:
         raise PipelineError(
             f"{path}: the key {error.args[0]} is missing in it, expected all that docs/records.schema.yaml requires; "
@@ -85,6 +102,8 @@ def as_content(record: Any) -> Any:
     """Return what JSON holds of a record: its keys in the order of the model, those that do not apply left out."""
     if isinstance(record, list):
         return [as_content(each) for each in record]
+    if isinstance(record, dict):
+        return {name: as_content(each) for name, each in record.items()}
     if not dataclasses.is_dataclass(record) or isinstance(record, type):
         return record
     content = {}
@@ -119,10 +138,17 @@ def without_none(annotation: Any) -> Any:
     return annotation
 
 
+def without_key(annotation: Any) -> Any:
+    """Return the type X of `Annotated[X, Key(...)]`; others as they are."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
 def _value(annotation: Any, value: Any) -> Any:
-    kind = without_none(annotation)
+    kind = without_none(without_key(annotation))
     if value is None:
         return None
     if get_origin(kind) is list:
         return [_value(get_args(kind)[0], each) for each in value]
+    if get_origin(kind) is dict:
+        return {name: _value(get_args(kind)[1], each) for name, each in value.items()}
     return from_content(kind, value) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else value

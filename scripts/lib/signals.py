@@ -1,4 +1,4 @@
-"""Clean up when a job is told to stop."""
+"""Clean up when a job gets a signal to stop."""
 
 import signal
 import threading
@@ -26,7 +26,7 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def signals_held_back() -> Iterator[None]:
     """Hold SIGTERM and SIGINT back until the block, which has to be short, has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

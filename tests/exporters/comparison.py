@@ -59,7 +59,7 @@ def asked(exported: Exported, engine: str, threshold: float) -> DetectOptions:
     )  # fmt: skip
 
 
-def found_in(picture: np.ndarray, network: NetworkFiles, search: DetectOptions, folder: Path) -> np.ndarray:
+def found_in(picture: np.ndarray, network: NetworkFiles, options: DetectOptions, folder: Path) -> np.ndarray:
     """Return what the step finds in a picture: (n, 6) x1, y1, x2, y2, score, label from 0."""
     media = folder / "picture.png"
     cv2.imwrite(str(media), picture)
@@ -76,7 +76,7 @@ def found_in(picture: np.ndarray, network: NetworkFiles, search: DetectOptions, 
         detections=[folder / "found.csv"],
         outcomes=[folder / "found.json"],
         previews=[folder / "previews.zip"],
-        search=search,
+        options=options,
     )
     rows = [
         (row.x, row.y, row.x + row.w, row.y + row.h, row.score, row.species - 1)
@@ -110,28 +110,28 @@ def differences(
     return compared, boxes, scores
 
 
-def rate(network: NetworkFiles, search: DetectOptions, picture: np.ndarray) -> float:
+def rate(network: NetworkFiles, options: DetectOptions, picture: np.ndarray) -> float:
     """Return how many frames a second the engine and what is around it do, in batches."""
     from scripts.lib.suppression import select
 
-    opened = Network(network, search)
+    opened = Network(network, options)
     with opened.load() as engine:
         fitting = Fitting(opened.resize, opened.size)
-        batch = np.zeros((search.batch_size, engine.size.height, engine.size.width, 3), np.uint8)
+        batch = np.zeros((options.batch_size, engine.size.height, engine.size.width, 3), np.uint8)
 
         def once() -> None:
             for place in batch:
                 fitting.fit(picture, place)
             outputs = engine.infer(batch)
             for pair in zip(outputs.boxes, outputs.scores, strict=True):
-                select(*pair, search.keep_threshold, engine.nms)
+                select(*pair, options.keep_threshold, engine.nms)
 
         once()
         started, rounds = time.perf_counter(), 0
         while rounds < 2 or time.perf_counter() - started < 2:
             once()
             rounds += 1
-    return rounds * search.batch_size / (time.perf_counter() - started)
+    return rounds * options.batch_size / (time.perf_counter() - started)
 
 
 def compare(name: str, source: Path) -> dict[str, Any]:
@@ -142,12 +142,12 @@ def compare(name: str, source: Path) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         network = taken(exported, source, Path(folder))
         for engine in ENGINES if exported.graph.endswith(".onnx") else ENGINES[:1]:
-            search = asked(exported, engine, threshold)
+            options = asked(exported, engine, threshold)
             for at, picture in enumerate(pictures()):
                 if exported.fixed_frames and at:
                     continue
                 expected = np.column_stack([oracle[f"{kind}_{at}"] for kind in ("boxes", "scores", "labels")])
-                found = found_in(picture, network, search, Path(folder))
+                found = found_in(picture, network, options, Path(folder))
                 size = (picture.shape[1], picture.shape[0])
                 count, boxes, scores = differences(found, expected.reshape(-1, 6), size, threshold)
                 result["compared"] += count

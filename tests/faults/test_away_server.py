@@ -120,7 +120,7 @@ def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.Monk
     (outages.FOLDER / ".a+x.away.json.part").touch()
     outages.forget(tmp_path)
     assert [path.suffix for path in outages.FOLDER.iterdir()] == [".answered"]
-    assert not Outage("https://a.example", "list media").never_heard()
+    assert not Outage("https://a.example", "list media").never_answered()
 
 
 def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_address_where_nothing_ever_listened_is_given_up_soon(
     steps: Steps, nobody: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (steps.folder / "resources").mkdir()
-    monkeypatch.setattr("scripts.lib.server.api.NEVER_HEARD_SECONDS", 2.0)
+    monkeypatch.setattr("scripts.lib.server.api.NEVER_ANSWERED_SECONDS", 2.0)
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "60")
     started = time.monotonic()
     with pytest.raises(ServerError, match=r"or correct tator\.host: nothing has answered there yet"):
@@ -152,10 +152,10 @@ def test_address_where_nothing_ever_listened_is_given_up_soon(
 
 def test_server_that_answered_once_is_waited_for(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     (steps.folder / "resources").mkdir()
-    monkeypatch.setattr("scripts.lib.server.api.NEVER_HEARD_SECONDS", 0.0)
+    monkeypatch.setattr("scripts.lib.server.api.NEVER_ANSWERED_SECONDS", 0.0)
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "2")
     steps.resolve(1)
-    assert not Outage(steps.server.host, "list media").never_heard()
+    assert not Outage(steps.server.host, "list media").never_answered()
 
 
 def test_whole_run_waits_once(site: Site) -> None:

@@ -1,6 +1,7 @@
 """No room, no right to write: the run says where and what to do, and goes on to the same end once it is cured."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,10 @@ def disk(site):
 
 def test_no_room_for_a_download(site, disk, undisturbed):
     """The graph fits, the media do not: seen before a byte of them is asked for."""
-    disk("size=1520k")
+    disk("size=20m")
+    site.goes_well("--until", "resolve_media")
+    used = shutil.disk_usage(site.folder).used
+    disk(f"remount,size={(used >> 10) + 110}k")
     site.fails_with(r"resources/media: 181569 bytes are to come and \d+ are free; make room, or choose another folder")
     assert site.server.requests("Download") == []
     disk("remount,size=20m")

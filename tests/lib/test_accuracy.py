@@ -8,9 +8,10 @@ from scripts.lib.evaluation.accuracy import (
     average_precision,
     by_threshold,
     confusion,
-    judge,
+    match_boxes,
     mean_ap50,
 )
+from scripts.lib.records.evaluation import AtThreshold, BestF1
 
 A, B = (1, 0), (1, 1)
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
@@ -23,39 +24,40 @@ def found(*boxes):
 
 def test_each_box_is_judged():
     boxes = found((A, HERE, "cod", 0.9), (A, NEAR, "cod", 0.8), (A, FAR, "cod", 0.7), (B, FAR, "crab", 0.6))
-    judged, missed = judge(TRUTH, boxes, 0.5, by_species=False)
-    assert [each.verdict for each in judged] == ["right", "double", "confused", "false alarm"]
+    matches, missed = match_boxes(TRUTH, boxes, 0.5, by_species=False)
+    assert [each.verdict for each in matches] == ["right", "double", "confused", "false alarm"]
     assert missed == [TRUTH[2]]
-    assert confusion(judged, missed) == {("cod", "cod"): 1, ("crab", "cod"): 1, (None, "crab"): 1, ("cod", None): 1}
+    assert confusion(matches, missed) == {("cod", "cod"): 1, ("crab", "cod"): 1, (None, "crab"): 1, ("cod", None): 1}
 
 
 def test_by_species_a_wrong_species_is_a_false_alarm():
-    judged, missed = judge(TRUTH, found((A, FAR, "cod", 0.7)), 0.5, by_species=True)
-    assert [each.verdict for each in judged] == ["false alarm"]
+    matches, missed = match_boxes(TRUTH, found((A, FAR, "cod", 0.7)), 0.5, by_species=True)
+    assert [each.verdict for each in matches] == ["false alarm"]
     assert missed == TRUTH
 
 
 def test_the_better_score_takes_the_box_and_the_better_overlap_the_truth():
     truth = [LabeledBox(A, HERE, "cod"), LabeledBox(A, (4.0, 0.0, 10.0, 10.0), "cod")]
-    judged, missed = judge(truth, found((A, (3.0, 0.0, 10.0, 10.0), "cod", 0.9)), 0.5, by_species=True)
-    assert judged[0].truth is truth[1]
+    matches, missed = match_boxes(truth, found((A, (3.0, 0.0, 10.0, 10.0), "cod", 0.9)), 0.5, by_species=True)
+    assert matches[0].truth is truth[1]
     assert missed == [truth[0]]
 
 
 def test_the_threshold_with_the_best_f1():
     boxes = found((A, HERE, "cod", 0.9), (B, HERE, "cod", 0.6), (B, FAR, "cod", 0.5), (A, FAR, "cod", 0.4))
-    judged, _ = judge(TRUTH, boxes, 0.5, by_species=True)
-    assert Sweep.of(judged, 2).best() == {"threshold": 0.6, "f1": 1.0, "precision": 1.0, "recall": 1.0}
+    matches, _ = match_boxes(TRUTH, boxes, 0.5, by_species=True)
+    assert Sweep.of(matches, 2).best() == BestF1(threshold=0.6, f1=1.0, precision=1.0, recall=1.0)
     assert Sweep.of([], 2).best() is None
-    table = by_threshold(judged, 3, 0.5)
-    assert [line["threshold"] for line in table][:2] == [0.5, 0.55]
-    assert table[0] == {"threshold": 0.5, "precision": 0.6667, "recall": 0.6667, "f1": 0.6667, "right": 2,
-                        "false_alarms": 1, "double_counts": 0, "missed": 1}  # fmt: skip
+    table = by_threshold(matches, 3, 0.5)
+    assert [line.threshold for line in table][:2] == [0.5, 0.55]
+    assert table[0] == AtThreshold(
+        threshold=0.5, precision=0.6667, recall=0.6667, f1=0.6667, right=2, false_alarms=1, double_counts=0, missed=1
+    )
 
 
 def test_equal_scores_stand_or_fall_together():
-    judged, _ = judge(TRUTH, found((A, HERE, "cod", 0.5), (B, FAR, "cod", 0.5)), 0.5, by_species=True)
-    assert Sweep.of(judged, 2).best()["precision"] == 0.5
+    matches, _ = match_boxes(TRUTH, found((A, HERE, "cod", 0.5), (B, FAR, "cod", 0.5)), 0.5, by_species=True)
+    assert Sweep.of(matches, 2).best().precision == 0.5
 
 
 def test_average_precision():

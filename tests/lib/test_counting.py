@@ -1,5 +1,6 @@
 """Counts of boxes: MaxN and its frame, intervals, means, and frames that were not looked at."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -8,6 +9,13 @@ from hypothesis import strategies as st
 
 from scripts.lib.counting import LookedAt, count, looked_at
 from scripts.lib.detections import Detection
+from scripts.lib.records import Numbering
+from tests.made_records import detection_record, media_record
+
+NUMBERING = Numbering(
+    file="archival", file_reason=None, replaces_original=False, rate=12.5, numbers=9, repeated=0, left_out=0,
+    turned=None, disagreements=[],
+)  # fmt: skip
 
 
 def box(frame: int, species: int = 1, score: float = 0.9) -> Detection:
@@ -56,19 +64,19 @@ def test_each_frame_is_in_the_one_interval_that_says_so(
 
 
 @pytest.mark.parametrize(
-    ("record", "numbering", "fps"), [({"fps": 29.97}, None, "2997/100"), ({}, {"rate": 12.5}, "25/2"), ({}, None, None)]
+    ("record", "numbering", "fps"), [({"fps": 29.97}, None, "2997/100"), ({}, NUMBERING, "25/2"), ({}, None, None)]
 )
 def test_the_rate_is_tators_or_that_of_the_numbers(
-    record: dict[str, float], numbering: object, fps: str | None
+    record: dict[str, float], numbering: Numbering | None, fps: str | None
 ) -> None:
-    outcome = {
-        "kind": "video", "numbering": numbering, "frames": {"numbers": 9},
-        "asked": {"frame_stride": 2, "frame_range": [1, 6], "max_frames": None},
-    }  # fmt: skip
-    assert looked_at(record, outcome) == LookedAt(range(1, 7, 2), None if fps is None else Fraction(fps))
+    asked = {"frame_stride": 2, "frame_range": [1, 6], "max_frames": None}
+    outcome = replace(detection_record(decoded=9, asked=asked), numbering=numbering)
+    assert looked_at(media_record(**record), outcome) == LookedAt(
+        range(1, 7, 2), None if fps is None else Fraction(fps)
+    )
 
 
 def test_a_picture_has_no_time() -> None:
-    looked = looked_at({"fps": 25.0}, {"kind": "image", "frames": {"numbers": 1}})
+    looked = looked_at(media_record(fps=25.0), detection_record(decoded=1, kind="image"))
     assert looked == LookedAt(range(1), None)
     assert looked.seconds(0) is None

@@ -7,7 +7,7 @@ import av
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.fixed_packets import Found, TransportPackets, fixed_packets
+from scripts.lib.frames.fixed_packets import PacketFaults, TransportPackets, fixed_packets
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
 from tests.media_files import HEVC, VP9, write_video
@@ -74,7 +74,7 @@ def test_another_streams_packets_do_not_count(tmp_path: Path) -> None:
     assert found == (0, found.packets, found.packets)
     assert found.packets > 10
     assert ours.mostly_encrypted()
-    assert others.up_to(None) == Found()
+    assert others.up_to(None) == PacketFaults()
     assert not others.mostly_encrypted()
     path.write_bytes(b"no transport stream")
     assert fixed_packets(path, "mpegts", 256) is None

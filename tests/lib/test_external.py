@@ -111,5 +111,5 @@ def test_weights_elsewhere_are_refused_in_every_place_of_a_graph(tmp_path: Path,
     path.write_bytes(model.SerializeToString())
     (tmp_path / "secret").write_bytes(bytes(16))
     with pytest.raises(GraphError, match=r"weights are said to be in '\.\./secret'"):
-        external.take_in(path, tmp_path, tmp_path / "out.onnx", "g")
+        external.write_whole(path, tmp_path, tmp_path / "out.onnx", "g")
     assert not (tmp_path / "out.onnx").exists()

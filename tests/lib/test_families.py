@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import Description, from_values
 from scripts.lib.suppression import select
+from scripts.lib.workflow import job
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
+from tests.onnx_graph import write_onnx, write_rows
 
 ENGINES = ("openvino", "onnxruntime")
 # Cells of 8, 16 and 32 pixels in a picture of 64 x 64.
@@ -344,6 +347,45 @@ def test_a_size_that_contradicts_the_file(tmp_path: Path) -> None:
     write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
     with pytest.raises(GraphError, match=r"input is images float32 \(1, 3, 64, 64\); expected pictures of 96 x 64"):
         Network(tmp_path, img_max_side=96, img_min_side=64)
+
+
+OPEN = {"shape": (1, 3, "height", "width"), "shapes": {"output0": (1, 6, "anchors")}}
+
+
+def dynamic_yolo(path: Path) -> None:
+    table = raw([[16, 12, 16, 16, 0.1, 0.9]], CELLS)
+    write_detector(path / "graph.onnx", {"output0": table}, **OPEN, metadata=ULTRALYTICS)
+
+
+def fixed_rows(path: Path) -> None:
+    write_rows(path / "graph.onnx", [([8, 4, 24, 20], 0.9, 1)], shape=(3, 64, 64))
+    names(path)
+
+
+@pytest.mark.parametrize("family", ["ultralytics", "rows"])
+def test_another_size_than_the_file_says_is_a_warning(family: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """Also of a network that has no description, and so no label of a data image either."""
+    if family == "rows":
+        fixed_rows(tmp_path)
+    else:
+        dynamic_yolo(tmp_path)
+    warnings: list[str] = []
+    monkeypatch.setattr(job, "tell_user", warnings.append)
+    more = {"pixels": "rgb_0_to_1"} if family == "rows" else {}
+    Network(tmp_path, img_max_side=96, img_min_side=64, **more)
+    [warning] = warnings
+    assert "img_min_side: 96 x 64; the network's file says 64 x 64, and at another" in warning
+    Network(tmp_path, img_max_side=64, img_min_side=64, **more)
+    Network(tmp_path, **more)
+    assert len(warnings) == 1
+
+
+def test_a_size_that_nobody_says_is_asked_for_before_anything_is_downloaded(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "graph.onnx")
+    names(tmp_path, "cod", "crab", "seal")
+    with pytest.raises(SettingsError, match=r"does not say which .*; set detect.img_max_side and detect.img_min_side"):
+        Network(tmp_path)
+    Network(tmp_path, img_max_side=64, img_min_side=64)
 
 
 # ---- the other families

@@ -30,7 +30,7 @@ def work(*, one: Path, many: list[Path], maybe: Path | None, number: int, thread
 
 snakemake = SimpleNamespace(
     input=Named(one="a", many="b"), output=Named(made="c"), log=["{log}"], threads=3, rule="work", wildcards={{}},
-    resources={{}},
+    resources={{}}, config={{"detect": {{"batch_timeout_seconds": 900}}}},
     params=Named(number=4, maybe=None, code="f00"),
 )
 job.run(work, snakemake)

@@ -41,7 +41,8 @@ def work(*, seen: Path) -> None:
     seen.write_text(json.dumps(names))
 
 job.run(work, SimpleNamespace(
-    input={{}}, output={{"seen": {seen!r}}}, params={{}}, log=[{log!r}], threads=1, resources={{}}, rule={rule!r}))
+    input={{}}, output={{"seen": {seen!r}}}, params={{}}, log=[{log!r}], threads=1, resources={{}}, rule={rule!r},
+    config={{}}))
 """
 
 

@@ -1,5 +1,6 @@
 """Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
 
+import json
 import zipfile
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from scripts.lib.boxes import Size
 from scripts.lib.detection import pipeline
 from scripts.lib.preprocess import fit, without_padding
-from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, Best, Previews
+from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, AlbumPicture, BestFrames, Previews
 from tests.media_files import number_in, painted
 
 SIZE = Size(160, 90)
@@ -33,7 +34,7 @@ def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1):
 
 
 def kinds(album, kind):
-    return [entry["frame"] for entry in album.pictures if kind in entry["kinds"]]
+    return [entry.frame for entry in album.pictures if kind in entry.kinds]
 
 
 def test_the_frames_to_look_at_first(tmp_path):
@@ -48,8 +49,8 @@ def test_the_frames_to_look_at_first(tmp_path):
     assert kinds(album, "doubtful") == [42, 55]
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         for entry in album.pictures:
-            content = np.frombuffer(archive.read(f"{entry['frame']:08d}.jpg"), np.uint8)
-            assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == entry["frame"]
+            content = np.frombuffer(archive.read(f"{entry.frame:08d}.jpg"), np.uint8)
+            assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == entry.frame
 
 
 def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
@@ -62,7 +63,7 @@ def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
 
 
 def test_pictures_are_a_second_apart_and_the_best_of_neighbours_counts():
-    best = Best(2, gap=10)
+    best = BestFrames(2, gap=10)
     for frame, value in enumerate([5, 6, 9, 8, 7, 1, 1, 1, 1, 1, 1, 2, 3, 2, 8.5]):
         best.offer(value, frame, lambda: np.zeros((2, 2, 3), np.uint8))
     assert [(kept.frame, kept.value) for kept in best.kept] == [(2, 9), (14, 8.5)]
@@ -77,12 +78,12 @@ def test_memory_is_bounded():
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_A_KIND
-    assert len(album._moment.best) <= CLIP_FRAMES
+    assert len(album._stretch.best) <= CLIP_FRAMES
 
 
 def test_without_boxes_its_first_frame_is_shown(tmp_path):
     album = shown(tmp_path / "a.zip", range(30), lambda frame: [])
-    assert album.pictures == [{"frame": 0, "kinds": {"first": 0.0}, "width": 160, "height": 90}]
+    assert album.pictures == [AlbumPicture(frame=0, kinds={"first": 0.0}, width=160, height=90)]
     assert album.clip is None
 
 
@@ -94,19 +95,19 @@ def test_nothing_was_read(tmp_path):
 def test_a_picture_has_no_clip(tmp_path):
     album = shown(tmp_path / "a.zip", range(1), lambda frame: [(0, 0.5)])
     assert (len(album.pictures), album.clip) == (1, None)
-    assert set(album.pictures[0]["kinds"]) == {"certain", "crowded", "doubtful"}
+    assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful"}
 
 
 def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):
     import av
 
     album = shown(tmp_path / "a.zip", range(120), lambda frame: [(0, 0.5)] * (3 if 60 <= frame < 90 else 1), fps=8.0)
-    assert album.clip["frames"] == CLIP_FRAMES
-    assert 60 <= album.clip["first"] <= album.clip["last"] < 90
+    assert album.clip.frames == CLIP_FRAMES
+    assert 60 <= album.clip.first <= album.clip.last < 90
     with zipfile.ZipFile(tmp_path / "a.zip") as archive, av.open(archive.open("clip.mp4")) as video:
         pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
     assert len(pictures) == CLIP_FRAMES
-    assert [number_in(picture) for picture in pictures] == list(range(album.clip["first"], album.clip["last"] + 1))
+    assert [number_in(picture) for picture in pictures] == list(range(album.clip.first, album.clip.last + 1))
     edge = pictures[0][40, 8:13].astype(int)  # the box's left side, in blue
     assert (edge[:, 0] - edge[:, 2]).max() > 80
 
@@ -114,9 +115,9 @@ def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):
 @pytest.mark.parametrize("size", [Size(3000, 11), Size(11, 3000), Size(1921, 1081)])
 def test_odd_sizes_and_strides(tmp_path, size):
     album = shown(tmp_path / "a.zip", range(0, 400, 100), lambda frame: [(0, 0.5)], fps=None, size=size, stride=100)
-    assert album.clip["frames"] == 4
+    assert album.clip.frames == 4
     for entry in album.pictures:
-        assert max(entry["width"], entry["height"]) <= 960
+        assert max(entry.width, entry.height) <= 960
 
 
 @pytest.mark.parametrize("frame", [Size(160, 90), Size(90, 160), Size(100, 1000), Size(640, 480)])
@@ -138,3 +139,14 @@ def test_a_stopwatch_shares_the_time_among_the_clips_of_a_batch(monkeypatch):
     watch.lap("a", [one])
     assert one.counters.stages == {"a": 1.5, "b": 1.5}
     assert other.counters.stages == {"b": 0.5}
+
+
+def test_an_index_of_an_earlier_version_names_kinds_without_values(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        picture = {"frame": 3, "kinds": ["certain", "crowded"], "width": 160, "height": 90}
+        archive.writestr(
+            "index.json", json.dumps({"pictures": [picture], "clip": {"first": 3, "last": 9, "frames": 7}})
+        )
+    assert Album.open(tmp_path / "a.zip").pictures == [
+        AlbumPicture(frame=3, kinds={"certain": 0.0, "crowded": 0.0}, width=160, height=90)
+    ]

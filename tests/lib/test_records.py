@@ -1,15 +1,17 @@
 """Records are written and read as their models say, and their schema is as it would be written."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
 import yaml
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.record_files import as_content, read_record, read_records, write_record
 from scripts.lib.records import (
     DownloadRecord,
+    MarksRecord,
     MediaRecord,
     People,
     StoredFile,
@@ -17,8 +19,22 @@ from scripts.lib.records import (
     good_states,
     uploaded_states,
 )
+from scripts.lib.records.detection import NetworkUsed
+from scripts.lib.records.evaluation import BestF1, Curve, SpeciesAccuracy
+from scripts.lib.records.summary import MediaAttributes, SummaryRecord, Totals
 from scripts.lib.workflow import records_schema
+from tests.made_records import (
+    destination,
+    detection_record,
+    evaluation_record,
+    media_summary,
+    mistake,
+    provenance,
+    tracks_record,
+)
 
+USED = NetworkUsed(sha256="a" * 64, width=640, height=480, classes=["cod"], nms={"iou": 0.4}, source="weights")
+ENGINE: dict[str, object] = {"name": "openvino", "version": "1", "device": "CPU", "precision": "f32", "threads": 2}
 FILE = StoredFile(role="archival", path="1/2/a.mp4", size=10, codec=None, width=640, height=360)
 RECORDS = [
     MediaRecord(media_id=1, state="missing", reason="it was deleted", name=None),
@@ -40,6 +56,40 @@ RECORDS = [
         boxes=2,
         people=People(edited=["x"], added=[], deleted=[], withheld=[]),
     ),
+    MarksRecord(attribute="Processed", media_ids=[1], missing=[]),
+    provenance(),
+    provenance(source="data_image", fetched_by="registry", description={"family": "yolo"}),
+    destination(),
+    destination(known={"Species": ["2026-11-28T11:31:41.000+00:00", "No"]}),
+    replace(detection_record(), network=USED),
+    replace(detection_record(), network=replace(USED, weights_sha256="b" * 64, int8={"drift": 0.1}), engine=ENGINE),
+    tracks_record(1, 2, boxes_without_track=3),
+    tracks_record(state="not tracked", reason="it is a picture"),
+    SummaryRecord(
+        media=[
+            media_summary(1, None, "missing", "it was deleted"),
+            replace(media_summary(2, "a", "done", ""), tracks=3),
+        ],
+        totals=Totals(media=2, frames=0, boxes=0, boxes_in_tator=0),
+        failed=[1],
+        network=provenance(),
+        destination=None,
+    ),
+    evaluation_record(missed=[mistake(1, 3)], false_alarms=[]),
+    replace(
+        evaluation_record(missed=[], false_alarms=[]),
+        best_f1=BestF1(threshold=0.5, f1=1.0, precision=1.0, recall=1.0),
+        species={
+            "cod": SpeciesAccuracy(
+                truth=1,
+                found=1,
+                ap50=1.0,
+                ap50_95=0.9,
+                best_f1=None,
+                curve=Curve(recall=[1], precision=[1], score=[0.5]),
+            )
+        },
+    ),
 ]
 
 
@@ -56,7 +106,7 @@ def test_what_is_written_is_read_and_is_as_the_schema_says(record, tmp_path):
 def test_keys_that_do_not_apply_are_not_written(tmp_path):
     path = tmp_path / "record.json"
     found = []
-    for record in RECORDS:
+    for record in RECORDS[:8]:
         write_record(path, record)
         found.append(list(json.loads(path.read_text())))
     ready = ["media_id", "state", "reason", "kind", "type_id", "name", "width", "height", "fps", "num_frames", "md5",
@@ -76,6 +126,25 @@ def test_a_key_that_is_missing_is_named_and_one_that_is_new_is_left_out(tmp_path
         read_record(DownloadRecord, path)
     path.write_text('{"media_id": 1, "state": "skipped", "reason": "x", "of_a_later_version": 1}')
     assert read_record(DownloadRecord, path) == DownloadRecord(media_id=1, state="skipped", reason="x")
+
+
+def test_a_file_of_several_records(tmp_path):
+    path = tmp_path / "attributes.json"
+    known = {"7": MediaAttributes(section=None, attributes={"Depth": 3})}
+    write_record(path, known)
+    assert json.loads(path.read_text()) == {"7": {"section": None, "attributes": {"Depth": 3}}}
+    assert read_records(MediaAttributes, path) == known
+    path.write_text('{"7": {"section": null}}')
+    with pytest.raises(PipelineError, match="the key attributes is missing"):
+        read_records(MediaAttributes, path)
+
+
+def test_keys_are_written_in_the_order_of_the_model():
+    content = as_content(replace(detection_record(), network=replace(USED, weights_sha256="b", converted={})))
+    assert list(content["network"]) == [
+        "sha256", "weights_sha256", "width", "height", "classes", "nms", "source", "converted",
+    ]  # fmt: skip
+    assert list(as_content(provenance())) == ["source", "reference", "fetched_by", "digest", "image_id", "files"]
 
 
 def test_a_media_that_is_not_ready_has_no_file():

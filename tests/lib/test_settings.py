@@ -268,7 +268,7 @@ def test_jobs_get_the_media_files_whole_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "media.txt").write_text("5")
     environ: dict[str, str] = {}
-    settings.hand_on(resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}), environ)
+    settings.export_to_jobs(resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}), environ)
     assert environ == {"TATOR_MEDIA_FILE": str(tmp_path / "media.txt")}
     assert resolve(environ=environ)["tator"]["media_ids"] == [5]
 

@@ -194,16 +194,16 @@ def test_pauses_between_tries_are_not_counted(monkeypatch: pytest.MonkeyPatch) -
     for _ in range(20):
         with rate.watching("a store"):
             clock.now += 40
-            rate.brought(1)
+            rate.count_bytes(1)
         clock.now += 10_000
     for _ in range(2):  # a whole megabyte gives the time anew
         with rate.watching("a store"):
             clock.now += 40
-            rate.brought(least_rate.LEAST_BYTES)
+            rate.count_bytes(least_rate.LEAST_BYTES)
     with rate.watching("a store"):
         clock.now += 901
         with pytest.raises(ServerError, match="a store sent 1 bytes in 901 s"):
-            rate.brought(1)
+            rate.count_bytes(1)
 
 
 @pytest.mark.parametrize("where", ["http://169.254.169.254/latest", "http://[::ffff:127.0.0.1]:9/x"])

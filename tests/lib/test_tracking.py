@@ -19,7 +19,7 @@ from trackers.utils.state_representations import XYXYStateEstimator
 
 from scripts.lib.boxes import iou_matrix
 from scripts.lib.detections import Detection
-from scripts.lib.evaluation.track_accuracy import Placed, compare_tracks
+from scripts.lib.evaluation.track_accuracy import TrackedBox, compare_tracks
 from scripts.lib.tracking import trackers
 from scripts.lib.tracking.assign import assign
 from scripts.lib.tracking.motion import CornersEstimator
@@ -49,9 +49,9 @@ def tracked(rows: list[Detection], frames: range, options: TrackOptions = OPTION
     return assign(lambda: iter(rows), frames, options)
 
 
-def placed(rows: list[Detection], numbers: "Iterator[int] | list[int]") -> list[Placed]:
+def placed(rows: list[Detection], numbers: "Iterator[int] | list[int]") -> list[TrackedBox]:
     return [
-        Placed(row.frame, number, (row.x, row.y, row.w, row.h))
+        TrackedBox(row.frame, number, (row.x, row.y, row.w, row.h))
         for row, number in zip(rows, numbers, strict=True)
         if number
     ]
@@ -110,9 +110,9 @@ def by_overlap(rows: list[Detection], frames: int) -> list[int]:
 
 
 @cache
-def scene(name: str) -> tuple[list[Detection], list[Placed], int]:
+def scene(name: str) -> tuple[list[Detection], list[TrackedBox], int]:
     drawn = SCENES[name]
-    return rows_of(drawn.detections()), [Placed(s.frame, s.identity, s.xywh) for s in drawn.truth()], drawn.frames
+    return rows_of(drawn.detections()), [TrackedBox(s.frame, s.identity, s.xywh) for s in drawn.truth()], drawn.frames
 
 
 @pytest.mark.parametrize("name", SCENES)

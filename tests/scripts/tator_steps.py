@@ -9,6 +9,7 @@ import tator
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
+from scripts.lib.records.network import NetworkFile
 from scripts.lib.tracking.tracks import COLUMNS
 from scripts.lib.uploads.track_upload import TrackUploadOptions
 from scripts.lib.uploads.upload import UploadOptions
@@ -18,15 +19,11 @@ from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
 from scripts.upload_detections import CONNECTIONS, upload_detections
 from scripts.upload_tracks import upload_tracks
-from tests.made_records import detection_record
+from tests.made_records import detection_record, provenance
 from tests.tator_server.launch import Server
 from tests.tator_server.seed import attribute as seed_attribute
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
-NETWORK = {
-    "reference": "site/weights:1",
-    "files": {"train.ini": {}, "graph.pb": {"sha256": "def"}},
-}
 MARK = "Object Detector Processed"
 
 
@@ -68,7 +65,9 @@ class Steps:
             "version_number": None,
             **changes,
         }
-        write_json(self.folder / "provenance.json", {**NETWORK, "digest": self.digest})
+        files = {"train.ini": NetworkFile(sha256="abc", size=1), "graph.pb": NetworkFile(sha256="def", size=1)}
+        origin = provenance("site/weights:1", digest=self.digest, files=files)
+        write_record(self.folder / "provenance.json", origin)
         files = {"train_ini": "train.ini", "provenance": "provenance.json", "destination": "destination.json"}
         prepare_upload(**self.where, **{key: self.folder / name for key, name in files.items()}, **settings)
         return read_json(self.folder / "destination.json")

@@ -8,6 +8,8 @@ import pytest
 
 from scripts.count_species import count_species
 from scripts.lib.files import write_json
+from scripts.lib.record_files import write_record
+from tests.made_records import detection_record, media_record, tracks_record
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
 ATTRIBUTES = {
@@ -33,16 +35,12 @@ def counted(tmp_path: Path) -> Any:
             (tmp_path / f"{media_id}.csv").write_text(HEADER + lines)
             gone = media_id == 3
             state, numbers, kind = ("missing", 0, None) if gone else ("done", 50, "video" if media_id < 4 else "image")
-            write_json(tmp_path / f"{media_id}_record.json", {"state": "ready", "fps": 25.0})
-            outcome = {
-                "media_id": media_id, "name": f"{media_id}.mp4", "state": state, "kind": kind,
-                "frames": {"numbers": 1 if kind == "image" else numbers},
-                "asked": {"frame_stride": 1, "frame_range": None, "max_frames": None},
-            }  # fmt: skip
-            write_json(tmp_path / f"{media_id}.json", outcome)
+            write_record(tmp_path / f"{media_id}_record.json", media_record(media_id=media_id, fps=25.0))
+            decoded = 1 if kind == "image" else numbers
+            known = {"media_id": media_id, "name": f"{media_id}.mp4", "state": state, "kind": kind}
+            write_record(tmp_path / f"{media_id}.json", detection_record(decoded=decoded, **known))
             if tracks is not None:
-                found_tracks = [{"species": species} for species in tracks.get(media_id, ())]
-                write_json(tmp_path / f"{media_id}_tracks.json", {"tracks": found_tracks})
+                write_record(tmp_path / f"{media_id}_tracks.json", tracks_record(*tracks.get(media_id, ())))
         write_json(tmp_path / "attributes.json", ATTRIBUTES)
         (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab,seal\n")
         arguments = {"threshold": 0.5, "interval_seconds": 1, "attributes": [tmp_path / "attributes.json"]} | changes

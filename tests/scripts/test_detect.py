@@ -25,7 +25,9 @@ from scripts.lib.engines.openvino import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames
+from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms
+from tests.made_records import provenance
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 
@@ -44,7 +46,7 @@ class Step:
         self.folder = folder
         self.detections, self.outcome = folder / "detections.csv", folder / "outcome.json"
         self.previews = folder / "previews.zip"
-        (folder / "provenance.json").write_text('{"reference": "a folder"}')
+        write_record(folder / "provenance.json", provenance("a folder"))
 
     def __call__(
         self, media: Path, *, kind: str = "video", record: Any = None, download: Any = None, **settings: Any
@@ -70,7 +72,7 @@ class Step:
             detections=[self.detections],
             outcomes=[self.outcome],
             previews=[self.previews],
-            search=DetectOptions(**(asked | settings)),
+            options=DetectOptions(**(asked | settings)),
         )
         return json.loads(self.outcome.read_text())
 

@@ -74,10 +74,11 @@ def test_a_lost_packet_of_an_original_is_said_where_its_copy_is_read(steps: Step
 
 def test_a_lost_packet_of_an_original_that_is_asked_for_is_said(steps: Steps, tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mkv", range(60), encode={"bf": "0", "g": "10"})
+    single = write_video(tmp_path / "single.mkv", range(60), codec="mjpeg", pixels="yuvj420p")
     copy = write_video(tmp_path / "copy.mp4", range(60))
     found = {}
-    for lost in (15, 20):  # a picture that others are decoded from without a word, and a key frame
-        original = without_packet(whole, tmp_path / f"original{lost}.mkv", lost)
+    for source, lost in ((single, 25), (whole, 15), (whole, 20)):  # one that stands alone, a reference, a key frame
+        original = without_packet(source, tmp_path / f"original{lost}.mkv", lost)
         media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
         steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
         [record] = steps.resolve(media_id, file="archival")
@@ -85,8 +86,10 @@ def test_a_lost_packet_of_an_original_that_is_asked_for_is_said(steps: Steps, tm
         assert got["role"] == "archival"
         media = steps.folder / f"media_{media_id}"
         found[lost] = step_in(tmp_path / f"step{lost}")(media, record=record, download=got)
-    assert (found[15]["frames"]["numbers"], found[15]["numbering"]["repeated"]) == (60, 1)
-    assert "1 of its pictures stand at several numbers and 0 at none" in found[15]["reason"]
+    assert (found[25]["frames"]["numbers"], found[25]["numbering"]["repeated"]) == (60, 1)
+    assert "1 of its pictures stand at several numbers and 0 at none" in found[25]["reason"]
+    assert found[15]["state"] == "damaged"
+    assert "1 coded picture is missing, the first at packet 15" in found[15]["reason"]
     assert found[20]["state"] == "damaged"
     assert "9 coded pictures are missing" in found[20]["reason"]
     assert found[20]["frames"]["numbers"] == 60

@@ -12,8 +12,10 @@ from scripts.lib.detection import download_ahead, media_job
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.files import read_json
+from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.workflow.batches import SharedJob
+from tests.made_records import provenance
 from tests.scripts.tator_steps import Steps
 
 pytestmark = pytest.mark.slow
@@ -34,7 +36,7 @@ class Job:
             cv2.imwrite(str(path), picture)
             self.pictures.append(steps.server.add_media(path.name, dtype="image", files={"image": [path]}))
         self.media_ids = [1, *self.pictures]
-        (steps.folder / "provenance.json").write_text('{"reference": "a folder"}')
+        write_record(steps.folder / "provenance.json", provenance("a folder"))
         to_disk = download_ahead.fetch_media
 
         def noted(wanted: MediaRecord, *args: Any, **named: Any) -> dict[str, Any]:
@@ -46,7 +48,7 @@ class Job:
     def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
         """Run the job; return the state of each media."""
         self.steps.resolve(*self.media_ids)
-        search = DetectOptions(
+        options = DetectOptions(
             threads=2, img_max_side=320, img_min_side=180, keep_threshold=0.05, batch_size=4,
             engine="openvino", precision="f32", engines=self.steps.folder / "engines",
             frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,
@@ -67,7 +69,7 @@ class Job:
             ),
             shared=SharedJob(self.steps.folder / "batch.json", self.steps.folder / "finished", "1"),
             ahead=DownloadOptions(**self.steps.where, keep_files=keep_files, prefetch_mb=prefetch_mb),
-            search=search,
+            options=options,
         )
         return {number: read_json(self.steps.folder / f"{number}.json")["state"] for number in self.media_ids}
 
@@ -96,7 +98,7 @@ def test_large_pictures_go_to_disk_and_have_the_same_boxes(job, monkeypatch):
     job()
     boxes = job.found()
     monkeypatch.setattr(media_job, "IN_MEMORY", 1)
-    (job.steps.folder / "provenance.json").write_text('{"reference": "another folder"}')  # or all is restored
+    write_record(job.steps.folder / "provenance.json", provenance("another folder"))  # or all is restored
     job()
     assert (sorted(job.on_disk), job.files) == ([1, 1, *job.pictures], [])
     assert job.found() == boxes

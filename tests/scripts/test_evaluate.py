@@ -12,8 +12,10 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import read_truth, write_truth
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import write_record
 from scripts.picture_errors import picture_errors
 from tests.browser import look_at
+from tests.made_records import evaluation_record, mistake
 from tests.report_run import FakeRun
 
 pytestmark = pytest.mark.slow
@@ -106,9 +108,8 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     with pytest.raises(PipelineError, match="version 99999 holds no true box"):
         get_truth(**arguments, truth_version=99999)
 
-    mistake = {"media_id": 1, "frame": 30}
-    gone = {"media_id": 2, "frame": 3}
-    write_json(tmp_path / "evaluation.json", {"missed": [mistake], "false_alarms": [{**mistake, "frame": 5}, gone]})
+    found = evaluation_record(missed=[mistake(1, 30)], false_alarms=[mistake(1, 5), mistake(2, 3)])
+    write_record(tmp_path / "evaluation.json", found)
     write_json(records[1], {"media_id": 2, "state": "missing", "reason": "it was deleted", "name": None})
     pictures = tmp_path / "pictures.zip"
     picture_errors(evaluation=tmp_path / "evaluation.json", records=records, **steps.where, pictures=pictures)

@@ -7,24 +7,24 @@ import pytest
 
 from scripts.evaluate_tracks import evaluate_tracks
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import read_json
+from scripts.lib.record_files import write_record
 from scripts.track import track
 from tests.drawn_scenes import SCENES, as_csv, as_mot
+from tests.made_records import detection_record
 from tests.scripts.test_track import OPTIONS
 
 pytestmark = pytest.mark.slow
 
 SCENE = SCENES["crossing"]
-ASKED = {"frame_stride": 1, "frame_range": None, "max_frames": None}
 
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Any:
     def evaluate(truth: str, media: tuple[int, ...] = (1,), fill_gaps: bool = False) -> dict[str, Any]:
         for media_id in media:
-            outcome = {"media_id": media_id, "name": f"scene {media_id}.mp4", "kind": "video", "state": "done",
-                       "reason": None, "frames": {"numbers": SCENE.frames}, "asked": ASKED}  # fmt: skip
-            write_json(tmp_path / f"{media_id}.json", outcome)
+            outcome = detection_record(decoded=SCENE.frames, media_id=media_id, name=f"scene {media_id}.mp4")
+            write_record(tmp_path / f"{media_id}.json", outcome)
             (tmp_path / f"{media_id}.csv").write_text(as_csv(SCENE.detections(), f"{media_id}_scene"))
         ends = {"detections": ".csv", "outcomes": ".json", "track_boxes": "_t.csv", "tracks": "_t.json"}
         files = {key: [tmp_path / f"{one}{end}" for one in media] for key, end in ends.items()}

@@ -11,10 +11,11 @@ from pycocotools.coco import COCO
 from trackers import load_mot_file
 
 from scripts.export_tracks import export_tracks
-from scripts.lib.files import write_json
+from scripts.lib.record_files import write_record
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
 from scripts.track import track
 from tests.drawn_scenes import HEIGHT, SCENES, WIDTH, as_csv
+from tests.made_records import detection_record, media_record
 from tests.scripts.test_track import ASKED, OPTIONS
 
 pytestmark = pytest.mark.slow
@@ -27,12 +28,11 @@ def exported(tmp_path: Path) -> Any:
         for media_id, name in zip(ids, ("calm", "crossing", "calm"), strict=True):
             drawn = SCENES[name]
             kind = "image" if media_id == 3 else "video"
-            outcome = {
-                "media_id": media_id, "name": 'a, "b"\n.mp4', "kind": kind, "state": "done", "reason": None,
-                "frames": {"numbers": drawn.frames}, "asked": ASKED, "width": WIDTH, "height": HEIGHT,
-            }  # fmt: skip
-            write_json(tmp_path / f"{media_id}.json", outcome)
-            write_json(tmp_path / f"{media_id}_record.json", {"fps": 25.0 if media_id == 1 else None})
+            known = {"media_id": media_id, "name": 'a, "b"\n.mp4', "kind": kind, "width": WIDTH, "height": HEIGHT}
+            outcome = detection_record(decoded=drawn.frames, asked=ASKED, **known)
+            write_record(tmp_path / f"{media_id}.json", outcome)
+            record = media_record(media_id=media_id, fps=25.0 if media_id == 1 else None)
+            write_record(tmp_path / f"{media_id}_record.json", record)
             (tmp_path / f"{media_id}.csv").write_text(as_csv(drawn.detections(), f"{media_id}_scene"))
         files = {
             key: [tmp_path / f"{one}{end}" for one in ids]

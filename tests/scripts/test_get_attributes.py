@@ -6,7 +6,9 @@ import pytest
 import tator
 
 from scripts.get_attributes import get_attributes
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import read_json
+from scripts.lib.record_files import write_record
+from tests.made_records import media_record
 from tests.tator_server.launch import Server
 
 MARK = "Object Detector Processed"
@@ -18,7 +20,7 @@ def test_media_have_their_section_and_all_attributes_but_the_mark(
     monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
     states = {1: "ready", 2: "ready", 7: "missing", 9: "ready"}  # 9 was deleted since
     for media_id, state in states.items():
-        write_json(tmp_path / f"{media_id}.json", {"media_id": media_id, "state": state})
+        write_record(tmp_path / f"{media_id}.json", media_record(media_id=media_id, state=state))
     api = tator.get_api(tator_server.host, tator_server.token)
     api.update_media(2, {"attributes": {MARK: "2026-01-01", "Notes": "dörsch \n, 5 m"}})
     get_attributes(
@@ -35,7 +37,7 @@ def test_media_have_their_section_and_all_attributes_but_the_mark(
 
 
 def test_nobody_is_asked_where_no_media_is_ready(tmp_path: Path) -> None:
-    write_json(tmp_path / "1.json", {"media_id": 1, "state": "missing"})
+    write_record(tmp_path / "1.json", media_record(state="missing"))
     host, found = "http://127.0.0.1:1", tmp_path / "attributes.json"  # nobody answers there
     get_attributes(records=[tmp_path / "1.json"], host=host, project_id=1, mark_attribute=MARK, attributes=found)
     assert read_json(found) == {}

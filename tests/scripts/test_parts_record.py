@@ -13,8 +13,10 @@ from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import PlannedPart
+from scripts.lib.record_files import write_record
 from scripts.split_media import split_media
 from tests.conftest import SYNTHETIC
+from tests.made_records import provenance
 from tests.media_files import FAST, cut, damage, leave_out, write_video
 
 pytestmark = pytest.mark.slow
@@ -41,19 +43,19 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
     sizes = {"kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
     record.write_text(json.dumps(ready | sizes))
     download.write_text(json.dumps(ready))
-    (folder / "provenance.json").write_text('{"reference": "a folder"}')
+    write_record(folder / "provenance.json", provenance("a folder"))
     network = NetworkFiles(
         graph=SYNTHETIC / "graph.pb",
         train_ini=SYNTHETIC / "train.ini",
         changes=[],
         provenance=folder / "provenance.json",
     )
-    search = DetectOptions(**{
+    options = DetectOptions(**{
         "threads": 2, "img_max_side": 160, "img_min_side": 90, "keep_threshold": 0.1, "batch_size": 8,
         "engine": "openvino", "precision": "f32", "engines": folder / "engines", "frame_stride": 1,
         "frame_range": None, "max_frames": None, "nms": None, "pixels": None, "first_label": None,
     } | asked)  # fmt: skip
-    given = {"network_files": network, "search": search}
+    given = {"network_files": network, "options": options}
 
     def run(found: DetectionOutputs, part: int | None = None) -> None:
         detect(
@@ -78,8 +80,8 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         part_detections=[its.detections for its in parts],
         part_outcomes=[its.outcome for its in parts],
         part_previews=[its.previews for its in parts],
-        media_files=MediaFiles(media, record, download),
-        found=joined,
+        media_files=MediaFiles(record, media, download),
+        outputs=joined,
         **given,
     )
     assert record_in(joined) == record_in(whole)

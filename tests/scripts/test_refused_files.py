@@ -164,7 +164,7 @@ def test_one_refused_key_does_not_refuse_the_others(steps, server, picture):
     records = steps.resolve(*numbers)
     server.clear_requests()
     connection = Connection(server.host, server.project_id)
-    connection.foresee(list(map(as_record, records)))
+    connection.ask_ahead(list(map(as_record, records)))
     addresses = [connection.address(as_record(record)) for record in records]
     assert [address.startswith(server.store) for address in addresses] == [True, True, False, True]
     asked = [asked["operation"] for asked in server.requests() if asked["operation"] != "GetSchema"]

@@ -5,10 +5,11 @@ import pytest
 from scripts.conclude import conclude, faults
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.record_files import as_content
+from scripts.lib.record_files import as_content, write_record
+from scripts.lib.records import MarksRecord
 from scripts.lib.workflow import job
 from scripts.summarize import summarize
-from tests.made_records import detection_record
+from tests.made_records import destination, detection_record, media_summary, provenance, tracks_record
 
 
 @pytest.fixture
@@ -29,13 +30,13 @@ def run(tmp_path):
                 path = tmp_path / f"{kind}_{media_id}.json"
                 write_json(path, content)
                 paths[kind].append(path)
-        write_json(tmp_path / "marks.json", {"media_ids": [1], "missing": list(missing)})
-        write_json(tmp_path / "provenance.json", {"reference": "weights"})
-        write_json(tmp_path / "destination.json", {"version": "v"})
+        write_record(tmp_path / "marks.json", MarksRecord(attribute="x", media_ids=[1], missing=list(missing)))
+        write_record(tmp_path / "provenance.json", provenance())
+        write_record(tmp_path / "destination.json", destination(known={"Species": ["2026-11-28", "No"]}))
         single = {name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")}
         paths["tracks"] = [tmp_path / f"tracks_{number}.json" for number in range(len(tracks))]
         for path, content in zip(paths["tracks"], tracks, strict=True):
-            write_json(path, content)
+            write_record(path, content)
         summarize(**paths, **single, on_damaged=on_damaged, table=tmp_path / "summary.txt")
         return read_json(tmp_path / "summary.json"), (tmp_path / "summary.txt").read_text()
 
@@ -46,9 +47,8 @@ GOOD = ("done", "verified", "a.mp4")
 
 
 def test_tracks_are_counted_and_their_fault_is_the_medias(run):
-    found = {"state": "done", "reason": None, "tracks": [{}, {}]}
-    fault = {"state": "failed", "reason": "it was killed", "tracks": []}
-    summary, table = run(GOOD, GOOD, tracks=(found, fault))
+    fault = tracks_record(state="failed", reason="it was killed")
+    summary, table = run(GOOD, GOOD, tracks=(tracks_record(1, 2), fault))
     assert [media["tracks"] for media in summary["media"]] == [2, 0]
     assert [media["state"] for media in summary["media"]] == ["done", "failed"]
     assert summary["failed"] == [2]
@@ -62,6 +62,8 @@ def test_each_media_and_the_totals(run):
     assert summary["totals"] == {"media": 2, "frames": 20, "boxes": 8, "boxes_in_tator": 6}
     assert [media["marked"] for media in summary["media"]] == [True, False]
     assert summary["media"][0]["people"] == {"edited": 1, "added": 0, "deleted": 0, "withheld": 0}
+    assert summary["network"] == as_content(provenance())
+    assert summary["destination"] == as_content(destination())
     assert "1 edited" in table
 
 
@@ -109,8 +111,8 @@ def end(folder):
 
 def test_media_of_the_same_reason_stand_together():
     lines = [(number, "junk.mp4", "damaged", "cut") for number in range(1, 13)] + [(20, None, "missing", "deleted")]
-    media = [dict(zip(("media_id", "name", "state", "reason"), line, strict=True)) for line in lines]
+    media = [media_summary(*line) for line in lines]
     names = ", ".join(f"{number} (junk.mp4)" for number in range(1, 11))
-    assert faults({"media": media, "failed": [*range(1, 13), 20]}) == (
+    assert faults(media, {*range(1, 13), 20}) == (
         f"12 media are damaged: cut (media {names} and 2 more); media 20 is missing: deleted"
     )

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from scripts.commands import watch_run
+from scripts.lib.files import read_json, write_json
 from tests.report_run import FakeRun
 
 
@@ -34,6 +35,41 @@ def test_one_line(run, capsys):
         "2 of 3 media detected, 2 uploaded or reported, 1 running, 1 failed, 150 frames, 8.0 frames/s, "
         "about 0:00:10 left\n"
     )
+
+
+@pytest.fixture
+def folder_run(run):
+    """A run of media.folder: nothing goes to Tator."""
+    for path in run.folder.glob("results/uploads/*.json"):
+        path.unlink()
+    for path in run.folder.glob("resources/records/*.json"):
+        local = {"path": f"{path.stem}.mp4", "size": 1, "modified_ns": 1}
+        write_json(path, read_json(path) | {"local": local})
+    return run
+
+
+def test_a_folder_run_counts_no_uploads(folder_run, capsys):
+    watch_run.main([str(folder_run.folder), "--once"])
+    assert capsys.readouterr().out.startswith("2 of 3 media detected, 1 running, 1 failed, 150 frames")
+
+
+def test_a_folder_run_ends_with_its_summary(folder_run, monkeypatch):
+    results = folder_run.folder / "results"
+
+    def end(_):
+        (results / "detections/3.json").write_bytes((results / "detections/1.json").read_bytes())
+        (results / "summary.json").write_text("{}")
+
+    monkeypatch.setattr(watch_run.time, "sleep", end)
+    console = Console(file=io.StringIO(), width=80)
+    watch_run.watch_run(folder_run.folder, console, 0.0)
+    assert [line[:8] for line in console.file.getvalue().splitlines()] == ["2 of 3 m", "3 of 3 m"]
+
+
+def test_a_record_of_another_version_is_named(run, capsys):
+    (run.folder / "results/detections/1.json").write_text('{"state": "done"}')
+    assert watch_run.main([str(run.folder), "--once"]) == 1
+    assert "detections/1.json: the key frames is missing" in capsys.readouterr().err
 
 
 def test_a_log_that_nobody_writes_is_of_no_running_job(run, capsys):

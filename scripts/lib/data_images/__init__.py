@@ -1,0 +1,1 @@
+"""Container images that hold a network's files: registries, Docker engines, archives."""

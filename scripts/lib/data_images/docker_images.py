@@ -18,7 +18,7 @@ from docker.models.images import Image as LocalImage
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.sessions import NoCredentials
-from scripts.lib.signals import undisturbed
+from scripts.lib.signals import signals_held_back
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 CONNECT_SECONDS = 15
@@ -47,7 +47,7 @@ def engine(
     """
     address = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     try:
-        _knock(address)
+        _check_socket(address)
         client = docker.from_env(timeout=CONNECT_SECONDS)
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
         raise NoEngine(
@@ -62,8 +62,8 @@ def engine(
         client.close()
 
 
-def _knock(address: str) -> None:
-    """Connect to a local socket: what the system says then is clearer, and the package leaves its own one open."""
+def _check_socket(address: str) -> None:
+    """Try a connection to a local socket: the system's error is clear, and the package leaves its socket open."""
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as one:
             one.settimeout(CONNECT_SECONDS)
@@ -121,7 +121,7 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
     name = f"get-network-{uuid.uuid4().hex}"
     try:
         with _translated(reference), _closing_answers(client):
-            with undisturbed():
+            with signals_held_back():
                 # It is never started; but the engine asks for a command where the image has none.
                 container = client.containers.create(
                     source.image_id, command=["none"], name=name, network_disabled=True, labels={LABEL: "get_network"}
@@ -135,7 +135,7 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
                 ) from error
             yield pieces
     finally:
-        with undisturbed():
+        with signals_held_back():
             _remove(client, name)
 
 

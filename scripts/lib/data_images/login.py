@@ -32,7 +32,7 @@ REMEDY = (
 
 
 def credentials(host: str) -> tuple[str, str] | None:
-    """Return user and password for a registry, None where nobody says any.
+    """Return user and password for a registry, None where none are configured.
 
     The first place that knows the host counts: the environment's variables; the file in REGISTRY_AUTH_FILE;
     `config.json`, or `.dockerconfigjson` as Kubernetes mounts a pull secret, in the folder DOCKER_CONFIG;
@@ -109,12 +109,12 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
 class _Credentials(docker.auth.AuthConfig):
     """Docker's credentials, whose helpers are asked as below."""
 
-    def _get_store_instance(self, name: str) -> "_Helper":
-        return _Helper(name)
+    def _get_store_instance(self, name: str) -> "_CredentialHelper":
+        return _CredentialHelper(name)
 
 
-class _Helper(docker.credentials.Store):
-    """A credential helper, which gets no secret of ours, and whose words reach a log cleaned and cut."""
+class _CredentialHelper(docker.credentials.Store):
+    """A credential helper; it gets none of our secrets, and its output is cleaned and shortened for logs."""
 
     def _execute(self, subcmd: str, data_input: bytes | None) -> bytes:
         if self.exe is None:

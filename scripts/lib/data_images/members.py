@@ -1,4 +1,4 @@
-"""The network's files out of a tar archive that nobody vouches for.
+"""Read the network's files from a tar archive that is not trusted.
 
 Only the names of `LARGEST`, in the folder `network`, are ever written, by these last names,
 into a folder the caller made: no other name, no link and no device in the archive reaches the file system.
@@ -60,7 +60,7 @@ class Members:
 
     @property
     def settled(self) -> bool:
-        """Tell whether no lower layer can change anything."""
+        """Whether no lower layer can change anything."""
         return self._wanted <= self._known()
 
     def add(self, chunks: Iterable[bytes], source: str, *, layer: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Images as registries and archives hold them: manifests, indexes for several platforms, and layers.
 
-Nothing is believed: every manifest and every layer is compared with its digest. Of the layers, the topmost first,
+Every manifest and every layer is compared with its digest. Of the layers, the topmost first,
 only those are read that can still change the files wanted.
 """
 
@@ -146,7 +146,7 @@ def digest_of(content: bytes) -> str:
 
 
 def verified(pieces: Iterable[bytes], digest: str | None, size: int | None, source: str) -> Iterator[bytes]:
-    """Pass pieces on and compare them with what they have to be, where it is known.
+    """Pass pieces on and compare their digest and size with the expected ones, where these are known.
 
     Raises:
         GraphError: at the end, or as soon as there is more than `size`.
@@ -171,7 +171,7 @@ def is_packed(first: bytes) -> bool:
 
 
 def unpacked(pieces: Iterable[bytes], source: str) -> Iterator[bytes]:
-    """Pass pieces on without their compression, which the first bytes tell: gzip, zstd or none."""
+    """Decompress pieces; the first bytes show whether they are gzip, zstd or not compressed."""
     stored = _Stream(iter(pieces))
     stream = io.BufferedReader(stored, PIECE)
     first = stream.peek(4)[:4]

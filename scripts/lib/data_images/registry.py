@@ -1,6 +1,6 @@
 """A container registry, without a Docker engine: manifests and blobs by its HTTP API, through the package dxf.
 
-What this adds to the package: credentials, time limits, retries, and blobs that go on where they were cut.
+What this adds to the package: credentials, time limits, retries, and blobs that are resumed after an interruption.
 """
 
 import ipaddress
@@ -96,7 +96,7 @@ class Registry:
         return digest or None
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
-        """Give a blob in pieces; after a cut it goes on behind the last one."""
+        """Give a blob in pieces; after an interruption it continues behind the last one."""
         received, failures, rate = 0, 0, LeastRate()
         while received < blob.size:
             try:
@@ -127,7 +127,7 @@ class Registry:
         skip = 0 if response.status_code == requests.codes.partial_content else start
         with response, rate.watching(self._reference.registry):
             for piece in pieces(response, PIECE, decoded=True):
-                rate.brought(len(piece))
+                rate.count_bytes(len(piece))
                 kept = piece[skip:]
                 skip -= len(piece) - len(kept)
                 if kept:

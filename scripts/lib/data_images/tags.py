@@ -15,7 +15,7 @@ def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str
     """Return the digest that the data image's tag stands for now; None where no tag can move.
 
     Asks the engine or the registry for the digest alone, and writes it down. One that does not answer stops no run:
-    it is said, and what was written down stays true.
+    the user is told, and the digest that was written down is used.
 
     Args:
         network: the configuration's section.

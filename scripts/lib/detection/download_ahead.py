@@ -36,12 +36,12 @@ class DownloadAhead(MediaSource):
         super().__init__()
         self._connection, self._keep_files, self._budget = connection, keep_files, budget
         self._work: Sequence[MediaInJob] = []
-        self._foreseen = 0  # media whose addresses were asked for
-        self._foreseeing = threading.Lock()
+        self._asked = 0  # media whose addresses were asked for
+        self._asking = threading.Lock()
 
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
         """Yield each media when its file is there; when the next is asked for, the one before was read."""
-        self._work, self._foreseen = work, 0
+        self._work, self._asked = work, 0
         for folder in {each.media.parent for each in work}:
             folder.mkdir(parents=True, exist_ok=True)
         budget = max(1, min(self._budget, shutil.disk_usage(work[0].media.parent).free // 2))
@@ -78,19 +78,19 @@ class DownloadAhead(MediaSource):
         return max(each.size, -(-each.size * budget // ALL_IN_MEMORY)) if self._in_memory(each) else each.size
 
     def _fetch(self, number: int) -> Fetched:
-        self._foresee(number)
+        self._ask_ahead(number)
         each = self._work[number]
         if self._in_memory(each):
             return Fetched(*fetch_content(each.wanted, self._connection))
         record = fetch_media(each.wanted, each.media, self._connection, lasting=self._keep_files)
         return Fetched(record, each.media)
 
-    def _foresee(self, number: int) -> None:
-        """See to it that there are addresses for the next media, of which this is one."""
-        with self._foreseeing:  # whoever is second waits for the answer
-            if number >= self._foreseen:
-                coming = self._work[self._foreseen : self._foreseen + ADDRESSES_AT_A_TIME]
-                self._foreseen += ADDRESSES_AT_A_TIME
+    def _ask_ahead(self, number: int) -> None:
+        """Ask for the addresses of the next media, this one among them, unless that was done."""
+        with self._asking:  # whoever is second waits for the answer
+            if number >= self._asked:
+                coming = self._work[self._asked : self._asked + ADDRESSES_AT_A_TIME]
+                self._asked += ADDRESSES_AT_A_TIME
                 ready = [each.wanted for each in coming if each.wanted.state == "ready"]
                 if ready:
-                    self._connection.foresee(ready)
+                    self._connection.ask_ahead(ready)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.detection.media_detection import DetectionOutputs, final_state, log_outcome
 from scripts.lib.detection.numbering import with_disagreements
@@ -18,7 +17,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.previews import CLIP, KINDS, POSTER, Album, Chosen, picture_name, rate, write_album
+from scripts.lib.previews import CLIP, KINDS, POSTER, Album, AlbumPicture, ChosenFrames, picture_name, rate, write_album
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 
@@ -26,8 +25,8 @@ from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 def join(
     plan: Sequence[Part],
     parts: Sequence[DetectionOutputs],
-    found: DetectionOutputs,
-    search: DetectOptions,
+    outputs: DetectionOutputs,
+    options: DetectOptions,
     fps: float | None,
 ) -> str | None:
     """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
@@ -35,8 +34,8 @@ def join(
     Args:
         plan: the parts of the video; none where it could not be cut.
         parts: the files of each, at least as many.
-        found: the files to write.
-        search: what was asked.
+        outputs: the files to write.
+        options: what was asked.
         fps: the video's frames a second, None where that is unknown.
 
     Raises:
@@ -50,22 +49,22 @@ def join(
         if record.state == "failed":
             raise MediaFault("failed", f"the part from frame {part.first} on: {record.reason}")
     for part, record in zip(plan, records, strict=True):
-        if why := _broken(part, record, search.wanted[-1]):
+        if why := _broken(part, record, options.wanted[-1]):
             return f"the part from frame {part.first} on: {why}"
-    read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= search.wanted[-1]]
+    read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= options.wanted[-1]]
     for (_, before), (part, record) in pairwise(read):
         seams = list(zip(_seams(before).goes_on, _seams(record).begins, strict=False))
         if not seams or any(one != other for one, other in seams):
             return f"the part from frame {part.first} on needs what is before it"
-    with replacing(found.detections) as stream:
+    with replacing(outputs.detections) as stream:
         stream.write(HEADER + "\n")
         for _, files in pieces:
             with files.detections.open(encoding="utf-8", newline="") as rows:
                 rows.readline()
                 shutil.copyfileobj(rows, stream)
-    _join_albums([Album.open(files.previews) for _, files in pieces], found.previews, fps, search.frame_stride)
+    _join_albums([Album.open(files.previews) for _, files in pieces], outputs.previews, fps, options.frame_stride)
     record = replace(_joined([record for _, record in read]), parts=len(plan))
-    write_record(found.outcome, record)
+    write_record(outputs.outcome, record)
     log_outcome(record, count=True)
     return None
 
@@ -124,23 +123,23 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
 
 def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride: int) -> None:
     """Write the best of all pictures, and the clip with the most boxes."""
-    chosen = Chosen(rate(fps, stride), stride)
+    chosen = ChosenFrames(rate(fps, stride), stride)
     for album in albums:
-        for entry in sorted(album.pictures, key=itemgetter("frame")):
-            for kind, value in entry["kinds"].items():
+        for entry in sorted(album.pictures, key=attrgetter("frame")):
+            for kind, value in entry.kinds.items():
                 if kind in KINDS:
-                    chosen.offer(kind, value, entry["frame"], partial(_place, album, entry))
+                    chosen.offer(kind, value, entry.frame, partial(_place, album, entry))
     found = chosen.frames()
     if not found and (first := next((album for album in albums if album.pictures), None)):
-        found = {first.pictures[0]["frame"]: ((first, first.pictures[0]), first.pictures[0]["kinds"])}
+        found = {first.pictures[0].frame: ((first, first.pictures[0]), first.pictures[0].kinds)}
     files = {picture_name(frame): album.read(picture_name(frame)) for frame, ((album, _), _) in found.items()}
     clips = [(album.clip, album) for album in albums if album.clip is not None]
-    clip, best = max(clips, key=lambda each: each[0]["boxes"], default=(None, None))
+    clip, best = max(clips, key=lambda each: each[0].boxes, default=(None, None))
     if best is not None:
         files |= {name: best.read(name) for name in (CLIP, POSTER)}
-    pictures = [entry | {"kinds": kinds} for (_, entry), kinds in found.values()]
+    pictures = [replace(entry, kinds=kinds) for (_, entry), kinds in found.values()]
     write_album(path, pictures, clip, files)
 
 
-def _place(album: Album, entry: dict[str, Any]) -> tuple[Album, dict[str, Any]]:
+def _place(album: Album, entry: AlbumPicture) -> tuple[Album, AlbumPicture]:
     return album, entry

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MediaFiles:
-    """What there is of a media.
+    """The files and records of a media.
 
     Attributes:
         record: what resolve_media or list_media wrote.
@@ -111,7 +111,7 @@ class MediaResults(ResultOutput):
 
     def __init__(
         self,
-        found: DetectionOutputs,
+        outputs: DetectionOutputs,
         *,
         wanted: MediaRecord,
         fetched: DownloadRecord | None,
@@ -121,16 +121,16 @@ class MediaResults(ResultOutput):
         """Name the files; nothing is written yet.
 
         Args:
-            found: the files to write.
+            outputs: the files to write.
             wanted: what resolve_media wrote.
             fetched: what download_media wrote, None where it is not known.
             network: what detects, and what it is asked.
             part: of a video, where only this one is read.
         """
-        search = network.search
-        self._found, self._wanted, self._fetched = found, wanted, fetched
+        options = network.options
+        self._outputs, self._wanted, self._fetched = outputs, wanted, fetched
         self._network, self._part = network, part
-        self._album = Previews(wanted.fps, search.frame_stride, clip=wanted.kind != "image")
+        self._album = Previews(wanted.fps, options.frame_stride, clip=wanted.kind != "image")
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
 
@@ -143,7 +143,7 @@ class MediaResults(ResultOutput):
         self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
-        stream = self._files.enter_context(replacing(self._found.detections))
+        stream = self._files.enter_context(replacing(self._outputs.detections))
         self._rows = DetectionWriter(stream, video_id(self._wanted.media_id, self._wanted.name or ""))
         return self._rows
 
@@ -152,18 +152,17 @@ class MediaResults(ResultOutput):
         if self._rows is None:
             self._begun()
         self._files.close()
-        self._album.write(self._found.previews)
+        self._album.write(self._outputs.previews)
         record = self._record(frames, counters)
         if record.state == "failed":
-            failures.note(record.media_id, (self._found.outcome, self._found.detections, self._found.previews))
-        write_record(self._found.outcome, record)
+            failures.note(record.media_id, (self._outputs.outcome, self._outputs.detections, self._outputs.previews))
+        write_record(self._outputs.outcome, record)
         log_outcome(record, count=self._part is None)
 
     def _record(self, frames: FrameInput, counters: Counters) -> DetectionRecord:
-        fault, summary, search = frames.fault, frames.summary, self._network.search
+        fault, summary, options = frames.fault, frames.summary, self._network.options
         state, reason = (fault.state, fault.reason) if fault else final_state(summary, counters.boxes)
         numbering = numbering_of(self._wanted, self._fetched, summary)
-        made_with = self._network.made_with if counters.frames else {"network": None, "engine": None}
         return DetectionRecord(
             media_id=self._wanted.media_id,
             name=self._wanted.name,
@@ -186,10 +185,10 @@ class MediaResults(ResultOutput):
             height=summary.height,
             boxes=counters.boxes,
             boxes_without_area=counters.boxes_without_area,
-            threshold=search.keep_threshold,
-            asked=search.frames,
-            network=made_with["network"],
-            engine=made_with["engine"],
+            threshold=options.keep_threshold,
+            asked=options.frames,
+            network=self._network.used if counters.frames else None,
+            engine=self._network.engine_used if counters.frames else None,
             seconds=max(0.001, round(sum(counters.stages.values()), 3)),
             stages={stage: round(spent, 3) for stage, spent in counters.stages.items()},
             parts=1,
@@ -231,8 +230,8 @@ def log_outcome(record: DetectionRecord, *, count: bool) -> None:
 def detect_one(
     media_files: MediaFiles,
     network_files: NetworkFiles,
-    found: DetectionOutputs,
-    search: DetectOptions,
+    outputs: DetectionOutputs,
+    options: DetectOptions,
     part: Part | None = None,
 ) -> None:
     """Detect in one media, or in one part of a video.
@@ -240,8 +239,8 @@ def detect_one(
     Args:
         media_files: the media; unless its records say `ready`, their state and reason are this step's too.
         network_files: what to detect with.
-        found: the files to write.
-        search: what is asked.
+        outputs: the files to write.
+        options: what is asked.
         part: of a video, to detect in only this one.
 
     Raises:
@@ -249,29 +248,29 @@ def detect_one(
         DeviceError: GPU, driver or TensorRT is not there, or fails.
         SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
-    network = Network(network_files, search)
+    network = Network(network_files, options)
     wanted = read_record(MediaRecord, media_files.record)
     media, fetched = media_file(wanted, media_files.media, media_files.download, media_files.listing)
-    frames = MediaFrames(media, wanted, fetched, search.wanted, part)
-    results = MediaResults(found, wanted=wanted, fetched=fetched, network=network, part=part)
+    frames = MediaFrames(media, wanted, fetched, options.wanted, part)
+    results = MediaResults(outputs, wanted=wanted, fetched=fetched, network=network, part=part)
     detect_in([MediaTask(frames, results)], network)
 
 
 def record_failure(
-    fault: MediaFault, wanted: MediaRecord, found: DetectionOutputs, network: Network, part: Part | None = None
+    fault: MediaFault, wanted: MediaRecord, outputs: DetectionOutputs, network: Network, part: Part | None = None
 ) -> None:
     """Write the files of a media, or of a part of one, in which detection failed.
 
     Args:
         fault: why.
         wanted: what resolve_media wrote.
-        found: the files to write; what is there of them is replaced.
+        outputs: the files to write; what is there of them is replaced.
         network: what was to detect, and what it was asked.
         part: of a video.
     """
-    frames = MediaFrames(b"", wanted, None, network.search.wanted, part)
+    frames = MediaFrames(b"", wanted, None, network.options.wanted, part)
     frames.fault = fault
-    MediaResults(found, wanted=wanted, fetched=None, network=network, part=part).finish(frames, Counters())
+    MediaResults(outputs, wanted=wanted, fetched=None, network=network, part=part).finish(frames, Counters())
 
 
 def record_failed_job(
@@ -279,12 +278,12 @@ def record_failed_job(
     *,
     media_files: MediaFiles,
     network_files: NetworkFiles,
-    found: DetectionOutputs,
-    search: DetectOptions,
+    outputs: DetectionOutputs,
+    options: DetectOptions,
     **_: object,
 ) -> None:
     """Write the files of a media whose job failed; the arguments are those of detect_one, and others of the job."""
-    record_failure(fault, read_record(MediaRecord, media_files.record), found, Network(network_files, search))
+    record_failure(fault, read_record(MediaRecord, media_files.record), outputs, Network(network_files, options))
 
 
 def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:
@@ -295,13 +294,13 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
         network: what to detect with, and what it is asked.
         expected: how many media there will be.
     """
-    search = network.search
+    options = network.options
     detector = Detector(
         network.load,
         size=network.size,
         resize=network.resize,
-        batch_size=search.batch_size,
-        threshold=search.keep_threshold,
+        batch_size=options.batch_size,
+        threshold=options.keep_threshold,
         name=network.name,
     )
     detector.run(media, expected)

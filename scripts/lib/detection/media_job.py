@@ -1,4 +1,4 @@
-"""The media of one detection job: each becomes a result, also when one of them fails in a way that nobody foresaw."""
+"""The media of one detection job: each gets a result, also after an unexpected error in one of them."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -38,13 +38,13 @@ class MediaInJob:
     Attributes:
         wanted: what resolve_media wrote.
         media: where its file is, or goes.
-        found: the files of its detection.
+        outputs: the files of its detection.
         part: of a video, to detect in only this one.
     """
 
     wanted: MediaRecord
     media: Path
-    found: DetectionOutputs
+    outputs: DetectionOutputs
     part: Part | None = None
 
     @property
@@ -54,7 +54,7 @@ class MediaInJob:
 
     @property
     def size(self) -> int:
-        """Its bytes, 0 where nobody knows."""
+        """Its bytes, 0 where they are unknown."""
         return (self.wanted.file and self.wanted.file.size) or 0
 
     @property
@@ -64,16 +64,20 @@ class MediaInJob:
 
     @property
     def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
-        """What Finished is told of it: the media, what its results depend on, and the files that the job leaves."""
-        return self.media_id, as_content(self.wanted), (self.found.detections, self.found.previews, self.found.outcome)
+        """What the cache takes: the media, what its results depend on, and the files that the job leaves."""
+        return (
+            self.media_id,
+            as_content(self.wanted),
+            (self.outputs.detections, self.outputs.previews, self.outputs.outcome),
+        )
 
 
 def media_in_job(
-    records: Iterable[Path], media: Iterable[Path], found: Iterable[DetectionOutputs], part: Part | None = None
+    records: Iterable[Path], media: Iterable[Path], outputs: Iterable[DetectionOutputs], part: Part | None = None
 ) -> list[MediaInJob]:
     """Return the media of a job by their files, which are in the same order."""
-    files = zip(records, media, found, strict=True)
-    return [MediaInJob(read_record(MediaRecord, record), path, outputs, part) for record, path, outputs in files]
+    files = zip(records, media, outputs, strict=True)
+    return [MediaInJob(read_record(MediaRecord, record), path, to_write, part) for record, path, to_write in files]
 
 
 class Fetched(NamedTuple):
@@ -116,7 +120,7 @@ class Downloaded(MediaSource):
 
 @dataclass(frozen=True)
 class Notes:
-    """What a job that media share notes of them.
+    """What a shared job records of its media.
 
     Attributes:
         done: keeps the results of each media that did not fail.
@@ -131,23 +135,23 @@ class MediaJob:
     """Detects in media."""
 
     def __init__(
-        self, source: MediaSource, network_files: NetworkFiles, search: DetectOptions, notes: Notes | None = None
+        self, source: MediaSource, network_files: NetworkFiles, options: DetectOptions, notes: Notes | None = None
     ) -> None:
         """Begin nothing yet.
 
         Args:
             source: where the media's files come from.
             network_files: what to detect with.
-            search: what is asked.
+            options: what is asked.
             notes: of a job that media share.
         """
-        self._source, self._network_files, self._search, self._notes = source, network_files, search, notes
+        self._source, self._network_files, self._options, self._notes = source, network_files, options, notes
         self._begun: list[NotedResults] = []
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.
 
-        After an error that nobody foresaw, those that were under way are done one by one, and the one that it happens
+        After an unexpected error, those that were under way are done one by one, and the one that it happens
         with again is the one that failed. The media that are named in `suspects` are done one by one from the start.
 
         Args:
@@ -180,7 +184,7 @@ class MediaJob:
 
     def _together(self, work: Sequence[MediaInJob]) -> None:
         self._begun = []
-        network, failures = Network(self._network_files, self._search), list(self._source.failures)
+        network, failures = Network(self._network_files, self._options), list(self._source.failures)
         try:
             detect_in(self._tasks(work, network), network, expected=len(work))
         except Exception:
@@ -195,14 +199,14 @@ class MediaJob:
                 raise
             _log.exception("media %d", each.media_id)
             record_failure(
-                as_fault(error), each.wanted, each.found, Network(self._network_files, self._search), each.part
+                as_fault(error), each.wanted, each.outputs, Network(self._network_files, self._options), each.part
             )
             if self._notes is not None:
                 self._notes.under_way.end(each.media_id)
 
     def _tasks(self, work: Sequence[MediaInJob], network: Network) -> Iterator[MediaTask]:
         for each, fetched in self._source.files(work):
-            frames = MediaFrames(fetched.media, each.wanted, fetched.record, self._search.wanted, each.part)
+            frames = MediaFrames(fetched.media, each.wanted, fetched.record, self._options.wanted, each.part)
             self._begun.append(NotedResults(each, fetched.record, network, self._notes))
             yield MediaTask(frames, self._begun[-1])
 
@@ -216,7 +220,7 @@ class NotedResults(MediaResults):
     """
 
     def __init__(self, work: MediaInJob, fetched: DownloadRecord, network: Network, notes: Notes | None) -> None:
-        super().__init__(work.found, wanted=work.wanted, fetched=fetched, network=network, part=work.part)
+        super().__init__(work.outputs, wanted=work.wanted, fetched=fetched, network=network, part=work.part)
         self.work, self._notes = work, notes
         self.finished = False
         if notes is not None:

@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
@@ -15,13 +14,18 @@ from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
-from scripts.lib.graphs.description import Description, Resize, from_values, settled_size
+from scripts.lib.graphs.description import Description, Resize, from_values, input_size
+from scripts.lib.graphs.found_network import size_of_input
+from scripts.lib.graphs.signature import read_file
+from scripts.lib.record_files import read_record
+from scripts.lib.records.detection import NetworkUsed
+from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.workflow.engine_choice import reason as engine_reason
 
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """What there is of a network.
+    """The files of a network.
 
     Attributes:
         graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` beside it.
@@ -51,24 +55,30 @@ class Network:
     """The network of a job: loaded once, when a media needs it.
 
     Attributes:
-        search: what is asked of it.
-        made_with: what the records say of the network and its engine; nothing before it is loaded.
+        options: what is asked of it.
+        used: what the records say of the network; None before it is loaded.
+        engine_used: what they say of its engine, likewise.
     """
 
-    def __init__(self, files: NetworkFiles, search: DetectOptions) -> None:
+    def __init__(self, files: NetworkFiles, options: DetectOptions) -> None:
         """Name the files, and what is asked of them."""
-        self._files, self.search = files, search
-        self.made_with: dict[str, Any] = {"network": None, "engine": None}
+        self._files, self.options = files, options
+        self.used: NetworkUsed | None = None
+        self.engine_used: dict[str, object] | None = None
+
+    @cached_property
+    def _provenance(self) -> ProvenanceRecord:
+        return read_record(ProvenanceRecord, self._files.provenance)
 
     @property
     def name(self) -> str:
         """What errors call it: where it came from, and its graph."""
-        return f"{read_json(self._files.provenance).get('reference')}: {self._files.graph.name}"
+        return f"{self._provenance.reference}: {self._files.graph.name}"
 
     @cached_property
     def description(self) -> Description | None:
         """What get_network found out of a network's family, None for one that has an engine of its own."""
-        values = read_json(self._files.provenance).get("description")
+        values = self._provenance.description
         return None if values is None else from_values(values, str(self._files.provenance))
 
     @property
@@ -83,8 +93,11 @@ class Network:
         Raises:
             SettingsError: neither the settings nor the network say it.
         """
-        asked = (self.search.img_max_side, self.search.img_min_side)
-        return settled_size(asked, self.description, self._files.graph.name)
+        asked = (self.options.img_max_side, self.options.img_min_side)
+        own = None
+        if self.description is None and None in asked:
+            own = size_of_input(read_file(self._files.graph, self.name))
+        return input_size(asked, self.description, self._files.graph.name, own)
 
     def load(self) -> Engine:
         """Make the network ready.
@@ -93,45 +106,44 @@ class Network:
             GraphError: it cannot be used, or does not fit train.ini.
         """
         names = train.species(self._files.train_ini)
-        nms = self.search.nms
+        nms = self.options.nms
         engine = open_engine(
             self._files.graph,
-            engine=self.search.engine,
+            engine=self.options.engine,
             size=self.size,
-            batch_size=self.search.batch_size,
-            threads=self.search.threads,
-            precision=self.search.precision,
-            engines=self.search.engines,
+            batch_size=self.options.batch_size,
+            threads=self.options.threads,
+            precision=self.options.precision,
+            engines=self.options.engines,
             nms=None if nms is None else nms_settings.from_values(nms),
-            rows=RowsConvention(self.search.pixels, self.search.first_label, len(names)),
+            rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
             description=self.description,
             names=len(names),
         )
         try:
-            self.made_with = self._describe(engine, names)
+            self.used = self._describe(engine, names)
+            self.engine_used = engine.description | {"chosen": engine_reason(os.environ)}
         except BaseException:
             engine.close()
             raise
         return engine
 
-    def _describe(self, engine: Engine, names: list[str]) -> dict[str, Any]:
+    def _describe(self, engine: Engine, names: list[str]) -> NetworkUsed:
         files, described = self._files, self.description
         if len(names) != engine.classes:
             raise GraphError(
                 f"{files.graph} scores {engine.classes} classes, {files.train_ini} names {len(names)} "
                 f"({', '.join(names)}); expected as many: take the train.ini that the network was trained with"
             )
-        return {
-            "network": {
-                "sha256": sha256(files.graph),
-                **({"weights_sha256": sha256(files.weights)} if files.weights else {}),
-                "width": engine.size.width,
-                "height": engine.size.height,
-                "classes": names,
-                "nms": nms_settings.to_values(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
-                **({"description": described.to_values()} if described else {}),
-                "source": read_json(files.provenance).get("reference"),
-                **{change.parent.name: read_json(change) for change in files.changes},
-            },
-            "engine": engine.description | {"chosen": engine_reason(os.environ)},
-        }
+        return NetworkUsed(
+            sha256=sha256(files.graph),
+            weights_sha256=sha256(files.weights) if files.weights else None,
+            width=engine.size.width,
+            height=engine.size.height,
+            classes=names,
+            nms=nms_settings.to_values(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
+            description=described.to_values() if described else None,
+            source=self._provenance.reference,
+            # Each lies in a folder named after what was done: `converted` or `int8`.
+            **{change.parent.name: read_json(change) for change in files.changes},
+        )

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, write_json
 from scripts.lib.frames.parts import Part
+from scripts.lib.record_files import from_content, write_record
 from scripts.lib.workflow.failures import note
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedPlan:
+    """What the file holds in place of parts where planning failed."""
+
+    state: MediaState
+    reason: str
 
 
 def write_plan(plan: Path, parts: Sequence[Part]) -> None:
@@ -18,7 +27,7 @@ def write_plan(plan: Path, parts: Sequence[Part]) -> None:
 def write_failed_plan(plan: Path, media_id: int, fault: MediaFault) -> None:
     """Write that planning failed, for join_parts to carry on."""
     note(media_id, [plan])
-    write_json(plan, {"state": fault.state, "reason": fault.reason})
+    write_record(plan, FailedPlan(state=fault.state, reason=fault.reason))
 
 
 def planned_parts(plan: Path) -> list[Part]:
@@ -35,12 +44,13 @@ def require_planned(plan: Path) -> None:
     """
     written = read_json(plan)
     if isinstance(written, dict):
-        raise MediaFault(written["state"], written["reason"])
+        failed = from_content(FailedPlan, written)
+        raise MediaFault(failed.state, failed.reason)
 
 
 @dataclass(frozen=True)
 class PlannedPart:
-    """One part of a video, as a job of its own is told of it.
+    """One part of a video, for the job that detects in it.
 
     Attributes:
         plan: what split_media wrote.

@@ -8,11 +8,12 @@ media.
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import cv2
 import numpy as np
 
-from scripts.lib import suppression
+from scripts.lib import deadline, suppression
 from scripts.lib.boxes import Floats, Pixels, Size, on_media
 from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
 from scripts.lib.detection.media_task import FrameResult, MediaTask
@@ -100,7 +101,8 @@ class Detector:
                         engine = self._ready(batch)
                         if len(under_way) == engine.depth:
                             self._finish(under_way.popleft(), reader, writer)
-                        engine.start(batch.pixels[: len(batch.items)])
+                        with self._watched(batch):
+                            engine.start(batch.pixels[: len(batch.items)])
                         self._watch.lap("network", batch.tasks)
                     under_way.append(batch)
                 while under_way:
@@ -114,6 +116,9 @@ class Detector:
             if self._engine is not None:
                 self._engine.close()
 
+    def _watched(self, batch: Batch) -> AbstractContextManager[None]:
+        return deadline.watched(self._name, f"busy with a batch of {len(batch.items)} frames")
+
     def _ready(self, batch: Batch) -> Engine:
         if self._engine is None:
             self._engine = self._load()
@@ -123,7 +128,8 @@ class Detector:
     def _finish(self, batch: Batch, reader: BatchReader, writer: ResultWriter) -> None:
         if batch.items:
             engine = self._ready(batch)
-            outputs = engine.finish()
+            with self._watched(batch):
+                outputs = engine.finish()
             self._watch.lap("network", batch.tasks)
             for index, item in enumerate(batch.items):
                 self._open[item.task] = None
@@ -140,7 +146,7 @@ class Detector:
         reader.give_back(batch)
 
     def _tell(self, batch: Batch) -> None:
-        """Say how far it is: in media, or in the frames of the only one."""
+        """Log the progress: in media, or in frames where there is only one."""
         self._frames += len(batch.items)
         self._ended += len(batch.ended)
         if self._progress is None or not batch.items:

@@ -1,4 +1,4 @@
-"""A detection job that media share: it downloads them itself, and goes on where it was killed or failed before."""
+"""A detection job for several media: it downloads them itself, and continues after it was killed or failed."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 def detect_shared(
     work: Sequence[MediaInJob],
     network_files: NetworkFiles,
-    search: DetectOptions,
+    options: DetectOptions,
     source: DownloadOptions | MediaSource,
     shared: SharedJob,
     *,
@@ -39,7 +39,7 @@ def detect_shared(
     Args:
         work: the media.
         network_files: what to detect with.
-        search: what is asked.
+        options: what is asked.
         source: where the media's files are, or how they are downloaded.
         shared: where the job keeps what it has finished.
         killed: what killed this job before, where it goes on after that. The media that was under way then has failed;
@@ -49,19 +49,19 @@ def detect_shared(
         PipelineError: media could not be downloaded; the others are finished.
         MediaFault: the job was killed while no media was under way.
     """
-    done = _finished(shared, network_files, search)
+    done = _finished(shared, network_files, options)
     under_way = UnderWay(shared.finished / f"{shared.batch.stem}.under_way")
     suspects = under_way.after_kill(killed) if killed else under_way.clear()
     for each in work:
         if (reason := under_way.fatal.get(each.media_id)) is not None:
-            record_failure(MediaFault("failed", reason), each.wanted, each.found, Network(network_files, search))
+            record_failure(MediaFault("failed", reason), each.wanted, each.outputs, Network(network_files, options))
     keep_files = isinstance(source, DownloadOptions) and source.keep_files
     left = [
         each for each in work if each.media_id not in under_way.fatal and (keep_files or not done.restore(*each.kept))
     ]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     files = _download_ahead(work, left, source) if isinstance(source, DownloadOptions) else source
-    MediaJob(files, network_files, search, Notes(done, under_way)).detect(left, suspects)
+    MediaJob(files, network_files, options, Notes(done, under_way)).detect(left, suspects)
     if files.failures:
         raise PipelineError(
             f"{len(files.failures)} of {len(work)} media could not be downloaded, the others are finished: "
@@ -72,7 +72,7 @@ def detect_shared(
 
 
 def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> DownloadAhead:
-    """Return what downloads the media that are left to do; what other downloads have left goes."""
+    """Return what downloads the media that are left to do; leftovers of other downloads are removed."""
     to_disk = {each.media: each.wanted for each in left if options.keep_files or not each.fits_memory}
     remove_stale({each.media: to_disk.get(each.media) for each in work})
     connection = Connection(options.host, options.project_id)
@@ -83,21 +83,21 @@ def record_failed_shared(
     fault: MediaFault,
     work: Sequence[MediaInJob],
     network_files: NetworkFiles,
-    search: DetectOptions,
+    options: DetectOptions,
     shared: SharedJob,
 ) -> None:
     """Write what detect_shared writes where the job as a whole failed: what is finished stays, the others failed."""
-    done = _finished(shared, network_files, search)
+    done = _finished(shared, network_files, options)
     for each in work:
         if not done.restore(*each.kept):
-            record_failure(fault, each.wanted, each.found, Network(network_files, search))
+            record_failure(fault, each.wanted, each.outputs, Network(network_files, options))
     write_hashes(shared.batch, _outputs(work))
 
 
-def _finished(shared: SharedJob, network_files: NetworkFiles, search: DetectOptions) -> Finished:
-    return Finished(shared.finished, [shared.sources, search.key, *map(sha256, network_files.all)])
+def _finished(shared: SharedJob, network_files: NetworkFiles, options: DetectOptions) -> Finished:
+    return Finished(shared.finished, [shared.sources, options.key, *map(sha256, network_files.all)])
 
 
 def _outputs(work: Sequence[MediaInJob]) -> list[Path]:
-    found = [each.found for each in work]
-    return [*(f.detections for f in found), *(f.outcome for f in found), *(f.previews for f in found)]
+    every = [each.outputs for each in work]
+    return [*(one.detections for one in every), *(one.outcome for one in every), *(one.previews for one in every)]

@@ -25,7 +25,7 @@ class Connection:
 
     def __init__(self, host: str, project_id: int) -> None:
         self._host, self._project_id = host, project_id
-        self._foreseen: dict[int, str] = {}
+        self._asked_ahead: dict[int, str] = {}
         self._refused: set[int] = set()
 
     @cached_property
@@ -38,7 +38,7 @@ class Connection:
         """Its store, which gets no token."""
         return store_session(self._host)
 
-    def foresee(self, wanted: Sequence[MediaRecord]) -> None:
+    def ask_ahead(self, wanted: Sequence[MediaRecord]) -> None:
         """Ask for the addresses of media that will soon be downloaded, all in one request.
 
         Args:
@@ -46,7 +46,7 @@ class Connection:
         """
         try:
             addresses, _ = self._addresses(wanted)
-            self._foreseen |= addresses
+            self._asked_ahead |= addresses
         except ServerError as error:
             _log.warning("%s; each address is asked for by itself", error)
 
@@ -66,8 +66,8 @@ class Connection:
             ServerError: Tator fails.
         """
         media_id = wanted.media_id
-        if (foreseen := self._foreseen.pop(media_id, None)) is not None:
-            return foreseen
+        if (known := self._asked_ahead.pop(media_id, None)) is not None:
+            return known
         addresses, refusal = self._addresses([wanted])
         if media_id not in addresses:
             why = f" ({refusal})" if refusal else ""

@@ -35,7 +35,7 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, las
 
     Raises:
         PipelineError: the disk has no room, or another process downloads the same file.
-        ServerError: as in transfer.bring.
+        ServerError: as in transfer.download.
     """
 
     def fetch() -> DownloadRecord:

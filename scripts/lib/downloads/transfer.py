@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -31,24 +32,24 @@ SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size
 _log = logging.getLogger(__name__)
 
 
-class _Cut(Exception):
+class _Interrupted(Exception):
     """A transfer ended early or gave the wrong bytes; the text is fit for a log."""
 
 
-class _Away(_Cut):
+class _StoreAway(_Interrupted):
     """The store as a whole is away: no connection, or a gateway says so."""
 
 
-class _Absent(_Cut):
+class _NoSuchFile(_Interrupted):
     """The store has no such file, or does not say: S3 answers 403 to who may not list its files."""
 
 
-class _Further(Exception):
-    """A transfer was cut, but brought some bytes."""
+class _InterruptedWithProgress(Exception):
+    """A transfer was interrupted, and some bytes came before."""
 
 
 def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
-    """Bring the whole file; return the record of the download.
+    """Download the whole file; return the record of the download.
 
     Args:
         connection: to Tator and its store.
@@ -76,7 +77,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
             try:
                 with rate.watching(_peer(address)):
-                    _transfer(connection.store, address, stream, file.size, progress=progress, rate=rate)
+                    _complete(_Transfer(connection.store, address, stream, file.size, progress, rate))
             except ServerError as error:
                 # Another media's file may come faster, and whoever made a reference says nothing of the site's store.
                 if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
@@ -84,27 +85,27 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 raise
             if has_md5 and (found := _md5(stream)) != wanted.md5:
                 stream.truncate(0)
-                raise _Cut(f"the file's md5 is {found}, Tator's is {wanted.md5}")
-        except _Absent:
+                raise _Interrupted(f"the file's md5 is {found}, Tator's is {wanted.md5}")
+        except _NoSuchFile:
             connection.refused(wanted)
             _require_media(connection, wanted)
             raise
-        except _Cut as cut:
-            # Each byte won starts the patience anew: a large file over a bad line gets there.
+        except _Interrupted as interrupted:
+            # Each byte that came starts the patience anew, so that a large file comes over a bad line too.
             if size_of(stream) > furthest:
                 furthest = size_of(stream)
-                raise _Further(str(cut)) from None
+                raise _InterruptedWithProgress(str(interrupted)) from None
             raise
 
     while True:
         try:
-            patiently(_Cut, enough=trying.enough)(once)
-        except _Further as further:
-            _log.warning("%s after %d bytes; going on", further, size_of(stream))
-        except _Cut as cut:
+            patiently(_Interrupted, enough=trying.enough)(once)
+        except _InterruptedWithProgress as progress:
+            _log.warning("%s after %d bytes; going on", progress, size_of(stream))
+        except _Interrupted as interrupted:
             on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise MediaServerError(
-                f"media {wanted.media_id}: {trying.given_up(cut)}; run again{on}, or look at the media in Tator"
+                f"media {wanted.media_id}: {trying.given_up(interrupted)}; run again{on}, or look at the media in Tator"
             ) from None
         else:
             trying.store.is_over()
@@ -115,7 +116,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
 
 
 class _Trying:
-    """For how long a file is tried: less where another job has waited for its store already.
+    """Decides how long a file is tried: less where another job has waited for its store already.
 
     Attributes:
         store: the note on the store of the last try.
@@ -129,14 +130,14 @@ class _Trying:
     def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
         """Whether to give up now; see `patiently`."""
         self._seconds = seconds
-        self._waited = isinstance(fault, _Away) and tries >= TRIES and self.store.stands()
+        self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.stands()
         return self._waited
 
-    def given_up(self, cut: _Cut) -> str:
-        """Return what is said in the end, and tell the other jobs if the store is away."""
-        if isinstance(cut, _Away):
-            self.store.begins(str(cut))
-        return f"{cut}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
+    def given_up(self, interrupted: _Interrupted) -> str:
+        """Return the final error message, and tell the other jobs if the store is unavailable."""
+        if isinstance(interrupted, _StoreAway):
+            self.store.begins(str(interrupted))
+        return f"{interrupted}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 
 def _address(connection: Connection, wanted: MediaRecord) -> str:
@@ -149,63 +150,70 @@ def _address(connection: Connection, wanted: MediaRecord) -> str:
 
 
 def _require_media(connection: Connection, wanted: MediaRecord) -> None:
-    """Raise MediaFault if Tator has the media no more."""
+    """Raise MediaFault if the media is no longer in Tator."""
     if not connection.project.media([wanted.media_id]):
         raise MediaFault("missing", "it was deleted while the workflow ran")
 
 
-def _transfer(
-    plain: requests.Session,
-    address: str,
-    stream: IO[bytes],
-    size: int | None,
-    *,
-    progress: Progress,
-    rate: LeastRate,
-) -> None:
-    """Append to `stream` what is still missing of `size` bytes.
+@dataclass(frozen=True)
+class _Transfer:
+    """One try to bring a file.
+
+    Attributes:
+        store: the session that knows no token.
+        address: presigned, so it is secret.
+        stream: what came of the file so far, and where the rest goes.
+        size: of the whole file in bytes, None where Tator does not say it.
+        progress: takes how many bytes are there.
+        rate: takes how many bytes came.
+    """
+
+    store: requests.Session
+    address: str
+    stream: IO[bytes]
+    size: int | None
+    progress: Progress
+    rate: LeastRate
+
+
+def _complete(transfer: _Transfer) -> None:
+    """Append to the stream what is still missing of the file.
 
     Raises:
-        _Cut: the bytes on disk are not the whole file.
+        _Interrupted: the bytes on disk are not the whole file.
         OSError: the disk is full or not writable.
     """
+    stream, size = transfer.stream, transfer.size
     have = size_of(stream)
     if size is not None and have > size:
         stream.truncate(have := 0)
     if have != size or size == 0:
-        _append(plain, address, stream, size, progress=progress, rate=rate)
+        _append(transfer)
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
-        raise _Cut(f"{have} bytes came, Tator says {size}")
+        raise _Interrupted(f"{have} bytes came, Tator says {size}")
 
 
-def _append(
-    plain: requests.Session,
-    address: str,
-    stream: IO[bytes],
-    size: int | None,
-    *,
-    progress: Progress,
-    rate: LeastRate,
-) -> None:
+def _append(transfer: _Transfer) -> None:
+    stream, size = transfer.stream, transfer.size
     have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
     headers["Accept-Encoding"] = "identity"
     answered = False
     try:
-        with plain.get(address, headers=headers, stream=True) as answer:
+        with transfer.store.get(transfer.address, headers=headers, stream=True) as answer:
             answered = True
             if answer.status_code == 416:
                 stream.truncate(0)
-                raise _Cut(f"the store has {have} bytes or fewer, Tator says {size}")
+                raise _Interrupted(f"the store has {have} bytes or fewer, Tator says {size}")
             if answer.status_code in (403, 404):
-                raise _Absent(f"the store answered {answer.status_code}")
+                raise _NoSuchFile(f"the store answered {answer.status_code}")
             if answer.status_code in (502, 503, 504):
-                raise _Away(f"the store answered {answer.status_code}")
+                raise _StoreAway(f"the store answered {answer.status_code}")
             if answer.status_code not in (200, 206):
-                raise _Cut(f"the store answered {answer.status_code}")
+                raise _Interrupted(f"the store answered {answer.status_code}")
             if answer.status_code == 200:
                 stream.truncate(have := 0)
             stream.seek(have)
@@ -213,21 +221,21 @@ def _append(
             for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
-                rate.brought(len(chunk))
-                progress.report(have, size)
+                transfer.rate.count_bytes(len(chunk))
+                transfer.progress.report(have, size)
                 if size is not None and have > size:  # a store could go on for ever
                     break
                 if size is None and have > LARGEST_WITHOUT_SIZE:
                     stream.truncate(0)
                     raise MediaServerError(
-                        f"the store ({_peer(address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file of which "
-                        "Tator says no size; expected one with its size: upload the media anew"
+                        f"the store ({_peer(transfer.address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file "
+                        "of which Tator says no size; expected one with its size: upload the media anew"
                     )
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if untrusted(error):
-            raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None
+            raise ServerError(f"the store's certificate is not trusted ({_peer(transfer.address)}); {TRUST}") from None
         # Its text holds the address, which is secret.
-        kind = _Cut if answered else _Away
+        kind = _Interrupted if answered else _StoreAway
         raise kind(f"the transfer broke off ({type(error).__name__})") from None
 
 

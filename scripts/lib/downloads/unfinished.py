@@ -22,7 +22,7 @@ def part_path(media: Path, file: StoredFile) -> Path:
 
 
 def remove_stale(wanted: Mapping[Path, MediaRecord | None]) -> None:
-    """Remove what earlier runs left unfinished and nobody will go on with.
+    """Remove unfinished downloads of earlier runs that will not be continued.
 
     Args:
         wanted: for each media that this job is about, by where its file goes, the record of the file that it will

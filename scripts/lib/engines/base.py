@@ -62,7 +62,7 @@ class Engine(Closeable):
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what is under way and free the engine; may be called again."""
+        """Cancel what is under way and free the engine; may be called again."""
 
     def infer(self, batch: Pixels) -> Outputs:
         """Run one batch; nothing else may be under way."""

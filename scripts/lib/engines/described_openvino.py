@@ -11,7 +11,7 @@ import numpy as np
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.described import Arrays, Runner, absent, cut, filled, parts
 from scripts.lib.engines.feeding import COLOURS, Input
-from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.description import Pixels as PixelFormat
@@ -44,26 +44,15 @@ class OpenVinoRunner(Runner):
         ov = load_openvino()
         self._graph = graph
         self._unit = taken.batch or 1
-        core = ov.Core()
         try:
-            model = core.read_model(graph)
+            model = ov.Core().read_model(graph)
             part = ov.Model(_outputs(model, description, str(graph)), model.get_parameters())
             part.reshape(taken.shape(self._unit, size))
             whole = _taking_bytes(part, description.pixels, taken, self._unit, size)
         except RuntimeError as error:
             raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
         count = -(-batch_size // self._unit)
-        settings: dict[str, object] = {
-            # Some processors would compute in bfloat16, which moves boxes by pixels.
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": min(threads, count),
-            "ENABLE_CPU_PINNING": False,
-        }
-        try:
-            compiled = core.compile_model(whole, "CPU", settings)
-        except RuntimeError as error:
-            raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
+        compiled = compile_for_cpu(whole, str(graph), threads=threads, requests=count)
         self._tensor, self.version = ov.Tensor, str(ov.get_version())
         self._count = len(description.outputs.all)
         self._idle = deque([compiled.create_infer_request() for _ in range(count)] for _ in range(self.depth))

@@ -1,4 +1,4 @@
-"""Engine files: one for each combination of all that an engine depends on, so that a wrong one is never taken.
+"""Engine files: one for each combination of all that an engine depends on, so that no other is loaded.
 
 `KEY.engine` is TensorRT's, `KEY.json` beside it names what the key is the hash of, and the file's own hash.
 """
@@ -119,7 +119,7 @@ def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger:
 
 
 def _is_sound(path: Path) -> bool:
-    """Whether the file is there, and what was written: TensorRT may crash on one that is not."""
+    """Whether the file is there and has the recorded hash: TensorRT may crash on a damaged one."""
     record = path.with_suffix(".json")
     return path.exists() and record.exists() and read_json(record)["sha256"] == sha256(path)
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
-from scripts.lib.engines.openvino_graph import cut, load_openvino, read_graph, read_nms
-from scripts.lib.errors import GraphError
+from scripts.lib.engines.openvino_graph import compile_for_cpu, cut, load_openvino, read_graph, read_nms
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:
@@ -73,19 +72,7 @@ class OpenVinoEngine(Engine):
             "batch_size": batch_size,
             "layout": layout.name,
         }
-        settings: dict[str, object] = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads,
-            # No more than frames a batch: each stream takes memory for a frame.
-            "NUM_STREAMS": min(threads, batch_size),
-            # Pinned threads of jobs that run side by side would all sit on the first cores.
-            "ENABLE_CPU_PINNING": False,
-        }
-        try:
-            # Without OpenVINO's cache: it saves 0.2 s a media and believes a file that was damaged.
-            compiled = ov.Core().compile_model(part, "CPU", settings)
-        except RuntimeError as error:
-            raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
+        compiled = compile_for_cpu(part, str(graph), threads=threads, requests=batch_size)
         self._tensor = ov.Tensor
         self._idle = deque(self._slot(compiled, boxes, scores) for _ in range(self.depth))
         self._under_way: deque[tuple[Slot, Slot]] = deque()  # a place, and as much of it as is in use

@@ -17,7 +17,6 @@ from scripts.lib.preprocess import MEAN
 if TYPE_CHECKING:
     import onnx
 
-PRECISIONS = ("f16", "f32")
 _FRAMES = "frames"
 
 
@@ -31,7 +30,7 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
         graph: an `.onnx` file, cut before its suppression.
         size: of the network's input.
         batch_size: frames a batch, N.
-        precision: one of PRECISIONS.
+        precision: f16 or f32.
 
     Raises:
         GraphError: the file cannot be read, its layout is not known, or it does not fit the batch or the precision.
@@ -113,7 +112,7 @@ def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
 
 
 def _tidy(model: "onnx.ModelProto", layout: Layout) -> None:
-    """Put the outputs in order, boxes first, and drop the domains that nothing is of."""
+    """Put the outputs in order, boxes first, and drop unused domains."""
     outputs = {output.name: output for output in model.graph.output}
     ordered = [outputs[layout.boxes], outputs[layout.scores]]
     del model.graph.output[:]

@@ -160,7 +160,7 @@ class RowsEngine(Engine):
 
 
 def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
-    """Return pixels, first label and number of classes; refuse to guess any of them."""
+    """Return pixels, first label and number of classes; fail where one of them is not set."""
     what = f"{graph}: it gives rows of boxes, scores and labels"
     if convention is None or convention.pixels is None:
         raise SettingsError(

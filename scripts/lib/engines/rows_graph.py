@@ -62,7 +62,7 @@ def _blaming(run: Run, graph: Path, engine: str) -> Run:
 
 
 def _openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
-    from scripts.lib.engines.openvino_graph import load_openvino, read_graph
+    from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino, read_graph
 
     ov = load_openvino()
     model, layout = read_graph(graph)
@@ -73,9 +73,7 @@ def _openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
     if len(found) != 1 or model.inputs[0].get_element_type() not in kinds:
         raise _wrong_inputs(graph, found)
     shape = [None if length.is_dynamic else length.get_length() for length in model.inputs[0].get_partial_shape()]
-    compiled = ov.Core().compile_model(
-        model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-    )
+    compiled = compile_for_cpu(model, str(graph), threads=threads, requests=1)
     names = (layout.boxes, layout.scores, layout.labels)
 
     def run(content: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.lib import deadline
 from scripts.lib.errors import GraphError, SettingsError
 
 if TYPE_CHECKING:
@@ -179,4 +180,8 @@ def open_engine(
             f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
             f"expected {' or '.join(kind.suffixes)}"
         )
-    return kind.open(EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows, description, names))
+    request = EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows, description, names)
+    if kind.is_built:  # which takes as long as it takes
+        return kind.open(request)
+    with deadline.watched(str(graph), f"being made ready by {engine}"):
+        return kind.open(request)

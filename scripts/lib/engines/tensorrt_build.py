@@ -98,8 +98,8 @@ def build_plan(trt: ModuleType, model: bytes, logger: Any) -> bytes:
     parser = make(trt.OnnxParser, "OnnxParser", network, logger)
     if not parser.parse(model):
         errors = [parser.get_error(at) for at in range(parser.num_errors)]
-        told = "; ".join(f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors)
-        raise DeviceError(f"TensorRT's OnnxParser.parse cannot read the network: {told}; {REMEDY}")
+        reasons = "; ".join(f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors)
+        raise DeviceError(f"TensorRT's OnnxParser.parse cannot read the network: {reasons}; {REMEDY}")
     config = checked("Builder.create_builder_config", builder.create_builder_config(), logger)
     config.clear_flag(trt.BuilderFlag.TF32)  # f32 is to be float32, not its upper 19 bits
     plan = builder.build_serialized_network(network, config)

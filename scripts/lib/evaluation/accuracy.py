@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scripts.lib.boxes import iou_matrix
+from scripts.lib.records.evaluation import AtThreshold, BestF1, Curve
 
 MOST_BOXES = 300  # in a picture; what networks give at most
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
@@ -95,10 +96,10 @@ def mean_ap50(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) -> float
     return float(np.mean([ap50 for ap50, _ in each.values()])) if each else 0.0
 
 
-def judge(
+def match_boxes(
     truth: Iterable[LabeledBox], found: Iterable[LabeledBox], iou: float, *, by_species: bool
 ) -> tuple[list[Match], list[LabeledBox]]:
-    """Return what each found box is, in falling order of score within its picture, and the true boxes that nobody took.
+    """Return what each found box is, by falling score within its picture, and the true boxes that were not matched.
 
     Args:
         truth: all true boxes.
@@ -107,14 +108,14 @@ def judge(
         by_species: whether a box may take only true boxes of its own species; else it may be `confused`.
     """
     true_ones, found_ones = _grouped(truth, by_species), _grouped(found, by_species)
-    judged: list[Match] = []
+    matches: list[Match] = []
     missed: list[LabeledBox] = []
     for key, boxes in found_ones.items():
-        judged += _judge_picture(true_ones.get(key, []), sorted(boxes, key=lambda box: -box.score), iou)
-    taken = {id(each.truth) for each in judged if each.verdict in ("right", "confused")}
+        matches += _match_picture(true_ones.get(key, []), sorted(boxes, key=lambda box: -box.score), iou)
+    taken = {id(each.truth) for each in matches if each.verdict in ("right", "confused")}
     for boxes in true_ones.values():
         missed += [box for box in boxes if id(box) not in taken]
-    return judged, missed
+    return matches, missed
 
 
 def _grouped(boxes: Iterable[LabeledBox], by_species: bool) -> dict[Any, list[LabeledBox]]:
@@ -135,7 +136,7 @@ def overlaps(found: Sequence[LabeledBox], truth: Sequence[LabeledBox]) -> npt.ND
     return iou_matrix(corners[0], corners[1])
 
 
-def _judge_picture(truth: list[LabeledBox], found: list[LabeledBox], iou: float) -> Iterable[Match]:
+def _match_picture(truth: list[LabeledBox], found: list[LabeledBox], iou: float) -> Iterable[Match]:
     shared = overlaps(found, truth)
     free = np.ones(len(truth), bool)
     for row, box in zip(shared, found, strict=True):
@@ -165,9 +166,9 @@ class Sweep:
     recall: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, judged: Iterable[Match], truths: int) -> "Sweep":
+    def of(cls, matches: Iterable[Match], truths: int) -> "Sweep":
         """Make it of boxes compared by species."""
-        ordered = sorted(judged, key=lambda each: -each.box.score)
+        ordered = sorted(matches, key=lambda each: -each.box.score)
         right = np.cumsum([each.verdict == "right" for each in ordered], dtype=np.float64)
         return cls(
             np.array([each.box.score for each in ordered]),
@@ -175,7 +176,7 @@ class Sweep:
             right / max(truths, 1),
         )
 
-    def best(self) -> dict[str, float] | None:
+    def best(self) -> BestF1 | None:
         """Return the threshold with the best F1, and what it gives; None without boxes."""
         if not len(self.scores):
             return None
@@ -184,44 +185,46 @@ class Sweep:
         # Boxes of equal score stand or fall together.
         last = np.append(self.scores[1:] != self.scores[:-1], True)
         at = int(np.where(last, f1, -1).argmax())
-        values = {"threshold": self.scores, "f1": f1, "precision": self.precision, "recall": self.recall}
-        return {name: round(float(value[at]), 4) for name, value in values.items()}
+        threshold, best, precision, recall = (
+            round(float(values[at]), 4) for values in (self.scores, f1, self.precision, self.recall)
+        )
+        return BestF1(threshold=threshold, f1=best, precision=precision, recall=recall)
 
-    def points(self, most: int = 200) -> dict[str, list[float]]:
+    def points(self, most: int = 200) -> Curve:
         """Return at most so many points of the curve."""
         at = np.unique(np.linspace(0, len(self.scores) - 1, min(most, len(self.scores))).astype(int))
-        return {
-            name: [round(float(value), 4) for value in values[at]]
-            for name, values in (("recall", self.recall), ("precision", self.precision), ("score", self.scores))
-        }
+        recall, precision, score = (
+            [round(float(value), 4) for value in values[at]] for values in (self.recall, self.precision, self.scores)
+        )
+        return Curve(recall=recall, precision=precision, score=score)
 
 
-def by_threshold(judged: Sequence[Match], truths: int, least: float) -> list[dict[str, float]]:
+def by_threshold(matches: Sequence[Match], truths: int, least: float) -> list[AtThreshold]:
     """Return what each threshold from `least` on gives, of boxes compared by species."""
     table = []
     for threshold in THRESHOLDS[np.greater_equal(THRESHOLDS, least - 1e-9)]:
-        verdicts = Counter(each.verdict for each in judged if each.box.score >= threshold)
+        verdicts = Counter(each.verdict for each in matches if each.box.score >= threshold)
         right, kept = verdicts["right"], verdicts.total()
         precision, recall = right / kept if kept else 0.0, right / truths if truths else 0.0
         table.append(
-            {
-                "threshold": float(threshold),
-                "precision": round(precision, 4),
-                "recall": round(recall, 4),
-                "f1": round(2 * precision * recall / (precision + recall), 4) if right else 0.0,
-                "right": right,
-                "false_alarms": verdicts["false alarm"],
-                "double_counts": verdicts["double"],
-                "missed": truths - right,
-            }
+            AtThreshold(
+                threshold=float(threshold),
+                precision=round(precision, 4),
+                recall=round(recall, 4),
+                f1=round(2 * precision * recall / (precision + recall), 4) if right else 0.0,
+                right=right,
+                false_alarms=verdicts["false alarm"],
+                double_counts=verdicts["double"],
+                missed=truths - right,
+            )
         )
     return table
 
 
-def confusion(judged: Iterable[Match], missed: Iterable[LabeledBox]) -> Mapping[tuple[str | None, str | None], int]:
-    """Return how often (true species, found species) came together; None is: there was none. Doubles are left out."""
+def confusion(matches: Iterable[Match], missed: Iterable[LabeledBox]) -> Mapping[tuple[str | None, str | None], int]:
+    """Return how often (true species, found species) came together; None stands for no box. Doubles are left out."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
-    for each in judged:
+    for each in matches:
         if each.verdict != "double":
             pairs[each.truth.species if each.truth else None, each.box.species] += 1
     for box in missed:

@@ -11,12 +11,44 @@ import numpy as np
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.evaluation.accuracy import LabeledBox, overlaps
-from scripts.lib.files import read_json
+from scripts.lib.record_files import from_content, read_record
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
+
+
+# Of a run's records no more is read than is needed: one of the runs may be of an earlier version.
+@dataclass(frozen=True, kw_only=True)
+class NetworkClasses:
+    """The classes of the network that a media was detected with."""
+
+    classes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedMedia:
+    """A media of either side: its name, its size in pixels, and the network, None where that is unknown."""
+
+    name: str | None
+    width: int
+    height: int
+    network: NetworkClasses | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryLine:
+    """A media of a run's summary."""
+
+    media_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaOfRun:
+    """The media of a run, by its summary."""
+
+    media: list[SummaryLine]
 
 
 @dataclass(frozen=True)
@@ -25,14 +57,14 @@ class Side:
 
     Attributes:
         title: what a page calls it.
-        media: name and size in pixels of each media, by id.
+        media: by id.
         boxes: returns a media's boxes.
         previews: the file of a media's pictures, where there is one.
-        classes: the network's species in their order, which gives them their colours; empty where nobody knows it.
+        classes: the network's species in their order, which gives them their colours; empty where they are unknown.
     """
 
     title: str
-    media: Mapping[int, dict[str, Any]]
+    media: Mapping[int, ComparedMedia]
     boxes: Callable[[int], list[LabeledBox]]
     previews: Callable[[int], Path | None]
     classes: Sequence[str] = ()
@@ -40,7 +72,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one box; what is None there was not."""
+    """What became of one box; a side is None where the box is not there."""
 
     media_id: int
     frame: int
@@ -66,11 +98,12 @@ def run_side(folder: Path) -> Side:
     if not (results / "summary.json").exists():
         raise PipelineError(f"{folder}: has no results/summary.json; expected the folder of a run that has ended")
     records = {
-        line["media_id"]: read_json(results / "detections" / f"{line['media_id']}.json")
-        for line in read_json(results / "summary.json")["media"]
+        line.media_id: read_record(ComparedMedia, results / "detections" / f"{line.media_id}.json")
+        for line in read_record(MediaOfRun, results / "summary.json").media
     }
-
-    classes = {media_id: (record["network"] or {}).get("classes", []) for media_id, record in records.items()}
+    classes = {
+        media_id: record.network.classes if record.network is not None else [] for media_id, record in records.items()
+    }
 
     def boxes(media_id: int) -> list[LabeledBox]:
         names = classes[media_id]
@@ -100,7 +133,7 @@ def version_side(
         if not project_needs.has(box_type, name):
             there = ", ".join(repr(one["name"]) for one in box_type["attribute_types"] or []) or "none"
             raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {there}")
-    media = project.media(media_ids)
+    media = {media_id: from_content(ComparedMedia, found) for media_id, found in project.media(media_ids).items()}
     if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
         raise ServerError(
             f"version {version_id} holds no box of type {type_id} in the {len(media)} media that are compared; "
@@ -108,7 +141,7 @@ def version_side(
         )
 
     def boxes(media_id: int) -> list[LabeledBox]:
-        width, height = media[media_id]["width"], media[media_id]["height"]
+        width, height = media[media_id].width, media[media_id].height
         latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id)}
         return [
             LabeledBox(
@@ -131,7 +164,7 @@ def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score
         before: its boxes in the first run.
         after: its boxes in the second.
         iou: boxes that overlap by this at least are one and the same.
-        score_change: by how much a score has to change to be told.
+        score_change: by how much a score has to change to count as rescored.
     """
     frames: dict[tuple[int, int], tuple[list[LabeledBox], list[LabeledBox]]] = defaultdict(lambda: ([], []))
     for at, boxes in enumerate((before, after)):

@@ -12,7 +12,7 @@ from scripts.lib.boxes import iou_matrix
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class TrackedBox:
     """A box of a track, true or found.
 
     Attributes:
@@ -26,7 +26,7 @@ class Placed:
     xywh: tuple[float, float, float, float]
 
 
-def compare_tracks(truth: Sequence[Placed], found: Sequence[Placed], frames: Iterable[int]) -> dict[str, Any]:
+def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], frames: Iterable[int]) -> dict[str, Any]:
     """Return how well the tracks of one media agree, whatever their species.
 
     Args:
@@ -70,12 +70,12 @@ def compare_tracks(truth: Sequence[Placed], found: Sequence[Placed], frames: Ite
 
 
 def _by_frame(
-    boxes: Iterable[Placed], places: dict[int, int]
+    boxes: Iterable[TrackedBox], places: dict[int, int]
 ) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.float64]], int]:
     """Return the tracks, numbered from 0, and corners of each frame's boxes, and how many tracks there are."""
     kept = [box for box in boxes if box.frame in places]
     names = {track: at for at, track in enumerate(sorted({box.track for box in kept}))}
-    split: list[list[Placed]] = [[] for _ in places]
+    split: list[list[TrackedBox]] = [[] for _ in places]
     for box in kept:
         split[places[box.frame]].append(box)
     ids = [np.array([names[box.track] for box in frame], np.int64) for frame in split]
@@ -83,6 +83,6 @@ def _by_frame(
     return ids, corners, len(names)
 
 
-def _corners(box: Placed) -> tuple[float, float, float, float]:
+def _corners(box: TrackedBox) -> tuple[float, float, float, float]:
     x, y, w, h = box.xywh
     return x, y, x + w, y + h

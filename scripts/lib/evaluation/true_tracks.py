@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.track_accuracy import Placed
+from scripts.lib.evaluation.track_accuracy import TrackedBox
 from scripts.lib.evaluation.truth import MediaFinder, NamedMedia
 
 EXPECTED = (
@@ -22,7 +22,7 @@ _MOT = ("frame", "track", "x", "y", "w", "h", "counts")
 _MOT_PLACE = {"bb_left", "bb_top", "bb_width", "bb_height"}
 
 
-def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[Placed]]:
+def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[TrackedBox]]:
     """Return the boxes of the true tracks, by media; those of other media are left out.
 
     Args:
@@ -32,13 +32,13 @@ def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[
     Raises:
         PipelineError: naming the file, the line, and what was expected.
     """
-    found: dict[int, list[Placed]] = {}
+    found: dict[int, list[TrackedBox]] = {}
     for media_id, box in _boxes(path, MediaFinder(media)):
         found.setdefault(media_id, []).append(box)
     return found
 
 
-def _boxes(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Placed]]:
+def _boxes(path: Path, finder: MediaFinder) -> Iterator[tuple[int, TrackedBox]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
@@ -81,14 +81,14 @@ def _names(header: Sequence[str]) -> list[str]:
     return [f"mot {name}" if both and name in ("x", "y", "z") else _OTHER_NAMES.get(name, name) for name in own]
 
 
-def _placed(row: Mapping[str, str], *, from_one: bool) -> Placed:
+def _placed(row: Mapping[str, str], *, from_one: bool) -> TrackedBox:
     frame, track = int(row["frame"]) - from_one, int(row["track"])
     x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
     if frame < 0:
         raise ValueError(f"frame {row['frame']}")
     if not (0 < w < float("inf") and 0 < h < float("inf") and abs(x) < float("inf") and abs(y) < float("inf")):
         raise ValueError(f"a box of {row['w']} x {row['h']} pixels at {row['x']}, {row['y']}")
-    return Placed(frame, track, (x, y, w, h))
+    return TrackedBox(frame, track, (x, y, w, h))
 
 
 def _media(row: Mapping[str, str], finder: MediaFinder, place: str) -> int | None:

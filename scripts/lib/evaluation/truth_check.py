@@ -14,7 +14,7 @@ ROWS = 100_000
 
 
 def problem(path: Path, media_ids: Collection[int]) -> str | None:
-    """Return what is wrong with a file of true boxes, None if nothing is or nothing can be told yet.
+    """Return what is wrong with a file of true boxes, None if nothing is, or if that cannot be known yet.
 
     Args:
         path: CSV or COCO JSON.

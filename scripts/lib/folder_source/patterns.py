@@ -42,16 +42,28 @@ def _expression(pattern: str) -> str:
 
 
 def _name(part: str) -> str:
-    """Return a regular expression for a name; what stands for any letter stands for no `/`."""
-    text = ""
-    for piece in re.split(r"(\*+|\?|\[!?\]?[^\]/]*\])", part):
-        if piece.startswith("*"):
+    """Return a regular expression for a name; wildcards do not match `/`."""
+    text, at = "", 0
+    last_bracket = part.rfind("]")
+    while at < len(part):
+        end = _end_of_class(part, at) if at < last_bracket else 0
+        if part[at] == "*":
+            end = len(part) - len(part[at:].lstrip("*"))
             text += "[^/]*"
-        elif piece == "?":
+        elif part[at] == "?":
             text += "[^/]"
-        elif piece.startswith("[") and piece.endswith("]"):
-            inside = fnmatch.translate(piece)
+        elif end:
+            inside = fnmatch.translate(part[at:end])
             text += f"(?:(?!/){inside[4:-3]})"  # without (?s: and )\Z
         else:
-            text += re.escape(piece)
+            text += re.escape(part[at])
+        at = end or at + 1
     return text
+
+
+def _end_of_class(part: str, at: int) -> int:
+    """Return where the `[...]` that begins at a letter ends, or 0; a `]` right behind `[` or `[!` belongs to it."""
+    if part[at] != "[":
+        return 0
+    first = at + (2 if part.startswith("[!", at) else 1)
+    return part.find("]", first + 1) + 1

@@ -1,0 +1,1 @@
+"""From a media's file to numbered frames, with a record of damage."""

@@ -9,7 +9,7 @@ _CONSTANT = 0.9  # share of even steps from which a rate counts as constant
 _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a gap
 
 
-class Coded:
+class CodedPacket:
     """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
 
     __slots__ = ("epoch", "index", "key", "time", "where")
@@ -17,7 +17,7 @@ class Coded:
     def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
 
-    def before(self, other: "Coded", *, timed: bool = True) -> bool:
+    def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
         """Return whether it must have come out before `other`, if it comes at all.
 
         Args:
@@ -41,16 +41,16 @@ class Completeness:
         """Begin a stream.
 
         Args:
-            period: how long a frame is shown, in its time unit, None where nothing tells.
+            period: how long a frame is shown, in its time unit, None where it is unknown.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order.
         """
         self._timed, self._offset = not reorders, None  # type: bool, int | None
         self.skipped = self.missing = 0
         self._period = period
-        self._pending: dict[int, Coded] = {}
-        self._first_key: Coded | None = None
-        self._last: Coded | None = None
+        self._pending: dict[int, CodedPacket] = {}
+        self._first_key: CodedPacket | None = None
+        self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
         self._steps = self._even_steps = 0
         # The last gap whose places were counted: its epoch, the times it lies between, and how many of its places no
@@ -73,7 +73,7 @@ class Completeness:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
-    def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> Coded:
+    def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
             # Joined files begin their times anew, with a key frame, or overlap a little.
@@ -84,13 +84,13 @@ class Completeness:
             if time is not None:
                 self._timed = self._timed or self._offset not in (None, time - decoded_at)
                 self._offset = time - decoded_at
-        coded = Coded(index, self._epoch, time, where, key=key)
+        coded = CodedPacket(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
             self._first_key = coded
         self._pending[index] = coded
         return coded
 
-    def arrive(self, coded: Coded, *, damaged: bool) -> tuple[list[Coded], int, bool]:
+    def arrive(self, coded: CodedPacket, *, damaged: bool) -> tuple[list[CodedPacket], int, bool]:
         """Note that a picture came out.
 
         Args:
@@ -116,7 +116,7 @@ class Completeness:
         self.missing += len(lost) + gap
         return lost, gap, False
 
-    def end(self) -> list[Coded]:
+    def end(self) -> list[CodedPacket]:
         """Return the pictures that never came out."""
         lost = self._without_leading(list(self._pending.values())) if self._last is None else [*self._pending.values()]
         self._pending = {}
@@ -124,7 +124,7 @@ class Completeness:
         self.missing += len(lost)
         return lost
 
-    def _not_counted(self, lost: list[Coded]) -> list[Coded]:
+    def _not_counted(self, lost: list[CodedPacket]) -> list[CodedPacket]:
         """Take out those whose places were counted when a gap was seen, before their packets came."""
         epoch, start, end, places = self._filled
         new = []
@@ -136,7 +136,7 @@ class Completeness:
         self._filled = epoch, start, end, places
         return new
 
-    def _without_leading(self, lost: list[Coded]) -> list[Coded]:
+    def _without_leading(self, lost: list[CodedPacket]) -> list[CodedPacket]:
         """Take out, and count, what needs pictures from before the file's first key frame."""
         key = self._first_key
         if key is None:
@@ -147,7 +147,7 @@ class Completeness:
         self.skipped += len(lost) - len(needed)
         return needed
 
-    def _places(self, coded: Coded) -> float | None:
+    def _places(self, coded: CodedPacket) -> float | None:
         """Return how many frame durations lie between the last frame and this one, None where that is unknown."""
         last = self._last
         if last is None or last.time is None or coded.time is None or last.epoch != coded.epoch or not self._period:
@@ -156,13 +156,13 @@ class Completeness:
             return None
         return float((coded.time - last.time) / self._period)
 
-    def _count_step(self, coded: Coded, lost: int) -> None:
+    def _count_step(self, coded: CodedPacket, lost: int) -> None:
         places = self._places(coded)
         if places is not None and not lost:
             self._steps += 1
             self._even_steps += abs(places - 1) < _EVEN
 
-    def _gap(self, coded: Coded, lost: int) -> int:
+    def _gap(self, coded: CodedPacket, lost: int) -> int:
         """Return for how many pictures more than those that are known to be lost there is room before this one."""
         places = self._places(coded)
         if places is None or places < _SAME_PLACE or not self._steps or self._even_steps < _CONSTANT * self._steps:

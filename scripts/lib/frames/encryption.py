@@ -1,4 +1,4 @@
-"""Whether a video is encrypted: FFmpeg hands such packets on as they are, or drops them without an error."""
+"""Detect encrypted videos: FFmpeg hands such packets on as they are, or drops them without an error."""
 
 import re
 

@@ -47,7 +47,7 @@ class Grid(NamedTuple):
     distance: int
 
 
-class Found(NamedTuple):
+class PacketFaults(NamedTuple):
     """What is wrong with some packets.
 
     Attributes:
@@ -60,9 +60,9 @@ class Found(NamedTuple):
     encrypted: int = 0
     packets: int = 0
 
-    def plus(self, other: "Found") -> "Found":
+    def plus(self, other: "PacketFaults") -> "PacketFaults":
         """Return the sums."""
-        return Found(*(one + its for one, its in zip(self, other, strict=True)))
+        return PacketFaults(*(one + its for one, its in zip(self, other, strict=True)))
 
 
 class FixedPackets:
@@ -83,9 +83,9 @@ class FixedPackets:
         self._data, self._grid = data, grid
         self._count = max(0, (end - grid.first) // grid.distance)
         self._looked = 0
-        self.found = Found()
+        self.found = PacketFaults()
 
-    def up_to(self, place: int | None) -> Found:
+    def up_to(self, place: int | None) -> PacketFaults:
         """Look at the packets that were not looked at yet; return what is wrong with them.
 
         Args:
@@ -93,7 +93,7 @@ class FixedPackets:
         """
         first, distance = self._grid
         stop = self._count if place is None else min(self._count, max(0, (place - first) // distance))
-        new = Found()
+        new = PacketFaults()
         while self._looked < stop:
             some = np.arange(self._looked, min(stop, self._looked + _AT_ONCE), dtype=np.int64)
             new = new.plus(self._look(first + distance * some))
@@ -102,7 +102,7 @@ class FixedPackets:
         return new
 
     @abstractmethod
-    def _look(self, starts: Places) -> Found:
+    def _look(self, starts: Places) -> PacketFaults:
         """Return what is wrong with the packets that begin at these bytes."""
 
 
@@ -117,7 +117,7 @@ class TransportPackets(FixedPackets):
         last = grid.first + grid.distance * np.arange(max(0, self._count - _IN_A_ROW), self._count)
         self._on_grid = bool((data[last] == _SYNC).all())
 
-    def _look(self, starts: Places) -> Found:
+    def _look(self, starts: Places) -> PacketFaults:
         sync, high, low, control = (self._data[starts + place] for place in range(4))
         # Bit 16 of the fourth byte: it holds content. The topmost two: how that is encrypted.
         ours = (sync == _SYNC) & ((high & 0x1F).astype(int) << 8 | low == self._stream_id) & (control & 0x10 != 0)
@@ -126,11 +126,11 @@ class TransportPackets(FixedPackets):
         if self._on_grid:
             announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
             destroyed = int((sync != _SYNC).sum()) + self._without_start(starts[announced], control[announced])
-        return Found(destroyed, int(encrypted.sum()), int(ours.sum()))
+        return PacketFaults(destroyed, int(encrypted.sum()), int(ours.sum()))
 
     def mostly_encrypted(self) -> bool:
         """Return whether most packets of the video are encrypted, in pieces from all over the file."""
-        count, found = self._count, Found()
+        count, found = self._count, PacketFaults()
         for begin in np.unique(np.linspace(0, max(0, count - _PIECE), _PIECES).astype(np.int64)):
             some = np.arange(begin, min(count, begin + _PIECE), dtype=np.int64)
             found = found.plus(self._look(self._grid.first + self._grid.distance * some))
@@ -164,12 +164,12 @@ class AsfPackets(FixedPackets):
         begun: npt.NDArray[np.bool_] = ((first == _CORRECTED) | plain) & (self._data[properties] == _PROPERTIES)
         return begun
 
-    def _look(self, starts: Places) -> Found:
+    def _look(self, starts: Places) -> PacketFaults:
         heads = np.stack([self._data[starts + place] for place in range(_PACKET_HEAD)], axis=1)
         wrong = ~heads.any(axis=1)
         if self._usual:
             wrong |= ~self._well_begun(starts)
-        return Found(int(wrong.sum()))
+        return PacketFaults(int(wrong.sum()))
 
 
 def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets | None:

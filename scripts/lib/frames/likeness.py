@@ -14,7 +14,7 @@ from scripts.lib.frames.video import VideoFrames
 _EVEN, _GAP, _CONSTANT = 0.2, 1.5, 0.9
 
 
-class _Unlike(Exception):
+class _Difference(Exception):
     """The original differs from its copy; the text says in what."""
 
 
@@ -38,7 +38,7 @@ def unlike_copy(path: Path, shown: Shown) -> str | None:
             _compare_numbers(video, shown)
     except MediaFault:
         return None
-    except _Unlike as unlike:
+    except _Difference as unlike:
         return str(unlike)
     return None
 
@@ -47,26 +47,26 @@ def _compare_first(video: VideoFrames, shown: Shown) -> None:
     """Look at the first picture.
 
     Raises:
-        _Unlike: it is turned, interlaced, or lies on its side.
+        _Difference: it is turned, interlaced, or lies on its side.
     """
     frame = video.first()
     if frame is None:
         return
     if not matrix_is_plain(display_matrix(frame)) or shown.turn(video.tag, None, frame.width, frame.height):
-        raise _Unlike("its pictures are turned or mirrored when they are shown")
+        raise _Difference("its pictures are turned or mirrored when they are shown")
     if shown.is_swapped(frame.width, frame.height):
-        raise _Unlike(
+        raise _Difference(
             f"its pictures are {frame.width} x {frame.height} pixels, those of the copy {shown.width} x {shown.height}"
         )
     if frame.interlaced_frame:
-        raise _Unlike("its pictures are interlaced")
+        raise _Difference("its pictures are interlaced")
 
 
 def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
     """Compare the numbers of its pictures, by the times of their packets, with those in order.
 
     Raises:
-        _Unlike: a picture stands at another number, at several, or at none.
+        _Difference: a picture stands at another number, at several, or at none.
     """
     line, times, timeless = video.timeline(shown), array("q"), 0
     first: int | None = None  # the time of the first key frame: what comes or is shown before it cannot be decoded
@@ -86,14 +86,14 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
     if video.summary.damaged or line is None or not times:
         return  # pictures without a time are counted by the transcoder, too
     if timeless:
-        raise _Unlike(f"{timeless} of its pictures have no time")
+        raise _Difference(f"{timeless} of its pictures have no time")
     # In order of time: of a clock that starts anew in mid-stream the pictures come apart, and stand elsewhere.
     in_order = np.sort(np.frombuffer(times, np.int64))
     for number, time in enumerate(in_order.tolist()):
         line.add(time)
         if line.end != number:
-            second = f"{line.seconds:.3f} s"
-            raise _Unlike(f"picture {number}, at {second}, stands at number {line.end} in the copy{_gaps(in_order)}")
+            where = f"picture {number}, at {line.seconds:.3f} s"
+            raise _Difference(f"{where}, stands at number {line.end} in the copy{_gaps(in_order)}")
 
 
 def _gaps(times: np.ndarray) -> str:

@@ -143,7 +143,7 @@ class StillFrames(FrameSource):
             return stream.read(count)
 
     def close(self) -> None:
-        """Do nothing: no file is held open."""
+        """Do nothing: no file is open."""
 
 
 def _not_decoded(kind: str, content: bytes) -> MediaFault:

@@ -66,7 +66,7 @@ class Shown:
             height: likewise.
 
         Returns:
-            0, 90, 180 or 270; None where nothing tells: then pictures are turned as players do.
+            0, 90, 180 or 270; None where it is unknown: then pictures are turned as players do.
         """
         if tag is not None and tag.strip().lstrip("+-").isdecimal() and int(tag) % 360:
             return _TURNS_BY_TAG.get(int(tag) % 360, 0)

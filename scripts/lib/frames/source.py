@@ -58,7 +58,7 @@ class Summary:
         used: frames given out.
         declared: frames the container says it has, None where it does not say. Edit lists and some writers make
             it differ from `decoded` in a sound file.
-        expected: frames that will probably be given out, None where nothing tells; for saying how far it is.
+        expected: frames that will probably be given out, None where that is unknown; for reporting progress.
         read_to_end: whether the file was read to its end. After the last frame that is asked for nothing more is
             read, and nothing is known of damage there.
         errors: the first hundred decoding errors.

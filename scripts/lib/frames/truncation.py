@@ -28,7 +28,7 @@ def missing_bytes(path: Path, format_name: str) -> int:
 
 
 def known_end(path: Path, format_name: str) -> int:
-    """Return the byte behind the last that the outermost structure needs, 0 where it says nothing."""
+    """Return the byte behind the last that the outermost structure needs, 0 where that is unknown."""
     names = set(format_name.split(","))
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size

@@ -13,7 +13,7 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages
-from scripts.lib.frames.completeness import Coded, Completeness
+from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
@@ -145,7 +145,7 @@ class VideoFrames(VideoPackets):
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
         """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
         coded = frame.opaque
-        if not isinstance(coded, Coded):
+        if not isinstance(coded, CodedPacket):
             return True
         first = not self._completeness.started
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)

@@ -136,7 +136,7 @@ class VideoPackets(FrameSource):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
 
     def _look_at_container(self, place: int | None, where: str) -> None:
-        """Note packets of the container that are destroyed or encrypted, which FFmpeg drops without a word.
+        """Note packets of the container that are destroyed or encrypted, which FFmpeg drops without an error.
 
         Args:
             place: the byte up to which the file was read; None for its end.

@@ -1,0 +1,1 @@
+"""What a network's file is: its family, class names and operators."""

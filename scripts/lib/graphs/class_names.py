@@ -147,7 +147,7 @@ _READERS: dict[str, Callable[[bytes, str], ClassNames]] = {
 
 
 def _literal(value: Any) -> Any:
-    """Return what a metadata's text stands for: Ultralytics writes a dictionary as Python does."""
+    """Return the value of a metadata text: Ultralytics writes dictionaries as Python literals."""
     if not isinstance(value, str):
         return value
     for read in (ast.literal_eval, json.loads):

@@ -198,20 +198,23 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
     return described
 
 
-def settled_size(asked: tuple[int | None, int | None], description: Description | None, graph: str) -> Size:
+def input_size(
+    asked: tuple[int | None, int | None], description: Description | None, graph: str, own: Size | None = None
+) -> Size:
     """Return the size of the network's input, from the settings and the file.
 
     Args:
         asked: detect.img_max_side and detect.img_min_side.
-        description: None for a network that says nothing of its size.
+        description: of its family; None for a network that has an engine of its own.
         graph: what errors call it.
+        own: the size that such a network's input has; None where it takes any.
 
     Raises:
         SettingsError: neither says it, or they contradict each other.
         GraphError: the size is not one that the network takes.
     """
     width, height = asked
-    own = description.size if description else None
+    own = description.size if description else own
     if width is None or height is None:
         if own is None:
             raise SettingsError(

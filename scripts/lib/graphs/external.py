@@ -44,7 +44,7 @@ def sibling_of(graph: Path) -> list[str]:
     return [name for name in names if Path(name).name == name and (graph.parent / name).is_file()]
 
 
-def take_in(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
+def write_whole(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
     """Write an ONNX file with the weights that lie beside it; nothing is written where none do.
 
     Args:

@@ -105,7 +105,7 @@ def describe(signature: Signature, known: Known) -> Description | None:
 
 
 def _has_own_engine(signature: Signature, known: Known) -> bool:
-    """Whether it is a RetinaNet, or gives rows that the settings describe, or that no family can be told of."""
+    """Whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
     names = set(signature.output_names)
     layouts = [
         layout

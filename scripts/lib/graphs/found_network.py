@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from scripts.lib.engines.feeding import read_input
+from scripts.lib.boxes import Size
+from scripts.lib.engines.feeding import own_size, read_input
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_names import ClassNames
-from scripts.lib.graphs.description import Description, settled_size
+from scripts.lib.graphs.description import Description, input_size
 from scripts.lib.graphs.families import Known, describe
 from scripts.lib.graphs.signature import Signature, read_file
 
@@ -48,6 +49,22 @@ class FoundNetwork:
     description: Description | None
     signature: Signature
 
+    @property
+    def size(self) -> Size | None:
+        """The size that the file says, of its input or in what is written of its training; None where it says none."""
+        return self.description.size if self.description is not None else size_of_input(self.signature)
+
+    def other_size(self, asked: NetworkSettings) -> str | None:
+        """Return what is to be said where the settings name another size than the file; None where they agree."""
+        sides = (asked.img_max_side, asked.img_min_side)
+        if self.size is None or None in sides or sides == self.size:
+            return None
+        return (
+            f"detect.img_max_side, detect.img_min_side: {sides[0]} x {sides[1]}; the network's file says "
+            f"{self.size.width} x {self.size.height}, and at another size it may find less: leave both settings out to "
+            "take the file's size"
+        )
+
 
 def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True) -> FoundNetwork:
     """Find out what a network is, from its graph and the files beside it.
@@ -75,12 +92,21 @@ def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: boo
         pixels=asked.pixels,
     )
     description = describe(signature, known)
+    sides = (asked.img_max_side, asked.img_min_side)
     said = description is not None and description.size is not None
-    if description is not None and (needs_size or said or asked.img_max_side):
-        size = settled_size((asked.img_max_side, asked.img_min_side), description, signature.source)
+    if description is None:
+        if needs_size and not signature.is_frozen:  # of a frozen graph the settings always say it
+            input_size(sides, None, signature.source, size_of_input(signature))
+    elif needs_size or said or asked.img_max_side:
+        size = input_size(sides, description, signature.source)
         read_input(signature, description, size)
         _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
     return FoundNetwork(names, description, signature)
+
+
+def size_of_input(signature: Signature) -> Size | None:
+    """Return the size of the pictures that a graph takes; None where it takes any, or has several inputs."""
+    return own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
 
 
 def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature:

@@ -40,7 +40,7 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        """Say it; `repr` keeps what a terminal takes for commands out of names."""
+        """Return the problem in words; `repr` escapes control characters in names."""
         place = f" of {self.place[:100]!r}" if self.place else ""
         return f"{self.what} in node {self.node[:100]!r}{place}" if self.node else f"{self.what}{place}"
 

@@ -34,7 +34,7 @@ class Tensor:
     shape: Shape | None
 
     def __str__(self) -> str:
-        """Say it for an error."""
+        """Return it in words, for an error."""
         lengths = "?" if self.shape is None else ", ".join("?" if one is None else str(one) for one in self.shape)
         return f"{self.name or 'without a name'} {self.kind or 'of an unknown type'} ({lengths})"
 

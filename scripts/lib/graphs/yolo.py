@@ -55,10 +55,10 @@ def ultralytics_rtdetr(signature: Signature, known: "Known") -> Description | No
     """Describe an RT-DETR that Ultralytics exported: the shape of its end-to-end YOLOs, other numbers."""
     del known
     output = _only(signature)
-    told = _is_rtdetr(signature)
+    is_rtdetr = _is_rtdetr(signature)
     if output is None or not _is_rows(output, signature) or not _takes_pictures(signature):
         return None
-    if not told and "task" in signature.metadata:
+    if not is_rtdetr and "task" in signature.metadata:
         return None
     return Description(
         "ultralytics-rtdetr", Outputs(table=0, is_rows=True), Resize("stretch"), _UNIT_RGB,
@@ -115,7 +115,7 @@ def size_of(signature: Signature) -> Size | None:
 
 
 def literal(value: Any) -> Any:
-    """Return what a metadata's text stands for, as Python writes it; the text itself where that is none."""
+    """Return the value of a metadata text that is a Python literal; any other text as it is."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,4 +1,4 @@
-"""The least speed of a transfer: a server that sends a byte now and then would keep a job for years."""
+"""The minimum speed of a transfer: a server that sends a byte now and then would block a job for years."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class TooSlow(ServerError):
 class LeastRate:
     """Counts bytes over the time in which they are waited for, however often the connection is cut in between.
 
-    Pauses between tries are not counted: how long they may be is said elsewhere.
+    Pauses between tries are not counted: retry.py limits them.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class LeastRate:
         finally:
             self._seconds += time.monotonic() - self._since
 
-    def brought(self, count: int) -> None:
+    def count_bytes(self, count: int) -> None:
         """Count bytes, inside of `watching`.
 
         Raises:

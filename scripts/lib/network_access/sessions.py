@@ -77,7 +77,7 @@ class Session(requests.Session):
 
 
 class SessionPerThread(threading.local, Session):
-    """Looks like one session and is one for each thread: it is nowhere said that threads may share one."""
+    """Looks like one session and is one for each thread: `requests` does not promise that threads may share one."""
 
 
 class _GuardedAdapter(HTTPAdapter):

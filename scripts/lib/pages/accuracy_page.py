@@ -9,9 +9,10 @@ import numpy as np
 
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
-from scripts.lib.files import read_json
 from scripts.lib.pages import Drawn, Picture, TatorPlace, charts
 from scripts.lib.previews import data_address, picture_name
+from scripts.lib.record_files import read_record
+from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake
 
 CURVES, CONFUSED = 7, 20
 _OTHERS = "#5b6670"
@@ -26,39 +27,41 @@ def accuracy_values(evaluation: Path, pictures: Path, names: list[str], *, place
         names: the network's species.
         place: of the boxes in Tator; None where they are not there.
     """
-    content = read_json(evaluation)
-    numbers = {name: at for at, name in enumerate(content["confusion"]["species"], start=1)}
-    ranked = sorted(content["species"].items(), key=lambda item: -item[1]["truth"])
+    accuracy = read_record(EvaluationRecord, evaluation)
+    numbers = {name: at for at, name in enumerate(accuracy.confusion.species, start=1)}
+    ranked = sorted(accuracy.species.items(), key=lambda item: -item[1].truth)
     with zipfile.ZipFile(pictures) as archive:
         shown = {
             sort: [
-                picture for mistake in content[sort] if (picture := _picture(archive, mistake, sort, numbers, place))
+                picture
+                for mistake in mistakes
+                if (picture := _picture(archive, mistake, numbers, place, missed=sort == "missed"))
             ]
-            for sort in ("missed", "false_alarms")
+            for sort, mistakes in (("missed", accuracy.missed), ("false_alarms", accuracy.false_alarms))
         }
     return {
-        **content,
-        "species": [{"name": name, "colour": colour(numbers[name] - 1), **each} for name, each in ranked],
+        **vars(accuracy),
+        "species": [{"name": name, "colour": colour(numbers[name] - 1), **vars(each)} for name, each in ranked],
         "chart": charts.curves(
             "precision-recall",
             [
-                charts.Curve(name, each["curve"]["recall"], each["curve"]["precision"], numbers[name])
-                for name, each in [item for item in ranked if item[1]["truth"] and item[1]["found"]][:CURVES]
+                charts.Curve(name, each.curve.recall, each.curve.precision, numbers[name])
+                for name, each in [item for item in ranked if item[1].truth and item[1].found][:CURVES]
             ],
             "recall",
             "precision",
         ),
         "unknown": [short(name) for name in numbers if name not in names],
-        "confusion": _confusion(content["confusion"], ranked),
+        "confusion": _confusion(accuracy.confusion, [name for name, _ in ranked]),
         "pictures": shown,
     }
 
 
-def _confusion(found: dict[str, Any], ranked: list[tuple[str, Any]]) -> dict[str, Any]:
+def _confusion(found: Confusion, ranked: list[str]) -> dict[str, Any]:
     """Return the table of the most frequent species, each cell with how dark it is: its share of its row."""
-    kept = [found["species"].index(name) for name, _ in ranked[:CONFUSED]] + [len(found["species"])]
-    names = [*found["species"], None]
-    counts = np.asarray(found["counts"])[np.ix_(kept, kept)]
+    kept = [found.species.index(name) for name in ranked[:CONFUSED]] + [len(found.species)]
+    names = [*found.species, None]
+    counts = np.asarray(found.counts)[np.ix_(kept, kept)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return {
         "names": [short(names[at] or "nothing", 16) for at in kept],
@@ -71,40 +74,39 @@ def _confusion(found: dict[str, Any], ranked: list[tuple[str, Any]]) -> dict[str
 
 
 def _picture(
-    archive: zipfile.ZipFile, mistake: dict[str, Any], sort: str, numbers: dict[str, int], place: TatorPlace | None
+    archive: zipfile.ZipFile, mistake: Mistake, numbers: dict[str, int], place: TatorPlace | None, *, missed: bool
 ) -> Picture | None:
     """Return a mistake's picture, None where it could not be had."""
-    name = f"{mistake['media_id']}/{picture_name(mistake['frame'])}"
+    name = f"{mistake.media_id}/{picture_name(mistake.frame)}"
     if name not in archive.namelist():
         return None
     content = archive.read(name)
     height, width = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)).shape[:2]
-    missed = sort == "missed"
-    species = short(mistake["species"], 24)
+    species = short(mistake.species, 24)
     own = Drawn(
-        *_four(mistake["share"]),
-        words=f"true: {species}" if missed else f"{species} {mistake['score']:.2f}",
-        colour=colour(numbers[mistake["species"]] - 1),
+        *_four(mistake.share),
+        words=f"true: {species}" if missed else f"{species} {mistake.score:.2f}",
+        colour=colour(numbers[mistake.species] - 1),
         dashed=missed,
     )
     others = [
         Drawn(
-            *_four(other["share"]),
-            words=short(other["species"], 24) + (f" {other['score']:.2f}" if missed else ", true"),
+            *_four(other.share),
+            words=short(other.species, 24) + (f" {other.score:.2f}" if missed else ", true"),
             colour=_OTHERS,
             dashed=not missed,
             named=False,
         )
-        for other in mistake["others"]
+        for other in mistake.others
     ]
     return Picture(
         address=data_address(content, "image/jpeg"),
         width=width,
         height=height,
         boxes=[own, *others],
-        title=f"{short(mistake['name'] or str(mistake['media_id']))}, frame {mistake['frame']:,}",
-        why=f"Missed: {species}" if missed else f"False alarm: {species}, {mistake['score']:.2f}",
-        link=place.address(mistake["media_id"], mistake["frame"]) if place else None,
+        title=f"{short(mistake.name or str(mistake.media_id))}, frame {mistake.frame:,}",
+        why=f"Missed: {species}" if missed else f"False alarm: {species}, {mistake.score:.2f}",
+        link=place.address(mistake.media_id, mistake.frame) if place else None,
     )
 
 

@@ -15,8 +15,8 @@ Counts = npt.NDArray[np.int64]
 Means = npt.NDArray[np.float64]
 
 
-def lead(row: Detection) -> float:
-    """Return by how much a box's species leads the next best one, from 0 to 1."""
+def margin(row: Detection) -> float:
+    """Return by how much a box's score is above that of its second-best species, from 0 to 1."""
     others = (*row.scores[: row.species - 1], *row.scores[row.species :])
     return row.score - max(others, default=0.0)
 
@@ -29,19 +29,19 @@ class Findings:
         boxes: how many of each species, by its number from 1.
         frames: how many frames hold a box.
         scores: histogram of each species' scores, SCORE_BINS bins from 0 to 1.
-        leads: sum over the boxes of `lead`.
+        margins: sum over the boxes of `margin`.
     """
 
     boxes: Counter[int] = field(default_factory=Counter)
     frames: int = 0
     scores: dict[int, Counts] = field(default_factory=lambda: defaultdict(lambda: np.zeros(SCORE_BINS, np.int64)))
-    leads: float = 0.0
+    margins: float = 0.0
 
     @property
     def doubt(self) -> float:
         """How unsure the network was on average, from 0 to 1; 0 without boxes."""
         total = self.boxes.total()
-        return 1 - self.leads / total if total else 0.0
+        return 1 - self.margins / total if total else 0.0
 
     def add(self, rows: Iterable[Detection]) -> None:
         """Take the rows of one media, in order."""
@@ -51,13 +51,13 @@ class Findings:
             frame = row.frame
             self.boxes[row.species] += 1
             self.scores[row.species][min(int(row.score * SCORE_BINS), SCORE_BINS - 1)] += 1
-            self.leads += lead(row)
+            self.margins += margin(row)
 
     def merge(self, other: "Findings") -> None:
         """Take another one's boxes."""
         self.boxes += other.boxes
         self.frames += other.frames
-        self.leads += other.leads
+        self.margins += other.margins
         for species, counts in other.scores.items():
             self.scores[species] += counts
 

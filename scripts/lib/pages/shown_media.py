@@ -2,18 +2,21 @@
 
 import heapq
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
-from scripts.lib.files import read_json
 from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Picture, TatorPlace, charts, drawn
-from scripts.lib.pages.findings import Findings, lead, over_time
-from scripts.lib.previews import Album
+from scripts.lib.pages.findings import Findings, margin, over_time
+from scripts.lib.previews import Album, AlbumPicture
+from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.summary import MediaSummary
+from scripts.lib.records.tracks import TracksRecord
 
 CHECKED, BINS, TRACKS_SHOWN = 6, 120, 60
 WORDS = {
@@ -40,7 +43,7 @@ class ReportedMedia:
         tracks: the record of its tracks, None where nothing is tracked.
     """
 
-    line: dict[str, Any]
+    line: MediaSummary
     record: MediaRecord
     outcome: DetectionRecord
     detections: Path
@@ -53,7 +56,7 @@ class ReportedMedia:
     @property
     def name(self) -> str:
         """What the page calls it."""
-        return short(self.line["name"] or f"media {self.line['media_id']}")
+        return short(self.line.name or f"media {self.line.media_id}")
 
     @property
     def is_picture(self) -> bool:
@@ -71,22 +74,22 @@ class FrameRenderer:
 
     def link(self, media: ReportedMedia, frame: int) -> str | None:
         """Return where Tator shows a frame, None where it is not there."""
-        return None if self.place is None else self.place.address(media.line["media_id"], frame)
+        return None if self.place is None else self.place.address(media.line.media_id, frame)
 
-    def picture(self, media: ReportedMedia, entry: dict[str, Any], rows: list[Detection], title: str) -> Picture:
+    def picture(self, media: ReportedMedia, entry: AlbumPicture, rows: list[Detection], title: str) -> Picture:
         """Return a picture of the album with its boxes."""
-        frame = entry["frame"]
+        frame = entry.frame
         return Picture(
             address=Album.open(media.previews).picture(frame),
-            width=entry["width"],
-            height=entry["height"],
+            width=entry.width,
+            height=entry.height,
             boxes=drawn(rows, (media.outcome.width, media.outcome.height), self.names, self.upload),
             title=title,
-            why=self._why(media, entry["kinds"], len(rows)),
+            why=self._why(media, entry.kinds, len(rows)),
             link=self.link(media, frame),
         )
 
-    def _why(self, media: ReportedMedia, kinds: list[str], boxes: int) -> str:
+    def _why(self, media: ReportedMedia, kinds: Iterable[str], boxes: int) -> str:
         count = f"{boxes:,} box" + ("" if boxes == 1 else "es")
         if media.is_picture:
             return count
@@ -112,83 +115,81 @@ def rows_of(media: ReportedMedia, frames: set[int]) -> dict[int, list[Detection]
     return found
 
 
-def least_sure(media: list[ReportedMedia], look: FrameRenderer) -> list[Picture]:
+def least_sure(media: list[ReportedMedia], renderer: FrameRenderer) -> list[Picture]:
     """Return the frames of all media in which the network was least sure."""
     candidates = []
     for at, each in enumerate(media):
-        entries = {
-            entry["frame"]: entry for entry in Album.open(each.previews).pictures if "doubtful" in entry["kinds"]
-        }
+        entries = {entry.frame: entry for entry in Album.open(each.previews).pictures if "doubtful" in entry.kinds}
         for frame, rows in rows_of(each, set(entries)).items() if entries else ():
-            doubt = 1 - sum(map(lead, rows)) / len(rows)
+            doubt = 1 - sum(map(margin, rows)) / len(rows)
             candidates.append((doubt, -at, -frame, entries[frame], rows))
     best = heapq.nlargest(CHECKED, candidates, key=lambda found: found[:3])
-    return [look.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best]
+    return [
+        renderer.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best
+    ]
 
 
-def card(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
+def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     """Return what the page shows of one media."""
     album = Album.open(media.previews)
-    entries = sorted(album.pictures, key=lambda entry: int(entry["frame"]))
-    rows = rows_of(media, {entry["frame"] for entry in entries})
+    entries = sorted(album.pictures, key=lambda entry: entry.frame)
+    rows = rows_of(media, {entry.frame for entry in entries})
     clip = album.clip
     return {
-        "media_id": media.line["media_id"],
+        "media_id": media.line.media_id,
         "name": media.name,
         "link": media.link,
-        "state": media.line["state"],
+        "state": media.line.state,
         "failed": media.failed,
-        "reason": short(media.line["reason"] or "", 160),
-        "boxes": media.line["boxes"],
+        "reason": short(media.line.reason or "", 160),
+        "boxes": media.line.boxes,
         "frames": media.outcome.frames.used,
         "frames_with_boxes": media.findings.frames,
-        "timeline": _timeline(media, entries, look),
-        **_tracks(media, look),
+        "timeline": _timeline(media, entries, renderer),
+        **_tracks(media, renderer),
         "clip": album.video() if clip else None,
         "poster": album.poster() if clip else None,
-        "clip_words": f"{clip['frames']} of frames {clip['first']:,} to {clip['last']:,}, where most boxes are"
-        if clip
-        else "",
+        "clip_words": f"{clip.frames} of frames {clip.first:,} to {clip.last:,}, where most boxes are" if clip else "",
         "pictures": [
-            look.picture(media, entry, rows[entry["frame"]], _when(media, entry["frame"]).capitalize())
+            renderer.picture(media, entry, rows[entry.frame], _when(media, entry.frame).capitalize())
             for entry in entries
         ],
     }
 
 
-def _tracks(media: ReportedMedia, look: FrameRenderer) -> dict[str, Any]:
+def _tracks(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     """Return the chart of a media's longest tracks, what is said of it, and links to three tracks."""
-    found = read_json(media.tracks)["tracks"] if media.tracks is not None else []
+    found = read_record(TracksRecord, media.tracks).tracks if media.tracks is not None else []
     if not found:
         return {"tracks": "", "track_words": "", "track_links": []}
-    longest = sorted(found, key=lambda one: (-one["boxes"], one["track"]))
+    longest = sorted(found, key=lambda one: (-one.boxes, one.track))
     lanes = [
-        charts.Lane(one["species"], one["first_frame"], one["last_frame"], look.link(media, one["best_frame"]))
+        charts.Lane(one.species, one.first_frame, one.last_frame, renderer.link(media, one.best_frame))
         for one in longest[:TRACKS_SHOWN]
     ]
-    sure = sorted(found, key=lambda one: (-one["confidence"], one["track"]))
+    sure = sorted(found, key=lambda one: (-one.confidence, one.track))
     links = [
         {
-            "words": f"{words}: track {one['track']}, {short(look.names[one['species'] - 1], 24)} "
-            f"{one['confidence']:.2f}, {one['boxes']:,} boxes",
-            "link": look.link(media, one["best_frame"]),
+            "words": f"{words}: track {one.track}, {short(renderer.names[one.species - 1], 24)} "
+            f"{one.confidence:.2f}, {one.boxes:,} boxes",
+            "link": renderer.link(media, one.best_frame),
         }
         for words, one in (("longest", longest[0]), ("surest", sure[0]), ("least sure", sure[-1]))
     ]
     shown = f", the {len(lanes)} longest" if len(lanes) < len(found) else ""
     count = f"{len(found):,} track" + ("" if len(found) == 1 else "s")
     return {
-        "tracks": charts.tracks(f"tracks-{media.line['media_id']}", lanes, media.record.fps),
+        "tracks": charts.tracks(f"tracks-{media.line.media_id}", lanes, media.record.fps),
         "track_words": f"{count} over time{shown}; each leads to its surest box",
         "track_links": links,
     }
 
 
-def _timeline(media: ReportedMedia, entries: list[dict[str, Any]], look: FrameRenderer) -> str:
+def _timeline(media: ReportedMedia, entries: list[AlbumPicture], renderer: FrameRenderer) -> str:
     asked, decoded = media.outcome.asked, media.outcome.frames.numbers
     looked_at = frames_used(asked, decoded)
     if media.is_picture or len(looked_at) < 2:
         return ""
     edges, means = over_time(read_detections(media.detections), looked_at, BINS)
-    marks = [charts.Mark(entry["frame"], look.link(media, entry["frame"])) for entry in entries]
-    return charts.timeline(f"timeline-{media.line['media_id']}", edges, means, media.record.fps, marks)
+    marks = [charts.Mark(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
+    return charts.timeline(f"timeline-{media.line.media_id}", edges, means, media.record.fps, marks)

@@ -128,7 +128,7 @@ def _tags(
         starts.append("item.")
     for text in sorted(set(_TAG.findall(json.dumps(template, default=str, ensure_ascii=False)))):
         tag = text.strip()
-        # Parameters that nobody declares are told once for the whole manifest.
+        # Parameters that nobody declares are named once for the whole manifest.
         if tag.startswith("=") or not tag.startswith(_OWN) or tag.startswith("workflow.parameters."):
             continue
         if tag not in known and not tag.startswith(tuple(starts)):

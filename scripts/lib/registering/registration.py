@@ -12,7 +12,7 @@ from scripts.lib.registering.algorithms import Registry
 from scripts.lib.server import project_needs, rights
 from scripts.lib.server.project_needs import Need
 
-# How many media at most a workflow of a new algorithm gets, unless told.
+# How many media at most a workflow of a new algorithm gets, unless another number is given.
 FILES_PER_JOB = 50
 # Of a new version, until its first run says of which network its boxes are.
 VERSION_WORDS = f"Boxes {project_needs.OUR_WORDS}"
@@ -61,14 +61,14 @@ class Step:
 class RegistrationPlan:
     """What there is to tell, to bear in mind, to do, and to complain of."""
 
-    told: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Keep a problem for later instead of ending with it, so that all are told at once."""
+        """Keep a problem for later instead of ending with it, so that all are named at once."""
         try:
             yield
         except PipelineError as error:
@@ -98,7 +98,8 @@ def make_plan(
         registry = Registry(host, project_id)
         user, project = registry.user(), registry.project()
         permission = project["permission"]
-        plan.told.append(f"project {project_id} {project['name']!r} of {host}, as {user['username']} ({permission})")
+        account = f"{user['username']} ({permission})"
+        plan.findings.append(f"project {project_id} {project['name']!r} of {host}, as {account}")
         if found:
             _plan_types(plan, registry, found)
             _plan_version(plan, registry, found)
@@ -213,7 +214,7 @@ def _plan_algorithm(
     differs = [f"{name} {standing.get(name)!r} -> {value!r}" for name, value in wanted.changes(standing).items()]
     differs += ["its manifest"] if wanted.brings_manifest(standing) else []
     if not differs:
-        plan.told.append(f"the algorithm {wanted.name!r} ({standing['id']}) is as it should be")
+        plan.findings.append(f"the algorithm {wanted.name!r} ({standing['id']}) is as it should be")
         return
     _check_cluster(plan, registry, wanted.cluster or standing.get("cluster"), user, project["organization"])
     text = f"register the algorithm {wanted.name!r}"

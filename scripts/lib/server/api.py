@@ -1,7 +1,7 @@
 """The calls to a Tator server, through the official client.
 
 One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
-long as patience.py says, and a 400 that nobody knows `PUZZLING_TRIES` times. Calls that make or remove something are
+long as retry.py says, and an unknown 400 `PUZZLING_TRIES` times. Calls that make or remove something are
 tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks at what stands
 before it writes again (see scripts/lib/uploads/upload.py).
 
@@ -33,7 +33,7 @@ from scripts.lib.server.faults import (
     Transient,
     classified,
 )
-from scripts.lib.server.outages import NEVER_HEARD_SECONDS, TRIES, Outage
+from scripts.lib.server.outages import NEVER_ANSWERED_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
 from scripts.lib.server.sessions import Clock, store_session, tator_session
 from scripts.lib.server.track_calls import TrackCalls
@@ -261,7 +261,7 @@ class Project(TrackCalls):
 
         def enough(fault: BaseException, tries: int, seconds: float) -> bool:
             nonlocal why
-            if isinstance(fault, NotReached) and seconds >= NEVER_HEARD_SECONDS and outage.never_heard():
+            if isinstance(fault, NotReached) and seconds >= NEVER_ANSWERED_SECONDS and outage.never_answered():
                 return True
             if isinstance(fault, Transient) and fault.of_server and tries >= TRIES and outage.stands():
                 why = ", as another job of this run has waited already"
@@ -275,7 +275,7 @@ class Project(TrackCalls):
             if fault.of_server:
                 outage.begins(str(fault))
             remedy = "run again later"
-            if isinstance(fault, NotReached) and outage.never_heard():
+            if isinstance(fault, NotReached) and outage.never_answered():
                 remedy += ", or correct tator.host: nothing has answered there yet"
             seconds = time.monotonic() - started
             raise ServerUnavailable(f"{fault}; tried for {seconds:.0f} s{why}; {remedy}") from None

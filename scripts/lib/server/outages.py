@@ -26,8 +26,8 @@ _AWAY = "away.json"
 
 # How often a job tries, in the first second or two, where another one has waited already.
 TRIES = 3
-# For how long a server is tried that never answered in this folder: most of these addresses are wrong.
-NEVER_HEARD_SECONDS = 20.0
+# How long a server is tried that has never answered a job of this folder: most such addresses are wrong.
+NEVER_ANSWERED_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Outage:
         except OSError as error:
             _log.info("other jobs are not told that a server answers: %s", error)
 
-    def never_heard(self) -> bool:
+    def never_answered(self) -> bool:
         """Whether nothing shows that the server ever answered a job of this folder."""
         return not os.environ.get(STORE_VARIABLE) and not self._answered.exists()
 

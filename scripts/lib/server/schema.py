@@ -62,7 +62,7 @@ def _read(url: str) -> dict[str, Any] | None:
         descriptor = os.open(KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, encoding="utf-8") as stream:
             kept = json.load(stream) if _is_ours(os.fstat(descriptor)) else {}
-        if (kept.get("url"), kept.get("client")) != (url, __version__) or not _leads_home(kept["endpoints"]):
+        if (kept.get("url"), kept.get("client")) != (url, __version__) or not _stays_at_host(kept["endpoints"]):
             return None
         return {**{name: kept[name] for name in _PARTS}, "factory": ModelFactory(kept["schema"])}
     except (OSError, ValueError, RecursionError, AttributeError, LookupError, TypeError):
@@ -75,7 +75,7 @@ def _is_ours(state: os.stat_result) -> bool:
     return ours and state.st_size <= LARGEST_BYTES
 
 
-def _leads_home(endpoints: dict[str, Any]) -> bool:
+def _stays_at_host(endpoints: dict[str, Any]) -> bool:
     """Whether each path stays one when it is put behind `https://HOST`, so that the token goes nowhere else."""
     return all(endpoint["path"].startswith("/") for endpoint in endpoints.values())
 

@@ -1,18 +1,37 @@
-"""The record of prepare_upload: where boxes and tracks go."""
+"""Where boxes and tracks go, as the record of prepare_upload says."""
 
 from pathlib import Path
 
-from scripts.lib.files import read_json
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DestinationRecord
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.track_origin import TrackDestination
 
 
 def boxes_destination(record: Path) -> Destination:
     """Return the version and the box type that boxes go into."""
-    return Destination(**{key: value for key, value in read_json(record).items() if key not in ("version", "tracks")})
+    found = read_record(DestinationRecord, record)
+    return Destination(
+        version_id=found.version_id,
+        type_id=found.type_id,
+        species_attribute=found.species_attribute,
+        confidence_attribute=found.confidence_attribute,
+        defaults=found.defaults,
+        known=found.known or {},
+    )
 
 
 def tracks_destination(record: Path) -> TrackDestination | None:
     """Return the version and the state type that tracks go into, None where they are not uploaded."""
-    content = read_json(record)
-    return TrackDestination(version_id=content["version_id"], **content["tracks"]) if content.get("tracks") else None
+    found = read_record(DestinationRecord, record)
+    if found.tracks is None:
+        return None
+    return TrackDestination(
+        version_id=found.version_id,
+        type_id=found.tracks.type_id,
+        species_attribute=found.tracks.species_attribute,
+        confidence_attribute=found.tracks.confidence_attribute,
+        length_attribute=found.tracks.length_attribute,
+        defaults=found.tracks.defaults,
+        known=found.tracks.known or {},
+    )

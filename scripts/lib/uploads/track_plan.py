@@ -9,7 +9,7 @@ here too, and track_origin.py, which says whose a track is.
    boxes, which the other has, or by the marks that are left of it.
 3. A track gets those of its boxes that stand in Tator, whoever edited them, and that are in no person's track. With
    fewer than `least` of them it is not made; nor where people's tracks have more than half.
-4. A machine's track that is untouched is removed when it is not wanted any more, and made anew when it does not point
+4. A machine's track that is untouched is removed when it is not wanted any more, and made again when it does not point
    at today's rows of its boxes, has other attributes than it should, or never got its boxes.
 5. Equal tracks are one track. Of several rows of one elemental id the one with the lowest id stays, whoever looks.
 6. A track that a person pruned, merged with itself, or moved to another version, is made again: nothing tells of it.

@@ -22,7 +22,7 @@ LOOKS = 5
 class TrackReconciliation(Rounds[TrackPlan]):
     """The tracks that one media is to have, and the way there.
 
-    A track that is to be other than it stands is removed and made anew: the removal is refused when a person has
+    A track that is to be other than it stands is removed and made again: the removal is refused when a person has
     edited it since the look, while a second mark of it would override the edit.
     """
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from scripts.lib import train_ini as train
 from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.files import read_json, sha256
+from scripts.lib.files import sha256
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
@@ -114,11 +115,11 @@ def upload_tracks_of(connect: Callable[[], Project], terms: TrackUploadOptions, 
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
     result = TrackUploadRecord(media_id=media.media_id, state="not uploaded", reason=None)
-    tracked, boxes = read_json(media.tracks), read_record(UploadRecord, media.boxes)
-    if tracked["state"] == "failed":
-        result = replace(result, state="failed", reason=tracked["reason"])
-    elif tracked["state"] != "done":
-        result = replace(result, reason=f"{tracked['state']}: {tracked['reason']}")
+    tracked, boxes = read_record(TracksRecord, media.tracks), read_record(UploadRecord, media.boxes)
+    if tracked.state == "failed":
+        result = replace(result, state="failed", reason=tracked.reason)
+    elif tracked.state != "done":
+        result = replace(result, reason=f"{tracked.state}: {tracked.reason}")
     elif boxes.state != "verified":
         result = replace(result, reason=f"its boxes are {boxes.state}: {boxes.reason}")
     else:
@@ -164,7 +165,7 @@ def _verified(
     )
 
 
-def _wanted(media: MediaTracks, terms: TrackUploadOptions, tracked: dict[str, Any]) -> list[Track]:
+def _wanted(media: MediaTracks, terms: TrackUploadOptions, tracked: TracksRecord) -> list[Track]:
     found = read_record(DetectionRecord, media.outcome)
     boxes: dict[int, list[Box]] = defaultdict(list)
     for row in read_tracks(media.track_boxes):
@@ -180,6 +181,6 @@ def _wanted(media: MediaTracks, terms: TrackUploadOptions, tracked: dict[str, An
                 )
             )
     return [
-        Track(found.media_id, tuple(boxes[one["track"]]), terms.species[one["species"] - 1], one["confidence"])
-        for one in tracked["tracks"]
+        Track(found.media_id, tuple(boxes[one.track]), terms.species[one.species - 1], one.confidence)
+        for one in tracked.tracks
     ]

@@ -13,7 +13,7 @@ from scripts.lib.records import MediaRecord
 
 @dataclass(frozen=True)
 class SharedJob:
-    """What a job that media share is told besides what a job of one media is.
+    """The arguments of a shared job beyond those of a job of one media.
 
     Attributes:
         batch: where the hashes of what it makes go, for the jobs that take all media.

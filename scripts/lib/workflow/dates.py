@@ -17,16 +17,16 @@ _TOLERANCE = _SECOND
 _ORDER = 1000  # nanoseconds between two files that are dated anew: what every file system tells apart
 
 
-class Dated(NamedTuple):
+class DatedFile(NamedTuple):
     """A file and its date, in nanoseconds since 1970."""
 
     date: int
     path: Path
 
 
-def in_the_future(folders: Iterable[Path], now: int) -> list[Dated]:
+def in_the_future(folders: Iterable[Path], now: int) -> list[DatedFile]:
     """Return the files below the folders that are dated after `now`, in nanoseconds since 1970; the oldest first."""
-    found: list[Dated] = []
+    found: list[DatedFile] = []
     for folder in folders:
         for place, _, names in os.walk(folder):
             for name in names:
@@ -36,11 +36,11 @@ def in_the_future(folders: Iterable[Path], now: int) -> list[Dated]:
                 except FileNotFoundError:  # another process removed it
                     continue
                 if stat.S_ISREG(state.st_mode) and state.st_mtime_ns > now + _TOLERANCE:
-                    found.append(Dated(state.st_mtime_ns, path))
+                    found.append(DatedFile(state.st_mtime_ns, path))
     return sorted(found)
 
 
-def date_now(files: Sequence[Dated], now: int) -> None:
+def date_now(files: Sequence[DatedFile], now: int) -> None:
     """Date files `now` or just before it, in the order that they have; files of the same date keep a common one.
 
     Args:
@@ -99,7 +99,7 @@ def fingerprints(paths: Iterable[Path]) -> dict[str, list[int]]:
     return found
 
 
-def _described(files: Sequence[Dated], now: int) -> str:
+def _described(files: Sequence[DatedFile], now: int) -> str:
     newest = files[-1]
     moments = (datetime.fromtimestamp(date / _SECOND).astimezone() for date in (newest.date, now))
     newest_text, now_text = (moment.isoformat(" ", "seconds") for moment in moments)

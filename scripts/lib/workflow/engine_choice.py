@@ -14,7 +14,7 @@ _PACKAGES = ("tensorrt", "pycuda", "onnx")
 ENGINE_VARIABLE, REASON_VARIABLE = "TATOR_DETECT_ENGINE", "TATOR_DETECT_ENGINE_REASON"
 
 
-class Choice(NamedTuple):
+class EngineChoice(NamedTuple):
     """An engine and why it is that one.
 
     Attributes:
@@ -33,7 +33,9 @@ def reason(environ: Mapping[str, str]) -> str:
     return environ.get(REASON_VARIABLE, "by the configuration")
 
 
-def choose(engine: str, precision: str | None, environ: Mapping[str, str], devices: Path = Path("/dev")) -> Choice:
+def choose(
+    engine: str, precision: str | None, environ: Mapping[str, str], devices: Path = Path("/dev")
+) -> EngineChoice:
     """Return the engine that a run takes.
 
     Args:
@@ -61,10 +63,10 @@ def choose(engine: str, precision: str | None, environ: Mapping[str, str], devic
         raise SettingsError(
             f"detect.precision: {engine} ({why}) does not have {precision}; expected {' or '.join(offered)}"
         )
-    return Choice(engine, precision or offered[0], why)
+    return EngineChoice(engine, precision or offered[0], why)
 
 
-def settle(detect: dict[str, Any], environ: MutableMapping[str, str]) -> None:
+def set_engine(detect: dict[str, Any], environ: MutableMapping[str, str]) -> None:
     """Put what `auto` stands for into the section `detect`, once: the jobs, which read it again, get it from `environ`.
 
     Raises:

@@ -5,13 +5,12 @@ the run has ended, or when the next one begins after a run that was killed, thes
 makes them again, and nothing else.
 """
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault, PipelineError
-from scripts.lib.files import write_json
+from scripts.lib.files import read_json, write_json
 from scripts.lib.token import redact
 
 NOTES = Path("resources/failed")
@@ -54,7 +53,8 @@ def forget(folder: Path) -> list[str]:
     """
     removed = []
     for written in sorted((folder / NOTES).glob("*.json")):
-        for name in json.loads(written.read_text(encoding="utf-8")):
+        names: list[str] = read_json(written)
+        for name in names:
             path = folder / name
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
                 path.unlink()

@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from scripts.lib import memory
+from scripts.lib import deadline, memory
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
@@ -71,6 +71,8 @@ def run(
         if needs is not None:
             environments.require(needs)
         memory.allow(snakemake.resources.get("mem_mb"))
+        detect = snakemake.config.get("detect", {})
+        deadline.allow(detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure
@@ -85,7 +87,7 @@ def run(
             fault = as_fault(error)
             _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
             record_failure(fault, **arguments)
-        log.settle()
+        log.wait_until_written()
     except Exception as error:
         media_id = dict(snakemake.wildcards.items()).get("media_id")
         _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)

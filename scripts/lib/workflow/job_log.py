@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from scripts.lib.signals import undisturbed
+from scripts.lib.signals import signals_held_back
 from scripts.lib.token import VARIABLE, Redacting
 from scripts.lib.workflow import log_filter
 
@@ -34,7 +34,7 @@ class JobLog:
         reading, writing = os.pipe()
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if go_on else os.O_TRUNC), 0o666)
         # It keeps the signals blocked that end the job, and is in no group that is killed with it.
-        with undisturbed():
+        with signals_held_back():
             self._filter = subprocess.Popen(
                 [sys.executable, "-I", "-S", log_filter.__file__, str(theirs.fileno())],
                 env={VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {},
@@ -61,7 +61,7 @@ class JobLog:
         """Write words; return whether the file holds them, and all that was said since it was last asked."""
         try:
             sys.stderr.write(words)
-            self.settle()
+            self.wait_until_written()
         except OSError:
             return False
         return True
@@ -69,9 +69,9 @@ class JobLog:
     def _end(self) -> None:
         """Wait for what an interpreter says that ends with an exception."""
         with suppress(OSError):  # said before, or nothing is left to say it to
-            self.settle()
+            self.wait_until_written()
 
-    def settle(self) -> None:
+    def wait_until_written(self) -> None:
         """Wait until the file holds all that was said so far.
 
         Raises:

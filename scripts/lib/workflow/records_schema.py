@@ -1,30 +1,62 @@
-"""Write the parts of docs/records.schema.yaml that the models of scripts/lib/records.py describe: `make settings`.
+"""Write the parts of docs/records.schema.yaml that the models of scripts/lib/records/ describe: `make settings`.
 
 The other parts are kept as they are.
 """
 
 import re
-import types
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
 from scripts.lib.files import write_bytes
-from scripts.lib.record_files import Key, declared_keys, without_none
-from scripts.lib.records import DetectionRecord, DownloadRecord, MediaRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.record_files import Key, declared_keys, without_key, without_none
+from scripts.lib.records import (
+    DestinationRecord,
+    DetectionRecord,
+    DownloadRecord,
+    MarksRecord,
+    MediaRecord,
+    TrackUploadRecord,
+    UploadRecord,
+)
+from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mistake
+from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.summary import MediaAttributes, SummaryRecord
+from scripts.lib.records.tracks import TracksRecord
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "records.schema.yaml"
-# By the name of the part.
+# By the name of the part. Where a record holds another one of these, its schema refers to that one's part.
 MODELS: Mapping[str, type] = {
     "record": MediaRecord,
     "download": DownloadRecord,
+    "provenance": ProvenanceRecord,
+    "destination": DestinationRecord,
     "detection": DetectionRecord,
     "upload": UploadRecord,
     "track_upload": TrackUploadRecord,
+    "media_attributes": MediaAttributes,
+    "tracks": TracksRecord,
+    "marks": MarksRecord,
+    "summary": SummaryRecord,
+    "mistake": Mistake,
+    "best_f1": BestF1,
+    "curve": Curve,
+    "evaluation": EvaluationRecord,
 }
+_PARTS = {model: name for name, model in MODELS.items()}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what stands in several places in each of them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Never refer to another place."""
+        return True
+
+
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
@@ -35,7 +67,7 @@ def with_models(text: str) -> str:
         ValueError: the text has no such part.
     """
     for name, model in MODELS.items():
-        part = yaml.safe_dump({name: described(model)}, sort_keys=False, allow_unicode=True, width=110)
+        part = yaml.dump({name: described(model)}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
         indented = "".join(f"  {line}\n" for line in part.splitlines())
         found = re.findall(rf"^  {name}:\n(?:   .*\n)+", text, re.MULTILINE)
         if len(found) != 1:
@@ -65,21 +97,40 @@ def _property(annotation: Any, key: Key) -> dict[str, Any]:
     kind = without_none(annotation)
     found = _of_type(kind)
     # A schema that is there and empty says that the value is never null.
-    if kind is not annotation and key.schema is None and "type" in found:
-        found = {**found, "type": [found["type"], "null"]}
+    if kind is not annotation and key.schema is None:
+        found = _or_null(found)
     return {**found, **said} if is_dataclass(kind) else {**said, **found}
 
 
-def _of_type(kind: Any) -> dict[str, Any]:
-    if get_origin(kind) is Literal:
-        return {"enum": list(get_args(kind))}
-    if get_origin(kind) is list:
-        return {"type": "array", "items": _of_type(get_args(kind)[0])}
-    if is_dataclass(kind) and isinstance(kind, type):
-        return described(kind)
-    if get_origin(kind) in (Union, types.UnionType) or kind not in _TYPES:
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return {**schema, "type": [schema["type"], "null"]} if "type" in schema else schema
+
+
+def _of_type(annotation: Any) -> dict[str, Any]:
+    kind = without_key(annotation)
+    inside, origin = get_args(kind), get_origin(kind)
+    if kind is not annotation:
+        found = _property(kind, get_args(annotation)[1])
+    elif kind is Any:
+        found = {}
+    elif kind in _PARTS:
+        found = {"$ref": f"#/$defs/{_PARTS[kind]}"}
+    elif origin is dict:
+        values = _of_type(inside[1])
+        found = {"type": "object", **({"additionalProperties": values} if values else {})}
+    elif origin is list:
+        found = {"type": "array", "items": _of_type(inside[0])}
+    elif origin is Literal:
+        found = {"enum": list(inside)}
+    elif is_dataclass(kind) and isinstance(kind, type):
+        found = described(kind)
+    elif origin is None and kind in _TYPES:
+        found = {"type": _TYPES[kind]}
+    else:
         raise TypeError(f"{kind}: no JSON type is known for it; expected one of {', '.join(map(str, _TYPES))}")
-    return {"type": _TYPES[kind]}
+    return found
 
 
 def main() -> None:

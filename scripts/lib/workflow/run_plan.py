@@ -265,7 +265,7 @@ class RunPlan:
 
     @property
     def hashes_suffice(self) -> bool:
-        """Whether a job is told which files to read, and takes only their hashes as its input."""
+        """Whether jobs take the hashes of files as their input, in place of the files."""
         return bool(self.shared_jobs) and not self.by_storage
 
     @property

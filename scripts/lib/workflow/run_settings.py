@@ -1,4 +1,4 @@
-"""The settings of a run as its rules take them: checked, the engine chosen, and handed on to the jobs."""
+"""The settings of a run as its rules take them: checked, the engine chosen, and exported to the jobs."""
 
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from scripts.lib.workflow import engine_choice, network_settings, settings
 def read(
     config: Mapping[str, Any], environ: MutableMapping[str, str], schema: Path, storage: str | None
 ) -> dict[str, Any]:
-    """Return the checked settings; jobs, which read them again, get from the environment what was settled here.
+    """Return the checked settings; jobs, which read them again, get from the environment what was decided here.
 
     Args:
         config: what the files and the command line say.
@@ -25,10 +25,10 @@ def read(
         SettingsError: one line a problem.
     """
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
-    settings.hand_on(found, environ)
+    settings.export_to_jobs(found, environ)
     if not network_settings.may_use_gpu(found):
         found["detect"]["engine"] = "openvino"
-    engine_choice.settle(found["detect"], environ)
+    engine_choice.set_engine(found["detect"], environ)
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "

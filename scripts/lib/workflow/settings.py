@@ -7,20 +7,19 @@ sections as well. The token is not a setting: the jobs that need it read it from
 """
 
 import copy
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator, ValidationError, validators
+from jsonschema import Draft202012Validator, validators
 
 from scripts.lib import metrics, token
-from scripts.lib.display_text import LONGEST_SHOWN, shown
+from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
-from scripts.lib.workflow import contradictions, folder_settings, media_list
+from scripts.lib.workflow import contradictions, folder_settings, media_list, settings_messages
 from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
@@ -106,9 +105,9 @@ def resolve(
     _overlay(settings, nested)
     _overlay(settings, _translate(arguments, "TATOR_PIPELINE_ARGS", sections))
     variables = {entry["environment"]: path for path, entry in _each(sections) if "environment" in entry}
-    told = {path: environ[name] for name, path in variables.items() if environ.get(name)}
-    _one_selection(settings, told)
-    _overlay(settings, told)
+    from_environment = {path: environ[name] for name, path in variables.items() if environ.get(name)}
+    _one_selection(settings, from_environment)
+    _overlay(settings, from_environment)
     _read_media(settings, Path(environ.get(WORK_DIR_VARIABLE) or ".").absolute(), read_media)
     _normalise(settings)
     _fill(settings, sections)
@@ -119,14 +118,14 @@ def resolve(
         _Validator(rules).iter_errors(_with_suspects_only(checked)),
         key=lambda error: order.index(error.absolute_path[0]) if error.absolute_path else -1,
     )
-    problems = list(dict.fromkeys(line for error in errors for line in _explain(error)))
+    problems = list(dict.fromkeys(line for error in errors for line in settings_messages.explain(error)))
     problems += contradictions.find(settings) if not problems else []
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
     return settings
 
 
-def hand_on(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
+def export_to_jobs(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
     """Give jobs as variables how Tator is reached, so that a change makes none run again, and the media file."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
@@ -181,7 +180,7 @@ def _pipeline_arguments(
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and mappings stand in one another more than `levels` deep."""
+    """Whether lists and mappings are nested more than `levels` deep."""
     layer = [value]
     for _ in range(levels):
         layer = [
@@ -222,10 +221,8 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
         elif name in reference:
             translated = {reference[name]: value}
         else:
-            known = [*sections, *reference, *REFERENCE_KEYS_UNUSED]
-            raise SettingsError(
-                f"{where}: unknown key {shown(key)}{_nearest(name, known)}; known keys: config/README.md"
-            )
+            nearest = settings_messages.nearest(name, [*sections, *reference, *REFERENCE_KEYS_UNUSED])
+            raise SettingsError(f"{where}: unknown key {shown(key)}{nearest}; known keys: config/README.md")
         for path, new in translated.items():
             if path in found and found[path] != new:
                 raise SettingsError(
@@ -244,21 +241,21 @@ def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
-    """Give what a section lacks its default, as where a file names a section without anything in it."""
+    """Fill in the defaults of keys that a section lacks."""
     for path, entry in _each(sections):
         section, key = path.split(".")
         if isinstance(part := settings.get(section), dict) and "default" in entry:
             part.setdefault(key, copy.deepcopy(entry["default"]))
 
 
-def _one_selection(settings: dict[str, Any], told: Mapping[str, Any]) -> None:
+def _one_selection(settings: dict[str, Any], from_environment: Mapping[str, Any]) -> None:
     """Let the environment's way of naming media replace the configuration's, whichever it is.
 
     Raises:
         SettingsError: one of them names media in both ways.
     """
     ways = ("media_ids", "media_file")
-    by_environment = [way for way in ways if f"tator.{way}" in told]
+    by_environment = [way for way in ways if f"tator.{way}" in from_environment]
     tator = settings.get("tator")
     by_configuration = [way for way in ways if tator.get(way)] if isinstance(tator, dict) else []
     if len(by_environment or by_configuration) > 1:
@@ -311,7 +308,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
-    """Leave of many media ids those that the schema will refuse, or one: it takes its time over each."""
+    """Keep only the media ids that the schema will refuse, or one: validating each takes long."""
     tator = settings.get("tator")
     if not isinstance(tator, dict) or not isinstance(media_ids := tator.get("media_ids"), list):
         return settings
@@ -322,42 +319,3 @@ def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
 def _number(text: str) -> int | str:
     digits = text.strip()
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER else text
-
-
-def _explain(error: ValidationError) -> Iterator[str]:
-    """Say what is wrong in one line: key, value, expectation, nearest known key."""
-    path = ".".join(str(part) for part in error.absolute_path)
-    rule: Any = error.validator_value
-    instance: Any = error.instance
-    schema: Any = error.schema
-    if error.validator == "additionalProperties":
-        known = list(schema["properties"])
-        for key in sorted(map(str, set(instance) - set(known))):  # YAML also has keys that are no text
-            yield f"{path}.{_key(key)}: unknown key{_nearest(key, known)}".lstrip(".")
-    elif error.validator == "required":
-        for key in [key for key in rule if key not in instance]:
-            yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
-    elif instance is None:
-        yield f"{path}: missing; {_expectation(schema)}"
-    else:
-        yield f"{path}: {shown(instance)} is invalid; {_expectation(schema)}"
-
-
-def _key(text: str) -> str:
-    """Return the name of a key for a message: in quotes where it is none of ours."""
-    return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
-
-
-def _expectation(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return "expected one of " + ", ".join(map(str, schema["enum"]))
-    kinds = schema.get("type", [])
-    words = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
-    words += [f"{word} {schema[key]}" for key, word in (("minimum", ">="), ("maximum", "<=")) if key in schema]
-    description = schema.get("description", schema.get("pattern", ""))
-    return f"expected {' '.join(words)}" + (f": {description}" if description else "")
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

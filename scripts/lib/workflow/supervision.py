@@ -56,6 +56,6 @@ def as_fault(number: int) -> MediaFault:
 
 
 def _end_with_parent() -> None:
-    """Have the system kill this process when its supervisor ends, as Snakemake knows only of that one."""
+    """Ask the kernel to kill this process when its supervisor ends, the only one that Snakemake knows."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)

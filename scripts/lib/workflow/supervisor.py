@@ -27,11 +27,11 @@ def main(worker: int, command: list[str]) -> int:
         command: what runs the script.
     """
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
+    def forward_signal(number: int, _frame: FrameType | None) -> None:
         os.kill(worker, number)
 
-    signal.signal(signal.SIGTERM, hand_on)
-    signal.signal(signal.SIGHUP, hand_on)
+    signal.signal(signal.SIGTERM, forward_signal)
+    signal.signal(signal.SIGHUP, forward_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the worker too
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     for _ in range(_MOST_STARTS):

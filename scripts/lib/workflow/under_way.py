@@ -1,4 +1,4 @@
-"""Which media of a job are under way: in a file, for the job to go on after it was killed."""
+"""A file of the media that a job is working on, for the job to continue after it was killed."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,7 @@ _MOST = 4096  # codes have 12 bits at most
 _Order = Literal["big", "little"]
 
 
-class Counted(NamedTuple):
+class LzwCounts(NamedTuple):
     """What LZW data stand for.
 
     Attributes:
@@ -24,7 +24,7 @@ class Counted(NamedTuple):
     sound: bool
 
 
-def count(data: bytes, *, bits: int, order: _Order, early: int) -> Counted:
+def count(data: bytes, *, bits: int, order: _Order, early: int) -> LzwCounts:
     """Return how long LZW data become.
 
     Args:
@@ -50,11 +50,11 @@ def count(data: bytes, *, bits: int, order: _Order, early: int) -> Counted:
         length, sound = _length(codes[:taken], bits)
         total += length
         if not sound or not len(stops):
-            return Counted(total, ended=False, sound=sound)
+            return LzwCounts(total, ended=False, sound=sound)
         if codes[taken] != clear:
-            return Counted(total, ended=True, sound=True)
+            return LzwCounts(total, ended=True, sound=True)
         at += int(ends[taken])
-    return Counted(total, ended=False, sound=True)
+    return LzwCounts(total, ended=False, sound=True)
 
 
 class _Layout(NamedTuple):

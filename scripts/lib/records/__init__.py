@@ -1,0 +1,47 @@
+"""The records that a run's steps hand on, a typed model each; record_files.py writes and reads them.
+
+docs/records.schema.yaml describes them for others; scripts/lib/workflow/records_schema.py writes it from these models.
+A key's type is annotated with a `Key`, where the schema says more of it than the type.
+
+What jobs of single media need is imported from here. The records of the network, of tracks, of the summary and of the
+evaluation are imported from their own modules: a change of one of those then makes no detection run again.
+"""
+
+from scripts.lib.records.detection import AskedFrames, DetectionRecord, FrameCounts, FrameError, Numbering, Seams
+from scripts.lib.records.keys import Kind, Role
+from scripts.lib.records.media import DownloadRecord, LocalFile, MediaRecord, StoredFile
+from scripts.lib.records.states import WITH_RESULT, ReadyState, UploadState, good_states, uploaded_states
+from scripts.lib.records.upload import (
+    DestinationRecord,
+    MarksRecord,
+    People,
+    TracksDestination,
+    TrackUploadRecord,
+    UploadRecord,
+)
+
+__all__ = [
+    "WITH_RESULT",
+    "AskedFrames",
+    "DestinationRecord",
+    "DetectionRecord",
+    "DownloadRecord",
+    "FrameCounts",
+    "FrameError",
+    "Kind",
+    "LocalFile",
+    "MarksRecord",
+    "MediaRecord",
+    "Numbering",
+    "People",
+    "ReadyState",
+    "Role",
+    "Seams",
+    "StoredFile",
+    "TrackUploadRecord",
+    "TracksDestination",
+    "UploadRecord",
+    "UploadState",
+    "good_states",
+    "uploaded_states",
+]

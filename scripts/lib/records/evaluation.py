@@ -1,0 +1,107 @@
+"""How the boxes of a run compare with true ones."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from scripts.lib.record_files import Key
+from scripts.lib.records.keys import Count, MediaId, Name, Share
+
+_FOUR = {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "number"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestF1:
+    """The threshold with the best F1."""
+
+    threshold: Share
+    f1: Share
+    precision: Share
+    recall: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Precision and recall as the threshold falls."""
+
+    recall: list[Share]
+    precision: list[Share]
+    score: list[Share]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeciesAccuracy:
+    """How the boxes of one species compare."""
+
+    truth: Count
+    found: Count
+    ap50: float | None
+    ap50_95: float | None
+    best_f1: Annotated[BestF1 | None, Key("Null without boxes.")]
+    curve: Curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtThreshold:
+    """What one threshold gives."""
+
+    threshold: Share
+    precision: Share
+    recall: Share
+    f1: Share
+    right: Count
+    false_alarms: Count
+    double_counts: Count
+    missed: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """Counts; a row is a true species, a column a found one, the last of each is none."""
+
+    species: list[str]
+    counts: list[list[Count]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearbyBox:
+    """A box of the other sort in a mistake's frame."""
+
+    species: str
+    score: Share
+    share: Annotated[list[float], Key("x, y, width, height", schema=_FOUR)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A box, as shares of the picture's sides, and the boxes of the other sort in its frame."""
+
+    media_id: MediaId
+    name: Name
+    frame: Count
+    species: str
+    score: Share
+    share: Annotated[list[float], Key("x, y, width, height", schema=_FOUR)]
+    others: list[NearbyBox]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord:
+    """How the boxes compare with true ones."""
+
+    iou: Annotated[float, Key("That makes a found box right.", part="share")]
+    threshold: Annotated[float, Key("Of confusion, misses and false alarms.", part="share")]
+    only_frames_with_truth: bool
+    media: Annotated[list[MediaId], Key("Those with a true box.")]
+    frames: Count
+    truth: Annotated[int, Key("True boxes.", part="count")]
+    found: Annotated[int, Key("Found boxes.", part="count")]
+    ap50: Annotated[float | None, Key("Mean over the true species.")]
+    ap50_95: float | None
+    best_f1: Annotated[BestF1 | None, Key("Null without boxes.")]
+    curve: Curve
+    species: dict[str, SpeciesAccuracy]
+    thresholds: list[AtThreshold]
+    double_counts: Annotated[int, Key("True boxes found once more.", part="count")]
+    confusion: Confusion
+    missed: list[Mistake]
+    false_alarms: list[Mistake]

@@ -1,0 +1,106 @@
+"""What is known of a media before detection: its record, and that of its download."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from scripts.lib.record_files import Key
+from scripts.lib.records.keys import BEFORE_DETECTION, Kind, MediaId, Name, Reason, Role
+from scripts.lib.records.states import ReadyState
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file of a media in Tator."""
+
+    role: Role
+    path: Annotated[
+        str, Key("Key in Tator's store; `reference:` and a hash where Tator only refers to an address elsewhere.")
+    ]
+    size: Annotated[int | None, Key("Bytes.")]
+    codec: str | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFile:
+    """A file of the user's folder, in a run of media.folder."""
+
+    path: Annotated[
+        str,
+        Key(
+            "Below the folder, with `/` between names; bytes that are no UTF-8 stand as lone surrogates from U+DC80 on."
+        ),
+    ]
+    size: Annotated[int, Key("Bytes.", part="count")]
+    modified_ns: Annotated[
+        int | None,
+        Key("When it was last changed, in nanoseconds since 1970; null where `media.changed_by` is content."),
+    ]
+    sha256: Annotated[str | None, Key("Of its content, there where `modified_ns` is null.", optional=True)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaRecord:
+    """What Tator, or the user's folder, says of a media. The same media gives the same record."""
+
+    media_id: MediaId
+    state: Annotated[ReadyState, Key("`ready`, or why it is not worked on.", schema=BEFORE_DETECTION)]
+    reason: Reason
+    kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image"]}, only="ready")] = None
+    type_id: Annotated[int | None, Key("Number of its media type; null in a folder's run.", only="ready")] = None
+    name: Name
+    width: Annotated[int | None, Key("Pixels.", only="ready")] = None
+    height: Annotated[int | None, Key("Pixels.", only="ready")] = None
+    fps: Annotated[float | None, Key("Frames a second.", only="ready")] = None
+    num_frames: Annotated[int | None, Key("Frames by Tator's count.", only="ready")] = None
+    md5: Annotated[str | None, Key("Tator's md5 of the original.", only="ready")] = None
+    file: Annotated[StoredFile | None, Key("The file that is downloaded; null in a folder's run.", only="ready")] = None
+    copy: Annotated[
+        StoredFile | None,
+        Key("Tator's largest streaming copy, where the file is an original that has one; as `file`.", only="ready"),
+    ] = None
+    file_reason: Annotated[
+        str | None, Key("Why this file is read; null where that is found out when it is downloaded.", only="ready")
+    ] = None
+    local: Annotated[LocalFile | None, Key(LocalFile.__doc__ or "", schema={}, optional=True)] = None
+
+    @property
+    def chosen_file(self) -> StoredFile:
+        """The file that is downloaded, of a media that is `ready`.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.file is None:
+            raise ValueError(f"media {self.media_id}: its record names no file; expected one, as it is {self.state}")
+        return self.file
+
+    @property
+    def file_kind(self) -> Kind:
+        """The kind of that file.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.kind is None:
+            raise ValueError(f"media {self.media_id}: its record names no kind; expected one, as it is {self.state}")
+        return self.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadRecord:
+    """How the download of a media ended."""
+
+    media_id: MediaId
+    state: Annotated[ReadyState, Key(schema=BEFORE_DETECTION)]
+    reason: Reason
+    bytes: Annotated[int | None, Key(part="count", optional=True)] = None
+    md5_checked: Annotated[
+        bool | None, Key("Whether Tator's md5 was that of the file.", schema={"type": "boolean"}, optional=True)
+    ] = None
+    role: Annotated[
+        Role | None,
+        Key("Which file of a video was downloaded.", schema={"enum": ["archival", "streaming"]}, optional=True),
+    ] = None
+    role_reason: Annotated[str | None, Key("Why.", schema={"type": "string"}, optional=True)] = None

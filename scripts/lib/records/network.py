@@ -1,0 +1,34 @@
+"""Where the network came from."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from scripts.lib.record_files import Key
+from scripts.lib.records.keys import Sha256
+
+Source = Literal["directory", "data_image", "archive"]
+FetchedBy = Literal["docker", "registry", "archive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFile:
+    """A file of the network."""
+
+    sha256: Sha256
+    size: Annotated[int, Key("Bytes.", part="count")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenanceRecord:
+    """Where the network came from."""
+
+    source: Source
+    reference: Annotated[str, Key("The folder, the image's name, or the file.")]
+    fetched_by: Annotated[FetchedBy | None, Key(schema={"enum": ["docker", "registry", "archive", None]})] = None
+    digest: Annotated[str | None, Key("Of the data image.")]
+    image_id: str | None = None
+    files: Annotated[dict[str, NetworkFile], Key("By name.")]
+    description: Annotated[
+        dict[str, Any] | None,
+        Key("How it is fed and read, where its family has a description.", schema={"type": "object"}, optional=True),
+    ] = None

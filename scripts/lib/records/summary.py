@@ -1,0 +1,82 @@
+"""What became of each media of a run, and what Tator says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from scripts.lib.errors import MediaState
+from scripts.lib.record_files import Key
+from scripts.lib.records.keys import Count, MediaId, Name, Reason
+from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.upload import DestinationRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaSummary:
+    """What became of a media."""
+
+    media_id: MediaId
+    name: Name
+    state: Annotated[MediaState, Key(part="state")]
+    reason: Reason
+    frames: Annotated[int, Key("Decoded.", part="count")]
+    boxes: Annotated[int, Key("Found.", part="count")]
+    boxes_in_tator: Count
+    people: Annotated[dict[str, Count], Key("How many boxes were left alone because of a person, by why.")]
+    marked: bool
+    seconds: float
+    tracks: Annotated[int | None, Key("Found; only where `track.enabled` is set.", part="count", optional=True)] = None
+    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+    people_tracks: Annotated[
+        dict[str, Count] | None,
+        Key(
+            "How many tracks were left alone because of a person, by why; only where tracks are uploaded.",
+            schema={},
+            optional=True,
+        ),
+    ] = None
+
+    @property
+    def people_in_words(self) -> str:
+        """How much was left alone because of a person, for a table: boxes, and after them tracks."""
+        boxes, tracks = _in_words(self.people), _in_words(self.people_tracks or {})
+        return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else [])])
+
+    @property
+    def left_to_people(self) -> int:
+        """How many boxes and tracks were left alone because of a person."""
+        return sum(self.people.values()) + sum((self.people_tracks or {}).values())
+
+
+def _in_words(counts: Mapping[str, int]) -> list[str]:
+    return [f"{count} {why}" for why, count in counts.items() if count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Of all media of the run."""
+
+    media: Count
+    frames: Count
+    boxes: Count
+    boxes_in_tator: Count
+    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryRecord:
+    """What became of each media."""
+
+    media: list[MediaSummary]
+    totals: Totals
+    failed: Annotated[list[MediaId], Key("Media without a result.")]
+    network: ProvenanceRecord
+    destination: Annotated[DestinationRecord | None, Key("Null in a folder's run.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaAttributes:
+    """A media's section and attributes in Tator."""
+
+    section: Annotated[str | None, Key("Name of its section.")]
+    attributes: Annotated[dict[str, Any], Key("By name; without the mark.")]

@@ -1,0 +1,49 @@
+"""Messages for settings that the schema refuses."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import ValidationError
+
+from scripts.lib.display_text import LONGEST_SHOWN, shown
+
+
+def explain(error: ValidationError) -> Iterator[str]:
+    """Say what is wrong in one line: key, value, expectation, nearest known key."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    rule: Any = error.validator_value
+    instance: Any = error.instance
+    schema: Any = error.schema
+    if error.validator == "additionalProperties":
+        known = list(schema["properties"])
+        for key in sorted(map(str, set(instance) - set(known))):  # YAML also has keys that are no text
+            yield f"{path}.{_key(key)}: unknown key{nearest(key, known)}".lstrip(".")
+    elif error.validator == "required":
+        for key in [key for key in rule if key not in instance]:
+            yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
+    elif instance is None:
+        yield f"{path}: missing; {_expectation(schema)}"
+    else:
+        yield f"{path}: {shown(instance)} is invalid; {_expectation(schema)}"
+
+
+def _key(text: str) -> str:
+    """Return the name of a key for a message: in quotes where it is none of ours."""
+    return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
+
+
+def _expectation(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "expected one of " + ", ".join(map(str, schema["enum"]))
+    kinds = schema.get("type", [])
+    words = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
+    words += [f"{word} {schema[key]}" for key, word in (("minimum", ">="), ("maximum", "<=")) if key in schema]
+    description = schema.get("description", schema.get("pattern", ""))
+    return f"expected {' '.join(words)}" + (f": {description}" if description else "")
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """Return what to add to a message about an unknown key: the known one that is spelt nearly so, if there is one."""
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

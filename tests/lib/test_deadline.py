@@ -1,0 +1,79 @@
+"""A network with a loop that never ends ends its process, with a sentence that names it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tests.onnx_graph import write_onnx
+from tests.workflow import ROOT
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+from scripts.lib import deadline
+from scripts.lib.boxes import Size
+from scripts.lib.engines.table import open_engine
+graph, engine = sys.argv[1:]
+deadline.allow(3)
+with open_engine(Path(graph), engine=engine, size=Size(64, 64), batch_size=1, threads=1) as opened:
+    with deadline.watched(graph, "busy with a batch"):
+        opened.infer(np.zeros((1, 64, 64, 3), np.uint8))
+print("done")
+"""
+
+
+def write_loop(path: Path, *, of_picture: bool, ends: bool) -> Path:
+    """Write a network whose boxes wait for a loop, which counts up from the picture's mean or from a constant."""
+    model = onnx.load(write_onnx(path))
+    graph = model.graph
+    for node in graph.node:
+        node.output[:] = ["boxes_before" if name == "boxes" else name for name in node.output]
+    scalar = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in ("value", "next")}
+    truth = {name: helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("goes_on", "still")}
+    number = helper.make_tensor_value_info("number", TensorProto.INT64, [])
+    body = helper.make_graph(
+        [helper.make_node("Add", ["value", "one"], ["next"]), helper.make_node("Identity", ["goes_on"], ["still"])],
+        "body",
+        [number, truth["goes_on"], scalar["value"]],
+        [truth["still"], scalar["next"]],
+    )
+    for name, value in (("one", 1.0), ("nothing", 0.0)):
+        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    graph.initializer.append(helper.make_tensor("begins", TensorProto.BOOL, [], [True]))
+    graph.initializer.append(helper.make_tensor("times", TensorProto.INT64, [], [3 if ends else 2**62]))
+    graph.node.extend([
+        helper.make_node("ReduceMean", ["floats"], ["mean"], keepdims=0),
+        helper.make_node("Loop", ["times", "begins", "mean" if of_picture else "nothing"], ["counted"], body=body),
+        helper.make_node("Add", ["boxes_before", "counted"], ["boxes"]),
+    ])  # fmt: skip
+    onnx.save(model, path)
+    return path
+
+
+def run(graph: Path, engine: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, str(graph), engine]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("of_picture", [True, False])
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_loop_without_an_end(tmp_path: Path, engine: str, of_picture: bool) -> None:
+    """One that does not need the picture is computed while the network is made ready."""
+    graph = write_loop(tmp_path / "graph.onnx", of_picture=of_picture, ends=False)
+    done = run(graph, engine)
+    assert done.returncode == 1, done.stderr
+    assert f"{graph}: the network is still b" in done.stderr
+    assert "after 3 seconds" in done.stderr
+    assert "detect.batch_timeout_seconds" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_loop_that_ends(tmp_path: Path, engine: str) -> None:
+    done = run(write_loop(tmp_path / "graph.onnx", of_picture=True, ends=True), engine)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
