@@ -50,8 +50,9 @@ screenshot: demo  ## take README's picture of the report, from the demo; needs C
 test-unit: setup  ## run the quick tests, in a minute: functions and scripts that need no service
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not service and not slow" tests/lib tests/scripts
 
+# Three at once also on two cores: many tests wait for a server or a pod.
 test: setup setup-convert setup-clusters  ## run the tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 20
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --durations 20
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.

@@ -37,7 +37,7 @@ def disk(site):
 def test_no_room_for_a_download(site, disk, undisturbed):
     """The graph fits, the media do not: seen before a byte of them is asked for."""
     disk("size=20m")
-    site.goes_well("--until", "resolve_media")
+    site.goes_well("--until", "get_network", "get_attributes")
     used = shutil.disk_usage(site.folder).used
     disk(f"remount,size={(used >> 10) + 110}k")
     site.fails_with(r"resources/media: 181569 bytes are to come and \d+ are free; make room, or choose another folder")

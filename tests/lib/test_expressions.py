@@ -17,8 +17,30 @@ _CALLS = {"compile", "search", "match", "fullmatch", "sub", "subn", "findall", "
 _MEGABYTE = 1_000_000
 
 
+# Made while the workflow runs: of the user's own patterns for files.
+_MADE_OF_SETTINGS = {("scripts/lib/folder_source/patterns.py", "'|'.join(found)")}
+
+
+def text_of(node: ast.expr, tree: ast.Module) -> str | None:
+    """Return the pattern that an expression of the code stands for; a part that is not known before is a letter."""
+    if isinstance(node, ast.Constant):
+        return node.value.decode("latin-1") if isinstance(node.value, bytes) else str(node.value)
+    if isinstance(node, ast.JoinedStr | ast.BinOp):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node.left, node.right]
+        return "".join(text_of(part, tree) or "a" for part in parts)
+    if isinstance(node, ast.FormattedValue):
+        return text_of(node.value, tree)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "re.escape":
+        return re.escape(text_of(node.args[0], tree) or "a")
+    if isinstance(node, ast.Name):
+        for part in tree.body:
+            if isinstance(part, ast.Assign) and [ast.unparse(target) for target in part.targets] == [node.id]:
+                return text_of(part.value, tree)
+    return None
+
+
 def expressions() -> list[tuple[str, str, str]]:
-    """Return file, pattern and use of each call of `re` with a text that stands in the code."""
+    """Return file, pattern and use of each call of `re`."""
     found = []
     for folder in ("scripts", "deploy", "benchmarks", "examples"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -30,11 +52,12 @@ def expressions() -> list[tuple[str, str, str]]:
                     and isinstance(node.func.value, ast.Name)
                     and node.func.value.id == "re"
                     and node.func.attr in _CALLS
-                    and isinstance(node.args[0], ast.Constant)
                 ):
-                    pattern = node.args[0].value
-                    text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
-                    found.append((str(path.relative_to(ROOT)), text, use(tree, node)))
+                    name, text = str(path.relative_to(ROOT)), text_of(node.args[0], tree)
+                    if text is not None:
+                        found.append((name, text, use(tree, node)))
+                    elif (name, ast.unparse(node.args[0])) not in _MADE_OF_SETTINGS:
+                        raise AssertionError(f"{name}:{node.lineno}: {ast.unparse(node.args[0])}: cannot read it here")
     return list(dict.fromkeys(found))
 
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from scripts.lib.errors import MediaFault
 from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
@@ -314,3 +315,12 @@ def test_2997_hours_after_the_beginning(tmp_path: Path) -> None:
         found |= dict.fromkeys(numbers[-40:], at - 1)
     found |= dict.fromkeys(timeline.finish(), 29)
     assert {number: found[number] for number in expected} == expected
+
+
+def test_a_picture_that_would_stand_for_hours_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", times=[*range(29), 200_000])
+    with (
+        open_frames(path, "video", shown=Shown(Fraction(25), *SIZE)) as frames,
+        pytest.raises(MediaFault, match="one picture stands at 199972 numbers, from 28 on; expected at most 100000"),
+    ):
+        list(frames)

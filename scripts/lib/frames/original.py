@@ -5,10 +5,14 @@ from pathlib import Path
 
 import av.video.frame
 
+from scripts.lib.errors import MediaFault
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.shown import Shown, turned
 from scripts.lib.frames.source import ALL_FRAMES, Picture, log
 from scripts.lib.frames.video import VideoFrames
+
+# An hour at 28 pictures a second. Beyond it a time in the file is wrong, and boxes would be written without end.
+_MOST_NUMBERS = 100_000
 
 
 class OriginalFrames(VideoFrames):
@@ -60,6 +64,12 @@ class OriginalFrames(VideoFrames):
 
     def _give(self, frame: av.video.frame.VideoFrame, numbers: range) -> Iterator[tuple[int, Picture]]:
         summary = self.summary
+        if len(numbers) > _MOST_NUMBERS:
+            raise MediaFault(
+                "unreadable",
+                f"by its times one picture stands at {len(numbers)} numbers, from {numbers.start} on; expected at most "
+                f"{_MOST_NUMBERS}: the original has a wrong time, choose media.file: streaming",
+            )
         asked = [number for number in numbers if number in self._wanted]
         summary.numbered = max(summary.numbered or 0, numbers.stop)
         summary.repeated += len(numbers) > 1

@@ -65,13 +65,17 @@ def _parsed(content: bytes, source: str) -> ElementTree.Element:
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise GraphError(f"{source}: declares entities, which no OpenVINO network does; export it anew")
     try:
-        root = ElementTree.fromstring(content)  # noqa: S314, it has no entities
-    except ElementTree.ParseError as error:
+        # UTF-8, whatever the file declares: in another encoding the entities would not have been seen.
+        root = ElementTree.fromstring(content.decode("utf-8-sig"))  # noqa: S314, it has no entities
+    except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise GraphError(
             f"{source}: cannot read it as an OpenVINO network ({error}); expected a whole file: copy or export it anew"
         ) from error
     if root.tag != "net":
         raise GraphError(f"{source}: is XML, but no OpenVINO network; expected the .xml file that an exporter wrote")
+    # OpenVINO ignores namespaces: a layer in one would be run, and not be seen here.
+    if any(element.tag.startswith("{") for element in root.iter()):
+        raise GraphError(f"{source}: has XML namespaces, which no OpenVINO network does; export it anew")
     return root
 
 
