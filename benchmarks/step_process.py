@@ -19,7 +19,15 @@ def main(script: str, file: str, log: str) -> None:
     arguments: dict[str, Any] = read_json(Path(file))
     threads, rule = arguments.pop("threads", 1), arguments.pop("rule", script)
     asked = SimpleNamespace(
-        input={}, output={}, params=arguments, threads=threads, log=[log], rule=rule, resources={}, wildcards={}
+        input={},
+        output={},
+        params=arguments,
+        threads=threads,
+        log=[log],
+        rule=rule,
+        resources={},
+        wildcards={},
+        config={},
     )
     job.run(getattr(importlib.import_module(f"scripts.{script}"), script), asked)
 

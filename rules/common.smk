@@ -59,10 +59,13 @@ def require_token():
         token.check_token(os.environ)
 
 
+sources = code_hash.Sources(Path(workflow.basedir))
+
+
 @cache
 def code(script, unused=None):
     """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
-    return code_hash.sources_hash(Path(workflow.basedir), script, unused)
+    return sources.hash(script, unused)
 
 
 def begins():

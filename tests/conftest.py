@@ -72,7 +72,8 @@ def tator_server(media_folder: Path, tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     """Return 200 real frames and what TensorFlow makes of them, with the sample network converted beside."""
-    folder, frames = tmp_path_factory.mktemp("converted"), real_frames()
+    folder, frames = tmp_path_factory.mktemp("oracle") / "converted", real_frames()
+    folder.mkdir()
     return Oracle(folder, frames, *ask(SAMPLE / "graph.pb", frames, folder))
 
 

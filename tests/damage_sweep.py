@@ -32,6 +32,7 @@ _AV1: dict[str, Any] = {"codec": "libsvtav1", "encode": {"preset": "12", "g": "1
 _MPEG2: dict[str, Any] = {"codec": "mpeg2video", "encode": {"b": "1000000", "bf": "2", "g": "12"}}
 _MPEG4: dict[str, Any] = {"codec": "mpeg4", "encode": {"b": "1000000", "bf": "1", "g": "12"}}
 _MJPEG: dict[str, Any] = {"codec": "mjpeg", "pixels": "yuvj420p", "encode": {"b": "3000000"}}
+_DNXHD: dict[str, Any] = {"codec": "dnxhd", "pixels": "yuv422p", "encode": {"profile": "dnxhr_sq"}}
 _PRORES: dict[str, Any] = {"codec": "prores_ks", "pixels": "yuv422p10le"}
 _WMV: dict[str, Any] = {"codec": "wmv2", "encode": {"b": "1000000", "g": "12"}}
 _TS: dict[str, Any] = {"container": "mpegts"}
@@ -66,6 +67,8 @@ FORMATS: dict[str, dict[str, Any]] = {
     "mjpeg.mov": _MJPEG,
     "prores.mov": _PRORES,
     "prores.mxf": _PRORES,
+    "dnxhd.mov": _DNXHD,
+    "dnxhd.mxf": _DNXHD,
     "wmv2.wmv": _WMV,
     "wmv2.avi": _WMV,
     "flv1.flv": {"codec": "flv", "encode": {"b": "1000000", "g": "12"}},

@@ -114,7 +114,7 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     albums = [Album.open(site.folder / f"results/previews/{ids[LONG]}.zip") for site in (whole, parted)]
     # Of equally good frames other ones may be chosen, near the edge of a part.
     assert {kind for entry in albums[0].pictures for kind in entry.kinds} == {
-        kind for entry in albums[1].pictures for kind in entry["kinds"]
+        kind for entry in albums[1].pictures for kind in entry.kinds
     }
     best = [max(entry.kinds.get("certain", 0) for entry in album.pictures) for album in albums]
     assert best[0] == best[1]

@@ -4,16 +4,65 @@ The libraries that run networks do not hold Python's lock meanwhile, so a thread
 """
 
 import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 # As in config.schema.yaml, for commands, which have no settings.
 DEFAULT_SECONDS = 900.0
 
 _seconds = [DEFAULT_SECONDS]
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a network is busy with; `end` is the latest time on the monotonic clock at which it has to be done."""
+
+    network: str
+    doing: str
+    limit: float
+    end: float
+
+
+class _Watcher:
+    """Watches all work of a process in one thread, which a batch need not wake: starting a thread takes too long."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._works: set[_Work] = set()
+        self._wakes_at = math.inf
+        self._thread: threading.Thread | None = None
+
+    def add(self, work: _Work) -> None:
+        with self._changed:
+            self._works.add(work)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
+                self._thread.start()
+            elif work.end < self._wakes_at:
+                self._changed.notify()
+
+    def remove(self, work: _Work) -> None:
+        with self._changed:
+            self._works.discard(work)
+
+    def _watch(self) -> None:
+        with self._changed:
+            while True:
+                first = min(self._works, key=lambda work: work.end, default=None)
+                self._wakes_at = math.inf if first is None else first.end
+                left = None if first is None else min(first.end - time.monotonic(), threading.TIMEOUT_MAX)
+                if first is not None and left is not None and left <= 0:
+                    _end(first)
+                self._changed.wait(left)
+
+
+_watcher = _Watcher()
 
 
 def allow(seconds: float) -> None:
@@ -33,22 +82,21 @@ def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
         batches: times the limit, for work that is worth so many.
     """
     limit = _seconds[0] * batches
-    timer = threading.Timer(limit, _end, [network, doing, limit])
-    timer.daemon = True
-    timer.start()
+    work = _Work(network, doing, limit, time.monotonic() + limit)
+    _watcher.add(work)
     try:
         yield
     finally:
-        timer.cancel()
+        _watcher.remove(work)
 
 
-def _end(network: str, doing: str, limit: float) -> None:
+def _end(work: _Work) -> None:
     _log.critical(
         "%s: the network is still %s after %g seconds; expected it to be done: perhaps it has a loop that never ends. "
         "Take another network, or, where the machine is only slow, raise detect.batch_timeout_seconds",
-        network,
-        doing,
-        limit,
+        work.network,
+        work.doing,
+        work.limit,
     )
     logging.shutdown()
     os._exit(1)

@@ -1,10 +1,11 @@
 """A change in a module that a script uses, and only there, changes the script's hash."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
-from scripts.lib.workflow.code_hash import sources_hash
+from scripts.lib.workflow.code_hash import Sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,20 +40,58 @@ def tree(tmp_path):
     ],
 )
 def test_what_is_noticed(tree, changed, noticed):
-    before = sources_hash(tree, "work")
+    before = Sources(tree).hash("work")
     (tree / changed).write_text((tree / changed).read_text() + "# changed\n")
-    assert (sources_hash(tree, "work") != before) is noticed
+    assert (Sources(tree).hash("work") != before) is noticed
 
 
 def test_a_module_for_other_rules_is_left_out(tree):
-    before = sources_hash(tree, "work", "backends/late")
+    before = Sources(tree).hash("work", "backends/late")
     (tree / "scripts/lib/backends/late.py").write_text("changed = 1\n")
-    assert sources_hash(tree, "work", "backends/late") == before
+    assert Sources(tree).hash("work", "backends/late") == before
     with pytest.raises(FileNotFoundError, match=r"absent\.py: expected a module of the script work"):
-        sources_hash(tree, "work", "absent")
+        Sources(tree).hash("work", "absent")
 
 
-@pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "scripts").glob("[!_]*.py")))
-def test_each_script_has_a_hash_of_its_own(script):
-    others = {sources_hash(ROOT, path.stem) for path in (ROOT / "scripts").glob("[!_]*.py") if path.stem != script}
-    assert sources_hash(ROOT, script) not in others
+def test_each_script_has_a_hash_of_its_own():
+    sources, scripts = Sources(ROOT), [path.stem for path in (ROOT / "scripts").glob("[!_]*.py")]
+    assert len(scripts) == len({sources.hash(script) for script in scripts}) > 30
+
+
+IMPORTS = """
+    import os, scripts.lib.first as first
+    from scripts.lib import second  # with a comment
+    if True:
+        from scripts.lib import (
+            third as other,
+            fourth,
+        )
+        from scripts.lib.fifth import function
+        from scripts.lib \\
+            import sixth
+"""
+
+
+def test_all_ways_to_import_are_found(tmp_path):
+    modules = ["first", "second", "third", "fourth", "fifth", "sixth"]
+    for name in ("work", *(f"lib/{module}" for module in modules)):
+        (tmp_path / "scripts" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "scripts" / f"{name}.py").write_text("")
+    (tmp_path / "scripts" / "work.py").write_text(IMPORTS)
+    for module in modules:
+        before = Sources(tmp_path).hash("work")
+        (tmp_path / "scripts" / "lib" / f"{module}.py").write_text("changed = 1\n")
+        assert Sources(tmp_path).hash("work") != before, module
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").rglob("*.py")), ids=lambda path: path.stem)
+def test_no_import_of_ours_is_missed(path):
+    named = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+    files = {ROOT / f"{name.replace('.', '/')}.py" for name in named}
+    sources = Sources(ROOT)
+    assert {file for file in files if file.is_file()} <= sources._imports(path)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import onnx
@@ -13,13 +14,14 @@ from tests.workflow import ROOT
 
 PROGRAM = """
 import sys
+import time
 from pathlib import Path
 import numpy as np
 from scripts.lib import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
-graph, engine = sys.argv[1:]
-deadline.allow(3)
+graph, engine, seconds = sys.argv[1:]
+deadline.allow(float(seconds))
 with open_engine(Path(graph), engine=engine, size=Size(64, 64), batch_size=1, threads=1) as opened:
     with deadline.watched(graph, "busy with a batch"):
         opened.infer(np.zeros((1, 64, 64, 3), np.uint8))
@@ -55,9 +57,9 @@ def write_loop(path: Path, *, of_picture: bool, ends: bool) -> Path:
     return path
 
 
-def run(graph: Path, engine: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, str(graph), engine]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def run(graph: Path, engine: str, seconds: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, str(graph), engine, str(seconds)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("of_picture", [True, False])
@@ -65,7 +67,7 @@ def run(graph: Path, engine: str) -> subprocess.CompletedProcess[str]:
 def test_a_loop_without_an_end(tmp_path: Path, engine: str, of_picture: bool) -> None:
     """One that does not need the picture is computed while the network is made ready."""
     graph = write_loop(tmp_path / "graph.onnx", of_picture=of_picture, ends=False)
-    done = run(graph, engine)
+    done = run(graph, engine, 3)
     assert done.returncode == 1, done.stderr
     assert f"{graph}: the network is still b" in done.stderr
     assert "after 3 seconds" in done.stderr
@@ -75,5 +77,30 @@ def test_a_loop_without_an_end(tmp_path: Path, engine: str, of_picture: bool) ->
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_loop_that_ends(tmp_path: Path, engine: str) -> None:
-    done = run(write_loop(tmp_path / "graph.onnx", of_picture=True, ends=True), engine)
+    done = run(write_loop(tmp_path / "graph.onnx", of_picture=True, ends=True), engine, 100)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_only_what_takes_too_long_ends_the_process() -> None:
+    """Also where it began later than other work, beside it, and with a limit of its own."""
+    program = """
+import threading, time
+from scripts.lib import deadline
+deadline.allow(1)
+for _ in range(1000):
+    with deadline.watched("quick", "busy"):
+        pass
+def long():
+    with deadline.watched("long", "busy", batches=100):
+        time.sleep(60)
+threading.Thread(target=long, daemon=True).start()
+time.sleep(1.5)
+with deadline.watched("late", "busy"):
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "begun\n"), done.stderr
+    assert "late: the network is still busy after 1 seconds" in done.stderr
+    assert time.monotonic() - begun < 50

@@ -10,7 +10,6 @@ import ctypes
 import os
 import socket
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -58,10 +57,9 @@ class Canaries:
         self._host = socket.socket(socket.AF_INET)
         self._host.bind(("127.0.0.1", 0))
         self.port = self._host.getsockname()[1]
-        self._asked = threading.Event()
         for listener in (self._local, self._host):
             listener.listen()
-            threading.Thread(target=self._hang_up, args=(listener,), daemon=True).start()
+            listener.setblocking(False)
         self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._datagrams.bind(("127.0.0.1", 0))
         self._datagrams.setblocking(False)
@@ -69,15 +67,6 @@ class Canaries:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
             unused.bind(("127.0.0.1", 0))
             self.free_port = unused.getsockname()[1] & ~1  # RTP takes even ones
-
-    def _hang_up(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            self._asked.set()
-            connection.close()
 
     def touched_by(self, reading: Callable[[], None]) -> bool:
         """Return whether one was opened, asked or taken while something is read."""
@@ -92,9 +81,14 @@ class Canaries:
         return self._seen() or found
 
     def _seen(self) -> bool:
-        found = self._asked.is_set()
-        self._asked.clear()
-        for call in (lambda: os.read(self._notify, 4096), lambda: self._datagrams.recv(1)):
+        found = False
+        calls = (
+            lambda: os.read(self._notify, 4096),
+            lambda: self._datagrams.recv(1),
+            lambda: hang_up(self._local),
+            lambda: hang_up(self._host),
+        )
+        for call in calls:
             try:
                 call()
                 found = True
@@ -107,6 +101,11 @@ class Canaries:
         os.close(self._notify)
         for each in (self._local, self._host, self._datagrams):
             each.close()
+
+
+def hang_up(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    connection.close()
 
 
 @pytest.fixture

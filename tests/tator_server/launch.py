@@ -5,13 +5,19 @@ with launch.running(media_folder, state_folder) as server:
     server.fault("drop_answer", operation="CreateLocalizationList")
 """
 
+import atexit
 import json
+import os
 import select
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +39,6 @@ class Server:
         users: user ids by name.
         media: file names by media id, as they were when the server started.
         store: the object store's origin; presigned addresses begin with it.
-        pid: the process.
     """
 
     host: str
@@ -51,7 +56,6 @@ class Server:
     multi_type_id: int
     live_type_id: int
     dot_type_id: int
-    pid: int
 
     def fault(self, kind: str, **settings: Any) -> None:
         """Order a fault; faults.py says which kinds and settings there are."""
@@ -121,34 +125,55 @@ def running(
     Raises:
         RuntimeError: when the server does not start.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "tests.tator_server",
-        "--media",
-        media_folder.resolve(),
-        "--state",
-        state_folder.resolve(),
-    ]
-    command += ["--port", str(port), "--store-port", str(store_port), "--clock-ahead", str(clock_ahead)]
-    with subprocess.Popen(list(map(str, command)), cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield _server(process)
-        finally:
-            process.terminate()
+    arguments = ["--media", media_folder.resolve(), "--state", state_folder.resolve(), "--port", port]
+    arguments += ["--store-port", store_port, "--clock-ahead", clock_ahead]
+    started = _forks().start([str(argument) for argument in arguments])
+    try:
+        yield _server(started["first"])
+    finally:
+        _end(started["pid"])
 
 
-def _server(process: "subprocess.Popen[str]") -> Server:
-    stdout = process.stdout
-    if stdout is None:
-        raise RuntimeError("the server was started without a pipe for its first line")
-    ready, _, _ = select.select([stdout], [], [], _START_SECONDS)
-    line = stdout.readline() if ready else ""
-    if not line:
-        raise RuntimeError(
-            f"the stand-in Tator server did not start (exit status {process.poll()}); see its stderr above"
+class _Forks:
+    """The process that starts the servers of this one; see forks.py."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.tator_server.forks"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1, start_new_session=True
         )
+        self._lock = threading.Lock()
+        atexit.register(self._process.communicate)
+
+    def start(self, arguments: list[str]) -> dict[str, Any]:
+        """Return the `pid` of a new server, and its `first` line; RuntimeError when it does not start."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the process that starts servers was started without pipes")
+        with self._lock:
+            stdin.write(json.dumps(arguments) + "\n")
+            ready, _, _ = select.select([stdout], [], [], _START_SECONDS)
+            started: dict[str, Any] = json.loads(stdout.readline()) if ready else {"first": ""}
+        if not started["first"]:
+            raise RuntimeError("the stand-in Tator server did not start; see its stderr above")
+        return started
+
+
+_forks = cache(_Forks)
+
+
+def _end(pid: int) -> None:
+    """End a server and wait until it is gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        while True:
+            os.kill(pid, 0)
+            time.sleep(0.005)
+
+
+def _server(line: str) -> Server:
     first = json.loads(line)
     first["media"] = {int(number): name for number, name in first["media"].items()}
     state = requests.get(f"{first['host']}/control/state", timeout=_CONTROL_SECONDS).json()
-    return Server(**first, **state, pid=process.pid)
+    return Server(**first, **state)

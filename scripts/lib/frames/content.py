@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
 _ZEROS = bytes(32)
@@ -14,12 +16,18 @@ _WITHOUT_PADDING = {"vp8", "vp9"}
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
+# Of DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, this end.
+_DNXHD_END = b"\x60\x0d\xc0\xde"
+_DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
+_DNXHD_HEADER, _DNXHD_ROWS = slice(0, 4), slice(0x16C, 0x16E)  # the header's own length, and how many rows there are
+_DNXHD_ZEROS = bytes(16)  # rows have four at most
+_DNXHD_TABLE = 0x170  # 4 bytes a row: where it begins behind the header
 _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
 
 
 def zeros(codec: str, content: bytes) -> str | None:
-    """Return a sentence when a coded picture holds more zeros in a row than its codec writes.
+    """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
 
@@ -27,6 +35,8 @@ def zeros(codec: str, content: bytes) -> str | None:
         codec: FFmpeg's name of the codec.
         content: the packet.
     """
+    if codec == "dnxhd":
+        return _lost_in_dnxhd(content)
     run = _LONGER_RUNS.get(codec, _ZEROS)
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
@@ -41,9 +51,49 @@ def zeros(codec: str, content: bytes) -> str | None:
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
         if codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
-            return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
+            return _lost(length)
         start = content.find(run, start + length, end)
     return None
+
+
+def _lost(length: int) -> str:
+    return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
+
+
+def _lost_in_dnxhd(content: bytes) -> str | None:
+    if len(content) > _DNXHD_FLAGS and content[_DNXHD_FLAGS] & _DNXHD_FIELDS:
+        *pictures, rest = content.split(_DNXHD_END)
+        whole = bool(pictures) and not rest.startswith(content[_DNXHD_HEADER])  # no other field begins
+    else:
+        picture, end, _ = content.rpartition(_DNXHD_END)
+        pictures, whole = [picture], bool(end)
+    if not whole:
+        return "a coded picture without its end: that part of the file was lost"
+    for picture in pictures:
+        coded = picture[int.from_bytes(picture[_DNXHD_HEADER], "big") :]
+        filled = coded.rstrip(b"\0")
+        if np.frombuffer(filled, np.uint64, len(filled) // 8).all():
+            continue  # without eight zeros at any place that is a multiple of eight, there are no sixteen
+        rows = _dnxhd_rows(picture, coded)
+        # Some encoders pad each row, all of them by about as much; behind the last is the picture's own padding.
+        padding = [len(row) - len(row.rstrip(b"\0")) for row in rows[:-1]]
+        most = (sorted(padding)[len(padding) // 2] if padding else 0) + len(_DNXHD_ZEROS) // 2
+        if padding and max(padding) > most:
+            return _lost(max(padding))
+        for row in rows:
+            coded = row.rstrip(b"\0")
+            if (start := coded.find(_DNXHD_ZEROS)) >= 0:
+                return _lost(len(coded) - start - len(coded[start:].lstrip(b"\0")))
+    return None
+
+
+def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
+    """Return the coded rows of macroblocks; all of them as one where the table of rows is not to be used."""
+    table = picture[_DNXHD_TABLE:][: 4 * int.from_bytes(picture[_DNXHD_ROWS], "big")]
+    starts = [int.from_bytes(table[at : at + 4], "big") for at in range(0, len(table), 4)]
+    if not starts or starts != sorted(starts) or starts[-1] > len(coded):
+        return [coded]
+    return [coded[begin:end] for begin, end in zip(starts, [*starts[1:], len(coded)], strict=True)]
 
 
 def _flat_is_zero(jpeg: bytes) -> bool:

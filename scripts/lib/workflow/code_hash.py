@@ -1,53 +1,71 @@
 """Hash a script's own modules, so that a change in any of them makes its rule run again."""
 
-import ast
 import hashlib
-from collections.abc import Iterator
+import re
 from functools import cache
 from pathlib import Path
 
-
-def sources_hash(root: Path, script: str, unused: str | None = None) -> str:
-    """Return a hash of `scripts/{script}.py`, all it imports below `scripts`, and the templates beside these.
-
-    Args:
-        root: the workflow's folder.
-        script: its name.
-        unused: a module, `detection/shared_job` for example, that the script imports for other rules than this one.
-    """
-    left_out = None if unused is None else root / "scripts" / "lib" / f"{unused}.py"
-    if left_out is not None and not left_out.is_file():
-        raise FileNotFoundError(f"{left_out}: expected a module of the script {script}")
-    pending, seen = [root / "scripts" / f"{script}.py"], set[Path]()
-    while pending:
-        path = pending.pop()
-        if path not in seen and path != left_out:
-            seen.add(path)
-            pending += _imports(root, path)
-    templates = {file for path in seen for kind in ("*.html", "*.css") for file in path.parent.glob(kind)}
-    digest = hashlib.sha256()
-    for path in sorted(seen | templates):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+# Statements that import, found without parsing: each start of Snakemake reads all modules, and parsing takes ten times
+# as long. A line of a docstring that looks like one does no harm, nor does a word behind it that names no module.
+_FROM = re.compile(
+    r"^[ \t]*from[ \t]+(scripts[.\w]*)(?:[ \t]|\\\n)+import[ \t]*(\([^()]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE
+)
+_IMPORT = re.compile(r"^[ \t]*import[ \t]+((?:[^\n\\]|\\\n)*)", re.MULTILINE)
+_MODULE = re.compile(r"\bscripts[.\w]*")
+_NAME = re.compile(r"\w+")
 
 
-@cache  # most scripts run the same modules
-def _imports(root: Path, path: Path) -> tuple[Path, ...]:
-    return tuple(_imported(root, path))
+class Sources:
+    """The workflow's Python files, each read once: most scripts run the same modules."""
+
+    def __init__(self, root: Path) -> None:
+        """Take the workflow's folder."""
+        self._root = root
+        self._digest = cache(_digest)
+        self._templates = cache(_templates)
+        self._imports = cache(self._find_imports)
+        self._modules = cache(self._find_modules)
+
+    def hash(self, script: str, unused: str | None = None) -> str:
+        """Return a hash of `scripts/{script}.py`, all it imports below `scripts`, and the templates beside these.
+
+        Args:
+            script: its name.
+            unused: a module, `detection/shared_job` for example, that the script imports for other rules than this one.
+        """
+        left_out = None if unused is None else self._root / "scripts" / "lib" / f"{unused}.py"
+        if left_out is not None and not left_out.is_file():
+            raise FileNotFoundError(f"{left_out}: expected a module of the script {script}")
+        pending, seen = [self._root / "scripts" / f"{script}.py"], set[Path]()
+        while pending:
+            path = pending.pop()
+            if path not in seen and path != left_out:
+                seen.add(path)
+                pending += self._imports(path)
+        templates = {file for folder in {path.parent for path in seen} for file in self._templates(folder)}
+        digest = hashlib.sha256()
+        for path in sorted(seen | templates):
+            digest.update(path.relative_to(self._root).as_posix().encode() + b"\0" + self._digest(path))
+        return digest.hexdigest()[:16]
+
+    def _find_imports(self, path: Path) -> set[Path]:
+        text = path.read_text(encoding="utf-8")
+        # `from scripts.lib import files` names a module, `from scripts.lib.files import sha256` a function.
+        found = {f"{module}.{name}" for module, names in _FROM.findall(text) for name in _NAME.findall(names)}
+        found |= {module for module, _ in _FROM.findall(text)}
+        found |= {module for names in _IMPORT.findall(text) for module in _MODULE.findall(names)}
+        return {file for name in found for file in self._modules(name)}
+
+    def _find_modules(self, name: str) -> list[Path]:
+        """Return the module of this name, and the packages above it: importing it runs them too."""
+        parts = name.split(".")
+        bases = [self._root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+        return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
 
 
-def _imported(root: Path, path: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "scripts":
-            # `from scripts.lib import files` names a module, `from scripts.lib.files import sha256` a function in one.
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "scripts"]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            # Importing a module runs the packages above it too.
-            for depth in range(1, len(parts) + 1):
-                base = root.joinpath(*parts[:depth])
-                yield from (file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _templates(folder: Path) -> list[Path]:
+    return [file for kind in ("*.html", "*.css") for file in folder.glob(kind)]
