@@ -79,6 +79,11 @@ if config["track"]["enabled"]:
     include: "rules/use_tracks.smk"
 
 
+if plan.track_uploads:
+
+    include: "rules/upload_tracks_many.smk" if plan.shared_jobs else "rules/upload_tracks.smk"
+
+
 include: "rules/count.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"

@@ -20,6 +20,8 @@ checkpoint prepare_upload:
         version=config["upload"]["version"],
         version_id=config["upload"]["version_id"],
         version_number=config["upload"]["version_number"],
+        track_type_id=config["upload"]["track_type_id"],
+        track_length_attribute=config["upload"]["track_length_attribute"],
         losses=losses_now,
         code=code("prepare_upload"),
     script:
@@ -28,7 +30,7 @@ checkpoint prepare_upload:
 
 rule mark_processed:
     input:
-        **gathered("uploads"),
+        **gathered("uploads", *plan.track_uploads),
     output:
         marks="results/marks.json",
     log:
@@ -36,7 +38,7 @@ rule mark_processed:
     conda:
         "../envs/tator.yaml"
     params:
-        **gathered_by_hashes("uploads"),
+        **gathered_by_hashes("uploads", *plan.track_uploads),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attribute=config["mark"]["attribute"],

@@ -26,7 +26,13 @@ rule merge_detections:
 
 rule summarize:
     input:
-        **gathered("records", "outcomes", *plan.in_tator("uploads"), *plan.tracks),
+        **gathered(
+            "records",
+            "outcomes",
+            *plan.in_tator("uploads"),
+            *plan.tracks,
+            *plan.track_uploads,
+        ),
         **plan.what_stands_in_tator,
         provenance="resources/network/provenance.json",
     output:
@@ -48,7 +54,11 @@ rule summarize:
         "../envs/detect.yaml"
     params:
         **gathered_by_hashes(
-            "records", "outcomes", *plan.in_tator("uploads"), *plan.tracks
+            "records",
+            "outcomes",
+            *plan.in_tator("uploads"),
+            *plan.tracks,
+            *plan.track_uploads,
         ),
         **plan.without_tracks,
         on_damaged=config["media"]["on_damaged"],

@@ -30,6 +30,7 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
             f"{faults(run.media, set(run.failed))}. The others are {others}."
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""
+    in_tator += f", and {totals.tracks_in_tator} tracks" if totals.tracks_in_tator is not None else ""
     sentence = f"{totals.media} media, {totals.frames} frames, {totals.boxes} boxes found{in_tator}."
     job.tell_user(sentence)
     with replacing(outcome) as stream:

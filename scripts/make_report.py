@@ -137,7 +137,7 @@ def _span(moments: list[str]) -> str:
 
 def _tiles(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
     totals = run.totals
-    people = sum(sum(line.people.values()) for line in run.media)
+    people = sum(line.left_to_people for line in run.media)
     tiles = {
         "media": f"{totals.media:,}",
         "frames decoded": f"{totals.frames:,}",
@@ -146,6 +146,7 @@ def _tiles(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
     if run.destination:
         tiles |= {
             "boxes in Tator": f"{totals.boxes_in_tator:,}",
+            **({} if totals.tracks_in_tator is None else {"tracks in Tator": f"{totals.tracks_in_tator:,}"}),
             "left alone because of people": f"{people:,}",
         }
     seconds = sum(each.outcome.seconds for each in media if each.outcome.frames.used)

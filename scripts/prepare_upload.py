@@ -1,15 +1,17 @@
 """Check the destination of the boxes before any work is done, and create the version if it is missing."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import ServerError
 from scripts.lib.record_files import read_record, write_record
-from scripts.lib.records import DestinationRecord
+from scripts.lib.records import DestinationRecord, TracksDestination
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
+from scripts.lib.server.project_needs import Need
 from scripts.lib.train_ini import species as read_species
 from scripts.lib.uploads import known_attributes
 from scripts.lib.workflow import job
@@ -30,8 +32,10 @@ def prepare_upload(
     version_id: int | None,
     version_number: int | None,
     destination: Path,
+    track_type_id: int | None = None,
+    track_length_attribute: str | None = None,
 ) -> None:
-    """Write version, box type and attributes of the upload, all checked against the project.
+    """Write version, types and attributes of the upload, all checked against the project.
 
     Args:
         train_ini: the network's species.
@@ -45,68 +49,108 @@ def prepare_upload(
         version_id: an existing version in its place, or None.
         version_number: an existing version's running number in its place, or None.
         destination: where the outcome goes.
+        track_type_id: the state type of tracks; None: tracks are not uploaded. Its attributes for species and
+            confidence have the names of the box type's.
+        track_length_attribute: its attribute for the number of boxes, int; None: none gets it.
 
     Raises:
         ServerError: type, attribute or version do not fit, naming what the project has.
     """
     project = Project(host, project_id)
     box_type = project_needs.box_type(project.localization_types(), localization_type_id)
-    _check_attributes(box_type, species_attribute, confidence_attribute, read_species(train_ini))
+    names = read_species(train_ini)
+    _check_attributes(box_type, project_needs.of_boxes(species_attribute, confidence_attribute), names, "box")
+    track_type = None
+    if track_type_id is not None:
+        track_type = project_needs.track_type(project.state_types(), track_type_id)
+        needs = project_needs.of_tracks(species_attribute, confidence_attribute, track_length_attribute)
+        _check_attributes(track_type, needs, names, "track")
     network = read_record(ProvenanceRecord, provenance)
     if version_id is not None:
         chosen = project_needs.chosen_version(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
         chosen = project_needs.chosen_version(project.versions(), "number", version_number, "upload.version_number")
     else:
-        chosen = project_needs.version_named(project, version, _description(project, "", network, box_type))
-    _describe(project, chosen, network, box_type)
+        chosen = project_needs.version_named(project, version, _description(project, "", network, box_type, track_type))
+    _describe(project, chosen, network, box_type, track_type)
+    attributes = {"species_attribute": species_attribute, "confidence_attribute": confidence_attribute}
+    tracks = None
+    if track_type is not None:
+        tracks = TracksDestination(
+            type_id=track_type["id"],
+            **attributes,
+            length_attribute=track_length_attribute,
+            defaults=_defaults(track_type),
+            known=_known(track_type, chosen, project, known_attributes.OF_TRACKS),
+        )
     write_record(
         destination,
         DestinationRecord(
             version_id=chosen["id"],
             version=chosen["name"],
             type_id=box_type["id"],
-            species_attribute=species_attribute,
-            confidence_attribute=confidence_attribute,
-            defaults={
-                a["name"]: a["default"] for a in (box_type.get("attribute_types") or []) if a.get("default") is not None
-            },
-            known=known_attributes.merged(
-                known_attributes.from_description(str(chosen.get("description") or "")), box_type, project.clock.now()
-            ),
+            **attributes,
+            defaults=_defaults(box_type),
+            known=_known(box_type, chosen, project, known_attributes.OF_BOXES),
+            tracks=tracks,
         ),
     )
 
 
-def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, names: list[str]) -> None:
-    needs = project_needs.of_boxes(species, confidence)
-    lacks = [project_needs.missing_attribute(box_type, "box type", need) for need in needs]
-    if problem := next(filter(None, [*lacks, project_needs.unset_required(box_type, needs)]), None):
+def _defaults(owner: dict[str, Any]) -> dict[str, Any]:
+    return {a["name"]: a["default"] for a in owner.get("attribute_types") or [] if a.get("default") is not None}
+
+
+def _known(owner: dict[str, Any], version: dict[str, Any], project: Project, of: str) -> dict[str, list[Any]]:
+    """Return what is known of a type's attributes over time."""
+    known = known_attributes.from_description(str(version.get("description") or ""), of)
+    return known_attributes.merged(known, owner, project.clock.now())
+
+
+def _check_attributes(owner: dict[str, Any], needs: Sequence[Need], names: list[str], what: str) -> None:
+    lacks = [project_needs.missing_attribute(owner, f"{what} type", need) for need in needs]
+    if problem := next(filter(None, [*lacks, project_needs.unset_required(owner, needs, what)]), None):
         raise ServerError(problem)
-    choices = next(one for one in (box_type.get("attribute_types") or []) if one["name"] == species).get("choices")
+    species = needs[0].attribute
+    choices = next(one for one in owner.get("attribute_types") or [] if one["name"] == species).get("choices")
     unknown = [name for name in names if choices and name not in choices]
     if unknown:
         raise ServerError(
-            f"attribute {species!r} of box type {box_type['name']!r} allows {', '.join(choices)}; the network also "
+            f"attribute {species!r} of {what} type {owner['name']!r} allows {', '.join(choices)}; the network also "
             f"knows {', '.join(unknown)}: add them to the attribute's choices"
         )
 
 
-def _description(project: Project, before: str, network: ProvenanceRecord, box_type: dict[str, Any]) -> str:
+def _description(
+    project: Project,
+    before: str,
+    network: ProvenanceRecord,
+    box_type: dict[str, Any],
+    track_type: dict[str, Any] | None,
+) -> str:
     """Return a description that says of which network the version's boxes are.
 
-    It says too which attributes and defaults the box type had while boxes were made; see known_attributes.py.
+    It says too which attributes and defaults the types had while boxes and tracks were made; see known_attributes.py.
     """
     graph = next(file.sha256 for name, file in network.files.items() if name != "train.ini")
     what = f"Boxes of the network {network.reference} ({network.digest or 'no digest'}, graph sha256:{graph}), "
-    known = known_attributes.merged(known_attributes.from_description(before), box_type, project.clock.now())
+    known = {of: known_attributes.from_description(before, of) for of in known_attributes.KINDS}
+    for of, owner in ((known_attributes.OF_BOXES, box_type), (known_attributes.OF_TRACKS, track_type)):
+        if owner:
+            known[of] = known_attributes.merged(known[of], owner, project.clock.now())
     return known_attributes.to_description(what, known, project_needs.OUR_WORDS)
 
 
-def _describe(project: Project, version: dict[str, Any], network: ProvenanceRecord, box_type: dict[str, Any]) -> None:
+def _describe(
+    project: Project,
+    version: dict[str, Any],
+    network: ProvenanceRecord,
+    box_type: dict[str, Any],
+    track_type: dict[str, Any] | None,
+) -> None:
     """Renew a version's description, however the version was chosen; but only one that the workflow wrote."""
     before = str(version.get("description") or "")
-    description = _description(project, before, network, box_type)
+    description = _description(project, before, network, box_type, track_type)
     if before != description and before.endswith(project_needs.OUR_WORDS):
         _log.info("version %r gets the description of this run's network", version["name"])
         project.describe_version(version["id"], description)

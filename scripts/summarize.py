@@ -1,6 +1,5 @@
 """Write the state of each media into one JSON file and one table."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,21 @@ import pandas as pd
 from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
 from scripts.lib.record_files import read_record, write_record
-from scripts.lib.records import DestinationRecord, DetectionRecord, MarksRecord, MediaRecord, UploadRecord, good_states
+from scripts.lib.records import (
+    DestinationRecord,
+    DetectionRecord,
+    MarksRecord,
+    MediaRecord,
+    TrackUploadRecord,
+    UploadRecord,
+    good_states,
+)
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary, SummaryRecord, Totals
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.workflow import job
 
-COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "people", "seconds", "why")
+COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", "people", "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60
 
 
@@ -29,6 +36,7 @@ def summarize(
     summary: Path,
     table: Path,
     uploads: list[Path] | None = None,
+    track_uploads: list[Path] | None = None,
     marks: Path | None = None,
     destination: Path | None = None,
 ) -> None:
@@ -42,7 +50,8 @@ def summarize(
         on_damaged: `accept` when a damaged video's boxes count as a result.
         summary: the JSON file to write.
         table: the text file to write.
-        uploads: what upload_detections did, in the same order; like the next two, None where nothing goes to Tator.
+        uploads: what upload_detections did, in the same order; like the next three, None where nothing goes to Tator.
+        track_uploads: what upload_tracks did, in the same order; None where tracks are not uploaded.
         marks: what mark_processed did.
         destination: where the boxes went.
     """
@@ -50,15 +59,19 @@ def summarize(
     boxes_go_to = read_record(DestinationRecord, destination) if destination else None
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     uploaded: list[Path] | list[None] = uploads or [None] * len(records)
+    with_tracks: list[Path] | list[None] = track_uploads or [None] * len(records)
     media = [
         _line(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
-            read_record(UploadRecord, upload) if upload else None,
-            read_record(TracksRecord, track) if track else None,
-            marked,
+            upload=read_record(UploadRecord, upload) if upload else None,
+            tracks=read_record(TracksRecord, track) if track else None,
+            track_upload=read_record(TrackUploadRecord, track_upload) if track_upload else None,
+            marked=marked,
         )
-        for record, outcome, upload, track in zip(records, outcomes, uploaded, tracked, strict=True)
+        for record, outcome, upload, track, track_upload in zip(
+            records, outcomes, uploaded, tracked, with_tracks, strict=True
+        )
     ]
     write_record(
         summary,
@@ -69,25 +82,29 @@ def summarize(
                 frames=sum(line.frames for line in media),
                 boxes=sum(line.boxes for line in media),
                 boxes_in_tator=sum(line.boxes_in_tator for line in media),
+                tracks_in_tator=sum(line.tracks_in_tator or 0 for line in media) if track_uploads else None,
             ),
             failed=[line.media_id for line in media if line.state not in good_states(on_damaged)],
             network=read_record(ProvenanceRecord, provenance),
-            # Without what was seen of its attributes over time, which says nothing about this run.
-            destination=replace(boxes_go_to, known=None) if boxes_go_to else None,
+            destination=boxes_go_to.lasting if boxes_go_to else None,
         ),
     )
     with replacing(table) as stream:
         rows = pd.DataFrame([_row(line) for line in media], columns=COLUMNS)
         if not destination:
             rows = rows.drop(columns=["in Tator", "people"])
+        if not track_uploads:
+            rows = rows.drop(columns=["tracks in Tator"])
         stream.write(rows.to_markdown(index=False, tablefmt="simple", disable_numparse=True) + "\n")
 
 
 def _line(
     record: MediaRecord,
     outcome: DetectionRecord,
+    *,
     upload: UploadRecord | None,
     tracks: TracksRecord | None,
+    track_upload: TrackUploadRecord | None,
     marked: MarksRecord | None,
 ) -> MediaSummary:
     media_id = record.media_id
@@ -96,21 +113,29 @@ def _line(
         state, reason = tracks.state, tracks.reason
     if upload is not None and (upload.state == "missing" or upload.state == "failed"):  # noqa: PLR1714 - for mypy
         state, reason = upload.state, upload.reason
+    elif track_upload is not None and (track_upload.state == "missing" or track_upload.state == "failed"):  # noqa: PLR1714
+        state, reason = track_upload.state, track_upload.reason
     elif marked is not None and media_id in marked.missing:
         state, reason = "missing", "it was deleted while the workflow ran"
     return MediaSummary(
         media_id=media_id,
         name=record.name,
         state=state,
-        reason=reason or (upload.note if upload else None),
+        reason=reason or (upload.note if upload else None) or (track_upload.note if track_upload else None),
         frames=outcome.frames.decoded,
         boxes=outcome.boxes,
         boxes_in_tator=upload.boxes if upload else 0,
-        people={key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {},
+        people=_counts(upload),
         marked=marked is not None and media_id in marked.media_ids,
         seconds=outcome.seconds,
         tracks=None if tracks is None else len(tracks.tracks),
+        tracks_in_tator=None if track_upload is None else track_upload.tracks,
+        people_tracks=None if track_upload is None else _counts(track_upload),
     )
+
+
+def _counts(upload: UploadRecord | TrackUploadRecord | None) -> dict[str, int]:
+    return {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {}
 
 
 def _row(line: MediaSummary) -> list[Any]:
@@ -122,6 +147,7 @@ def _row(line: MediaSummary) -> list[Any]:
         line.frames,
         line.boxes,
         line.boxes_in_tator,
+        line.tracks_in_tator,
         line.people_in_words,
         f"{line.seconds:.1f}",
         reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",

@@ -11,14 +11,11 @@ from scripts.lib.records import DetectionRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.upload import UploadOptions, still_stands, upload_media
-from scripts.lib.uploads.upload_job import MediaToUpload, for_each
+from scripts.lib.uploads.upload_job import CONNECTIONS, MediaToUpload, for_each
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import SharedJob, require, write_hashes
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.result_cache import Finished
-
-# A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
-CONNECTIONS = 8
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,15 @@
 from typing import Any
 
 from scripts.lib.record_files import from_content
-from scripts.lib.records import DestinationRecord, DetectionRecord, DownloadRecord, MediaRecord, StoredFile
+from scripts.lib.records import (
+    DestinationRecord,
+    DetectionRecord,
+    DownloadRecord,
+    MediaRecord,
+    People,
+    StoredFile,
+    TrackUploadRecord,
+)
 from scripts.lib.records.evaluation import Confusion, Curve, EvaluationRecord, Mistake
 from scripts.lib.records.network import NetworkFile, ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary
@@ -69,6 +77,16 @@ def tracks_record(*species: int, media_id: int = 1, **known: Any) -> TracksRecor
     }
     tracks = [Track(**{"track": at, "species": one, **made}) for at, one in enumerate(species, start=1)]
     return TracksRecord(**{"media_id": media_id, "state": "done", "reason": None, "tracks": tracks, **known})
+
+
+def track_upload_record(tracks: int, *, media_id: int = 1, **left: list[str]) -> TrackUploadRecord:
+    """Return a record of upload_tracks, of tracks that were verified; `left` names what was left to people."""
+    people = People(**{"edited": [], "added": [], "deleted": [], "withheld": [], **left})
+    moment = "2026-11-28T11:31:41+00:00"
+    return TrackUploadRecord(
+        media_id=media_id, state="verified", reason=None, verified_at=moment, changed_at=moment, tracks=tracks,
+        people=people,
+    )  # fmt: skip
 
 
 def media_summary(media_id: int, name: str | None, state: Any, reason: str) -> MediaSummary:

@@ -10,6 +10,8 @@ from scripts.count_species import count_species
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
 from scripts.lib.previews import Previews
+from scripts.lib.record_files import write_record
+from scripts.lib.records import TrackUploadRecord
 from scripts.make_report import make_report
 from scripts.summarize import summarize
 from tests.media_files import painted
@@ -29,6 +31,7 @@ class FakeRun:
     species: list[str] = field(default_factory=lambda: ["cod", "crab"])
     media_ids: list[int] = field(default_factory=list)
     tracks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    track_uploads: list[TrackUploadRecord] = field(default_factory=list)
     described: dict[str, Any] = field(default_factory=dict)
     destination: dict[str, Any] = field(default_factory=lambda: dict(DESTINATION))
 
@@ -87,9 +90,13 @@ class FakeRun:
         ):
             write_json(self._path(path), content)
         self._path("resources/network/train.ini").write_text(f"[Data]\nSpecies={','.join(self.species)}\n", "utf-8")
+        uploads = [self._path("results/track_uploads/{}.json", upload.media_id) for upload in self.track_uploads]
+        for path, upload in zip(uploads, self.track_uploads, strict=True):
+            write_record(path, upload)
         summarize(
             **self.every,
             tracks=[],
+            track_uploads=uploads or None,
             marks=self.folder / "results/marks.json",
             provenance=self.folder / "resources/network/provenance.json",
             destination=self.folder / "resources/destination.json",

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from tests.browser import look_at
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import make_reference_image
+from tests.scripts.tator_steps import Steps
 from tests.workflow import ROOT, snakemake
 
 MARK = "Object Detector Processed"
@@ -244,12 +245,15 @@ def test_the_token_and_addresses_are_nowhere(site):
 
 
 def test_the_report_shows_the_results_and_exports_can_be_read(site):
-    """With true boxes, exports, and a metrics file; asked for again, nothing is made again."""
+    """With tracks, true boxes, exports, and a metrics file; asked for again, nothing is made again."""
     truth = site.folder / "truth.csv"
     site.folder.mkdir()
     truth.write_text("video_id,frame,x,y,width,height,label\n1_clip_910001,0,446,293,50,22,cod\n")
     site.settings["evaluate"] = {"truth_file": str(truth), "pictures": 1}
     site.settings["export"] = {"parquet": True, "crops": True}
+    site.settings["track"] = {"enabled": True}
+    site.settings["upload"]["track_type_id"] = Steps(site.folder, site.server).add_track_type()
+    site.settings["upload"]["track_length_attribute"] = "Length"
     metrics = site.folder / "tator.prom"
     done = site.run(TATOR_METRICS_FILE=str(metrics))
     assert done.returncode == 0, done.stdout
@@ -264,6 +268,7 @@ def test_the_report_shows_the_results_and_exports_can_be_read(site):
     assert 'tator_detection_media_total{state="done"} 2.0' in metrics.read_text()
     assert f"tator_detection_boxes_total {len(rows)}.0" in metrics.read_text()
     assert "evaluation" in check_records(site.folder)
+    check_tracks(site)
     done = site.run("--report", str(site.folder / "report.html"))
     assert done.returncode == 0, done.stdout
     page = (site.folder / "report.html").read_text()
@@ -274,6 +279,23 @@ def test_the_report_shows_the_results_and_exports_can_be_read(site):
         "What became of each media",
     ):
         assert words in page
+
+
+def check_tracks(site):
+    """Check that Tator holds the tracks that were found, at the boxes that stand, and that the media are marked."""
+    boxes = {box["id"]: box["media"] for box in site.api.get_localization_list(site.server.project_id)}
+    states = site.api.get_state_list(site.server.project_id)
+    for media_id in site.server.media:
+        of_it = [state for state in states if state["media"] == [media_id]]
+        tracks = json.loads((site.folder / f"results/tracks/{media_id}.json").read_text())["tracks"]
+        found = sorted(track["boxes"] for track in tracks)
+        assert sorted(len(state["localizations"]) for state in of_it) == found != []
+        assert sorted(state["attributes"]["Length"] for state in of_it) == found
+        assert {boxes[row] for state in of_it for row in state["localizations"]} == {media_id}
+    assert len(states) == sum(
+        json.loads(path.read_text())["tracks"] for path in site.folder.glob("results/track_uploads/*")
+    )
+    assert "No" not in site.marks().values()
 
 
 def test_the_reference_workflows_environment_runs_as_it_is(site, docker_engine, tmp_path):

@@ -78,6 +78,13 @@ class WatchedUpload:
     state: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchedTrackUpload:
+    """How many tracks of a media stand in Tator; `tracks` is there where they were verified."""
+
+    tracks: int = 0
+
+
 @dataclass(frozen=True)
 class Job:
     """A detection job that runs: its media's name, frames done and expected, frames a second; as its log says."""
@@ -97,6 +104,7 @@ class Run:
         records: what resolve_media found, by media id.
         outcomes: what detect found.
         uploads: what upload_detections did.
+        track_uploads: what upload_tracks did; empty where tracks are not uploaded.
         jobs: detection jobs that run.
         locked: whether Snakemake is at work there.
         unlocked: whether it was so before, and is no more.
@@ -108,6 +116,7 @@ class Run:
     records: dict[str, WatchedMedia] = field(default_factory=dict)
     outcomes: dict[str, WatchedDetection] = field(default_factory=dict)
     uploads: dict[str, WatchedUpload] = field(default_factory=dict)
+    track_uploads: dict[str, WatchedTrackUpload] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     locked: bool = False
     unlocked: bool = False
@@ -120,6 +129,7 @@ class Run:
         self._read_new(WatchedMedia, self.records, "resources/records")
         self._read_new(WatchedDetection, self.outcomes, "results/detections")
         self._read_new(WatchedUpload, self.uploads, "results/uploads")
+        self._read_new(WatchedTrackUpload, self.track_uploads, "results/track_uploads")
         self.jobs = list(self._running())
 
     def _read_new(self, kind: type[Record], known: dict[str, Record], where: str) -> None:
@@ -141,7 +151,7 @@ class Run:
             self.media_ids = set().union(*found.values()) or None
             outdated = set().union(*(ids for lock, ids in found.items() if lock.name.endswith(".output.lock")))
             self.outdated = outdated, started
-            for known in (self.records, self.outcomes, self.uploads):
+            for known in (self.records, self.outcomes, self.uploads, self.track_uploads):
                 known.clear()
 
     def _is_of_this_run(self, path: Path) -> bool:
@@ -225,6 +235,8 @@ class Run:
             f"{self.failed} failed",
             f"{frames} frames",
         ]
+        if self.track_uploads:
+            parts.insert(2, f"{sum(each.tracks for each in self.track_uploads.values())} tracks in Tator")
         if self.rate:
             parts.append(f"{self.rate:.1f} frames/s")
         left = self.left()

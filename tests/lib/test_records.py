@@ -15,6 +15,8 @@ from scripts.lib.records import (
     MediaRecord,
     People,
     StoredFile,
+    TracksDestination,
+    TrackUploadRecord,
     UploadRecord,
     good_states,
     uploaded_states,
@@ -45,11 +47,15 @@ from tests.made_records import (
     media_summary,
     mistake,
     provenance,
+    track_upload_record,
     tracks_record,
 )
 
 USED = NetworkUsed(sha256="a" * 64, width=640, height=480, classes=["cod"], nms={"iou": 0.4}, source="weights")
 ENGINE: dict[str, object] = {"name": "openvino", "version": "1", "device": "CPU", "precision": "f32", "threads": 2}
+TRACKS_GO_TO = TracksDestination(
+    type_id=32, species_attribute="Species", confidence_attribute="Confidence", length_attribute=None, defaults={}
+)
 MADE = {"from_sha256": "c" * 64, "nms": {"iou": 0.4}, "sandbox": "none", "versions": {"onnx": "1"}}
 QUANTIZED = QuantizationRecord(
     media_ids=[1],
@@ -107,6 +113,10 @@ RECORDS = [
     provenance(source="data_image", fetched_by="registry", description={"family": "yolo"}),
     destination(),
     destination(known={"Species": ["2026-11-28T11:31:41.000+00:00", "No"]}),
+    destination(tracks=TRACKS_GO_TO),
+    destination(tracks=replace(TRACKS_GO_TO, length_attribute="Length", known={"Species": ["2026-11-28", "No"]})),
+    TrackUploadRecord(media_id=1, state="not uploaded", reason="not tracked: it is a picture"),
+    track_upload_record(2, edited=["x"]),
     replace(detection_record(), network=USED),
     replace(
         detection_record(), network=replace(USED, weights_sha256="b" * 64, int8=as_content(QUANTIZED)), engine=ENGINE
@@ -142,6 +152,13 @@ RECORDS = [
         failed=[1],
         network=provenance(),
         destination=None,
+    ),
+    SummaryRecord(
+        media=[replace(media_summary(1, "a", "done", ""), tracks=3, tracks_in_tator=2, people_tracks={"edited": 1})],
+        totals=Totals(media=1, frames=0, boxes=0, boxes_in_tator=0, tracks_in_tator=2),
+        failed=[],
+        network=provenance(),
+        destination=destination(tracks=TRACKS_GO_TO),
     ),
     evaluation_record(missed=[mistake(1, 3)], false_alarms=[]),
     replace(

@@ -7,17 +7,21 @@ from typing import Any
 import tator
 
 from scripts.download_media import download_media
-from scripts.lib.files import read_json
+from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
 from scripts.lib.records.network import NetworkFile
+from scripts.lib.tracking.tracks import COLUMNS
+from scripts.lib.uploads.track_upload import TrackUploadOptions
 from scripts.lib.uploads.upload import UploadOptions
 from scripts.lib.workflow.batches import SharedJob
 from scripts.mark_processed import mark_processed
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
 from scripts.upload_detections import CONNECTIONS, upload_detections
+from scripts.upload_tracks import upload_tracks
 from tests.made_records import detection_record, provenance
 from tests.tator_server.launch import Server
+from tests.tator_server.seed import attribute as seed_attribute
 
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
 MARK = "Object Detector Processed"
@@ -98,6 +102,65 @@ class Steps:
         )
         return [read_json(path) for path in paths["uploads"]]
 
+    def add_track_type(self, **changes: Any) -> int:
+        """Add a type of tracks to the project, and return its id."""
+        names = {"Species": "string", "Confidence": "float", "Length": "int"}
+        return self.server.add(
+            "state_type",
+            **{
+                "project": self.server.project_id,
+                "name": "Track",
+                "association": "Localization",
+                "dtype": "state",
+                "attribute_types": [seed_attribute(name, dtype) for name, dtype in names.items()],
+                "delete_child_localizations": False,
+                "media": [self.server.video_type_id],
+                **changes,
+            },
+        )
+
+    def tracked(self, media_id: int, *tracks: list[str], state: str = "done", reason: str | None = None) -> None:
+        """Write what track would have of tracks, each of rows as those of `detected`, of the species of its first."""
+        lines, found = [], []
+        for number, rows in enumerate(tracks, start=1):
+            cells = [row.split(",") for row in rows]
+            for frame, x, y, w, h, scores, species in cells:
+                score = max(map(float, scores.split(":")))
+                lines.append((int(frame), f"{frame},{number},{x},{y},{w},{h},{score:.6f},-1,-1,-1,{species},0"))
+            frames = [int(row[0]) for row in cells]
+            found.append({
+                "track": number, "species": int(cells[0][-1]), "confidence": 0.75, "first_frame": min(frames),
+                "last_frame": max(frames), "best_frame": frames[0], "boxes": len(frames), "interpolated": 0,
+            })  # fmt: skip
+        text = "".join(f"{line}\n" for line in [",".join(COLUMNS), *(line for _, line in sorted(lines))])
+        (self.folder / f"tracks_{media_id}.csv").write_text(text)
+        record = {"media_id": media_id, "state": state, "reason": reason, "tracks": found}
+        write_json(self.folder / f"tracks_{media_id}.json", record)
+
+    def track_terms(self, min_length: int = 2) -> TrackUploadOptions:
+        return TrackUploadOptions(self.folder / "destination.json", self.folder / "train.ini", min_length)
+
+    def upload_tracks(self, *media_ids: int, min_length: int = 2, sources: str | None = None) -> list[dict[str, Any]]:
+        """Upload the tracks of media; in one job that they share where `sources` is given."""
+        names = {
+            "track_boxes": "tracks_{}.csv",
+            "tracks": "tracks_{}.json",
+            "outcomes": "found_{}.json",
+            "uploads": "upload_{}.json",
+            "records": "record_{}.json",
+            "track_uploads": "track_upload_{}.json",
+        }
+        paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
+        shared = SharedJob(self.folder / "tracks_uploaded.json", self.folder / "finished_tracks", sources or "")
+        terms = self.track_terms(min_length)
+        upload_tracks(**self.where, **paths, terms=terms, shared=shared if sources else None)
+        return [read_json(path) for path in paths["track_uploads"]]
+
+    def states(self, **filters: Any) -> list[dict[str, Any]]:
+        """The states of the workflow's version as Tator's own client lists them, tombstones if asked for."""
+        where = read_json(self.folder / "destination.json")
+        return list(self.api.get_state_list(self.server.project_id, version=[where["version_id"]], **filters))
+
     def _upload_paths(self, *media_ids: int) -> dict[str, list[Path]]:
         names = {
             "detections": "found_{}.csv",
@@ -107,15 +170,16 @@ class Steps:
         }
         return {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
 
-    def mark(self, *media_ids: int) -> dict[str, Any]:
+    def mark(self, *media_ids: int, tracks: bool = False) -> dict[str, Any]:
         uploads = [self.folder / f"upload_{media_id}.json" for media_id in media_ids]
-        mark_processed(**self.where, uploads=uploads, attribute=MARK, marks=self.folder / "marks.json")
+        of_tracks = [self.folder / f"track_upload_{media_id}.json" for media_id in media_ids] if tracks else None
+        mark_processed(
+            **self.where, uploads=uploads, track_uploads=of_tracks, attribute=MARK, marks=self.folder / "marks.json"
+        )
         return read_json(self.folder / "marks.json")
 
     def boxes(self, **filters: Any) -> list[dict[str, Any]]:
         """The boxes of the workflow's version as Tator's own client lists them, tombstones if asked for."""
-        version = next(
-            v["id"] for v in self.api.get_version_list(self.server.project_id) if v["name"] == "Object Detector"
-        )
+        version = read_json(self.folder / "destination.json")["version_id"]
         found = self.api.get_localization_list(self.server.project_id, version=version, **filters)
         return sorted(found, key=lambda box: (box["media"], box["frame"], box["x"]))

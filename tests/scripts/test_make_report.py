@@ -6,6 +6,7 @@ import pytest
 
 from scripts.lib.files import read_json, write_json
 from tests.browser import look_at
+from tests.made_records import track_upload_record
 from tests.report_run import FakeRun
 
 pytestmark = pytest.mark.slow
@@ -139,3 +140,9 @@ def test_what_summarize_says_of_people_is_on_the_page(run):
         upload, read_json(upload) | {"people": {"edited": ["x", "y"], "added": [], "deleted": ["z"], "withheld": []}}
     )
     assert "2 edited, 1 deleted" in run.page().read_text()
+    assert "tracks in Tator" not in run.page().read_text()
+    run.track_uploads = [track_upload_record(4321, withheld=["v", "w"])]
+    page = run.page().read_text()
+    assert "2 edited, 1 deleted, tracks: 2 withheld" in page
+    tiles = re.findall(r"<dt>(?:tracks in Tator|left alone because of people)</dt><dd>([\d,]+)</dd>", page)
+    assert tiles == ["4,321", "5"]

@@ -1,21 +1,33 @@
 """The state of each media, and the end of the run."""
 
+from dataclasses import replace
+
 import pytest
 
 from scripts.conclude import conclude, faults
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import as_content, write_record
-from scripts.lib.records import MarksRecord
+from scripts.lib.records import MarksRecord, TracksDestination, TrackUploadRecord
 from scripts.lib.workflow import job
 from scripts.summarize import summarize
-from tests.made_records import destination, detection_record, media_summary, provenance, tracks_record
+from tests.made_records import (
+    destination,
+    detection_record,
+    media_summary,
+    provenance,
+    track_upload_record,
+    tracks_record,
+)
+
+KNOWN = {"Species": ["2026-11-28", "No"]}
+GOES_TO = destination(known=KNOWN)
 
 
 @pytest.fixture
 def run(tmp_path):
-    def summary(*media, missing=(), on_damaged="fail", tracks=()):
-        """Summarize media given as (state, upload state, name), and records of tracks."""
+    def summary(*media, missing=(), on_damaged="fail", tracks=(), track_uploads=(), goes_to=GOES_TO):
+        """Summarize media given as (state, upload state, name), and records of tracks and of their uploads."""
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
             reason = None if state in ("done", "no detections") else f"the reason of {media_id}"
@@ -32,11 +44,12 @@ def run(tmp_path):
                 paths[kind].append(path)
         write_record(tmp_path / "marks.json", MarksRecord(attribute="x", media_ids=[1], missing=list(missing)))
         write_record(tmp_path / "provenance.json", provenance())
-        write_record(tmp_path / "destination.json", destination(known={"Species": ["2026-11-28", "No"]}))
+        write_record(tmp_path / "destination.json", goes_to)
         single = {name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")}
-        paths["tracks"] = [tmp_path / f"tracks_{number}.json" for number in range(len(tracks))]
-        for path, content in zip(paths["tracks"], tracks, strict=True):
-            write_record(path, content)
+        for kind, contents in (("tracks", tracks), ("track_uploads", track_uploads)):
+            paths[kind] = [tmp_path / f"{kind}_{number}.json" for number in range(len(contents))]
+            for path, content in zip(paths[kind], contents, strict=True):
+                write_record(path, content)
         summarize(**paths, **single, on_damaged=on_damaged, table=tmp_path / "summary.txt")
         return read_json(tmp_path / "summary.json"), (tmp_path / "summary.txt").read_text()
 
@@ -54,6 +67,44 @@ def test_tracks_are_counted_and_their_fault_is_the_medias(run):
     assert summary["failed"] == [2]
     assert "it was killed" in table
     assert "tracks" not in run(GOOD)[0]["media"][0]
+
+
+def test_tracks_in_tator_are_counted_and_told(run, tmp_path, monkeypatch):
+    uploads = track_upload_record(2, edited=["x"], withheld=["y", "z"]), track_upload_record(0, media_id=2)
+    tracked = (tracks_record(1, 2, 2), tracks_record(media_id=2))
+    summary, table = run(GOOD, GOOD, tracks=tracked, track_uploads=uploads)
+    assert [media["tracks_in_tator"] for media in summary["media"]] == [2, 0]
+    left = {"edited": 1, "added": 0, "deleted": 0, "withheld": 2}
+    assert summary["media"][0]["people_tracks"] == left
+    assert summary["totals"]["tracks_in_tator"] == 2
+    assert "tracks in Tator" in table
+    assert "1 edited, tracks: 1 edited, 2 withheld" in table
+    told = []
+    monkeypatch.setattr(job, "tell_user", told.append)
+    end(tmp_path)
+    assert told[-1] == "2 media, 20 frames, 8 boxes found, 6 in Tator, and 2 tracks."
+
+
+def test_without_tracks_in_tator_nothing_is_said_of_them(run):
+    summary, table = run(GOOD, tracks=(tracks_record(1),))
+    assert "tracks in Tator" not in table
+    assert not {"tracks_in_tator", "people_tracks"} & {*summary["media"][0], *summary["totals"]}
+
+
+def test_tracks_that_were_not_uploaded_fail_their_media(run):
+    fault = TrackUploadRecord(media_id=2, state="failed", reason="Tator was away")
+    tracked = (tracks_record(1), tracks_record(1, media_id=2))
+    summary, table = run(GOOD, GOOD, tracks=tracked, track_uploads=(track_upload_record(1), fault))
+    assert summary["failed"] == [2]
+    assert summary["media"][1]["reason"] == "Tator was away"
+    assert "Tator was away" in table
+
+
+def test_what_was_seen_of_attributes_over_time_is_left_out(run):
+    names = {"species_attribute": "Species", "confidence_attribute": "Confidence", "length_attribute": None}
+    tracks = TracksDestination(type_id=32, **names, defaults={}, known=KNOWN)
+    summary, _ = run(GOOD, goes_to=destination(known=KNOWN, tracks=tracks))
+    assert summary["destination"] == as_content(destination(tracks=replace(tracks, known=None)))
 
 
 def test_each_media_and_the_totals(run):

@@ -9,6 +9,9 @@ from rich.console import Console
 
 from scripts.commands import watch_run
 from scripts.lib.files import read_json, write_json
+from scripts.lib.record_files import write_record
+from scripts.lib.records import TrackUploadRecord
+from tests.made_records import track_upload_record
 from tests.report_run import FakeRun
 
 
@@ -35,6 +38,15 @@ def test_one_line(run, capsys):
         "2 of 3 media detected, 2 uploaded or reported, 1 running, 1 failed, 150 frames, 8.0 frames/s, "
         "about 0:00:10 left\n"
     )
+
+
+def test_tracks_in_tator_are_counted_where_they_are_uploaded(run, capsys):
+    folder = run.folder / "results/track_uploads"
+    folder.mkdir()
+    write_record(folder / "1.json", track_upload_record(3))
+    write_record(folder / "2.json", TrackUploadRecord(media_id=2, state="not uploaded", reason="junk"))
+    watch_run.main([str(run.folder), "--once"])
+    assert "2 uploaded or reported, 3 tracks in Tator, 1 running" in capsys.readouterr().out
 
 
 @pytest.fixture

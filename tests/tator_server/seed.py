@@ -107,7 +107,8 @@ def _add_project(store: Store, number: int, name: str, permissions: dict[str, st
     store.add("project", project, id=number)
 
 
-def _attribute(name: str, dtype: str, **more: Any) -> Record:
+def attribute(name: str, dtype: str, **more: Any) -> Record:
+    """Return an attribute of a type."""
     return {"name": name, "dtype": dtype, "order": 0, "required": False, "description": "", **more}
 
 
@@ -119,8 +120,8 @@ def media_type(project: int, name: str, dtype: str) -> Record:
         "description": "",
         "dtype": dtype,
         "attribute_types": [
-            _attribute("Object Detector Processed", "string", default="No", description="set by the pipeline"),
-            _attribute("Notes", "string"),
+            attribute("Object Detector Processed", "string", default="No", description="set by the pipeline"),
+            attribute("Notes", "string"),
         ],
         "file_format": None,
         "default_volume": 0,
@@ -139,9 +140,7 @@ def localization_type(project: int, name: str, dtype: str, media: list[int]) -> 
         "name": name,
         "description": "",
         "dtype": dtype,
-        "attribute_types": [_attribute("Species", "string"), _attribute("Confidence", "float")]
-        if dtype == "box"
-        else [],
+        "attribute_types": [attribute("Species", "string"), attribute("Confidence", "float")] if dtype == "box" else [],
         "color_map": None,
         "line_width": 3,
         "visible": True,

@@ -140,6 +140,21 @@ def test_unknown_orders_are_refused(server: Server, order: dict) -> None:
         server.fault(**order)
 
 
+def test_odd_answer(server: Server, api) -> None:
+    def answer() -> dict[int, dict]:
+        headers = {"Authorization": f"Token {server.token}"}
+        found = requests.get(f"{server.host}/rest/Medias/{server.project_id}", headers=headers)
+        return {row["id"]: row for row in found.json()}
+
+    order = {"operation": "GetMediaList", "path": ["id=2", "name"]}
+    server.fault("odd_answer", json="[1]", **order)
+    odd = answer()
+    server.fault("odd_answer", **order)
+    without, sound = answer(), answer()
+    assert (odd[2]["name"], "name" in without[2]) == ([1], False)
+    assert odd[1] == without[1] == sound[1]
+
+
 def test_every_kind_is_tested() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in faults.KINDS if f'fault("{kind}"' not in text] == []

@@ -11,7 +11,14 @@ from scripts.lib.records.detection import AskedFrames, DetectionRecord, FrameCou
 from scripts.lib.records.keys import Kind, Role
 from scripts.lib.records.media import DownloadRecord, LocalFile, MediaRecord, StoredFile
 from scripts.lib.records.states import WITH_RESULT, ReadyState, UploadState, good_states, uploaded_states
-from scripts.lib.records.upload import DestinationRecord, MarksRecord, People, UploadRecord
+from scripts.lib.records.upload import (
+    DestinationRecord,
+    MarksRecord,
+    People,
+    TracksDestination,
+    TrackUploadRecord,
+    UploadRecord,
+)
 
 __all__ = [
     "WITH_RESULT",
@@ -31,6 +38,8 @@ __all__ = [
     "Role",
     "Seams",
     "StoredFile",
+    "TrackUploadRecord",
+    "TracksDestination",
     "UploadRecord",
     "UploadState",
     "good_states",

@@ -1,5 +1,6 @@
 """What became of each media of a run, and what Tator says of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,11 +26,30 @@ class MediaSummary:
     marked: bool
     seconds: float
     tracks: Annotated[int | None, Key("Found; only where `track.enabled` is set.", part="count", optional=True)] = None
+    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+    people_tracks: Annotated[
+        dict[str, Count] | None,
+        Key(
+            "How many tracks were left alone because of a person, by why; only where tracks are uploaded.",
+            schema={},
+            optional=True,
+        ),
+    ] = None
 
     @property
     def people_in_words(self) -> str:
-        """How many boxes were left alone because of a person, for a table."""
-        return ", ".join(f"{count} {why}" for why, count in self.people.items() if count)
+        """How much was left alone because of a person, for a table: boxes, and after them tracks."""
+        boxes, tracks = _in_words(self.people), _in_words(self.people_tracks or {})
+        return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else [])])
+
+    @property
+    def left_to_people(self) -> int:
+        """How many boxes and tracks were left alone because of a person."""
+        return sum(self.people.values()) + sum((self.people_tracks or {}).values())
+
+
+def _in_words(counts: Mapping[str, int]) -> list[str]:
+    return [f"{count} {why}" for why, count in counts.items() if count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +60,7 @@ class Totals:
     frames: Count
     boxes: Count
     boxes_in_tator: Count
+    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,18 @@
-"""Where the boxes go in Tator, what stands there for a media, and which media are marked as processed."""
+"""Where boxes and tracks go in Tator, what stands there for a media, and which media are marked as processed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from scripts.lib.record_files import Key, as_content
 from scripts.lib.records.keys import MOMENT, MediaId, Reason
 from scripts.lib.records.states import UploadState
 
+_KNOWN = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
+
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """Boxes that were left alone because of a person, by their elemental ids."""
+    """What was left alone because of a person, by elemental ids; `withheld` are boxes, or hashes of tracks."""
 
     edited: list[str]
     added: list[str]
@@ -46,6 +48,43 @@ class UploadRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackUploadRecord:
+    """What tracks stand in Tator for a media."""
+
+    media_id: MediaId
+    state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
+    reason: Reason
+    verified_at: Annotated[str | None, Key(schema=MOMENT, only="verified")] = None
+    changed_at: Annotated[str | None, Key("As for boxes, of the standing tracks.", schema=MOMENT, only="verified")] = (
+        None
+    )
+    tracks: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    too_short: Annotated[
+        int,
+        Key("Tracks with fewer boxes in Tator than `track.min_length`: not uploaded.", part="count", only="verified"),
+    ] = 0
+    people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
+    note: Annotated[str | None, Key("Why most of the tracks count as edited, where it is so.", only="verified")] = None
+
+    @property
+    def left_to_people(self) -> dict[str, list[str]]:
+        """The tracks that were left alone, by why; none where nothing was verified."""
+        return {} if self.people is None else as_content(self.people)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracksDestination:
+    """Where tracks go, in the same version; only where `upload.track_type_id` is set. As for boxes."""
+
+    type_id: Annotated[int, Key("Number of the state type.")]
+    species_attribute: str
+    confidence_attribute: str
+    length_attribute: str | None
+    defaults: dict[str, Any]
+    known: Annotated[dict[str, list[Any]] | None, Key(schema=_KNOWN, optional=True)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DestinationRecord:
     """Where the boxes go."""
 
@@ -59,10 +98,16 @@ class DestinationRecord:
         dict[str, list[Any]] | None,
         Key(
             "For each attribute of the type: since when a run knew it, and the defaults that it had since then.",
-            schema={"type": "object", "additionalProperties": {"type": "array", "minItems": 1}},
+            schema=_KNOWN,
             optional=True,
         ),
     ] = None
+    tracks: Annotated[TracksDestination | None, Key(TracksDestination.__doc__ or "", schema={}, optional=True)] = None
+
+    @property
+    def lasting(self) -> "DestinationRecord":
+        """Without what was seen of its attributes over time, which says nothing about one run."""
+        return replace(self, known=None, tracks=replace(self.tracks, known=None) if self.tracks else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,12 +145,19 @@ def _plan_types(plan: RegistrationPlan, registry: Registry, found: Mapping[str, 
         needs = project_needs.of_boxes(upload["species_attribute"], upload["confidence_attribute"])
         _plan_attributes(plan, registry, "LocalizationType", box_type, needs)
         plan.problems += filter(None, [project_needs.unset_required(box_type, needs)])
+    if found["track"]["enabled"] and upload["track_type_id"] is not None:
+        with plan.collecting():
+            track_type = project_needs.track_type(registry.state_types(), upload["track_type_id"])
+            length = upload["track_length_attribute"]
+            track_needs = project_needs.of_tracks(upload["species_attribute"], upload["confidence_attribute"], length)
+            _plan_attributes(plan, registry, "StateType", track_type, track_needs)
+            plan.problems += filter(None, [project_needs.unset_required(track_type, track_needs, "track")])
 
 
 def _plan_attributes(
     plan: RegistrationPlan, registry: Registry, kind: str, owner: dict[str, Any], needs: Sequence[Need]
 ) -> None:
-    what = "media type" if kind == "MediaType" else "box type"
+    what = {"MediaType": "media type", "LocalizationType": "box type", "StateType": "track type"}[kind]
     for need in needs:
         problem = project_needs.missing_attribute(owner, what, need)
         if problem and project_needs.has(owner, need.attribute):
@@ -162,7 +169,11 @@ def _plan_attributes(
 
 def _add_attribute(registry: Registry, kind: str, type_id: int, need: Need) -> None:
     def added() -> None:
-        types = registry.media_types().values() if kind == "MediaType" else registry.localization_types()
+        types = {
+            "MediaType": lambda: registry.media_types().values(),
+            "LocalizationType": registry.localization_types,
+            "StateType": registry.state_types,
+        }[kind]()
         owner = next(one for one in types if one["id"] == type_id)
         if not project_needs.has(owner, need.attribute):
             registry.add_attribute(kind, type_id, need.attribute, need.dtypes[0])

@@ -37,6 +37,7 @@ from scripts.lib.server.faults import (
 from scripts.lib.server.outages import NEVER_ANSWERED_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
 from scripts.lib.server.sessions import Clock, store_session, tator_session
+from scripts.lib.server.track_calls import TrackCalls
 from scripts.lib.token import check_token
 
 # Tator takes 1,000 ids in 0.4 s; larger lists gain nothing.
@@ -50,7 +51,7 @@ PUZZLING_TRIES = 3
 _log = logging.getLogger(__name__)
 
 
-class Project:
+class Project(TrackCalls):
     """The calls this workflow makes on one project; any number of threads may use it.
 
     Attributes:

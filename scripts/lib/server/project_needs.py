@@ -46,6 +46,12 @@ def of_boxes(species: str, confidence: str) -> tuple[Need, Need]:
     )
 
 
+def of_tracks(species: str, confidence: str, length: str | None) -> tuple[Need, ...]:
+    """Return what the type of tracks has to have; `length` is None where no attribute gets it."""
+    needs = of_boxes(species, confidence)
+    return needs if length is None else (*needs, Need("upload.track_length_attribute", length, ("int",)))
+
+
 def of_media(mark: str) -> Need:
     """Return what a media type has to have."""
     return Need("mark.attribute", mark, ("string",))
@@ -73,8 +79,14 @@ def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | 
     )
 
 
-def unset_required(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | None:
-    """Say what a box type asks of each box that the workflow does not write, or None: Tator would refuse the boxes."""
+def unset_required(owner: Mapping[str, Any], needs: Iterable[Need], what: str = "box") -> str | None:
+    """Say what a type asks of each box, or track, that the workflow does not write, or None: Tator would refuse them.
+
+    Args:
+        owner: the type.
+        needs: what the workflow writes.
+        what: what the type is of.
+    """
     ours = {need.attribute for need in needs}
     left = [
         one["name"]
@@ -86,8 +98,8 @@ def unset_required(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | Non
     if not left:
         return None
     return (
-        f"box type {owner['name']!r} requires {', '.join(map(repr, left))} of each box, which the workflow does not "
-        "know; give the attribute a default in the project's settings, or make it optional"
+        f"{what} type {owner['name']!r} requires {', '.join(map(repr, left))} of each {what}, which the workflow does "
+        "not know; give the attribute a default in the project's settings, or make it optional"
     )
 
 
@@ -137,6 +149,28 @@ def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
         raise ServerError(
             f"localization type {found['name']!r} ({type_id}) is of the kind {found['dtype']}; "
             "expected a box type in upload.localization_type_id"
+        )
+    return found
+
+
+def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
+    """Return the type that tracks get.
+
+    Raises:
+        ServerError: there is none of that number, or its states are no tracks.
+    """
+    tracks = [kind for kind in types if kind.get("association") == "Localization"]
+    names = ", ".join(f"{kind['id']} ({shown(kind.get('name'))})" for kind in tracks) or "none"
+    found = next((kind for kind in types if kind["id"] == type_id), None)
+    if found is None:
+        raise ServerError(
+            f"upload.track_type_id: the project has no {type_id}; of its state types these are of tracks: {names}"
+        )
+    rows.require_type("state type", found)
+    if found not in tracks:
+        raise ServerError(
+            f"upload.track_type_id: state type {found['name']!r} ({type_id}) has the association "
+            f"{shown(found.get('association'))}; expected Localization, as these have: {names}"
         )
     return found
 

@@ -120,10 +120,24 @@ def box(what: str, row: Any) -> dict[str, Any]:
     Raises:
         Unusable: naming the value.
     """
+    return _checked(what, row, "localization", _OF_A_BOX)
+
+
+def track(what: str, row: Any) -> dict[str, Any]:
+    """Return a state whose type is associated with localizations, checked.
+
+    Raises:
+        Unusable: naming the value.
+    """
+    found = _checked(what, row, "state", _OF_A_TRACK)
+    return {**found, "localizations": found["localizations"] or []}
+
+
+def _checked(what: str, row: Any, kind: str, checks: Mapping[str, Callable[[Any, str], Any]]) -> dict[str, Any]:
     with used_for(what):
-        found, number = {**dict.fromkeys(_OF_A_BOX), **values.mapping(row, "a row")}, identifier(row)
-        for key, check in _OF_A_BOX.items():
-            check(found[key], f"{key} of localization {number}")
+        found, number = {**dict.fromkeys(checks), **values.mapping(row, "a row")}, identifier(row)
+        for key, check in checks.items():
+            check(found[key], f"{key} of {kind} {number}")
         if found["elemental_id"] is None:  # a row from before Tator had them stands for itself
             found["elemental_id"] = f"row {number}"
         return found
@@ -153,13 +167,26 @@ def _flag(value: Any, what: str) -> None:
         raise values.OddValue(what, value, "true or false")
 
 
-_OF_A_BOX: Mapping[str, Callable[[Any, str], Any]] = {
-    "media": values.whole,
-    "frame": values.optional_whole,
+def _ids(value: Any, what: str) -> None:
+    for number in values.array(value, what):
+        values.whole(number, f"an id in {what}", values.LARGEST_ID)
+
+
+_OF_A_ROW: Mapping[str, Callable[[Any, str], Any]] = {
     "mark": values.whole,
     "elemental_id": values.optional_text,
     "variant_deleted": _flag,
     "attributes": _optional(values.mapping),
     "modified_datetime": values.optional_time,
+}
+_OF_A_BOX: Mapping[str, Callable[[Any, str], Any]] = {
+    "media": values.whole,
+    "frame": values.optional_whole,
+    **_OF_A_ROW,
     **dict.fromkeys(("x", "y", "width", "height"), _optional(values.coordinate)),
+}
+_OF_A_TRACK: Mapping[str, Callable[[Any, str], Any]] = {
+    **_OF_A_ROW,
+    "localizations": _optional(_ids),
+    "segments": _optional(values.array),
 }

@@ -1,10 +1,10 @@
-"""The record of an upload that failed."""
+"""The records of uploads that failed."""
 
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.record_files import read_record, write_record
-from scripts.lib.records import MediaRecord, UploadRecord
+from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.workflow.failures import note
 
 
@@ -22,3 +22,10 @@ def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:
         upload,
         UploadRecord(media_id=media.media_id, type_id=media.type_id, state=fault.state, reason=fault.reason),
     )
+
+
+def record_failed_tracks(fault: MediaFault, record: Path, upload: Path) -> None:
+    """Write that the upload of a media's tracks failed; the arguments are those of record_failed_upload."""
+    media = read_record(MediaRecord, record)
+    note(media.media_id, [upload])
+    write_record(upload, TrackUploadRecord(media_id=media.media_id, state=fault.state, reason=fault.reason))

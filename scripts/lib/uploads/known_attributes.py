@@ -13,14 +13,21 @@ from typing import Any
 # What Tator takes as a description.
 LONGEST_DESCRIPTION = 1024
 
-_TOLD = re.compile(r"attributes seen: (\{(?:(?!attributes seen: ).)*\}), ")
+# What the attributes are of, as a description says it.
+OF_BOXES, OF_TRACKS = "attributes seen: ", "attributes of tracks seen: "
+KINDS = (OF_BOXES, OF_TRACKS)
 
 Known = Mapping[str, Sequence[Any]]
 
 
-def from_description(description: str) -> dict[str, list[Any]]:
-    """Return what a description says: for each attribute the ISO time since when, then its defaults."""
-    found = _TOLD.search(description)
+def from_description(description: str, of: str = OF_BOXES) -> dict[str, list[Any]]:
+    """Return what a description says: for each attribute the ISO time since when, then its defaults.
+
+    Args:
+        description: of a version.
+        of: one of KINDS.
+    """
+    found = re.search(rf"{of}(\{{(?:(?!attributes (?:of tracks )?seen: ).)*\}}), ", description)
     try:
         known = json.loads(found[1]) if found else {}
     except ValueError:  # somebody edited it
@@ -45,7 +52,14 @@ def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str
     return found
 
 
-def to_description(what: str, known: Known, ending: str) -> str:
-    """Return a description; without the attributes where there are too many for one."""
-    text = f"{what}attributes seen: {json.dumps(known, separators=(',', ':'))}, {ending}"
+def to_description(what: str, known: Mapping[str, Known], ending: str) -> str:
+    """Return a description; without the attributes where there are too many for one.
+
+    Args:
+        what: how it begins.
+        known: what is known, by one of KINDS.
+        ending: how it ends.
+    """
+    told = "".join(f"{of}{json.dumps(one, separators=(',', ':'))}, " for of, one in known.items() if one)
+    text = f"{what}{told}{ending}"
     return text if len(text) <= LONGEST_DESCRIPTION else f"{what}{ending}"

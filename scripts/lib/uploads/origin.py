@@ -80,13 +80,13 @@ class Box:
 
     def elemental_id(self, to: Destination) -> str:
         """Return the UUID that stands for this content at this destination, as text."""
-        content = str(uuid.uuid5(NAMESPACE, _canonical([*self._place(to), self.species, self.score])))
+        content = str(uuid.uuid5(NAMESPACE, canonical([*self._place(to), self.species, self.score])))
         return content[:_CONTENT_CHARACTERS] + self.earlier_id(to)[_CONTENT_CHARACTERS:]
 
     def earlier_id(self, to: Destination) -> str:
         """Return the id that earlier versions of this workflow gave."""
         attributes = {to.species_attribute: self.species, to.confidence_attribute: self.score}
-        return str(uuid.uuid5(NAMESPACE, _canonical([*self._place(to), attributes])))
+        return str(uuid.uuid5(NAMESPACE, canonical([*self._place(to), attributes])))
 
     def _place(self, to: Destination) -> list[Any]:
         geometry = [self.x, self.y, self.width, self.height]
@@ -168,19 +168,22 @@ class Judge:
 
     Attributes:
         doubtful: attributes with values that neither a known default nor their boxes explain.
+        not_made: what is said of rows whose id is not the hash of their content.
     """
+
+    not_made = "their place, species or score are not as they were made"
 
     def __init__(self, to: Destination, rows: Iterable[_Row]) -> None:
         self._to = to
         self.doubtful: set[str] = set()
-        made = [(row, names) for row in rows if not _saved_again(row) and (names := self._made(row))]
+        made = [(row, names) for row in rows if not _saved_again(row) and (names := self.names(row))]
         self._late = self._late_fillings(made)
 
     def judge(self, row: _Row) -> Judgement:
         """Judge a row by itself, whatever its other marks are."""
-        names = self._made(row)
+        names = self.names(row)
         if names is None:
-            return Judgement(made=False, reason="their place, species or score are not as they were made")
+            return Judgement(made=False, reason=self.not_made)
         if saved := _saved_again(row):
             return Judgement(made=True, reason=saved)
         for name, value in self._unexplained(row, names):
@@ -189,7 +192,7 @@ class Judge:
                 return Judgement(made=True, reason=f"attribute {name!r} has a value that is not a known default of it")
         return Judgement(made=True, reason=None)
 
-    def _made(self, row: _Row) -> tuple[str, str] | None:
+    def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes of species and score by which the row's id is the hash of its content, or None."""
         place = [row[key] for key in ("x", "y", "width", "height")]
         if not all(isinstance(value, int | float) and math.isfinite(value) for value in place):
@@ -211,7 +214,7 @@ class Judge:
                     found = text_name, number_name  # renamed since
         return found
 
-    def _unexplained(self, row: _Row, names: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    def _unexplained(self, row: _Row, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         """Yield the attributes whose values Tator does not fill in, as far as is known."""
         for name, value in (row["attributes"] or {}).items():
             if name in names or value is None or value == self._to.defaults.get(name):
@@ -219,7 +222,7 @@ class Judge:
             if value not in self._to.known.get(name, ())[1:] and not _time_of_making(row, value):
                 yield name, value
 
-    def _late_fillings(self, made: Sequence[tuple[_Row, tuple[str, str]]]) -> dict[str, Any]:
+    def _late_fillings(self, made: Sequence[tuple[_Row, tuple[str, ...]]]) -> dict[str, Any]:
         """Return the values that attributes may have that were not known when the boxes were made."""
         values: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         for row, names in made:
@@ -269,5 +272,6 @@ def _time(text: Any) -> datetime | None:
     return found if found.tzinfo else None
 
 
-def _canonical(content: list[Any]) -> str:
+def canonical(content: list[Any]) -> str:
+    """Return the text that is hashed for this content."""
     return json.dumps(content, ensure_ascii=True, allow_nan=False, sort_keys=True)

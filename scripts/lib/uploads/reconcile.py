@@ -22,7 +22,7 @@ The rules:
 3. A wanted box that does not stand yet is not added where it overlaps a person's box of the same frame with an IoU
    above `overlap_limit`, whatever the species: the person has decided what is there.
 4. An untouched machine's box that is no longer wanted is removed: after a new network, a higher threshold, another
-   clip of frames.
+   clip of frames. Where tracks are uploaded too, one that a person's track points at stays, as if it were edited.
 5. Equal boxes are one box. Of several rows of one elemental id the one with the lowest id stays, whoever looks; the
    others are surplus and go. A person's row is never surplus, and beside it all rows of the machine are.
 6. A box that a person pruned, or moved to another version, is made again: nothing in this version tells of it. A box
@@ -30,35 +30,40 @@ The rules:
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from scripts.lib.boxes import iou_matrix
 from scripts.lib.uploads.origin import Box, Destination, Judge, Judgement, box_from_pixels, content_part
 
-__all__ = ["Box", "Destination", "ReconcilePlan", "box_from_pixels", "plan"]
+__all__ = ["Box", "Changes", "Destination", "ReconcilePlan", "box_from_pixels", "plan"]
 
 _Row = Mapping[str, Any]
 _Place = tuple[float, float, float, float]
 
 
+_Wanted = TypeVar("_Wanted")
+
+
 @dataclass(slots=True)
-class ReconcilePlan:
+class Changes(Generic[_Wanted]):
     """What is to be done, and what is left alone because of a person; all by elemental id.
 
     Attributes:
+        what: what it is about, in the plural.
         surplus: ids of rows that are to go because an equal one stays.
-        marks: how many rows each box of `remove` has, all marks counted.
+        marks: how many rows each of `remove` has, all marks counted.
         unclear: the outcome may be another one when all marks are shown.
         doubtful: attributes with values that no known default explains; the type may have others by now.
-        why: how many of the boxes that a run made count as a person's, by the reason.
-        live: how many boxes stand, of whomever.
+        why: how many of those that a run made count as a person's, by the reason.
+        live: how many stand, of whomever.
     """
 
-    create: dict[str, Box] = field(default_factory=dict)
+    what: str = "boxes"
+    create: dict[str, _Wanted] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
     surplus: list[int] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
@@ -79,12 +84,16 @@ class ReconcilePlan:
 
     @property
     def note(self) -> str | None:
-        """Say why, where most of the boxes count as edited by people though a run made them."""
+        """Say why, where most of them count as edited by people though a run made them."""
         count = self.why.total()
         if not count or 2 * count <= self.live:
             return None
         (reason, most), *_ = self.why.most_common(1)
-        return f"{count} of {self.live} boxes that the workflow made count as edited by people: {reason} ({most} boxes)"
+        counted = f"{count} of {self.live} {self.what}"
+        return f"{counted} that the workflow made count as edited by people: {reason} ({most} {self.what})"
+
+
+ReconcilePlan = Changes[Box]
 
 
 def plan(
@@ -94,6 +103,7 @@ def plan(
     *,
     overlap_limit: float,
     all_marks: Iterable[_Row] = (),
+    in_use: Collection[int] = (),
 ) -> ReconcilePlan:
     """Compare what a run found with what Tator holds for one media, by the rules of this module.
 
@@ -103,10 +113,11 @@ def plan(
         to: where the boxes go.
         overlap_limit: IoU with a person's box above which a new box is not added.
         all_marks: every mark of them, needed where the outcome is `unclear` without.
+        in_use: rows that people's tracks point at.
     """
     missing = {box.elemental_id(to): box for box in wanted}
-    names = _Names(missing, to)
-    rows = _latest(on_server)
+    names = Names(missing, to)
+    rows = latest(on_server)
     judge = Judge(to, [row for same in rows.values() for row in same])
     history: dict[str, list[_Row]] = defaultdict(list)
     for mark in all_marks:
@@ -124,7 +135,7 @@ def plan(
         verdicts = [judge.judge(row) for row in live]
         made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
         marks = history.get(identity)
-        if made and same[0]["mark"] > 0 and not _in_every_mark(same[0]["mark"], marks, judge):
+        if made and same[0]["mark"] > 0 and not in_every_mark(same[0]["mark"], marks, judge):
             outcome.unclear |= marks is None
             verdicts = [Judgement(made=True, reason="an earlier mark was edited")] * len(live)
             made = []
@@ -132,6 +143,10 @@ def plan(
             if missing.pop(identity, None) is not None:
                 outcome.standing.append(identity)
                 outcome.surplus += [row["id"] for row in live[1:]]
+            elif any(row.get("id") in in_use for row in live):
+                outcome.edited.append(identity)
+                for row in live:
+                    people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
             else:
                 outcome.remove.append(identity)
                 outcome.marks[identity] = len(marks or same)
@@ -160,7 +175,7 @@ def _make(
             outcome.create[identity] = box
 
 
-class _Names:
+class Names:
     """Which wanted box an elemental id stands for, also under earlier names of the attributes."""
 
     def __init__(self, wanted: Mapping[str, Box], to: Destination) -> None:
@@ -175,7 +190,7 @@ class _Names:
         return self._others.get(identity) or self._others.get(content_part(identity))
 
 
-def _latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
+def latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
     """Return the rows of the last mark of each elemental id, by id; an edit meanwhile lists the mark before as well."""
     found: dict[str, list[_Row]] = {}
     for row in on_server:
@@ -198,7 +213,7 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
     return float(iou_matrix(corners[:1], corners[1:]).max())
 
 
-def _in_every_mark(last: int, marks: Sequence[_Row] | None, judge: Judge) -> bool:
+def in_every_mark(last: int, marks: Sequence[_Row] | None, judge: Judge) -> bool:
     """Whether a box whose last mark is a machine's is one in all of them, with none missing; None: not shown."""
     if marks is None:
         return False

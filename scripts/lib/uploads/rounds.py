@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from scripts.lib.errors import ServerError
 from scripts.lib.progress import Progress
@@ -15,7 +16,7 @@ from scripts.lib.retry import answer_seconds, patiently
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.server.rows import require_type
-from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, plan
+from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, plan
 
 # Tator refuses more in one request.
 BOXES_PER_CALL = 500
@@ -28,28 +29,47 @@ LONGEST_LOOK_PAUSE_SECONDS = 8.0
 _log = logging.getLogger(__name__)
 
 
-class Reconciliation:
-    """The boxes that one media is to have, and the way there.
+_Plan = TypeVar("_Plan", bound=Changes[Any])
+_Where = TypeVar("_Where", bound=Destination)
+
+
+class Rounds(ABC, Generic[_Plan]):
+    """The way to what one media is to have: look, write what differs, and look again.
 
     Tator has no uniqueness on an elemental id, and a request does not see what another has not committed yet. So a
     write whose answer was lost is not repeated before the server must have ended it (`answer_seconds()` after it was
     sent) unless a look shows that it was carried out. Two runs at once may still make a box twice; each looks again
     after it wrote, and removes the surplus, of which both have the same opinion.
+
+    Attributes:
+        listed: the rows of the last look.
     """
 
-    def __init__(
-        self, project: Project, media_id: int, boxes: list[Box], where: Destination, overlap_limit: float
-    ) -> None:
-        """Prepare for the boxes of one media; asks nothing yet."""
-        self._project, self._media_id, self._boxes = project, media_id, boxes
-        self._where, self._overlap_limit = where, overlap_limit
+    def __init__(self, project: Project, media_id: int) -> None:
+        """Prepare for one media; asks nothing yet."""
+        self._project, self._media_id = project, media_id
         self._under_way_until = 0.0
         self._written = 0
         self._refusals = 0
         self._tried_to_write = False
-        self._listed: list[dict[str, Any]] = []
+        self.listed: list[dict[str, Any]] = []
 
-    def done(self) -> ReconcilePlan:
+    @abstractmethod
+    def look(self) -> _Plan:
+        """Compare what is wanted with what stands, with all that has to be known for it."""
+
+    @abstractmethod
+    def _carry_out(self, todo: _Plan) -> None:
+        """Write what differs; each write goes through `_heard`."""
+
+    def _may_pass(self, refusal: Refused) -> bool:
+        """Whether a refused write is to be tried again, as the refusal may pass."""
+        return refusal.puzzling
+
+    def _clear_up(self, after: _Plan) -> None:
+        """Remove what a write has left that was refused for good; `after` is what was seen then."""
+
+    def done(self) -> _Plan:
         """Look and write in turn until nothing differs; return the last look.
 
         Raises:
@@ -63,12 +83,12 @@ class Reconciliation:
                 return last
         raise ServerError(
             f"media {self._media_id}: after {ROUNDS} rounds Tator still does not hold what it was sent "
-            f"({len(last.create)} boxes missing, {len(last.remove) + len(last.surplus)} too many); is another run at "
-            "work on the same version?"
+            f"({len(last.create)} {last.what} missing, {len(last.remove) + len(last.surplus)} too many); is another "
+            "run at work on the same version?"
         )
 
-    def changed_at(self, settled: ReconcilePlan) -> datetime:
-        """Return when the standing boxes last changed: now if this run wrote, else the newest box's time.
+    def changed_at(self, settled: _Plan) -> datetime:
+        """Return when what stands last changed: now if this run wrote, else the time of the newest.
 
         Args:
             settled: the last look.
@@ -79,11 +99,11 @@ class Reconciliation:
         if self._tried_to_write:
             return datetime.now(UTC)
         standing = set(settled.standing)
-        saved = [row.get("modified_datetime") for row in self._listed if row["elemental_id"] in standing]
+        saved = [row.get("modified_datetime") for row in self.listed if row["elemental_id"] in standing]
         times = [datetime.fromisoformat(text) for text in saved if text is not None]
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
-    def _round_that_was_heard(self) -> ReconcilePlan:
+    def _round_that_was_heard(self) -> _Plan:
         """Make rounds until all writes of one were answered; each that gets on begins the patience anew."""
         while True:
             written = self._written
@@ -92,7 +112,7 @@ class Reconciliation:
             except _GotOn as got_on:
                 _log.warning("%s; some of it was written: looking again", got_on)
 
-    def _round(self, written: int) -> ReconcilePlan:
+    def _round(self, written: int) -> _Plan:
         """Look, and write what differs.
 
         Raises:
@@ -104,9 +124,12 @@ class Reconciliation:
             time.sleep(min(rest, LONGEST_LOOK_PAUSE_SECONDS))
             todo = self.look()
         counts = len(todo.create), len(todo.remove), len(todo.surplus), len(todo.standing)
-        _log.info("media %d: to make %d, to remove %d and %d doubled, standing %d", self._media_id, *counts)
+        _log.info(
+            "media %d: %s: to make %d, to remove %d and %d doubled, standing %d", self._media_id, todo.what, *counts
+        )
+        self._tried_to_write = self._tried_to_write or not todo.settled
         try:
-            self._write(todo)
+            self._carry_out(todo)
         except LostAnswer as lost:
             self._under_way_until = max(self._under_way_until, lost.under_way_until)
             if self._written > written:
@@ -116,42 +139,91 @@ class Reconciliation:
             self._weigh(refusal, todo)
         return todo
 
+    def _heard(self, write: Callable[[], None]) -> None:
+        write()
+        self._written += 1
+
+    def _weigh(self, refusal: Refused, before: _Plan) -> None:
+        """Go on after a refusal that may be none: no write of many is one transaction, all of it may stand.
+
+        Raises:
+            Refused: nothing came of it, and it was tried often enough or will never be accepted.
+        """
+        after = self.look()
+        if _left(after) < _left(before):
+            _log.warning("%s; yet it was carried out, at least in part", refusal)
+            return
+        self._refusals += 1
+        if not self._may_pass(refusal) or self._refusals >= REFUSED_TRIES or self._media_is_gone():
+            self._clear_up(after)
+            raise refusal from None
+        raise LostAnswer(str(refusal)) from None
+
+    def _media_is_gone(self) -> bool:
+        return self._media_id not in self._project.media([self._media_id])
+
+
+class Reconciliation(Rounds[ReconcilePlan]):
+    """The boxes that one media is to have, and the way there."""
+
+    def __init__(
+        self,
+        project: Project,
+        media_id: int,
+        boxes: list[Box],
+        where: Destination,
+        overlap_limit: float,
+        *,
+        rows_in_use: Callable[[], Collection[int]] = tuple,
+    ) -> None:
+        """Prepare for the boxes of one media; asks nothing yet.
+
+        Args:
+            project: where.
+            media_id: the media.
+            boxes: what it is to have.
+            where: the version and the box type.
+            overlap_limit: IoU with a person's box above which a new box is not added.
+            rows_in_use: asks which rows people's tracks point at; called only where a box is to be removed.
+        """
+        super().__init__(project, media_id)
+        self._boxes, self._where, self._overlap_limit = boxes, where, overlap_limit
+        self._rows_in_use = rows_in_use
+
     def look(self) -> ReconcilePlan:
         """Compare what is wanted with what stands, with all that has to be known for it."""
-        self._listed = listed = list(self._list())
+        self.listed = listed = list(self._list())
         todo = self._plan(listed)
         if todo.doubtful:
-            self._where = self._as_the_type_is_now()
+            self._where = as_the_type_is_now(self._where, "box type", self._project.localization_types())
             todo = self._plan(listed)
-        if todo.unclear:
-            todo = self._plan(listed, list(self._list(show_all_marks=1)))
+        all_marks = list(self._list(show_all_marks=1)) if todo.unclear else None
+        if all_marks is not None:
+            todo = self._plan(listed, all_marks)
+        if todo.remove and (in_use := self._rows_in_use()):
+            todo = self._plan(listed, all_marks, in_use)
         return todo
 
     def _list(self, **more: int) -> Iterator[dict[str, Any]]:
         return self._project.boxes(self._media_id, self._where.type_id, self._where.version_id, **more)
 
-    def _plan(self, listed: list[dict[str, Any]], all_marks: list[dict[str, Any]] | None = None) -> ReconcilePlan:
-        limit = self._overlap_limit
-        return plan(self._boxes, listed, self._where, overlap_limit=limit, all_marks=all_marks or ())
+    def _plan(
+        self,
+        listed: list[dict[str, Any]],
+        all_marks: list[dict[str, Any]] | None = None,
+        in_use: Collection[int] = (),
+    ) -> ReconcilePlan:
+        return plan(
+            self._boxes,
+            listed,
+            self._where,
+            overlap_limit=self._overlap_limit,
+            all_marks=all_marks or (),
+            in_use=in_use,
+        )
 
-    def _as_the_type_is_now(self) -> Destination:
-        """Return the destination with the type's present defaults; those that it had before are known still."""
-        before = self._where
-        types = {kind["id"]: kind for kind in self._project.localization_types()}
-        if before.type_id in types:
-            require_type("box type", types[before.type_id])
-        attributes = (types.get(before.type_id) or {}).get("attribute_types") or []
-        now = {one["name"]: one["default"] for one in attributes if one.get("default") is not None}
-        known = {name: list(values) for name, values in before.known.items()}
-        for name, value in before.defaults.items():
-            if now.get(name) != value and name in known and value not in known[name][1:]:
-                known[name].append(value)
-        earlier = {name: value for name, value in before.defaults.items() if name not in now}
-        return replace(before, defaults=earlier | now, known=known)
-
-    def _write(self, todo: ReconcilePlan) -> None:
+    def _carry_out(self, todo: ReconcilePlan) -> None:
         """Remove the surplus, make what is missing, and remove what is stale."""
-        self._tried_to_write = self._tried_to_write or not todo.settled
         project, media_id, version_id = self._project, self._media_id, self._where.version_id
         for at in range(0, len(todo.surplus), BOXES_PER_CALL):
             rows = todo.surplus[at : at + BOXES_PER_CALL]
@@ -166,32 +238,25 @@ class Reconciliation:
             stale = {identity: todo.marks[identity] for identity in todo.remove[at : at + BOXES_PER_CALL]}
             self._heard(partial(project.prune_boxes, media_id, version_id, stale))
 
-    def _heard(self, write: Callable[[], None]) -> None:
-        write()
-        self._written += 1
 
-    def _weigh(self, refusal: Refused, before: ReconcilePlan) -> None:
-        """Go on after a refusal that may be none: no write of many is one transaction, all of it may stand.
-
-        Raises:
-            Refused: nothing came of it, and it was tried often enough or will never be accepted.
-        """
-        after = self.look()
-        if _left(after) < _left(before):
-            _log.warning("%s; yet it was carried out, at least in part", refusal)
-            return
-        self._refusals += 1
-        if not refusal.puzzling or self._refusals >= REFUSED_TRIES or self._media_is_gone():
-            raise refusal from None
-        raise LostAnswer(str(refusal)) from None
-
-    def _media_is_gone(self) -> bool:
-        return self._media_id not in self._project.media([self._media_id])
+def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:
+    """Return a destination with its type's present defaults; those that it had before are known still."""
+    found = next((kind for kind in types if kind["id"] == before.type_id), None)
+    if found is not None:
+        require_type(what, found)
+    attributes = (found or {}).get("attribute_types") or []
+    now = {one["name"]: one["default"] for one in attributes if one.get("default") is not None}
+    known = {name: list(values) for name, values in before.known.items()}
+    for name, value in before.defaults.items():
+        if now.get(name) != value and name in known and value not in known[name][1:]:
+            known[name].append(value)
+    earlier = {name: value for name, value in before.defaults.items() if name not in now}
+    return replace(before, defaults=earlier | now, known=known)
 
 
 class _GotOn(Exception):
     """A round was cut short after it had written something."""
 
 
-def _left(todo: ReconcilePlan) -> int:
+def _left(todo: Changes[Any]) -> int:
     return len(todo.create) + len(todo.remove) + len(todo.surplus)

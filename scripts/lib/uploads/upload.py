@@ -6,18 +6,23 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.files import read_json
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
-from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, box_from_pixels
-from scripts.lib.uploads.rounds import Reconciliation
+from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
+from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, box_from_pixels
+from scripts.lib.uploads.rounds import Reconciliation, Rounds
+from scripts.lib.uploads.track_origin import TrackDestination
+from scripts.lib.uploads.track_plan import people_have
+from scripts.lib.uploads.track_rounds import list_states
+
+_Plan = TypeVar("_Plan", bound=Changes[Any])
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +48,12 @@ class UploadOptions:
     @cached_property
     def where(self) -> Destination:
         """The version and the box type that the boxes go into."""
-        return Destination(**{key: value for key, value in read_json(self.destination).items() if key != "version"})
+        return boxes_destination(self.destination)
+
+    @cached_property
+    def tracks_where(self) -> TrackDestination | None:
+        """The version and the state type that tracks go into; None where they are not uploaded."""
+        return tracks_destination(self.destination)
 
     @cached_property
     def species(self) -> list[str]:
@@ -58,7 +68,8 @@ class UploadOptions:
     @property
     def key(self) -> list[Any]:
         """What the boxes in Tator depend on."""
-        return [asdict(self.where), self.species, self.threshold, self.overlap_limit, self.on_damaged]
+        tracks = [asdict(self.tracks_where)] if self.tracks_where else []
+        return [asdict(self.where), self.species, self.threshold, self.overlap_limit, self.on_damaged, *tracks]
 
 
 def upload_media(
@@ -95,10 +106,10 @@ def upload_media(
                 result,
                 state="verified",
                 reason=None,
-                verified_at=_text(datetime.now(UTC)),
-                changed_at=_text(changed_at),
+                verified_at=in_iso(datetime.now(UTC)),
+                changed_at=in_iso(changed_at),
                 boxes=len(settled.standing),
-                people=_people(settled),
+                people=left_to_people(settled),
                 note=settled.note,
             )
         except MediaFault as fault:
@@ -144,7 +155,22 @@ def _bring_about(
     project: Project, media_id: int, boxes: list[Box], terms: UploadOptions
 ) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
-    work = Reconciliation(project, media_id, boxes, terms.where, terms.overlap_limit)
+
+    def rows_in_use() -> set[int]:
+        tracks = terms.tracks_where
+        return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
+
+    work = Reconciliation(project, media_id, boxes, terms.where, terms.overlap_limit, rows_in_use=rows_in_use)
+    return carried_out(work, project, media_id, terms.where.version_id)
+
+
+def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:
+    """Do the rounds of one media; return the last look, and when what stands last changed.
+
+    Raises:
+        MediaFault: the media was deleted.
+        ServerError: Tator refuses, fails for long, or does not keep what it was sent.
+    """
     try:
         settled = work.done()
         return settled, work.changed_at(settled)
@@ -153,15 +179,16 @@ def _bring_about(
     except Refused as refusal:
         if media_id not in project.media([media_id]):
             raise MediaFault("missing", "it was deleted while the workflow ran") from None
-        if terms.where.version_id not in {version["id"] for version in project.versions()}:
+        if version_id not in {version["id"] for version in project.versions()}:
             raise ServerError(
-                f"version {terms.where.version_id} was deleted while the workflow ran; "
+                f"version {version_id} was deleted while the workflow ran; "
                 "choose or make one by the same command with --forcerun prepare_upload"
             ) from None
         raise refusal from None
 
 
-def _people(settled: ReconcilePlan) -> People:
+def left_to_people(settled: Changes[Any]) -> People:
+    """Return what was left alone because of a person."""
     return People(
         edited=sorted(settled.edited),
         added=sorted(settled.added),
@@ -170,5 +197,6 @@ def _people(settled: ReconcilePlan) -> People:
     )
 
 
-def _text(time: datetime) -> str:
+def in_iso(time: datetime) -> str:
+    """Return a time as records have it."""
     return time.isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import sha256
@@ -12,10 +13,23 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.server.faults import ServerUnavailable
 
+# A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
+CONNECTIONS = 8
 # A log has all of them.
 REASONS_SHOWN = 3
 
 _log = logging.getLogger(__name__)
+
+
+class OfMedia(Protocol):
+    """What a job has of one media."""
+
+    @property
+    def media_id(self) -> int:
+        """Its number."""
+
+
+_One = TypeVar("_One", bound=OfMedia)
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class MediaToUpload:
         return self.media_id, hashes, (self.upload,)
 
 
-def for_each(work: Sequence[MediaToUpload], upload: Callable[[MediaToUpload], None], connections: int) -> None:
+def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: int) -> None:
     """Upload each media, so many at a time; where there is only one, its own error ends the job.
 
     One that fails because Tator does does not keep the others from being done, unless as many as are under way at once
@@ -56,7 +70,7 @@ def for_each(work: Sequence[MediaToUpload], upload: Callable[[MediaToUpload], No
     if len(work) == 1:
         upload(work[0])
         return
-    begun: dict[Future[None], MediaToUpload] = {}
+    begun: dict[Future[None], _One] = {}
     with ThreadPoolExecutor(connections) as pool:
         try:
             begun.update((pool.submit(upload, one), one) for one in work)
@@ -68,7 +82,7 @@ def for_each(work: Sequence[MediaToUpload], upload: Callable[[MediaToUpload], No
         raise ServerError(_names(failed, len(begun)))
 
 
-def _wait(begun: dict[Future[None], MediaToUpload], connections: int) -> dict[int, str | None]:
+def _wait(begun: dict[Future[None], _One], connections: int) -> dict[int, str | None]:
     """Wait for all media; return what failed, by media id: the reason, None for those not begun."""
     failed: dict[int, str | None] = {}
     unwell = 0

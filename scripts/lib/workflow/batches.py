@@ -39,6 +39,11 @@ OF_EACH_TRACKED_MEDIA = {
     "track_boxes": ("results/tracks/{media_id}.csv", "tracked"),
     "tracks": ("results/tracks/{media_id}.json", "tracked"),
 }
+# Likewise, where upload.track_type_id asks for tracks in Tator.
+OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR = {
+    "track_uploads": ("results/track_uploads/{media_id}.json", "tracks_uploaded"),
+}
+EVERY_FILE_OF_EACH_MEDIA = OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA | OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR
 # `auto`: about so many jobs, of four threads each, in a run that is soon done; more where they would become long.
 _JOBS, _MOST = 4, 1024
 

@@ -16,7 +16,7 @@ from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import redact
 from scripts.lib.workflow import environments, job_secrets, sandbox, supervision
-from scripts.lib.workflow.batches import OF_EACH_MEDIA, OF_EACH_TRACKED_MEDIA, require
+from scripts.lib.workflow.batches import EVERY_FILE_OF_EACH_MEDIA, require
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_log import JobLog
 
@@ -135,9 +135,7 @@ def _given(snakemake: Any) -> dict[str, Any]:
         given |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
     if "batches" in dict(snakemake.input.items()):  # they stand for files that Snakemake did not look for
         require(
-            path
-            for name in (OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA).keys() & given.keys()
-            for path in _as(given[name], list[Path])
+            path for name in EVERY_FILE_OF_EACH_MEDIA.keys() & given.keys() for path in _as(given[name], list[Path])
         )
     return given
 

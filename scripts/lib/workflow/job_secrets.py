@@ -24,6 +24,8 @@ USED = {
     "prepare_upload": _TOKEN,
     "upload_detections": _TOKEN,
     "upload_many": _TOKEN,
+    "upload_tracks": _TOKEN,
+    "upload_tracks_many": _TOKEN,
     "mark_processed": _TOKEN,
 }
 # Other secrets that the user's shell may hold; no job uses any of them.

@@ -19,6 +19,7 @@ from scripts.lib.records import (
     DownloadRecord,
     MarksRecord,
     MediaRecord,
+    TrackUploadRecord,
     UploadRecord,
 )
 from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mistake, TrackEvaluationRecord
@@ -38,6 +39,7 @@ MODELS: Mapping[str, type] = {
     "destination": DestinationRecord,
     "detection": DetectionRecord,
     "upload": UploadRecord,
+    "track_upload": TrackUploadRecord,
     "media_attributes": MediaAttributes,
     "tracks": TracksRecord,
     "marks": MarksRecord,

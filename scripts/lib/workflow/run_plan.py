@@ -182,12 +182,19 @@ class RunPlan:
     def of_each_media(self) -> Mapping[str, tuple[str, str]]:
         """The files that this run makes for each media; see batches.OF_EACH_MEDIA."""
         more = batches.OF_EACH_TRACKED_MEDIA if self.config["track"]["enabled"] else {}
-        return batches.OF_EACH_MEDIA | more
+        uploaded = batches.OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR if self.track_uploads else {}
+        return batches.OF_EACH_MEDIA | more | uploaded
 
     @property
     def tracks(self) -> tuple[str, ...]:
         """The name of the records of tracks among the files of each media; none where nothing is tracked."""
         return ("tracks",) if self.config["track"]["enabled"] else ()
+
+    @property
+    def track_uploads(self) -> tuple[str, ...]:
+        """The name of the records of tracks' uploads among the files of each media; none where none are uploaded."""
+        asked = bool(self.tracks) and self.config["upload"]["track_type_id"] is not None and not self.from_folder
+        return ("track_uploads",) if asked else ()
 
     @property
     def without_tracks(self) -> dict[str, list[str]]:

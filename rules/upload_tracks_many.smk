@@ -1,0 +1,46 @@
+"""Tracks of many media in Tator in a job, where media.per_job asks for it; see many.smk."""
+
+for media_ids in plan.shared_jobs:
+
+    rule:
+        name:
+            f"upload_tracks_many_{media_ids[0]}"
+        input:
+            f"resources/batches/tracked_{media_ids[0]}.json",
+            f"resources/batches/uploaded_{media_ids[0]}.json",
+            **as_inputs(
+                media_ids,
+                track_boxes="results/tracks/{media_id}.csv",
+                tracks="results/tracks/{media_id}.json",
+                outcomes="results/detections/{media_id}.json",
+                uploads="results/uploads/{media_id}.json",
+                records="resources/records/{media_id}.json",
+            ),
+            destination="resources/destination.json",
+            train_ini="resources/network/train.ini",
+        output:
+            track_uploads=plan.of(media_ids, "results/track_uploads/{media_id}.json"),
+            batch=f"resources/batches/tracks_uploaded_{media_ids[0]}.json",
+        log:
+            f"logs/upload_tracks_many/{media_ids[0]}.log",
+        conda:
+            "../envs/tator.yaml"
+        params:
+            **as_params(
+                "track_uploads",
+                track_boxes="results/tracks/{media_id}.csv",
+                tracks="results/tracks/{media_id}.json",
+                outcomes="results/detections/{media_id}.json",
+                uploads="results/uploads/{media_id}.json",
+                records="resources/records/{media_id}.json",
+            ),
+            host=config["tator"]["host"],
+            project_id=config["tator"]["project_id"],
+            min_length=config["track"]["min_length"],
+            finished="resources/finished_track_uploads",
+            losses=losses_now,
+            sources=code("upload_tracks"),
+        script:
+            "../scripts/upload_tracks.py"
+
+    set_as_for(f"upload_tracks_many_{media_ids[0]}", "upload_tracks")

@@ -1,0 +1,105 @@
+"""The calls to Tator about states, of which tracks are those whose type is associated with localizations.
+
+The faults and the ways to try again are those of api.py.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from scripts.lib.server import rows, values
+from scripts.lib.server.faults import LostAnswer, Refused
+
+# Each has a list of its boxes.
+STATES_PER_PAGE = 2000
+
+
+class TrackCalls(ABC):
+    """The part of a project's calls that is about states."""
+
+    id: int
+    _api: Any
+
+    @abstractmethod
+    def _read(self, what: str, call: Callable[[], Any]) -> Any: ...
+
+    @abstractmethod
+    def _write(self, what: str, call: Callable[[], Any]) -> None: ...
+
+    @abstractmethod
+    def _by_pages(self, what: str, listed: Callable[..., Any], size: int) -> Iterator[dict[str, Any]]: ...
+
+    def state_types(self) -> list[dict[str, Any]]:
+        """Return the project's state types."""
+        what = "list state types"
+        return rows.listed(what, self._read(what, lambda: self._api.get_state_type_list(self.id)))
+
+    def states(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
+        """Yield the latest mark of each state of the media, tombstones that have a media included.
+
+        Of the media of a state only this one is told.
+        """
+        filters = {"media_id": [media_id], "type": type_id, "version": [version_id], "show_deleted": 1, **more}
+        listed = partial(self._api.get_state_list, self.id, **filters)
+        what = f"list tracks of media {media_id}"
+        return (rows.track(what, row) for row in self._by_pages(what, listed, STATES_PER_PAGE))
+
+    def states_of(self, identities: list[str], type_id: int, version_id: int, **more: int) -> list[dict[str, Any]]:
+        """Return the latest mark of the states of these elemental ids, tombstones included.
+
+        Raises:
+            ValueError: no id is given, which Tator takes for all states.
+        """
+        if not identities:
+            raise ValueError("an empty list would match every track")
+        filters = {"type": type_id, "version": [version_id], "show_deleted": 1, **more}
+        listed = partial(self._api.get_state_list_by_id, self.id, {"elemental_ids": identities}, **filters)
+        answer = self._read("list tracks", listed)
+        with rows.used_for("list tracks"):
+            return [rows.track("list tracks", row) for row in values.array(answer, "it")]
+
+    def count_states(self, media_id: int, type_id: int, version_id: int) -> int:
+        """Return how many states of the media there are, without deleted ones."""
+        filters = {"media_id": [media_id], "type": type_id, "version": [version_id]}
+        what = f"count tracks of media {media_id}"
+        answer = self._read(what, partial(self._api.get_state_count, self.id, **filters))
+        with rows.used_for(what):
+            return values.whole(answer, "it")
+
+    def create_tracks(self, specs: list[dict[str, Any]]) -> None:
+        """Make states, at most 500; may raise LostAnswer.
+
+        A refusal may leave all of them, some, or none, with their boxes or without.
+        """
+        self._write("create tracks", lambda: self._api.create_state_list(self.id, specs))
+
+    def prune_tracks(self, version_id: int, tracks: dict[str, int]) -> None:
+        """Remove states with all their marks and without a tombstone; may raise LostAnswer.
+
+        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many marks, so that
+        one that a person edited meanwhile stays.
+
+        Args:
+            version_id: their version.
+            tracks: how many marks each has, by elemental id.
+        """
+        if not tracks:
+            raise ValueError("an empty list would match every track")
+        self._prune_states({"elemental_ids": list(tracks)}, version_id, sum(tracks.values()))
+
+    def prune_track_rows(self, version_id: int, ids: list[int]) -> None:
+        """Remove rows by their ids, and no other row of the same states; may raise LostAnswer, as prune_tracks does."""
+        if not ids:
+            raise ValueError("an empty list would match every track")
+        self._prune_states({"ids": ids}, version_id, len(ids))
+
+    def _prune_states(self, which: dict[str, Any], version_id: int, count: int) -> None:
+        body = {**which, "prune": 1}
+        filters = {"version": [version_id], "show_all_marks": 1, "show_deleted": 1, "count": count}
+        try:
+            self._write("remove stale tracks", lambda: self._api.delete_state_list(self.id, body, **filters))
+        except Refused as refusal:
+            if "Safety check failed" not in str(refusal):
+                raise
+            raise LostAnswer("remove stale tracks: somebody changed some of them meanwhile") from None

@@ -1,0 +1,196 @@
+"""Decide from a track alone whether this workflow made it, and whether a person has changed it since.
+
+In Tator a track is a state that points at rows of boxes. A row has another number whenever its box is edited or made
+again, and of a box that was removed it tells nothing any more. So a track's elemental id is put together from hashes of
+three things, of which the last two can be read from the state itself:
+
+- digits 1 to 18: which track it is: version, type, media, and all boxes that the tracker joined, whatever is uploaded;
+- digits 19 to 26: the values of its species, its confidence and its length;
+- digits 27 to 32: which frames it has boxes in, as Tator keeps it (`segments`), and how many boxes.
+
+Merging and trimming change a track where it stands and leave no other trace than the last. A state without `segments`
+is one that Tator has made and not yet, or never, given its boxes: making several states is no transaction.
+"""
+
+import hashlib
+import itertools
+import math
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.lib.uploads.origin import NAMESPACE, Box, Destination, Judge, Judgement, canonical, content_part
+
+_TRACK_DIGITS, _VALUES_DIGITS, _SHAPE_DIGITS = 18, 8, 6
+
+_Row = Mapping[str, Any]
+Segments = list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackDestination(Destination):
+    """Where tracks go: as for boxes, with the state type in the box type's place.
+
+    Attributes:
+        length_attribute: attribute that takes the number of boxes; None: none does.
+    """
+
+    length_attribute: str | None = None
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that a run writes."""
+        length = () if self.length_attribute is None else (self.length_attribute,)
+        return (self.species_attribute, self.confidence_attribute, *length)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A track as it was found.
+
+    Attributes:
+        media_id: its media.
+        boxes: all that were detected, none that fills a gap.
+        species: of the animal.
+        confidence: of the species.
+    """
+
+    media_id: int
+    boxes: tuple[Box, ...]
+    species: str
+    confidence: float
+
+    def key(self, to: TrackDestination, boxes_to: Destination) -> str:
+        """Return the digits of the elemental id that say which track it is.
+
+        Args:
+            to: where tracks go.
+            boxes_to: where boxes go.
+        """
+        boxes = sorted(content_part(box.elemental_id(boxes_to)) for box in self.boxes)
+        return _digits([to.version_id, to.type_id, self.media_id, boxes], _TRACK_DIGITS)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTrack:
+    """A track as it is to stand in Tator.
+
+    Attributes:
+        key: see Track.key.
+        track: what was found.
+        rows: the rows of its boxes, in order.
+        frames: of the boxes, in order.
+    """
+
+    key: str
+    track: Track
+    rows: tuple[int, ...]
+    frames: tuple[int, ...]
+
+    def values(self, to: TrackDestination) -> dict[str, Any]:
+        """Return its attributes."""
+        return dict(zip(to.attributes, (self.track.species, self.track.confidence, len(self.rows)), strict=False))
+
+    def elemental_id(self, to: TrackDestination) -> str:
+        """Return the UUID that stands for this content, as text."""
+        digits = _values_digits(self.key, list(self.values(to).values()))
+        return str(uuid.UUID(self.key + digits + _shape_digits(self.key, segments(self.frames), len(self.rows))))
+
+    def spec(self, to: TrackDestination) -> dict[str, Any]:
+        """Return what Tator's API wants for making this track."""
+        return {
+            "media_ids": [self.track.media_id],
+            "type": to.type_id,
+            "version": to.version_id,
+            "localization_ids": list(self.rows),
+            "attributes": self.values(to),
+            "elemental_id": self.elemental_id(to),
+        }
+
+
+def key_of(elemental_id: str) -> str:
+    """Return the digits of an elemental id that say which track it is."""
+    return elemental_id.replace("-", "")[:_TRACK_DIGITS]
+
+
+def is_unfinished(row: _Row) -> bool:
+    """Whether a state was made and not given its boxes."""
+    return row["segments"] is None
+
+
+def segments(frames: Iterable[int]) -> Segments:
+    """Return the runs of frames as Tator computes them: a second box of a frame begins a run of its own."""
+    found: Segments = []
+    for frame in sorted(frames):
+        if found and found[-1][1] == frame - 1:
+            found[-1][1] = frame
+        else:
+            found.append([frame, frame])
+    return found
+
+
+class TrackJudge(Judge):
+    """Tells of the states of one media which are a machine's and untouched."""
+
+    not_made = "their species, confidence or length are not as they were made"
+
+    def __init__(self, to: TrackDestination, rows: Iterable[_Row]) -> None:
+        self._names: dict[int, tuple[str, ...] | None] = {}
+        self._written = to.attributes
+        super().__init__(to, rows)
+
+    def judge(self, row: _Row) -> Judgement:
+        """Judge a row by itself, whatever its other marks are."""
+        found = super().judge(row)
+        if not found.untouched or is_unfinished(row):
+            return found
+        digits = row["elemental_id"].replace("-", "")
+        if digits[-_SHAPE_DIGITS:] == _shape_digits(key_of(digits), row["segments"], len(row["localizations"])):
+            return found
+        return Judgement(made=True, reason="boxes were added to them or taken out of them")
+
+    def names(self, row: _Row) -> tuple[str, ...] | None:
+        """Return the attributes by whose values the row's id is the hash of its content, or None."""
+        if row["id"] not in self._names:
+            self._names[row["id"]] = next(self._matches(row), None)
+        return self._names[row["id"]]
+
+    def _matches(self, row: _Row) -> Iterator[tuple[str, ...]]:
+        attributes = row["attributes"] or {}
+        digits = row["elemental_id"].replace("-", "")
+        wanted = digits[_TRACK_DIGITS : _TRACK_DIGITS + _VALUES_DIGITS]
+        for names in itertools.chain([self._written], _choices(attributes)):
+            values = [attributes.get(name) for name in names]
+            if _fits(values) and _values_digits(key_of(digits), values) == wanted:
+                yield names
+
+
+def _choices(attributes: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the attributes that may have been written into, under earlier names."""
+    texts = [name for name, value in attributes.items() if isinstance(value, str)]
+    numbers = [name for name, value in attributes.items() if _is_number(value)]
+    for text, number in itertools.product(texts, numbers):
+        yield text, number
+        yield from ((text, number, other) for other in numbers if other != number)
+
+
+def _fits(values: Sequence[Any]) -> bool:
+    return isinstance(values[0], str) and all(map(_is_number, values[1:]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _values_digits(key: str, values: Sequence[Any]) -> str:
+    species, confidence, *length = values
+    return _digits([key, species, float(confidence), *map(int, length)], _VALUES_DIGITS)
+
+
+def _shape_digits(key: str, runs: Sequence[Sequence[int | None]], count: int) -> str:
+    return _digits([key, [list(run) for run in runs], count], _SHAPE_DIGITS)
+
+
+def _digits(content: list[Any], count: int) -> str:
+    return hashlib.blake2b(canonical(content).encode(), key=NAMESPACE.bytes).hexdigest()[:count]

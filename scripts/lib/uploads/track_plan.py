@@ -1,0 +1,224 @@
+"""Plan the changes after which Tator holds the tracks of a run, without changing the work of people.
+
+The tracks of one (version, state type, media) are a desired state, as boxes are; see reconcile.py, whose words are used
+here too, and track_origin.py, which says whose a track is.
+
+1. A person's track is never changed and never deleted: one that a person made, or edited in whatever way: its
+   attributes, its boxes, merged with another or trimmed.
+2. A wanted track that a person edited, or deleted, is not made again. One that was merged into another is known by its
+   boxes, which the other has, or by the marks that are left of it.
+3. A track gets those of its boxes that stand in Tator, whoever edited them, and that are in no person's track. With
+   fewer than `least` of them it is not made; nor where people's tracks have more than half.
+4. A machine's track that is untouched is removed when it is not wanted any more, and made again when it does not point
+   at today's rows of its boxes, has other attributes than it should, or never got its boxes.
+5. Equal tracks are one track. Of several rows of one elemental id the one with the lowest id stays, whoever looks.
+6. A track that a person pruned, merged with itself, or moved to another version, is made again: nothing tells of it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.lib.uploads.origin import Box, Destination, Judgement
+from scripts.lib.uploads.reconcile import Changes, Names, in_every_mark, latest
+from scripts.lib.uploads.track_origin import (
+    PlacedTrack,
+    Track,
+    TrackDestination,
+    TrackJudge,
+    is_unfinished,
+    key_of,
+)
+
+_Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class TrackPlan(Changes[PlacedTrack]):
+    """What is to be done.
+
+    Attributes:
+        too_short: how many tracks are not made as fewer than `least` of their boxes stand.
+    """
+
+    what: str = "tracks"
+    too_short: int = 0
+
+
+@dataclass
+class States:
+    """What Tator holds of one media, version and state type.
+
+    Attributes:
+        latest: the latest mark of every state, tombstones included.
+        every: every mark of them, and of those that have no latest mark any more.
+    """
+
+    latest: list[dict[str, Any]] = field(default_factory=list)
+    every: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, more: "States") -> None:
+        """Take others."""
+        self.latest += more.latest
+        self.every += more.every
+
+
+class BoxRows:
+    """Which row stands for a box today, and which box any row stands or stood for."""
+
+    def __init__(self, boxes: Iterable[Box], listed: Iterable[_Row], to: Destination) -> None:
+        """Take what Tator holds for one media.
+
+        Args:
+            boxes: those of the tracks.
+            listed: every mark of every box of the media, version and type, tombstones included.
+            to: where boxes go.
+        """
+        self._to = to
+        rows = list(listed)
+        names = Names({box.elemental_id(to): box for box in boxes}, to)
+        wanted = {row["elemental_id"]: names.of(row["elemental_id"]) for row in rows}
+        self._box_of = {int(row["id"]): wanted[row["elemental_id"]] or str(row["elemental_id"]) for row in rows}
+        self._row_of: dict[str, _Row] = {}
+        for identity, same in latest(rows).items():
+            live = next((row for row in same if not row["variant_deleted"]), None)
+            name = wanted[identity]
+            if live and name and (identity == name or name not in self._row_of):
+                self._row_of[name] = live
+
+    def today(self, track: Track) -> list[tuple[str, _Row]]:
+        """Return those of a track's boxes that stand, each once, with their rows."""
+        identities = dict.fromkeys(box.elemental_id(self._to) for box in track.boxes)
+        return [(identity, self._row_of[identity]) for identity in identities if identity in self._row_of]
+
+    def boxes_of(self, state: _Row) -> set[str]:
+        """Return the boxes that a state points at, as far as their rows are known."""
+        return {self._box_of[row] for row in state["localizations"] if row in self._box_of}
+
+
+@dataclass
+class _Standing:
+    """The states of one media by whose they are.
+
+    Attributes:
+        own: a machine's, untouched: the rows of the last mark, by elemental id.
+        marks: how many rows each has, all marks counted.
+        taken: boxes that people's tracks have.
+        known: keys of tracks that people edited, deleted or merged away.
+    """
+
+    own: dict[str, list[_Row]] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
+
+
+def plan_tracks(
+    wanted: Mapping[str, Track],
+    boxes: BoxRows,
+    states: States,
+    to: TrackDestination,
+    *,
+    least: int,
+) -> TrackPlan:
+    """Compare the tracks of a run with what Tator holds for one media, by the rules of this module.
+
+    Args:
+        wanted: the run's tracks, by Track.key.
+        boxes: what stands for boxes in Tator.
+        states: the media's.
+        to: where the tracks go.
+        least: the least number of boxes of a track.
+    """
+    outcome = TrackPlan()
+    standing = _whose(outcome, wanted, boxes, states, to)
+    for key, track in wanted.items():
+        if key in standing.known:
+            continue
+        there = boxes.today(track)
+        free = [(identity, row) for identity, row in there if identity not in standing.taken]
+        if len(there) < least:
+            outcome.too_short += 1
+            continue
+        if len(free) < least or 2 * len(free) < len(there):
+            outcome.withheld.append(key)
+            continue
+        rows = sorted((int(row["frame"]), int(row["id"])) for _, row in free)
+        placed = PlacedTrack(key, track, tuple(row for _, row in rows), tuple(frame for frame, _ in rows))
+        identity = placed.elemental_id(to)
+        own = standing.own.get(identity, [])
+        if own and _is_as(own[0], placed, to):
+            outcome.standing.append(identity)
+            outcome.surplus += [row["id"] for row in own[1:]]
+            del standing.own[identity]
+        else:
+            outcome.create[identity] = placed
+    for identity in standing.own:
+        outcome.remove.append(identity)
+        outcome.marks[identity] = standing.marks[identity]
+    return outcome
+
+
+def people_have(states: States, to: TrackDestination) -> set[int]:
+    """Return the rows of boxes that people's tracks point at.
+
+    Args:
+        states: a media's.
+        to: where tracks go.
+    """
+    own = _whose(TrackPlan(), {}, BoxRows((), (), to), states, to).own
+    theirs = [row for row in states.latest if row["elemental_id"] not in own and not row["variant_deleted"]]
+    return {box for row in theirs for box in row["localizations"]}
+
+
+def _whose(
+    outcome: TrackPlan, wanted: Mapping[str, Track], boxes: BoxRows, states: States, to: TrackDestination
+) -> _Standing:
+    """Sort the states by whose they are, and note in the outcome what is people's."""
+    rows = latest(states.latest)
+    history: dict[str, list[_Row]] = defaultdict(list)
+    for row in states.every:
+        history[row["elemental_id"]].append(row)
+    judge = TrackJudge(to, [row for same in rows.values() for row in same])
+    outcome.doubtful = judge.doubtful
+    found = _Standing()
+    merged_away = [identity for identity in history if identity not in rows]
+    for identity in [*rows, *merged_away]:
+        same = rows.get(identity, [])
+        live = [row for row in same if not row["variant_deleted"]]
+        key = key_of(identity)
+        if not live:
+            if key in wanted:
+                outcome.deleted.append(identity)
+            found.known.add(key)
+            continue
+        outcome.live += 1
+        verdicts = [judge.judge(row) for row in live]
+        if any(verdict.untouched for verdict in verdicts) and not in_every_mark(
+            same[0]["mark"], history[identity], judge
+        ):
+            verdicts = [Judgement(made=True, reason="an earlier mark was edited")] * len(live)
+        made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
+        if len(made) == len(live):
+            found.own[identity] = made
+            found.marks[identity] = len(history[identity])
+            continue
+        outcome.surplus += [row["id"] for row in made]
+        began_as_ours = key in wanted or same[0]["mark"] > 0
+        (outcome.edited if began_as_ours else outcome.added).append(identity)
+        outcome.why.update([v.reason for v in verdicts if v.reason and (v.made or began_as_ours)][:1])
+        found.known.add(key)
+        theirs = [row for row, verdict in zip(live, verdicts, strict=True) if not verdict.untouched]
+        found.taken.update(*map(boxes.boxes_of, theirs))
+    return found
+
+
+def _is_as(row: _Row, placed: PlacedTrack, to: TrackDestination) -> bool:
+    """Whether a state of a track's id is what it should be: whole, at today's rows, in the attributes asked for."""
+    attributes = row["attributes"] or {}
+    return (
+        not is_unfinished(row)
+        and set(row["localizations"]) == set(placed.rows)
+        and all(attributes.get(name) == value for name, value in placed.values(to).items())
+    )

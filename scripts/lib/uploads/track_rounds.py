@@ -1,0 +1,136 @@
+"""Write one media's changes of tracks to Tator in rounds, until nothing is left to do; see rounds.py."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from scripts.lib.progress import Progress
+from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Refused
+from scripts.lib.uploads.origin import Destination
+from scripts.lib.uploads.rounds import Rounds, as_the_type_is_now
+from scripts.lib.uploads.track_origin import PlacedTrack, Track, TrackDestination, is_unfinished
+from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks
+
+# Tator refuses more in one request.
+TRACKS_PER_CALL = 500
+# Of all tracks of one request; 10,000 take two seconds.
+BOXES_PER_CALL = 10_000
+# Looking again for tracks that the plan made of it names: each time it finds fewer that it did not ask for.
+LOOKS = 5
+
+
+class TrackReconciliation(Rounds[TrackPlan]):
+    """The tracks that one media is to have, and the way there.
+
+    A track that is to be other than it stands is removed and made again: the removal is refused when a person has
+    edited it since the look, while a second mark of it would override the edit.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        media_id: int,
+        tracks: Sequence[Track],
+        where: TrackDestination,
+        boxes_where: Destination,
+        *,
+        least: int,
+    ) -> None:
+        """Prepare for the tracks of one media; asks nothing yet."""
+        super().__init__(project, media_id)
+        self._where, self._boxes_where, self._least = where, boxes_where, least
+        self._wanted = {track.key(where, boxes_where): track for track in tracks}
+
+    def look(self) -> TrackPlan:
+        """Compare what is wanted with what stands, with all that has to be known for it."""
+        boxes = self._box_rows()
+        states = list_states(self._project, self._media_id, self._where)
+        todo = self._plan(boxes, states)
+        asked = {row["elemental_id"] for row in states.every}
+        # States that got no media, and tombstones of many at once, are found by their elemental ids alone.
+        for _ in range(LOOKS):
+            unasked = todo.create.keys() - asked
+            if not unasked:
+                break
+            asked |= unasked
+            states.add(states_of(self._project, self._where, sorted(unasked)))
+            todo = self._plan(boxes, states)
+        if todo.doubtful:
+            self._where = as_the_type_is_now(self._where, "state type", self._project.state_types())
+            todo = self._plan(boxes, states)
+        self.listed = states.latest
+        return todo
+
+    def _box_rows(self) -> BoxRows:
+        where = self._boxes_where
+        listed = self._project.boxes(self._media_id, where.type_id, where.version_id, show_all_marks=1)
+        return BoxRows((box for track in self._wanted.values() for box in track.boxes), listed, where)
+
+    def _plan(self, boxes: BoxRows, states: States) -> TrackPlan:
+        return plan_tracks(self._wanted, boxes, states, self._where, least=self._least)
+
+    def _carry_out(self, todo: TrackPlan) -> None:
+        """Remove the surplus and what is stale, and make what is missing."""
+        self._remove(todo.surplus, {identity: todo.marks[identity] for identity in todo.remove})
+        progress, made = Progress("tracks", what=f"media {self._media_id}: "), 0
+        for tracks in _portions(list(todo.create.values())):
+            specs = [track.spec(self._where) for track in tracks]
+            self._heard(partial(self._project.create_tracks, specs))
+            made += len(specs)
+            progress.report(made, len(todo.create))
+
+    def _remove(self, surplus: Sequence[int], stale: Mapping[str, int]) -> None:
+        project, version_id = self._project, self._where.version_id
+        for at in range(0, len(surplus), TRACKS_PER_CALL):
+            self._heard(partial(project.prune_track_rows, version_id, list(surplus[at : at + TRACKS_PER_CALL])))
+        identities = list(stale)
+        for at in range(0, len(identities), TRACKS_PER_CALL):
+            marks = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
+            self._heard(partial(project.prune_tracks, version_id, marks))
+
+    def _may_pass(self, refusal: Refused) -> bool:
+        """Whether to try again: also where a box's row went between the look and the write."""
+        return super()._may_pass(refusal) or "is not present in table" in str(refusal)
+
+    def _clear_up(self, after: TrackPlan) -> None:
+        """Remove the states that a refused request has left without their boxes."""
+        unfinished = {row["elemental_id"] for row in self.listed if is_unfinished(row)}
+        self._remove([], {identity: after.marks[identity] for identity in after.remove if identity in unfinished})
+
+
+def list_states(project: Project, media_id: int, where: TrackDestination) -> States:
+    """Return the states of a media.
+
+    By the media, and then by the elemental ids that were found, as marks of deleted states may have no media. What has
+    marks and is in no list of the latest was merged into another.
+    """
+    by_media = project.states(media_id, where.type_id, where.version_id, show_all_marks=1)
+    return states_of(project, where, sorted({row["elemental_id"] for row in by_media}))
+
+
+def states_of(project: Project, where: TrackDestination, identities: Sequence[str]) -> States:
+    """Return the states of these elemental ids."""
+    found = States()
+    for at in range(0, len(identities), TRACKS_PER_CALL):
+        some = list(identities[at : at + TRACKS_PER_CALL])
+        listed = project.states_of(some, where.type_id, where.version_id)
+        only = [row for row in listed if row["mark"] == 0]
+        found.add(States(listed, only))
+        known = {row["elemental_id"] for row in only}
+        if with_marks := [identity for identity in some if identity not in known]:
+            found.every += project.states_of(with_marks, where.type_id, where.version_id, show_all_marks=1)
+    return found
+
+
+def _portions(tracks: Sequence[PlacedTrack]) -> Iterator[list[PlacedTrack]]:
+    """Yield the tracks of one request after the other."""
+    portion: list[PlacedTrack] = []
+    boxes = 0
+    for track in tracks:
+        if portion and (len(portion) == TRACKS_PER_CALL or boxes + len(track.rows) > BOXES_PER_CALL):
+            yield portion
+            portion, boxes = [], 0
+        portion.append(track)
+        boxes += len(track.rows)
+    if portion:
+        yield portion

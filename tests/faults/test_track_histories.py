@@ -1,0 +1,331 @@
+"""Whatever the order of runs, races, outages and what people do to boxes and tracks: the rules of tracks hold."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.lib.errors import ServerError
+from scripts.lib.server.faults import LostAnswer, Refused
+from scripts.lib.uploads.rounds import Reconciliation
+from scripts.lib.uploads.track_origin import Track, TrackDestination, segments
+from scripts.lib.uploads.track_plan import people_have
+from scripts.lib.uploads.track_rounds import TrackReconciliation, list_states
+from tests.faults.test_histories import PERSON, RUNS_USER, Model
+from tests.lib.test_reconcile import box
+
+ANSWERS = (
+    *("heard", "lost before", "lost after", "refused before", "refused after", "goes on"),
+    *("half made", "half made, without media", "lost half-way", "beside another run"),
+)
+TRACK_DEEDS = (
+    *("edit", "edit and back", "edit in place", "edit many in place", "add a box", "add a box in place"),
+    *("take a box out", "take a box out in place", "merge", "trim", "delete", "delete many", "prune", "draw"),
+)
+BOX_DEEDS = (
+    "nothing",
+    "edit a box",
+    "edit a box on the page",
+    "delete a box",
+    "delete a box on the page",
+    "prune a box",
+)
+# Of two boxes at least: what the tests' runs ask for.
+LEAST = 2
+WHERE = TrackDestination(6, 9, "Species", "Confidence", length_attribute="Length")
+
+
+def track(frames: Iterable[int]) -> Track:
+    return Track(2, tuple(box(frame) for frame in frames), "cod", 0.5)
+
+
+@dataclass
+class TrackModel(Model):
+    """The project of test_histories.py, with states.
+
+    Attributes:
+        states_by_id: rows that are committed.
+        hidden: elemental ids whose newest mark was merged away.
+        theirs: rows of states that a person touched.
+        gone: keys of tracks that a person edited, deleted or merged away.
+    """
+
+    states_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
+    states_under_way: list[list[dict[str, Any]]] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
+    theirs: set[int] = field(default_factory=set)
+    other_tracks: list[list[int]] | None = None
+
+    def marks(self, identity):
+        return [row for row in self.states_by_id.values() if row["elemental_id"] == identity]
+
+    def new_state(self, content, user, created=None):
+        row = self.new_row({**content, "frame": None}, user, created)
+        row["mark"] = max([one["mark"] for one in self.marks(content["elemental_id"])], default=-1) + 1
+        return row
+
+    def add_state(self, content, user, created=None):
+        row = self.new_state(content, user, created)
+        self.states_by_id[row["id"]] = row
+        return row
+
+    def latest_states(self):
+        last = {}
+        for row in self.states_by_id.values():
+            if row["elemental_id"] not in self.hidden:
+                last[row["elemental_id"]] = max(row["mark"], last.get(row["elemental_id"], 0))
+        return [row for _, row in sorted(self.states_by_id.items()) if last.get(row["elemental_id"]) == row["mark"]]
+
+    def with_segments(self, row):
+        frames = [self.frame_of[box_row] for box_row in row["localizations"]]
+        return {**row, "segments": segments(frames) or [[None, None]]}
+
+    # What the workflow calls.
+
+    def states(self, media_id, type_id, version_id, show_all_marks=0):
+        rows = [row for _, row in sorted(self.states_by_id.items())] if show_all_marks else self.latest_states()
+        return iter([dict(row) for row in rows if media_id in row["media"]])
+
+    def states_of(self, identities, type_id, version_id, show_all_marks=0):
+        rows = [row for _, row in sorted(self.states_by_id.items())] if show_all_marks else self.latest_states()
+        return [dict(row) for row in rows if row["elemental_id"] in identities]
+
+    def state_types(self):
+        return [{"id": 9, "attribute_types": []}]
+
+    def create_tracks(self, specs):
+        how = self.answers.pop() if self.answers else "heard"
+        new = []
+        for spec in specs:
+            assert len(spec["localization_ids"]) == len(set(spec["localization_ids"])) >= LEAST
+            content = {key: spec[key] for key in ("type", "version", "attributes", "elemental_id")}
+            content |= {"media": list(spec["media_ids"]), "localizations": list(spec["localization_ids"])}
+            if how.startswith(("half made", "lost half-way")):
+                content |= {"localizations": content["localizations"][:1] if "lost" in how else [], "segments": None}
+                content["media"] = [] if "without" in how else content["media"]
+                new.append(self.new_state(content, RUNS_USER))
+            else:
+                new.append(self.with_segments(self.new_state(content, RUNS_USER)))
+        if how == "goes on":
+            self.states_under_way.append(new)
+        if how == "beside another run" and self.other_tracks is not None:
+            other, self.other_tracks = self.other_tracks, None
+            run(self, other)
+        if how in ("heard", "lost after", "refused after", "beside another run") or how.startswith(
+            ("half", "lost half")
+        ):
+            self.states_by_id.update({row["id"]: row for row in new})
+        if how in ("lost before", "lost after", "goes on", "lost half-way"):
+            raise LostAnswer("lost")
+        if how.startswith("half made"):
+            raise Refused(400, 'Key (localization_id)=(1) is not present in table "main_localization"')
+        if how.startswith("refused"):
+            raise Refused(400, "refused", puzzling=True)
+
+    def prune_tracks(self, version_id, marks):
+        self._prune_states([row for row in self.states_by_id.values() if row["elemental_id"] in marks], marks)
+
+    def prune_track_rows(self, version_id, ids):
+        self._prune_states([self.states_by_id[one] for one in ids if one in self.states_by_id], dict.fromkeys(ids, 1))
+
+    def _prune_states(self, rows, marks):
+        if len(rows) != sum(marks.values()):
+            raise LostAnswer("somebody changed some of them meanwhile")
+        assert not self.theirs & {row["id"] for row in rows}
+
+        def go():
+            for row in rows:
+                self.states_by_id.pop(row["id"], None)
+
+        self._answer(go, None)
+
+    def commit(self):
+        super().commit()
+        for rows in self.states_under_way:
+            self.states_by_id.update({row["id"]: row for row in rows})
+        self.states_under_way = []
+
+    @property
+    def frame_of(self):
+        return {number: row["frame"] for number, row in self.rows.items()} | self.frames_of_pruned
+
+    frames_of_pruned: dict[int, int] = field(default_factory=dict)
+
+    # What people do.
+
+    def on_boxes(self, deed, at):
+        before = dict(self.rows)
+        live = [row for row in self.latest() if not row["variant_deleted"]]
+        if deed == "nothing" or not live:
+            return
+        old = live[at % len(live)]
+        holders = [one for one in self.live_states() if old["id"] in one["localizations"]]
+        if deed == "delete a box on the page":
+            for one in holders:
+                self.patch(one, take_out=[old["id"]])
+        self.person(
+            {"edit a box": "edit", "edit a box on the page": "edit", "prune a box": "prune"}.get(deed, "delete"), at
+        )
+        self.frames_of_pruned |= {number: row["frame"] for number, row in before.items()}
+        if deed == "edit a box on the page":
+            new = max(self.rows)
+            for one in holders:
+                self.patch(one, add=[new], take_out=[old["id"]])
+
+    def live_states(self):
+        return [row for row in self.latest_states() if not row["variant_deleted"]]
+
+    def patch(self, row, add=(), take_out=(), in_place=False, **changes):
+        """Patch the newest row, as Tator does: the old row's boxes change, too."""
+        self.theirs |= {one["id"] for one in self.marks(row["elemental_id"])}
+        boxes = [one for one in dict.fromkeys([*row["localizations"], *add]) if one not in take_out]
+        row["localizations"] = boxes
+        new = {**row, **changes, "localizations": list(boxes)}
+        if add or take_out:
+            new = self.with_segments(new)
+        if in_place:
+            self.clock += 10
+            new["modified_datetime"] = self.new_row(row, RUNS_USER)["modified_datetime"]
+            self.states_by_id[row["id"]] = new
+        else:
+            new = self.add_state(new, RUNS_USER, created=row["created_datetime"])
+        self.theirs.add(new["id"])
+        return new
+
+    def on_tracks(self, deed, at):  # noqa: C901, PLR0912 - a branch for each thing that a person may do
+        boxes = [row["id"] for row in self.latest() if not row["variant_deleted"]]
+        live = self.live_states()
+        if deed == "draw" and len(boxes) > 1:
+            content = {"type": 9, "version": 6, "attributes": {}, "media": [2], "localizations": boxes[at % 2 :][:3]}
+            identity = f"0b0b0b0b-0000-4000-8000-{self.last_id:012d}"
+            new = self.add_state(self.with_segments({**content, "elemental_id": identity}), PERSON)
+            self.theirs.add(new["id"])
+        if deed == "draw" or not live:
+            return
+        row = live[at % len(live)]
+        others = [one for one in boxes if one not in row["localizations"]]
+        inner = row["localizations"][:1]
+        mine = {one["id"] for one in self.marks(row["elemental_id"])}
+        if deed == "prune":
+            for number in mine:
+                del self.states_by_id[number]
+            self.theirs -= mine
+        elif deed in ("delete", "delete many"):
+            content = {**row, "variant_deleted": True}
+            content |= {"media": [], "localizations": []} if deed == "delete many" else {}
+            tomb = self.add_state(content, RUNS_USER)
+            self.theirs |= mine | {tomb["id"]}
+        elif deed == "merge" and len(live) > 1:
+            other = live[(at + 1) % len(live)]
+            row["localizations"] = list(dict.fromkeys([*row["localizations"], *other["localizations"]]))
+            self.states_by_id[row["id"]] = self.with_segments(row)
+            del self.states_by_id[other["id"]]
+            self.theirs.discard(other["id"])
+            left = {one["id"] for one in self.marks(other["elemental_id"])}
+            if left:
+                self.hidden.add(other["elemental_id"])
+            self.theirs |= mine | left
+        elif deed == "trim" and inner:
+            row["localizations"] = row["localizations"][1:]
+            self.states_by_id[row["id"]] = self.with_segments(row)
+            self.theirs |= mine
+        elif deed == "edit many in place":
+            row["attributes"] = {**row["attributes"], "Confidence": 0.125}
+            self.theirs |= mine
+        elif deed.startswith("edit"):
+            new = self.patch(row, in_place=deed == "edit in place", attributes={**row["attributes"], "Species": "eel"})
+            if deed == "edit and back":
+                self.patch(new, attributes=row["attributes"])
+        elif deed.startswith("add a box") and others:
+            self.patch(row, add=others[:1], in_place="in place" in deed)
+        elif deed.startswith("take a box out") and inner:
+            self.patch(row, take_out=inner, in_place="in place" in deed)
+
+
+def run(model, tracks):
+    """Upload boxes and tracks of one run, which may give up, as one may that has no patience left."""
+    frames = sorted({frame for one in tracks for frame in one})
+    where = model.where()
+    try:
+        Reconciliation(
+            model, 2, [box(frame) for frame in frames], where, 0.5,
+            rows_in_use=lambda: people_have(list_states(model, 2, WHERE), WHERE),
+        ).done()  # fmt: skip
+        return TrackReconciliation(model, 2, [track(one) for one in tracks], WHERE, where, least=LEAST).done()
+    except (LostAnswer, Refused, ServerError):
+        return None
+
+
+@pytest.fixture(autouse=True)
+def in_no_time(monkeypatch):
+    """Wait for nothing: here time passes by events."""
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "100")
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+
+
+a_track = st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True).map(sorted)
+wanted = st.lists(a_track, max_size=3)
+event = st.tuples(
+    wanted,
+    st.none() | wanted,
+    st.lists(st.sampled_from(ANSWERS), max_size=4),
+    st.sampled_from(BOX_DEEDS),
+    st.sampled_from(TRACK_DEEDS),
+    st.integers(0, 4),
+)
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(st.lists(event, min_size=1, max_size=5))
+def test_any_history_ends_as_the_rules_say(history):
+    model = TrackModel()
+    for tracks, other, answers, box_deed, track_deed, at in history:
+        before = {number: dict(model.states_by_id[number]) for number in model.theirs}
+        in_tracks = {row for one in model.live_states() if one["id"] in model.theirs for row in one["localizations"]}
+        model.answers, model.other_tracks = list(answers), other
+        run(model, tracks)
+        model.answers, model.other_tracks = [], None
+        model.commit()
+        settled = run(model, tracks)  # an undisturbed one, when all that was under way has ended
+        assert settled is not None
+        assert settled.settled
+        assert {number: model.states_by_id[number] for number in before} == before
+        assert in_tracks <= model.rows.keys() | model.frames_of_pruned.keys()
+        check(model, tracks, settled)
+        model.on_boxes(box_deed, at)
+        model.on_tracks(track_deed, at)
+
+
+def check(model, tracks, settled):
+    """What stands and nobody touched is what was wanted, each track once, at today's rows of its boxes."""
+    where = model.where()
+    live = model.live_states()
+    machines = [row for row in live if row["id"] not in model.theirs]
+    assert all(row["segments"] is not None for row in machines)
+    assert len({row["elemental_id"] for row in machines}) == len(machines) == len(settled.standing)
+    today = {
+        row["frame"]: row["id"] for row in reversed(model.latest()) if is_run_box(row) and not row["variant_deleted"]
+    }
+    name_of = {number: row["elemental_id"] for number, row in model.rows.items()}
+    taken = {name_of.get(row) for one in live if one["id"] in model.theirs for row in one["localizations"]}
+    known = {row["elemental_id"][:21] for row in model.states_by_id.values() if row["id"] in model.theirs}
+    expected = []
+    for one in {tuple(frames) for frames in tracks}:
+        key = track(one).key(WHERE, where)
+        there = [today[frame] for frame in one if frame in today]
+        free = [row for row in there if name_of[row] not in taken]
+        if (
+            f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:]}" not in known
+            and len(free) >= LEAST
+            and 2 * len(free) >= len(there)
+        ):
+            expected.append(sorted(free))
+    assert sorted(sorted(row["localizations"]) for row in machines) == sorted(expected)
+
+
+def is_run_box(row):
+    return not row["elemental_id"].startswith("0a0a")
