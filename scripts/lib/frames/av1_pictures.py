@@ -77,9 +77,9 @@ class Av1Pictures:
         number = bits.take(sequence.number_bits)
         bits.take(0 if independent or kind in {_KEY, _INTRA_ONLY} else 3)
         replaced = 0xFF if whole else bits.take(8)
-        for slot in range(_SLOTS):
-            if replaced >> slot & 1:
-                self._slots[slot] = number, kind == _KEY
+        for at in range(_SLOTS):
+            if replaced >> at & 1:
+                self._slots[at] = number, kind == _KEY
         return self._show(number, kind == _KEY, sequence, anew=True) if shown else 0
 
     def _show(self, number: int, key: bool, sequence: _Sequence, *, anew: bool) -> int:
