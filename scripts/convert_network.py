@@ -12,9 +12,11 @@ from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.layouts import Layout
 from scripts.lib.errors import GraphError
-from scripts.lib.files import replacing, sha256, write_json
+from scripts.lib.files import replacing, sha256
 from scripts.lib.graphs.operators import check_frozen_graph
 from scripts.lib.preprocess import subtract_mean
+from scripts.lib.record_files import write_record
+from scripts.lib.records.network_changes import ConversionCheck, ConversionRecord
 from scripts.lib.workflow import job, sandbox
 
 _log = logging.getLogger(__name__)
@@ -72,18 +74,18 @@ def convert_network(
         with deadline.watched(str(graph), f"running on {PICTURES} pictures, in TensorFlow and converted"):
             checked = _compare(definition, layout, Path(stream.name), size, threads)
         _check(checked, graph)
-    write_json(
+    write_record(
         record,
-        {
-            "from_sha256": sha256(graph),
-            "onnx_sha256": sha256(onnx),
-            "layout": layout.name,
-            "nms": nms_settings.to_values(nms),
-            "opset": OPSET,
-            "sandbox": sandbox.present(),
-            "versions": _versions(),
-            "checked": checked,
-        },
+        ConversionRecord(
+            from_sha256=sha256(graph),
+            onnx_sha256=sha256(onnx),
+            layout=layout.name,
+            nms=nms_settings.to_values(nms),
+            opset=OPSET,
+            sandbox=sandbox.present(),
+            versions=_versions(),
+            checked=checked,
+        ),
     )
     _log.info("%s: %s", onnx, checked)
 
@@ -151,7 +153,7 @@ def _convert(definition: Any, layout: Layout, note: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threads: int) -> dict[str, Any]:
+def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threads: int) -> ConversionCheck:
     """Return how far the converted graph is from TensorFlow."""
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
 
@@ -164,25 +166,25 @@ def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threa
             f"the converted graph gives {found.boxes.shape} boxes and {found.scores.shape} scores, TensorFlow "
             f"{boxes.shape} and {scores.shape}: this network cannot be converted; use detect.engine: openvino"
         )
-    return {
-        "pictures": PICTURES,
-        "width": size.width,
-        "height": size.height,
-        "boxes": int(boxes.shape[0] * boxes.shape[1]),
-        "highest_score": float(scores.max()),
-        "box_difference": float(np.abs(found.boxes - boxes).max()),
-        "score_difference": float(np.abs(found.scores - scores).max()),
-        "box_tolerance": BOX_TOLERANCE,
-        "score_tolerance": SCORE_TOLERANCE,
-    }
+    return ConversionCheck(
+        pictures=PICTURES,
+        width=size.width,
+        height=size.height,
+        boxes=int(boxes.shape[0] * boxes.shape[1]),
+        highest_score=float(scores.max()),
+        box_difference=float(np.abs(found.boxes - boxes).max()),
+        score_difference=float(np.abs(found.scores - scores).max()),
+        box_tolerance=BOX_TOLERANCE,
+        score_tolerance=SCORE_TOLERANCE,
+    )
 
 
-def _check(checked: dict[str, Any], graph: Path) -> None:
+def _check(checked: ConversionCheck, graph: Path) -> None:
     # Written so that what is not a number fails too.
-    if not (checked["box_difference"] <= BOX_TOLERANCE and checked["score_difference"] <= SCORE_TOLERANCE):
+    if not (checked.box_difference <= BOX_TOLERANCE and checked.score_difference <= SCORE_TOLERANCE):
         raise GraphError(
-            f"{graph}: converted to ONNX its boxes differ from TensorFlow's by {checked['box_difference']:.4g} pixels "
-            f"and its scores by {checked['score_difference']:.4g}; expected at most {BOX_TOLERANCE} and "
+            f"{graph}: converted to ONNX its boxes differ from TensorFlow's by {checked.box_difference:.4g} pixels "
+            f"and its scores by {checked.score_difference:.4g}; expected at most {BOX_TOLERANCE} and "
             f"{SCORE_TOLERANCE}: use detect.engine: openvino, which reads the graph itself"
         )
 

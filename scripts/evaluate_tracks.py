@@ -1,21 +1,19 @@
 """Compare the tracks that were found with true ones."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.track_accuracy import TrackedBox, compare_tracks
 from scripts.lib.evaluation.true_tracks import read_true_tracks
-from scripts.lib.files import write_json
 from scripts.lib.frames.source import frames_used
-from scripts.lib.record_files import read_record
+from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.evaluation import MediaTrackAccuracy, TrackEvaluationRecord, TrackScores
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.workflow import job
-
-_MEANS = ("hota", "deta", "assa", "idf1", "mota")
 
 
 def evaluate_tracks(
@@ -40,7 +38,7 @@ def evaluate_tracks(
     truth = read_true_tracks(track_truth_file, found_in)
     if not truth:
         raise PipelineError(f"{track_truth_file}: it has no track of a media of this run; expected one at least")
-    found: list[dict[str, Any]] = []
+    found: list[MediaTrackAccuracy] = []
     for media_id, true_boxes in truth.items():
         outcome, path = records[media_id]
         frames = frames_used(outcome.asked, outcome.frames.numbers) if outcome.kind == "video" else range(0)
@@ -48,15 +46,17 @@ def evaluate_tracks(
             TrackedBox(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
         ]
         if frames:
-            found.append({"media_id": media_id, "frames": len(frames), **compare_tracks(true_boxes, boxes, frames)})
-    write_json(
+            accuracy = compare_tracks(true_boxes, boxes, frames)
+            found.append(MediaTrackAccuracy(media_id=media_id, frames=len(frames), **vars(accuracy)))
+    write_record(
         evaluation,
-        {
-            "media": found,
-            "mean": {key: round(float(np.mean([each[key] for each in found])), 6) for key in _MEANS} if found else None,
-            "with_filled_gaps": fill_gaps,
-        },
+        TrackEvaluationRecord(media=found, mean=_mean(found) if found else None, with_filled_gaps=fill_gaps),
     )
+
+
+def _mean(found: list[MediaTrackAccuracy]) -> TrackScores:
+    names = [key.name for key in fields(TrackScores)]
+    return TrackScores(**{name: round(float(np.mean([getattr(each, name) for each in found])), 6) for name in names})
 
 
 if __name__ == "__main__":

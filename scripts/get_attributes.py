@@ -35,21 +35,28 @@ def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attr
     if ready:
         project = Project(host, project_id)
         found = project.media(ready)
-        sections = {section["id"]: section["name"] for section in project.sections()}
+        sections = {
+            section["id"]: section["name"] for section in project.sections() if isinstance(section.get("name"), str)
+        }
     there = {media_id: found[media_id] for media_id in ready if media_id in found}
     write_record(attributes, {str(one): _described(media, sections, mark_attribute) for one, media in there.items()})
 
 
 def _described(media: dict[str, Any], sections: dict[int, str], mark_attribute: str) -> MediaAttributes:
-    values = media.get("attributes")
+    values, section = media.get("attributes"), media.get("primary_section")
     return MediaAttributes(
-        section=sections.get(media.get("primary_section") or 0),
+        section=sections.get(section) if isinstance(section, int) else None,
         attributes={
-            name: value
+            _unicode(name): _unicode(value)
             for name, value in (values if isinstance(values, dict) else {}).items()
             if name != mark_attribute and not name.startswith(_OF_TATOR)
         },
     )
+
+
+def _unicode(value: Any) -> Any:
+    """Return a text with U+FFFD in place of what UTF-8 cannot hold, anything else as it is."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, write_truth
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow import job
 
@@ -76,8 +77,11 @@ def _standing(
         raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
     for box in latest.values():
         if not box["variant_deleted"]:
-            xywh = box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height
-            yield LabeledBox((media.media_id, box["frame"]), xywh, str(box["attributes"].get(species) or ""))
+            x, y, box_width, box_height = rows.place(box)
+            xywh = x * width, y * height, box_width * width, box_height * height
+            yield LabeledBox(
+                (media.media_id, box["frame"] or 0), xywh, str((box["attributes"] or {}).get(species) or "")
+            )
 
 
 if __name__ == "__main__":

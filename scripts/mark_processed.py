@@ -9,7 +9,9 @@ from typing import Any
 from scripts.lib.errors import ServerError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, UploadRecord
+from scripts.lib.server import rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
+from scripts.lib.server.faults import Unusable
 from scripts.lib.workflow import job
 
 _log = logging.getLogger(__name__)
@@ -36,14 +38,21 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
     if verified:
         project = Project(host, project_id)
         due: dict[int, list[int]] = defaultdict(list)
+        odd: list[Unusable] = []
         for media_id, media in project.media(list(verified)).items():
             if not _marked_since(media, attribute, verified[media_id]):
-                due[media["type"]].append(media_id)
+                try:
+                    with rows.used_for(f"media {media_id}"):
+                        due[values.whole(media.get("type"), "type")].append(media_id)
+                except Unusable as fault:  # told when the others are marked
+                    odd.append(fault)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for type_id, media_ids in due.items():
             for at in range(0, len(media_ids), IDS_PER_CALL):
                 project.set_attribute(media_ids[at : at + IDS_PER_CALL], attribute, now)
             _log.info("marked %d media of type %d", len(media_ids), type_id)
+        if odd:
+            raise odd[0]
         for media_id, media in project.media(list(verified)).items():
             if not _marked_since(media, attribute, verified[media_id]):
                 raise ServerError(f"Tator does not keep the mark {attribute!r} of media {media_id}; run again")
@@ -55,7 +64,8 @@ def mark_processed(*, uploads: list[Path], host: str, project_id: int, attribute
 
 
 def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:
-    value = (media.get("attributes") or {}).get(attribute) or ""
+    attributes = media.get("attributes")
+    value = str(attributes.get(attribute) or "") if isinstance(attributes, dict) else ""
     try:
         return datetime.fromisoformat(value) >= datetime.fromisoformat(moment)
     except (ValueError, TypeError):  # a default such as "No", somebody else's text, a time without a zone

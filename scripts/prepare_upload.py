@@ -54,9 +54,9 @@ def prepare_upload(
     _check_attributes(box_type, species_attribute, confidence_attribute, read_species(train_ini))
     network = read_record(ProvenanceRecord, provenance)
     if version_id is not None:
-        chosen = project_needs.pick(project.versions(), "id", version_id, "upload.version_id")
+        chosen = project_needs.chosen_version(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
-        chosen = project_needs.pick(project.versions(), "number", version_number, "upload.version_number")
+        chosen = project_needs.chosen_version(project.versions(), "number", version_number, "upload.version_number")
     else:
         chosen = project_needs.version_named(project, version, _description(project, "", network, box_type))
     _describe(project, chosen, network, box_type)
@@ -68,9 +68,11 @@ def prepare_upload(
             type_id=box_type["id"],
             species_attribute=species_attribute,
             confidence_attribute=confidence_attribute,
-            defaults={a["name"]: a["default"] for a in box_type["attribute_types"] if a.get("default") is not None},
+            defaults={
+                a["name"]: a["default"] for a in (box_type.get("attribute_types") or []) if a.get("default") is not None
+            },
             known=known_attributes.merged(
-                known_attributes.from_description(str(chosen["description"])), box_type, project.clock.now()
+                known_attributes.from_description(str(chosen.get("description") or "")), box_type, project.clock.now()
             ),
         ),
     )
@@ -81,7 +83,7 @@ def _check_attributes(box_type: dict[str, Any], species: str, confidence: str, n
     lacks = [project_needs.missing_attribute(box_type, "box type", need) for need in needs]
     if problem := next(filter(None, [*lacks, project_needs.unset_required(box_type, needs)]), None):
         raise ServerError(problem)
-    choices = next(one for one in box_type["attribute_types"] if one["name"] == species).get("choices")
+    choices = next(one for one in (box_type.get("attribute_types") or []) if one["name"] == species).get("choices")
     unknown = [name for name in names if choices and name not in choices]
     if unknown:
         raise ServerError(
@@ -103,7 +105,7 @@ def _description(project: Project, before: str, network: ProvenanceRecord, box_t
 
 def _describe(project: Project, version: dict[str, Any], network: ProvenanceRecord, box_type: dict[str, Any]) -> None:
     """Renew a version's description, however the version was chosen; but only one that the workflow wrote."""
-    before = str(version["description"])
+    before = str(version.get("description") or "")
     description = _description(project, before, network, box_type)
     if before != description and before.endswith(project_needs.OUR_WORDS):
         _log.info("version %r gets the description of this run's network", version["name"])

@@ -14,13 +14,20 @@ from scripts.lib.boxes import Pixels, Size, iou_matrix
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError, MediaFault, PipelineError
-from scripts.lib.files import replacing, sha256, write_json
+from scripts.lib.files import replacing, sha256
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.preprocess import fit
-from scripts.lib.record_files import read_record
+from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records.network_changes import (
+    CalibrationFrames,
+    Drift,
+    KeptBoxes,
+    QuantizationRecord,
+    ScoreDifference,
+)
 from scripts.lib.signals import stoppable
 from scripts.lib.suppression import Nms, Selection, select
 from scripts.lib.workflow import job, sandbox
@@ -121,28 +128,30 @@ def quantize_network(
             model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
         _write(model, quantized, weights)
         del model
-        compared = measure(
+        found = measure(
             lambda path: _engine(path, size, found_nms, threads),
             (graph, quantized),
             (store[at] for at in held_back),
             keep_threshold,
         )
-    result = {
-        "media_ids": [source.record.media_id for source in sources],
-        "frames": {"of_each_media": used, "to_quantize": len(learned), "held_back": len(held_back)},
-        "threshold": keep_threshold,
-        **compared,
-        "max_drift": max_drift,
-        "from_sha256": sha256(graph),
-        "graph_sha256": sha256(quantized),
-        "weights_sha256": sha256(weights),
-        "nms": nms_settings.to_values(found_nms),
-        "sandbox": sandbox.present(),
-        "versions": _versions(),
-    }
+    result = QuantizationRecord(
+        media_ids=[source.record.media_id for source in sources],
+        frames=CalibrationFrames(of_each_media=used, to_quantize=len(learned), held_back=len(held_back)),
+        threshold=keep_threshold,
+        boxes=found.boxes,
+        drift=found.drift,
+        score_difference=found.score_difference,
+        max_drift=max_drift,
+        from_sha256=sha256(graph),
+        graph_sha256=sha256(quantized),
+        weights_sha256=sha256(weights),
+        nms=nms_settings.to_values(found_nms),
+        sandbox=sandbox.present(),
+        versions=_versions(),
+    )
     _log.info("%s", result)
-    _check(compared, max_drift, _ids(sources))
-    write_json(drift, result)
+    _check(found, max_drift, _ids(sources))
+    write_record(drift, result)
 
 
 def take_frames(sources: Sequence[CalibrationMedia], store: Pixels) -> dict[str, int]:
@@ -236,7 +245,7 @@ def _engine(graph: Path, size: Size, nms: Nms, threads: int) -> Engine:
 
 def measure(
     opened: Callable[[Path], Engine], graphs: tuple[Path, Path], frames: Iterator[Pixels], threshold: float
-) -> dict[str, Any]:
+) -> Drift:
     """Return how far the second graph's kept boxes are from the first one's.
 
     Args:
@@ -244,9 +253,6 @@ def measure(
         graphs: in f32 and in int8.
         frames: (height, width, 3) each, as the network takes them.
         threshold: the least score of a box.
-
-    Returns:
-        The numbers of boxes, of those that both give, the drift, and how far scores of the same boxes are apart.
     """
     counts, differences = np.zeros(2, np.int64), [np.zeros(0)]
     with opened(graphs[0]) as exact, opened(graphs[1]) as rounded:
@@ -255,14 +261,15 @@ def measure(
             counts += (len(one.boxes), len(other.boxes))
             differences.append(_score_differences(one, other))
     scores = np.concatenate(differences)
-    return {
-        "boxes": {"f32": int(counts[0]), "int8": int(counts[1]), "both": len(scores)},
-        "drift": round(1 - 2 * len(scores) / max(int(counts.sum()), 1), 6),
-        "score_difference": {
-            "mean": round(float(scores.mean()), 6) if scores.size else None,
-            "largest": round(float(scores.max()), 6) if scores.size else None,
-        },
-    }
+    f32, int8 = map(int, counts)
+    return Drift(
+        boxes=KeptBoxes(f32=f32, int8=int8, both=len(scores)),
+        drift=round(1 - 2 * len(scores) / max(f32 + int8, 1), 6),
+        score_difference=ScoreDifference(
+            mean=round(float(scores.mean()), 6) if scores.size else None,
+            largest=round(float(scores.max()), 6) if scores.size else None,
+        ),
+    )
 
 
 def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
@@ -286,18 +293,18 @@ def _score_differences(one: Selection, other: Selection) -> np.ndarray[Any, np.d
     return np.asarray(differences, np.float64)
 
 
-def _check(compared: dict[str, Any], max_drift: float, media: str) -> None:
-    boxes = compared["boxes"]
-    if boxes["f32"] < LEAST_BOXES:
+def _check(found: Drift, max_drift: float, media: str) -> None:
+    boxes = found.boxes
+    if boxes.f32 < LEAST_BOXES:
         raise PipelineError(
-            f"int8 cannot be judged: in the frames held back of media {media} the network finds {boxes['f32']} boxes "
+            f"int8 cannot be judged: in the frames held back of media {media} the network finds {boxes.f32} boxes "
             f"in f32; expected at least {LEAST_BOXES}: name media with more to see in detect.calibration_media, raise "
             "detect.calibration_frames, or set detect.precision: f32"
         )
-    if compared["drift"] > max_drift:
+    if found.drift > max_drift:
         raise PipelineError(
-            f"int8 changes too much: a drift of {compared['drift']:.4f}, of {boxes['f32']} boxes in f32 and "
-            f"{boxes['int8']} in int8 {boxes['both']} are the same; "
+            f"int8 changes too much: a drift of {found.drift:.4f}, of {boxes.f32} boxes in f32 and "
+            f"{boxes.int8} in int8 {boxes.both} are the same; "
             f"detect.max_drift allows {max_drift}: set detect.precision: f32, or accept it by raising detect.max_drift"
         )
 

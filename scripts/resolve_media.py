@@ -9,7 +9,9 @@ from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_me
 from scripts.lib.processed import is_marked
 from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord, Role, StoredFile
+from scripts.lib.server import rows
 from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Unusable
 from scripts.lib.server.media_record import TatorMedia, tator_media
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
@@ -56,7 +58,12 @@ def resolve_media(
     answers = project.media(media_ids)
     found = {media_id: _checked(answer) for media_id, answer in answers.items()}
     used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
-    _check_mark(types, used & types.keys(), mark_attribute)
+    odd_types = {type_id: fault for type_id in used & types.keys() if (fault := _fault_of(types[type_id]))}
+    _check_mark(types, (used & types.keys()) - odd_types.keys(), mark_attribute)
+    found = {
+        media_id: odd_types.get(media.type_id, media) if isinstance(media, TatorMedia) else media
+        for media_id, media in found.items()
+    }
     for media_id, path in zip(media_ids, records, strict=True):
         try:
             record = _resolve(project, media_id, found.get(media_id), types, file)
@@ -83,10 +90,21 @@ def resolve_media(
 
 def _checked(answer: Any) -> TatorMedia | MediaFault:
     """Return a media, or what is wrong with Tator's record of it."""
+    if isinstance(answer, dict) and "unreadable" in answer:
+        return MediaFault("unsupported", str(answer["unreadable"]))
     try:
         return tator_media(answer)
     except MediaFault as fault:
         return fault
+
+
+def _fault_of(media_type: dict[str, Any]) -> MediaFault | None:
+    """Return what is wrong with Tator's record of a media type."""
+    try:
+        rows.require_type("media type", media_type)
+    except Unusable as odd:
+        return MediaFault("unsupported", str(odd))
+    return None
 
 
 def _resolve(
@@ -113,7 +131,9 @@ def _resolve(
 def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
     """Refuse media that cannot be marked, before any work is done."""
     for type_id in sorted(used):
-        attributes = {attribute["name"]: attribute["dtype"] for attribute in types[type_id]["attribute_types"]}
+        attributes = {
+            attribute["name"]: attribute["dtype"] for attribute in types[type_id].get("attribute_types") or []
+        }
         if types[type_id]["dtype"] in ("video", "image") and attributes.get(mark_attribute) != "string":
             there = ", ".join(f"{name} ({kind})" for name, kind in attributes.items()) or "none"
             raise ServerError(
@@ -126,6 +146,8 @@ def _absent(project: Project, media_id: int) -> MediaFault:
     elsewhere = project.media_anywhere(media_id)
     if elsewhere is not None and elsewhere.get("project") != project.id:
         return MediaFault("missing", f"it belongs to project {elsewhere.get('project')}, not to {project.id}")
+    if elsewhere is not None:
+        return MediaFault("unsupported", f"Tator lists it without its id {media_id}; correct it in Tator")
     return MediaFault("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
 
 

@@ -70,10 +70,10 @@ def upload_detections(
             upload_media(connect, terms, **asdict(one))
             return
         kept = one.kept
-        if done.restore(*kept) and still_stands(connect, terms.where, one.upload):
-            _log.info("media %d: verified by an earlier job", kept[0])
-            return
         try:
+            if done.restore(*kept) and still_stands(connect, terms.where, one.upload):
+                _log.info("media %d: verified by an earlier job", kept[0])
+                return
             upload_media(connect, terms, **asdict(one))
         except Exception as error:
             if not of_one_media(error):

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from multiprocessing.forkserver import set_forkserver_preload
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests.docker_engine import docker_engine, registry
+from tests.forks import SLOW_TO_IMPORT
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
 from tests.tator_server.launch import Server, running
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 # On a machine that others use too, time says nothing of an example.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+set_forkserver_preload(list(SLOW_TO_IMPORT))
 
 # No request of the stand-in takes longer, unless a test orders it; a job waits so long after a lost answer.
 os.environ["TATOR_ANSWER_SECONDS"] = "1"

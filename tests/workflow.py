@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.forks import Snakemake
 
 ROOT = Path(__file__).resolve().parents[1]
 # The plugins for clusters, which Snakemake finds by way of PYTHONPATH.
@@ -18,7 +21,6 @@ def snakemake(
     *arguments: str,
     settings: dict[str, Any] | None = None,
     environ: dict[str, str] | None = None,
-    capture: bool = True,
     directory: bool = True,
 ) -> "subprocess.CompletedProcess[str]":
     """Run Snakemake with the local profile.
@@ -28,19 +30,13 @@ def snakemake(
         arguments: what else stands on the command line.
         settings: what a user's configuration file holds; None names no file.
         environ: variables in place of all TATOR_... ones of this process.
-        capture: keep the output, stdout and stderr together, rather than show it.
         directory: name the folder with --directory; else it is the current one, and TATOR_WORK_DIR counts.
     """
-    return subprocess.run(
-        command_line(folder, *arguments, settings=settings, directory=directory),
-        cwd=folder,
-        env=environment(environ or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.STDOUT if capture else None,
-        text=True,
-        check=False,
-    )
+    command = command_line(folder, *arguments, settings=settings, directory=directory)
+    with tempfile.NamedTemporaryFile() as output:
+        started = Snakemake(command[3:], folder, environment(environ or {}), Path(output.name))
+        status = started.wait()
+        return subprocess.CompletedProcess(command, status, Path(output.name).read_text(encoding="utf-8"))
 
 
 def command_line(

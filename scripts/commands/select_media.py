@@ -20,6 +20,7 @@ from scripts.lib import command_line
 from scripts.lib.display_text import as_json
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.processed import is_marked
+from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.token import redact
 from scripts.lib.workflow import media_list, settings
@@ -107,6 +108,8 @@ def select_media(host: str, project_id: int, wanted: MediaFilter) -> Selection:
     """
     project = Project(host, project_id)
     types = project.media_types()
+    for media_type in types.values():
+        rows.require_type("media type", media_type)
     names = [*wanted.attributes, *([wanted.unmarked] if wanted.unmarked else []), *_searched(wanted.search)]
     _check_attributes(types, names)
     selection = Selection()
@@ -116,16 +119,31 @@ def select_media(host: str, project_id: int, wanted: MediaFilter) -> Selection:
     where: list[dict[str, Any]] = [{"section": section} for section in sections] or [{}]
     found = [project.select_media(fields=FIELDS, **wanted.filters(), **each) for each in where]
     last = None
-    for media in heapq.merge(*found, key=lambda each: int(each["id"])):
+    for media in heapq.merge(*(map(_checked, each) for each in found), key=lambda each: int(each["id"])):
         if media["id"] == last:  # a media may be in several sections
             continue
         last = media["id"]
-        why = _why_not(media, types[media["type"]], wanted)
+        why = _why_not(media, types.get(media["type"], {}), wanted)
         if why is None:
             selection.add(media, types[media["type"]]["dtype"])
         else:
             selection.left_out[why] = selection.left_out.get(why, 0) + 1
     return selection
+
+
+def _checked(media: dict[str, Any]) -> dict[str, Any]:
+    """Return a media as the selection uses it.
+
+    Raises:
+        Unusable: a value of it is not what it has to be.
+    """
+    with rows.used_for(f"media {media['id']}"):
+        values.optional_text(media.get("name"), "name")
+        values.whole(media.get("type"), "type")
+        values.optional_rate(media.get("num_frames"), "num_frames")
+        values.optional_rate(media.get("fps"), "fps")
+        values.mapping(media.get("attributes") or {}, "attributes")
+    return media
 
 
 def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[int]:
@@ -136,7 +154,12 @@ def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[in
     """
     paths = {section["id"]: str(section.get("path") or "") for section in sections}
     if number not in paths:
-        there = ", ".join(f"{section['id']} ({section['name']})" for section in sections[:SECTIONS_SHOWN]) or "none"
+        there = (
+            ", ".join(
+                f"{section['id']} ({project_needs.shown(section.get('name'))})" for section in sections[:SECTIONS_SHOWN]
+            )
+            or "none"
+        )
         more = f" and {len(sections) - SECTIONS_SHOWN} more" if len(sections) > SECTIONS_SHOWN else ""
         raise ServerError(f"--section: the project has no section {number}; it has {there}{more}")
     # A path names the folders from the outermost on, separated by dots.
@@ -155,7 +178,12 @@ def _searched(search: Any) -> Iterator[str]:
 
 
 def _check_attributes(types: dict[int, dict[str, Any]], names: list[str]) -> None:
-    known = {kind["name"] for found in types.values() if found["dtype"] in KINDS for kind in found["attribute_types"]}
+    known = {
+        kind["name"]
+        for found in types.values()
+        if found["dtype"] in KINDS
+        for kind in found.get("attribute_types") or []
+    }
     for name in names:
         if name not in known:
             there = ", ".join(map(repr, sorted(known))) or "none"
@@ -163,8 +191,8 @@ def _check_attributes(types: dict[int, dict[str, Any]], names: list[str]) -> Non
 
 
 def _why_not(media: dict[str, Any], media_type: dict[str, Any], wanted: MediaFilter) -> str | None:
-    if media_type["dtype"] not in KINDS:
-        return f"of the kind {media_type['dtype']}"
+    if media_type.get("dtype") not in KINDS:
+        return f"of the kind {media_type.get('dtype')}"
     for name, value in wanted.attributes.items():
         if _text((media.get("attributes") or {}).get(name)) != value:
             return f"{name!r} is not {value!r}"

@@ -6,7 +6,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import tator
 import yaml
 
 from tests.conftest import SYNTHETIC
+from tests.forks import Snakemake
 from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT
 
@@ -47,7 +47,7 @@ class State:
 class Run:
     """A run that has been started."""
 
-    process: "subprocess.Popen[bytes]"
+    process: Snakemake
     terminal: Path
 
     def wait(self, seconds: float = RUN_SECONDS) -> int:
@@ -113,20 +113,13 @@ class Site:
         settings = self.folder / "settings.yaml"
         if not settings.exists() or yaml.safe_load(settings.read_text()) != self.settings:
             settings.write_text(yaml.safe_dump(self.settings, allow_unicode=True))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--directory", str(self.folder), "--workflow-profile", str(ROOT / "profiles" / self.profile)]
+        command = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
+        command += ["--workflow-profile", str(ROOT / "profiles" / self.profile)]
         command += ["--configfile", str(settings), *arguments]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")}
         descriptor, terminal = tempfile.mkstemp(prefix="terminal.", dir=self.folder.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            process = subprocess.Popen(
-                command,
-                env=clean | self.environ | environ,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        os.close(descriptor)
+        process = Snakemake(command, Path.cwd(), clean | self.environ | environ, Path(terminal))
         limit = (self.file_bytes, resource.RLIM_INFINITY)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limit)  # long before there is a job
         return Run(process, Path(terminal))

@@ -14,7 +14,7 @@ from typing import Any
 from scripts.lib.registering.manifest import GIVEN_BY_TATOR
 
 from .argo_crd import check_workflow
-from .cluster import Cluster
+from .cluster import WAIT_SECONDS, Cluster
 
 # The manifests' retry expression: after these exit codes a workflow is not started again; a test compares.
 ENDED_BY_ITSELF = {0, 1, 2}
@@ -33,7 +33,7 @@ class Run:
     _stopped: Event = field(default_factory=Event)
     _thread: Thread | None = None
 
-    def join(self, seconds: float = 240) -> str:
+    def join(self, seconds: float = WAIT_SECONDS) -> str:
         if self._thread is None:
             raise RuntimeError("not started")
         self._thread.join(seconds)
@@ -99,7 +99,7 @@ class Run:
             last.update(found[0]["status"] if found else {"phase": "Error"})
             return last["phase"] not in ("Pending", "Running")
 
-        self.cluster.wait_until(ended, 300)
+        self.cluster.wait_until(ended)
         states = last.get("containerStatuses") or [{}]
         code = states[0].get("state", {}).get("terminated", {}).get("exitCode")
         return last["phase"], None if last["phase"] == "Error" else code

@@ -26,6 +26,8 @@ from .scheduler import Node, place
 from .validation import check
 
 TICK_SECONDS = 0.05
+# Nothing takes longer on a busy machine; what does is a hang.
+WAIT_SECONDS = 600.0
 DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
 DEFAULT_ACCOUNT = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
 
@@ -321,7 +323,7 @@ class Cluster:
         path.write_text(yaml.safe_dump(config))
         return path
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait_until(self, condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
         """Return what the condition gives once it is true; TimeoutError after a while."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):

@@ -12,7 +12,7 @@ from typing import Any
 import tator
 import yaml
 
-from tests.kube_server.cluster import Cluster
+from tests.kube_server.cluster import WAIT_SECONDS, Cluster
 from tests.kube_server.rbac import service_account
 from tests.kube_server.sandbox import Image
 from tests.kube_server.scheduler import Node
@@ -160,7 +160,7 @@ class Lab:
         found = self.cluster.find("pods", app="tator-detection")
         return [pod for pod in found if f"{rule}:" in str(pod["spec"]) and pod["status"]["phase"] == "Running"]
 
-    def ended(self, name: str, seconds: float = 240) -> str:
+    def ended(self, name: str, seconds: float = WAIT_SECONDS) -> str:
         """Wait for a pod's end, and return its phase."""
         self.cluster.wait_until(lambda: self.phase(name) not in ("Pending", "Running"), seconds)
         return self.phase(name)

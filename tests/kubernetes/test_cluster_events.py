@@ -28,8 +28,8 @@ rule work:
 """
 
 
-def log_has(toy, driver, words, seconds=40):
-    toy.cluster.wait_until(lambda: toy.cluster.begun(driver) and words in toy.cluster.pod_log(driver), seconds)
+def log_has(toy, driver, words):
+    toy.cluster.wait_until(lambda: toy.cluster.begun(driver) and words in toy.cluster.pod_log(driver))
 
 
 class TestLostPod:
@@ -62,7 +62,7 @@ class TestLostPod:
                     toy.cluster.reboot(pod["metadata"]["name"])
             return toy.lab.phase(driver) == "Failed"
 
-        toy.cluster.wait_until(over, 60)
+        toy.cluster.wait_until(over)
         assert len(lost) == 7
         assert "was lost: exit code 137" in toy.cluster.pod_log(driver)
 
@@ -185,7 +185,7 @@ def test_a_connection_that_says_nothing_is_given_up(toy):
     toy.cluster.faults.append(half_open)
     driver = toy(STEADY)
     try:
-        assert toy.lab.ended(driver, 60) == "Succeeded", toy.cluster.pod_log(driver)
+        assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
     finally:
         over.set()
     assert "Read timed out" in toy.cluster.pod_log(driver)
@@ -199,7 +199,7 @@ def test_tokens_that_are_renewed(toy):
     toy.cluster.rotate_tokens(late=2)
     log_has(toy, driver, "Unauthorized")
     (toy.lab.work / "go").touch()
-    assert toy.lab.ended(driver, 120) == "Succeeded", toy.cluster.pod_log(driver)
+    assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
     assert refused == 0
     assert len(toy.cluster.created["jobs"]) == 1
 

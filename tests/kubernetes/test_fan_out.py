@@ -17,7 +17,7 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     rights = applied("deploy/argo/overlays/example")
     one = lab(manifests=rights)
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: one.running("detect"), 240)
+    one.cluster.wait_until(lambda: one.running("detect"))
     before = {pod["metadata"]["name"] for pod in one.running("detect")}
     one.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
@@ -54,7 +54,7 @@ def test_a_run_whose_driver_is_drained_ends_as_one_on_a_laptop(lab, local_run):
     """SIGTERM, the grace period, and an exit code that Argo sees: the workflow's retry expression has to know it."""
     one = lab()
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: one.running("detect"), 240)
+    one.cluster.wait_until(lambda: one.running("detect"))
     one.cluster.drain(run.pods[0], grace=60)
     assert run.join() == "Succeeded", run.log()
     assert one.cluster.exit_code(run.pods[0]) == 143
@@ -68,10 +68,10 @@ def test_a_run_whose_driver_is_drained_ends_as_one_on_a_laptop(lab, local_run):
 def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):
     one = lab()
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: one.running("get_network"), 240)
+    one.cluster.wait_until(lambda: one.running("get_network"))
     assert one.cluster.find("secrets")
     run.stop()
-    one.cluster.wait_until(lambda: not one.cluster.find("jobs") and not one.cluster.find("secrets"), 60)
+    one.cluster.wait_until(lambda: not one.cluster.find("jobs") and not one.cluster.find("secrets"))
     run.join(60)
     assert not [pod for pod in one.cluster.find("pods") if pod["metadata"]["name"].startswith("snakejob")]
     # Snakemake itself cleaned up: it was told to stop, and had the time.

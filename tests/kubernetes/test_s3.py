@@ -41,7 +41,7 @@ def test_a_run_whose_driver_is_lost_and_one_whose_media_share_a_job(site, store,
     given = site.parameters() | {"s3_endpoint": store, "s3_bucket": "bucket"}
     run = argo.submit(site.cluster, MANIFEST, given)
     # The driver's own folder goes with it; what is in the store is not made again.
-    site.cluster.wait_until(lambda: site.running("detect"), 240)
+    site.cluster.wait_until(lambda: site.running("detect"))
     site.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
     assert len(run.pods) == 3, "driver, driver, exit handler"

@@ -88,9 +88,9 @@ def test_a_signal_is_never_lost(drivers):
 
 def test_what_swallows_the_interrupt_is_killed_with_its_processes(drivers):
     driver = drivers(SWALLOWS)
-    drivers.cluster.wait_until((drivers.lab.work / "r" / "uploads").exists, 30)
+    drivers.cluster.wait_until((drivers.lab.work / "r" / "uploads").exists)
     leave_job(drivers.cluster, "r")
-    drivers.cluster.wait_until((drivers.lab.work / "jobs-uploads").exists, 30)
+    drivers.cluster.wait_until((drivers.lab.work / "jobs-uploads").exists)
     begun = time.monotonic()
     drivers.cluster.drain(driver, grace=60)
     drivers.cluster.wait_until(lambda: drivers.lab.phase(driver) == "Gone", 50)
@@ -114,7 +114,7 @@ def test_an_api_server_that_is_away_is_waited_for(drivers, command):
     drivers.cluster.faults.append(away)
     leave_job(drivers.cluster, "r")
     driver = drivers("raise SystemExit(0)", command=command)
-    assert drivers.lab.ended(driver, 60) == "Succeeded", drivers.cluster.pod_log(driver)
+    assert drivers.lab.ended(driver) == "Succeeded", drivers.cluster.pod_log(driver)
     assert "Kubernetes is asked again: 503" in drivers.cluster.pod_log(driver)
     assert not drivers.cluster.find("jobs")
 
@@ -125,8 +125,8 @@ def test_a_stop_while_the_api_server_is_away_ends_in_time(drivers):
 
     drivers.cluster.faults.append(away)
     driver = drivers(OBEYS)
-    drivers.cluster.wait_until(lambda: drivers.cluster.begun(driver), 30)
-    drivers.cluster.wait_until(lambda: "asked again" in drivers.cluster.pod_log(driver), 30)
+    drivers.cluster.wait_until(lambda: drivers.cluster.begun(driver))
+    drivers.cluster.wait_until(lambda: "asked again" in drivers.cluster.pod_log(driver))
     drivers.cluster.drain(driver, grace=60)
     drivers.cluster.wait_until(lambda: drivers.lab.phase(driver) == "Gone", 50)
     assert drivers.cluster.exit_code(driver) == 143
@@ -136,5 +136,5 @@ def test_a_stop_while_the_api_server_is_away_ends_in_time(drivers):
 @pytest.mark.parametrize("code", [0, 1, 254])
 def test_the_exit_code_is_snakemakes_while_nobody_stops_it(drivers, code):
     driver = drivers(f"raise SystemExit({code})")
-    drivers.lab.ended(driver, 60)
+    drivers.lab.ended(driver)
     assert drivers.cluster.exit_code(driver) == code

@@ -20,7 +20,22 @@ from scripts.lib.records import (
     uploaded_states,
 )
 from scripts.lib.records.detection import NetworkUsed
-from scripts.lib.records.evaluation import BestF1, Curve, SpeciesAccuracy
+from scripts.lib.records.evaluation import (
+    BestF1,
+    Curve,
+    MediaTrackAccuracy,
+    SpeciesAccuracy,
+    TrackEvaluationRecord,
+    TrackScores,
+)
+from scripts.lib.records.network_changes import (
+    CalibrationFrames,
+    ConversionCheck,
+    ConversionRecord,
+    KeptBoxes,
+    QuantizationRecord,
+    ScoreDifference,
+)
 from scripts.lib.records.summary import MediaAttributes, SummaryRecord, Totals
 from scripts.lib.workflow import records_schema
 from tests.made_records import (
@@ -35,6 +50,37 @@ from tests.made_records import (
 
 USED = NetworkUsed(sha256="a" * 64, width=640, height=480, classes=["cod"], nms={"iou": 0.4}, source="weights")
 ENGINE: dict[str, object] = {"name": "openvino", "version": "1", "device": "CPU", "precision": "f32", "threads": 2}
+MADE = {"from_sha256": "c" * 64, "nms": {"iou": 0.4}, "sandbox": "none", "versions": {"onnx": "1"}}
+QUANTIZED = QuantizationRecord(
+    media_ids=[1],
+    frames=CalibrationFrames(of_each_media={"1": 9}, to_quantize=6, held_back=3),
+    threshold=0.3,
+    boxes=KeptBoxes(f32=10, int8=9, both=8),
+    drift=0.15,
+    score_difference=ScoreDifference(mean=None, largest=None),
+    max_drift=0.2,
+    graph_sha256="a" * 64,
+    weights_sha256="b" * 64,
+    **MADE,
+)
+CONVERTED = ConversionRecord(
+    onnx_sha256="a" * 64,
+    layout="openem",
+    opset=17,
+    checked=ConversionCheck(
+        pictures=4,
+        width=640,
+        height=480,
+        boxes=100,
+        highest_score=0.9,
+        box_difference=0.0,
+        score_difference=0.0,
+        box_tolerance=0.05,
+        score_tolerance=0.001,
+    ),
+    **MADE,
+)
+ACCURACY = {"hota": 0.5, "deta": 0.5, "assa": 0.5, "idf1": 0.5, "mota": -0.1}
 FILE = StoredFile(role="archival", path="1/2/a.mp4", size=10, codec=None, width=640, height=360)
 RECORDS = [
     MediaRecord(media_id=1, state="missing", reason="it was deleted", name=None),
@@ -62,7 +108,29 @@ RECORDS = [
     destination(),
     destination(known={"Species": ["2026-11-28T11:31:41.000+00:00", "No"]}),
     replace(detection_record(), network=USED),
-    replace(detection_record(), network=replace(USED, weights_sha256="b" * 64, int8={"drift": 0.1}), engine=ENGINE),
+    replace(
+        detection_record(), network=replace(USED, weights_sha256="b" * 64, int8=as_content(QUANTIZED)), engine=ENGINE
+    ),
+    QUANTIZED,
+    CONVERTED,
+    TrackEvaluationRecord(media=[], mean=None, with_filled_gaps=False),
+    TrackEvaluationRecord(
+        media=[
+            MediaTrackAccuracy(
+                media_id=1,
+                frames=9,
+                switches=0,
+                fragments=1,
+                true_tracks=2,
+                found_tracks=2,
+                true_boxes=9,
+                found_boxes=8,
+                **ACCURACY,
+            )
+        ],
+        mean=TrackScores(**ACCURACY),
+        with_filled_gaps=True,
+    ),
     tracks_record(1, 2, boxes_without_track=3),
     tracks_record(state="not tracked", reason="it is a picture"),
     SummaryRecord(

@@ -130,8 +130,8 @@ def test_tracks_are_those_of_the_library_with_their_first_boxes(name: str) -> No
     assert len(firsts) == len(ours.tracks)
     best = compare_tracks(truth, placed(rows, list(ours.numbers)), range(frames))
     library = compare_tracks(truth, placed(rows, theirs), range(frames))
-    assert best["hota"] >= library["hota"]
-    assert best["idf1"] >= library["idf1"]
+    assert best.hota >= library.hota
+    assert best.idf1 >= library.idf1
 
 
 def test_the_tracker_improves_on_overlap_alone() -> None:
@@ -140,7 +140,7 @@ def test_the_tracker_improves_on_overlap_alone() -> None:
         rows, truth, frames = scene(name)
         ours = compare_tracks(truth, placed(rows, list(tracked(rows, range(frames)).numbers)), range(frames))
         plain = compare_tracks(truth, placed(rows, by_overlap(rows, frames)), range(frames))
-        gains.append(ours["idf1"] - plain["idf1"])
+        gains.append(ours.idf1 - plain.idf1)
     assert min(gains) > 0.05, gains
 
 
@@ -150,7 +150,7 @@ def test_each_tracker_knows_most_animals(method: str, name: str) -> None:
     rows, truth, frames = scene(name)
     options = TrackOptions(**{**vars(OPTIONS), "method": method})
     found = compare_tracks(truth, placed(rows, list(tracked(rows, range(frames), options).numbers)), range(frames))
-    assert found["idf1"] > 0.9
+    assert found.idf1 > 0.9
 
 
 def test_the_filter_is_the_librarys() -> None:

@@ -1,5 +1,6 @@
 """Quantization: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.openvino_graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
+from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
 from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
 from tests.made_records import download_record, media_record
@@ -91,18 +93,19 @@ def test_drift(exact, rounded, both, drift, largest):
     engines = {"exact": Given(exact), "rounded": Given(rounded)}
     frames = [np.zeros((100, 100, 3), np.uint8)] * len(exact)
     found = measure(lambda path: engines[path.name], (Path("exact"), Path("rounded")), iter(frames), 0.3)
-    assert found["boxes"]["both"] == both
-    assert found["drift"] == pytest.approx(drift, abs=1e-6)
-    assert found["score_difference"]["largest"] == (None if largest is None else pytest.approx(largest, abs=1e-6))
+    assert found.boxes.both == both
+    assert found.drift == pytest.approx(drift, abs=1e-6)
+    assert found.score_difference.largest == (None if largest is None else pytest.approx(largest, abs=1e-6))
 
 
 def test_what_is_refused():
-    found = {"boxes": {"f32": 10, "int8": 12, "both": 9}, "drift": 0.1818}
+    same = ScoreDifference(mean=0.0, largest=0.0)
+    found = Drift(boxes=KeptBoxes(f32=10, int8=12, both=9), drift=0.1818, score_difference=same)
     _check(found, 0.2, "3, 4")
     with pytest.raises(PipelineError, match=r"drift of 0\.1818, of 10 boxes in f32 and 12 in int8 9 .* allows 0\.1"):
         _check(found, 0.1, "3, 4")
     with pytest.raises(PipelineError, match=r"of media 3, 4 the network finds 9 boxes in f32; expected at least 10"):
-        _check(found | {"boxes": {"f32": 9, "int8": 9, "both": 9}}, 1, "3, 4")
+        _check(replace(found, boxes=KeptBoxes(f32=9, int8=9, both=9)), 1, "3, 4")
 
 
 @pytest.mark.parametrize("graph", ["synthetic/graph.pb", "layouts/fizyr_random.pb"])

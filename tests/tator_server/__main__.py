@@ -3,6 +3,7 @@
 import argparse
 import json
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,25 @@ def _listen(port: int) -> BaseWSGIServer:
     return make_server(_LOOPBACK, port, Flask(__package__), threaded=True, request_handler=_QuietHandler)
 
 
-def main() -> None:
-    """Start both listeners and write the first line."""
+def write(first: dict[str, Any]) -> None:
+    """Write the line that tells whoever started the server where it is."""
+    print(json.dumps(first), flush=True)  # noqa: T201
+
+
+def main(arguments: Sequence[str] | None = None, ready: Callable[[dict[str, Any]], None] = write) -> None:
+    """Serve until stopped.
+
+    Args:
+        arguments: in place of the command line's.
+        ready: takes what the server tells of itself, once both of its ports are open.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.tator_server", description=__doc__)
     parser.add_argument("--media", type=Path, required=True, help="folder of which each file becomes a media")
     parser.add_argument("--state", type=Path, required=True, help="folder in which everything is kept")
     parser.add_argument("--port", type=int, default=0, help="the API's port; 0 picks a free one")
     parser.add_argument("--store-port", type=int, default=0, help="the object store's port; 0 picks a free one")
     parser.add_argument("--clock-ahead", type=float, default=0.0, help="seconds by which the server's clock is ahead")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     clock.ahead = options.clock_ahead
     if not options.media.is_dir():
         parser.error(f"--media {options.media}: no such folder")
@@ -61,7 +72,7 @@ def main() -> None:
     api.app = api_app(store, addresses, faults, log)
     objects.app = store_app(store, addresses, faults, log)
     threading.Thread(target=objects.serve_forever, daemon=True).start()
-    first_line = {
+    first = {
         "host": f"http://{_LOOPBACK}:{api.port}",
         "token": (store.find("user", seed.ADMIN) or {})["token"],
         "project_id": seed.PROJECT,
@@ -71,7 +82,7 @@ def main() -> None:
         "version_id": seed.BASELINE,
         "media": {media["id"]: media["name"] for media in store.all("media", seed.PROJECT) if not media["deleted"]},
     }
-    print(json.dumps(first_line), flush=True)  # noqa: T201 - whoever starts the server reads this line
+    ready(first)
     try:
         api.serve_forever()
     except KeyboardInterrupt:

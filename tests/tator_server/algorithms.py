@@ -100,9 +100,9 @@ def _check_cluster(call: Call, user: Record) -> None:
 # Meant to ask for Can Transfer, as here; in 1.5 the name of that attribute is misspelt, so that anybody may.
 @operation("SaveAlgorithmManifest", TRANSFER)
 def _save_manifest(call: Call) -> Record:
-    for name in ("upload_url", "name"):
-        if name not in call.body:
-            raise RefusedError(f"'{name}'")
+    for needed in ("upload_url", "name"):
+        if needed not in call.body:
+            raise RefusedError(f"'{needed}'")
     url, name = call.body["upload_url"], PurePosixPath(call.body["name"])
     path = f"{call.params['project']}/{name.stem}_{secrets.token_hex(8)}{name.suffix}"
     content = call.addresses.content(url)

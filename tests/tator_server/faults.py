@@ -11,6 +11,7 @@ and the kind's own settings, described at `KINDS`.
 """
 
 import itertools
+import json
 import re
 import socket
 import threading
@@ -41,6 +42,8 @@ KINDS = {
     "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
     "cut_list": "200 and the first `after_bytes` of the body (half unless given) as gzip without its end",
     "endless_list": "200 and half of the body, and never its end; `page_size`: only of lists with this `stop`",
+    "odd_answer": "`json` (text; nothing: the key is left out) in place of what is at `path` in a good JSON answer, "
+    "where there is such a place; `id=7` in it is the row of that id",
     "expire_addresses": "every address given out until then expires, also one that is kept and given again: 403 now "
     "and later",
 }
@@ -89,6 +92,8 @@ class Fault:
     after: bool = False
     words: str = "closed"
     page_size: int | None = None
+    path: tuple[str | int, ...] = ()
+    json: str | None = None
     seen: int = 0
     fired: int = 0
 
@@ -265,10 +270,17 @@ def _afterwards(fault: Fault, response: Response) -> Response:
         return _status(fault.status)
     if fault.kind == "outage" and fault.after:
         return _outage(fault)
-    if response.status_code not in (200, 206):
-        return response
+    if response.status_code in (200, 206):
+        return _changed(fault, response)
+    return response
+
+
+def _changed(fault: Fault, response: Response) -> Response:
+    """Return a good answer with what befalls its body."""
     if fault.kind in ("cut_list", "endless_list"):
         return _unended(fault, response.get_data())
+    if fault.kind == "odd_answer":
+        return _odd(fault, json.loads(response.get_data()), response.status_code)
     if fault.kind == "wrong_bytes":
         response.response = (bytes(byte ^ 0xFF for byte in chunk) for chunk in response.iter_encoded())
     if fault.kind in ("cut_download", "short_body"):
@@ -277,6 +289,26 @@ def _afterwards(fault: Fault, response: Response) -> Response:
             response.headers["Content-Length"] = str(min(keep, int(response.headers["Content-Length"])))
         response.response = _first(response.iter_encoded(), keep, cut=fault.kind == "cut_download")
     return response
+
+
+def _odd(fault: Fault, answer: Any, status: int) -> Response:
+    """Return an answer with a piece of JSON text, valid or not, in place of one value."""
+    mark = "what the test puts here"
+    holder = inside = [answer]
+    last: Any = 0
+    try:
+        for key in fault.path:
+            inside = inside[last]
+            ids = [f"id={row['id']}" for row in inside] if str(key).startswith("id=") else []
+            last = ids.index(str(key)) if ids else key
+        if fault.json is None:
+            del inside[last]
+        else:
+            inside[last] = mark
+    except (LookupError, ValueError):  # there is no such place
+        pass
+    text = json.dumps(holder[0]).replace(json.dumps(mark), fault.json or "")
+    return Response(text, status, {"Content-Type": "application/json"})
 
 
 def _first(chunks: Iterator[bytes], keep: int, *, cut: bool) -> Iterator[bytes]:

@@ -5,25 +5,19 @@ with launch.running(media_folder, state_folder) as server:
     server.fault("drop_answer", operation="CreateLocalizationList")
 """
 
-import atexit
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import requests
 
-_ROOT = Path(__file__).resolve().parents[2]
+from tests.forks import context
+
+from .__main__ import main
+
 _START_SECONDS = 60.0
 _CONTROL_SECONDS = 30.0
 
@@ -127,53 +121,24 @@ def running(
     """
     arguments = ["--media", media_folder.resolve(), "--state", state_folder.resolve(), "--port", port]
     arguments += ["--store-port", store_port, "--clock-ahead", clock_ahead]
-    started = _forks().start([str(argument) for argument in arguments])
+    receiver, sender = context().Pipe(duplex=False)
+    process = context().Process(target=main, args=([str(argument) for argument in arguments], sender.send))
+    process.start()
+    sender.close()
     try:
-        yield _server(started["first"])
+        yield _server(receiver)
     finally:
-        _end(started["pid"])
+        process.terminate()
+        process.join()
 
 
-class _Forks:
-    """The process that starts the servers of this one; see forks.py."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.tator_server.forks"]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1, start_new_session=True
-        )
-        self._lock = threading.Lock()
-        atexit.register(self._process.communicate)
-
-    def start(self, arguments: list[str]) -> dict[str, Any]:
-        """Return the `pid` of a new server, and its `first` line; RuntimeError when it does not start."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise RuntimeError("the process that starts servers was started without pipes")
-        with self._lock:
-            stdin.write(json.dumps(arguments) + "\n")
-            ready, _, _ = select.select([stdout], [], [], _START_SECONDS)
-            started: dict[str, Any] = json.loads(stdout.readline()) if ready else {"first": ""}
-        if not started["first"]:
-            raise RuntimeError("the stand-in Tator server did not start; see its stderr above")
-        return started
-
-
-_forks = cache(_Forks)
-
-
-def _end(pid: int) -> None:
-    """End a server and wait until it is gone."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-        while True:
-            os.kill(pid, 0)
-            time.sleep(0.005)
-
-
-def _server(line: str) -> Server:
-    first = json.loads(line)
-    first["media"] = {int(number): name for number, name in first["media"].items()}
+def _server(receiver: Connection) -> Server:
+    """Return the server of the process that sends its first words here."""
+    try:
+        first = receiver.recv() if receiver.poll(_START_SECONDS) else None
+    except EOFError:
+        first = None
+    if first is None:
+        raise RuntimeError("the stand-in Tator server did not start; see its stderr above")
     state = requests.get(f"{first['host']}/control/state", timeout=_CONTROL_SECONDS).json()
     return Server(**first, **state)

@@ -52,4 +52,4 @@ def finds(search: Mapping[str, Any], media: Record, attributes: frozenset[str]) 
         if search.get("inverse"):
             raise NotCoveredError("an inverse search where a value is missing")
         return False
-    return _OPERATIONS[operation](found, search["value"]) != search.get("inverse", False)
+    return bool(_OPERATIONS[operation](found, search["value"]) != search.get("inverse", False))

@@ -53,8 +53,12 @@ def presigned_address(media: Mapping[str, Any], recorded: StoredFile) -> str | N
         the address, which is secret; None where the media has no such file any more.
     """
     key = recorded.path
-    for file in (media.get("media_files") or {}).get(recorded.role) or []:
-        address = str(file.get("path") or "")
+    by_role = media.get("media_files")
+    files = by_role.get(recorded.role) if isinstance(by_role, Mapping) else None
+    for file in files if isinstance(files, list | tuple) else ():
+        address = file.get("path") if isinstance(file, Mapping) else None
+        if not isinstance(address, str):
+            continue
         if is_address(address) and (
             recorded_path(address) == key or unquote(urlsplit(address).path).endswith(f"/{key}")
         ):

@@ -11,8 +11,8 @@ import numpy as np
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.evaluation.accuracy import LabeledBox, overlaps
-from scripts.lib.record_files import from_content, read_record
-from scripts.lib.server import project_needs
+from scripts.lib.record_files import read_record
+from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
@@ -119,6 +119,20 @@ def run_side(folder: Path) -> Side:
     return Side(str(folder), records, boxes, previews, max(classes.values(), key=len, default=[]))
 
 
+def _compared(found: Mapping[str, Any]) -> ComparedMedia:
+    """Return a media of Tator's, as far as it is compared.
+
+    Raises:
+        Unusable: its size is not known.
+    """
+    with rows.used_for(f"media {found['id']}"):
+        return ComparedMedia(
+            name=values.optional_text(found.get("name"), "name"),
+            width=values.whole(found.get("width"), "width"),
+            height=values.whole(found.get("height"), "height"),
+        )
+
+
 def version_side(
     project: Project, version_id: int, media_ids: list[int], *, type_id: int, species: str, confidence: str
 ) -> Side:
@@ -127,13 +141,14 @@ def version_side(
     Raises:
         ServerError: the project has no such version or box type, or the version no box in these media.
     """
-    project_needs.pick(project.versions(), "id", version_id, "version")
+    project_needs.chosen_version(project.versions(), "id", version_id, "version")
     box_type = project_needs.pick(project.localization_types(), "id", type_id, "--type")
+    rows.require_type("box type", box_type)
     for option, name in (("--species-attribute", species), ("--confidence-attribute", confidence)):
         if not project_needs.has(box_type, name):
-            there = ", ".join(repr(one["name"]) for one in box_type["attribute_types"] or []) or "none"
+            there = ", ".join(repr(one["name"]) for one in box_type.get("attribute_types") or []) or "none"
             raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {there}")
-    media = {media_id: from_content(ComparedMedia, found) for media_id, found in project.media(media_ids).items()}
+    media = {media_id: _compared(found) for media_id, found in project.media(media_ids).items()}
     if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
         raise ServerError(
             f"version {version_id} holds no box of type {type_id} in the {len(media)} media that are compared; "
@@ -143,16 +158,17 @@ def version_side(
     def boxes(media_id: int) -> list[LabeledBox]:
         width, height = media[media_id].width, media[media_id].height
         latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id)}
-        return [
-            LabeledBox(
-                (media_id, box["frame"]),
-                (box["x"] * width, box["y"] * height, box["width"] * width, box["height"] * height),
-                str(box["attributes"].get(species) or ""),
-                float(box["attributes"].get(confidence) or 0.0),
-            )
-            for box in latest.values()
-            if not box["variant_deleted"]
-        ]
+        found = []
+        for box in latest.values():
+            if not box["variant_deleted"]:
+                x, y, box_width, box_height = rows.place(box)
+                attributes = box["attributes"] or {}
+                with rows.used_for(f"media {media_id}"):
+                    score = values.coordinate(attributes.get(confidence) or 0.0, f"{confidence} of {box['id']}")
+                xywh = x * width, y * height, box_width * width, box_height * height
+                label = str(attributes.get(species) or "")
+                found.append(LabeledBox((media_id, box["frame"] or 0), xywh, label, float(score)))
+        return found
 
     return Side(f"version {version_id}", media, boxes, lambda _: None)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from trackeval.metrics import CLEAR, HOTA, Identity
 
 from scripts.lib.boxes import iou_matrix
+from scripts.lib.records.evaluation import TrackAccuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,13 @@ class TrackedBox:
     xywh: tuple[float, float, float, float]
 
 
-def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], frames: Iterable[int]) -> dict[str, Any]:
+def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], frames: Iterable[int]) -> TrackAccuracy:
     """Return how well the tracks of one media agree, whatever their species.
 
     Args:
         truth: boxes of the true tracks.
         found: boxes of the tracks that were found.
         frames: those that count; boxes of others are left out.
-
-    Returns:
-        `hota` (mean over the overlaps 0.05 to 0.95), `deta`, `assa`, its parts for detection and association, `idf1`,
-        `mota`, `switches`, `fragments`, and how many there are: `true_tracks`, `found_tracks`, `true_boxes`,
-        `found_boxes`.
     """
     every = sorted(set(frames))
     places = {frame: at for at, frame in enumerate(every)}
@@ -56,17 +51,17 @@ def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], fra
     quiet = {"PRINT_CONFIG": False}
     hota = HOTA().eval_sequence(data)
     identity, clear = Identity(quiet).eval_sequence(data), CLEAR(quiet).eval_sequence(data)
-    return {
+    return TrackAccuracy(
         **{name.lower(): round(float(np.mean(hota[name])), 6) for name in ("HOTA", "DetA", "AssA")},
-        "idf1": round(float(identity["IDF1"]), 6),
-        "mota": round(float(clear["MOTA"]), 6),
-        "switches": int(clear["IDSW"]),
-        "fragments": int(clear["Frag"]),
-        "true_tracks": true_tracks,
-        "found_tracks": found_tracks,
-        "true_boxes": data["num_gt_dets"],
-        "found_boxes": data["num_tracker_dets"],
-    }
+        idf1=round(float(identity["IDF1"]), 6),
+        mota=round(float(clear["MOTA"]), 6),
+        switches=int(clear["IDSW"]),
+        fragments=int(clear["Frag"]),
+        true_tracks=true_tracks,
+        found_tracks=found_tracks,
+        true_boxes=sum(map(len, true_ids)),
+        found_boxes=sum(map(len, found_ids)),
+    )
 
 
 def _by_frame(

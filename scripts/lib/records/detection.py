@@ -111,12 +111,10 @@ class NetworkUsed:
     nms: Annotated[dict[str, Any], Key("Settings of the suppression.")]
     description: Annotated[dict[str, Any] | None, Key(_DESCRIPTION, schema={"type": "object"}, optional=True)] = None
     source: Annotated[str | None, Key("`reference` of the network's provenance.")]
-    converted: Annotated[
-        dict[str, Any] | None, Key("What convert_network did.", schema={"type": "object"}, optional=True)
-    ] = None
-    int8: Annotated[
-        dict[str, Any] | None, Key("What quantize_network did.", schema={"type": "object"}, optional=True)
-    ] = None
+    converted: Annotated[dict[str, Any] | None, Key("What convert_network did.", part="conversion", optional=True)] = (
+        None
+    )
+    int8: Annotated[dict[str, Any] | None, Key("What quantize_network did.", part="quantization", optional=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,3 +105,43 @@ class EvaluationRecord:
     confusion: Confusion
     missed: list[Mistake]
     false_alarms: list[Mistake]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackScores:
+    """How well tracks agree with true ones, from 0 to 1, by TrackEval; `mota` may be negative."""
+
+    hota: Annotated[float, Key("Mean over the overlaps 0.05 to 0.95.", part="share")]
+    deta: Annotated[float, Key("The part of `hota` for detection.", part="share")]
+    assa: Annotated[float, Key("The part of `hota` for association.", part="share")]
+    idf1: Share
+    mota: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackAccuracy(TrackScores):
+    """How the tracks of a video compare with true ones, whatever their species."""
+
+    switches: Annotated[int, Key("How often a true track goes on under another number.", part="count")]
+    fragments: Annotated[int, Key("How often a true track is found again after a gap.", part="count")]
+    true_tracks: Count
+    found_tracks: Count
+    true_boxes: Count
+    found_boxes: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaTrackAccuracy(TrackAccuracy):
+    """The same, of one media of the run."""
+
+    media_id: MediaId
+    frames: Annotated[int, Key("That went through the network.", part="count")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackEvaluationRecord:
+    """How the tracks of a run compare with true ones."""
+
+    media: Annotated[list[MediaTrackAccuracy], Key("Videos with a true track.")]
+    mean: Annotated[TrackScores | None, Key("Over the videos; null without one.")]
+    with_filled_gaps: Annotated[bool, Key("Whether boxes that fill gaps counted as found.")]

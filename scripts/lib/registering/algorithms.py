@@ -8,7 +8,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
 from scripts.lib.registering import manifest
-from scripts.lib.server import rights
+from scripts.lib.server import project_needs, rights, rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.sessions import store_session
@@ -19,11 +19,22 @@ class Registry(Project):
 
     def user(self) -> dict[str, Any]:
         """Return the token's user."""
-        return dict(self._read("ask who the token's user is", self._api.whoami))
+        what = "ask who the token's user is"
+        found = rows.single(what, self._read(what, self._api.whoami))
+        with rows.used_for(what):
+            name = values.text(found.get("username"), "username")
+            number = rows.identifier(found)
+        return {**found, "username": name, "id": number, "is_staff": found.get("is_staff") is True}
 
     def project(self) -> dict[str, Any]:
         """Return the project, with the user's permission in it."""
-        return dict(self._read("read the project", lambda: self._api.get_project(self.id)))
+        what = "read the project"
+        found = rows.single(what, self._read(what, lambda: self._api.get_project(self.id)))
+        with rows.used_for(what):
+            values.text(found.get("name"), "name")
+            values.text(found.get("permission"), "permission")
+            values.whole(found.get("organization"), "organization")
+        return found
 
     def clusters(self, organization: int) -> dict[int, str] | None:
         """Return the names of an organization's job clusters, None for who may not see them.
@@ -31,17 +42,17 @@ class Registry(Project):
         Tator's answer holds the clusters' credentials too: nothing but the names goes any further.
         """
         try:
-            found = self._read("list job clusters", lambda: self._api.get_job_cluster_list(organization))
+            found = self._rows("list job clusters", lambda: self._api.get_job_cluster_list(organization))
         except Refused as refusal:
             if refusal.status == 403:
                 return None
             raise
-        return {cluster["id"]: cluster["name"] for cluster in found}
+        return {cluster["id"]: project_needs.shown(cluster.get("name")) for cluster in found}
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """Return the project's algorithms of that name: one at most, unless somebody renamed another."""
-        found = self._read("list algorithms", lambda: self._api.get_algorithm_list(self.id))
-        return [algorithm for algorithm in found if algorithm["name"] == name]
+        found = self._rows("list algorithms", lambda: self._api.get_algorithm_list(self.id))
+        return [algorithm for algorithm in found if algorithm.get("name") == name]
 
     def add_attribute(self, kind: str, type_id: int, name: str, dtype: str) -> None:
         """Add an attribute without a default to a MediaType or LocalizationType; may raise LostAnswer."""
@@ -57,11 +68,18 @@ class Registry(Project):
         """
         content = text.encode()
         get_address = partial(self._api.get_upload_info, self.id)
-        upload = self._read("get an upload address", get_address, needs=rights.TRANSFER)
-        self._read("upload the manifest", lambda: _put(self.host, upload["urls"][0], content))
-        spec = {"name": manifest.file_name(text), "upload_url": self.addresses([upload["key"]])[0]}
+        what = "get an upload address"
+        upload = rows.single(what, self._read(what, get_address, needs=rights.TRANSFER))
+        with rows.used_for(what):
+            key = values.text(upload.get("key"), "key")
+            target = rows.address({"url": next(iter(values.array(upload.get("urls"), "urls")), None)})
+        self._read("upload the manifest", lambda: _put(self.host, target, content))
+        spec = {"name": manifest.file_name(text), "upload_url": self.addresses([key])[0]}
         save = partial(self._api.save_algorithm_manifest, self.id, spec)
-        return str(self._read("keep the manifest", save, needs=rights.TRANSFER)["url"])
+        what = "keep the manifest"
+        kept = rows.single(what, self._read(what, save, needs=rights.TRANSFER))
+        with rows.used_for(what):
+            return values.text(kept.get("url"), "url")
 
     def may_get_addresses(self) -> bool:
         """Whether the user gets addresses by files' keys, which storing a manifest takes.

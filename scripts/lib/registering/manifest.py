@@ -158,10 +158,13 @@ def file_name(text: str) -> str:
     return f"tator-detection-{hashlib.sha256(text.encode()).hexdigest()[:20]}.yaml"
 
 
-def is_stored_as(text: str, path: str | None) -> bool:
+def is_stored_as(text: str, path: object) -> bool:
     """Whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
     stem = file_name(text).removesuffix(".yaml")
-    return re.fullmatch(rf"{stem}(_[0-9a-f]+)?\.yaml", (path or "").rpartition("/")[2]) is not None
+    return (
+        re.fullmatch(rf"{stem}(_[0-9a-f]+)?\.yaml", (path if isinstance(path, str) else "").rpartition("/")[2])
+        is not None
+    )
 
 
 def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:

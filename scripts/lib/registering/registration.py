@@ -9,7 +9,7 @@ from typing import Any
 from scripts.lib.errors import PipelineError, ServerError, SettingsError
 from scripts.lib.registering import manifest
 from scripts.lib.registering.algorithms import Registry
-from scripts.lib.server import project_needs, rights
+from scripts.lib.server import project_needs, rights, rows
 from scripts.lib.server.project_needs import Need
 
 # How many media at most a workflow of a new algorithm gets, unless another number is given.
@@ -136,8 +136,10 @@ def _plan_types(plan: RegistrationPlan, registry: Registry, found: Mapping[str, 
     upload, kind = found["upload"], found["media"]["kind"]
     mark = [project_needs.of_media(found["mark"]["attribute"])]
     for media_type in registry.media_types().values():
-        if media_type["dtype"] in (("video", "image") if kind == "any" else (kind,)):
-            _plan_attributes(plan, registry, "MediaType", media_type, mark)
+        if media_type.get("dtype") in (("video", "image") if kind == "any" else (kind,)):
+            with plan.collecting():
+                rows.require_type("media type", media_type)
+                _plan_attributes(plan, registry, "MediaType", media_type, mark)
     with plan.collecting():
         box_type = project_needs.box_type(registry.localization_types(), upload["localization_type_id"])
         needs = project_needs.of_boxes(upload["species_attribute"], upload["confidence_attribute"])
@@ -177,9 +179,9 @@ def _plan_version(plan: RegistrationPlan, registry: Registry, found: Mapping[str
     ):
         if value is not None:
             with plan.collecting():
-                project_needs.pick(versions, key, value, setting)
+                project_needs.chosen_version(versions, key, value, setting)
     by_name = upload["version_id"] is None and upload["version_number"] is None
-    if by_name and upload["version"] not in [version["name"] for version in versions]:
+    if by_name and upload["version"] not in [version.get("name") for version in versions]:
         make = partial(project_needs.version_named, registry, upload["version"], VERSION_WORDS)
         plan.steps.append(Step(f"make the version {upload['version']!r}", rights.EDIT, make))
 

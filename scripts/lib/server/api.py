@@ -21,7 +21,7 @@ import yaml
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.sessions import TokenAuth
 from scripts.lib.retry import answer_seconds, patiently
-from scripts.lib.server import rights, schema
+from scripts.lib.server import rights, rows, schema, values
 from scripts.lib.server.faults import (
     LostAnswer,
     NotReached,
@@ -31,6 +31,7 @@ from scripts.lib.server.faults import (
     Throttled,
     TimedOut,
     Transient,
+    Unusable,
     classified,
 )
 from scripts.lib.server.outages import NEVER_ANSWERED_SECONDS, TRIES, Outage
@@ -76,14 +77,27 @@ class Project:
         self._api.session.hooks["response"].append(self.clock.look)
 
     def media(self, media_ids: list[int], **more: int) -> dict[int, dict[str, Any]]:
-        """Return those of the media that exist in this project, by id."""
+        """Return those of the media that exist in this project, by id.
+
+        Where an answer is no list of records, its media are asked for by fewer at a time, so that the record of one
+        does not hide the others'; what cannot be read of one media by itself stands under `unreadable`.
+        """
         found: dict[int, dict[str, Any]] = {}
         for at in range(0, len(media_ids), IDS_PER_CALL):
-            chunk = media_ids[at : at + IDS_PER_CALL]  # never empty: Tator takes that for "all"
-            listed = partial(self._api.get_media_list_by_id, self.id, {"ids": chunk}, **more)
-            answer = self._read("list media", listed)
-            found |= {media["id"]: media for media in answer if "id" in media}
+            found |= self._media_of(media_ids[at : at + IDS_PER_CALL], more)
         return found
+
+    def _media_of(self, asked: list[int], more: dict[str, int]) -> dict[int, dict[str, Any]]:
+        """Return those of at least one media that exist: Tator takes an empty list for "all"."""
+        what = "list media"
+        try:
+            answer = self._read(what, partial(self._api.get_media_list_by_id, self.id, {"ids": asked}, **more))
+            return {row["id"]: row for row in rows.listed(what, answer) if row["id"] in asked}
+        except Unusable as fault:
+            if len(asked) == 1:
+                return {asked[0]: {"id": asked[0], "unreadable": str(fault)}}
+            half = len(asked) // 2
+            return self._media_of(asked[:half], more) | self._media_of(asked[half:], more)
 
     def presigned_media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
         """Return those of the media that exist, with addresses in place of their files' paths.
@@ -99,12 +113,13 @@ class Project:
 
     def sections(self) -> list[dict[str, Any]]:
         """Return the project's sections: folders, playlists and saved searches."""
-        return list(self._read("list sections", lambda: self._api.get_section_list(self.id)))
+        return self._rows("list sections", lambda: self._api.get_section_list(self.id))
 
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
         """Return one media of whatever project, or None when there is none that this user may see."""
         try:
-            return dict(self._read(f"read media {media_id}", lambda: self._api.get_media(media_id)))
+            what = f"read media {media_id}"
+            return rows.single(what, self._read(what, lambda: self._api.get_media(media_id)))
         except Refused as refusal:
             if refusal.status in (403, 404):
                 return None
@@ -112,22 +127,27 @@ class Project:
 
     def media_types(self) -> dict[int, dict[str, Any]]:
         """Return the project's media types, by id."""
-        kinds = self._read("list media types", lambda: self._api.get_media_type_list(self.id))
+        kinds = self._rows("list media types", lambda: self._api.get_media_type_list(self.id))
         return {kind["id"]: kind for kind in kinds}
 
     def addresses(self, paths: Sequence[str]) -> list[str]:
         """Return presigned addresses for stored files, good for an hour at least; secret: they carry signatures."""
         call = partial(self._api.get_download_info, self.id, {"keys": paths})
-        answer = self._read("get a download address", call, needs=rights.TRANSFER_ANYWHERE)
-        return [str(signed["url"]) for signed in answer]
+        what = "get a download address"
+        answer = self._read(what, call, needs=rights.TRANSFER_ANYWHERE)
+        with rows.used_for(what):
+            addresses = [rows.address(signed) for signed in values.array(answer, "it")]
+            if len(addresses) != len(paths):
+                raise values.OddValue("the number of addresses", len(addresses), str(len(paths)))
+        return addresses
 
     def localization_types(self) -> list[dict[str, Any]]:
         """Return the project's localization types."""
-        return list(self._read("list localization types", lambda: self._api.get_localization_type_list(self.id)))
+        return self._rows("list localization types", lambda: self._api.get_localization_type_list(self.id))
 
     def versions(self) -> list[dict[str, Any]]:
         """Return the project's versions."""
-        return list(self._read("list versions", lambda: self._api.get_version_list(self.id)))
+        return self._rows("list versions", lambda: self._api.get_version_list(self.id))
 
     def create_version(self, name: str, description: str) -> None:
         """Make a version; may raise LostAnswer."""
@@ -147,12 +167,16 @@ class Project:
         """
         filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, **filters)
-        return self._by_pages("list boxes", listed, BOXES_PER_PAGE)
+        what = f"list boxes of media {media_id}"
+        return (rows.box(what, row) for row in self._by_pages(what, listed, BOXES_PER_PAGE))
 
     def count_boxes(self, media_id: int, type_id: int, version_id: int) -> int:
         """Return how many boxes of the media there are, without deleted ones."""
         filters = {"media_id": [media_id], "type": type_id, "version": version_id}
-        return int(self._read("count boxes", partial(self._api.get_localization_count, self.id, **filters)))
+        what = f"count boxes of media {media_id}"
+        answer = self._read(what, partial(self._api.get_localization_count, self.id, **filters))
+        with rows.used_for(what):
+            return values.whole(answer, "it")
 
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
         """Make boxes, at most 500; may raise LostAnswer. A refusal may leave all of them, or none."""
@@ -201,7 +225,8 @@ class Project:
         while True:
             begun = {"after": last} if last else {}
             asked, page = self._read(what, partial(self._page, what, partial(listed, **begun), size))
-            ids = [found["id"] for found in page]
+            with rows.used_for(what):
+                ids = [rows.identifier(row) for row in values.array(page, "it")]
             if len(page) >= asked and (ids[0] <= last or ids != sorted(ids)):
                 raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
             yield from page
@@ -220,6 +245,9 @@ class Project:
             other = size * 9 // 10 - 1
             _log.warning("%s; asking by pages of %d in place of %d", fault, other, size)
             return other, classified(what, self.host, partial(listed, stop=other))
+
+    def _rows(self, what: str, call: Callable[[], Any]) -> list[dict[str, Any]]:
+        return rows.listed(what, self._read(what, call))
 
     def _read(self, what: str, call: Callable[[], Any], *, needs: str = rights.VIEW) -> Any:
         """Make a call that may be made twice without harm, and that takes the right `needs` in the project."""

@@ -129,6 +129,15 @@ CHECKED = re.compile(
 )
 
 
+class Unusable(ServerError):
+    """An answer has another form than Tator's interface says; asking again does not help.
+
+    In a job for one media it concerns that media, as Refused does.
+    """
+
+    of_one_media = True
+
+
 class TokenRefused(Refused):
     """The server knows the token no more: no media can be done."""
 
@@ -166,6 +175,10 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
         raise _of_connection(error)(
             f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}", of_server=True
         ) from None
+    except (ValueError, RecursionError) as error:
+        # JSON nested too deep, or with a number of more digits than Python reads.
+        why = _brief(f"{type(error).__name__}: {error}")
+        raise Unusable(f"{what}: {host} answered JSON that cannot be read ({why}); ask who runs the site") from None
     if isinstance(answer, bytes | str):  # the client hands over what is not JSON as it is
         raise Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON", of_server=True)
     return answer

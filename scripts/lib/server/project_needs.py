@@ -1,17 +1,22 @@
 """What a Tator project has to have so that boxes and marks can be put into it."""
 
 import logging
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
 from scripts.lib.retry import patiently
+from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer
 
 # The end of each description that the workflow gives to a version, by which it is known again.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"
+
+# Letters of a name that somebody gave in Tator.
+_LONGEST_SHOWN = 200
 
 _Made = TypeVar("_Made")
 
@@ -86,8 +91,14 @@ def unset_required(owner: Mapping[str, Any], needs: Iterable[Need]) -> str | Non
     )
 
 
+def shown(value: Any) -> str:
+    """Return a text as it is, another value cut to what a message can bear."""
+    plain = isinstance(value, str) and len(value) < _LONGEST_SHOWN and values.is_unicode(value)
+    return str(value) if plain else reprlib.repr(value)
+
+
 def _attributes(owner: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return owner["attribute_types"] or []  # null for a type that never had one
+    return owner.get("attribute_types") or []  # null for a type that never had one
 
 
 def pick(items: list[dict[str, Any]], key: str, value: int, setting: str) -> dict[str, Any]:
@@ -97,10 +108,21 @@ def pick(items: list[dict[str, Any]], key: str, value: int, setting: str) -> dic
         ServerError: there is none, naming those that the project has.
     """
     for item in items:
-        if item[key] == value:
+        if item.get(key) == value and not isinstance(item.get(key), bool):
             return item
-    there = ", ".join(f"{item[key]} ({item['name']})" for item in items) or "none"
+    there = ", ".join(f"{shown(item.get(key))} ({shown(item.get('name'))})" for item in items) or "none"
     raise ServerError(f"{setting}: the project has no {value}; it has {there}")
+
+
+def chosen_version(versions: list[dict[str, Any]], key: str, value: int, setting: str) -> dict[str, Any]:
+    """Return the version that a setting names by number.
+
+    Raises:
+        ServerError: there is none, naming those that the project has, or it cannot be used.
+    """
+    found = pick(versions, key, value, setting)
+    rows.require_version(found)
+    return found
 
 
 def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
@@ -110,6 +132,7 @@ def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
         ServerError: there is none of that number, or it is of another kind.
     """
     found = pick(types, "id", type_id, "upload.localization_type_id")
+    rows.require_type("box type", found)
     if found["dtype"] != "box":
         raise ServerError(
             f"localization type {found['name']!r} ({type_id}) is of the kind {found['dtype']}; "
@@ -128,15 +151,19 @@ def version_named(project: Project, name: str, description: str) -> dict[str, An
     """
 
     def named() -> list[dict[str, Any]]:
-        return sorted((v for v in project.versions() if v["name"] == name), key=lambda v: int(v["id"]))
+        return sorted((v for v in project.versions() if v.get("name") == name), key=lambda v: int(v["id"]))
 
     def made() -> dict[str, Any]:
         if not named():
             _log.info("making version %r", name)
             project.create_version(name, description)
-        return named()[0]
+        if not (found := named()):
+            raise ServerError(f"Tator does not list the version {name!r} that was made; ask who runs the site")
+        return found[0]
 
-    return retry_lost_answer(made)
+    found = retry_lost_answer(made)
+    rows.require_version(found)
+    return found
 
 
 def retry_lost_answer(made: Callable[[], _Made]) -> _Made:

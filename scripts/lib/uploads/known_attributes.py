@@ -37,7 +37,7 @@ def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str
         now: the time by the server's clock, since boxes have times of that clock.
     """
     found = {name: list(values) for name, values in known.items()}
-    for attribute in box_type["attribute_types"] or []:
+    for attribute in box_type.get("attribute_types") or []:
         values = found.setdefault(attribute["name"], [now.isoformat(timespec="milliseconds")])
         default = attribute.get("default")
         if default is not None and default not in values[1:]:

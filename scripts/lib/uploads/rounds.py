@@ -14,6 +14,7 @@ from scripts.lib.progress import Progress
 from scripts.lib.retry import answer_seconds, patiently
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused
+from scripts.lib.server.rows import require_type
 from scripts.lib.uploads.reconcile import Box, Destination, ReconcilePlan, plan
 
 # Tator refuses more in one request.
@@ -78,9 +79,8 @@ class Reconciliation:
         if self._tried_to_write:
             return datetime.now(UTC)
         standing = set(settled.standing)
-        times = [
-            datetime.fromisoformat(row["modified_datetime"]) for row in self._listed if row["elemental_id"] in standing
-        ]
+        saved = [row.get("modified_datetime") for row in self._listed if row["elemental_id"] in standing]
+        times = [datetime.fromisoformat(text) for text in saved if text is not None]
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
     def _round_that_was_heard(self) -> ReconcilePlan:
@@ -138,6 +138,8 @@ class Reconciliation:
         """Return the destination with the type's present defaults; those that it had before are known still."""
         before = self._where
         types = {kind["id"]: kind for kind in self._project.localization_types()}
+        if before.type_id in types:
+            require_type("box type", types[before.type_id])
         attributes = (types.get(before.type_id) or {}).get("attribute_types") or []
         now = {one["name"]: one["default"] for one in attributes if one.get("default") is not None}
         known = {name: list(values) for name, values in before.known.items()}

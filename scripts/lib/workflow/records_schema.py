@@ -21,8 +21,9 @@ from scripts.lib.records import (
     MediaRecord,
     UploadRecord,
 )
-from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mistake
+from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mistake, TrackEvaluationRecord
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.network_changes import ConversionRecord, QuantizationRecord
 from scripts.lib.records.summary import MediaAttributes, SummaryRecord
 from scripts.lib.records.tracks import TracksRecord
 
@@ -32,6 +33,8 @@ MODELS: Mapping[str, type] = {
     "record": MediaRecord,
     "download": DownloadRecord,
     "provenance": ProvenanceRecord,
+    "conversion": ConversionRecord,
+    "quantization": QuantizationRecord,
     "destination": DestinationRecord,
     "detection": DetectionRecord,
     "upload": UploadRecord,
@@ -43,6 +46,7 @@ MODELS: Mapping[str, type] = {
     "best_f1": BestF1,
     "curve": Curve,
     "evaluation": EvaluationRecord,
+    "track_evaluation": TrackEvaluationRecord,
 }
 _PARTS = {model: name for name, model in MODELS.items()}
 

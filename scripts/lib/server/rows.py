@@ -1,0 +1,165 @@
+"""Tator's rows other than media, checked when they come in: a row of another form becomes a sentence.
+
+A list may hold rows that a run has no use for: those without a usable id are left out and logged, and the rest of a row
+is checked where the row is used, so that an odd one stops nobody else.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from scripts.lib.server import values
+from scripts.lib.server.faults import Unusable
+
+Row = Mapping[str, Any]
+
+_REMEDY = "correct it in Tator, or ask who runs the site"
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def used_for(what: str) -> Iterator[None]:
+    """Say of an odd value what it was asked for.
+
+    Raises:
+        Unusable: a value is not what it has to be.
+    """
+    try:
+        yield
+    except values.OddValue as odd:
+        raise Unusable(f"{what}: Tator's answer cannot be used: {odd}; {_REMEDY}") from None
+
+
+def listed(what: str, answer: Any) -> list[dict[str, Any]]:
+    """Return those rows of a list that have an id.
+
+    Raises:
+        Unusable: it is no list.
+    """
+    with used_for(what):
+        rows = values.array(answer, "it")
+    found = []
+    for row in rows:
+        try:
+            number = identifier(row)
+        except values.OddValue as odd:
+            _log.warning("%s: a row is left out: %s; %s", what, odd, _REMEDY)
+        else:
+            found.append({**row, "id": number})
+    return found
+
+
+def identifier(row: Any) -> int:
+    """Return a row's id.
+
+    Raises:
+        OddValue: it has none.
+    """
+    return values.whole(values.mapping(row, "a row").get("id"), "the id of a row", values.LARGEST_ID)
+
+
+def address(row: Any) -> str:
+    """Return a presigned address, which is secret: no message holds it.
+
+    Raises:
+        OddValue: it is none.
+    """
+    found = values.mapping(row, "an entry").get("url")
+    if not isinstance(found, str) or not found.isprintable():
+        raise values.OddValue("url", type(found), "an address")
+    return found
+
+
+def single(what: str, answer: Any) -> dict[str, Any]:
+    """Return an answer that is one object.
+
+    Raises:
+        Unusable: it is none.
+    """
+    with used_for(what):
+        return dict(values.mapping(answer, "it"))
+
+
+def require_type(kind: str, row: Row) -> None:
+    """Refuse a type of media or localizations whose name, kind or attributes cannot be used.
+
+    Args:
+        kind: what sort of type it is, for the message.
+        row: the type.
+
+    Raises:
+        Unusable: naming the value.
+    """
+    with used_for(f"{kind} {row['id']}"):
+        values.text(row.get("name"), "name")
+        values.text(row.get("dtype"), "dtype")
+        for attribute in values.array(row.get("attribute_types") or [], "attribute_types"):
+            found = values.mapping(attribute, "an attribute")
+            name = values.text(found.get("name"), "the name of an attribute")
+            values.text(found.get("dtype"), f"dtype of the attribute {name!r}")
+            for choice in values.array(found.get("choices") or [], f"choices of the attribute {name!r}"):
+                values.text(choice, f"a choice of the attribute {name!r}")
+
+
+def require_version(row: Row) -> None:
+    """Refuse a version whose name or description cannot be used.
+
+    Raises:
+        Unusable: naming the value.
+    """
+    with used_for(f"version {row['id']}"):
+        values.text(row.get("name"), "name")
+        values.optional_text(row.get("description"), "description")
+
+
+def box(what: str, row: Any) -> dict[str, Any]:
+    """Return a localization, checked.
+
+    Raises:
+        Unusable: naming the value.
+    """
+    with used_for(what):
+        found, number = {**dict.fromkeys(_OF_A_BOX), **values.mapping(row, "a row")}, identifier(row)
+        for key, check in _OF_A_BOX.items():
+            check(found[key], f"{key} of localization {number}")
+        if found["elemental_id"] is None:  # a row from before Tator had them stands for itself
+            found["elemental_id"] = f"row {number}"
+        return found
+
+
+def place(localization: Row) -> tuple[float, float, float, float]:
+    """Return x, y, width and height of a localization, in fractions of the picture.
+
+    Raises:
+        Unusable: it has none.
+    """
+    x, y, width, height = (localization[key] for key in ("x", "y", "width", "height"))
+    if None in (x, y, width, height):
+        raise Unusable(
+            f"media {localization['media']}: localization {localization['id']} has no place; correct or delete it in "
+            "Tator"
+        )
+    return float(x), float(y), float(width), float(height)
+
+
+def _optional(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    return lambda value, what: None if value is None else check(value, what)
+
+
+def _flag(value: Any, what: str) -> None:
+    if value not in (None, True, False):
+        raise values.OddValue(what, value, "true or false")
+
+
+_OF_A_BOX: Mapping[str, Callable[[Any, str], Any]] = {
+    "media": values.whole,
+    "frame": values.optional_whole,
+    "mark": values.whole,
+    "elemental_id": values.optional_text,
+    "variant_deleted": _flag,
+    "attributes": _optional(values.mapping),
+    "modified_datetime": values.optional_time,
+    **dict.fromkeys(("x", "y", "width", "height"), _optional(values.coordinate)),
+}

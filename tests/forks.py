@@ -1,0 +1,112 @@
+"""Start processes as forks of one that has imported what takes long to import: Snakemake, and the Tator stand-in.
+
+Each start of Snakemake spends two seconds of processor time on imports, and the tests start it some hundred times.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from functools import cache
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+SLOW_TO_IMPORT = (
+    "snakemake.cli",
+    "snakemake.persistence",
+    "pandas",
+    "requests",
+    "jsonschema",
+    "av",
+    "PIL.Image",
+    "tests.tator_server.launch",
+)
+# Of the checkout that runs, not of this one.
+_NOT_SHARED = ("tests", "scripts")
+_START_SECONDS = 30.0
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def context() -> ForkServerContext:
+    """Return what makes such processes; they begin in the folder of this checkout."""
+    found = multiprocessing.get_context("forkserver")
+    with chdir(_ROOT):  # where the process to fork finds this checkout's modules
+        ensure_running()
+    return found
+
+
+class Snakemake:
+    """A running `python -m snakemake`, in a session of its own, with methods of `subprocess.Popen`."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], output: Path) -> None:
+        """Start it.
+
+        Args:
+            arguments: behind `python -m snakemake`.
+            folder: its current folder.
+            environ: all of its variables.
+            output: the file that takes its standard output and error.
+        """
+        umask = os.umask(0)
+        os.umask(umask)
+        self._arguments = list(arguments)
+        self._process: BaseProcess = context().Process(
+            target=_run, args=(self._arguments, folder, dict(environ), umask, output)
+        )
+        self._process.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while self.poll() is None and os.getpgid(self.pid) != self.pid:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Snakemake has no session of its own after {_START_SECONDS:g} s")
+            time.sleep(0.001)
+
+    @property
+    def pid(self) -> int:
+        """Return its process id, which is that of its process group too."""
+        return self._process.pid or 0
+
+    def poll(self) -> int | None:
+        """Return the exit status, that of a signal below 0; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Return the exit status once it has ended; raises subprocess.TimeoutExpired."""
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(["snakemake", *self._arguments], seconds or 0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send it, and not its jobs, a signal."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it, and not its jobs, at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(arguments: list[str], folder: Path, environ: dict[str, str], umask: int, output: Path) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.umask(umask)
+    os.environ.clear()
+    os.environ.update(environ)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    tempfile.tempdir = None  # what was found for other variables
+    for name in [name for name in sys.modules if name.partition(".")[0] in _NOT_SHARED]:
+        del sys.modules[name]
+    sys.argv[1:] = arguments
+    runpy.run_module("snakemake", run_name="__main__", alter_sys=True)

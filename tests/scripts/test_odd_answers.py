@@ -1,0 +1,214 @@
+"""Answers of Tator with a value of another kind somewhere: a sentence or a media's state, and the others go on."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+
+from scripts.get_attributes import get_attributes
+from scripts.get_truth import get_truth
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import read_json
+from scripts.lib.registering.registration import AlgorithmSpec, make_plan
+from tests.scripts.tator_steps import MARK, Steps
+from tests.workflow import ROOT
+
+# As many cases as TATOR_TEST_ODD_ANSWERS says, of some 25,000; each takes some 40 ms.
+CASES, SEED = int(os.environ.get("TATOR_TEST_ODD_ANSWERS", "120")), 7
+# JSON text, valid or not; None: the key is left out.
+VALUES = [
+    "null", "true", "0", "-1", "1.5", "1e308", "1e999", "NaN", "-Infinity", "9" * 400, "9" * 5000, '""', '"a\\u0000b"',
+    '"\\u001b[2J"', '"\\ud800"', f'"{"x" * 300_000}"', "[]", "{}", "[null]", "[[]]", "[{}]", '{"":null}', "[1]",
+    "[" * 800 + "]" * 800, "[" * 100_000 + "]" * 100_000, None,
+]  # fmt: skip
+# Longer than any list of what a project has.
+LONGEST_MESSAGE = 3000
+
+
+def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of all that is in a JSON answer, rows of lists by their ids."""
+    yield at
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            yield from places(inside, (*at, key))
+    elif isinstance(value, list):
+        for number, inside in enumerate(value[:2]):
+            is_row = not at and isinstance(inside, dict) and "id" in inside
+            yield from places(inside, (*at, f"id={inside['id']}" if is_row else number))
+
+
+@dataclass
+class Case:
+    """A step, and the operation whose answer is changed."""
+
+    run: Callable[[], list[dict[str, Any]]]
+    operation: str
+    answer: Any
+    media: int | None = None
+
+
+@pytest.fixture
+def cases(steps: Steps, impatient: None) -> dict[str, Case]:
+    """Return the steps of a run that has boxes and marks in Tator already."""
+    steps.resolve(1, 2)
+    steps.prepare()
+    for media_id in (1, 2):
+        steps.detected(media_id, ["0,10,20,30,40,0.9,1", "3,50,20,30,40,0.8,1"])
+    steps.upload_shared(1, 2)
+    api, project, where = steps.api, steps.server.project_id, steps.where
+    version = read_json(steps.folder / "destination.json")["version_id"]
+    records = [steps.folder / f"record_{media_id}.json" for media_id in (1, 2)]
+    settings = {
+        "upload": {
+            "localization_type_id": steps.server.localization_type_id, "species_attribute": "Species",
+            "confidence_attribute": "Confidence", "version": "Object Detector", "version_id": None,
+            "version_number": None,
+        },
+        "media": {"kind": "any"}, "mark": {"attribute": MARK}, "evaluate": {"truth_version": None, "truth_file": None},
+        "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
+        "tator": {"ca_file": None},
+    }  # fmt: skip
+
+    def uploaded() -> list[dict[str, Any]]:
+        shutil.rmtree(steps.folder / "finished", ignore_errors=True)
+        return steps.upload_shared(1, 2)
+
+    def truth() -> list[dict[str, Any]]:
+        get_truth(
+            truth_file=[], records=records, train_ini=steps.folder / "train.ini", truth=steps.folder / "truth.csv",
+            **where, localization_type_id=steps.server.localization_type_id, species_attribute="Species",
+            truth_version=version,
+        )  # fmt: skip
+        return []
+
+    def attributes() -> list[dict[str, Any]]:
+        get_attributes(records=records, **where, mark_attribute=MARK, attributes=steps.folder / "attributes.json")
+        (steps.folder / "attributes.txt").write_text(str(read_json(steps.folder / "attributes.json")))
+        return []
+
+    def registered() -> list[dict[str, Any]]:
+        text = (ROOT / "deploy" / "argo" / "single-pod.yaml").read_text()
+        make_plan(where["host"], project, AlgorithmSpec(name="Detect", manifest=text), lambda _: settings)
+        return []
+
+    def prepared(**changes: Any) -> list[dict[str, Any]]:
+        steps.prepare(**changes)
+        return []
+
+    def marked() -> list[dict[str, Any]]:
+        steps.mark(1, 2)
+        return []
+
+    media, versions = api.get_media_list_by_id(project, {"ids": [1, 2]}), api.get_version_list(project)
+    media_types, box_types = api.get_media_type_list(project), api.get_localization_type_list(project)
+    boxes = api.get_localization_list(project, media_id=[1], version=version)
+    return {
+        "resolve": Case(lambda: steps.resolve(1, 2), "GetMediaListById", media),
+        "resolve by type": Case(lambda: steps.resolve(1, 2, skip_processed=True), "GetMediaTypeList", media_types),
+        "resolve another": Case(lambda: steps.resolve(1, 99), "GetMedia", media[0]),
+        "prepare": Case(prepared, "GetLocalizationTypeList", box_types),
+        "prepare by name": Case(prepared, "GetVersionList", versions),
+        "prepare by id": Case(lambda: prepared(version_id=version), "GetVersionList", versions),
+        "prepare by number": Case(lambda: prepared(version_number=1), "GetVersionList", versions),
+        "upload": Case(uploaded, "GetLocalizationList", boxes, media=1),
+        "count": Case(lambda: steps.upload_shared(1, 2), "GetLocalizationCount", 2, media=1),
+        "truth": Case(truth, "GetLocalizationList", boxes, media=1),
+        "attributes": Case(attributes, "GetMediaListById", media),
+        "sections": Case(attributes, "GetSectionList", api.get_section_list(project)),
+        "mark": Case(marked, "GetMediaListById", media),
+        "download": Case(lambda: [steps.download(1)], "GetDownloadInfo", [{"key": "", "url": ""}]),
+        "project": Case(registered, "GetProject", api.get_project(project)),
+        "user": Case(registered, "Whoami", api.whoami()),
+        "register by version": Case(registered, "GetVersionList", versions),
+        "register by type": Case(registered, "GetMediaTypeList", media_types),
+        "register by box type": Case(registered, "GetLocalizationTypeList", box_types),
+    }  # fmt: skip
+
+
+def test_an_odd_value_anywhere_is_a_sentence_and_stops_no_other_media(
+    cases: dict[str, Case], steps: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    sound = {path: path.read_bytes() for path in steps.folder.iterdir() if path.is_file()}
+    draw, outcomes = Random(SEED), []
+    for _ in range(CASES):
+        name = draw.choice(list(cases))
+        case = cases[name]
+        path, value = draw.choice(list(places(case.answer))), draw.choice(VALUES)
+        if value is None and not path:
+            continue
+        for kept, content in sound.items():
+            kept.write_bytes(content)
+        steps.server.clear_faults()
+        steps.server.fault(
+            "odd_answer", operation=case.operation, path=path, json=value, media=case.media, times=None
+        )  # fmt: skip
+        caplog.clear()
+        where = f"{name}: {'.'.join(map(str, path))} is {str(value)[:20]}"
+        outcomes.append(outcome(name, case, path, where))
+        unforeseen = [record for record in caplog.records if record.exc_info]
+        assert not unforeseen, (where, unforeseen)
+    assert 10 < sum(outcomes) < len(outcomes)  # refused, and not
+
+
+def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> bool:
+    """Run a case; return whether anything was refused."""
+    # A text in place of a whole answer is what a server that is not well sends: that is tried again, and then all wait.
+    concerns_one = (name == "upload" and path != ()) or (name == "resolve" and path[:1] == ("id=1",))
+    message = ""
+    try:
+        results = case.run()
+    except PipelineError as fault:
+        results, message = [], str(fault)
+    if not results and message:
+        assert not concerns_one, (where, message)
+        assert len(message.encode()) < LONGEST_MESSAGE, where  # and UTF-8 can hold it
+        return True
+    for result in results:
+        assert "unforeseen" not in (result["reason"] or ""), (where, result)
+    if concerns_one:
+        assert results[1]["state"] in ("ready", "verified"), (where, results[1])
+    return bool(results) and results[0]["state"] not in ("ready", "verified")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("prepare by name", ()), "3", "list versions: Tator's answer cannot be used: it is 3, expected a list"),
+        (("truth", (0, "x")), '"left"', r"list boxes of media 1: .*x of localization \d+ is 'left', expected a number"),
+        (("truth", (0, "attributes")), "[1]", r"attributes of localization \d+ is \[1\], expected an object"),
+        (("prepare", ()), "[" * 100_000 + "]" * 100_000, "list localization types: .* JSON that cannot be read"),
+    ],
+    ids=["list", "place", "attributes", "nested"],
+)
+def test_the_sentence_names_the_value(
+    cases: dict[str, Case], steps: Steps, place: tuple[str, tuple[str | int, ...]], value: str, words: str
+) -> None:
+    name, path = place
+    case = cases[name]
+    steps.server.fault("odd_answer", operation=case.operation, path=path, json=value, media=case.media, times=None)
+    with pytest.raises(PipelineError, match=words):
+        case.run()
+
+
+def test_a_record_that_cannot_be_read_hides_no_other(cases: dict[str, Case], steps: Steps) -> None:
+    nested = "[" * 100_000 + "]" * 100_000
+    steps.server.fault("odd_answer", operation="GetMediaListById", path=["id=1", "fps"], json=nested, times=None)
+    odd, sound = steps.resolve(1, 2)
+    assert (odd["state"], sound["state"]) == ("unsupported", "ready")
+    assert "JSON that cannot be read" in odd["reason"]
+
+
+def test_a_type_that_cannot_be_used_stops_only_its_media(cases: dict[str, Case], steps: Steps) -> None:
+    picture = steps.server.add_media("a.jpg", dtype="image")
+    order = {"path": [f"id={steps.server.image_type_id}", "attribute_types"], "json": '["a"]'}
+    steps.server.fault("odd_answer", operation="GetMediaTypeList", times=None, **order)
+    odd, sound = steps.resolve(picture, 2)
+    assert (odd["state"], sound["state"]) == ("unsupported", "ready")
+    assert f"media type {steps.server.image_type_id}: " in odd["reason"]
+    assert "an attribute is 'a', expected an object" in odd["reason"]
