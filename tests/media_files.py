@@ -188,7 +188,9 @@ def remux(path: Path, order: Callable[[list[int]], list[int]], container: str | 
     """
     target = path.with_name(f"anew_{path.name}")
     with av.open(str(path)) as source, av.open(str(target), "w", format=container) as out:
-        stream = out.add_stream_from_template(source.streams.video[0])
+        read: Any = source.streams.video[0]
+        # Without an encoder of the decoder's name (libdav1d has none), only what describes the packets is taken over.
+        stream: Any = out.add_stream_from_template(read, opaque=read.codec_context.name == "libdav1d")
         packets = [packet for packet in source.demux(video=0) if packet.size]
         for number in order(list(range(len(packets)))):
             packet: Any = av.Packet(bytes(packets[number]))

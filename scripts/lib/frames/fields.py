@@ -9,6 +9,8 @@ Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scripts.lib.frames.bits import Bits
+
 _START_CODE = b"\0\0\1"
 _IDR = 5
 _SLICES = (1, _IDR)
@@ -19,37 +21,6 @@ _USUAL = 2  # numbers in order to one gap, at least
 _HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 # What is read of a unit stands at its beginning.
 _HEAD = 256
-
-
-class _Bits:
-    """Reads bits from the payload of a unit."""
-
-    def __init__(self, content: bytes) -> None:
-        content = content.replace(b"\0\0\3", b"\0\0")
-        self._bits = f"{int.from_bytes(content):0{8 * len(content)}b}" if content else ""
-        self._place = 0
-
-    def take(self, count: int) -> int:
-        """Return an unsigned number of `count` bits; raises ValueError at the end."""
-        found = self._bits[self._place : self._place + count]
-        if len(found) < count:
-            raise ValueError("the unit is too short")
-        self._place += count
-        return int(found, 2) if found else 0
-
-    def number(self) -> int:
-        """Return an unsigned Exp-Golomb number."""
-        end = self._bits.find("1", self._place)
-        if end < 0:
-            raise ValueError("the unit is too short")
-        length = end - self._place
-        self._place = end
-        return self.take(length + 1) - 1
-
-    def signed(self) -> int:
-        """Return a signed Exp-Golomb number."""
-        code = self.number()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
 
 
 @dataclass(frozen=True)
@@ -114,7 +85,7 @@ class SliceHeaders:
     def _read_set(self, unit: bytes) -> None:
         if unit and unit[0] & 31 == _PARAMETER_SET:
             try:
-                self._set = _parameter_set(_Bits(unit[1:_HEAD]))
+                self._set = _parameter_set(_payload(unit))
                 self._ids.add(self._set.id)
             except ValueError:
                 self._set = None
@@ -124,7 +95,7 @@ class SliceHeaders:
         if self._set is None:
             return False
         try:
-            number, parity = _number_and_parity(_Bits(unit[1:_HEAD]), self._set)
+            number, parity = _number_and_parity(_payload(unit), self._set)
         except ValueError:
             return False
         self._follow(number, is_reference=bool(unit[0] & _REFERENCE), key=key or unit[0] & 31 == _IDR)
@@ -155,7 +126,11 @@ class SliceHeaders:
                 self._reference = number
 
 
-def _parameter_set(bits: _Bits) -> _ParameterSet:
+def _payload(unit: bytes) -> Bits:
+    return Bits(unit[1:_HEAD].replace(b"\0\0\3", b"\0\0"))
+
+
+def _parameter_set(bits: Bits) -> _ParameterSet:
     profile = bits.take(8)
     bits.take(16)
     set_id = bits.number()
@@ -187,7 +162,7 @@ def _parameter_set(bits: _Bits) -> _ParameterSet:
     return _ParameterSet(set_id, not bits.take(1), number_bits, separate, gaps_allowed)
 
 
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -195,7 +170,7 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _number_and_parity(bits: _Bits, known: _ParameterSet) -> tuple[int, int | None]:
+def _number_and_parity(bits: Bits, known: _ParameterSet) -> tuple[int, int | None]:
     """Return a slice's frame number, and the parity (1: bottom) if it is one of a field."""
     for _ in range(3):  # first macroblock, type, picture parameter set
         bits.number()

@@ -136,7 +136,7 @@ class Summary:
         if not self.missing:
             self.lost_at = where
         self.missing += count
-        log.warning("%s: %d coded pictures did not come out", where, count)
+        log.warning("%s: %d coded %s did not come out", where, count, "picture" if count == 1 else "pictures")
 
     @property
     def next_number(self) -> int:

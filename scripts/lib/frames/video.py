@@ -13,6 +13,7 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages
+from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
@@ -25,6 +26,7 @@ from scripts.lib.frames.video_packets import VideoPackets
 if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
+_AV1 = {"av1", "libdav1d", "libaom-av1"}
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
@@ -39,7 +41,7 @@ class VideoFrames(VideoPackets):
         self._matrix: Matrix | None = None
         context = self._stream.codec_context
         self._completeness = Completeness(self._period(), reorders=bool(context.has_b_frames))
-        self._mpeg = MpegPictures() if context.name in CODECS else None
+        self._counted = _counted_pictures(context.name, context.extradata or b"")
         self._headers = SliceHeaders(context.name, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
@@ -138,8 +140,8 @@ class VideoFrames(VideoPackets):
 
     def _missing_before(self, coded: bytes, decoded_at: int | None) -> int:
         """Return how many pictures are missing before a packet by the numbers that pictures bear, as far as they do."""
-        if self._mpeg is not None:
-            return self._mpeg.missing_before(coded)
+        if self._counted is not None:
+            return self._counted.missing_before(coded)
         return self._headers.missing or int(self._headers.begins_anew and self._completeness.skips(decoded_at))
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
@@ -198,6 +200,12 @@ class VideoFrames(VideoPackets):
             raise MediaFault(
                 "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
             ) from error
+
+
+def _counted_pictures(codec: str, description: bytes) -> MpegPictures | Av1Pictures | None:
+    if codec in _AV1:
+        return Av1Pictures(description)
+    return MpegPictures() if codec in CODECS else None
 
 
 def _pictures(count: int) -> str:
