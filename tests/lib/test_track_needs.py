@@ -6,8 +6,8 @@ from scripts.lib.errors import ServerError
 from scripts.lib.server import project_needs
 
 TYPES = [
-    {"id": 7, "name": "Track", "association": "Localization", "attribute_types": None},
-    {"id": 8, "name": "Weather", "association": "Frame", "attribute_types": []},
+    {"id": 7, "name": "Track", "dtype": "state", "association": "Localization", "attribute_types": None},
+    {"id": 8, "name": "Weather", "dtype": "state", "association": "Frame", "attribute_types": []},
 ]
 
 

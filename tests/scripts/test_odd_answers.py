@@ -56,10 +56,14 @@ class Case:
 def cases(steps: Steps, impatient: None) -> dict[str, Case]:
     """Return the steps of a run that has boxes and marks in Tator already."""
     steps.resolve(1, 2)
-    steps.prepare()
+    track_type = steps.add_track_type()
+    steps.prepare(track_type_id=track_type, track_length_attribute="Length")
     for media_id in (1, 2):
-        steps.detected(media_id, ["0,10,20,30,40,0.9,1", "3,50,20,30,40,0.8,1"])
+        rows = ["0,10,20,30,40,0.9,1", "3,50,20,30,40,0.8,1"]
+        steps.detected(media_id, rows)
+        steps.tracked(media_id, rows)
     steps.upload_shared(1, 2)
+    steps.upload_tracks(1, 2, sources="1")
     api, project, where = steps.api, steps.server.project_id, steps.where
     version = read_json(steps.folder / "destination.json")["version_id"]
     records = [steps.folder / f"record_{media_id}.json" for media_id in (1, 2)]
@@ -67,9 +71,10 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         "upload": {
             "localization_type_id": steps.server.localization_type_id, "species_attribute": "Species",
             "confidence_attribute": "Confidence", "version": "Object Detector", "version_id": None,
-            "version_number": None,
+            "version_number": None, "track_type_id": track_type, "track_length_attribute": "Length",
         },
-        "media": {"kind": "any"}, "mark": {"attribute": MARK}, "evaluate": {"truth_version": None, "truth_file": None},
+        "track": {"enabled": True}, "media": {"kind": "any"}, "mark": {"attribute": MARK},
+        "evaluate": {"truth_version": None, "truth_file": None},
         "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
         "tator": {"ca_file": None},
     }  # fmt: skip
@@ -77,6 +82,10 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
     def uploaded() -> list[dict[str, Any]]:
         shutil.rmtree(steps.folder / "finished", ignore_errors=True)
         return steps.upload_shared(1, 2)
+
+    def tracks_uploaded() -> list[dict[str, Any]]:
+        shutil.rmtree(steps.folder / "finished_tracks", ignore_errors=True)
+        return steps.upload_tracks(1, 2, sources="1")
 
     def truth() -> list[dict[str, Any]]:
         get_truth(
@@ -97,7 +106,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         return []
 
     def prepared(**changes: Any) -> list[dict[str, Any]]:
-        steps.prepare(**changes)
+        steps.prepare(track_type_id=track_type, **changes)
         return []
 
     def marked() -> list[dict[str, Any]]:
@@ -107,6 +116,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
     media, versions = api.get_media_list_by_id(project, {"ids": [1, 2]}), api.get_version_list(project)
     media_types, box_types = api.get_media_type_list(project), api.get_localization_type_list(project)
     boxes = api.get_localization_list(project, media_id=[1], version=version)
+    tracks = api.get_state_list(project, media_id=[1], version=[version])
     return {
         "resolve": Case(lambda: steps.resolve(1, 2), "GetMediaListById", media),
         "resolve by type": Case(lambda: steps.resolve(1, 2, skip_processed=True), "GetMediaTypeList", media_types),
@@ -117,6 +127,10 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         "prepare by number": Case(lambda: prepared(version_number=1), "GetVersionList", versions),
         "upload": Case(uploaded, "GetLocalizationList", boxes, media=1),
         "count": Case(lambda: steps.upload_shared(1, 2), "GetLocalizationCount", 2, media=1),
+        "prepare tracks": Case(prepared, "GetStateTypeList", api.get_state_type_list(project)),
+        "upload tracks": Case(tracks_uploaded, "GetStateList", tracks, media=1),
+        "boxes of tracks": Case(tracks_uploaded, "GetLocalizationList", boxes, media=1),
+        "count tracks": Case(tracks_uploaded, "GetStateCount", 1, media=1),
         "truth": Case(truth, "GetLocalizationList", boxes, media=1),
         "attributes": Case(attributes, "GetMediaListById", media),
         "sections": Case(attributes, "GetSectionList", api.get_section_list(project)),
@@ -126,6 +140,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         "user": Case(registered, "Whoami", api.whoami()),
         "register by version": Case(registered, "GetVersionList", versions),
         "register by type": Case(registered, "GetMediaTypeList", media_types),
+        "register by track type": Case(registered, "GetStateTypeList", api.get_state_type_list(project)),
         "register by box type": Case(registered, "GetLocalizationTypeList", box_types),
     }  # fmt: skip
 
@@ -159,7 +174,7 @@ def test_an_odd_value_anywhere_is_a_sentence_and_stops_no_other_media(
 def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> bool:
     """Run a case; return whether anything was refused."""
     # A text in place of a whole answer is what a server that is not well sends: that is tried again, and then all wait.
-    concerns_one = (name == "upload" and path != ()) or (name == "resolve" and path[:1] == ("id=1",))
+    concerns_one = (name in ("upload", "upload tracks") and path != ()) or (name == "resolve" and path[:1] == ("id=1",))
     message = ""
     try:
         results = case.run()

@@ -172,6 +172,12 @@ def _ids(value: Any, what: str) -> None:
         values.whole(number, f"an id in {what}", values.LARGEST_ID)
 
 
+def _runs(value: Any, what: str) -> None:
+    for run in values.array(value, what):
+        for number in values.array(run, f"a part of {what}"):
+            values.optional_whole(number, f"a frame in {what}")
+
+
 _OF_A_ROW: Mapping[str, Callable[[Any, str], Any]] = {
     "mark": values.whole,
     "elemental_id": values.optional_text,
@@ -188,5 +194,5 @@ _OF_A_BOX: Mapping[str, Callable[[Any, str], Any]] = {
 _OF_A_TRACK: Mapping[str, Callable[[Any, str], Any]] = {
     **_OF_A_ROW,
     "localizations": _optional(_ids),
-    "segments": _optional(values.array),
+    "segments": _optional(_runs),
 }

@@ -63,14 +63,14 @@ def optional_rate(value: Any, what: str) -> float | int | None:
     """Return a number that is not negative, or None."""
     if value is None:
         return None
-    if not _is_number(value) or not 0 <= value <= LARGEST_NUMBER:
+    if not is_number(value) or not 0 <= value <= LARGEST_NUMBER:
         raise OddValue(what, value, f"a number from 0 to {LARGEST_NUMBER}")
     return value  # type: ignore[no-any-return]
 
 
 def coordinate(value: Any, what: str) -> float | int:
     """Return a fraction of a picture, which may lie outside of it."""
-    if not _is_number(value) or abs(value) > LARGEST_NUMBER:
+    if not is_number(value) or abs(value) > LARGEST_NUMBER:
         raise OddValue(what, value, "a number")
     return value  # type: ignore[no-any-return]
 
@@ -88,9 +88,14 @@ def optional_time(value: Any, what: str) -> datetime | None:
     return found
 
 
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and (isinstance(value, int) or math.isfinite(value))
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON's integers have no largest one
+        return False
 
 
 def is_unicode(value: str) -> bool:

@@ -5,8 +5,7 @@ Tator may have filled in. Only a version that the workflow made says so: what pe
 """
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,10 +26,24 @@ def from_description(description: str, of: str = OF_BOXES) -> dict[str, list[Any
         description: of a version.
         of: one of KINDS.
     """
-    found = re.search(rf"{of}(\{{(?:(?!attributes (?:of tracks )?seen: ).)*\}}), ", description)
+    for part in description.split(of)[1:]:
+        content, told, _ = _ending_at(KINDS, part).rpartition("}, ")
+        if content.startswith("{") and told:
+            return _read(content + "}")
+    return {}
+
+
+def _ending_at(words: Iterable[str], text: str) -> str:
+    """Return a text up to the first of these words."""
+    for word in words:
+        text = text.partition(word)[0]
+    return text
+
+
+def _read(text: str) -> dict[str, list[Any]]:
     try:
-        known = json.loads(found[1]) if found else {}
-    except ValueError:  # somebody edited it
+        known = json.loads(text)
+    except (ValueError, RecursionError):  # somebody edited it
         return {}
     return {str(name): values for name, values in known.items() if isinstance(values, list) and values}
 

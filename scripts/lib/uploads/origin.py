@@ -19,13 +19,14 @@ filled in, or else what a person set. Tator's own are:
 """
 
 import json
-import math
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from scripts.lib.server.values import is_number
 
 # Any fixed value; it makes the ids this workflow's own.
 NAMESPACE = uuid.UUID("5d1c6b0e-8f57-4f0b-9a55-0c8f9a1f7c11")
@@ -195,13 +196,13 @@ class Judge:
     def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes of species and score by which the row's id is the hash of its content, or None."""
         place = [row[key] for key in ("x", "y", "width", "height")]
-        if not all(isinstance(value, int | float) and math.isfinite(value) for value in place):
+        if not all(map(is_number, place)):
             return None
         x, y, width, height = map(float, place)
         identity, attributes = row["elemental_id"], row["attributes"] or {}
         found = None
         for number_name, number in attributes.items():
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            if not is_number(number):
                 continue
             for text_name, text in attributes.items():
                 if not isinstance(text, str):

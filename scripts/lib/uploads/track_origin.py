@@ -14,12 +14,12 @@ is one that Tator has made and not yet, or never, given its boxes: making severa
 
 import hashlib
 import itertools
-import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.lib.server.values import is_number
 from scripts.lib.uploads.origin import NAMESPACE, Box, Destination, Judge, Judgement, canonical, content_part
 
 _TRACK_DIGITS, _VALUES_DIGITS, _SHAPE_DIGITS = 18, 8, 6
@@ -169,18 +169,14 @@ class TrackJudge(Judge):
 def _choices(attributes: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the attributes that may have been written into, under earlier names."""
     texts = [name for name, value in attributes.items() if isinstance(value, str)]
-    numbers = [name for name, value in attributes.items() if _is_number(value)]
+    numbers = [name for name, value in attributes.items() if is_number(value)]
     for text, number in itertools.product(texts, numbers):
         yield text, number
         yield from ((text, number, other) for other in numbers if other != number)
 
 
 def _fits(values: Sequence[Any]) -> bool:
-    return isinstance(values[0], str) and all(map(_is_number, values[1:]))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(values[0], str) and all(map(is_number, values[1:]))
 
 
 def _values_digits(key: str, values: Sequence[Any]) -> str:
