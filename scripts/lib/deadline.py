@@ -8,7 +8,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 DEFAULT_SECONDS = 900.0
 
 _seconds = [DEFAULT_SECONDS]
+_before_end: list[Callable[[], None]] = []
 _log = logging.getLogger(__name__)
 
 
@@ -65,9 +66,15 @@ class _Watcher:
 _watcher = _Watcher()
 
 
-def allow(seconds: float) -> None:
-    """Say how long a network may take for a batch, and for being made ready (detect.batch_timeout_seconds)."""
+def allow(seconds: float, before_end: Callable[[], None] | None = None) -> None:
+    """Say how long a network may take for a batch, and for being made ready.
+
+    Args:
+        seconds: detect.batch_timeout_seconds.
+        before_end: called, in another thread, before the process is ended.
+    """
     _seconds[0] = seconds
+    _before_end[:] = [] if before_end is None else [before_end]
 
 
 @contextmanager
@@ -98,5 +105,9 @@ def _end(work: _Work) -> None:
         work.doing,
         work.limit,
     )
-    logging.shutdown()
-    os._exit(1)
+    try:
+        for call in _before_end:
+            call()
+    finally:
+        logging.shutdown()
+        os._exit(1)

@@ -21,7 +21,7 @@ from scripts.lib import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 graph, engine, seconds = sys.argv[1:]
-deadline.allow(float(seconds))
+deadline.allow(float(seconds), before_end=lambda: print("ended", flush=True))
 with open_engine(Path(graph), engine=engine, size=Size(64, 64), batch_size=1, threads=1) as opened:
     with deadline.watched(graph, "busy with a batch"):
         opened.infer(np.zeros((1, 64, 64, 3), np.uint8))
@@ -73,6 +73,7 @@ def test_a_loop_without_an_end(tmp_path: Path, engine: str, of_picture: bool) ->
     assert "after 3 seconds" in done.stderr
     assert "detect.batch_timeout_seconds" in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stdout == "ended\n"
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])

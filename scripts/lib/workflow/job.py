@@ -72,7 +72,8 @@ def run(
             environments.require(needs)
         memory.allow(snakemake.resources.get("mem_mb"))
         detect = snakemake.config.get("detect", {})
-        deadline.allow(detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS))
+        seconds = detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS)
+        deadline.allow(seconds, before_end=lambda: _count_failure(snakemake.rule))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure
@@ -91,9 +92,13 @@ def run(
     except Exception as error:
         media_id = dict(snakemake.wildcards.items()).get("media_id")
         _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)
-        if sandbox.present() == "none":  # from within one the file of metrics cannot be written
-            count_failure(snakemake.rule)
+        _count_failure(snakemake.rule)
         raise SystemExit(1) from None
+
+
+def _count_failure(rule: str) -> None:
+    if sandbox.present() == "none":  # from within one the file of metrics cannot be written
+        count_failure(rule)
 
 
 def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
