@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import docker
 
-from scripts.lib.data_images import docker_images
+from scripts.lib.boxes import Size
+from scripts.lib.data_images import docker_images, labels
 from scripts.lib.data_images.members import FOLDER, LARGEST, OPTIONAL, Members
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
@@ -96,12 +97,13 @@ def get_network(
         raise SettingsError("network.digest: a folder has none; expected it with an image: use network.sha256")
     with stoppable(), _beside(graph.parent) as folder:
         reference = Reference.parse(data_image, digest) if data_image is not None else None
+        size = None  # that a label of the image says
         if directory is not None:
             origin = _from_directory(directory, names, folder)
         elif archive is not None:
-            origin = _from_archive(archive, reference, digest, names, folder)
+            origin, size = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
-            origin = _from_image(reference, names, folder, fetch, ca_file)
+            origin, size = _from_image(reference, names, folder, fetch, ca_file)
         siblings = external.sibling_of(folder / graph.name)
         beside = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
@@ -113,7 +115,7 @@ def get_network(
         if graph.suffix == ".onnx":
             external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
         network = look_at(folder / graph.name, asked, origin.reference)
-        if (warning := network.other_size(asked)) is not None:
+        if (warning := network.other_size(asked, size)) is not None:
             _log.warning("%s", warning)
             job.tell_user(f"{origin.reference}: {graph.name}: {warning}")
         classes = network.names.names
@@ -188,7 +190,7 @@ def _copy(path: Path, copy: Path) -> None:
 
 def _from_archive(
     archive: Path, reference: Reference | None, digest: str | None, names: tuple[str, ...], folder: Path
-) -> ProvenanceRecord:
+) -> tuple[ProvenanceRecord, Size | None]:
     from scripts.lib.data_images import oci
     from scripts.lib.data_images.archive import ImageArchive
 
@@ -196,12 +198,13 @@ def _from_archive(
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
     oci.apply(layers, members, str(archive))
     _expect(names, members, str(archive))
-    return _provenance("archive", f"{archive}: {reference}" if reference else str(archive), None, image)
+    name = f"{archive}: {reference}" if reference else str(archive)
+    return _provenance("archive", name, None, image), labels.size(image.labels)
 
 
 def _from_image(
     reference: Reference, names: tuple[str, ...], folder: Path, fetch: Fetch, ca_file: Path | None
-) -> ProvenanceRecord:
+) -> tuple[ProvenanceRecord, Size | None]:
     members = Members(folder, _wanted(names), OPTIONAL)
     with ExitStack() as stack:
         client = _engine(stack, fetch)
@@ -217,7 +220,8 @@ def _from_image(
             image, layers = oci.resolve(store, reference.digest or reference.tag, str(reference))
             oci.apply(layers, members, str(reference))
     _expect(names, members, str(reference))
-    return _provenance("data_image", str(reference), "docker" if client is not None else "registry", image)
+    fetched_by: FetchedBy = "docker" if client is not None else "registry"
+    return _provenance("data_image", str(reference), fetched_by, image), labels.size(image.labels)
 
 
 def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:

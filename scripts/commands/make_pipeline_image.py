@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.lib import deadline
 from scripts.lib.data_images import docker_images
+from scripts.lib.data_images import labels as image_labels
 from scripts.lib.data_images.build import DataImage, build, write_archive
 from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.data_images.reference import Reference
@@ -31,7 +32,6 @@ from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
 
-LABEL = "org.tator-detection"
 # To read the number of classes the graph gets an input of some size; any will do.
 SOME_SIDE = 256
 
@@ -186,15 +186,15 @@ def _labels(
     labels = {
         "org.opencontainers.image.title": "Detection network",
         "org.opencontainers.image.description": f"{what} for {', '.join(classes)}",
-        f"{LABEL}.classes": json.dumps(list(classes), ensure_ascii=False),
-        **{f"{LABEL}.sha256.{name}": sha256(path) for name, path in files.items()},
+        f"{image_labels.PREFIX}.classes": json.dumps(list(classes), ensure_ascii=False),
+        **{f"{image_labels.PREFIX}.sha256.{name}": sha256(path) for name, path in files.items()},
     }
     if description is not None:
-        labels[f"{LABEL}.family"] = description.family
-        labels[f"{LABEL}.network"] = json.dumps(description.to_values(), ensure_ascii=False)
+        labels[f"{image_labels.PREFIX}.family"] = description.family
+        labels[f"{image_labels.PREFIX}.network"] = json.dumps(description.to_values(), ensure_ascii=False)
         size = size or description.size
     if size:
-        labels[f"{LABEL}.img_max_side"], labels[f"{LABEL}.img_min_side"] = str(size[0]), str(size[1])
+        labels |= image_labels.of_size(size)
     return labels
 
 

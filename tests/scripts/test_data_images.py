@@ -19,6 +19,7 @@ from scripts.lib.data_images.oci import zstd
 from scripts.lib.data_images.tags import digest_behind_tag, remembered_digest
 from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import write_json
+from scripts.lib.workflow import job
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,22 @@ class TestMake:
             "360",
         )
         assert len(labels["org.tator-detection.sha256.graph.pb"]) == 64
+
+    @pytest.mark.parametrize("source", ["docker", "registry", "archive"])
+    def test_another_size_than_the_label_says_is_a_warning(  # noqa: PLR0917
+        self, engine, get, registry, capsys, tmp_path, monkeypatch, source
+    ):
+        warnings = []
+        monkeypatch.setattr(job, "tell_user", warnings.append)
+        where = {"fetch": source, "data_image": f"{registry.address}/sized:1"}
+        how = ["--publish", where["data_image"]]
+        if source == "archive":
+            where, how = {"archive": tmp_path / "sized.tar"}, ["--output", str(tmp_path / "sized.tar"), "sized:1"]
+        make(capsys, "--no-daemon", "--img-max-side", "640", "--img-min-side", "360", *how)
+        get(**where, img_max_side=640, img_min_side=360)
+        assert warnings == []
+        get(**where, img_max_side=1280, img_min_side=720)
+        assert "1280 x 720; the data image's label says 640 x 360, and at another size" in warnings[0]
 
     @pytest.mark.parametrize("names", ["cod,flatfish", "cod,flatfish,crab,eel"])
     def test_a_count_that_does_not_fit_names_both(self, capsys, tmp_path, names):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.data_images import oci
+from scripts.lib.data_images import labels, oci
 from scripts.lib.data_images.members import LARGEST_ARCHIVE, Reader, walk
 from scripts.lib.data_images.oci import LARGEST_MANIFEST, PIECE, Descriptor, Layer
 from scripts.lib.data_images.reference import Image, Reference
@@ -120,7 +120,7 @@ class ImageArchive:
             ]
         except (KeyError, TypeError, ValueError) as error:
             raise GraphError(f"{self._source}: manifest.json is not what docker save writes; write it anew") from error
-        return Image(None, oci.digest_of(raw)), layers
+        return Image(None, oci.digest_of(raw), labels.of_config(raw)), layers
 
     def _several(self, names: list[str], count: int) -> SettingsError:
         return SettingsError(

@@ -91,7 +91,7 @@ def image(client: docker.DockerClient, reference: Reference) -> Image:
                 f"{reference}: the engine pulled {digest}; expected the digest that the configuration pins: "
                 "check network.digest"
             )
-        return Image(digest, _id(client, reference.at(digest)) or "")
+        return _local(client, reference.at(digest), digest) or Image(digest, "")
 
 
 def current(client: docker.DockerClient, reference: Reference) -> str:
@@ -143,9 +143,9 @@ def load(client: docker.DockerClient, path: Path, reference: Reference, image_id
     """Load an image from a file; check that the engine has just that one under its name now."""
     with _translated(reference), path.open("rb") as stream:
         client.images.load(stream)
-        found = _id(client, reference.tagged)
-    if found != image_id:
-        _log.info("%s: the engine calls it %s", reference, found)
+        found = _local(client, reference.tagged, None)
+    if found is not None and found.image_id != image_id:
+        _log.info("%s: the engine calls it %s", reference, found.image_id)
 
 
 def push(client: docker.DockerClient, reference: Reference) -> str:
@@ -168,24 +168,25 @@ def push(client: docker.DockerClient, reference: Reference) -> str:
 
 def _here(client: docker.DockerClient, reference: Reference) -> Image | None:
     if reference.digest:
-        found = _id(client, reference.at(reference.digest))
-        if found:
-            return Image(reference.digest, found)
-        # One never pushed has no digest but its id.
-        return Image(None, reference.digest) if _id(client, reference.tagged) == reference.digest else None
+        found = _local(client, reference.at(reference.digest), reference.digest)
+        if found is None:  # one never pushed has no digest but its id
+            found = _local(client, reference.tagged, None)
+            found = found if found is not None and found.image_id == reference.digest else None
+        return found
     with suppress(docker.errors.ImageNotFound):
         local = client.images.get(reference.tagged)
         if local.id and not _digests(local, reference):
             _log.warning("%s was made on this machine and never pushed: no registry is asked for it", reference)
-            return Image(None, local.id)
+            return Image(None, local.id, local.labels)
     return None
 
 
-def _id(client: docker.DockerClient, name: str) -> str | None:
+def _local(client: docker.DockerClient, name: str, digest: str | None) -> Image | None:
     try:
-        return client.images.get(name).id
+        found = client.images.get(name)
     except docker.errors.ImageNotFound:
         return None
+    return Image(digest, found.id or "", found.labels)
 
 
 def _pull(client: docker.DockerClient, reference: Reference) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scripts.lib.data_images import labels
 from scripts.lib.data_images.members import Members
 from scripts.lib.data_images.reference import DIGEST, Image
 from scripts.lib.errors import GraphError
@@ -103,7 +104,15 @@ def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
         raise GraphError(f"{source}: is {kind}; expected an image with layers: push it with a current Docker")
     blobs = [Descriptor.read(entry, source) for entry in content["layers"]]
     layers = [_layer(store, blob, number, len(blobs)) for number, blob in enumerate(blobs, start=1)]
-    return Image(digest, Descriptor.read(content["config"], source).digest), layers
+    config = Descriptor.read(content["config"], source)
+    return Image(digest, config.digest, _labels(store, config, source)), layers
+
+
+def _labels(store: Store, config: Descriptor, source: str) -> dict[str, str]:
+    if config.size > LARGEST_MANIFEST:
+        return {}
+    name = f"{source}: its configuration ({config.digest[:19]})"
+    return labels.of_config(b"".join(verified(store.blob(config), config.digest, config.size, name)))
 
 
 def _layer(store: Store, blob: Descriptor, number: int, count: int) -> Layer:

@@ -1,7 +1,8 @@
 """Names of container images."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import docker.auth
 
@@ -25,10 +26,12 @@ class Image:
     Attributes:
         digest: what a registry knows it by; None for one that never was in a registry.
         image_id: the digest of its configuration.
+        labels: its labels, by name.
     """
 
     digest: str | None
     image_id: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

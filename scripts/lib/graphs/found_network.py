@@ -54,15 +54,22 @@ class FoundNetwork:
         """The size that the file says, of its input or in what is written of its training; None where it says none."""
         return self.description.size if self.description is not None else size_of_input(self.signature)
 
-    def other_size(self, asked: NetworkSettings) -> str | None:
-        """Return what is to be said where the settings name another size than the file; None where they agree."""
-        sides = (asked.img_max_side, asked.img_min_side)
-        if self.size is None or None in sides or sides == self.size:
+    def other_size(self, asked: NetworkSettings, labelled: Size | None = None) -> str | None:
+        """Return what is to be said where the settings name another size than the network was made for, or None.
+
+        Args:
+            asked: what the settings say.
+            labelled: what a label of its data image says; its file comes first.
+        """
+        sides, known = (asked.img_max_side, asked.img_min_side), self.size or labelled
+        if known is None or None in sides or sides == known:
             return None
+        told, remedy = "network's file", "leave both settings out to take the file's size"
+        if self.size is None:
+            told, remedy = "data image's label", "set them to the size that the network was trained at"
         return (
-            f"detect.img_max_side, detect.img_min_side: {sides[0]} x {sides[1]}; the network's file says "
-            f"{self.size.width} x {self.size.height}, and at another size it may find less: leave both settings out to "
-            "take the file's size"
+            f"detect.img_max_side, detect.img_min_side: {sides[0]} x {sides[1]}; the {told} says {known.width} x "
+            f"{known.height}, and at another size it may find less: {remedy}"
         )
 
 

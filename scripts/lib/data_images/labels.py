@@ -1,0 +1,34 @@
+"""Labels of a data image, which say of its network what a frozen graph does not: the size that it was trained at."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.boxes import Size
+
+PREFIX = "org.tator-detection"
+_SIDES = (f"{PREFIX}.img_max_side", f"{PREFIX}.img_min_side")
+_MOST_DIGITS = 5
+
+
+def of_size(size: tuple[int, int]) -> dict[str, str]:
+    """Return the labels for the width and height of a network's input."""
+    return dict(zip(_SIDES, map(str, size), strict=True))
+
+
+def size(labels: Mapping[str, str]) -> Size | None:
+    """Return the size that labels say; None where they say none, or what is no size."""
+    sides = [labels.get(name, "") for name in _SIDES]
+    if not all(side.isascii() and side.isdigit() and len(side) <= _MOST_DIGITS and int(side) for side in sides):
+        return None
+    return Size(*map(int, sides))
+
+
+def of_config(content: bytes) -> dict[str, str]:
+    """Return the labels in an image's configuration; none of what is no text."""
+    try:
+        config: Any = json.loads(content)
+        found = config["config"]["Labels"].items()
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return {}
+    return {name: value for name, value in found if isinstance(value, str)}
