@@ -25,7 +25,7 @@ def upload_detections(
     detections: list[Path],
     outcomes: list[Path],
     records: list[Path],
-    terms: UploadOptions,
+    options: UploadOptions,
     host: str,
     project_id: int,
     uploads: list[Path],
@@ -42,7 +42,7 @@ def upload_detections(
         detections: the CSVs, one a media.
         outcomes: the records of their detection, in the same order.
         records: the records of resolve_media, in the same order.
-        terms: what holds for every media.
+        options: what holds for every media.
         host: Tator's address.
         project_id: the project.
         uploads: where the outcomes go, in the same order: state, boxes standing, and what was left alone because of a
@@ -56,7 +56,7 @@ def upload_detections(
     """
     require([*detections, *outcomes, *records])
     work = [MediaToUpload(*files) for files in zip(detections, outcomes, records, uploads, strict=True)]
-    done = _finished(shared, host, project_id, terms)
+    done = _finished(shared, host, project_id, options)
 
     @cache
     def connect() -> Project:
@@ -64,14 +64,14 @@ def upload_detections(
 
     def upload(one: MediaToUpload) -> None:
         if done is None:
-            upload_media(connect, terms, **asdict(one))
+            upload_media(connect, options, **asdict(one))
             return
         kept = one.kept
         try:
-            if done.restore(*kept) and still_stands(connect, terms.where, one.upload):
+            if done.restore(*kept) and still_stands(connect, options.where, one.upload):
                 _log.info("media %d: verified by an earlier job", kept[0])
                 return
-            upload_media(connect, terms, **asdict(one))
+            upload_media(connect, options, **asdict(one))
         except Exception as error:
             if not of_one_media(error):
                 raise
@@ -81,7 +81,7 @@ def upload_detections(
         else:
             done.keep(*kept)
 
-    if any(read_record(DetectionRecord, outcome).state in terms.accepted for outcome in outcomes):
+    if any(read_record(DetectionRecord, outcome).state in options.accepted for outcome in outcomes):
         connect()  # made here, before several threads ask for it
     for_each(work, upload, connections)
     if shared is not None:
@@ -94,7 +94,7 @@ def record_failure(
     detections: list[Path],
     outcomes: list[Path],
     records: list[Path],
-    terms: UploadOptions,
+    options: UploadOptions,
     host: str,
     project_id: int,
     uploads: list[Path],
@@ -105,7 +105,7 @@ def record_failure(
 
     The arguments are its own.
     """
-    done = _finished(shared, host, project_id, terms)
+    done = _finished(shared, host, project_id, options)
     for one in map(MediaToUpload, detections, outcomes, records, uploads):
         if done is None or not done.restore(*one.kept):
             record_failed_upload(fault, one.record, one.upload)
@@ -113,9 +113,9 @@ def record_failure(
         write_hashes(shared.batch, uploads)
 
 
-def _finished(shared: SharedJob | None, host: str, project_id: int, terms: UploadOptions) -> Finished | None:
+def _finished(shared: SharedJob | None, host: str, project_id: int, options: UploadOptions) -> Finished | None:
     """Return what earlier jobs of the same media have verified."""
-    return None if shared is None else Finished(shared.finished, [shared.sources, host, project_id, terms.key])
+    return None if shared is None else Finished(shared.finished, [shared.sources, host, project_id, options.key])
 
 
 if __name__ == "__main__":

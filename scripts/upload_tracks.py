@@ -26,7 +26,7 @@ def upload_tracks(
     outcomes: list[Path],
     uploads: list[Path],
     records: list[Path],
-    terms: TrackUploadOptions,
+    options: TrackUploadOptions,
     host: str,
     project_id: int,
     track_uploads: list[Path],
@@ -43,7 +43,7 @@ def upload_tracks(
         outcomes: the records of detection, likewise.
         uploads: the records of the upload of the boxes, likewise.
         records: the records of resolve_media, likewise.
-        terms: what holds for every media.
+        options: what holds for every media.
         host: Tator's address.
         project_id: the project.
         track_uploads: where the outcomes go, in the same order.
@@ -57,7 +57,7 @@ def upload_tracks(
     require([*track_boxes, *tracks, *outcomes, *uploads, *records])
     files = zip(track_boxes, tracks, outcomes, uploads, records, track_uploads, strict=True)
     work = [MediaTracks(*of_one) for of_one in files]
-    done = _finished(shared, host, project_id, terms)
+    done = _finished(shared, host, project_id, options)
 
     @cache
     def connect() -> Project:
@@ -65,14 +65,14 @@ def upload_tracks(
 
     def upload(one: MediaTracks) -> None:
         if done is None:
-            upload_tracks_of(connect, terms, one)
+            upload_tracks_of(connect, options, one)
             return
         kept = one.kept
-        if done.restore(*kept) and still_stand(connect, terms, one.upload):
+        if done.restore(*kept) and still_stand(connect, options, one.upload):
             _log.info("media %d: tracks verified by an earlier job", kept[0])
             return
         try:
-            upload_tracks_of(connect, terms, one)
+            upload_tracks_of(connect, options, one)
         except Exception as error:
             if not of_one_media(error):
                 raise
@@ -97,7 +97,7 @@ def record_failure(
     outcomes: list[Path],
     uploads: list[Path],
     records: list[Path],
-    terms: TrackUploadOptions,
+    options: TrackUploadOptions,
     host: str,
     project_id: int,
     track_uploads: list[Path],
@@ -108,7 +108,7 @@ def record_failure(
 
     The arguments are its own.
     """
-    done = _finished(shared, host, project_id, terms)
+    done = _finished(shared, host, project_id, options)
     for one in map(MediaTracks, track_boxes, tracks, outcomes, uploads, records, track_uploads):
         if done is None or not done.restore(*one.kept):
             record_failed_tracks(fault, one.record, one.upload)
@@ -116,9 +116,9 @@ def record_failure(
         write_hashes(shared.batch, track_uploads)
 
 
-def _finished(shared: SharedJob | None, host: str, project_id: int, terms: TrackUploadOptions) -> Finished | None:
+def _finished(shared: SharedJob | None, host: str, project_id: int, options: TrackUploadOptions) -> Finished | None:
     """Return what earlier jobs of the same media have verified."""
-    return None if shared is None else Finished(shared.finished, [shared.sources, host, project_id, terms.key])
+    return None if shared is None else Finished(shared.finished, [shared.sources, host, project_id, options.key])
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _seconds(variable: str, default: float) -> float:
     return seconds
 
 
-def patiently(
+def retrying(
     *faults: type[Exception], beyond: float = 0.0, enough: Callable[[BaseException, int, float], bool] | None = None
 ) -> tenacity.Retrying:
     """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`.

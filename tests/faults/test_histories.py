@@ -112,7 +112,7 @@ class Model:
         if how.startswith(("lost", "goes")):
             raise LostAnswer("lost")
         if how.startswith("refused"):
-            raise Refused(400, "refused", puzzling=True)
+            raise Refused(400, "refused", unexplained=True)
 
     def commit(self):
         for rows in self.uncommitted:

@@ -38,7 +38,7 @@ PLACES = {
         "self._wanted.media_id if counters.frames else 0",
     ),
     "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", "self._wanted.media_id"),
-    "upload": ("scripts/lib/uploads/upload.py", "    if found.state in terms.accepted:\n", "media.media_id"),
+    "upload": ("scripts/lib/uploads/upload.py", "    if found.state in options.accepted:\n", "media.media_id"),
     "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", "read_record(MediaRecord, record).media_id"),
     "split": ("scripts/split_media.py", "    path, fetched =", "read_record(MediaRecord, record).media_id"),
     "join": ("scripts/join_parts.py", "    if plan:\n", "read_record(MediaRecord, media_files.record).media_id"),

@@ -11,7 +11,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access import sessions
-from scripts.lib.server.faults import Ended, Puzzling, Refused, Throttled, classified
+from scripts.lib.server.faults import Ended, Refused, Throttled, UnexplainedRefusal, classified
 from tests.faults.steps import until
 from tests.scripts.tator_steps import Steps
 from tests.tator_server.faults import WORDS
@@ -165,7 +165,7 @@ def test_words_tell_an_outage_from_a_refusal(words):
     body = json.dumps({"message": WORDS[words], "details": "None"})
     with pytest.raises(Ended) as fault:
         classified("list boxes", "http://host", partial(answered, 400, body))
-    assert isinstance(fault.value, Puzzling) == (words == "unknown")
+    assert isinstance(fault.value, UnexplainedRefusal) == (words == "unknown")
 
 
 def answered(status, body):

@@ -123,7 +123,7 @@ class TrackModel(Model):
         if how.startswith("half made"):
             raise Refused(400, 'Key (localization_id)=(1) is not present in table "main_localization"')
         if how.startswith("refused"):
-            raise Refused(400, "refused", puzzling=True)
+            raise Refused(400, "refused", unexplained=True)
 
     def prune_tracks(self, version_id, marks):
         self._prune_states([row for row in self.states_by_id.values() if row["elemental_id"] in marks], marks)

@@ -80,13 +80,13 @@ class Steps:
         outcome = detection_record(media_id=media_id, state=state, reason=reason, boxes=len(rows), decoded=60)
         write_record(self.folder / f"found_{media_id}.json", outcome)
 
-    def terms(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> UploadOptions:
+    def options(self, *, threshold: float = 0.0, overlap_limit: float = 0.5, on_damaged: str = "fail") -> UploadOptions:
         files = self.folder / "destination.json", self.folder / "train.ini"
         return UploadOptions(*files, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
 
     def upload(self, media_id: int, **changes: Any) -> dict[str, Any]:
         paths = self._upload_paths(media_id)
-        upload_detections(**self.where, terms=self.terms(**changes), **paths)
+        upload_detections(**self.where, options=self.options(**changes), **paths)
         return read_json(paths["uploads"][0])
 
     def upload_shared(
@@ -96,7 +96,7 @@ class Steps:
         upload_detections(
             **self.where,
             **paths,
-            terms=self.terms(**changes),
+            options=self.options(**changes),
             shared=SharedJob(self.folder / "uploaded.json", self.folder / "finished", sources),
             connections=connections,
         )
@@ -137,7 +137,7 @@ class Steps:
         record = {"media_id": media_id, "state": state, "reason": reason, "tracks": found}
         write_json(self.folder / f"tracks_{media_id}.json", record)
 
-    def track_terms(self, min_length: int = 2) -> TrackUploadOptions:
+    def track_options(self, min_length: int = 2) -> TrackUploadOptions:
         return TrackUploadOptions(self.folder / "destination.json", self.folder / "train.ini", min_length)
 
     def upload_tracks(self, *media_ids: int, min_length: int = 2, sources: str | None = None) -> list[dict[str, Any]]:
@@ -152,8 +152,8 @@ class Steps:
         }
         paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
         shared = SharedJob(self.folder / "tracks_uploaded.json", self.folder / "finished_tracks", sources or "")
-        terms = self.track_terms(min_length)
-        upload_tracks(**self.where, **paths, terms=terms, shared=shared if sources else None)
+        options = self.track_options(min_length)
+        upload_tracks(**self.where, **paths, options=options, shared=shared if sources else None)
         return [read_json(path) for path in paths["track_uploads"]]
 
     def states(self, **filters: Any) -> list[dict[str, Any]]:

@@ -56,7 +56,7 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
 @pytest.mark.parametrize(
     "change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"on_damaged": "accept"}, {"sources": "2"}]
 )
-def test_other_terms_are_brought_about_in_all(ready, change):
+def test_other_options_hold_for_all(ready, change):
     ready.upload_shared(*MEDIA)
     ready.server.clear_requests()
     assert ready.upload_shared(*MEDIA) == ready.upload_shared(*MEDIA)

@@ -397,5 +397,5 @@ def test_killed_job_fails_what_was_not_verified(ready):
             ("uploads", "upload", "json"), ("records", "record", "json"), ("track_uploads", "track_upload", "json"),
         )
     }  # fmt: skip
-    record_failure(MediaFault("failed", "killed"), **paths, terms=ready.track_terms(), **ready.where)
+    record_failure(MediaFault("failed", "killed"), **paths, options=ready.track_options(), **ready.where)
     assert read_json(ready.folder / "track_upload_1.json")["state"] == "failed"

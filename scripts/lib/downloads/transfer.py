@@ -17,7 +17,7 @@ from scripts.lib.network_access.answers import AnswerTooLarge, pieces
 from scripts.lib.network_access.least_rate import LeastRate, TooSlow
 from scripts.lib.progress import Progress
 from scripts.lib.records import DownloadRecord, MediaRecord
-from scripts.lib.retry import patiently
+from scripts.lib.retry import retrying
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.sessions import TRUST, untrusted
@@ -99,7 +99,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
 
     while True:
         try:
-            patiently(_Interrupted, enough=trying.enough)(once)
+            retrying(_Interrupted, enough=trying.enough)(once)
         except _InterruptedWithProgress as progress:
             _log.warning("%s after %d bytes; going on", progress, size_of(stream))
         except _Interrupted as interrupted:
@@ -128,7 +128,7 @@ class _Trying:
         self._waited = False
 
     def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
-        """Whether to give up now; see `patiently`."""
+        """Whether to give up now; see `retrying`."""
         self._seconds = seconds
         self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.stands()
         return self._waited

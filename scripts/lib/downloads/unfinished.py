@@ -13,7 +13,7 @@ from typing import IO
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 from scripts.lib.records import MediaRecord, StoredFile
-from scripts.lib.retry import patiently
+from scripts.lib.retry import retrying
 
 
 def part_path(media: Path, file: StoredFile) -> Path:
@@ -72,7 +72,7 @@ def locked(path: Path) -> Iterator[IO[bytes]]:
         PipelineError: another one is at it for longer than patience().
     """
     try:
-        stream = patiently(_Busy)(_locked, path)
+        stream = retrying(_Busy)(_locked, path)
     except _Busy as busy:
         who = f"fuser {shlex.quote(str(path))}"
         raise PipelineError(f"{busy}; end it (`{who}` names it), or run again when it has ended") from None

@@ -10,7 +10,7 @@ from scripts.lib.graphs.signature import Signature
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:
-    from scripts.lib.graphs.families import Known
+    from scripts.lib.graphs.families import NetworkHints
 
 IMAGENET = Pixels("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _FRACTIONS = BoxFormat("cxcywh", "fraction")
@@ -23,7 +23,7 @@ _BILINEAR = 2
 _COCO = (91, 90)
 
 
-def rt_detr(signature: Signature, known: "Known") -> Description | None:
+def rt_detr(signature: Signature, known: "NetworkHints") -> Description | None:
     """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
@@ -32,7 +32,7 @@ def rt_detr(signature: Signature, known: "Known") -> Description | None:
     return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
 
 
-def detr(signature: Signature, known: "Known") -> Description | None:
+def detr(signature: Signature, known: "NetworkHints") -> Description | None:
     """Describe a DETR or YOLOS of transformers: a softmax, whose last column is no object."""
     if not _is_transformers(signature) or _model_type(known) in _SIGMOID:
         return None
@@ -41,7 +41,7 @@ def detr(signature: Signature, known: "Known") -> Description | None:
     return _transformers("detr", signature, known, prepared, Scores("softmax", background="last"), suppression)
 
 
-def rf_detr(signature: Signature, known: "Known") -> Description | None:
+def rf_detr(signature: Signature, known: "NetworkHints") -> Description | None:
     """Describe an RF-DETR: its output `labels` holds numbers for each class, one more than there are."""
     if set(signature.output_names) != {"dets", "labels"} or signature.inputs[0].shape is None:
         return None
@@ -65,7 +65,7 @@ def rf_detr(signature: Signature, known: "Known") -> Description | None:
 def _transformers(  # noqa: PLR0917, only the two above call it
     family: str,
     signature: Signature,
-    known: "Known",
+    known: "NetworkHints",
     prepared: tuple[Pixels, Size | None],
     scores: Scores,
     suppression: Nms,
@@ -84,12 +84,12 @@ def _is_transformers(signature: Signature) -> bool:
     return {"logits", "pred_boxes"} <= set(signature.output_names)
 
 
-def _model_type(known: "Known") -> str | None:
+def _model_type(known: "NetworkHints") -> str | None:
     found = known.config.get("model_type")
     return None if found is None else str(found)
 
 
-def _prepared(known: "Known", pixels: Pixels, size: Size | None) -> tuple[Pixels, Size | None]:
+def _prepared(known: "NetworkHints", pixels: Pixels, size: Size | None) -> tuple[Pixels, Size | None]:
     """Return how transformers' preprocessor_config.json prepares pictures, the family's way where there is none."""
     said = known.config.get("preprocessor")
     if not isinstance(said, Mapping):

@@ -25,7 +25,7 @@ DESCRIBED = "described"
 
 
 @dataclass(frozen=True)
-class Known:
+class NetworkHints:
     """What is known of a network besides its graph.
 
     Attributes:
@@ -48,7 +48,7 @@ class Known:
 
 
 # A family's name, and what returns its description of a graph that it could have written, else None.
-Matcher = Callable[[Signature, Known], Description | None]
+Matcher = Callable[[Signature, NetworkHints], Description | None]
 FAMILIES: dict[str, Matcher] = {
     "ultralytics": yolo.ultralytics,
     "ultralytics-rtdetr": yolo.ultralytics_rtdetr,
@@ -63,7 +63,7 @@ FAMILIES: dict[str, Matcher] = {
 NAMES = ("auto", RETINANET, ROWS, *FAMILIES, DESCRIBED)
 
 
-def describe(signature: Signature, known: Known) -> Description | None:
+def describe(signature: Signature, known: NetworkHints) -> Description | None:
     """Return the description of a network; None for a RetinaNet and for rows, which have engines of their own.
 
     Args:
@@ -104,7 +104,7 @@ def describe(signature: Signature, known: Known) -> Description | None:
     return description
 
 
-def _has_own_engine(signature: Signature, known: Known) -> bool:
+def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
     """Whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
     names = set(signature.output_names)
     layouts = [
@@ -117,7 +117,7 @@ def _has_own_engine(signature: Signature, known: Known) -> bool:
     return layouts[0].labels is None or known.pixels is not None or not other_families.torchvision(signature, known)
 
 
-def _candidates(signature: Signature, known: Known) -> dict[str, Description]:
+def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Description]:
     found = {}
     for name, matches in FAMILIES.items():
         if known.family in ("auto", name) and (description := matches(signature, known)) is not None:
@@ -125,7 +125,7 @@ def _candidates(signature: Signature, known: Known) -> dict[str, Description]:
     return found
 
 
-def _completed(description: Description, signature: Signature, known: Known) -> Description:
+def _completed(description: Description, signature: Signature, known: NetworkHints) -> Description:
     """Return a description with the size that the file says, and the labels that the settings and the names say."""
     size: Size | None = own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
     if size is not None:

@@ -15,7 +15,7 @@ from scripts.lib.errors import GraphError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_names import ClassNames
 from scripts.lib.graphs.description import Description, input_size
-from scripts.lib.graphs.families import Known, describe
+from scripts.lib.graphs.families import NetworkHints, describe
 from scripts.lib.graphs.signature import Signature, read_file
 
 _PREPROCESSOR = "preprocessor_config.json"
@@ -89,7 +89,7 @@ def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: boo
     folder = graph.parent
     signature = _with_metadata(read_file(graph, f"{source}: {graph.name}"), folder, source)
     names = class_names.find_names(folder, signature, source)
-    known = Known(
+    known = NetworkHints(
         names=len(names.names),
         labels=names.labels,
         config=_config(folder, source),

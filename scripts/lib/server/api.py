@@ -1,7 +1,7 @@
 """The calls to a Tator server, through the official client.
 
 One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
-long as retry.py says, and an unknown 400 `PUZZLING_TRIES` times. Calls that make or remove something are
+long as retry.py says, and an unknown 400 `UNEXPLAINED_TRIES` times. Calls that make or remove something are
 tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks at what stands
 before it writes again (see scripts/lib/uploads/upload.py).
 
@@ -20,17 +20,17 @@ import yaml
 
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.sessions import TokenAuth
-from scripts.lib.retry import answer_seconds, patiently
+from scripts.lib.retry import answer_seconds, retrying
 from scripts.lib.server import rights, rows, schema, values
 from scripts.lib.server.faults import (
     LostAnswer,
     NotReached,
-    Puzzling,
     Refused,
     ServerUnavailable,
     Throttled,
     TimedOut,
     Transient,
+    UnexplainedRefusal,
     Unusable,
     classified,
 )
@@ -46,7 +46,7 @@ ADDRESS_SECONDS = 3600
 BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
 # How often a 400 that is neither known as a refusal nor as an outage is asked for again.
-PUZZLING_TRIES = 3
+UNEXPLAINED_TRIES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -252,19 +252,19 @@ class Project(TrackCalls):
 
     def _read(self, what: str, call: Callable[[], Any], *, needs: str = rights.VIEW) -> Any:
         """Make a call that may be made twice without harm, and that takes the right `needs` in the project."""
-        puzzled = 0
+        tries = 0
 
         def once() -> Any:
-            nonlocal puzzled
+            nonlocal tries
             try:
                 return self._paced(what, call, needs)
-            except Puzzling as puzzle:
-                puzzled += 1
-                if puzzled >= PUZZLING_TRIES:
-                    raise puzzle.refusal from None
+            except UnexplainedRefusal as fault:
+                tries += 1
+                if tries >= UNEXPLAINED_TRIES:
+                    raise fault.refusal from None
                 raise
 
-        return self._patiently(what, once)
+        return self._retrying(what, once)
 
     def _write(self, what: str, call: Callable[[], Any], *, needs: str = rights.EDIT) -> None:
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
@@ -275,14 +275,14 @@ class Project(TrackCalls):
                 self._paced(what, call, needs)
             except Throttled:
                 raise
-            except Puzzling as puzzle:
-                raise puzzle.refusal from None
+            except UnexplainedRefusal as fault:
+                raise fault.refusal from None
             except Transient as fault:
                 raise LostAnswer(str(fault), 0.0 if fault.ended else until) from None
 
-        self._patiently(what, once)
+        self._retrying(what, once)
 
-    def _patiently(self, what: str, call: Callable[[], Any]) -> Any:
+    def _retrying(self, what: str, call: Callable[[], Any]) -> Any:
         """Make a call as long as patience() says, and no longer where another job has waited for the server."""
         outage = Outage(self.host, what)
         why = ""
@@ -298,7 +298,7 @@ class Project(TrackCalls):
 
         started = time.monotonic()
         try:
-            answer = patiently(Transient, enough=enough)(call)
+            answer = retrying(Transient, enough=enough)(call)
         except Transient as fault:
             if fault.of_server:
                 outage.begins(str(fault))

@@ -3,7 +3,7 @@
 Tator answers 400 for every exception of its own, so the status alone tells nothing: what the answer says has to tell.
 Waiting may cure connection faults, 5xx, answers that are not JSON, a 400 that says that requests are throttled, and a
 400 with the words of a database or a cache that is away (`OUTAGE`). A 400 with the words of a check (`CHECKED`) will
-stay one. Any other 400 is puzzling: it is tried a few times.
+stay one. Any other 400 is unexplained: it is tried a few times.
 """
 
 import json
@@ -62,7 +62,7 @@ class TimedOut(Transient):
     """No answer, or no more of one, came in time."""
 
 
-class Puzzling(Ended):
+class UnexplainedRefusal(Ended):
     """The server answered 400 for a reason that is not known: tried a few times.
 
     Attributes:
@@ -89,15 +89,15 @@ class Refused(ServerError):
 
     Attributes:
         status: of the answer.
-        puzzling: whether it is a 400 whose reason is not known, so that it may be a fault that passes.
+        unexplained: whether it is a 400 whose reason is not known, so that it may be a fault that passes.
     """
 
     of_one_media = True
 
-    def __init__(self, status: int, message: str, *, puzzling: bool = False) -> None:
+    def __init__(self, status: int, message: str, *, unexplained: bool = False) -> None:
         super().__init__(message)
         self.status = status
-        self.puzzling = puzzling
+        self.unexplained = unexplained
 
 
 # How the texts begin, or what stands in them, by which PostgreSQL, its driver, Redis and its client tell that they are
@@ -219,9 +219,9 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     else:
         known = False
         remedy = "the request itself is not acceptable to this server"
-    puzzling = status == 400 and not known and not CHECKED.search(message)
-    refusal = Refused(status, f"{where}: {text}; {remedy}", puzzling=puzzling)
-    return Puzzling(refusal) if puzzling else refusal
+    unexplained = status == 400 and not known and not CHECKED.search(message)
+    refusal = Refused(status, f"{where}: {text}; {remedy}", unexplained=unexplained)
+    return UnexplainedRefusal(refusal) if unexplained else refusal
 
 
 # Letters of an answer that are redacted: some answers have megabytes, and what is shown is less by far.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
-from scripts.lib.retry import patiently
+from scripts.lib.retry import retrying
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer
@@ -207,6 +207,6 @@ def retry_lost_answer(made: Callable[[], _Made]) -> _Made:
         ServerError: Tator fails for long.
     """
     try:
-        return patiently(LostAnswer)(made)
+        return retrying(LostAnswer)(made)
     except LostAnswer as lost:
         raise ServerError(f"{lost}; run again later") from None

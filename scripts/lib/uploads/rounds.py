@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from scripts.lib.errors import ServerError
 from scripts.lib.progress import Progress
-from scripts.lib.retry import answer_seconds, patiently
+from scripts.lib.retry import answer_seconds, retrying
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.server.rows import require_type
@@ -60,11 +60,11 @@ class Rounds(ABC, Generic[_Plan]):
 
     @abstractmethod
     def _carry_out(self, todo: _Plan) -> None:
-        """Write what differs; each write goes through `_heard`."""
+        """Write what differs; each write goes through `_send`."""
 
     def _may_pass(self, refusal: Refused) -> bool:
         """Whether a refused write is to be tried again, as the refusal may pass."""
-        return refusal.puzzling
+        return refusal.unexplained
 
     def _clear_up(self, after: _Plan) -> None:
         """Remove what a write has left that was refused for good; `after` is what was seen then."""
@@ -78,7 +78,7 @@ class Rounds(ABC, Generic[_Plan]):
             ServerError: somebody else undoes it each time.
         """
         for _ in range(ROUNDS):
-            last = self._round_that_was_heard()
+            last = self._answered_round()
             if last.settled:
                 return last
         raise ServerError(
@@ -103,20 +103,20 @@ class Rounds(ABC, Generic[_Plan]):
         times = [datetime.fromisoformat(text) for text in saved if text is not None]
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
-    def _round_that_was_heard(self) -> _Plan:
+    def _answered_round(self) -> _Plan:
         """Make rounds until all writes of one were answered; each that gets on begins the patience anew."""
         while True:
             written = self._written
             try:
-                return patiently(LostAnswer, beyond=answer_seconds())(self._round, written)
-            except _GotOn as got_on:
-                _log.warning("%s; some of it was written: looking again", got_on)
+                return retrying(LostAnswer, beyond=answer_seconds())(self._round, written)
+            except _PartlyWritten as partly:
+                _log.warning("%s; some of it was written: looking again", partly)
 
     def _round(self, written: int) -> _Plan:
         """Look, and write what differs.
 
         Raises:
-            _GotOn: an answer was lost after others were heard.
+            _PartlyWritten: an answer was lost after others were heard.
         """
         todo = self.look()
         while todo.create and (rest := self._under_way_until - time.monotonic()) > 0:
@@ -133,17 +133,17 @@ class Rounds(ABC, Generic[_Plan]):
         except LostAnswer as lost:
             self._under_way_until = max(self._under_way_until, lost.under_way_until)
             if self._written > written:
-                raise _GotOn(str(lost)) from None
+                raise _PartlyWritten(str(lost)) from None
             raise
         except Refused as refusal:
-            self._weigh(refusal, todo)
+            self._handle_refusal(refusal, todo)
         return todo
 
-    def _heard(self, write: Callable[[], None]) -> None:
+    def _send(self, write: Callable[[], None]) -> None:
         write()
         self._written += 1
 
-    def _weigh(self, refusal: Refused, before: _Plan) -> None:
+    def _handle_refusal(self, refusal: Refused, before: _Plan) -> None:
         """Go on after a refusal that may be none: no write of many is one transaction, all of it may stand.
 
         Raises:
@@ -227,16 +227,16 @@ class Reconciliation(Rounds[ReconcilePlan]):
         project, media_id, version_id = self._project, self._media_id, self._where.version_id
         for at in range(0, len(todo.surplus), BOXES_PER_CALL):
             rows = todo.surplus[at : at + BOXES_PER_CALL]
-            self._heard(partial(project.prune_rows, media_id, version_id, rows))
+            self._send(partial(project.prune_rows, media_id, version_id, rows))
         new = iter(todo.create.values())
         progress, made = Progress("boxes", what=f"media {media_id}: "), 0
         while specs := [box.spec(self._where) for box in islice(new, BOXES_PER_CALL)]:
-            self._heard(partial(project.create_boxes, specs))
+            self._send(partial(project.create_boxes, specs))
             made += len(specs)
             progress.report(made, len(todo.create))
         for at in range(0, len(todo.remove), BOXES_PER_CALL):
             stale = {identity: todo.marks[identity] for identity in todo.remove[at : at + BOXES_PER_CALL]}
-            self._heard(partial(project.prune_boxes, media_id, version_id, stale))
+            self._send(partial(project.prune_boxes, media_id, version_id, stale))
 
 
 def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:
@@ -254,7 +254,7 @@ def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -
     return replace(before, defaults=earlier | now, known=known)
 
 
-class _GotOn(Exception):
+class _PartlyWritten(Exception):
     """A round was cut short after it had written something."""
 
 

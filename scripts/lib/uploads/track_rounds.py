@@ -75,18 +75,18 @@ class TrackReconciliation(Rounds[TrackPlan]):
         progress, made = Progress("tracks", what=f"media {self._media_id}: "), 0
         for tracks in _portions(list(todo.create.values())):
             specs = [track.spec(self._where) for track in tracks]
-            self._heard(partial(self._project.create_tracks, specs))
+            self._send(partial(self._project.create_tracks, specs))
             made += len(specs)
             progress.report(made, len(todo.create))
 
     def _remove(self, surplus: Sequence[int], stale: Mapping[str, int]) -> None:
         project, version_id = self._project, self._where.version_id
         for at in range(0, len(surplus), TRACKS_PER_CALL):
-            self._heard(partial(project.prune_track_rows, version_id, list(surplus[at : at + TRACKS_PER_CALL])))
+            self._send(partial(project.prune_track_rows, version_id, list(surplus[at : at + TRACKS_PER_CALL])))
         identities = list(stale)
         for at in range(0, len(identities), TRACKS_PER_CALL):
             marks = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
-            self._heard(partial(project.prune_tracks, version_id, marks))
+            self._send(partial(project.prune_tracks, version_id, marks))
 
     def _may_pass(self, refusal: Refused) -> bool:
         """Whether to try again: also where a box's row went between the look and the write."""

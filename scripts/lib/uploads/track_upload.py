@@ -103,12 +103,12 @@ class MediaTracks:
         return self.media_id, [sha256(path) for path in paths], (self.upload,)
 
 
-def upload_tracks_of(connect: Callable[[], Project], terms: TrackUploadOptions, media: MediaTracks) -> None:
+def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions, media: MediaTracks) -> None:
     """Bring one media's tracks in Tator to what the CSV says, by the rules of scripts/lib/uploads/track_plan.py.
 
     Args:
         connect: gives the project; called only if the media has tracks to bring about, or to remove.
-        terms: what holds for every media.
+        options: what holds for every media.
         media: its files.
 
     Raises:
@@ -124,7 +124,7 @@ def upload_tracks_of(connect: Callable[[], Project], terms: TrackUploadOptions, 
         result = replace(result, reason=f"its boxes are {boxes.state}: {boxes.reason}")
     else:
         try:
-            result = _verified(result, connect(), terms, _wanted(media, terms, tracked))
+            result = _verified(result, connect(), options, _wanted(media, options, tracked))
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
@@ -132,26 +132,28 @@ def upload_tracks_of(connect: Callable[[], Project], terms: TrackUploadOptions, 
     write_record(media.upload, result)
 
 
-def still_stand(connect: Callable[[], Project], terms: TrackUploadOptions, upload: Path) -> bool:
+def still_stand(connect: Callable[[], Project], options: TrackUploadOptions, upload: Path) -> bool:
     """Whether Tator holds as many tracks of a media as it did when an earlier job verified them.
 
     Args:
         connect: gives the project; called only if they were verified.
-        terms: what holds for every media.
+        options: what holds for every media.
         upload: what the earlier job wrote, for the same tracks.
     """
     result = read_record(TrackUploadRecord, upload)
     if result.state != "verified" or result.people is None:
         return False
     expected = result.tracks + len(result.people.edited) + len(result.people.added)
-    return connect().count_states(result.media_id, terms.where.type_id, terms.where.version_id) == expected
+    return connect().count_states(result.media_id, options.where.type_id, options.where.version_id) == expected
 
 
 def _verified(
-    result: TrackUploadRecord, project: Project, terms: TrackUploadOptions, tracks: list[Track]
+    result: TrackUploadRecord, project: Project, options: TrackUploadOptions, tracks: list[Track]
 ) -> TrackUploadRecord:
-    work = TrackReconciliation(project, result.media_id, tracks, terms.where, terms.boxes_where, least=terms.min_length)
-    settled, changed_at = carried_out(work, project, result.media_id, terms.where.version_id)
+    work = TrackReconciliation(
+        project, result.media_id, tracks, options.where, options.boxes_where, least=options.min_length
+    )
+    settled, changed_at = carried_out(work, project, result.media_id, options.where.version_id)
     return replace(
         result,
         state="verified",
@@ -165,7 +167,7 @@ def _verified(
     )
 
 
-def _wanted(media: MediaTracks, terms: TrackUploadOptions, tracked: TracksRecord) -> list[Track]:
+def _wanted(media: MediaTracks, options: TrackUploadOptions, tracked: TracksRecord) -> list[Track]:
     found = read_record(DetectionRecord, media.outcome)
     boxes: dict[int, list[Box]] = defaultdict(list)
     for row in read_tracks(media.track_boxes):
@@ -176,11 +178,11 @@ def _wanted(media: MediaTracks, terms: TrackUploadOptions, tracked: TracksRecord
                     frame=row.frame,
                     xywh=row.xywh,
                     picture=(found.width, found.height),
-                    species=terms.species[row.species - 1],
+                    species=options.species[row.species - 1],
                     score=row.score,
                 )
             )
     return [
-        Track(found.media_id, tuple(boxes[one.track]), terms.species[one.species - 1], one.confidence)
+        Track(found.media_id, tuple(boxes[one.track]), options.species[one.species - 1], one.confidence)
         for one in tracked.tracks
     ]

@@ -73,7 +73,13 @@ class UploadOptions:
 
 
 def upload_media(
-    connect: Callable[[], Project], terms: UploadOptions, *, detections: Path, outcome: Path, record: Path, upload: Path
+    connect: Callable[[], Project],
+    options: UploadOptions,
+    *,
+    detections: Path,
+    outcome: Path,
+    record: Path,
+    upload: Path,
 ) -> None:
     """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
@@ -82,7 +88,7 @@ def upload_media(
 
     Args:
         connect: gives the project; called only if the media has a result.
-        terms: what holds for every media.
+        options: what holds for every media.
         detections: the CSV of the media.
         outcome: the record of its detection.
         record: the record of resolve_media.
@@ -98,10 +104,10 @@ def upload_media(
         state="not uploaded",
         reason=f"{found.state}: {found.reason}",
     )
-    if found.state in terms.accepted:
-        boxes = _wanted(detections, found, terms)
+    if found.state in options.accepted:
+        boxes = _wanted(detections, found, options)
         try:
-            settled, changed_at = _bring_about(connect(), media.media_id, boxes, terms)
+            settled, changed_at = _reconcile(connect(), media.media_id, boxes, options)
             result = replace(
                 result,
                 state="verified",
@@ -136,32 +142,32 @@ def still_stands(connect: Callable[[], Project], where: Destination, upload: Pat
     return connect().count_boxes(result.media_id, where.type_id, where.version_id) == expected
 
 
-def _wanted(detections: Path, found: DetectionRecord, terms: UploadOptions) -> list[Box]:
+def _wanted(detections: Path, found: DetectionRecord, options: UploadOptions) -> list[Box]:
     return [
         box_from_pixels(
             media_id=found.media_id,
             frame=row.frame,
             xywh=(row.x, row.y, row.w, row.h),
             picture=(found.width, found.height),
-            species=terms.species[row.species - 1],
+            species=options.species[row.species - 1],
             score=row.score,
         )
         for row in read_detections(detections)
-        if row.score >= terms.threshold
+        if row.score >= options.threshold
     ]
 
 
-def _bring_about(
-    project: Project, media_id: int, boxes: list[Box], terms: UploadOptions
+def _reconcile(
+    project: Project, media_id: int, boxes: list[Box], options: UploadOptions
 ) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
 
     def rows_in_use() -> set[int]:
-        tracks = terms.tracks_where
+        tracks = options.tracks_where
         return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
 
-    work = Reconciliation(project, media_id, boxes, terms.where, terms.overlap_limit, rows_in_use=rows_in_use)
-    return carried_out(work, project, media_id, terms.where.version_id)
+    work = Reconciliation(project, media_id, boxes, options.where, options.overlap_limit, rows_in_use=rows_in_use)
+    return carried_out(work, project, media_id, options.where.version_id)
 
 
 def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:
