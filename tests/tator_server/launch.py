@@ -33,6 +33,7 @@ class Server:
         users: user ids by name.
         media: file names by media id, as they were when the server started.
         store: the object store's origin; presigned addresses begin with it.
+        pid: the process.
     """
 
     host: str
@@ -50,6 +51,7 @@ class Server:
     multi_type_id: int
     live_type_id: int
     dot_type_id: int
+    pid: int
 
     def fault(self, kind: str, **settings: Any) -> None:
         """Order a fault; faults.py says which kinds and settings there are."""
@@ -126,13 +128,13 @@ def running(
     process.start()
     sender.close()
     try:
-        yield _server(receiver)
+        yield _server(receiver, process.pid or 0)
     finally:
         process.terminate()
         process.join()
 
 
-def _server(receiver: Connection) -> Server:
+def _server(receiver: Connection, pid: int) -> Server:
     """Return the server of the process that sends its first words here."""
     try:
         first = receiver.recv() if receiver.poll(_START_SECONDS) else None
@@ -141,4 +143,4 @@ def _server(receiver: Connection) -> Server:
     if first is None:
         raise RuntimeError("the stand-in Tator server did not start; see its stderr above")
     state = requests.get(f"{first['host']}/control/state", timeout=_CONTROL_SECONDS).json()
-    return Server(**first, **state)
+    return Server(**first, **state, pid=pid)
