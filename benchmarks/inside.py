@@ -20,7 +20,7 @@ from scripts.lib.detections import DetectionWriter
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import open_engine
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import Kind
+from scripts.lib.records import Kind
 from scripts.lib.workflow import job
 
 

@@ -1,4 +1,4 @@
-"""All boxes in one file, and what came of it all."""
+"""Merged files, the summary and the exit code."""
 
 
 rule merge_detections:

@@ -33,7 +33,7 @@ _VIAME = (
 
 
 @dataclass(frozen=True)
-class MediaTracks:
+class ExportedTracks:
     """A media that has tracks.
 
     Attributes:
@@ -82,7 +82,7 @@ def export_tracks(
     """
     names = train.species(train_ini)
     found = [
-        MediaTracks(
+        ExportedTracks(
             read_record(MediaRecord, record), read_record(DetectionRecord, outcome), tracked.tracks, boxes, fill_gaps
         )
         for record, outcome, track, boxes in zip(records, outcomes, tracks, track_boxes, strict=True)
@@ -100,13 +100,13 @@ def export_tracks(
             stream.write(part)
 
 
-def _write_mot(stream: IO[Any], media: MediaTracks) -> None:
+def _write_mot(stream: IO[Any], media: ExportedTracks) -> None:
     for box in media.boxes():
         place = ",".join(f"{value:.3f}" for value in box.xywh)
         stream.write(f"{box.frame + 1},{box.track},{place},{box.score:.6f},-1,-1,-1\n")
 
 
-def _write_viame(stream: IO[Any], media: MediaTracks, names: list[str]) -> None:
+def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> None:
     looked = looked_at(media.record, media.outcome)
     species = {one.track: (names[one.species - 1], one.confidence) for one in media.tracks}
     rows = csv.writer(stream, lineterminator="\n")
@@ -124,7 +124,7 @@ def _write_viame(stream: IO[Any], media: MediaTracks, names: list[str]) -> None:
         rows.writerow([box.track, when, box.frame, *corners, f"{box.score:.6f}", -1, *named, *more])
 
 
-def _coco(found: list[MediaTracks], names: list[str]) -> Iterator[str]:
+def _coco(found: list[ExportedTracks], names: list[str]) -> Iterator[str]:
     """Yield the JSON text in parts; of the boxes no more than one is held."""
     categories = [{"id": at, "name": name} for at, name in enumerate(names, start=1)]
     videos = [

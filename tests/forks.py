@@ -99,12 +99,15 @@ def _run(arguments: list[str], folder: Path, environ: dict[str, str], umask: int
     os.setsid()
     os.chdir(folder)
     os.umask(umask)
+    same_modules = environ.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
     os.environ.clear()
     os.environ.update(environ)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
+    if not same_modules:  # what was imported knows of no plugin there
+        os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
     tempfile.tempdir = None  # what was found for other variables
     for name in [name for name in sys.modules if name.partition(".")[0] in _NOT_SHARED]:
         del sys.modules[name]

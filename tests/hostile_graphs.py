@@ -19,7 +19,9 @@ SCORES = "classification/concat"
 
 def make(folder: Path) -> dict[str, bool]:
     """Make the graphs, and say by name whether each one was seen to do harm."""
-    command = [ROOT / ".venv-convert" / "bin" / "python", "-m", "tests.hostile_graphs", folder]
+    from tests.needs import convert_python  # not where this module runs by itself: there is no pytest
+
+    command = [convert_python(), "-m", "tests.hostile_graphs", folder]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
     return json.loads((folder / "payloads.json").read_text())

@@ -57,7 +57,9 @@ def ask(graph: Path, frames: np.ndarray, folder: Path) -> tuple[np.ndarray, np.n
         folder: where graph.onnx and record.json are written.
     """
     np.save(folder / "frames.npy", frames)
-    command = [ROOT / ".venv-convert" / "bin" / "python", "-m", "tests.oracle", graph, folder / "frames.npy", folder]
+    from tests.needs import convert_python  # not where this module runs by itself: there is no pytest
+
+    command = [convert_python(), "-m", "tests.oracle", graph, folder / "frames.npy", folder]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
     with np.load(folder / "oracle.npz") as found:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.licences import ALLOWED, not_shipped, plain_name, read_by_hand, refused, write_sbom
+from tests.needs import convert_python
 from tests.workflow import ROOT
 
 PAGE = (ROOT / "docs" / "licences.md").read_text()
@@ -18,6 +19,7 @@ ENVIRONMENTS = {".venv": [ROOT / ".venv-clusters"], ".venv-convert": []}
 
 @pytest.fixture(scope="module")
 def sboms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    convert_python()
     found = {}
     for name, folders in ENVIRONMENTS.items():
         path = tmp_path_factory.mktemp("sbom") / f"{name}.json"

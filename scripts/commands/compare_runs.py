@@ -19,7 +19,7 @@ from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.comparison import Change, ComparedMedia, Side, changes, counted, run_side, version_side
 from scripts.lib.files import write_json
-from scripts.lib.pages import Drawn, Picture, write_page
+from scripts.lib.pages import Drawn, PagePicture, write_page
 from scripts.lib.previews import Album
 from scripts.lib.server.api import Project
 
@@ -97,7 +97,7 @@ def _by_species(found: list[Change], species: list[str]) -> list[dict[str, Any]]
     ]
 
 
-def _pictures(before: Side, after: Side, found: dict[int, list[Change]], species: list[str]) -> list[Picture]:
+def _pictures(before: Side, after: Side, found: dict[int, list[Change]], species: list[str]) -> list[PagePicture]:
     """Return those frames with a picture in either run in which most boxes differ."""
     candidates = []
     for media_id, all_changes in found.items():
@@ -111,7 +111,7 @@ def _pictures(before: Side, after: Side, found: dict[int, list[Change]], species
             candidates.append((-len(by_frame[frame]), media_id, frame, *entries[frame], by_frame[frame]))
     shown = sorted(candidates, key=lambda each: each[:3])[:PICTURES]
     return [
-        Picture(
+        PagePicture(
             address=album.picture(frame),
             width=entry.width,
             height=entry.height,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripts.lib.errors import ServerError
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.uploads.rounds import Reconciliation
-from scripts.lib.uploads.track_origin import Track, TrackDestination, segments
+from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload, segments
 from scripts.lib.uploads.track_plan import people_have
 from scripts.lib.uploads.track_rounds import TrackReconciliation, list_states
 from tests.faults.test_histories import PERSON, RUNS_USER, Model
@@ -38,8 +38,8 @@ LEAST = 2
 WHERE = TrackDestination(6, 9, "Species", "Confidence", length_attribute="Length")
 
 
-def track(frames: Iterable[int]) -> Track:
-    return Track(2, tuple(box(frame) for frame in frames), "cod", 0.5)
+def track(frames: Iterable[int]) -> TrackToUpload:
+    return TrackToUpload(2, tuple(box(frame) for frame in frames), "cod", 0.5)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.lib.uploads.track_origin import PlacedTrack, Track, TrackDestination, segments
+from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, segments
 from scripts.lib.uploads.track_plan import BoxRows, States, people_have, plan_tracks
 from tests.lib.test_reconcile import TO as BOXES_TO
 from tests.lib.test_reconcile import box, standing
@@ -13,7 +13,7 @@ MADE = "2026-02-01T00:00:00+00:00"
 
 
 def track(*frames):
-    return Track(2, tuple(box(frame) for frame in frames), "cod", 0.5)
+    return TrackToUpload(2, tuple(box(frame) for frame in frames), "cod", 0.5)
 
 
 def row_of(frame):

@@ -13,8 +13,7 @@ from scripts.lib.engines.described import Arrays, Runner, absent, cut, filled, p
 from scripts.lib.engines.feeding import COLOURS, Input
 from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description
-from scripts.lib.graphs.description import Pixels as PixelFormat
+from scripts.lib.graphs.description import Description, PixelFormat
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scripts.lib import boxes
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, Pixels
+from scripts.lib.graphs.description import Description, PixelFormat
 from scripts.lib.graphs.signature import Signature, Tensor
 
 COLOURS = 3
@@ -86,7 +86,7 @@ def own_size(tensor: Tensor) -> Size | None:
     return None if height is None or width is None else Size(width, height)
 
 
-def numbers(batch: boxes.Pixels, pixels: Pixels, taken: Input) -> npt.NDArray[Any]:
+def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArray[Any]:
     """Return what goes into the network for some pictures, for engines that cannot compute it inside.
 
     Args:

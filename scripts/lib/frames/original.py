@@ -53,7 +53,7 @@ class OriginalFrames(VideoFrames):
             if before is not None:
                 yield from self._give(before, numbers)
                 if numbers and numbers.stop > self._wanted[-1]:
-                    self._judge_last()
+                    self._check_last_packets()
                     return  # the rest is not asked for
             before = frame
         if before is not None:

@@ -12,8 +12,9 @@ from scripts.lib.frames.original import OriginalFrames
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.pictures import StillFrames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Kind
+from scripts.lib.frames.source import ALL_FRAMES, FrameSource
 from scripts.lib.frames.video import VideoFrames
+from scripts.lib.records import Kind
 
 
 def open_frames(

@@ -5,7 +5,6 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ from scripts.lib.records import AskedFrames, FrameError
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["video", "image"]
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
 
 MAX_PIXELS = 200_000_000

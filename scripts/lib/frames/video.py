@@ -80,7 +80,7 @@ class VideoFrames(VideoPackets):
             if used and picture is not None:
                 yield number, picture
             if number >= self._wanted[-1]:
-                self._judge_last()
+                self._check_last_packets()
                 return  # the rest is not asked for
         self._end()
 

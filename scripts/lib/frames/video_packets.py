@@ -84,7 +84,7 @@ class VideoPackets(FrameSource):
                 packets = self._container.demux(self._stream)
                 continue
             if packet is None:
-                self._last_words()
+                self._report_at_end()
                 return
             self._said += said
             # An empty packet would tell the decoder that the stream has ended.
@@ -94,20 +94,20 @@ class VideoPackets(FrameSource):
                 self._check(packet)
                 yield packet
 
-    def _last_words(self) -> None:
+    def _report_at_end(self) -> None:
         """Note what is known of damage once there are no more packets."""
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
         self._look_at_container(None, f"after packet {self._packets - 1}")
-        self._judge_jump()
+        self._report_jump()
 
-    def _judge_jump(self) -> None:
+    def _report_jump(self) -> None:
         """Note a jump of the counter that no key frame followed: where files were joined one does."""
         if self._jump is not None:
             self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
             self._jump = None
 
-    def _judge_last(self) -> None:
+    def _check_last_packets(self) -> None:
         """Judge the packets that were read, of which what follows tells something; damage in that is not noted."""
         packets = self._container.demux(self._stream)
         for count in range(_JOINT + 1):
@@ -124,7 +124,7 @@ class VideoPackets(FrameSource):
                 self._jump = None
             if self._jump is None:
                 return
-        self._judge_jump()
+        self._report_jump()
 
     def _refuse_encrypted(self) -> None:
         """Refuse a transport stream that is encrypted.
@@ -172,7 +172,7 @@ class VideoPackets(FrameSource):
             if packet.is_keyframe:
                 self._jump = None
             elif self._packets - self._jump[0] > _JOINT:
-                self._judge_jump()
+                self._report_jump()
         if packet.is_corrupt:
             self._jump = self._jump or (self._packets, where)
 

@@ -40,7 +40,7 @@ class Resize:
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelFormat:
     """The numbers that the network takes: (byte / divisor - mean) / deviation.
 
     Attributes:
@@ -62,7 +62,7 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputNames:
     """Where the boxes are: all numbers of a box in one table, or in an output for each kind.
 
     Attributes:
@@ -144,9 +144,9 @@ class Description:
     """
 
     family: str
-    outputs: Outputs
+    outputs: OutputNames
     resize: Resize = Resize()
-    pixels: Pixels = Pixels()
+    pixels: PixelFormat = PixelFormat()
     boxes: BoxFormat = BoxFormat()
     scores: Scores = Scores()
     suppression: Nms | None = None
@@ -270,7 +270,7 @@ def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def _checked(kind: Any, value: Any, where: str) -> Any:
-    if kind in (Resize, Pixels, Outputs, BoxFormat, Scores):
+    if kind in (Resize, PixelFormat, OutputNames, BoxFormat, Scores):
         return _made(kind, value, where)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import SettingsError
-from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize, Scores
+from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:
     from scripts.lib.graphs.families import NetworkHints
 
-IMAGENET = Pixels("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = PixelFormat("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _FRACTIONS = BoxFormat("cxcywh", "fraction")
 # config.json's model_type. The others of transformers' detectors have scores that are made like one of these.
 _SIGMOID = ("rt_detr", "rt_detr_v2", "d_fine", "deformable_detr", "deta", "dab-detr")
@@ -27,7 +27,7 @@ def rt_detr(signature: Signature, known: "NetworkHints") -> Description | None:
     """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
-    prepared = _prepared(known, Pixels(), Size(640, 640))
+    prepared = _prepared(known, PixelFormat(), Size(640, 640))
     suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
     return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
 
@@ -57,8 +57,8 @@ def rf_detr(signature: Signature, known: "NetworkHints") -> Description | None:
         )
     suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
     return Description(
-        "rf-detr", Outputs(boxes="dets", scores="labels"), Resize("stretch"), IMAGENET, _FRACTIONS, Scores("sigmoid"),
-        suppression, labels=labels,
+        "rf-detr", OutputNames(boxes="dets", scores="labels"), Resize("stretch"), IMAGENET, _FRACTIONS,
+        Scores("sigmoid"), suppression, labels=labels,
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _transformers(  # noqa: PLR0917, only the two above call it
     family: str,
     signature: Signature,
     known: "NetworkHints",
-    prepared: tuple[Pixels, Size | None],
+    prepared: tuple[PixelFormat, Size | None],
     scores: Scores,
     suppression: Nms,
 ) -> Description:
@@ -75,7 +75,7 @@ def _transformers(  # noqa: PLR0917, only the two above call it
     pixels, size = prepared
     resize = Resize("stretch", filter="antialiased")
     return Description(
-        family, Outputs(boxes="pred_boxes", scores="logits"), resize, pixels, _FRACTIONS, scores, suppression,
+        family, OutputNames(boxes="pred_boxes", scores="logits"), resize, pixels, _FRACTIONS, scores, suppression,
         labels=labels,
     ).with_size(size)  # fmt: skip
 
@@ -89,7 +89,7 @@ def _model_type(known: "NetworkHints") -> str | None:
     return None if found is None else str(found)
 
 
-def _prepared(known: "NetworkHints", pixels: Pixels, size: Size | None) -> tuple[Pixels, Size | None]:
+def _prepared(known: "NetworkHints", pixels: PixelFormat, size: Size | None) -> tuple[PixelFormat, Size | None]:
     """Return how transformers' preprocessor_config.json prepares pictures, the family's way where there is none."""
     said = known.config.get("preprocessor")
     if not isinstance(said, Mapping):
@@ -104,7 +104,7 @@ def _prepared(known: "NetworkHints", pixels: Pixels, size: Size | None) -> tuple
     mean = _triple(said.get("image_mean")) if normalised else (0.0, 0.0, 0.0)
     deviation = _triple(said.get("image_std")) if normalised else (1.0, 1.0, 1.0)
     # 1 / (1 / 255) is not 255 to the last bit.
-    pixels = Pixels("rgb", round(divisor, 6), mean, deviation)
+    pixels = PixelFormat("rgb", round(divisor, 6), mean, deviation)
     fixed = said.get("size")
     if isinstance(fixed, Mapping) and {"height", "width"} <= fixed.keys():
         return pixels, Size(int(fixed["width"]), int(fixed["height"]))

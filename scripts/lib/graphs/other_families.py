@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize
+from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize
 from scripts.lib.graphs.signature import Signature, Tensor
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def torchvision(signature: Signature, known: "NetworkHints") -> Description | No
     found = {_role(output): at for at, output in enumerate(signature.outputs)}
     if set(found) != {"boxes", "scores", "labels"}:
         return None
-    outputs = Outputs(boxes=found["boxes"], scores=found["scores"], labels=found["labels"])
-    return Description("torchvision", outputs, Resize(), Pixels(), first_label=1, labels=known.labels)
+    outputs = OutputNames(boxes=found["boxes"], scores=found["scores"], labels=found["labels"])
+    return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=known.labels)
 
 
 def tensorflow(signature: Signature, known: "NetworkHints") -> Description | None:
@@ -33,7 +33,7 @@ def tensorflow(signature: Signature, known: "NetworkHints") -> Description | Non
         return None
     boxes, scores, labels = (names[name] for name in _TENSORFLOW)
     return Description(
-        "tensorflow", Outputs(boxes=boxes, scores=scores, labels=labels), Resize(), Pixels("rgb", 1.0),
+        "tensorflow", OutputNames(boxes=boxes, scores=scores, labels=labels), Resize(), PixelFormat("rgb", 1.0),
         BoxFormat("yxyx", "fraction"), first_label=1, labels=known.labels,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scripts.lib.boxes import Size
-from scripts.lib.graphs.description import BoxFormat, Description, Outputs, Pixels, Resize, Scores
+from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
 from scripts.lib.graphs.signature import Signature, Tensor
 from scripts.lib.suppression import Nms
 
@@ -23,7 +23,7 @@ _GREY = 114
 _LETTERBOX = Resize("letterbox", "centre", _GREY)
 _ONE_GAIN = replace(_LETTERBOX, one_gain=True)
 _TOP_LEFT = Resize("letterbox", "top_left", _GREY, rounding="down", one_gain=True)
-_UNIT_RGB = Pixels("rgb", 255.0)
+_UNIT_RGB = PixelFormat("rgb", 255.0)
 _ULTRALYTICS_NMS = Nms(iou=0.7, max_detections=300, per_class=True, best_class=True)
 _YOLOV5_NMS = Nms(iou=0.45, max_detections=1000, per_class=True, best_class=True)
 _YOLOX_NMS = Nms(iou=0.45, max_detections=1000)
@@ -38,7 +38,7 @@ def ultralytics(signature: Signature, known: "NetworkHints") -> Description | No
     size, multiple = size_of(signature), _largest_stride(signature)
     if _is_rows(output, signature):
         return Description(
-            "ultralytics", Outputs(table=0, is_rows=True), _LETTERBOX, _UNIT_RGB, multiple=multiple
+            "ultralytics", OutputNames(table=0, is_rows=True), _LETTERBOX, _UNIT_RGB, multiple=multiple
         ).with_size(size)
     lengths = output.shape or ()
     boxes_last = lengths[1:2] == (4 + known.names,) or (written and lengths[2:] != (4 + known.names,))
@@ -46,7 +46,7 @@ def ultralytics(signature: Signature, known: "NetworkHints") -> Description | No
     if len(lengths) != 3 or not (written or by_shape):
         return None
     return Description(
-        "ultralytics", Outputs(table=0, boxes_last=boxes_last), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"),
+        "ultralytics", OutputNames(table=0, boxes_last=boxes_last), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"),
         suppression=_ULTRALYTICS_NMS, multiple=multiple,
     ).with_size(size)  # fmt: skip
 
@@ -61,7 +61,7 @@ def ultralytics_rtdetr(signature: Signature, known: "NetworkHints") -> Descripti
     if not is_rtdetr and "task" in signature.metadata:
         return None
     return Description(
-        "ultralytics-rtdetr", Outputs(table=0, is_rows=True), Resize("stretch"), _UNIT_RGB,
+        "ultralytics-rtdetr", OutputNames(table=0, is_rows=True), Resize("stretch"), _UNIT_RGB,
         BoxFormat("cxcywh", "fraction"),
     ).with_size(size_of(signature))  # fmt: skip
 
@@ -77,7 +77,7 @@ def yolov5(signature: Signature, known: "NetworkHints") -> Description | None:
     if "task" in signature.metadata or not (fits or (anchors is None and not signature.metadata)):
         return None
     return Description(
-        "yolov5", Outputs(table=0), _ONE_GAIN, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
+        "yolov5", OutputNames(table=0), _ONE_GAIN, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
         multiple=_largest_stride(signature),
     ).with_size(size)  # fmt: skip
 
@@ -94,7 +94,7 @@ def yolox(signature: Signature, known: "NetworkHints") -> Description | None:
     decoded = "Exp" in signature.operators
     boxes = BoxFormat("cxcywh") if decoded else BoxFormat("cxcywh", "grid", STRIDES[0])
     return Description(
-        "yolox", Outputs(table=0), _TOP_LEFT, Pixels("bgr", 1.0), boxes,
+        "yolox", OutputNames(table=0), _TOP_LEFT, PixelFormat("bgr", 1.0), boxes,
         Scores(objectness=True), _YOLOX_NMS, multiple=32,
     ).with_size(size)  # fmt: skip
 

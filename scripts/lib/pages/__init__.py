@@ -43,7 +43,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PagePicture:
     """A frame to show.
 
     Attributes:

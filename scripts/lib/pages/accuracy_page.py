@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
-from scripts.lib.pages import Drawn, Picture, TatorPlace, charts
+from scripts.lib.pages import Drawn, PagePicture, TatorPlace, charts
 from scripts.lib.previews import data_address, picture_name
 from scripts.lib.record_files import read_record
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake
@@ -75,7 +75,7 @@ def _confusion(found: Confusion, ranked: list[str]) -> dict[str, Any]:
 
 def _picture(
     archive: zipfile.ZipFile, mistake: Mistake, numbers: dict[str, int], place: TatorPlace | None, *, missed: bool
-) -> Picture | None:
+) -> PagePicture | None:
     """Return a mistake's picture, None where it could not be had."""
     name = f"{mistake.media_id}/{picture_name(mistake.frame)}"
     if name not in archive.namelist():
@@ -99,7 +99,7 @@ def _picture(
         )
         for other in mistake.others
     ]
-    return Picture(
+    return PagePicture(
         address=data_address(content, "image/jpeg"),
         width=width,
         height=height,

@@ -36,7 +36,7 @@ _STYLE: Any = {
 _PAGE_FONT = "system-ui, sans-serif"
 
 
-class Mark(NamedTuple):
+class TimelineMarker(NamedTuple):
     """A point on a timeline: its frame, and the address that it leads to, if any."""
 
     frame: int
@@ -147,7 +147,9 @@ def _beside(axes: Axes, x: float, y: float, words: str, *, left: bool) -> None:
     )  # fmt: skip
 
 
-def timeline(name: str, edges: Means, means: Mapping[int, Means], fps: float | None, marks: Sequence[Mark]) -> Markup:
+def timeline(
+    name: str, edges: Means, means: Mapping[int, Means], fps: float | None, marks: Sequence[TimelineMarker]
+) -> Markup:
     """Return boxes a frame over a video's time, one species upon the other, and marks that lead to a frame.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
 from scripts.lib.frames.source import frames_used
-from scripts.lib.pages import Picture, TatorPlace, charts, drawn
+from scripts.lib.pages import PagePicture, TatorPlace, charts, drawn
 from scripts.lib.pages.findings import Findings, margin, over_time
 from scripts.lib.previews import Album, AlbumPicture
 from scripts.lib.record_files import read_record
@@ -76,10 +76,10 @@ class FrameRenderer:
         """Return where Tator shows a frame, None where it is not there."""
         return None if self.place is None else self.place.address(media.line.media_id, frame)
 
-    def picture(self, media: ReportedMedia, entry: AlbumPicture, rows: list[Detection], title: str) -> Picture:
+    def picture(self, media: ReportedMedia, entry: AlbumPicture, rows: list[Detection], title: str) -> PagePicture:
         """Return a picture of the album with its boxes."""
         frame = entry.frame
-        return Picture(
+        return PagePicture(
             address=Album.open(media.previews).picture(frame),
             width=entry.width,
             height=entry.height,
@@ -115,7 +115,7 @@ def rows_of(media: ReportedMedia, frames: set[int]) -> dict[int, list[Detection]
     return found
 
 
-def least_sure(media: list[ReportedMedia], renderer: FrameRenderer) -> list[Picture]:
+def least_sure(media: list[ReportedMedia], renderer: FrameRenderer) -> list[PagePicture]:
     """Return the frames of all media in which the network was least sure."""
     candidates = []
     for at, each in enumerate(media):
@@ -191,5 +191,5 @@ def _timeline(media: ReportedMedia, entries: list[AlbumPicture], renderer: Frame
     if media.is_picture or len(looked_at) < 2:
         return ""
     edges, means = over_time(read_detections(media.detections), looked_at, BINS)
-    marks = [charts.Mark(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
+    marks = [charts.TimelineMarker(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
     return charts.timeline(f"timeline-{media.line.media_id}", edges, means, media.record.fps, marks)

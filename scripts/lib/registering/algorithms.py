@@ -14,7 +14,7 @@ from scripts.lib.server.faults import Refused
 from scripts.lib.server.sessions import store_session
 
 
-class Registry(Project):
+class AlgorithmProject(Project):
     """A project's algorithms, and whose token it is; errors as of `Project`."""
 
     def user(self) -> dict[str, Any]:

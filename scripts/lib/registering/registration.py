@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.lib.errors import PipelineError, ServerError, SettingsError
 from scripts.lib.registering import manifest
-from scripts.lib.registering.algorithms import Registry
+from scripts.lib.registering.algorithms import AlgorithmProject
 from scripts.lib.server import project_needs, rights, rows
 from scripts.lib.server.project_needs import Need
 
@@ -95,7 +95,7 @@ def make_plan(
     launch = {"TATOR_API_SERVICE": host, "TATOR_PROJECT_ID": str(project_id), "TATOR_MEDIA_IDS": "1"}
     found = _settings_of(plan, workflow, launch, resolve)
     with plan.collecting():
-        registry = Registry(host, project_id)
+        registry = AlgorithmProject(host, project_id)
         user, project = registry.user(), registry.project()
         permission = project["permission"]
         account = f"{user['username']} ({permission})"
@@ -132,7 +132,7 @@ def _settings_of(
     return found
 
 
-def _plan_types(plan: RegistrationPlan, registry: Registry, found: Mapping[str, Any]) -> None:
+def _plan_types(plan: RegistrationPlan, registry: AlgorithmProject, found: Mapping[str, Any]) -> None:
     upload, kind = found["upload"], found["media"]["kind"]
     mark = [project_needs.of_media(found["mark"]["attribute"])]
     for media_type in registry.media_types().values():
@@ -155,7 +155,7 @@ def _plan_types(plan: RegistrationPlan, registry: Registry, found: Mapping[str, 
 
 
 def _plan_attributes(
-    plan: RegistrationPlan, registry: Registry, kind: str, owner: dict[str, Any], needs: Sequence[Need]
+    plan: RegistrationPlan, registry: AlgorithmProject, kind: str, owner: dict[str, Any], needs: Sequence[Need]
 ) -> None:
     what = {"MediaType": "media type", "LocalizationType": "box type", "StateType": "track type"}[kind]
     for need in needs:
@@ -167,7 +167,7 @@ def _plan_attributes(
             plan.steps.append(Step(text, rights.FULL, partial(_add_attribute, registry, kind, owner["id"], need)))
 
 
-def _add_attribute(registry: Registry, kind: str, type_id: int, need: Need) -> None:
+def _add_attribute(registry: AlgorithmProject, kind: str, type_id: int, need: Need) -> None:
     def added() -> None:
         types = {
             "MediaType": lambda: registry.media_types().values(),
@@ -181,7 +181,7 @@ def _add_attribute(registry: Registry, kind: str, type_id: int, need: Need) -> N
     project_needs.retry_lost_answer(added)
 
 
-def _plan_version(plan: RegistrationPlan, registry: Registry, found: Mapping[str, Any]) -> None:
+def _plan_version(plan: RegistrationPlan, registry: AlgorithmProject, found: Mapping[str, Any]) -> None:
     upload, versions = found["upload"], registry.versions()
     for setting, key, value in (
         ("upload.version_id", "id", upload["version_id"]),
@@ -199,7 +199,7 @@ def _plan_version(plan: RegistrationPlan, registry: Registry, found: Mapping[str
 
 def _plan_algorithm(
     plan: RegistrationPlan,
-    registry: Registry,
+    registry: AlgorithmProject,
     wanted: AlgorithmSpec,
     user: Mapping[str, Any],
     project: Mapping[str, Any],
@@ -226,14 +226,14 @@ def _plan_algorithm(
     plan.steps.append(Step(text, takes, partial(_write, registry, wanted, user["id"])))
 
 
-def _right_to_write(registry: Registry, brings_manifest: bool, permission: str) -> str:
+def _right_to_write(registry: AlgorithmProject, brings_manifest: bool, permission: str) -> str:
     """Return the right that registering or updating takes: a higher one to store a manifest on some sites."""
     depends = rights.may(permission, rights.TRANSFER) and not rights.may(permission, rights.FULL)
     return rights.FULL if brings_manifest and depends and not registry.may_get_addresses() else rights.TRANSFER
 
 
 def _check_cluster(
-    plan: RegistrationPlan, registry: Registry, cluster: int | None, user: Mapping[str, Any], organization: int
+    plan: RegistrationPlan, registry: AlgorithmProject, cluster: int | None, user: Mapping[str, Any], organization: int
 ) -> None:
     if cluster is None:
         plan.notes.append(
@@ -254,7 +254,7 @@ def _check_cluster(
         plan.problems.append(f"--cluster: the project's organization has no job cluster {cluster}; it has {there}")
 
 
-def _write(registry: Registry, wanted: AlgorithmSpec, user_id: int) -> None:
+def _write(registry: AlgorithmProject, wanted: AlgorithmSpec, user_id: int) -> None:
     """Register or update, and look whether it was kept.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from scripts.lib.detections import Detection
 from scripts.lib.progress import Progress
 from scripts.lib.tracking.trackers import Tracker, TrackOptions
-from scripts.lib.tracking.tracks import NO_TRACK, Assignment, Track
+from scripts.lib.tracking.tracks import NO_TRACK, Assignment, TrackSummary
 
 _NONE = -1
 
@@ -62,10 +62,10 @@ def _corners(row: Detection) -> tuple[float, float, float, float]:
 
 def _named(numbers: "array[int]", rows: Iterator[Detection], min_length: int) -> Assignment:
     """Leave out short tracks, and number the others from 1 by their first frames."""
-    tracks: dict[int, Track] = {}
+    tracks: dict[int, TrackSummary] = {}
     for number, row in zip(numbers, rows, strict=True):
         if number != _NONE:
-            tracks.setdefault(number, Track()).add(row)
+            tracks.setdefault(number, TrackSummary()).add(row)
     long = sorted((track.first_frame, number) for number, track in tracks.items() if track.boxes >= min_length)
     names = {number: name for name, (_, number) in enumerate(long, start=1)}
     return Assignment(

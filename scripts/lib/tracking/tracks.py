@@ -47,7 +47,7 @@ class TrackBox:
 
 
 @dataclass
-class Track:
+class TrackSummary:
     """What is known of a track beside its boxes.
 
     Attributes:
@@ -95,7 +95,7 @@ class Assignment:
     """
 
     numbers: "array[int]"
-    tracks: dict[int, Track]
+    tracks: dict[int, TrackSummary]
 
     @classmethod
     def empty(cls) -> "Assignment":

@@ -147,7 +147,7 @@ def content_part(elemental_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Origin:
     """What is known of a row.
 
     Attributes:
@@ -164,7 +164,7 @@ class Judgement:
         return self.made and self.reason is None
 
 
-class Judge:
+class OriginCheck:
     """Tells of the rows of one media which are a machine's and untouched.
 
     Attributes:
@@ -180,18 +180,18 @@ class Judge:
         made = [(row, names) for row in rows if not _saved_again(row) and (names := self.names(row))]
         self._late = self._late_fillings(made)
 
-    def judge(self, row: _Row) -> Judgement:
-        """Judge a row by itself, whatever its other marks are."""
+    def judge(self, row: _Row) -> Origin:
+        """OriginCheck a row by itself, whatever its other marks are."""
         names = self.names(row)
         if names is None:
-            return Judgement(made=False, reason=self.not_made)
+            return Origin(made=False, reason=self.not_made)
         if saved := _saved_again(row):
-            return Judgement(made=True, reason=saved)
+            return Origin(made=True, reason=saved)
         for name, value in self._unexplained(row, names):
             if self._late.get(name, _UNTOUCHED) != value or not self._before_it_was_known(row, name):
                 self.doubtful.add(name)
-                return Judgement(made=True, reason=f"attribute {name!r} has a value that is not a known default of it")
-        return Judgement(made=True, reason=None)
+                return Origin(made=True, reason=f"attribute {name!r} has a value that is not a known default of it")
+        return Origin(made=True, reason=None)
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes of species and score by which the row's id is the hash of its content, or None."""

@@ -37,7 +37,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from scripts.lib.boxes import iou_matrix
-from scripts.lib.uploads.origin import Box, Destination, Judge, Judgement, box_from_pixels, content_part
+from scripts.lib.uploads.origin import Box, Destination, Origin, OriginCheck, box_from_pixels, content_part
 
 __all__ = ["Box", "Changes", "Destination", "ReconcilePlan", "box_from_pixels", "plan"]
 
@@ -118,7 +118,7 @@ def plan(
     missing = {box.elemental_id(to): box for box in wanted}
     names = Names(missing, to)
     rows = latest(on_server)
-    judge = Judge(to, [row for same in rows.values() for row in same])
+    judge = OriginCheck(to, [row for same in rows.values() for row in same])
     history: dict[str, list[_Row]] = defaultdict(list)
     for mark in all_marks:
         history[mark["elemental_id"]].append(mark)
@@ -137,7 +137,7 @@ def plan(
         marks = history.get(identity)
         if made and same[0]["mark"] > 0 and not in_every_mark(same[0]["mark"], marks, judge):
             outcome.unclear |= marks is None
-            verdicts = [Judgement(made=True, reason="an earlier mark was edited")] * len(live)
+            verdicts = [Origin(made=True, reason="an earlier mark was edited")] * len(live)
             made = []
         if len(made) == len(live):
             if missing.pop(identity, None) is not None:
@@ -213,7 +213,7 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
     return float(iou_matrix(corners[:1], corners[1:]).max())
 
 
-def in_every_mark(last: int, marks: Sequence[_Row] | None, judge: Judge) -> bool:
+def in_every_mark(last: int, marks: Sequence[_Row] | None, judge: OriginCheck) -> bool:
     """Whether a box whose last mark is a machine's is one in all of them, with none missing; None: not shown."""
     if marks is None:
         return False

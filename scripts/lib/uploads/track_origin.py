@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib.server.values import is_number
-from scripts.lib.uploads.origin import NAMESPACE, Box, Destination, Judge, Judgement, canonical, content_part
+from scripts.lib.uploads.origin import NAMESPACE, Box, Destination, Origin, OriginCheck, canonical, content_part
 
 _TRACK_DIGITS, _VALUES_DIGITS, _SHAPE_DIGITS = 18, 8, 6
 
@@ -46,7 +46,7 @@ class TrackDestination(Destination):
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class TrackToUpload:
     """A track as it was found.
 
     Attributes:
@@ -77,14 +77,14 @@ class PlacedTrack:
     """A track as it is to stand in Tator.
 
     Attributes:
-        key: see Track.key.
+        key: see TrackToUpload.key.
         track: what was found.
         rows: the rows of its boxes, in order.
         frames: of the boxes, in order.
     """
 
     key: str
-    track: Track
+    track: TrackToUpload
     rows: tuple[int, ...]
     frames: tuple[int, ...]
 
@@ -130,7 +130,7 @@ def segments(frames: Iterable[int]) -> Segments:
     return found
 
 
-class TrackJudge(Judge):
+class TrackOriginCheck(OriginCheck):
     """Tells of the states of one media which are a machine's and untouched."""
 
     not_made = "their species, confidence or length are not as they were made"
@@ -140,15 +140,15 @@ class TrackJudge(Judge):
         self._written = to.attributes
         super().__init__(to, rows)
 
-    def judge(self, row: _Row) -> Judgement:
-        """Judge a row by itself, whatever its other marks are."""
+    def judge(self, row: _Row) -> Origin:
+        """OriginCheck a row by itself, whatever its other marks are."""
         found = super().judge(row)
         if not found.untouched or is_unfinished(row):
             return found
         digits = row["elemental_id"].replace("-", "")
         if digits[-_SHAPE_DIGITS:] == _shape_digits(key_of(digits), row["segments"], len(row["localizations"])):
             return found
-        return Judgement(made=True, reason="boxes were added to them or taken out of them")
+        return Origin(made=True, reason="boxes were added to them or taken out of them")
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes by whose values the row's id is the hash of its content, or None."""

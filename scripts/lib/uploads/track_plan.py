@@ -20,13 +20,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.lib.uploads.origin import Box, Destination, Judgement
+from scripts.lib.uploads.origin import Box, Destination, Origin
 from scripts.lib.uploads.reconcile import Changes, Names, in_every_mark, latest
 from scripts.lib.uploads.track_origin import (
     PlacedTrack,
-    Track,
     TrackDestination,
-    TrackJudge,
+    TrackOriginCheck,
+    TrackToUpload,
     is_unfinished,
     key_of,
 )
@@ -87,7 +87,7 @@ class BoxRows:
             if live and name and (identity == name or name not in self._row_of):
                 self._row_of[name] = live
 
-    def today(self, track: Track) -> list[tuple[str, _Row]]:
+    def today(self, track: TrackToUpload) -> list[tuple[str, _Row]]:
         """Return those of a track's boxes that stand, each once, with their rows."""
         identities = dict.fromkeys(box.elemental_id(self._to) for box in track.boxes)
         return [(identity, self._row_of[identity]) for identity in identities if identity in self._row_of]
@@ -115,7 +115,7 @@ class _Standing:
 
 
 def plan_tracks(
-    wanted: Mapping[str, Track],
+    wanted: Mapping[str, TrackToUpload],
     boxes: BoxRows,
     states: States,
     to: TrackDestination,
@@ -125,7 +125,7 @@ def plan_tracks(
     """Compare the tracks of a run with what Tator holds for one media, by the rules of this module.
 
     Args:
-        wanted: the run's tracks, by Track.key.
+        wanted: the run's tracks, by TrackToUpload.key.
         boxes: what stands for boxes in Tator.
         states: the media's.
         to: where the tracks go.
@@ -173,14 +173,14 @@ def people_have(states: States, to: TrackDestination) -> set[int]:
 
 
 def _whose(
-    outcome: TrackPlan, wanted: Mapping[str, Track], boxes: BoxRows, states: States, to: TrackDestination
+    outcome: TrackPlan, wanted: Mapping[str, TrackToUpload], boxes: BoxRows, states: States, to: TrackDestination
 ) -> _Standing:
     """Sort the states by whose they are, and note in the outcome what is people's."""
     rows = latest(states.latest)
     history: dict[str, list[_Row]] = defaultdict(list)
     for row in states.every:
         history[row["elemental_id"]].append(row)
-    judge = TrackJudge(to, [row for same in rows.values() for row in same])
+    judge = TrackOriginCheck(to, [row for same in rows.values() for row in same])
     outcome.doubtful = judge.doubtful
     found = _Standing()
     merged_away = [identity for identity in history if identity not in rows]
@@ -198,7 +198,7 @@ def _whose(
         if any(verdict.untouched for verdict in verdicts) and not in_every_mark(
             same[0]["mark"], history[identity], judge
         ):
-            verdicts = [Judgement(made=True, reason="an earlier mark was edited")] * len(live)
+            verdicts = [Origin(made=True, reason="an earlier mark was edited")] * len(live)
         made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
         if len(made) == len(live):
             found.own[identity] = made

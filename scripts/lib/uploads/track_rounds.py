@@ -8,7 +8,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.rounds import Rounds, as_the_type_is_now
-from scripts.lib.uploads.track_origin import PlacedTrack, Track, TrackDestination, is_unfinished
+from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, is_unfinished
 from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks
 
 # Tator refuses more in one request.
@@ -30,7 +30,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         self,
         project: Project,
         media_id: int,
-        tracks: Sequence[Track],
+        tracks: Sequence[TrackToUpload],
         where: TrackDestination,
         boxes_where: Destination,
         *,

@@ -19,7 +19,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
 from scripts.lib.uploads.origin import Box, Destination, box_from_pixels
-from scripts.lib.uploads.track_origin import Track, TrackDestination
+from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload
 from scripts.lib.uploads.track_rounds import TrackReconciliation
 from scripts.lib.uploads.upload import carried_out, in_iso, left_to_people
 
@@ -148,7 +148,7 @@ def still_stand(connect: Callable[[], Project], options: TrackUploadOptions, upl
 
 
 def _verified(
-    result: TrackUploadRecord, project: Project, options: TrackUploadOptions, tracks: list[Track]
+    result: TrackUploadRecord, project: Project, options: TrackUploadOptions, tracks: list[TrackToUpload]
 ) -> TrackUploadRecord:
     work = TrackReconciliation(
         project, result.media_id, tracks, options.where, options.boxes_where, least=options.min_length
@@ -167,7 +167,7 @@ def _verified(
     )
 
 
-def _wanted(media: MediaTracks, options: TrackUploadOptions, tracked: TracksRecord) -> list[Track]:
+def _wanted(media: MediaTracks, options: TrackUploadOptions, tracked: TracksRecord) -> list[TrackToUpload]:
     found = read_record(DetectionRecord, media.outcome)
     boxes: dict[int, list[Box]] = defaultdict(list)
     for row in read_tracks(media.track_boxes):
@@ -183,6 +183,6 @@ def _wanted(media: MediaTracks, options: TrackUploadOptions, tracked: TracksReco
                 )
             )
     return [
-        Track(found.media_id, tuple(boxes[one.track]), options.species[one.species - 1], one.confidence)
+        TrackToUpload(found.media_id, tuple(boxes[one.track]), options.species[one.species - 1], one.confidence)
         for one in tracked.tracks
     ]

@@ -57,7 +57,7 @@ def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: 
     """Upload each media, so many at a time; where there is only one, its own error ends the job.
 
     One that fails because Tator does does not keep the others from being done, unless as many as are under way at once
-    fail one after the other because Tator is not well: then no more are begun.
+    fail one after the other because Tator does not respond: then no more are begun.
 
     Args:
         work: the media.
