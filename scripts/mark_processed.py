@@ -2,7 +2,8 @@
 
 import logging
 from collections import defaultdict
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def mark_processed(
             if not _marked_since(media, attribute, verified[media_id])
         }
         due, odd = _by_type(unmarked)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = _mark_time(verified.values())
         for type_id, media_ids in due.items():
             for at in range(0, len(media_ids), IDS_PER_CALL):
                 project.set_attribute(media_ids[at : at + IDS_PER_CALL], attribute, now)
@@ -98,6 +99,13 @@ def _by_type(found: dict[int, dict[str, Any]]) -> tuple[dict[int, list[int]], Un
 def _later(one: str, other: str) -> str:
     """Return the later of two times; an empty text is before all."""
     return max(filter(None, (one, other)), key=datetime.fromisoformat, default="")
+
+
+def _mark_time(changed: Iterable[str]) -> str:
+    """Return the time of now, or that of the newest change where the clock of Tator or of another machine is ahead."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    newest = max((datetime.fromisoformat(moment) for moment in changed if moment), default=now)
+    return max(now, (newest + timedelta(seconds=1)).replace(microsecond=0) if newest > now else now).isoformat()
 
 
 def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:

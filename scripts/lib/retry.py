@@ -23,11 +23,11 @@ def patience() -> float:
 
 
 def answer_seconds() -> float:
-    """Return for how many seconds after a write was sent the server may still be at it, though nobody hears it.
+    """Return for how many seconds after its connection ended the server may still be at a write.
 
     Tator has no bound of its own: its workers carry a request through when the connection is gone. The bound is what
     we wait for an answer at most (READ_SECONDS), tens of times what a request of 500 boxes takes on a busy server; and
-    no more than `patience()`. What comes later yet is found and cleaned up by the next look.
+    no more than `patience()`. What comes later yet is found and cleaned up by the next upload of the media.
     """
     return _seconds(ANSWER_VARIABLE, min(float(READ_SECONDS), patience()))
 

@@ -121,6 +121,15 @@ def test_gateway_that_drops_while_the_server_goes_on(ready, monkeypatch):
     whole(ready)
 
 
+def test_server_that_goes_on_after_the_client_has_waited(ready, monkeypatch):
+    monkeypatch.setattr(sessions, "READ_SECONDS", 1)
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "4")
+    ready.server.fault("late_commit", operation="CreateLocalizationList", seconds=2)
+    assert ready.upload(1)["boxes"] == 3
+    assert len(ready.server.requests("CreateLocalizationList")) == 1
+    whole(ready)
+
+
 def test_server_that_goes_on_for_longer_than_the_bound(ready, monkeypatch):
     """Both commit; the next look of whoever comes cleans up."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")

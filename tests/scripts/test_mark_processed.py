@@ -1,11 +1,14 @@
 """Only verified media carry the mark, set in as few calls as can be."""
 
 import time
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from scripts.lib.errors import ServerError
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import UploadRecord
 from tests.scripts.tator_steps import MARK
 
 
@@ -71,6 +74,17 @@ def test_a_mark_stays_as_long_as_the_boxes_do(ready):
     ready.upload(2)
     ready.mark(2)
     assert marks(ready)[2] == before
+
+
+def test_boxes_dated_by_a_clock_that_is_ahead(ready):
+    """The time of untouched boxes is Tator's, the mark's that of this machine."""
+    ahead = datetime.now(UTC) + timedelta(hours=1, microseconds=1)
+    record = read_record(UploadRecord, ready.folder / "upload_1.json")
+    write_record(ready.folder / "upload_1.json", replace(record, changed_at=ahead.isoformat()))
+    assert ready.mark(1, 2)["media_ids"] == [1]
+    before = marks(ready)
+    assert ready.mark(1, 2)["media_ids"] == [1]
+    assert marks(ready) == before
 
 
 def test_media_deleted_meanwhile(ready):

@@ -270,7 +270,6 @@ class Project(TrackCalls):
         """Try once, but wait while throttled: only then is it sure that nothing was done."""
 
         def once() -> None:
-            until = time.monotonic() + answer_seconds()
             try:
                 self._paced(what, call, needs)
             except Throttled:
@@ -278,7 +277,9 @@ class Project(TrackCalls):
             except UnexplainedRefusal as fault:
                 raise fault.refusal from None
             except Transient as fault:
-                raise LostAnswer(str(fault), 0.0 if fault.ended else until) from None
+                # Counted from the end of the connection, as the server may still be at work when the client has waited.
+                until = 0.0 if fault.ended else time.monotonic() + answer_seconds()
+                raise LostAnswer(str(fault), until) from None
 
         self._retrying(what, once)
 

@@ -37,9 +37,9 @@ class Rounds(ABC, Generic[_Plan]):
     """The way to what one media is to have: look, write what differs, and look again.
 
     Tator has no uniqueness on an elemental id, and a request does not see what another has not committed yet. So a
-    write whose answer was lost is not repeated before the server must have ended it (`answer_seconds()` after it was
-    sent) unless a look shows that it was carried out. Two runs at once may still make a box twice; each looks again
-    after it wrote, and removes the surplus, of which both have the same opinion.
+    write whose answer was lost is not repeated before the server must have ended it (`answer_seconds()` after its
+    connection ended) unless a look shows that it was carried out. Two runs at once may still make a box twice; each
+    looks again after it wrote, and removes the surplus, of which both have the same opinion.
 
     Attributes:
         listed: the rows of the last look.
