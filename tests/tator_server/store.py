@@ -129,7 +129,9 @@ class Store:
                 self._journal = None
                 self._db.execute("ROLLBACK")
             for name, last in taken:
-                self._db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (last, name))
+                changed = self._db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (last, name))
+                if not changed.rowcount:  # the first rows of a table, taken back, take its line with them
+                    self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, last))
         time.sleep(seconds)
         with self.transaction():
             for query, values in journal:
