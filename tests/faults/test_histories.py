@@ -73,7 +73,14 @@ class Model:
         return {media_id: {} for media_id in media_ids}
 
     def localization_types(self):
-        return [{"id": 3, "attribute_types": [{"name": "State", "dtype": "int", "default": self.default}]}]
+        return [
+            {
+                "id": 3,
+                "name": "Box",
+                "dtype": "box",
+                "attribute_types": [{"name": "State", "dtype": "int", "default": self.default}],
+            }
+        ]
 
     def create_boxes(self, specs):
         new = []

@@ -94,7 +94,7 @@ class TrackModel(Model):
         return [dict(row) for row in rows if row["elemental_id"] in identities]
 
     def state_types(self):
-        return [{"id": 9, "attribute_types": []}]
+        return [{"id": 9, "name": "Track", "dtype": "state", "attribute_types": []}]
 
     def create_tracks(self, specs):
         how = self.answers.pop() if self.answers else "heard"
