@@ -56,8 +56,8 @@ class MediaToUpload:
 def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: int) -> None:
     """Upload each media, so many at a time; where there is only one, its own error ends the job.
 
-    One that fails because Tator does does not keep the others from being done, unless as many as are under way at once
-    fail one after the other because Tator does not respond: then no more are begun.
+    The failure of one does not stop the others. Only when as many as are under way at once fail one after the other
+    because Tator does not respond, no more are begun.
 
     Args:
         work: the media.
