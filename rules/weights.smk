@@ -83,7 +83,7 @@ rule quantize_network:
 # detection job on another model of GPU builds its own, beside this one.
 rule build_engine:
     input:
-        "resources/network/provenance.json",
+        provenance="resources/network/provenance.json",
         graph=ancient(plan.onnx_graph),
     output:
         record="resources/network/engine.json",

@@ -86,6 +86,23 @@ def _layers(model: nn.Module, part: str) -> list[nn.Module]:
     return [layer for name, layer in model.named_modules() if part in name and isinstance(layer, nn.Linear | nn.Conv2d)]
 
 
+def _outputs(layer: nn.Module) -> int:
+    """Return how many numbers a layer gives."""
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+
+
+def normalize(model: nn.Module, run: Callable[[], object]) -> None:
+    """Set the statistics of batch normalization from a run, so that no number is too large or small for fp16."""
+    parts = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    for part in parts:
+        part.train()
+        part.momentum = 1.0
+    with torch.no_grad():
+        run()
+    for part in parts:
+        part.eval()
+
+
 def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options: Any) -> None:
     """Export with Ultralytics (AGPL-3.0: used here, never shipped)."""
     from ultralytics import RTDETR, YOLO
@@ -101,6 +118,8 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
         # The last of each level's layers gives scores.
         branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
         last = [level[-1] for branch in branches for level in branch or ()]
+    if options.get("half"):
+        normalize(inner, lambda: inner(picture))
     spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999)
     path = Path(model.export(**{"format": "onnx", **options}))
     if path.is_dir():
@@ -126,6 +145,11 @@ def torchvision(folder: Path, name: str, threshold: float) -> None:
 
     seeded()
     model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91).eval()
+    first = torch.from_numpy(np.ascontiguousarray(pictures()[0][..., ::-1])).permute(2, 0, 1) / 255
+    softmax = name.startswith(("ssd", "faster"))
+    last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in _layers(model, part)]
+    last = [layer for layer in last if _outputs(layer) % 91 == 0]
+    spread(last, lambda: model([first]), share=None if softmax else 0.9995)
     picture = torch.rand(3, 480, 640)
     path = str(folder / "graph.onnx")
     axes = {"picture": {1: "height", 2: "width"}}

@@ -11,7 +11,8 @@ import yaml
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow import engine_choice
-from scripts.lib.workflow.engine_choice import choose
+from scripts.lib.workflow.engine_choice import choose, choose_for_family
+from scripts.lib.workflow.network_settings import unfit_for_tensorrt
 
 
 @pytest.fixture
@@ -59,6 +60,56 @@ def test_a_job_is_told_why(machine):
     environ = {engine_choice.REASON_VARIABLE: "auto: the weather"}
     assert choose("tensorrt", None, environ, machine(gpu=False, packages=())).reason == "auto: the weather"
     assert engine_choice.reason({}) == "by the configuration"
+
+
+def test_auto_takes_openvino_for_a_network_that_tensorrt_cannot_run(machine):
+    found = choose("auto", None, {}, machine(gpu=True, packages=ALL), unfit="TensorRT does not read graph.xml")
+    assert found == ("openvino", "f32", "auto: TensorRT does not read graph.xml")
+    assert choose("tensorrt", None, {}, machine(gpu=True, packages=ALL), unfit="so it is")[0] == "tensorrt"
+
+
+def test_what_is_chosen_once_the_family_is_known():
+    by_auto = {engine_choice.REASON_VARIABLE: "auto: an NVIDIA GPU and TensorRT's packages are here"}
+    why = "auto: TensorRT does not run the network's family, yolox"
+    assert choose_for_family("tensorrt", "f16", "yolox", by_auto) == ("openvino", "f32", why)
+    assert choose_for_family("tensorrt", "f16", None, by_auto)[:2] == ("tensorrt", "f16")
+    assert choose_for_family("tensorrt", "f16", "yolox", {})[:2] == ("tensorrt", "f16")
+    assert choose_for_family("onnxruntime", "f32", "yolox", by_auto)[:2] == ("onnxruntime", "f32")
+
+
+def write_frozen(path: Path, *names: bytes) -> None:
+    """Write what of a frozen graph says the names of its nodes."""
+    nodes = (bytes([10, len(name)]) + name for name in names)
+    path.write_bytes(b"".join(bytes([10, len(node)]) + node for node in nodes))
+
+
+@pytest.mark.parametrize(
+    ("network", "detect", "why"),
+    [
+        ({}, {}, None),
+        ({"family": "retinanet"}, {}, None),
+        ({"graph": "graph.xml"}, {}, "does not read graph.xml"),
+        ({"family": "yolox"}, {}, "family, yolox"),
+        ({"pixels": "rgb"}, {}, "rows"),
+        ({}, {"img_max_side": None}, "img_max_side"),
+        ({"directory": None, "graph": "graph.pb"}, {}, None),
+        ({"graph": "graph.pb"}, {}, "family, tensorflow"),
+    ],
+)
+def test_what_the_settings_show_of_tensorrt(tmp_path, network, detect, why):
+    write_frozen(tmp_path / "graph.pb", b"image_tensor", b"detection_boxes")
+    settings = {
+        "network": {"family": "auto", "graph": "graph.onnx", "pixels": None, "directory": str(tmp_path)} | network,
+        "detect": {"img_max_side": 640} | detect,
+    }
+    found = unfit_for_tensorrt(settings)
+    assert (found is None) if why is None else (why in found)
+
+
+def test_openems_own_graph_stays_with_tensorrt(tmp_path):
+    write_frozen(tmp_path / "graph.pb", b"input_1", b"filtered_detections/map/TensorArrayStack/TensorArrayGatherV3")
+    network = {"family": "auto", "graph": "graph.pb", "pixels": None, "directory": str(tmp_path)}
+    assert unfit_for_tensorrt({"network": network, "detect": {"img_max_side": 640}}) is None
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from scripts.lib.graphs.signature import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed
 from scripts.lib.records.network import ProvenanceRecord
-from scripts.lib.workflow.engine_choice import reason as engine_reason
+from scripts.lib.workflow.engine_choice import choose_for_family
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,19 @@ class Network:
         """
         names = train.species(self._files.train_ini)
         nms = self.options.nms
+        chosen = choose_for_family(
+            self.options.engine,
+            self.options.precision,
+            self.description.family if self.description else None,
+            os.environ,
+        )
         engine = open_engine(
             self._files.graph,
-            engine=self.options.engine,
+            engine=chosen.engine,
             size=self.size,
             batch_size=self.options.batch_size,
             threads=self.options.threads,
-            precision=self.options.precision,
+            precision=chosen.precision,
             engines=self.options.engines,
             nms=None if nms is None else nms_settings.from_values(nms),
             rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
@@ -122,7 +128,7 @@ class Network:
         )
         try:
             self.used = self._describe(engine, names)
-            self.engine_used = engine.description | {"chosen": engine_reason(os.environ)}
+            self.engine_used = engine.description | {"chosen": chosen.reason}
         except BaseException:
             engine.close()
             raise

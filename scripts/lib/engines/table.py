@@ -83,7 +83,7 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
 
     if request.description is not None:
         raise GraphError(
-            f"{request.graph}: is of the family {request.description.family}, which TensorRT does not run yet; set "
+            f"{request.graph}: is of the family {request.description.family}, which TensorRT does not run; set "
             "detect.engine: openvino (or onnxruntime)"
         )
     return TensorRtEngine(

@@ -34,7 +34,11 @@ def reason(environ: Mapping[str, str]) -> str:
 
 
 def choose(
-    engine: str, precision: str | None, environ: Mapping[str, str], devices: Path = Path("/dev")
+    engine: str,
+    precision: str | None,
+    environ: Mapping[str, str],
+    devices: Path = Path("/dev"),
+    unfit: str | None = None,
 ) -> EngineChoice:
     """Return the engine that a run takes.
 
@@ -44,13 +48,14 @@ def choose(
         precision: what the configuration asks for; None for the engine's own.
         environ: the process environment.
         devices: where the GPUs' device files are.
+        unfit: why TensorRT cannot run the network, as far as the settings show it; None where they do not.
 
     Raises:
         SettingsError: the engine does not have the precision.
     """
     why = reason(environ)
     if engine == "auto":
-        lack = _lacking(environ, devices)
+        lack = _lacking(environ, devices) or unfit
         if precision not in (None, *ENGINES["tensorrt"].precisions):
             lack = f"TensorRT does not compute with {precision} here"
         engine, why = (
@@ -66,13 +71,35 @@ def choose(
     return EngineChoice(engine, precision or offered[0], why)
 
 
-def set_engine(detect: dict[str, Any], environ: MutableMapping[str, str]) -> None:
+def choose_for_family(engine: str, precision: str, family: str | None, environ: Mapping[str, str]) -> EngineChoice:
+    """Return the engine for a network whose file has been read: OpenVINO where `auto` took one that cannot run it.
+
+    Args:
+        engine: what the run takes.
+        precision: what it computes with.
+        family: of a network that has a description, None for any other.
+        environ: the process environment, which says whether `auto` took the engine.
+    """
+    why = reason(environ)
+    if family is None or engine != "tensorrt" or not why.startswith("auto: "):
+        return EngineChoice(engine, precision, why)
+    return EngineChoice(
+        "openvino", ENGINES["openvino"].precisions[0], f"auto: TensorRT does not run the network's family, {family}"
+    )
+
+
+def set_engine(detect: dict[str, Any], environ: MutableMapping[str, str], unfit: str | None = None) -> None:
     """Put what `auto` stands for into the section `detect`, once: the jobs, which read it again, get it from `environ`.
+
+    Args:
+        detect: the section; changed.
+        environ: the process environment; changed.
+        unfit: why TensorRT cannot run the network, as far as the settings show it.
 
     Raises:
         SettingsError: the engine does not have the precision.
     """
-    chosen = choose(detect["engine"], detect["precision"], environ)
+    chosen = choose(detect["engine"], detect["precision"], environ, unfit=unfit)
     if detect["engine"] == "auto":
         environ[ENGINE_VARIABLE], environ[REASON_VARIABLE] = chosen.engine, chosen.reason
     detect["engine"], detect["precision"] = chosen.engine, chosen.precision

@@ -1,6 +1,8 @@
 """What can be wrong with the settings of the network together, as far as they show it without its file."""
 
+import mmap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -28,8 +30,28 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def may_use_gpu(settings: Mapping[str, Any]) -> bool:
-    """Whether `engine: auto` may stand for TensorRT: not for networks that the settings show it cannot run."""
+def unfit_for_tensorrt(settings: Mapping[str, Any]) -> str | None:
+    """Return why TensorRT cannot run the network as far as the settings show it, None where they do not."""
     network, detect = settings["network"], settings["detect"]
-    runs = network["graph"] != "graph.xml" and network["family"] in ("auto", "retinanet") and detect["img_max_side"]
-    return detect["engine"] != "auto" or bool(runs)
+    if network["graph"] == "graph.xml":
+        return "TensorRT does not read graph.xml"
+    if network["family"] not in ("auto", "retinanet"):
+        return f"TensorRT does not run the network's family, {network['family']}"
+    if network["pixels"]:
+        return "TensorRT does not run networks that give rows (network.pixels)"
+    if not detect["img_max_side"]:
+        return "TensorRT needs detect.img_max_side and detect.img_min_side, which are not set"
+    if _is_object_detection_api(network):
+        return "TensorRT does not run the network's family, tensorflow"
+    return None
+
+
+def _is_object_detection_api(network: Mapping[str, Any]) -> bool:
+    """Whether a frozen graph in a folder has the tensors of TensorFlow's Object Detection API: names after lengths."""
+    if network["graph"] != "graph.pb" or not network["directory"]:
+        return False
+    path = Path(network["directory"], network["graph"])
+    if not path.is_file() or not path.stat().st_size:  # which get_network says
+        return False
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return all(content.find(bytes([10, len(name)]) + name) >= 0 for name in (b"image_tensor", b"detection_boxes"))

@@ -26,9 +26,9 @@ def read(
     """
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
     settings.export_to_jobs(found, environ)
-    if not network_settings.may_use_gpu(found):
-        found["detect"]["engine"] = "openvino"
-    engine_choice.set_engine(found["detect"], environ)
+    is_open = found["detect"]["engine"] == "auto"
+    unfit = network_settings.unfit_for_tensorrt(found) if is_open else None
+    engine_choice.set_engine(found["detect"], environ, unfit)
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "
