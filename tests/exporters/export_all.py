@@ -1,6 +1,6 @@
 """Exports every network in the exporters' environment, each in a process of its own; those that are there stay.
 
-python -m tests.exporters.export_all ENVIRONMENT FOLDER
+python -m tests.exporters.export_all ENVIRONMENT CONVERSION FOLDER; CONVERSION is the environment that has TensorFlow.
 """
 
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> int:
     """Return 0 when all are there."""
-    environment, folder = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
+    environment, conversion, folder = (Path(argument).absolute() for argument in sys.argv[1:])
     variables = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{environment / 'code'}",
@@ -32,6 +32,8 @@ def main() -> int:
             continue
         target.mkdir(parents=True, exist_ok=True)
         command = [str(environment / "bin/python"), "-m", "tests.exporters.networks", name, str(target)]
+        if NETWORKS[name].exporter == "tensorflow_api":
+            command = [str(conversion / "bin/python"), "-m", "tests.exporters.tensorflow_api", str(target)]
         if subprocess.run(command, cwd=target, env=variables, check=False).returncode:
             failed.append(name)
     if failed:

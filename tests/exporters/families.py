@@ -16,6 +16,7 @@ class Exported:
         family: that it has to be recognised as.
         settings: what has to be said in `network` and of its size.
         tolerance: how far boxes (pixels) and scores may be off.
+        refused: words of the sentence that refuses it, for what finds no boxes or cannot be run.
         fixed_frames: compare on the first picture alone: the package fits others to sizes of their own.
     """
 
@@ -27,6 +28,7 @@ class Exported:
     settings: dict[str, Any] = field(default_factory=dict)
     tolerance: tuple[float, float] = (0.5, 1e-3)
     fixed_frames: bool = False
+    refused: str | None = None
 
 
 _HALF = (2.0, 1e-2)
@@ -72,4 +74,11 @@ NETWORKS = {
     "FCOS": Exported(
         "torchvision", ("fcos_resnet50_fpn", 0.2), family="torchvision", settings=_FRAME, fixed_frames=True
     ),
+    "SSDLite of TensorFlow": Exported(
+        "tensorflow_api", graph="graph.pb", family="tensorflow", settings=_FRAME, fixed_frames=True
+    ),
+    "yolo11n-seg": Exported("without_oracle", ("yolo11n-seg.yaml",), refused="outlines of objects (segmentation)"),
+    "yolo11n-pose": Exported("without_oracle", ("yolo11n-pose.yaml",), refused="key points of objects (pose)"),
+    "yolo11n-cls": Exported("without_oracle", ("yolo11n-cls.yaml",), refused="one class for a whole picture"),
+    "a plugin of TensorRT": Exported("plugin", refused="the operator 'EfficientNMS_TRT'"),
 }

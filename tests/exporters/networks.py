@@ -8,7 +8,6 @@ spread so that some boxes score high.
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,28 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from tests.exporters.oracle_file import THRESHOLD, Found, write
 from tests.exporters.pictures import pictures
-
-# Boxes, scores and labels of one picture.
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]
-THRESHOLD = 0.3
-_LOOPS = 5
-
-
-def write(folder: Path, names: int, predict: Callable[[np.ndarray], Found], threshold: float = THRESHOLD) -> None:
-    """Write the names and what the package's own prediction finds."""
-    if not any((folder / name).exists() for name in ("config.json", "metadata.yaml")):
-        (folder / "names.txt").write_text("".join(f"class {number}\n" for number in range(names)))
-    found = {}
-    for at, picture in enumerate(pictures()):
-        for kind, values in zip(("boxes", "scores", "labels"), predict(picture), strict=True):
-            found[f"{kind}_{at}"] = np.asarray(values)
-    first = pictures()[0]
-    started = time.perf_counter()
-    for _ in range(_LOOPS):
-        predict(first)
-    rate = _LOOPS / (time.perf_counter() - started)
-    np.savez(folder / "oracle.npz", rate=rate, threshold=threshold, **found)
 
 
 def seeded() -> None:
@@ -137,6 +116,36 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
         return boxes.xyxy.numpy(), boxes.conf.numpy(), boxes.cls.numpy()
 
     write(folder, 80, predict, threshold)
+
+
+def without_oracle(folder: Path, yaml: str) -> None:
+    """Export with Ultralytics what is to be refused."""
+    from ultralytics import YOLO
+
+    seeded()
+    Path(YOLO(yaml).export(format="onnx")).replace(folder / "graph.onnx")
+    np.savez(folder / "oracle.npz")
+
+
+def plugin(folder: Path) -> None:
+    """Export a network that ends in TensorRT's own suppression, as exporters of YOLO for TensorRT write it."""
+
+    class Suppression(torch.autograd.Function):
+        @staticmethod
+        def forward(_context: Any, boxes: torch.Tensor) -> torch.Tensor:
+            return boxes
+
+        @staticmethod
+        def symbolic(graph: Any, boxes: Any) -> Any:
+            return graph.op("TRT::EfficientNMS_TRT", boxes)
+
+    class Network(nn.Conv2d):
+        def forward(self, picture: torch.Tensor) -> torch.Tensor:
+            return Suppression.apply(super().forward(picture))
+
+    path = str(folder / "graph.onnx")
+    torch.onnx.export(Network(3, 6, 3), (torch.rand(1, 3, 64, 64),), path, dynamo=False, opset_version=17)
+    np.savez(folder / "oracle.npz")
 
 
 def torchvision(folder: Path, name: str, threshold: float) -> None:

@@ -158,6 +158,8 @@ def test_what_cannot_be_prepared(tmp_path):
         write_onnx(tmp_path / "a.onnx", batch=3)
     )
     assert "unknown layout" in refused(write_onnx(tmp_path / "b.onnx", outputs=("a", "b")))
+    api = write_onnx(tmp_path / "c.onnx", outputs=("detection_boxes", "detection_scores"))
+    assert "set network.family: tensorflow, and detect.engine: openvino" in refused(api)
     (tmp_path / "c.onnx").write_bytes(b"junk")
     assert "cannot read it as an ONNX file" in refused(tmp_path / "c.onnx")
     model = onnx.load(write_onnx(tmp_path / "d.onnx"))

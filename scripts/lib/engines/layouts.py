@@ -84,5 +84,10 @@ def find_layout(outputs: Sequence[Collection[str]], graph: str) -> Layout:
         ):
             return layout
     known = "; ".join(f"{layout.name}: {', '.join(layout.outputs)}" for layout in LAYOUTS)
+    if any(name.partition(":")[0] == "detection_boxes" for names in outputs for name in names):
+        raise GraphError(
+            f"{graph}: is of TensorFlow's Object Detection API, which is neither converted nor quantized: set "
+            "network.family: tensorflow, and detect.engine: openvino (or auto)"
+        )
     found = ", ".join(sorted(name for names in outputs for name in names)) or "nothing"
     raise GraphError(f"{graph}: unknown layout; its outputs are {found}; known layouts: {known}")

@@ -16,6 +16,10 @@ from scripts.lib.graphs.messages import read_graph_def, read_model_proto
 from scripts.lib.graphs.openvino_file import check_openvino_file
 
 _REMEDY = "freeze the network for inference alone, or do not use it"
+_REMEDY_ONNX = (
+    "export the network for inference alone, in ONNX' own operators (without plugins such as TensorRT's suppression), "
+    "or do not use it"
+)
 _WHOLE = "expected a whole file, and one for inference alone: copy or export it anew"
 _SHOWN = 5
 # TensorFlow's DataType. A reference to a variable has 100 more.
@@ -85,16 +89,16 @@ def check_onnx(content: bytes, graph: str) -> None:
         raise GraphError(f"{graph}: cannot read it as an ONNX file ({error}); {_WHOLE}") from error
     if not message.graph.node or content[4:8] == _ORT:
         raise GraphError(f"{graph}: cannot read it as an ONNX file: it has no node; {_WHOLE}")
-    _refuse(_problems_of_model(message), graph)
+    _refuse(_problems_of_model(message), graph, _REMEDY_ONNX)
 
 
-def _refuse(problems: Iterator[Problem], graph: str) -> None:
+def _refuse(problems: Iterator[Problem], graph: str, remedy: str = _REMEDY) -> None:
     found = list(dict.fromkeys(problems))
     if found:
         more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise GraphError(
             f"{graph}: {'; '.join(map(str, found[:_SHOWN]))}{more}; expected only operators that compute, which reach "
-            f"no file, process or host (docs/security.md): {_REMEDY}"
+            f"no file, process or host (docs/security.md): {remedy}"
         )
 
 
