@@ -159,6 +159,9 @@ def torchvision(folder: Path, name: str, threshold: float) -> None:
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in _layers(model, part)]
     last = [layer for layer in last if _outputs(layer) % 91 == 0]
     spread(last, lambda: model([first]), share=None if softmax else 0.9995)
+    # Of Faster R-CNN: which of its proposals are looked at must not hang on ties.
+    proposals = _layers(model, "rpn.head.cls_logits")
+    spread(proposals, lambda: model([first]), share=None)
     picture = torch.rand(3, 480, 640)
     path = str(folder / "graph.onnx")
     axes = {"picture": {1: "height", 2: "width"}}
