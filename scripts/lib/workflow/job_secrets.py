@@ -19,6 +19,7 @@ USED = {
     "download_media": _TOKEN,
     "detect_many": _TOKEN,  # it downloads, too: detect, whose media are here already, has no token
     "get_truth": _TOKEN,
+    "get_true_tracks": _TOKEN,
     "get_attributes": _TOKEN,
     "picture_errors": _TOKEN,
     "prepare_upload": _TOKEN,

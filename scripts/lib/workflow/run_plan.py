@@ -80,6 +80,14 @@ class RunPlan:
         return {**self.place, **upload, "truth_version": self.config["evaluate"]["truth_version"]}
 
     @property
+    def track_truth_in_tator(self) -> dict[str, Any]:
+        """Where in Tator true tracks may be, for `params:`; none in a folder's run."""
+        if self.from_folder:
+            return {}
+        version = {"track_truth_version": self.config["evaluate"]["track_truth_version"]}
+        return {**self.place, "localization_type_id": self.config["upload"]["localization_type_id"], **version}
+
+    @property
     def what_stands_in_tator(self) -> dict[str, str]:
         """Where the boxes went and the marks, for `input:`; none in a folder's run."""
         return (
@@ -211,6 +219,11 @@ class RunPlan:
         """The file of true tracks that the settings name; none without one."""
         file = self.config["evaluate"]["track_truth_file"]
         return [file] if file else []
+
+    @property
+    def tracks_evaluated(self) -> bool:
+        """Whether the settings name true tracks."""
+        return any(self.config["evaluate"][key] for key in ("track_truth_version", "track_truth_file"))
 
     @property
     def counts_threshold(self) -> float:
