@@ -40,6 +40,24 @@ rule evaluate_tracks:
         "../scripts/evaluate_tracks.py"
 
 
+rule crop_tracks:
+    input:
+        **gathered("records", "outcomes", "tracks", "track_boxes"),
+    output:
+        pictures="results/tracks.zip",
+    log:
+        "logs/crop_tracks.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        **gathered_by_hashes("records", "outcomes", "tracks", "track_boxes"),
+        **plan.place,
+        per_kind=config["report"]["tracks"],
+        code=code("crop_tracks"),
+    script:
+        "../scripts/crop_tracks.py"
+
+
 rule export_tracks:
     input:
         **gathered("records", "outcomes", "tracks", "track_boxes"),

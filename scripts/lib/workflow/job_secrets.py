@@ -22,6 +22,7 @@ USED = {
     "get_true_tracks": _TOKEN,
     "get_attributes": _TOKEN,
     "picture_errors": _TOKEN,
+    "crop_tracks": _TOKEN,
     "prepare_upload": _TOKEN,
     "upload_detections": _TOKEN,
     "upload_many": _TOKEN,

@@ -210,6 +210,11 @@ class RunPlan:
         return {} if self.tracks else {"tracks": []}
 
     @property
+    def tracks_in_pictures(self) -> bool:
+        """Whether the report shows pictures of tracks."""
+        return bool(self.tracks) and self.config["report"]["tracks"] > 0
+
+    @property
     def track_options(self) -> dict[str, Any]:
         """What is asked of a job that tracks: TrackOptions in scripts/lib/tracking/trackers.py."""
         return {key: self.config["track"][key] for key in _TRACK_OPTIONS}
