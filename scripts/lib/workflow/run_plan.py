@@ -205,6 +205,12 @@ class RunPlan:
         return ("track_uploads",) if asked else ()
 
     @property
+    def boxes_that_fill_gaps(self) -> dict[str, str]:
+        """The boxes of the tracks of a media, by name, where those that fill gaps are uploaded; none elsewhere."""
+        asked = self.track_uploads and self.config["track"]["fill_gaps"]
+        return {"track_boxes": "results/tracks/{media_id}.csv"} if asked else {}
+
+    @property
     def without_tracks(self) -> dict[str, list[str]]:
         """What stands for the records of tracks in the parameters of a rule where nothing is tracked."""
         return {} if self.tracks else {"tracks": []}
