@@ -49,7 +49,7 @@ def write_sbom(python: Path, path: Path, folders: list[Path], *, validate: bool 
         tool = Path(folder) / "bin" / "python"
         _uv("venv", folder)
         _uv("pip", "install", "--require-hashes", "--python", str(tool), "--requirements", str(LOCK))
-        command = [tool, "-m", "cyclonedx_py", "environment", *options, "--output-file", path, python]
+        command = [str(tool), "-m", "cyclonedx_py", "environment", *options, "--output-file", str(path), str(python)]
         subprocess.run(command, env={**os.environ, "PYTHONPATH": places}, check=True)
 
 

@@ -34,7 +34,7 @@ def parse_from_others(text: str) -> Any:
     if len(text) > LARGEST_FROM_OTHERS:
         raise ValueError(f"it has {len(text)} characters, expected at most {LARGEST_FROM_OTHERS}")
     found = parse(text)
-    aliases = (event for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent))
-    if (alias := next(aliases, None)) is not None:
-        raise ValueError(f"it has an alias in line {alias.start_mark.line + 1}, expected none")
+    names = [event.anchor for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
+    if names:
+        raise ValueError(f"it has the alias {names[0][:100]!r}, expected none")
     return found
