@@ -36,5 +36,5 @@ def parse_from_others(text: str) -> Any:
     found = parse(text)
     names = [event.anchor for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
     if names:
-        raise ValueError(f"it has the alias {names[0][:100]!r}, expected none")
+        raise ValueError(f"it has the alias {str(names[0])[:100]!r}, expected none")
     return found
