@@ -78,7 +78,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901 - man
             "version_number": None, "track_type_id": track_type, "track_length_attribute": "Length",
         },
         "track": {"enabled": True}, "media": {"kind": "any"}, "mark": {"attribute": MARK},
-        "evaluate": {"truth_version": None, "truth_file": None},
+        "evaluate": {"truth_version": None, "track_truth_version": None, "truth_file": None},
         "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
         "tator": {"ca_file": None},
     }  # fmt: skip
