@@ -111,6 +111,7 @@ lock: setup  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group convert -c requirements.lock -o requirements-convert.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group slurm -c requirements.lock -o requirements-slurm.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group kubernetes --group slurm -c requirements.lock -o requirements-clusters.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group sbom -c requirements.lock -o requirements-sbom.lock
 	grep -v '^#\|^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements.lock
 	grep '^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements-pycuda.lock
 	echo "opencv-python; python_version < '3'" | $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --no-annotate -q --override - tests/exporters/requirements.txt -o tests/exporters/requirements.lock

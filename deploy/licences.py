@@ -10,13 +10,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from uv import find_uv_bin
 
 PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
-TOOL = "cyclonedx-bom==7.5.0"
+LOCK = Path(__file__).parents[1] / "requirements-sbom.lock"
 # By their SPDX identifiers, but for BSD, which is all that older packages say of their licence.
 ALLOWED = {
     "0BSD", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-0",
@@ -42,20 +43,18 @@ def write_sbom(python: Path, path: Path, folders: list[Path], *, validate: bool 
     Raises:
         CalledProcessError: the tool failed; it has said why.
     """
-    command = [
-        find_uv_bin(),
-        "tool",
-        "run",
-        "--quiet",
-        "--from",
-        TOOL,
-        "cyclonedx-py",
-        "environment",
-        "--output-reproducible",
-    ]
-    command += ["--validate" if validate else "--no-validate", "--output-format", "JSON", "--output-file", str(path)]
+    options = ["--output-reproducible", "--validate" if validate else "--no-validate", "--output-format", "JSON"]
     places = os.pathsep.join(map(str, folders))
-    subprocess.run([*command, str(python)], env={**os.environ, "PYTHONPATH": places}, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tool = Path(folder) / "bin" / "python"
+        _uv("venv", folder)
+        _uv("pip", "install", "--require-hashes", "--python", str(tool), "--requirements", str(LOCK))
+        command = [str(tool), "-m", "cyclonedx_py", "environment", *options, "--output-file", str(path), str(python)]
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": places}, check=True)
+
+
+def _uv(*arguments: str) -> None:
+    subprocess.run([find_uv_bin(), "--quiet", "--no-config", *arguments], check=True)
 
 
 def named(component: dict[str, Any]) -> list[str]:

@@ -190,7 +190,7 @@ def _version(name: str, media_ids: list[int], options: argparse.Namespace) -> Si
     number = name.removeprefix(_VERSION)
     needed = {"--host": options.host, "--project": options.project, "--type": options.type, "--media": media_ids}
     missing = [option for option, value in needed.items() if not value]
-    if missing or not number.isdigit():
+    if missing or not (number.isascii() and number.isdigit() and len(number) < 20):
         raise PipelineError(f"{name}: expected version:NUMBER, with {', '.join(missing) or 'a number'}")
     return version_side(
         Project(options.host, options.project),

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import command_line
+from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
@@ -80,8 +80,8 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
         raise SettingsError(f"{options.folder}: is not a folder; expected one with pictures or videos")
     path = out / "settings.yaml"
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        before = yaml_text.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
         raise SettingsError(f"{path}: is not YAML ({error}); correct it, or remove it") from None
     if not isinstance(before, dict) or not all(isinstance(part, dict | None) for part in before.values()):
         raise SettingsError(f"{path}: is not a settings file; correct it, or remove it")

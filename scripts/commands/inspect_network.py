@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import deadline
+from scripts.lib import deadline, yaml_text
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
@@ -195,11 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = yaml_text.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise SettingsError(f"--description {path}: cannot be read ({error}); expected a YAML file") from error
     if not isinstance(values, dict):
         raise SettingsError(f"--description {path}: holds {type(values).__name__}; expected keys and values")

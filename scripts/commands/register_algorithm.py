@@ -15,9 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from scripts.lib import command_line
+from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.registering import manifest
@@ -99,9 +97,9 @@ def _configuration(path: Path | None) -> dict[str, Any]:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not a YAML file: {' '.join(str(error).split())}") from None
+        return yaml_text.parse(_text(path))
+    except ValueError as error:
+        raise SettingsError(f"{path}: is not a YAML file: {error}") from None
 
 
 def _text(path: Path) -> str:

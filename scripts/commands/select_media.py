@@ -138,12 +138,12 @@ def _checked(media: dict[str, Any]) -> dict[str, Any]:
         Unusable: a value of it is not what it has to be.
     """
     with rows.used_for(f"media {media['id']}"):
-        values.optional_text(media.get("name"), "name")
+        name = values.optional_text(media.get("name"), "name")
         values.whole(media.get("type"), "type")
         values.optional_rate(media.get("num_frames"), "num_frames")
         values.optional_rate(media.get("fps"), "fps")
         values.mapping(media.get("attributes") or {}, "attributes")
-    return media
+    return {**media, "name": name}
 
 
 def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[int]:

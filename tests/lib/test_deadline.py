@@ -105,3 +105,58 @@ with deadline.watched("late", "busy"):
     assert (done.returncode, done.stdout) == (1, "begun\n"), done.stderr
     assert "late: the network is still busy after 1 seconds" in done.stderr
     assert time.monotonic() - begun < 50
+
+
+CHANGES = """
+import time
+from pathlib import Path
+from scripts import convert_network, quantize_network
+from scripts.lib import deadline
+def busy(*arguments, **named):
+    time.sleep(60)
+def limited(returned):
+    def work(*arguments, **named):
+        deadline.set_limit(0.1)
+        return returned
+    return work
+convert_network.sha256 = quantize_network.sha256 = limited("")
+"""
+CONVERSION = """
+convert_network._needed = limited(None)
+convert_network._convert = limited(b"")
+convert_network.{busy} = busy
+convert_network.convert_network(
+    graph=Path("tests/data/synthetic/graph.pb"), onnx=Path(folder, "a.onnx"), record=Path(folder, "a.json"),
+    img_max_side=64, img_min_side=64, threads=1,
+)
+"""
+QUANTIZATION = """
+quantize_network.take_frames = limited({{"1": 20}})
+quantize_network.{busy} = busy
+quantize_network.quantize_network(
+    graph=Path("graph.pb"), quantized=Path(folder, "a.xml"), weights=Path(folder, "a.bin"),
+    records=[], img_max_side=64, img_min_side=64, calibration_frames=20, keep_threshold=0.5,
+    drift=Path(folder, "a.json"), max_drift=0.1, threads=1, nms=None,
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "busy", "doing"),
+    [
+        (CONVERSION, "_convert", "being converted by TensorFlow after 0.1"),
+        (CONVERSION, "_compare", "running on 4 pictures"),
+        (QUANTIZATION, "_quantized", "being quantized with 14 frames after 1 seconds"),
+    ],
+    ids=["conversion", "comparison", "quantization"],
+)
+def test_a_change_of_a_network_that_does_not_end(tmp_path: Path, step: str, busy: str, doing: str) -> None:
+    """Each step in place of which nothing but waiting is done."""
+    program = f"folder = {str(tmp_path)!r}\n{CHANGES}{step.format(busy=busy)}"
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"graph.pb: the network is still {doing}" in done.stderr
+    assert "detect.batch_timeout_seconds" in done.stderr
+    assert time.monotonic() - begun < 50
+    assert not (tmp_path / "a.onnx").exists()

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from scripts.commands.select_media import FIELDS, MediaFilter, select_media
 from scripts.get_attributes import get_attributes
 from scripts.get_truth import get_truth
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.comparison import changes, version_side
 from scripts.lib.files import read_json
+from scripts.lib.registering.algorithms import AlgorithmProject
 from scripts.lib.registering.registration import AlgorithmSpec, make_plan
+from scripts.lib.server.api import Project
 from tests.scripts.tator_steps import MARK, Steps
 from tests.workflow import ROOT
 
@@ -53,7 +57,7 @@ class Case:
 
 
 @pytest.fixture
-def cases(steps: Steps, impatient: None) -> dict[str, Case]:
+def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901 - many small ones
     """Return the steps of a run that has boxes and marks in Tator already."""
     steps.resolve(1, 2)
     track_type = steps.add_track_type()
@@ -74,7 +78,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
             "version_number": None, "track_type_id": track_type, "track_length_attribute": "Length",
         },
         "track": {"enabled": True}, "media": {"kind": "any"}, "mark": {"attribute": MARK},
-        "evaluate": {"truth_version": None, "truth_file": None},
+        "evaluate": {"truth_version": None, "track_truth_version": None, "truth_file": None},
         "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
         "tator": {"ca_file": None},
     }  # fmt: skip
@@ -105,8 +109,28 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         make_plan(where["host"], project, AlgorithmSpec(name="Detect", manifest=text), lambda _: settings)
         return []
 
-    def prepared(**changes: Any) -> list[dict[str, Any]]:
-        steps.prepare(track_type_id=track_type, **changes)
+    def stored() -> list[dict[str, Any]]:
+        AlgorithmProject(where["host"], project).store_manifest("kind: Workflow")
+        return []
+
+    def selected() -> list[dict[str, Any]]:
+        wanted = MediaFilter(section=folder, attributes={MARK: "No"}, unmarked=MARK)
+        chosen = select_media(where["host"], project, wanted)
+        (steps.folder / "selected.txt").write_text("\n".join([*map(str, chosen.media_ids), *chosen.lines()]))
+        assert all(type(number) is int for number in chosen.media_ids)
+        return []
+
+    def compared() -> list[dict[str, Any]]:
+        side = version_side(
+            Project(where["host"], project), version, [1, 2], type_id=steps.server.localization_type_id,
+            species="Species", confidence="Confidence",
+        )  # fmt: skip
+        for media_id in (1, 2):
+            list(changes(side.boxes(media_id), side.boxes(media_id), 0.5, 0.1))
+        return []
+
+    def prepared(**settings: Any) -> list[dict[str, Any]]:
+        steps.prepare(track_type_id=track_type, **settings)
         return []
 
     def marked() -> list[dict[str, Any]]:
@@ -117,6 +141,17 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
     media_types, box_types = api.get_media_type_list(project), api.get_localization_type_list(project)
     boxes = api.get_localization_list(project, media_id=[1], version=version)
     tracks = api.get_state_list(project, media_id=[1], version=[version])
+    # A picture that the site only refers to, whose address is asked for with the media.
+    referred = steps.server.add_media(
+        "a.jpg", dtype="image", media_files={"image": [{"path": f"{where['host']}/none.jpg", "resolution": [9, 16]}]}
+    )  # fmt: skip
+    steps.resolve(referred)
+    reference = api.get_media_list_by_id(project, {"ids": [referred]})
+    steps.server.add("section", project=project, name="First", path="First")  # number 1, in which media 1 and 2 are
+    folder = steps.server.add("section", project=project, name="Cruise", path="Cruise")
+    for name in ("a.mp4", "b.mp4"):
+        steps.server.add_media(name, primary_section=folder, num_frames=9, fps=2.0)
+    listed = api.get_media_list(project, section=folder, fields=FIELDS)
     return {
         "resolve": Case(lambda: steps.resolve(1, 2), "GetMediaListById", media),
         "resolve by type": Case(lambda: steps.resolve(1, 2, skip_processed=True), "GetMediaTypeList", media_types),
@@ -136,6 +171,18 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         "sections": Case(attributes, "GetSectionList", api.get_section_list(project)),
         "mark": Case(marked, "GetMediaListById", media),
         "download": Case(lambda: [steps.download(1)], "GetDownloadInfo", [{"key": "", "url": ""}]),
+        "reference": Case(lambda: [steps.download(referred)], "GetMediaListById", reference),
+        "select": Case(selected, "GetMediaList", listed),
+        "select by type": Case(selected, "GetMediaTypeList", media_types),
+        "select by section": Case(selected, "GetSectionList", api.get_section_list(project)),
+        "compare": Case(compared, "GetLocalizationList", boxes, media=1),
+        "compare media": Case(compared, "GetMediaListById", media),
+        "compare by type": Case(compared, "GetLocalizationTypeList", box_types),
+        "compare by version": Case(compared, "GetVersionList", versions),
+        "compare counts": Case(compared, "GetLocalizationCount", 2, media=1),
+        "upload address": Case(stored, "GetUploadInfo", api.get_upload_info(project)),
+        "stored manifest": Case(stored, "GetDownloadInfo", [{"key": "", "url": ""}]),
+        "kept manifest": Case(stored, "SaveAlgorithmManifest", {"url": ""}),
         "project": Case(registered, "GetProject", api.get_project(project)),
         "user": Case(registered, "Whoami", api.whoami()),
         "register by version": Case(registered, "GetVersionList", versions),
@@ -227,3 +274,34 @@ def test_a_type_that_cannot_be_used_stops_only_its_media(cases: dict[str, Case],
     assert (odd["state"], sound["state"]) == ("unsupported", "ready")
     assert f"media type {steps.server.image_type_id}: " in odd["reason"]
     assert "an attribute is 'a', expected an object" in odd["reason"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"), [("name", None, "null"), ("name", "null", "null"), ("id", "{}.0", '"a.mp4"')]
+)
+def test_a_media_is_selected_by_a_whole_number_and_without_a_name(
+    cases: dict[str, Case], steps: Steps, key: str, value: str | None, words: str
+) -> None:
+    case = cases["select"]
+    number = case.answer[0]["id"]
+    text = value if value is None else value.format(number)
+    steps.server.fault("odd_answer", operation=case.operation, path=[f"id={number}", key], json=text, times=None)
+    case.run()
+    selected = (steps.folder / "selected.txt").read_text()
+    assert selected.startswith(f"{number}\n{number + 1}\n")
+    assert f"for example {number} {words}, " in selected
+
+
+@pytest.mark.parametrize(
+    "address",
+    ['"http://[::1"', '"http://\\ud800/"', '"//"', "3", None],
+    ids=["brackets", "half", "none", "3", "left out"],
+)
+def test_a_reference_whose_address_became_odd_is_no_longer_listed(
+    cases: dict[str, Case], steps: Steps, address: str | None
+) -> None:
+    case = cases["reference"]
+    path = [f"id={case.answer[0]['id']}", "media_files", "image", 0, "path"]
+    steps.server.fault("odd_answer", operation=case.operation, path=path, json=address, times=None)
+    with pytest.raises(PipelineError, match=r"Tator no longer lists the image file .* run again with --forcerun"):
+        case.run()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from scripts.lib.records import StoredFile
+from scripts.lib.server.values import is_unicode
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PREFIX = "reference:"
@@ -57,10 +58,16 @@ def presigned_address(media: Mapping[str, Any], recorded: StoredFile) -> str | N
     files = by_role.get(recorded.role) if isinstance(by_role, Mapping) else None
     for file in files if isinstance(files, list | tuple) else ():
         address = file.get("path") if isinstance(file, Mapping) else None
-        if not isinstance(address, str):
+        if not isinstance(address, str) or not is_unicode(address) or not is_address(address):
             continue
-        if is_address(address) and (
-            recorded_path(address) == key or unquote(urlsplit(address).path).endswith(f"/{key}")
-        ):
+        if recorded_path(address) == key or unquote(_path(address)).endswith(f"/{key}"):
             return address
     return None
+
+
+def _path(address: str) -> str:
+    """Return the path in an address, nothing where it is not valid."""
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""

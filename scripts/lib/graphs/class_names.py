@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from scripts.lib import train_ini
+from scripts.lib import train_ini, yaml_text
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.signature import Signature
@@ -110,8 +108,8 @@ def _of_text(content: bytes, source: str) -> ClassNames:
 
 def _of_yaml(content: bytes, source: str) -> ClassNames:
     try:
-        values = yaml.safe_load(_text(content, source))
-    except yaml.YAMLError as error:
+        values = yaml_text.parse_from_others(_text(content, source))
+    except ValueError as error:
         raise GraphError(f"{source}: is no YAML ({error}); expected names: and the names of the classes") from error
     if not isinstance(values, Mapping) or "names" not in values:
         raise GraphError(f"{source}: has no key names; expected the names of the classes there: add it")
@@ -126,7 +124,7 @@ def _of_categories(content: bytes, source: str) -> ClassNames:
     values = _json(content, source).get("categories")
     try:
         names = {int(entry["id"]): str(entry["name"]) for entry in values or ()}
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError, AttributeError) as error:
         raise GraphError(
             f"{source}: its categories cannot be read ({error!r}); expected id and name of each"
         ) from error
@@ -164,7 +162,7 @@ def _of_value(value: Any, source: str) -> ClassNames:
         value = dict(enumerate(value))
     try:
         names = {int(key): name for key, name in value.items()}
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         names = {}
     if not names or not all(isinstance(name, str | int | float) for name in names.values()):
         raise GraphError(

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from scripts.lib import yaml_text
 from scripts.lib.boxes import Size
 from scripts.lib.engines.feeding import own_size, read_input
 from scripts.lib.errors import GraphError
@@ -122,8 +121,8 @@ def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature
     if not path.is_file():
         return signature
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = yaml_text.parse_from_others(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise GraphError(f"{source}: {path.name}: is no YAML ({error}); expected the file of the export") from error
     if not isinstance(values, dict):
         raise GraphError(f"{source}: {path.name}: is no object; expected the file that was exported with the graph")

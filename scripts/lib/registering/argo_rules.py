@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
+from scripts.lib import yaml_text
 from scripts.lib.registering import expressions, fields
 
 _KINDS = ("container", "containerSet", "script", "resource", "dag", "steps", "suspend", "data", "http", "plugin")
@@ -150,8 +149,8 @@ def _patch(text: str | None, place: str, given: Mapping[str, str | None]) -> Ite
         return
     filled = _TAG.sub(lambda tag: given.get(tag[1].strip().removeprefix("workflow.parameters.")) or tag[0], text)
     try:
-        patch = yaml.safe_load(filled)
-    except yaml.YAMLError:
+        patch = yaml_text.parse(filled)
+    except ValueError:
         patch = None
     if not isinstance(patch, dict):
         yield f"{place} is {text!r}; expected a part of a pod's spec, as JSON or YAML"

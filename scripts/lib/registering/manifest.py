@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from scripts.lib import yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.registering import argo_rules, fields
 
@@ -32,9 +33,9 @@ def read(text: str) -> dict[str, Any]:
         SettingsError: it is not YAML, not one document, or no Argo workflow.
     """
     try:
-        workflow = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"the manifest is not one YAML document: {' '.join(str(error).split())}") from None
+        workflow = yaml_text.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"the manifest is not one YAML document: {error}") from None
     shape = isinstance(workflow, dict) and all(isinstance(workflow.get(key), dict) for key in ("metadata", "spec"))
     if not shape or workflow.get("kind") != "Workflow":
         raise SettingsError("the manifest is not an Argo workflow; expected `kind: Workflow` with metadata and spec")

@@ -230,7 +230,7 @@ class Project(TrackCalls):
                 ids = [rows.identifier(row) for row in values.array(page, "it")]
             if len(page) >= asked and (ids[0] <= last or ids != sorted(ids)):
                 raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
-            yield from page
+            yield from ({**row, "id": number} for row, number in zip(page, ids, strict=True))
             if len(page) < asked:
                 return
             last = ids[-1]

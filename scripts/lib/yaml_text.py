@@ -1,0 +1,40 @@
+"""Read YAML; whatever is wrong with it is one kind of error."""
+
+from typing import Any
+
+import yaml
+
+# PyYAML takes some ten seconds for as much.
+LARGEST_FROM_OTHERS = 2**19
+
+
+def parse(text: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        ValueError: it is no YAML, or has a value that Python cannot hold, or is nested too deeply.
+    """
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # PyYAML raises any of these for a value such as `2020-13-40` or `!!int x`.
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def parse_from_others(text: str) -> Any:
+    """Return what a YAML text holds that comes with a network: small, and without aliases.
+
+    With aliases some lines stand for billions of values.
+
+    Raises:
+        ValueError: as `parse`; or it is too large, or has an alias.
+    """
+    if len(text) > LARGEST_FROM_OTHERS:
+        raise ValueError(f"it has {len(text)} characters, expected at most {LARGEST_FROM_OTHERS}")
+    found = parse(text)
+    names = [event.anchor for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
+    if names:
+        raise ValueError(f"it has the alias {str(names[0])[:100]!r}, expected none")
+    return found

@@ -1,0 +1,101 @@
+"""Whatever the files of names beside a stranger's network hold, there are names, or a sentence, soon."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.commands import inspect_network
+from scripts.lib import yaml_text
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs import class_names, found_network
+from scripts.lib.graphs.signature import Signature
+
+SIGNATURE = Signature("graph.onnx", (), (), frozenset(), {})
+# Some lines that stand for a million names.
+BOMB = "a0: &a0 [cod]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 7)
+)
+YAML = {
+    "aliases": f"{BOMB}names: *a6\n",
+    "a list in itself": "names: &a [*a]\n",
+    "nested lists": "names: " + "[" * 900 + "]" * 900,
+    "nested keys": "names: " + "{a: " * 5000 + "}" * 5000,
+    "a number": "names: [" + "9" * 5000 + "]",
+    "a date": "names: [2020-13-40]",
+    "a time": "names: [2020-01-01 99:99:99]",
+    "a text as a number": "names: [!!int x]",
+    "nothing as a number": "names: [!!float '']",
+    "a switch": "names: [!!bool x]",
+    "an object": "names: !!python/object/apply:os.system [id]",
+    "a list as a key": "? [a, b]\n: 1\nnames: [cod]",
+    "merged": "<<: 3\nnames: [cod]",
+    "infinite keys": "names: {.inf: cod}",
+    "no number": "names: {.nan: cod}",
+    "terminal": "names: [\x1b[2J]",
+    "two documents": "names: [cod]\n---\nnames: [crab]",
+    "large": "names: [" + "a, " * 400_000 + "]",
+}
+JSON = {
+    "infinite": '[{"id": Infinity, "name": "cod"}]',
+    "no number": '[{"id": NaN, "name": "cod"}]',
+    "nested": "[" * 100_000 + "]" * 100_000,
+    "a number": f'[{{"id": {"9" * 5000}, "name": "cod"}}]',
+    "keys": '{"id": 1}',
+    "letters": '"cod"',
+    "half a letter": '[{"id": 0, "name": "\\ud800"}]',
+}
+
+
+def refusal(folder: Path) -> str:
+    begun = time.monotonic()
+    with pytest.raises(GraphError) as caught:
+        class_names.to_train_ini(class_names.find_names(folder, SIGNATURE, "image").names, "image")
+    assert time.monotonic() - begun < 10
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["data.yaml", class_names.METADATA])
+@pytest.mark.parametrize("payload", YAML)
+def test_yaml(tmp_path: Path, name: str, payload: str) -> None:
+    (tmp_path / name).write_text(YAML[payload])
+    said = refusal(tmp_path)
+    assert said.startswith(f"image: {name}: ")
+    assert len(said) < 1000
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("payload", ["aliases", "nested lists", "a number", "a date", "a text as a number", "merged"])
+def test_yaml_where_its_metadata_are_read(tmp_path: Path, payload: str) -> None:
+    (tmp_path / class_names.METADATA).write_text(YAML[payload])
+    with pytest.raises(GraphError, match=r"^image: metadata\.yaml: is no YAML"):
+        found_network._with_metadata(SIGNATURE, tmp_path, "image")
+
+
+@pytest.mark.parametrize("payload", JSON)
+def test_json(tmp_path: Path, payload: str) -> None:
+    (tmp_path / "categories.json").write_text(f'{{"categories": {JSON[payload]}}}')
+    said = refusal(tmp_path)
+    assert said.startswith("image")
+    assert len(said) < 1000
+    said.encode()
+
+
+@pytest.mark.parametrize("content", ["[" * 900, "a: 2020-13-40", "a: !!int x", "a: " + "9" * 5000])
+def test_a_description_that_cannot_be_read(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.yaml").write_text(content)
+    (tmp_path / "graph.onnx").write_bytes(b"")
+    code = inspect_network.main([str(tmp_path), "--description", str(tmp_path / "own.yaml")])
+    assert code == 1
+    assert "own.yaml: cannot be read (" in capsys.readouterr().err
+
+
+def test_sound_yaml_is_read_as_before() -> None:
+    text = "names:\n  0: cod\n  1: 'crab'\nimgsz: [640, 640]\nstride: 32\nend2end: false\ndate: '2026-01-01T00:00:00'\n"
+    assert yaml_text.parse_from_others(text) == {
+        "names": {0: "cod", 1: "crab"},
+        "imgsz": [640, 640],
+        "stride": 32,
+        "end2end": False,
+        "date": "2026-01-01T00:00:00",
+    }
