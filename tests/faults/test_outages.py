@@ -51,7 +51,6 @@ def test_two_runs_at_once_leave_each_box_once(ready):
     with ThreadPoolExecutor(2) as both:
         done = [both.submit(run.upload, 1) for run in (ready, other)]
         assert [one.result()["boxes"] for one in done] == [3, 3]
-    assert ready.upload(1)["boxes"] == 3  # the first to look saw the other's rows only now
     whole(ready)
     assert not any(ready.upload(1)["people"].values())
 
@@ -265,6 +264,28 @@ def test_default_changed_and_judged_from_another_folder(ready):
     ready.upload(1)
     change(ready, "Reviewed", default="Pending")
     check_stale_go(other_folder(ready), renew=False)
+
+
+def test_defaults_changed_twice_where_there_are_many_attributes(ready):
+    """More than a version's description can hold by their names: those with defaults are what counts."""
+    for number in range(40):
+        add(ready, name=f"Attribute number {number}")
+    for number in range(4):
+        add(ready, name=f"Default number {number}", default="none")
+    add(ready, name="Reviewed", default="No")
+    ready.prepare()
+    ready.detected(1, ROWS[:1])
+    ready.upload(1)
+    change(ready, "Reviewed", default="Pending")
+    ready.prepare()
+    ready.detected(1, ROWS)
+    ready.upload(1)
+    change(ready, "Reviewed", default="Done")
+    ready.prepare()
+    ready.detected(1, [])
+    done = ready.upload(1)
+    assert (done["boxes"], any(done["people"].values())) == (0, False)
+    assert ready.boxes() == []
 
 
 def test_default_changed_where_the_version_is_chosen_by_its_number(ready):
