@@ -388,3 +388,19 @@ def test_box_that_a_person_pruned_is_made_again(ready):
     ready.api.delete_localization(ready.boxes()[0]["id"], {"prune": 1})
     assert ready.upload(1)["boxes"] == 3
     whole(ready)
+
+
+def test_box_that_a_person_moved_to_another_version_is_made_again(ready):
+    """What stands in the other version is left alone, also when the box is not wanted any more."""
+    ready.upload(1)
+    project = ready.server.project_id
+    theirs = ready.api.create_version(project, {"name": "reviewed"}).id
+    moved = ready.boxes()[0]
+    ready.api.update_localization_list(project, {"ids": [moved["id"]], "new_version": theirs})
+    assert [box["id"] for box in ready.api.get_localization_list(project, version=[theirs])] == [moved["id"]]
+    assert ready.upload(1)["boxes"] == 3
+    whole(ready)
+    ready.detected(1, [])
+    assert ready.upload(1)["boxes"] == 0
+    assert ready.boxes() == []
+    assert [box["id"] for box in ready.api.get_localization_list(project, version=[theirs])] == [moved["id"]]
