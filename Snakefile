@@ -106,6 +106,7 @@ rule all:
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
+        if_asked(not plan.from_folder, "results/marks.json"),
         if_asked(plan.from_folder, "results/media.csv"),
         if_asked(plan.tracks_evaluated, "results/track_evaluation.json"),
         if_asked(config["export"]["tracks"], "results/tracks.coco.json"),

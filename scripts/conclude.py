@@ -24,9 +24,9 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     job.tell_user("\n" + table.read_text(encoding="utf-8"))
     totals, uploaded = run.totals, run.destination is not None
     if run.failed:
-        none, others = ("no boxes in Tator", "done and marked") if uploaded else ("no result", "done")
+        others = "done and marked" if uploaded else "done"
         raise PipelineError(
-            f"{len(run.failed)} of {totals.media} media have {none} from this run: "
+            f"{len(run.failed)} of {totals.media} media have {run.lacking} from this run: "
             f"{faults(run.media, set(run.failed))}. The others are {others}."
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""

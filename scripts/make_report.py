@@ -112,6 +112,7 @@ def make_report(
         tiles=_tiles(run, media),
         media=[_row(each) for each in media],
         failed=[_row(each) for each in failed],
+        lacking=run.lacking,
         rows_shown=ROWS_SHOWN,
         **_found(total, names, keep_threshold, upload_threshold),
         check=least_sure(media, renderer) if len(media) > 1 or not media_in_detail else [],

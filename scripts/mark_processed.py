@@ -1,19 +1,22 @@
 """Mark the media whose boxes were verified in Tator."""
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import MediaFault, MediaServerError, PipelineError, of_one_media
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.retry import patience
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
-from scripts.lib.server.faults import Unusable
+from scripts.lib.server.faults import Refused, TokenRefused, Unusable
 from scripts.lib.workflow import job
+from scripts.lib.workflow.failures import as_fault, note
 
 _log = logging.getLogger(__name__)
 
@@ -31,44 +34,102 @@ def mark_processed(
 
     Where tracks are uploaded a media is verified when its tracks are, too, or it has none to upload.
 
-    One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds.
+    One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds. What Tator
+    refuses for one media is that media's state: it stands in the record, and the next run tries that media again.
 
     Args:
         uploads: the records of upload_detections.
         host: Tator's address.
         project_id: the project.
         attribute: the string attribute that marks a media as processed.
-        marks: where the outcome goes: the attribute, the media that carry the mark, and those that were deleted.
+        marks: where the outcome goes: the attribute, the media that carry the mark, those that were deleted, and those
+            that could not be marked, with the reason.
         track_uploads: the records of upload_tracks, in the same order; None where tracks are not uploaded.
 
     Raises:
-        ServerError: Tator refuses, or does not keep the mark.
+        ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
+            media's alone, when the others are marked.
     """
     verified = _verified(uploads, track_uploads or [])
-    marked: list[int] = []
+    faults: dict[int, MediaFault] = {}
+    found: dict[int, dict[str, Any]] = {}
     if verified:
         project = Project(host, project_id)
-        unmarked = {
+        due = {
             media_id: media
             for media_id, media in project.media(list(verified)).items()
             if not _marked_since(media, attribute, verified[media_id])
         }
-        due, odd = _by_type(unmarked)
-        now = _mark_time(verified.values())
-        for type_id, media_ids in due.items():
-            for at in range(0, len(media_ids), IDS_PER_CALL):
-                project.set_attribute(media_ids[at : at + IDS_PER_CALL], attribute, now)
-            _log.info("marked %d media of type %d", len(media_ids), type_id)
-        if odd is not None:  # the others are marked
-            raise odd
-        for media_id, media in project.media(list(verified)).items():
+        errors = _Marking(project, attribute, _mark_time(verified.values())).mark(due)
+        found = project.media(list(verified))
+        for media_id, media in found.items():  # a refusal is no word on what stands
             if not _marked_since(media, attribute, verified[media_id]):
-                raise ServerError(f"Tator does not keep the mark {attribute!r} of media {media_id}; run again")
-            marked.append(media_id)
-    missing = sorted(set(verified) - set(marked))
+                kept = MediaServerError(f"Tator does not keep the mark {attribute!r}; run again")
+                error = errors.get(media_id, kept)
+                if not of_one_media(error):
+                    raise error
+                faults[media_id] = as_fault(error)
+    missing = sorted(set(verified) - set(found))
     for media_id in missing:
         _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
-    write_record(marks, MarksRecord(attribute=attribute, media_ids=sorted(marked), missing=missing))
+    for media_id, fault in faults.items():
+        _log.warning("media %d has no mark: %s", media_id, fault.reason)
+        note(media_id, [marks])
+    record = MarksRecord(
+        attribute=attribute,
+        media_ids=sorted(set(found) - set(faults)),
+        missing=missing,
+        failed={str(media_id): fault.reason for media_id, fault in sorted(faults.items())},
+    )
+    write_record(marks, record)
+
+
+class _Marking:
+    """Sets the mark of any number of media, and finds those for which Tator refuses it."""
+
+    def __init__(self, project: Project, attribute: str, value: str) -> None:
+        """Prepare to set the attribute to this value; asks nothing yet."""
+        self._project, self._attribute, self._value = project, attribute, value
+        self._errors: dict[int, PipelineError] = {}
+        self._accepted_at = 0.0
+
+    def mark(self, due: dict[int, dict[str, Any]]) -> dict[int, PipelineError]:
+        """Mark these media, by id, and return what went wrong, by id."""
+        self._accepted_at = time.monotonic()
+        for type_id, media_ids in self._by_type(due).items():
+            for at in range(0, len(media_ids), IDS_PER_CALL):
+                self._set(media_ids[at : at + IDS_PER_CALL])
+            _log.info("asked to mark %d media of type %d", len(media_ids), type_id)
+        return self._errors
+
+    def _by_type(self, due: dict[int, dict[str, Any]]) -> dict[int, list[int]]:
+        by_type: dict[int, list[int]] = defaultdict(list)
+        for media_id, media in due.items():
+            try:
+                with rows.used_for(f"media {media_id}"):
+                    by_type[values.whole(media.get("type"), "type")].append(media_id)
+            except Unusable as fault:
+                self._errors[media_id] = fault
+        return by_type
+
+    def _set(self, media_ids: list[int]) -> None:
+        """Set the attribute; where Tator refuses it for several, halve their list to find those that it is about.
+
+        Where nothing was accepted for as long as the patience it is about all of them.
+        """
+        try:
+            self._project.set_attribute(media_ids, self._attribute, self._value)
+            self._accepted_at = time.monotonic()
+        except TokenRefused:
+            raise
+        except Refused as refusal:
+            if len(media_ids) == 1 or time.monotonic() - self._accepted_at >= patience():
+                refused = MediaServerError(f"its mark was refused: {refusal}")
+                self._errors |= dict.fromkeys(media_ids, refused)
+                return
+            half = len(media_ids) // 2
+            self._set(media_ids[:half])
+            self._set(media_ids[half:])
 
 
 def _verified(uploads: list[Path], track_uploads: list[Path]) -> dict[int, str]:
@@ -81,19 +142,6 @@ def _verified(uploads: list[Path], track_uploads: list[Path]) -> dict[int, str]:
         elif tracks.state != "not uploaded":
             verified.pop(tracks.media_id, None)
     return verified
-
-
-def _by_type(found: dict[int, dict[str, Any]]) -> tuple[dict[int, list[int]], Unusable | None]:
-    """Return the ids of media by their type, and what is wrong with the first of those that have no usable one."""
-    by_type: dict[int, list[int]] = defaultdict(list)
-    first = None
-    for media_id, media in found.items():
-        try:
-            with rows.used_for(f"media {media_id}"):
-                by_type[values.whole(media.get("type"), "type")].append(media_id)
-        except Unusable as fault:
-            first = first or fault
-    return by_type, first
 
 
 def _later(one: str, other: str) -> str:

@@ -117,6 +117,8 @@ def _line(
         state, reason = track_upload.state, track_upload.reason
     elif marked is not None and media_id in marked.missing:
         state, reason = "missing", "it was deleted while the workflow ran"
+    elif marked is not None and str(media_id) in marked.failed:
+        state, reason = "failed", marked.failed[str(media_id)]
     return MediaSummary(
         media_id=media_id,
         name=record.name,

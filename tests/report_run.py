@@ -84,7 +84,10 @@ class FakeRun:
     def finish(self) -> None:
         """Write what comes after the media."""
         for path, content in (
-            ("results/marks.json", {"attribute": "Processed", "media_ids": self.media_ids, "missing": []}),
+            (
+                "results/marks.json",
+                {"attribute": "Processed", "media_ids": self.media_ids, "missing": [], "failed": {}},
+            ),
             ("resources/network/provenance.json", PROVENANCE),
             ("resources/destination.json", self.destination),
         ):

@@ -68,6 +68,56 @@ def test_ten_media_cost_one_patience(
     assert steps.download(ten[1])["state"] == "ready"
 
 
+ROWS = [f"{frame},10.000,20.000,64.000,36.000,0.900000:0.100000,1" for frame in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        ("CreateLocalizationList", {"kind": "status", "status": 503}),
+        ("CreateLocalizationList", {"kind": "reset"}),
+        ("CreateLocalizationList", {"kind": "outage", "words": "refused"}),
+        ("DeleteLocalizationList", {"kind": "status", "status": 503}),
+        ("CreateStateList", {"kind": "status", "status": 503}),
+        ("CreateStateList", {"kind": "outage", "words": "refused"}),
+    ],
+)
+def test_media_cost_one_patience_where_writes_fail(
+    steps: Steps, ten: list[int], operation: str, fault: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for a request that may still be under way is waited once, too."""
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", str(PATIENCE_SECONDS))
+    some, upload = ten[:4], steps.upload
+    steps.prepare(track_type_id=steps.add_track_type())
+    for media_id in some:
+        steps.detected(media_id, ROWS)
+        if operation != "CreateLocalizationList":
+            steps.upload(media_id)
+    if operation == "CreateStateList":
+        for media_id in some:
+            steps.tracked(media_id, ROWS)
+        upload = steps.upload_tracks
+    if operation == "DeleteLocalizationList":
+        for media_id in some:
+            steps.detected(media_id, ROWS[:1])
+    steps.server.fault(**fault, operation=operation, times=None)
+    seconds = []
+    for media_id in some:
+        started = time.monotonic()
+        with pytest.raises(ServerError, match="run again later") as error:
+            upload(media_id)
+        seconds.append(time.monotonic() - started)
+    assert "as another job of this run has waited already" in str(error.value)
+    assert sum(seconds[1:]) < (len(some) - 1) * PATIENCE_SECONDS, seconds
+    steps.server.clear_faults()
+    assert upload(some[0])
+    assert not list(outages.FOLDER.glob("*.away.json"))
+    # The next one has its whole patience again.
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
+    steps.server.fault(**fault, operation=operation, times=4)
+    assert upload(some[1])
+
+
 def test_ten_media_cost_one_patience_where_the_store_is_away(steps: Steps, ten: list[int]) -> None:
     steps.server.fault("reset", operation="Download", times=None)
     seconds = seconds_of_failures(steps, ten, "media .*another media's|media .*tried for")

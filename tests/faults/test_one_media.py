@@ -126,6 +126,25 @@ def test_in_each_job_of_its_own(breakable, undisturbed):
     assert "Nothing to be done" in site.goes_well()
 
 
+def test_mark_that_tator_refuses(site):
+    """The media's boxes stand; it is tried again, by itself, and then nothing is left to do."""
+    site.server.fault("status", status=403, operation="UpdateMediaList", media=2, times=None)
+    status, text = site.run()
+    assert status == 1, text
+    assert re.search(r"media 2 \([^)]*\) is failed: its mark was refused: .*403", text), text
+    assert "1 of 2 media have no boxes or no mark in Tator from this run" in text
+    summary = json.loads((site.folder / "results/summary.json").read_text())
+    assert [(one["state"], one["marked"]) for one in summary["media"]] == [("done", True), ("failed", False)]
+    assert summary["failed"] == [2]
+    assert "its mark was refused" in (site.folder / "results/overview.html").read_text()
+    assert site.marked() == [1]
+    site.server.clear_faults()
+    site.server.clear_requests()
+    site.goes_well()
+    assert site.marked() == [1, 2]
+    assert [entry["media"] for entry in site.server.requests("UpdateMediaList")] == [[2]]
+
+
 def test_in_each_job_of_a_video_in_parts(breakable, undisturbed):
     site = breakable
     site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}

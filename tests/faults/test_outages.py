@@ -51,7 +51,6 @@ def test_two_runs_at_once_leave_each_box_once(ready):
     with ThreadPoolExecutor(2) as both:
         done = [both.submit(run.upload, 1) for run in (ready, other)]
         assert [one.result()["boxes"] for one in done] == [3, 3]
-    assert ready.upload(1)["boxes"] == 3  # the first to look saw the other's rows only now
     whole(ready)
     assert not any(ready.upload(1)["people"].values())
 
@@ -267,6 +266,28 @@ def test_default_changed_and_judged_from_another_folder(ready):
     check_stale_go(other_folder(ready), renew=False)
 
 
+def test_defaults_changed_twice_where_there_are_many_attributes(ready):
+    """More than a version's description can hold by their names: those with defaults are what counts."""
+    for number in range(40):
+        add(ready, name=f"Attribute number {number}")
+    for number in range(4):
+        add(ready, name=f"Default number {number}", default="none")
+    add(ready, name="Reviewed", default="No")
+    ready.prepare()
+    ready.detected(1, ROWS[:1])
+    ready.upload(1)
+    change(ready, "Reviewed", default="Pending")
+    ready.prepare()
+    ready.detected(1, ROWS)
+    ready.upload(1)
+    change(ready, "Reviewed", default="Done")
+    ready.prepare()
+    ready.detected(1, [])
+    done = ready.upload(1)
+    assert (done["boxes"], any(done["people"].values())) == (0, False)
+    assert ready.boxes() == []
+
+
 def test_default_changed_where_the_version_is_chosen_by_its_number(ready):
     """A version that the workflow made keeps its memory however it is chosen."""
     chosen = {"version_id": ready.prepare()["version_id"]}
@@ -367,3 +388,19 @@ def test_box_that_a_person_pruned_is_made_again(ready):
     ready.api.delete_localization(ready.boxes()[0]["id"], {"prune": 1})
     assert ready.upload(1)["boxes"] == 3
     whole(ready)
+
+
+def test_box_that_a_person_moved_to_another_version_is_made_again(ready):
+    """What stands in the other version is left alone, also when the box is not wanted any more."""
+    ready.upload(1)
+    project = ready.server.project_id
+    theirs = ready.api.create_version(project, {"name": "reviewed"}).id
+    moved = ready.boxes()[0]
+    ready.api.update_localization_list(project, {"ids": [moved["id"]], "new_version": theirs})
+    assert [box["id"] for box in ready.api.get_localization_list(project, version=[theirs])] == [moved["id"]]
+    assert ready.upload(1)["boxes"] == 3
+    whole(ready)
+    ready.detected(1, [])
+    assert ready.upload(1)["boxes"] == 0
+    assert ready.boxes() == []
+    assert [box["id"] for box in ready.api.get_localization_list(project, version=[theirs])] == [moved["id"]]

@@ -14,12 +14,13 @@ from scripts.lib.uploads.rounds import Reconciliation
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload, segments
 from scripts.lib.uploads.track_plan import people_have
 from scripts.lib.uploads.track_rounds import TrackReconciliation, list_states
-from tests.faults.test_histories import PERSON, RUNS_USER, Model
+from tests.faults.test_histories import PERSON, RUNS_USER, Killed, Model
 from tests.lib.test_reconcile import box
 
 ANSWERS = (
     *("heard", "lost before", "lost after", "refused before", "refused after", "goes on"),
     *("half made", "half made, without media", "lost half-way", "beside another run"),
+    *("killed before", "killed after", "killed and goes on", "killed half-way"),
 )
 TRACK_DEEDS = (
     *("edit", "edit and back", "edit in place", "edit many in place", "add a box", "add a box in place"),
@@ -103,21 +104,21 @@ class TrackModel(Model):
             assert len(spec["localization_ids"]) == len(set(spec["localization_ids"])) >= LEAST
             content = {key: spec[key] for key in ("type", "version", "attributes", "elemental_id")}
             content |= {"media": list(spec["media_ids"]), "localizations": list(spec["localization_ids"])}
-            if how.startswith(("half made", "lost half-way")):
-                content |= {"localizations": content["localizations"][:1] if "lost" in how else [], "segments": None}
+            if how.startswith(("half made", "lost half-way", "killed half-way")):
+                content |= {"localizations": [] if "made" in how else content["localizations"][:1], "segments": None}
                 content["media"] = [] if "without" in how else content["media"]
                 new.append(self.new_state(content, RUNS_USER))
             else:
                 new.append(self.with_segments(self.new_state(content, RUNS_USER)))
-        if how == "goes on":
+        if how.endswith("goes on"):
             self.states_under_way.append(new)
         if how == "beside another run" and self.other_tracks is not None:
             other, self.other_tracks = self.other_tracks, None
             run(self, other)
-        if how in ("heard", "lost after", "refused after", "beside another run") or how.startswith(
-            ("half", "lost half")
-        ):
+        if how in ("heard", "beside another run") or how.endswith("after") or "half" in how:
             self.states_by_id.update({row["id"]: row for row in new})
+        if how.startswith("killed"):
+            raise Killed
         if how in ("lost before", "lost after", "goes on", "lost half-way"):
             raise LostAnswer("lost")
         if how.startswith("half made"):
@@ -255,7 +256,7 @@ def run(model, tracks):
             rows_in_use=lambda: people_have(list_states(model, 2, WHERE), WHERE),
         ).done()  # fmt: skip
         return TrackReconciliation(model, 2, [track(one) for one in tracks], WHERE, where, least=LEAST).done()
-    except (LostAnswer, Refused, ServerError):
+    except (LostAnswer, Refused, ServerError, Killed):
         return None
 
 

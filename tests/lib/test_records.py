@@ -108,7 +108,7 @@ RECORDS = [
         boxes=2,
         people=People(edited=["x"], added=[], deleted=[], withheld=[]),
     ),
-    MarksRecord(attribute="Processed", media_ids=[1], missing=[]),
+    MarksRecord(attribute="Processed", media_ids=[1], missing=[], failed={"2": "its mark was refused"}),
     provenance(),
     provenance(source="data_image", fetched_by="registry", description={"family": "yolo"}),
     destination(),

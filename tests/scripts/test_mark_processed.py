@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import STORE_VARIABLE, ServerError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import UploadRecord
+from scripts.lib.workflow.failures import forget
 from tests.scripts.tator_steps import MARK
 
 
@@ -89,7 +90,7 @@ def test_boxes_dated_by_a_clock_that_is_ahead(ready):
 
 def test_media_deleted_meanwhile(ready):
     ready.api.delete_media(1)
-    assert ready.mark(1) == {"attribute": MARK, "media_ids": [], "missing": [1]}
+    assert ready.mark(1) == {"attribute": MARK, "media_ids": [], "missing": [1], "failed": {}}
 
 
 def test_nothing_to_mark_asks_nothing(ready):
@@ -106,6 +107,90 @@ def test_passing_faults(ready, kind):
 
 def test_no_right_to_mark(ready, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", ready.server.tokens["viewer"])
-    with pytest.raises(ServerError, match=r"403"):
-        ready.mark(1)
+    marked = ready.mark(1)
+    assert marked["media_ids"] == []
+    assert "403" in marked["failed"]["1"]
+    assert "the right Can Edit" in marked["failed"]["1"]
     assert marks(ready)[1] == "No"
+
+
+@pytest.fixture
+def eight(ready):
+    """Return eight media of one type that are verified; none is marked."""
+    ids = [1, *(ready.server.add_media(f"{name}.mp4") for name in "abcdefg")]
+    verified = read_record(UploadRecord, ready.folder / "upload_1.json")
+    for media_id in ids[1:]:
+        write_record(ready.folder / f"upload_{media_id}.json", replace(verified, media_id=media_id))
+    ready.server.clear_requests()
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("position", "fault"),
+    [
+        (0, {"kind": "status", "status": 403}),
+        (5, {"kind": "status", "status": 404}),
+        (7, {"kind": "outage", "words": "unknown"}),
+    ],
+)
+def test_one_media_refused(ready, eight, position, fault):
+    """It is found by halving the list; the others are marked, and the next run tries it again."""
+    refused = eight[position]
+    ready.server.fault(**fault, operation="UpdateMediaList", media=refused, times=None)
+    marked = ready.mark(*eight)
+    assert marked["media_ids"] == [media_id for media_id in eight if media_id != refused]
+    assert marked["failed"].keys() == {str(refused)}
+    assert "its mark was refused: mark media:" in marked["failed"][str(refused)]
+    assert sorted(media_id for media_id, mark in marks(ready).items() if mark != "No") == marked["media_ids"]
+    tries = 3 if fault["kind"] == "outage" else 1
+    assert len(ready.server.requests("UpdateMediaList")) == 4 * tries + 3
+    assert forget(ready.folder) == ["marks.json"]
+    ready.server.clear_faults()
+    assert ready.mark(*eight) == {"attribute": MARK, "media_ids": eight, "missing": [], "failed": {}}
+
+
+def test_refusal_of_a_mark_that_was_set(ready, eight):
+    """No write of many is one transaction: what stands is looked at, not only what was answered."""
+    ready.server.fault("status", status=403, after=True, operation="UpdateMediaList", media=1, times=None)
+    assert ready.mark(*eight) == {"attribute": MARK, "media_ids": eight, "missing": [], "failed": {}}
+
+
+def test_all_media_refused_are_not_asked_for_for_ever(ready, eight, monkeypatch):
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
+    ready.server.fault("status", status=403, operation="UpdateMediaList", times=None)
+    marked = ready.mark(*eight)
+    assert marked["failed"].keys() == set(map(str, eight))
+    assert len(ready.server.requests("UpdateMediaList")) < len(eight)
+
+
+def test_token_refused_while_marking_is_everybodys(ready, eight):
+    ready.server.fault("revoke_token", operation="UpdateMediaList")
+    with pytest.raises(ServerError, match="Invalid token"):
+        ready.mark(*eight)
+    assert not (ready.folder / "marks.json").exists()
+
+
+@pytest.mark.parametrize("changes", [{"path": ["id=1", "type"], "json": '"x"'}, {"path": ["id=1"], "json": "null"}])
+def test_odd_record_of_one_media(ready, eight, changes):
+    ready.server.fault("odd_answer", **changes, operation="GetMediaListById", media=1, times=None)
+    marked = ready.mark(*eight)
+    assert marked["media_ids"] == eight[1:]
+    assert marked["failed"].keys() | set(map(str, marked["missing"])) == {"1"}
+
+
+def test_mark_that_is_not_kept(ready, eight):
+    ready.server.fault(
+        "odd_answer", path=["id=1", "attributes", MARK], json='"No"', operation="GetMediaListById", media=1, times=None
+    )
+    marked = ready.mark(*eight)
+    assert marked["media_ids"] == eight[1:]
+    assert "does not keep the mark" in marked["failed"]["1"]
+
+
+def test_with_a_store_the_job_fails_when_the_others_are_marked(ready, eight, monkeypatch):
+    """There nothing removes the record, so that it would never be tried again."""
+    monkeypatch.setenv(STORE_VARIABLE, "yes")
+    ready.server.fault("status", status=403, operation="UpdateMediaList", media=eight[2], times=None)
+    with pytest.raises(ServerError, match="403"):
+        ready.mark(*eight)
+    assert sum(mark != "No" for mark in marks(ready).values()) == 7

@@ -42,7 +42,8 @@ def run(tmp_path):
                 path = tmp_path / f"{kind}_{media_id}.json"
                 write_json(path, content)
                 paths[kind].append(path)
-        write_record(tmp_path / "marks.json", MarksRecord(attribute="x", media_ids=[1], missing=list(missing)))
+        marked = MarksRecord(attribute="x", media_ids=[1], missing=list(missing), failed={})
+        write_record(tmp_path / "marks.json", marked)
         write_record(tmp_path / "provenance.json", provenance())
         write_record(tmp_path / "destination.json", goes_to)
         single = {name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")}

@@ -73,6 +73,16 @@ class SummaryRecord:
     network: ProvenanceRecord
     destination: Annotated[DestinationRecord | None, Key("Null in a folder's run.")]
 
+    @property
+    def lacking(self) -> str:
+        """What the failed media do not have, in words."""
+        if self.destination is None:
+            return "no result"
+        failed = set(self.failed)
+        # Boxes stand where only tracks or the mark failed.
+        some = any(line.boxes_in_tator for line in self.media if line.media_id in failed)
+        return "no boxes or no mark in Tator" if some else "no boxes in Tator"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MediaAttributes:

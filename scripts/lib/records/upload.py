@@ -112,8 +112,15 @@ class DestinationRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MarksRecord:
-    """The media that carry the mark."""
+    """The media that carry the mark, and those that do not though their boxes were verified."""
 
     attribute: str
     media_ids: list[MediaId]
     missing: Annotated[list[MediaId], Key("Deleted while the workflow ran.")]
+    failed: Annotated[
+        dict[str, str],
+        Key(
+            "Why a media could not be marked, by its id.",
+            schema={"type": "object", "additionalProperties": {"type": "string"}},
+        ),
+    ]

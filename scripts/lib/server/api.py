@@ -279,7 +279,7 @@ class Project(TrackCalls):
             except Transient as fault:
                 # Counted from the end of the connection, as the server may still be at work when the client has waited.
                 until = 0.0 if fault.ended else time.monotonic() + answer_seconds()
-                raise LostAnswer(str(fault), until) from None
+                raise LostAnswer(str(fault), until, Outage(self.host, what) if fault.of_server else None) from None
 
         self._retrying(what, once)
 

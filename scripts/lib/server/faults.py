@@ -17,6 +17,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
 from scripts.lib.server import rights
+from scripts.lib.server.outages import Outage
 from scripts.lib.server.sessions import TRUST, untrusted
 from scripts.lib.token import VARIABLE, redact
 
@@ -26,11 +27,13 @@ class LostAnswer(Exception):
 
     Attributes:
         under_way_until: the time, of `time.monotonic()`, until which the server may still be at it.
+        outage: the notes on the server, where it as a whole is away; None where only this write is concerned.
     """
 
-    def __init__(self, message: str, under_way_until: float = 0.0) -> None:
+    def __init__(self, message: str, under_way_until: float = 0.0, outage: Outage | None = None) -> None:
         super().__init__(message)
         self.under_way_until = under_way_until
+        self.outage = outage
 
 
 class Transient(Exception):

@@ -5,7 +5,7 @@ Tator may have filled in. Only a version that the workflow made says so: what pe
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,10 +42,16 @@ def _ending_at(words: Iterable[str], text: str) -> str:
 
 def _read(text: str) -> dict[str, list[Any]]:
     try:
-        known = json.loads(text)
+        told = json.loads(text)
     except (ValueError, RecursionError):  # somebody edited it
         return {}
-    return {str(name): values for name, values in known.items() if isinstance(values, list) and values}
+    known: dict[str, list[Any]] = {}
+    for key, content in told.items():
+        if isinstance(content, dict):
+            known |= {name: [key, *defaults] for name, defaults in content.items() if isinstance(defaults, list)}
+        elif isinstance(content, list) and content:  # as earlier versions wrote it: the name, then time and defaults
+            known[key] = content
+    return known
 
 
 def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str, list[Any]]:
@@ -66,13 +72,57 @@ def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str
 
 
 def to_description(what: str, known: Mapping[str, Known], ending: str) -> str:
-    """Return a description; without the attributes where there are too many for one.
+    """Return a description, with as much of what is known as it can hold.
+
+    Where it cannot hold all, this is left out first (after attributes whose defaults fill half of it):
+
+    1. attributes that never had a default, the newest first: if a person sets such an attribute of all boxes of a media
+       to one value, as the token's own user, all at once and in place, that counts as Tator's;
+    2. defaults that were replaced, the oldest attribute's first, then whole attributes, the longest first: boxes that
+       have such a default still, while others of their media have another, count as edited by people, and stay.
 
     Args:
         what: how it begins.
         known: what is known, by one of KINDS.
         ending: how it ends.
     """
-    told = "".join(f"{of}{json.dumps(one, separators=(',', ':'))}, " for of, one in known.items() if one)
-    text = f"{what}{told}{ending}"
-    return text if len(text) <= LONGEST_DESCRIPTION else f"{what}{ending}"
+    kept = {of: {name: list(values) for name, values in one.items()} for of, one in known.items()}
+    for of, name, rest in [("", "", None), *_least_needed(known)]:
+        if rest is not None:
+            kept[of][name] = rest
+        elif of:
+            del kept[of][name]
+        text = what + "".join(f"{kind}{_told(one)}, " for kind, one in kept.items() if one) + ending
+        if len(text) <= LONGEST_DESCRIPTION:
+            return text
+    return f"{what}{ending}"
+
+
+def _least_needed(known: Mapping[str, Known]) -> Iterator[tuple[str, str, list[Any] | None]]:
+    """Yield what to leave out, one after the other: kind, attribute, and what to keep of it; None: nothing."""
+    # By time; Tator's own order among those of one time.
+    attributes = sorted(
+        ((of, name, list(values)) for of, one in known.items() for name, values in one.items()),
+        key=lambda attribute: str(attribute[2][0]),
+    )
+    with_default = [attribute for attribute in attributes if len(attribute[2]) > 1]
+    huge = [attribute for attribute in with_default if len(json.dumps(attribute[2])) > LONGEST_DESCRIPTION // 2]
+    for of, name, _ in huge:  # one of them would leave no room for many others
+        yield of, name, None
+    for of, name, values in reversed(attributes):
+        if len(values) == 1:
+            yield of, name, None
+    rest = [attribute for attribute in with_default if attribute not in huge]
+    for of, name, values in rest:
+        for first in range(2, len(values)):
+            yield of, name, [values[0], *values[first:]]
+    for of, name, _ in sorted(rest, key=lambda attribute: -len(json.dumps(attribute[2][-1]) + attribute[1])):
+        yield of, name, None
+
+
+def _told(known: Known) -> str:
+    """Return JSON with each time once: attributes and their defaults by the time since when they were known."""
+    by_time: dict[str, dict[str, list[Any]]] = {}
+    for name, values in known.items():
+        by_time.setdefault(str(values[0]), {})[name] = list(values[1:])
+    return json.dumps(by_time, separators=(",", ":"))

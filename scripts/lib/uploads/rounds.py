@@ -14,7 +14,8 @@ from scripts.lib.errors import ServerError
 from scripts.lib.progress import Progress
 from scripts.lib.retry import answer_seconds, retrying
 from scripts.lib.server.api import Project
-from scripts.lib.server.faults import LostAnswer, Refused
+from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
+from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.rows import require_type
 from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, plan
 
@@ -25,6 +26,8 @@ ROUNDS = 5
 # How often a write is tried that Tator refuses for a reason that it does not tell.
 REFUSED_TRIES = 3
 LONGEST_LOOK_PAUSE_SECONDS = 8.0
+
+_WAITED = "as another job of this run has waited already; run again later"
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Rounds(ABC, Generic[_Plan]):
         """Prepare for one media; asks nothing yet."""
         self._project, self._media_id = project, media_id
         self._under_way_until = 0.0
+        self._outage: Outage | None = None
         self._written = 0
         self._refusals = 0
         self._tried_to_write = False
@@ -104,11 +108,23 @@ class Rounds(ABC, Generic[_Plan]):
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
     def _answered_round(self) -> _Plan:
-        """Make rounds until all writes of one were answered; each that gets on begins the patience anew."""
+        """Make rounds until all writes of one were answered; each that gets on begins the patience anew.
+
+        Raises:
+            LostAnswer: answers are lost for longer than the patience.
+            ServerUnavailable: the same, a few times only, as another job has waited for the server already.
+        """
         while True:
             written = self._written
             try:
-                return retrying(LostAnswer, beyond=answer_seconds())(self._round, written)
+                again = retrying(LostAnswer, beyond=answer_seconds(), enough=_others_waited)
+                return again(self._round, written)
+            except LostAnswer as lost:
+                if lost.outage is None:
+                    raise
+                waited = lost.outage.stands()
+                lost.outage.begins(str(lost))
+                raise ServerUnavailable(f"{lost}, {_WAITED}") if waited else lost from None
             except _PartlyWritten as partly:
                 _log.warning("%s; some of it was written: looking again", partly)
 
@@ -120,6 +136,8 @@ class Rounds(ABC, Generic[_Plan]):
         """
         todo = self.look()
         while todo.create and (rest := self._under_way_until - time.monotonic()) > 0:
+            if self._outage is not None and self._outage.stands():
+                raise ServerUnavailable(f"a request may still be under way, and is not waited for, {_WAITED}")
             _log.warning("a request may still be under way: looking until it must have ended, in %.0f s", rest)
             time.sleep(min(rest, LONGEST_LOOK_PAUSE_SECONDS))
             todo = self.look()
@@ -131,7 +149,7 @@ class Rounds(ABC, Generic[_Plan]):
         try:
             self._carry_out(todo)
         except LostAnswer as lost:
-            self._under_way_until = max(self._under_way_until, lost.under_way_until)
+            self._under_way_until, self._outage = max(self._under_way_until, lost.under_way_until), lost.outage
             if self._written > written:
                 raise _PartlyWritten(str(lost)) from None
             raise
@@ -252,6 +270,11 @@ def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -
             known[name].append(value)
     earlier = {name: value for name, value in before.defaults.items() if name not in now}
     return replace(before, defaults=earlier | now, known=known)
+
+
+def _others_waited(fault: BaseException, tries: int, _seconds: float) -> bool:
+    """Whether a lost answer is of a server that another job has waited for."""
+    return isinstance(fault, LostAnswer) and tries >= TRIES and fault.outage is not None and fault.outage.stands()
 
 
 class _PartlyWritten(Exception):
