@@ -87,6 +87,7 @@ def test_killed_in_a_write_of_what_is_not_wanted_any_more(ready, monkeypatch):  
     killed(lambda: ready.upload(1), lambda: ready.server.requests("CreateLocalizationList"))
     ready.detected(1, [])
     assert ready.upload(1)["boxes"] == 0
+    time.sleep(2)
     assert not ready.boxes(show_all_marks=1)
     assert not notes(ready)
 
