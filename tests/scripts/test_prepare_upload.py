@@ -15,8 +15,7 @@ def test_version_is_made_once(steps):
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset"])
-def test_version_is_made_once_though_an_answer_is_lost(steps, kind, monkeypatch):
-    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "1")
+def test_version_is_made_once_though_an_answer_is_lost(steps, kind):
     steps.server.fault(kind, operation="CreateVersion")
     steps.prepare()
     names = [version["name"] for version in steps.api.get_version_list(steps.server.project_id)]

@@ -356,7 +356,8 @@ def test_faults_leave_one_algorithm(register, server):
                                     "throttle RegisterAlgorithm", "status Download"])  # fmt: skip
 
 
-def test_algorithm_that_comes_late_is_not_registered_twice(register, server):
+def test_algorithm_that_comes_late_is_not_registered_twice(register, server, monkeypatch):
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "5")
     register("--apply")  # makes the version
     server.clear_requests()
     server.fault("drop_and_go_on", operation="RegisterAlgorithm", seconds=1)
