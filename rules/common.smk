@@ -11,7 +11,7 @@ from scripts.lib import record_files, records, token
 from scripts.lib.data_images import tags
 from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable
-from scripts.lib.server import outages
+from scripts.lib.server import outages, unanswered
 from scripts.lib.uploads import version_check
 from scripts.lib.workflow import (
     batches,
@@ -81,11 +81,18 @@ def runs_jobs():
 
 
 def forget_failed_media():
-    """Have the media that failed in a run before, which was killed, tried again; not while another run is at work."""
+    """Have the media that failed in a run before, which was killed, tried again; not while another run is at work.
+
+    Those too of which a write to Tator may have come later than the run waited for it.
+    """
     if plan.by_storage:
         os.environ[STORE_VARIABLE] = "1"
     if is_new_run():
         failures.forget(Path())
+        for record in unanswered.look_again(Path()):
+            logger.warning(
+                f"{record}: an answer of Tator was lost; what stands there is looked at again"
+            )
 
 
 def correct_dates():

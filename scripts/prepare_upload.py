@@ -12,6 +12,7 @@ from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.project_needs import Need
+from scripts.lib.server.unanswered import Notes
 from scripts.lib.train_ini import species as read_species
 from scripts.lib.uploads import known_attributes
 from scripts.lib.workflow import job
@@ -71,7 +72,9 @@ def prepare_upload(
     elif version_number is not None:
         chosen = project_needs.chosen_version(project.versions(), "number", version_number, "upload.version_number")
     else:
-        chosen = project_needs.version_named(project, version, _description(project, "", network, box_type, track_type))
+        description = _description(project, "", network, box_type, track_type)
+        notes = Notes.beside(destination, "version", destination)
+        chosen = project_needs.version_named(project, version, description, notes)
     _describe(project, chosen, network, box_type, track_type)
     attributes = {"species_attribute": species_attribute, "confidence_attribute": confidence_attribute}
     tracks = None

@@ -70,7 +70,8 @@ def upload_detections(
             return
         kept = one.kept
         try:
-            if done.restore(*kept) and still_stands(connect, options.where, one.upload):
+            looked_at = not options.notes(kept[0], one.upload).files()
+            if looked_at and done.restore(*kept) and still_stands(connect, options.where, one.upload):
                 _log.info("media %d: verified by an earlier job", kept[0])
                 return
             upload_media(connect, options, **asdict(one))

@@ -68,7 +68,8 @@ def upload_tracks(
             upload_tracks_of(connect, options, one)
             return
         kept = one.kept
-        if done.restore(*kept) and still_stand(connect, options, one.upload):
+        looked_at = not options.notes(kept[0], one.upload).files()
+        if looked_at and done.restore(*kept) and still_stand(connect, options, one.upload):
             _log.info("media %d: tracks verified by an earlier job", kept[0])
             return
         try:

@@ -27,7 +27,7 @@ def answer_seconds() -> float:
 
     Tator has no bound of its own: its workers carry a request through when the connection is gone. The bound is what
     we wait for an answer at most (READ_SECONDS), tens of times what a request of 500 boxes takes on a busy server; and
-    no more than `patience()`. What comes later yet is found and cleaned up by the next upload of the media.
+    no more than `patience()`. What comes later yet the next run finds and cleans up; see server/unanswered.py.
     """
     return _seconds(ANSWER_VARIABLE, min(float(READ_SECONDS), patience()))
 

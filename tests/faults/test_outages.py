@@ -12,7 +12,6 @@ from tator.exceptions import ApiException
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access import sessions
 from scripts.lib.server.faults import Ended, Refused, Throttled, UnexplainedRefusal, classified
-from tests.faults.steps import until
 from tests.scripts.tator_steps import Steps
 from tests.tator_server.faults import WORDS
 from tests.tator_server.test_conformance import RECORDINGS
@@ -129,16 +128,6 @@ def test_server_that_goes_on_after_the_client_has_waited(ready, monkeypatch):
     whole(ready)
 
 
-def test_server_that_goes_on_for_longer_than_the_bound(ready, monkeypatch):
-    """Both commit; the next look of whoever comes cleans up."""
-    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
-    ready.server.fault("drop_and_go_on", operation="CreateLocalizationList", seconds=3)
-    ready.upload(1)
-    until(lambda: len(ready.boxes(show_all_marks=1)) == 6)
-    assert ready.upload(1)["boxes"] == 3
-    whole(ready)
-
-
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("words", ["closed", "cache", "unknown"])
 def test_400_is_no_word_on_what_stands(ready, words, after):
@@ -206,15 +195,6 @@ def test_lasting_outage_says_to_come_back(ready, impatient):
     ready.server.fault("outage", words="starting", operation="CreateLocalizationList", times=None)
     with pytest.raises(ServerError, match=r"starting up.*run again later"):
         ready.upload(1)
-
-
-def test_list_that_never_ends_is_asked_for_by_another_size(ready, monkeypatch):
-    ready.upload(1)
-    monkeypatch.setattr(sessions, "READ_SECONDS", 1)
-    ready.server.clear_requests()
-    ready.server.fault("endless_list", operation="GetLocalizationList", page_size=10_000, times=None)
-    assert ready.upload(1)["boxes"] == 3
-    assert len(ready.server.requests("GetLocalizationList")) == 2
 
 
 @pytest.mark.parametrize("after_bytes", [0, None])

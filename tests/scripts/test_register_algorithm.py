@@ -356,6 +356,15 @@ def test_faults_leave_one_algorithm(register, server):
                                     "throttle RegisterAlgorithm", "status Download"])  # fmt: skip
 
 
+def test_algorithm_that_comes_late_is_not_registered_twice(register, server, monkeypatch):
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "5")
+    register("--apply")  # makes the version
+    server.clear_requests()
+    server.fault("drop_and_go_on", operation="RegisterAlgorithm", seconds=1)
+    assert register("--apply", name="Late")[0] == 0
+    assert len(server.requests("RegisterAlgorithm")) == 1
+
+
 def test_what_tator_and_its_store_refuse_is_said_without_addresses(register, server):
     server.fault("expire_addresses", nth=1)
     code, out, complaint = register("--apply")

@@ -12,7 +12,6 @@ and the kind's own settings, described at `KINDS`.
 
 import itertools
 import json
-import re
 import socket
 import threading
 import time
@@ -41,7 +40,8 @@ KINDS = {
     "drop_and_go_on": "close the connection at once, as a gateway does, and do as late_commit does, unheard",
     "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
     "cut_list": "200 and the first `after_bytes` of the body (half unless given) as gzip without its end",
-    "endless_list": "200 and half of the body, and never its end; `page_size`: only of lists with this `stop`",
+    "endless_list": "200 and half of the body, and never its end, of a streamed list (GET) whose text fills its last "
+    "buffer: its length is a multiple of `buffer` (8192)",
     "odd_answer": "`json` (text; nothing: the key is left out) in place of what is at `path` in a good JSON answer, "
     "where there is such a place; `id=7` in it is the row of that id",
     "expire_addresses": "every address given out until then expires, also one that is kept and given again: 403 now "
@@ -91,7 +91,7 @@ class Fault:
     after_bytes: int | None = None
     after: bool = False
     words: str = "closed"
-    page_size: int | None = None
+    buffer: int = 8192
     path: tuple[str | int, ...] = ()
     json: str | None = None
     seen: int = 0
@@ -118,10 +118,8 @@ class Fault:
             order = {"times": None, **order}
         return cls(**order)
 
-    def befalls(self, operation: str, media: set[int], page_size: int | None = None) -> bool:
+    def befalls(self, operation: str, media: set[int]) -> bool:
         """Count a request, and tell whether the fault happens to it."""
-        if self.page_size not in (None, page_size):
-            return False
         anywhere = self.operation is None and operation not in ("Download", "GetSchema")
         if not (anywhere or self.operation == operation) or (self.media is not None and self.media not in media):
             return False
@@ -201,9 +199,7 @@ class Faults:
     def play(self, entry: Entry, handle: Callable[[], Response], *, expire: Callable[[], None]) -> Response:
         """Answer a request with what `handle` returns, or with the faults that befall it."""
         with self._lock:
-            stop = re.search(r"(?:^|&)stop=([0-9]+)", entry.query)
-            page_size = int(stop[1]) if stop else None
-            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media), page_size)]
+            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media))]
         entry.fault = "+".join(fault.kind for fault in due) or None
         for fault in due:
             if fault.kind == "slow":
@@ -277,6 +273,8 @@ def _afterwards(fault: Fault, response: Response) -> Response:
 
 def _changed(fault: Fault, response: Response) -> Response:
     """Return a good answer with what befalls its body."""
+    if fault.kind == "endless_list" and (request.method != "GET" or len(response.get_data()) % fault.buffer):
+        return response
     if fault.kind in ("cut_list", "endless_list"):
         return _unended(fault, response.get_data())
     if fault.kind == "odd_answer":

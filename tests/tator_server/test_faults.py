@@ -228,11 +228,14 @@ def test_cut_list_has_status_200(server: Server, api, version: int, after_bytes:
         answer.json()
 
 
-def test_endless_list_is_one_of_a_page_size(server: Server, api, version: int) -> None:
+def test_list_is_endless_by_the_length_of_its_text(server: Server, api, version: int) -> None:
     api.create_localization_list(server.project_id, body=[box(server, version)] * 3)
-    server.fault("endless_list", operation="GetLocalizationList", page_size=10, times=None)
     address = f"{server.host}/rest/Localizations/{server.project_id}?version={version}&stop="
-    for _ in range(2):
+    known = {"Authorization": f"Token {server.token}"}
+    length = len(requests.get(f"{address}10", headers=known).content)
+    server.fault("endless_list", buffer=length, times=None)
+    for stop in (10, 9):
         with pytest.raises(requests.exceptions.ConnectionError, match="timed out"):
-            requests.get(f"{address}10", headers={"Authorization": f"Token {server.token}"}, timeout=0.5)
-    assert len(requests.get(f"{address}9", headers={"Authorization": f"Token {server.token}"}).json()) == 3
+            requests.get(f"{address}{stop}", headers=known, timeout=0.5)
+    assert len(requests.get(f"{address}2", headers=known).json()) == 2
+    assert len(requests.put(f"{address}10", headers=known, json={"media_ids": []}).json()) == 3

@@ -168,17 +168,17 @@ def _plan_attributes(
 
 
 def _add_attribute(registry: AlgorithmProject, kind: str, type_id: int, need: Need) -> None:
-    def added() -> None:
+    def stands() -> bool:
         types = {
             "MediaType": lambda: registry.media_types().values(),
             "LocalizationType": registry.localization_types,
             "StateType": registry.state_types,
         }[kind]()
         owner = next(one for one in types if one["id"] == type_id)
-        if not project_needs.has(owner, need.attribute):
-            registry.add_attribute(kind, type_id, need.attribute, need.dtypes[0])
+        return project_needs.has(owner, need.attribute)
 
-    project_needs.retry_lost_answer(added)
+    add = partial(registry.add_attribute, kind, type_id, need.attribute, need.dtypes[0])
+    project_needs.make_once(stands, add)
 
 
 def _plan_version(plan: RegistrationPlan, registry: AlgorithmProject, found: Mapping[str, Any]) -> None:
@@ -262,7 +262,11 @@ def _write(registry: AlgorithmProject, wanted: AlgorithmSpec, user_id: int) -> N
     """
     stored: list[str] = []
 
-    def written() -> None:
+    def stands() -> bool:
+        standing = next(iter(registry.named(wanted.name)), None)
+        return standing is not None and not wanted.changes(standing) and not wanted.brings_manifest(standing)
+
+    def write() -> None:
         standing = next(iter(registry.named(wanted.name)), {})
         changes = wanted.changes(standing)
         if wanted.brings_manifest(standing):
@@ -276,12 +280,12 @@ def _write(registry: AlgorithmProject, wanted: AlgorithmSpec, user_id: int) -> N
             "files_per_job": standing.get("files_per_job", FILES_PER_JOB),
             **changes,
         }
-        if not standing:
-            registry.register(spec)
-        elif changes:
+        if standing:
             registry.update(standing["id"], spec)
+        else:
+            registry.register(spec)
 
-    project_needs.retry_lost_answer(written)
+    project_needs.make_once(stands, write)
     named = registry.named(wanted.name)
     if len(named) != 1 or wanted.changes(named[0]) or wanted.brings_manifest(named[0]):
         raise ServerError(f"Tator does not keep the algorithm {wanted.name!r} as given; see the project's settings")

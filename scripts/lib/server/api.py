@@ -8,7 +8,6 @@ before it writes again (see scripts/lib/uploads/upload.py).
 No write of many is one transaction in Tator: also after a 400 all of it may stand.
 """
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +27,6 @@ from scripts.lib.server.faults import (
     Refused,
     ServerUnavailable,
     Throttled,
-    TimedOut,
     Transient,
     UnexplainedRefusal,
     Unusable,
@@ -47,8 +45,6 @@ BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
 # How often a 400 that is neither known as a refusal nor as an outage is asked for again.
 UNEXPLAINED_TRIES = 3
-
-_log = logging.getLogger(__name__)
 
 
 class Project(TrackCalls):
@@ -109,8 +105,16 @@ class Project(TrackCalls):
 
     def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number."""
+        what = "list media"
         listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
-        return self._by_pages("list media", listed, MEDIA_PER_PAGE)
+
+        def halved(stop: int, **begun: int) -> tuple[int, Any]:
+            count = classified(what, self.host, partial(self._api.get_media_count, self.id, **filters, **begun))
+            with rows.used_for(what):
+                size = max(1, min(stop, values.whole(count, "the number of media")) // 2)
+            return size, classified(what, self.host, partial(listed, stop=size, **begun))
+
+        return self._by_pages(what, listed, MEDIA_PER_PAGE, halved)
 
     def sections(self) -> list[dict[str, Any]]:
         """Return the project's sections: folders, playlists and saved searches."""
@@ -166,10 +170,12 @@ class Project(TrackCalls):
         By pages, so that a media may have any number. A box that somebody edits meanwhile may come twice, the
         newer revision last; none is left out, as a new revision gets a higher id.
         """
-        filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1, **more}
-        listed = partial(self._api.get_localization_list, self.id, **filters)
+        filters = {"type": type_id, "version": version_id, "show_deleted": 1, **more}
+        listed = partial(self._api.get_localization_list, self.id, media_id=[media_id], **filters)
+        by_id = partial(self._api.get_localization_list_by_id, self.id, {"media_ids": [media_id]}, **filters)
         what = f"list boxes of media {media_id}"
-        return (rows.box(what, row) for row in self._by_pages(what, listed, BOXES_PER_PAGE))
+        pages = self._by_pages(what, listed, BOXES_PER_PAGE, self._at_once(what, by_id))
+        return (rows.box(what, row) for row in pages)
 
     def count_boxes(self, media_id: int, type_id: int, version_id: int) -> int:
         """Return how many boxes of the media there are, without deleted ones."""
@@ -220,32 +226,6 @@ class Project(TrackCalls):
             raise ValueError("an empty list would match every media")
         body = {"ids": media_ids, "attributes": {name: value}}
         self._read("mark media", lambda: self._api.update_media_list(self.id, body), needs=rights.EDIT)
-
-    def _by_pages(self, what: str, listed: Callable[..., Any], size: int) -> Iterator[dict[str, Any]]:
-        last = 0
-        while True:
-            begun = {"after": last} if last else {}
-            asked, page = self._read(what, partial(self._page, what, partial(listed, **begun), size))
-            with rows.used_for(what):
-                ids = [rows.identifier(row) for row in values.array(page, "it")]
-            if len(page) >= asked and (ids[0] <= last or ids != sorted(ids)):
-                raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
-            yield from ({**row, "id": number} for row, number in zip(page, ids, strict=True))
-            if len(page) < asked:
-                return
-            last = ids[-1]
-
-    def _page(self, what: str, listed: Callable[..., Any], size: int) -> tuple[int, Any]:
-        """Return a page and the size asked for.
-
-        A list whose last buffer is exactly full never ends, the same each time: only another size helps.
-        """
-        try:
-            return size, classified(what, self.host, partial(listed, stop=size))
-        except TimedOut as fault:
-            other = size * 9 // 10 - 1
-            _log.warning("%s; asking by pages of %d in place of %d", fault, other, size)
-            return other, classified(what, self.host, partial(listed, stop=other))
 
     def _rows(self, what: str, call: Callable[[], Any]) -> list[dict[str, Any]]:
         return rows.listed(what, self._read(what, call))

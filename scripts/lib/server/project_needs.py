@@ -2,15 +2,17 @@
 
 import logging
 import reprlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
-from scripts.lib.retry import retrying
+from scripts.lib.retry import answer_seconds, retrying
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer
+from scripts.lib.server.unanswered import Notes, UnansweredWrites, pause
 
 # The end of each description that the workflow gives to a version, by which it is known again.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"
@@ -175,10 +177,16 @@ def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
     return found
 
 
-def version_named(project: Project, name: str, description: str) -> dict[str, Any]:
+def version_named(project: Project, name: str, description: str, notes: Notes | None = None) -> dict[str, Any]:
     """Return the version of that name, made with this description when absent.
 
     Two runs at once may both make one: the oldest of a name is the one that everybody takes.
+
+    Args:
+        project: where.
+        name: its name.
+        description: what a new one gets.
+        notes: where it is noted that one is being made, so that a job after one that was killed waits for it.
 
     Raises:
         ServerError: Tator refuses, or fails for long.
@@ -187,26 +195,59 @@ def version_named(project: Project, name: str, description: str) -> dict[str, An
     def named() -> list[dict[str, Any]]:
         return sorted((v for v in project.versions() if v.get("name") == name), key=lambda v: int(v["id"]))
 
+    writes = UnansweredWrites(notes)
+
     def made() -> dict[str, Any]:
+        _wait_for(lambda: bool(named()), lambda: writes.seconds_left(making=True))
         if not named():
             _log.info("making version %r", name)
-            project.create_version(name, description)
+            writes.send(lambda: project.create_version(name, description), [name], makes=True)
         if not (found := named()):
             raise ServerError(f"Tator does not list the version {name!r} that was made; ask who runs the site")
         return found[0]
 
-    found = retry_lost_answer(made)
+    found = _retry_lost_answer(made)
+    writes.forget()
     rows.require_version(found)
     return found
 
 
-def retry_lost_answer(made: Callable[[], _Made]) -> _Made:
-    """Do again, after a lost answer, what looks at what stands before it writes.
+def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
+    """Make something unless it stands; after a lost answer look until the server must have ended the request.
+
+    Args:
+        stands: looks whether it is there as it is wanted.
+        make: makes it.
 
     Raises:
-        ServerError: Tator fails for long.
+        ServerError: Tator refuses, or fails for long.
     """
+    until = 0.0
+
+    def made() -> None:
+        nonlocal until
+        _wait_for(stands, lambda: max(0.0, until - time.monotonic()))
+        if stands():
+            return
+        try:
+            make()
+        except LostAnswer as lost:
+            until = max(until, lost.under_way_until)
+            raise
+
+    _retry_lost_answer(made)
+
+
+def _wait_for(stands: Callable[[], bool], seconds_left: Callable[[], float]) -> None:
+    """Look until something stands, or no time is left."""
+    looks = 0
+    while (rest := seconds_left()) and not stands():
+        pause(rest, looks)
+        looks += 1
+
+
+def _retry_lost_answer(made: Callable[[], _Made]) -> _Made:
     try:
-        return retrying(LostAnswer)(made)
+        return retrying(LostAnswer, beyond=answer_seconds())(made)
     except LostAnswer as lost:
         raise ServerError(f"{lost}; run again later") from None

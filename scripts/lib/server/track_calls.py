@@ -3,32 +3,27 @@
 The faults and the ways to try again are those of api.py.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from scripts.lib.server import rows, values
 from scripts.lib.server.faults import LostAnswer, Refused
+from scripts.lib.server.paged_lists import PagedLists
 
 # Each has a list of its boxes.
 STATES_PER_PAGE = 2000
 
 
-class TrackCalls(ABC):
+class TrackCalls(PagedLists):
     """The part of a project's calls that is about states."""
 
     id: int
     _api: Any
 
     @abstractmethod
-    def _read(self, what: str, call: Callable[[], Any]) -> Any: ...
-
-    @abstractmethod
     def _write(self, what: str, call: Callable[[], Any]) -> None: ...
-
-    @abstractmethod
-    def _by_pages(self, what: str, listed: Callable[..., Any], size: int) -> Iterator[dict[str, Any]]: ...
 
     def state_types(self) -> list[dict[str, Any]]:
         """Return the project's state types."""
@@ -40,10 +35,12 @@ class TrackCalls(ABC):
 
         Of the media of a state only this one is told.
         """
-        filters = {"media_id": [media_id], "type": type_id, "version": [version_id], "show_deleted": 1, **more}
-        listed = partial(self._api.get_state_list, self.id, **filters)
+        filters = {"type": type_id, "version": [version_id], "show_deleted": 1, **more}
+        listed = partial(self._api.get_state_list, self.id, media_id=[media_id], **filters)
+        by_id = partial(self._api.get_state_list_by_id, self.id, {"media_ids": [media_id]}, **filters)
         what = f"list tracks of media {media_id}"
-        return (rows.track(what, row) for row in self._by_pages(what, listed, STATES_PER_PAGE))
+        pages = self._by_pages(what, listed, STATES_PER_PAGE, self._at_once(what, by_id))
+        return (rows.track(what, row) for row in pages)
 
     def states_of(self, identities: list[str], type_id: int, version_id: int, **more: int) -> list[dict[str, Any]]:
         """Return the latest revision of the states of these elemental ids, tombstones included.

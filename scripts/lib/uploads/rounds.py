@@ -1,7 +1,6 @@
 """Write one media's changes to Tator in rounds, until nothing is left to do, even when answers are lost."""
 
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.rows import require_type
+from scripts.lib.server.unanswered import Notes, UnansweredWrites, pause
 from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, plan
 
 # Tator refuses more in one request.
@@ -25,7 +25,6 @@ BOXES_PER_CALL = 500
 ROUNDS = 5
 # How often a write is tried that Tator refuses for a reason that it does not tell.
 REFUSED_TRIES = 3
-LONGEST_LOOK_PAUSE_SECONDS = 8.0
 
 _WAITED = "as another job of this run has waited already; run again later"
 
@@ -41,17 +40,24 @@ class Rounds(ABC, Generic[_Plan]):
 
     Tator has no uniqueness on an elemental id, and a request does not see what another has not committed yet. So a
     write whose answer was lost is not repeated before the server must have ended it (`answer_seconds()` after its
-    connection ended) unless a look shows that it was carried out. Two runs at once may still make a box twice; each
-    looks again after it wrote, and removes the surplus, of which both have the same opinion.
+    connection ended) unless a look shows that it was carried out; unanswered.py says how, also for jobs that were
+    killed. Two runs at once may still make a box twice; each looks again after it wrote, and removes the surplus, of
+    which both have the same opinion.
 
     Attributes:
         listed: the rows of the last look.
     """
 
-    def __init__(self, project: Project, media_id: int) -> None:
-        """Prepare for one media; asks nothing yet."""
+    def __init__(self, project: Project, media_id: int, notes: Notes | None = None) -> None:
+        """Prepare for one media; asks nothing yet.
+
+        Args:
+            project: where.
+            media_id: the media.
+            notes: where writes are noted that may still be under way; None: nowhere.
+        """
         self._project, self._media_id = project, media_id
-        self._under_way_until = 0.0
+        self._unanswered = UnansweredWrites(notes)
         self._outage: Outage | None = None
         self._written = 0
         self._refusals = 0
@@ -81,6 +87,12 @@ class Rounds(ABC, Generic[_Plan]):
             Refused: Tator refuses a write, and what stands shows that it was not carried out.
             ServerError: somebody else undoes it each time.
         """
+        try:
+            return self._settled()
+        finally:
+            self._unanswered.leave()
+
+    def _settled(self) -> _Plan:
         for _ in range(ROUNDS):
             last = self._answered_round()
             if last.settled:
@@ -134,13 +146,14 @@ class Rounds(ABC, Generic[_Plan]):
         Raises:
             _PartlyWritten: an answer was lost after others were heard.
         """
-        todo = self.look()
-        while todo.create and (rest := self._under_way_until - time.monotonic()) > 0:
+        todo = self._look()
+        looks = 0
+        while rest := self._unanswered.seconds_left(making=bool(todo.create)):
             if self._outage is not None and self._outage.stands():
                 raise ServerUnavailable(f"a request may still be under way, and is not waited for, {_WAITED}")
-            _log.warning("a request may still be under way: looking until it must have ended, in %.0f s", rest)
-            time.sleep(min(rest, LONGEST_LOOK_PAUSE_SECONDS))
-            todo = self.look()
+            pause(rest, looks)
+            looks += 1
+            todo = self._look()
         counts = len(todo.create), len(todo.remove), len(todo.surplus), len(todo.standing)
         _log.info(
             "media %d: %s: to make %d, to remove %d and %d doubled, standing %d", self._media_id, todo.what, *counts
@@ -149,7 +162,7 @@ class Rounds(ABC, Generic[_Plan]):
         try:
             self._carry_out(todo)
         except LostAnswer as lost:
-            self._under_way_until, self._outage = max(self._under_way_until, lost.under_way_until), lost.outage
+            self._outage = lost.outage
             if self._written > written:
                 raise _PartlyWritten(str(lost)) from None
             raise
@@ -157,8 +170,17 @@ class Rounds(ABC, Generic[_Plan]):
             self._handle_refusal(refusal, todo)
         return todo
 
-    def _send(self, write: Callable[[], None]) -> None:
-        write()
+    def _look(self) -> _Plan:
+        todo = self.look()
+        self._unanswered.look((row["elemental_id"] for row in self.listed), todo.create)
+        return todo
+
+    def _send(self, write: Callable[[], None], *, makes: Collection[str] = (), removes: Collection[str] = ()) -> None:
+        """Make a write, of things with these elemental ids; one that removes rows by their ids can do no harm later."""
+        if ids := makes or removes:
+            self._unanswered.send(write, ids, makes=bool(makes))
+        else:
+            write()
         self._written += 1
 
     def _handle_refusal(self, refusal: Refused, before: _Plan) -> None:
@@ -167,7 +189,7 @@ class Rounds(ABC, Generic[_Plan]):
         Raises:
             Refused: nothing came of it, and it was tried often enough or will never be accepted.
         """
-        after = self.look()
+        after = self._look()
         if _left(after) < _left(before):
             _log.warning("%s; yet it was carried out, at least in part", refusal)
             return
@@ -193,6 +215,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
         overlap_limit: float,
         *,
         rows_in_use: Callable[[], Collection[int]] = tuple,
+        notes: Notes | None = None,
     ) -> None:
         """Prepare for the boxes of one media; asks nothing yet.
 
@@ -203,8 +226,9 @@ class Reconciliation(Rounds[ReconcilePlan]):
             where: the version and the box type.
             overlap_limit: IoU with a person's box above which a new box is not added.
             rows_in_use: asks which rows people's tracks point at; called only where a box is to be removed.
+            notes: see Rounds.
         """
-        super().__init__(project, media_id)
+        super().__init__(project, media_id, notes)
         self._boxes, self._where, self._overlap_limit = boxes, where, overlap_limit
         self._rows_in_use = rows_in_use
 
@@ -249,12 +273,12 @@ class Reconciliation(Rounds[ReconcilePlan]):
         new = iter(todo.create.values())
         progress, made = Progress("boxes", what=f"media {media_id}: "), 0
         while specs := [box.spec(self._where) for box in islice(new, BOXES_PER_CALL)]:
-            self._send(partial(project.create_boxes, specs))
+            self._send(partial(project.create_boxes, specs), makes=[spec["elemental_id"] for spec in specs])
             made += len(specs)
             progress.report(made, len(todo.create))
         for at in range(0, len(todo.remove), BOXES_PER_CALL):
             stale = {identity: todo.revisions[identity] for identity in todo.remove[at : at + BOXES_PER_CALL]}
-            self._send(partial(project.prune_boxes, media_id, version_id, stale))
+            self._send(partial(project.prune_boxes, media_id, version_id, stale), removes=stale)
 
 
 def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:

@@ -6,6 +6,7 @@ from functools import partial
 from scripts.lib.progress import Progress
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
+from scripts.lib.server.unanswered import Notes
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.rounds import Rounds, as_the_type_is_now
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, is_unfinished
@@ -35,9 +36,10 @@ class TrackReconciliation(Rounds[TrackPlan]):
         boxes_where: Destination,
         *,
         least: int,
+        notes: Notes | None = None,
     ) -> None:
         """Prepare for the tracks of one media; asks nothing yet."""
-        super().__init__(project, media_id)
+        super().__init__(project, media_id, notes)
         self._where, self._boxes_where, self._least = where, boxes_where, least
         self._wanted = {track.key(where, boxes_where): track for track in tracks}
 
@@ -75,7 +77,8 @@ class TrackReconciliation(Rounds[TrackPlan]):
         progress, made = Progress("tracks", what=f"media {self._media_id}: "), 0
         for tracks in _portions(list(todo.create.values())):
             specs = [track.spec(self._where) for track in tracks]
-            self._send(partial(self._project.create_tracks, specs))
+            makes = [spec["elemental_id"] for spec in specs]
+            self._send(partial(self._project.create_tracks, specs), makes=makes)
             made += len(specs)
             progress.report(made, len(todo.create))
 
@@ -86,7 +89,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         identities = list(stale)
         for at in range(0, len(identities), TRACKS_PER_CALL):
             revisions = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
-            self._send(partial(project.prune_tracks, version_id, revisions))
+            self._send(partial(project.prune_tracks, version_id, revisions), removes=revisions)
 
     def _may_pass(self, refusal: Refused) -> bool:
         """Whether to try again: also where a box's row went between the look and the write."""

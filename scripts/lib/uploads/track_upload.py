@@ -16,6 +16,7 @@ from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
+from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
 from scripts.lib.uploads.origin import Box, Destination, box_from_pixels
@@ -66,6 +67,10 @@ class TrackUploadOptions:
     def species(self) -> list[str]:
         """The species' names."""
         return train.species(self.train_ini)
+
+    def notes(self, media_id: int, upload: Path) -> Notes:
+        """Return where the writes of a media's tracks are noted; `upload` is the record of their upload."""
+        return Notes.beside(self.destination, f"tracks.{media_id}", upload)
 
     @property
     def key(self) -> list[Any]:
@@ -126,9 +131,11 @@ def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions
         result = replace(result, reason=f"its boxes are {boxes.state}: {boxes.reason}")
     else:
         try:
-            result = _verified(result, connect(), options, _wanted(media, options, tracked))
+            result = _verified(result, connect(), options, media, _wanted(media, options, tracked))
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
+    if result.state == "not uploaded":  # nothing is said of what stands
+        UnansweredWrites(options.notes(media.media_id, media.upload)).forget()
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)
     write_record(media.upload, result)
@@ -150,10 +157,20 @@ def still_stand(connect: Callable[[], Project], options: TrackUploadOptions, upl
 
 
 def _verified(
-    result: TrackUploadRecord, project: Project, options: TrackUploadOptions, tracks: list[TrackToUpload]
+    result: TrackUploadRecord,
+    project: Project,
+    options: TrackUploadOptions,
+    media: MediaTracks,
+    tracks: list[TrackToUpload],
 ) -> TrackUploadRecord:
     work = TrackReconciliation(
-        project, result.media_id, tracks, options.where, options.boxes_where, least=options.min_length
+        project,
+        result.media_id,
+        tracks,
+        options.where,
+        options.boxes_where,
+        least=options.min_length,
+        notes=options.notes(media.media_id, media.upload),
     )
     settled, changed_at = carried_out(work, project, result.media_id, options.where.version_id)
     return replace(

@@ -15,6 +15,7 @@ from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
+from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
 from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, box_from_pixels
@@ -66,6 +67,10 @@ class UploadOptions:
         """The states of a media whose boxes are uploaded."""
         return uploaded_states(self.on_damaged)
 
+    def notes(self, media_id: int, upload: Path) -> Notes:
+        """Return where the writes of a media's boxes are noted; `upload` is the record of its upload."""
+        return Notes.beside(self.destination, f"boxes.{media_id}", upload)
+
     @property
     def key(self) -> list[Any]:
         """What the boxes in Tator depend on."""
@@ -110,7 +115,8 @@ def upload_media(
     if found.state in options.accepted:
         boxes = _wanted(detections, track_boxes, found, options)
         try:
-            settled, changed_at = _reconcile(connect(), media.media_id, boxes, options)
+            notes = options.notes(media.media_id, upload)
+            settled, changed_at = _reconcile(connect(), media.media_id, boxes, options, notes)
             result = replace(
                 result,
                 state="verified",
@@ -123,6 +129,8 @@ def upload_media(
             )
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
+    else:
+        UnansweredWrites(options.notes(media.media_id, upload)).forget()  # nothing is said of what stands
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)
     write_record(upload, result)
@@ -168,7 +176,7 @@ def _wanted(detections: Path, track_boxes: Path | None, found: DetectionRecord, 
 
 
 def _reconcile(
-    project: Project, media_id: int, boxes: list[Box], options: UploadOptions
+    project: Project, media_id: int, boxes: list[Box], options: UploadOptions, notes: Notes
 ) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
 
@@ -176,7 +184,9 @@ def _reconcile(
         tracks = options.tracks_where
         return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
 
-    work = Reconciliation(project, media_id, boxes, options.where, options.overlap_limit, rows_in_use=rows_in_use)
+    work = Reconciliation(
+        project, media_id, boxes, options.where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
+    )
     return carried_out(work, project, media_id, options.where.version_id)
 
 
