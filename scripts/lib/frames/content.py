@@ -7,7 +7,7 @@ import numpy as np
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
 _ZEROS = bytes(32)
-_WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
+_WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
@@ -32,7 +32,7 @@ def zeros(codec: str, content: bytes) -> str | None:
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
 
     Args:
-        codec: FFmpeg's name of the codec.
+        codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
     """
     if codec == "dnxhd":
