@@ -1,8 +1,10 @@
 """Read properties of a coded picture from its bytes, without decoding it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+
+from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
@@ -13,6 +15,10 @@ _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9",
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
 _WITHOUT_PADDING = {"vp8", "vp9"}
+# Arithmetic coding. Of AV1 and VP9 the decoders notice such holes.
+_AS_RANDOM = {"hevc", "vp8"}
+_HEVC_LENGTHS = 21  # where the description says how many bytes the lengths of units have
+_HEVC_OTHERS = 32  # kinds of units from here on are no slices
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
@@ -24,6 +30,50 @@ _DNXHD_ZEROS = bytes(16)  # rows have four at most
 _DNXHD_TABLE = 0x170  # 4 bytes a row: where it begins behind the header
 _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
+
+
+def find_hole(codec: str, content: bytes, description: bytes) -> str | None:
+    """Return a sentence when a coded picture holds more equal bytes in a row than its codec writes, or lacks its end.
+
+    Args:
+        codec: FFmpeg's name of the codec, not of its decoder.
+        content: the packet.
+        description: the stream's extradata.
+    """
+    return zeros(codec, content) or _equal_bytes(codec, content, description)
+
+
+def _equal_bytes(codec: str, content: bytes, description: bytes) -> str | None:
+    """Look for bytes of one value, such as erased flash memory holds, where coded bits are as good as random."""
+    if codec not in _AS_RANDOM or (run := _first_run(content)) is None:
+        return None
+    if codec == "hevc":  # other units hold whatever their writers like
+        runs = (_first_run(unit) for unit in _hevc_slices(content, description))
+        run = next((found for found in runs if found is not None), None)
+    return None if run is None else f"a coded picture holds {len(run)} bytes {run[0]:#04x} in a row: that part was lost"
+
+
+def _first_run(content: bytes) -> bytes | None:
+    """Return the first run of as many equal bytes as no coded picture has."""
+    words = np.frombuffer(content, np.uint64, len(content) // 8)
+    same = words[1:] == words[:-1]
+    for word in np.flatnonzero(same[1:] & same[:-1]):
+        start = 8 * int(word)
+        value = content[start : start + 1]
+        length = len(content) - start - len(content[start:].lstrip(value))
+        start -= len(content[:start]) - len(content[:start].rstrip(value))
+        run = value * (length + 8 * int(word) - start)
+        if len(run) >= len(_ZEROS):
+            return run
+    return None
+
+
+def _hevc_slices(content: bytes, description: bytes) -> Iterator[bytes]:
+    in_lengths = description[:1] == b"\1" and len(description) > _HEVC_LENGTHS
+    length_size = (description[_HEVC_LENGTHS] & 3) + 1 if in_lengths else 0
+    for unit in by_lengths(content, length_size) if length_size else by_start_codes(content):
+        if unit[0] >> 1 & 63 < _HEVC_OTHERS:
+            yield unit
 
 
 def zeros(codec: str, content: bytes) -> str | None:

@@ -53,7 +53,7 @@ _LEAST_BYTES_OF_VIDEO = 12  # of 8 bits, with half the colours
 # Pictures or videos, whichever Tator calls them.
 ANIMATIONS = ("gif", "apng")
 # libvpx holds against its end how far the data of a picture were read, as FFmpeg's decoder of VP9 does not.
-_STRICTER = {"vp9": "libvpx-vp9"}
+_STRICTER, _STRICTER_BITS = {"vp9": "libvpx-vp9"}, 8  # it is often built without more bits
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
 
@@ -113,7 +113,8 @@ def decoder(context: av.video.codeccontext.VideoCodecContext) -> av.video.codecc
         context: what FFmpeg made for the stream; nothing was decoded with it yet.
     """
     name = _STRICTER.get(context.codec.canonical_name)
-    if name is None or name not in av.codec.codecs_available:
+    bits = {part.bits for part in context.format.components} if context.format else set()
+    if name is None or name not in av.codec.codecs_available or bits != {_STRICTER_BITS}:
         return context
     chosen = av.codec.CodecContext.create(name, "r")
     if not isinstance(chosen, av.video.codeccontext.VideoCodecContext):

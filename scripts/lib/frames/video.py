@@ -12,7 +12,7 @@ import av.video.reformatter
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, ffmpeg, messages
+from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.fields import SliceHeaders
@@ -39,9 +39,7 @@ class VideoFrames(VideoPackets):
         self._rotation: int | None = None
         self._matrix: Matrix | None = None
         context = self._decoder
-        self._completeness = Completeness(
-            self._period(), self._stream.time_base, reorders=bool(context.has_b_frames)
-        )
+        self._completeness = Completeness(self._period(), self._stream.time_base, reorders=bool(context.has_b_frames))
         self._counted = _counted_pictures(self._codec, context.extradata or b"")
         self._headers = SliceHeaders(self._codec, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
@@ -132,6 +130,8 @@ class VideoFrames(VideoPackets):
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
             if missing := self._missing_before(coded, packet.dts):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
+            for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
+                check_size(*size, self._pixel_bytes)
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again

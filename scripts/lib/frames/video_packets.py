@@ -164,7 +164,7 @@ class VideoPackets(FrameSource):
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
         self._said = []
-        if what := content.zeros(self._codec, bytes(packet)):
+        if what := content.find_hole(self._codec, bytes(packet), self._stream.codec_context.extradata or b""):
             self.summary.add_error(where, what)
         if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
             # It is a picture whose header was lost, as FLV's demuxer takes it.
