@@ -15,8 +15,8 @@ _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9",
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
 _WITHOUT_PADDING = {"vp8", "vp9"}
-# Arithmetic coding. Of AV1 and VP9 the decoders notice such holes.
-_AS_RANDOM = {"hevc", "vp8"}
+# Of AV1 and VP9 the decoders notice such holes. Other values than ones appear where a picture has no detail.
+_ARITHMETIC, _ONES = {"hevc", "vp8"}, b"\xff" * 32
 _HEVC_LENGTHS = 21  # where the description says how many bytes the lengths of units have
 _HEVC_OTHERS = 32  # kinds of units from here on are no slices
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
@@ -32,48 +32,46 @@ _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
 
 
-def find_hole(codec: str, content: bytes, description: bytes) -> str | None:
-    """Return a sentence when a coded picture holds more equal bytes in a row than its codec writes, or lacks its end.
+class Holes:
+    """Looks for what was lost in a stream's packets: bytes of one value, more in a row than its codec writes."""
 
-    Args:
-        codec: FFmpeg's name of the codec, not of its decoder.
-        content: the packet.
-        description: the stream's extradata.
-    """
-    return zeros(codec, content) or _equal_bytes(codec, content, description)
+    def __init__(self, codec: str, description: bytes, size: tuple[int, int]) -> None:
+        """Begin a stream.
 
+        Args:
+            codec: FFmpeg's name of the codec, not of its decoder.
+            description: the extradata.
+            size: width and height in pixels.
+        """
+        self._codec = codec
+        self._shown_again = bytes(-(-size[0] // 16) * -(-size[1] // 16) // 2) if codec == "wmv2" else b""
+        in_lengths = description[:1] == b"\1" and len(description) > _HEVC_LENGTHS
+        self._length_size = (description[_HEVC_LENGTHS] & 3) + 1 if in_lengths else 0
 
-def _equal_bytes(codec: str, content: bytes, description: bytes) -> str | None:
-    """Look for bytes of one value, such as erased flash memory holds, where coded bits are as good as random."""
-    if codec not in _AS_RANDOM or (run := _first_run(content)) is None:
-        return None
-    if codec == "hevc":  # other units hold whatever their writers like
-        runs = (_first_run(unit) for unit in _hevc_slices(content, description))
-        run = next((found for found in runs if found is not None), None)
-    return None if run is None else f"a coded picture holds {len(run)} bytes {run[0]:#04x} in a row: that part was lost"
+    def find(self, content: bytes, *, key: bool) -> str | None:
+        """Return a sentence on the first hole of a packet, or on the end that it lacks; None without.
 
+        Args:
+            content: the packet.
+            key: whether it is a key frame.
+        """
+        if not key and self._shown_again not in content:
+            return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
+        return zeros(self._codec, content) or self._erased(content)
 
-def _first_run(content: bytes) -> bytes | None:
-    """Return the first run of as many equal bytes as no coded picture has."""
-    words = np.frombuffer(content, np.uint64, len(content) // 8)
-    same = words[1:] == words[:-1]
-    for word in np.flatnonzero(same[1:] & same[:-1]):
-        start = 8 * int(word)
-        value = content[start : start + 1]
-        length = len(content) - start - len(content[start:].lstrip(value))
-        start -= len(content[:start]) - len(content[:start].rstrip(value))
-        run = value * (length + 8 * int(word) - start)
-        if len(run) >= len(_ZEROS):
-            return run
-    return None
+    def _erased(self, content: bytes) -> str | None:
+        """Look for ones, as erased flash memory holds: arithmetic coding writes few of them in a row."""
+        if self._codec not in _ARITHMETIC or _ONES not in content:
+            return None
+        if self._codec == "hevc" and not any(_ONES in unit for unit in self._hevc_slices(content)):
+            return None  # other units hold whatever their writers like
+        return f"{len(_ONES)} bytes of ones or more in a coded picture: that part of the file was lost"
 
-
-def _hevc_slices(content: bytes, description: bytes) -> Iterator[bytes]:
-    in_lengths = description[:1] == b"\1" and len(description) > _HEVC_LENGTHS
-    length_size = (description[_HEVC_LENGTHS] & 3) + 1 if in_lengths else 0
-    for unit in by_lengths(content, length_size) if length_size else by_start_codes(content):
-        if unit[0] >> 1 & 63 < _HEVC_OTHERS:
-            yield unit
+    def _hevc_slices(self, content: bytes) -> Iterator[bytes]:
+        size = self._length_size
+        for unit in by_lengths(content, size) if size else by_start_codes(content):
+            if unit[0] >> 1 & 63 < _HEVC_OTHERS:
+                yield unit
 
 
 def zeros(codec: str, content: bytes) -> str | None:
