@@ -89,12 +89,19 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
     """Return the record of the whole; `records` are those of the parts that were read."""
     first, last = records[0], records[-1]
     boxes = sum(record.boxes for record in records)
-    frames = replace(last.frames, used=sum(record.frames.used for record in records))
+    frames = replace(
+        last.frames,
+        used=sum(record.frames.used for record in records),
+        missing_by_time=sum(record.frames.missing_by_time for record in records),
+        first_gap=next((record.frames.first_gap for record in records if record.frames.first_gap), ""),
+    )
     summary = Summary(
         decoded=frames.decoded,
         declared=frames.declared,
         missing=frames.missing,
         skipped=frames.skipped,
+        missing_by_time=frames.missing_by_time,
+        first_gap=frames.first_gap,
         used=frames.used,
         read_to_end=frames.read_to_end,
         width=first.width,

@@ -174,6 +174,8 @@ class MediaResults(ResultOutput):
                 declared=summary.declared,
                 missing=summary.missing,
                 skipped=summary.skipped,
+                missing_by_time=summary.missing_by_time,
+                first_gap=summary.first_gap,
                 used=summary.used,
                 numbers=summary.numbers,
                 read_to_end=summary.read_to_end,
@@ -206,11 +208,14 @@ def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
     """Return the state of a media that was read as far as it was asked for, and the reason for it."""
     if summary.skipped:
         _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
+    if gaps := summary.gaps:
+        _log.warning("%s", gaps)
     if summary.damaged:
         return "damaged", summary.damage
-    reason = None
+    reason = gaps or None
     if not summary.read_to_end:
-        reason = f"nothing is asked for after frame {summary.numbers - 1}; what follows was not read"
+        unread = f"nothing is asked for after frame {summary.numbers - 1}; what follows was not read"
+        reason = "; ".join(each for each in (gaps, unread) if each)
     elif not summary.used:
         reason = f"none of its {summary.decoded} frames is asked for"
     elif summary.declared not in (None, summary.decoded):

@@ -2,10 +2,11 @@
 
 from fractions import Fraction
 
+from scripts.lib.frames.time_gaps import TimeGaps
+
 # A decoder holds back at most 16 pictures, or as many pairs of fields.
 _DELAY = 32
-_EVEN = 0.2  # frame durations that a step may differ from one, as clocks of milliseconds round
-_CONSTANT = 0.9  # share of even steps from which a rate counts as constant
+_LONGEST_GAP = 10  # seconds: beyond it a recording was stopped, or files were joined
 _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a gap
 
 
@@ -35,24 +36,29 @@ class Completeness:
     Attributes:
         skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from.
         missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
+        gaps: the gaps in time that none of these fill.
+        next_frame: the number of the next frame that comes out, without those that are missing before it; None where
+            frames are not numbered in order.
     """
 
-    def __init__(self, period: Fraction | None, *, reorders: bool = False) -> None:
+    def __init__(self, period: Fraction | None, unit: Fraction | None, *, reorders: bool = False) -> None:
         """Begin a stream.
 
         Args:
             period: how long a frame is shown, in its time unit, None where it is unknown.
+            unit: seconds of one time unit, likewise.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order.
         """
         self._timed, self._offset = not reorders, None  # type: bool, int | None
         self.skipped = self.missing = 0
-        self._period = period
+        self.gaps = TimeGaps()
+        self._period, self._longest_gap = period, _LONGEST_GAP / unit if unit else 0
+        self.next_frame: int | None = 0
         self._pending: dict[int, CodedPacket] = {}
         self._first_key: CodedPacket | None = None
         self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
-        self._steps = self._even_steps = 0
         # The last gap whose places were counted: its epoch, the times it lies between, and how many of its places no
         # packet has claimed. Packets of pictures from there may follow.
         self._filled = (0, 0, 0, 0)
@@ -110,6 +116,8 @@ class Completeness:
         lost = self._not_counted(lost)
         gap = self._gap(coded, len(lost)) if lost or damaged else 0
         self._count_step(coded, len(lost) + gap)
+        if self.next_frame is not None:
+            self.next_frame += 1
         if gap and self._last is not None:
             self._filled = coded.epoch, self._last.time or 0, coded.time or 0, gap
         self._last = coded
@@ -157,14 +165,16 @@ class Completeness:
         return float((coded.time - last.time) / self._period)
 
     def _count_step(self, coded: CodedPacket, lost: int) -> None:
+        """Note the step from the last frame; those that are known to be lost fill as many places."""
         places = self._places(coded)
-        if places is not None and not lost:
-            self._steps += 1
-            self._even_steps += abs(places - 1) < _EVEN
+        if places is None or self._last is None or places * (self._period or 0) > self._longest_gap:
+            return
+        before = "" if self.next_frame is None else f"frame {self.next_frame + self.missing - 1}, "
+        self.gaps.add(places - lost, before + self._last.where)
 
     def _gap(self, coded: CodedPacket, lost: int) -> int:
         """Return for how many pictures more than those that are known to be lost there is room before this one."""
         places = self._places(coded)
-        if places is None or places < _SAME_PLACE or not self._steps or self._even_steps < _CONSTANT * self._steps:
+        if places is None or places < _SAME_PLACE or not self.gaps.constant:
             return 0  # of a variable rate, or of one that nothing has shown yet, a gap says nothing
         return max(0, round(places) - 1 - lost)

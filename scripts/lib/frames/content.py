@@ -1,18 +1,24 @@
 """Read properties of a coded picture from its bytes, without decoding it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+
+from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
 _ZEROS = bytes(32)
-_WITHOUT_ZEROS = {"av1", "flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
+_WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
 _WITHOUT_PADDING = {"vp8", "vp9"}
+# Of AV1 and VP9 the decoders notice such holes. Other values than ones appear where a picture has no detail.
+_ARITHMETIC, _ONES = {"hevc", "vp8"}, b"\xff" * 32
+_HEVC_LENGTHS = 21  # where the description says how many bytes the lengths of units have
+_HEVC_OTHERS = 32  # kinds of units from here on are no slices
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
@@ -26,13 +32,55 @@ _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
 
 
+class Holes:
+    """Looks for what was lost in a stream's packets: bytes of one value, more in a row than its codec writes."""
+
+    def __init__(self, codec: str, description: bytes, size: tuple[int, int]) -> None:
+        """Begin a stream.
+
+        Args:
+            codec: FFmpeg's name of the codec, not of its decoder.
+            description: the extradata.
+            size: width and height in pixels.
+        """
+        self._codec = codec
+        self._shown_again = bytes(-(-size[0] // 16) * -(-size[1] // 16) // 2) if codec == "wmv2" else b""
+        in_lengths = description[:1] == b"\1" and len(description) > _HEVC_LENGTHS
+        self._length_size = (description[_HEVC_LENGTHS] & 3) + 1 if in_lengths else 0
+
+    def find(self, content: bytes, *, key: bool) -> str | None:
+        """Return a sentence on the first hole of a packet, or on the end that it lacks; None without.
+
+        Args:
+            content: the packet.
+            key: whether it is a key frame.
+        """
+        if not key and self._shown_again not in content:
+            return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
+        return zeros(self._codec, content) or self._erased(content)
+
+    def _erased(self, content: bytes) -> str | None:
+        """Look for ones, as erased flash memory holds: arithmetic coding writes few of them in a row."""
+        if self._codec not in _ARITHMETIC or _ONES not in content:
+            return None
+        if self._codec == "hevc" and not any(_ONES in unit for unit in self._hevc_slices(content)):
+            return None  # other units hold whatever their writers like
+        return f"{len(_ONES)} bytes of ones or more in a coded picture: that part of the file was lost"
+
+    def _hevc_slices(self, content: bytes) -> Iterator[bytes]:
+        size = self._length_size
+        for unit in by_lengths(content, size) if size else by_start_codes(content):
+            if unit[0] >> 1 & 63 < _HEVC_OTHERS:
+                yield unit
+
+
 def zeros(codec: str, content: bytes) -> str | None:
     """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
 
     Args:
-        codec: FFmpeg's name of the codec.
+        codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
     """
     if codec == "dnxhd":

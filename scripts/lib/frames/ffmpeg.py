@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import av
+import av.codec
 import av.container
 import av.error
 import av.format
@@ -51,6 +52,8 @@ _SHOWN_BYTES = 9
 _LEAST_BYTES_OF_VIDEO = 12  # of 8 bits, with half the colours
 # Pictures or videos, whichever Tator calls them.
 ANIMATIONS = ("gif", "apng")
+# libvpx holds against its end how far the data of a picture were read, as FFmpeg's decoder of VP9 does not.
+_STRICTER, _STRICTER_BITS = {"vp9": "libvpx-vp9"}, 8  # it is often built without more bits
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
 
@@ -101,6 +104,24 @@ def frame_bytes(context: av.video.codeccontext.VideoCodecContext) -> float:
     bits = context.format.padded_bits_per_pixel if context.format else 0
     held = _HELD if context.codec.intra_only else _HELD_FOR_OTHERS
     return held * max(12, bits) / 8 + _SHOWN_BYTES
+
+
+def decoder(context: av.video.codeccontext.VideoCodecContext) -> av.video.codeccontext.VideoCodecContext:
+    """Return what is to decode a stream: another decoder than FFmpeg's first choice where that ignores damage.
+
+    Args:
+        context: what FFmpeg made for the stream; nothing was decoded with it yet.
+    """
+    name = _STRICTER.get(context.codec.canonical_name)
+    bits = {part.bits for part in context.format.components} if context.format else set()
+    if name is None or name not in av.codec.codecs_available or bits != {_STRICTER_BITS}:
+        return context
+    chosen = av.codec.CodecContext.create(name, "r")
+    if not isinstance(chosen, av.video.codeccontext.VideoCodecContext):
+        raise TypeError(f"FFmpeg's {name} is no decoder of video")
+    chosen.extradata = context.extradata
+    chosen.width, chosen.height = context.width, context.height
+    return chosen
 
 
 def is_still(container: av.container.InputContainer) -> bool:

@@ -6,12 +6,11 @@ decoder puts an earlier one in its place and says nothing; the numbers of pictur
 Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set) and 7.3.3 (slice header).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scripts.lib.frames.bits import Bits
+from scripts.lib.frames.units import by_lengths, by_start_codes
 
-_START_CODE = b"\0\0\1"
 _IDR = 5
 _SLICES = (1, _IDR)
 _PARAMETER_SET = 7
@@ -62,7 +61,7 @@ class SliceHeaders:
             length = int.from_bytes(description[6:8])
             self._read_set(description[8 : 8 + length])
         elif self._is_h264:
-            for unit in _by_start_codes(description):
+            for unit in by_start_codes(description, _HEAD):
                 self._read_set(unit)
 
     def is_second(self, packet: bytes, *, key: bool = False) -> bool:
@@ -75,7 +74,8 @@ class SliceHeaders:
         self.missing, self.begins_anew = 0, False
         if not self._is_h264:
             return False
-        units = _by_lengths(packet, self._length_size) if self._length_size else _by_start_codes(packet)
+        size = self._length_size
+        units = by_lengths(packet, size, _HEAD) if size else by_start_codes(packet, _HEAD)
         for unit in units:
             self._read_set(unit)
             if unit[0] & 31 in _SLICES:
@@ -178,23 +178,3 @@ def _number_and_parity(bits: Bits, known: _ParameterSet) -> tuple[int, int | Non
         bits.take(2)
     number = bits.take(known.number_bits)
     return number, bits.take(1) if known.fields and bits.take(1) else None
-
-
-def _by_start_codes(content: bytes) -> Iterator[bytes]:
-    """Yield the units of a stream with start codes, each cut to what is read of it."""
-    place = content.find(_START_CODE)
-    while 0 <= place < len(content) - 3:
-        following = content.find(_START_CODE, place + 3)
-        end = following if following >= 0 else len(content)
-        yield content[place + 3 : min(end, place + 3 + _HEAD)]
-        place = following
-
-
-def _by_lengths(content: bytes, size: int) -> Iterator[bytes]:
-    """Yield the units of a stream with lengths, each cut to what is read of it."""
-    place = 0
-    while place + size < len(content):
-        length = int.from_bytes(content[place : place + size])
-        if length:
-            yield content[place + size : place + size + min(length, _HEAD)]
-        place += size + length

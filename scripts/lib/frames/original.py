@@ -37,6 +37,7 @@ class OriginalFrames(VideoFrames):
         self._turn: int | None = None
         if self._timeline is not None:
             self.summary.numbered = 0
+            self._completeness.next_frame = None
 
     def numbers(self, number: int) -> Sequence[int]:
         """Return all numbers, of those asked for, of the picture that was given out under this one; ask once."""

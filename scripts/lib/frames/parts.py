@@ -98,12 +98,17 @@ class PartFrames(VideoFrames):
         for frame in super()._frames():
             if start is not None and (frame.pts is None or frame.pts < start):
                 continue  # shown before the key frame, and decoded without what it refers to
+            if start is not None and before is None:
+                self._completeness.gaps.restart()  # the part before counts the step to this frame
+                self._completeness.next_frame = self._part.first + 1
+                summary.missing_by_time, summary.first_gap = 0, ""
             if before is not None and frame.pts is not None and frame.pts <= before:
                 summary.add_error(f"frame {summary.decoded}", "it is shown before the one before it")
             before = frame.pts
             if not self._part.last and summary.decoded == self._part.end:
                 if len(summary.tail_hashes) == SEAM:
                     return
+                self._completeness.gaps.stop()  # those from here on are the next part's
                 summary.tail_hashes.append(self._digest(frame))
                 continue
             if start is not None and len(summary.head_hashes) < SEAM:

@@ -66,6 +66,9 @@ class Summary:
         missing: coded pictures that never came out; those before a frame count in its number.
         lost_at: where the first of them stands; empty without one.
         skipped: pictures before the first key frame, which cannot be decoded; they count in no number.
+        missing_by_time: frames that gaps in time have room for, in a rate that is constant otherwise: they were dropped
+            before they were coded, or lost; they count in no number.
+        first_gap: after which frame the first of these gaps is; empty without one.
         cut: a sentence when the file ends before its header says, else None.
         head_hashes: of a part of a video that does not begin with it, hashes of the first frames.
         tail_hashes: of a part, hashes of the first frames after its last.
@@ -88,6 +91,8 @@ class Summary:
     missing: int = 0
     lost_at: str = ""
     skipped: int = 0
+    missing_by_time: int = 0
+    first_gap: str = ""
     cut: str | None = None
     head_hashes: list[str] = field(default_factory=list)
     tail_hashes: list[str] = field(default_factory=list)
@@ -121,6 +126,14 @@ class Summary:
         if self.cut:
             parts.append(self.cut)
         return "; ".join(parts)
+
+    @property
+    def gaps(self) -> str:
+        """One sentence on gaps in time; empty without them."""
+        if not self.missing_by_time:
+            return ""
+        frames = "1 frame is" if self.missing_by_time == 1 else f"{self.missing_by_time} frames are"
+        return f"by their times {frames} missing (dropped by a camera, or lost), the first after {self.first_gap}"
 
     def add_error(self, where: str, what: str) -> None:
         """Record one decoding error."""

@@ -12,7 +12,7 @@ import av.video.reformatter
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, ffmpeg, messages
+from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.fields import SliceHeaders
@@ -26,7 +26,6 @@ from scripts.lib.frames.video_packets import VideoPackets
 if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
-_AV1 = {"av1", "libdav1d", "libaom-av1"}
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
@@ -39,10 +38,10 @@ class VideoFrames(VideoPackets):
         self._converter = av.video.reformatter.VideoReformatter()  # kept: making one takes as long as using it
         self._rotation: int | None = None
         self._matrix: Matrix | None = None
-        context = self._stream.codec_context
-        self._completeness = Completeness(self._period(), reorders=bool(context.has_b_frames))
-        self._counted = _counted_pictures(context.name, context.extradata or b"")
-        self._headers = SliceHeaders(context.name, context.extradata or b"")
+        context = self._decoder
+        self._completeness = Completeness(self._period(), self._stream.time_base, reorders=bool(context.has_b_frames))
+        self._counted = _counted_pictures(self._codec, context.extradata or b"")
+        self._headers = SliceHeaders(self._codec, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
@@ -124,14 +123,19 @@ class VideoFrames(VideoPackets):
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
         self._refuse_encrypted()
-        codec = self._stream.codec_context.name
+        codec = self._codec
         for packet in self.packets():
             where = self._where(packet)
             coded = bytes(packet)
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
             if missing := self._missing_before(coded, packet.dts):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
-            if not (packet.is_discard or second or content.hidden(codec, coded)):
+            for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
+                check_size(*size, self._pixel_bytes)
+            hidden = content.hidden(codec, coded)
+            if hidden and codec == "mpeg4":
+                self._completeness.gaps.stop()  # it says that the picture before it is shown again
+            if not (packet.is_discard or second or hidden):
                 packet.opaque = self._completeness.announce(
                     self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
                 )
@@ -160,6 +164,8 @@ class VideoFrames(VideoPackets):
         elif lost or gap:
             self.summary.add_missing(len(lost) + gap, (lost[0] if lost else coded).where)
         self.summary.skipped = self._completeness.skipped
+        gaps = self._completeness.gaps
+        self.summary.missing_by_time, self.summary.first_gap = gaps.missing, gaps.first
         return not late
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
@@ -167,7 +173,7 @@ class VideoFrames(VideoPackets):
         said: list[messages.Message] = []
         try:
             with self._lock, messages.captured() as said:
-                frames = [] if self._closed else self._stream.codec_context.decode(packet)
+                frames = [] if self._closed else self._decoder.decode(packet)
         except EOFError:
             return []  # the decoder was emptied before
         except av.error.FFmpegError as error:
@@ -203,7 +209,7 @@ class VideoFrames(VideoPackets):
 
 
 def _counted_pictures(codec: str, description: bytes) -> MpegPictures | Av1Pictures | None:
-    if codec in _AV1:
+    if codec == "av1":
         return Av1Pictures(description)
     return MpegPictures() if codec in CODECS else None
 

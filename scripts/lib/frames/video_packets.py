@@ -41,6 +41,10 @@ class VideoPackets(FrameSource):
             self._container = ffmpeg.open_media(path)
         try:
             self._stream = self._choose_stream()
+            self._codec = self._stream.codec_context.codec.canonical_name  # decoders have names of their own
+            context = self._stream.codec_context
+            self._decoder = ffmpeg.decoder(context)
+            self._holes = content.Holes(self._codec, context.extradata or b"", (context.width, context.height))
         except BaseException:
             self._container.close()
             raise
@@ -162,7 +166,7 @@ class VideoPackets(FrameSource):
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
         self._said = []
-        if what := content.zeros(self._stream.codec_context.name, bytes(packet)):
+        if what := self._holes.find(bytes(packet), key=packet.is_keyframe):
             self.summary.add_error(where, what)
         if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
             # It is a picture whose header was lost, as FLV's demuxer takes it.
