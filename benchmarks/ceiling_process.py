@@ -50,8 +50,9 @@ def decode(clip: Path, threads: int, size: Size | None) -> int:
     return frames
 
 
-def main(way: str, clip: str, folder: str, cores: str, width: str, height: str, pace: str) -> None:
+def main(*words: str) -> None:
     """Run one way and print what it took."""
+    way, clip, folder, cores, width, height, pace = words
     count, size = int(cores), Size(int(width), int(height))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
     cv2.setNumThreads(1)

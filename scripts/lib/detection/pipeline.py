@@ -133,9 +133,11 @@ class Detector:
             self._watch.lap("network", batch.tasks)
             for index, item in enumerate(batch.items):
                 self._open[item.task] = None
+                self._restart(item.task, item.restarts)
                 found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
                 self._take(item, batch.pixels[index], found)
         for task in batch.ended:
+            self._restart(task, task.frames.restarts)
             given_out, through = task.frames.summary.used, task.counters.frames
             if task.frames.fault is None and through != given_out:
                 raise RuntimeError(f"{given_out} frames given out, {through} through the network")
@@ -144,6 +146,13 @@ class Detector:
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
         self._tell(batch)
         reader.give_back(batch)
+
+    def _restart(self, task: MediaTask, restarts: int) -> None:
+        """Forget what was found in a media if it was begun anew since."""
+        if task.counters.restarts < restarts:
+            task.results.restart()
+            task.counters.restart()
+            self._watch.lap("boxes", [task])
 
     def _tell(self, batch: Batch) -> None:
         """Log the progress: in media, or in frames where there is only one."""
@@ -168,12 +177,10 @@ class Detector:
         return found
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
-        task = item.task
-        media = Size(task.frames.summary.width, task.frames.summary.height)
+        task, media, numbers = item.task, item.media, item.numbers
         way = self._fitting.mapping(item.size)
         boxes = on_media(found.boxes, network=self._fitting.network, frame=item.size, media=media, mapping=way)
         solid = (boxes[:, 2:] > 0).all(axis=1)
-        numbers = task.frames.numbers(item.number)
         counters = task.counters
         counters.frames += 1
         counters.boxes += len(numbers) * int(solid.sum())

@@ -160,7 +160,11 @@ class FrameSource(Closeable):
 
     Attributes:
         summary: see Summary.
+        threads: with how many it decodes; with several, reading ends with NotSound at whatever is not as in a sound
+            file, and the file is to be read again with one.
     """
+
+    threads = 1
 
     def __init__(self) -> None:
         self.summary = Summary()
