@@ -266,7 +266,7 @@ def detect_one(
     network = Network(network_files, options)
     wanted = read_record(MediaRecord, media_files.record)
     media, fetched = media_file(wanted, media_files.media, media_files.download, media_files.listing)
-    frames = MediaFrames(media, wanted, fetched, options.wanted, part, threads=options.reader_threads)
+    frames = MediaFrames(media, wanted, fetched, options.wanted, part, threads=options.threads)
     results = MediaResults(outputs, wanted=wanted, fetched=fetched, network=network, part=part)
     detect_in([MediaTask(frames, results)], network)
 

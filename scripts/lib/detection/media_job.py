@@ -209,7 +209,7 @@ class MediaJob:
             options = self._options
             frames = MediaFrames(
                 *(fetched.media, each.wanted, fetched.record, options.wanted, each.part),
-                threads=options.reader_threads,
+                threads=options.threads,
             )
             self._begun.append(NotedResults(each, fetched.record, network, self._notes))
             yield MediaTask(frames, self._begun[-1])

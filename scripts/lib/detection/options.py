@@ -27,7 +27,6 @@ class DetectOptions:
         pixels: for a network that gives rows, the pixels it takes.
         first_label: for a network that gives rows, the label of the first class.
         threads: of the CPU.
-        decode_threads: with how many of them to decode a video at most; None for all. Nothing depends on it.
     """
 
     img_max_side: int | None
@@ -44,7 +43,6 @@ class DetectOptions:
     pixels: str | None
     first_label: int | None
     threads: int
-    decode_threads: int | None = None
 
     @property
     def frames(self) -> AskedFrames:
@@ -54,13 +52,7 @@ class DetectOptions:
     @property
     def key(self) -> dict[str, Any]:
         """What the boxes depend on."""
-        without = ("engines", "threads", "decode_threads")
-        return {key: value for key, value in asdict(self).items() if key not in without}
-
-    @property
-    def reader_threads(self) -> int:
-        """With how many threads a video is decoded at most."""
-        return self.decode_threads or self.threads
+        return {key: value for key, value in asdict(self).items() if key not in ("engines", "threads")}
 
     @property
     def wanted(self) -> range:

@@ -12,7 +12,7 @@ import av.logging
 import av.video.codeccontext
 from av.codec.codec import Capabilities
 
-from scripts.lib import memory
+from scripts.lib import decode_threads, memory
 
 if TYPE_CHECKING:
     from scripts.lib.frames.messages import Message
@@ -41,7 +41,7 @@ def threads_for(context: av.video.codeccontext.VideoCodecContext, asked: int) ->
         context: of the decoder.
         asked: the most.
     """
-    asked = min(asked, MOST_THREADS)
+    asked = min(decode_threads.allowed(asked), MOST_THREADS)
     if asked < 2 or not context.codec.capabilities & _CAN or not context.width:
         return 1
     bits = context.format.padded_bits_per_pixel if context.format else 12
