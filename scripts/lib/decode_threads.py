@@ -3,11 +3,11 @@
 _most: list[int] = []
 
 
-def allow(threads: int | None) -> None:
+def set_limit(threads: int | None) -> None:
     """Say with how many threads this process may decode at most; None for as many as whoever opens a video asks for."""
     _most[:] = [] if threads is None else [threads]
 
 
-def allowed(asked: int) -> int:
+def limited(asked: int) -> int:
     """Return how many of the threads that are asked for may be taken."""
     return min([asked, *_most])

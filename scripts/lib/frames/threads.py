@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import av.logging
 import av.video.codeccontext
-from av.codec.codec import Capabilities
 
 from scripts.lib import decode_threads, memory
 
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 MOST_THREADS = 16
 # A frame in flight and what its thread keeps of it, in frames; and the share of the free memory that they may take.
 _HELD_BY_THREAD, _SHARE = 2, 0.25
-_CAN = Capabilities.frame_threads | Capabilities.auto_threads
+# Decoders that gave the same with several threads as with one, also of damaged files, or said that they did not
+# (tests/lib/test_threads.py). VP8's passes over damage then, and the others have no threads that help.
+_PROVEN = {"h264", "hevc", "libdav1d", "mpeg4", "prores", "dnxhd", "vp9"}
 # FFmpeg's words for all threads of the process go to one list; so one decoder at a time has threads.
 _LISTENING = threading.Lock()
 # Who converts pictures, on the thread of whoever reads; what it says has nothing to do with the file.
@@ -41,8 +42,8 @@ def threads_for(context: av.video.codeccontext.VideoCodecContext, asked: int) ->
         context: of the decoder.
         asked: the most.
     """
-    asked = min(decode_threads.allowed(asked), MOST_THREADS)
-    if asked < 2 or not context.codec.capabilities & _CAN or not context.width:
+    asked = min(decode_threads.limited(asked), MOST_THREADS)
+    if asked < 2 or context.codec.name not in _PROVEN or not context.width:
         return 1
     bits = context.format.padded_bits_per_pixel if context.format else 12
     one = _HELD_BY_THREAD * context.width * context.height * max(12, bits) / 8
