@@ -8,8 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from scripts.lib import decode_threads
 from scripts.lib.detection.batch_reader import BatchReader
@@ -232,6 +234,15 @@ def test_threads_take_a_bounded_share_of_the_memory(tmp_path: Path, monkeypatch:
         monkeypatch.setattr("scripts.lib.memory.left", lambda frames=frames: frames * SIZE[0] * SIZE[1] * 1.5 + 1)
         with open_frames(path, "video", threads=9) as source:
             assert source.threads == threads
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj422p", "yuv422p10le", "yuv444p", "nv12", "gray"])
+def test_converted_pictures_are_the_same_with_any_number_of_threads(pixels: str) -> None:
+    frame = av.VideoFrame.from_ndarray(textured(3, (319, 179)), format="bgr24").reformat(format=pixels)
+    one, *others = (
+        VideoReformatter().reformat(frame, format="bgr24", threads=count).to_ndarray() for count in (1, 2, 3, 4)
+    )
+    assert all(np.array_equal(one, other) for other in others)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ import numpy as np
 from scripts.lib import preprocess
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.detection.pictures_ahead import Opener, opened_ahead
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import FrameSource
 from scripts.lib.frames.threads import NotSound
@@ -119,6 +120,7 @@ class BatchReader:
         tasks: Iterable[MediaTask],
         shape: tuple[int, int, int, int],
         fit: Callable[[Pixels, Pixels], None] = preprocess.fit,
+        picture_threads: int = 1,
     ) -> None:
         """Prepare.
 
@@ -126,8 +128,9 @@ class BatchReader:
             tasks: whose frames are read.
             shape: of a batch.
             fit: writes a frame into its place in a batch.
+            picture_threads: how many pictures are decoded at once.
         """
-        self._tasks, self._fit = tasks, fit
+        self._tasks, self._fit, self._picture_threads = tasks, fit, picture_threads
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
             self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
@@ -169,9 +172,9 @@ class BatchReader:
             self._full.put(None)
 
     def _batches(self) -> Iterator[Batch]:
-        for task in self._tasks:
+        for task, opened in opened_ahead(self._tasks, self._picture_threads):
             try:
-                yield from self._read(task)
+                yield from self._read(task, opened)
             except MediaFault as fault:
                 # Another one, which does not hold what those who raised it had in hand.
                 task.frames.fault = MediaFault(fault.state, fault.reason)
@@ -182,7 +185,7 @@ class BatchReader:
         if self._batch is not None:
             yield self._batch
 
-    def _read(self, task: MediaTask) -> Iterator[Batch]:
+    def _read(self, task: MediaTask, opened: Opener) -> Iterator[Batch]:
         """Read a media's frames; where several threads decode and anything is not sound, again with one.
 
         Frames that were given out and come out the same are not given out again. Where others come out, what was found
@@ -190,7 +193,7 @@ class BatchReader:
         """
         given = array("q")
         try:
-            yield from self._frames(task, task.frames.open(), given, None)
+            yield from self._frames(task, opened(), given, None)
         except NotSound as found:
             _log.info("the video is read again, decoded with one thread, as not all of it is sound: %s", found)
         else:

@@ -88,6 +88,7 @@ class MediaFrames(FrameInput):
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._asked, self._part, self._threads = asked, part, threads
+        self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
 
     def open(self) -> FrameSource:
         """Open the media's file, if there is one."""
@@ -319,5 +320,6 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
         batch_size=options.batch_size,
         threshold=options.keep_threshold,
         name=network.name,
+        picture_threads=options.threads,
     )
     detector.run(media, expected)

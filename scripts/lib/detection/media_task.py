@@ -18,7 +18,10 @@ class FrameInput(ABC):
         fault: why the media cannot be read on, set by the reader's thread; None where it can.
         restarts: how often it was begun anew, as other frames came out when it was read again, set by the reader's
             thread; what came of the frames before counts no more.
+        is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
     """
+
+    is_picture = False
 
     def __init__(self) -> None:
         self.summary = Summary()

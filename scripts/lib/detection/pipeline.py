@@ -57,6 +57,7 @@ class Detector:
         threshold: float,
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
+        picture_threads: int = 1,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
@@ -67,10 +68,12 @@ class Detector:
             threshold: the least score of a box.
             name: what errors call the network.
             resize: how frames become pictures of this size.
+            picture_threads: how many pictures are decoded at once.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
+        self._picture_threads = picture_threads
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
@@ -92,7 +95,8 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            with ResultWriter(self._open) as writer, BatchReader(tasks, self._shape, self._fitting.fit) as reader:
+            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._picture_threads)
+            with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
                     # Reading up to the first batch may have taken long.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
 _AV1 = {"av1", "libdav1d", "libaom-av1"}
+# One thread turns into BGR about what four decode.
+_THREADS_PER_CONVERTER = 4
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
@@ -268,7 +270,9 @@ class VideoFrames(VideoPackets):
     def _picture(self, frame: av.video.frame.VideoFrame) -> Picture:
         """Convert a frame to BGR."""
         try:
-            converted = self._converter.reformat(frame, format="bgr24", threads=1)
+            # The bytes are the same with any number of threads.
+            threads = max(1, self.threads // _THREADS_PER_CONVERTER)
+            converted = self._converter.reformat(frame, format="bgr24", threads=threads)
             return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaFault(
