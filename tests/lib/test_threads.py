@@ -236,6 +236,16 @@ def test_threads_take_a_bounded_share_of_the_memory(tmp_path: Path, monkeypatch:
             assert source.threads == threads
 
 
+def test_frames_that_grow_are_decoded_with_one_thread(tmp_path: Path) -> None:
+    sizes = ((160, 90), (640, 360))
+    parts = [write_video(tmp_path / f"{width}.ts", range(8), size=(width, height)) for width, height in sizes]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(NotSound):
+        read(path, 3)
+    assert through(path, threads=3) == through(path, threads=1)
+
+
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj422p", "yuv422p10le", "yuv444p", "nv12", "gray"])
 def test_converted_pictures_are_the_same_with_any_number_of_threads(pixels: str) -> None:
     frame = av.VideoFrame.from_ndarray(textured(3, (319, 179)), format="bgr24").reformat(format=pixels)

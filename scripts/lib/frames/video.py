@@ -20,7 +20,7 @@ from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels
+from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels, with_padding
 from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
@@ -159,7 +159,11 @@ class VideoFrames(VideoPackets):
         """Let FFmpeg decode with several threads, if that is wanted and no other video is decoded so."""
         self._watch = ThreadWatch.open(self._stream.codec_context.name) if self.threads > 1 else None
         self.threads = self.threads if self._watch else 1
-        self._stream.codec_context.thread_count = self.threads
+        context = self._stream.codec_context
+        context.thread_count = self.threads
+        if self._watch is not None:
+            # Larger frames in mid-stream would take more memory than was reckoned with: one thread reads them.
+            context.options = {**context.options, "max_pixels": str(with_padding(context.width * context.height))}
 
     def _require_sound(self, said: list[messages.Message]) -> None:
         """End a reading with several threads at whatever is not as in a sound video.
