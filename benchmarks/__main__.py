@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import made_elsewhere
+from benchmarks import ceiling, made_elsewhere
 from benchmarks.case import resnet50, sample_int8, sample_network
+from benchmarks.ceiling import CeilingExtent
 from benchmarks.clips import repeat_clip, write_clip
 from benchmarks.inside import measure_limit, measure_stages
 from benchmarks.network import Shape
@@ -20,7 +21,7 @@ from benchmarks.table import Figures, measured_sections
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
 
-SECTIONS = ("limit", "plain_loop", "memory", "start", "stages")
+SECTIONS = ("limit", "plain_loop", "memory", "start", "stages", "ceiling")
 # What each figure should reach.
 TARGETS = {
     ("limit", "sample", "ratio"): ">= 0.85",
@@ -30,6 +31,17 @@ TARGETS = {
     ("plain_loop", "sample int8", "ratio"): ">= 2",
     ("memory", "sample", "ratio"): "<= 1.05",
     ("memory", "sample 1080p", "mb"): "<= 450",
+    **{
+        ("ceiling", f"{codec} {size} x{count}", figure): target
+        for codec in ceiling.CODECS
+        for size in ceiling.SIZES
+        for count in ceiling.core_counts()
+        for figure, target in {
+            "of_decoding": ">= 0.7",
+            "of_bare_loop": ">= 0.9",
+            **({"against_one_core": ">= 1.8"} if count == 2 else {}),
+        }.items()
+    },
 }
 SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
 
@@ -45,6 +57,7 @@ class Extent:
         repeats: of what is measured without a comparison.
         turns: six seconds of clip are shown so many times for the short and for the long clip of `memory`.
         longer: turns of each clip for `plain_loop`, where starting would else count for a tenth.
+        ceiling: what the section of this name measures.
         shape: of the larger network; ResNet-50's when None.
     """
 
@@ -54,10 +67,21 @@ class Extent:
     repeats: int
     turns: tuple[int, int]
     longer: int
+    ceiling: CeilingExtent
     shape: Shape | None = None
 
 
-FULL = Extent({"sample": 150, "resnet50": 40}, rounds=5, patience=5, repeats=3, turns=(10, 100), longer=2)
+FULL = Extent(
+    {"sample": 150, "resnet50": 40},
+    rounds=5,
+    patience=5,
+    repeats=3,
+    turns=(10, 100),
+    longer=2,
+    ceiling=CeilingExtent(
+        ceiling.SIZES, tuple(ceiling.CODECS), ceiling.core_counts(), 300, Size(640, 384), rounds=3, patience=3
+    ),
+)
 QUICK = Extent(
     {"sample": 8, "resnet50": 8},
     rounds=1,
@@ -66,6 +90,7 @@ QUICK = Extent(
     turns=(1, 2),
     longer=1,
     shape=Shape((1, 1, 1, 1), 8, 16),
+    ceiling=CeilingExtent({"720p": Size(160, 90)}, ["h264"], [1], 8, Size(160, 96), rounds=1, patience=0),
 )
 
 
@@ -134,6 +159,12 @@ class Bench:
         for case in self._cases:
             yield case.name, measure_stages(case, self._clips[case.name], self._folder, self._extent.repeats)
 
+    def ceiling(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what the host's side allows, with engines that take no processor time."""
+        folder = self._folder / "ceiling"
+        folder.mkdir()
+        yield from ceiling.measure_ceiling(folder, self._extent.ceiling)
+
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measure what is asked for, and write it beside what was measured before."""
@@ -142,6 +173,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
     parser.add_argument("--made", type=Path, help="a folder in which benchmarks.made_elsewhere has put the networks")
     parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
+    parser.add_argument(
+        "--size",
+        action="append",
+        choices=list(ceiling.SIZES),
+        help="a clip's size for `ceiling`; all when none is named",
+    )
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     args = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -149,7 +186,11 @@ def main(words: Sequence[str] | None = None) -> None:
         if made is None and "plain_loop" in (args.sections or SECTIONS):
             made = Path(folder)
             made_elsewhere.make(made)
-        bench = Bench(Path(folder), QUICK if args.quick else FULL, made and made / "graph.onnx", args.peer)
+        extent = QUICK if args.quick else FULL
+        if args.size:
+            sizes = {name: ceiling.SIZES[name] for name in args.size}
+            extent = replace(extent, ceiling=replace(extent.ceiling, sizes=sizes))
+        bench = Bench(Path(folder), extent, made and made / "graph.onnx", args.peer)
         results = measured_sections(bench, args.sections or SECTIONS, TARGETS)
     write_json(args.results, results)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.video.frame
 import cv2
 import numpy as np
 
@@ -16,6 +17,7 @@ RATE = 25
 GRAIN = 6.0  # grey levels
 # Clips and pictures that differ; where more are asked for, they come again.
 DISTINCT_CLIPS, DISTINCT_PICTURES = 10, 150
+_OF_SAMPLE = 150  # frames
 
 
 def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path:
@@ -40,6 +42,31 @@ def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path
             content = np.clip(grainy, 0, 255).astype(np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(content, format="bgr24")))
         out.mux(stream.encode(None))
+    return path
+
+
+def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options: dict[str, str]) -> Path:
+    """Write a clip as write_clip does, with another encoder, from the frames of one that it wrote.
+
+    Args:
+        path: the file.
+        size: width and height.
+        frames: how many; the sample's come again where there are more.
+        encoder: FFmpeg's name.
+        options: of the encoder.
+    """
+    like = write_clip(path.with_name(f"like-{path.name}"), size, min(frames, _OF_SAMPLE))
+    once = path.with_name(f"once-{path.name}")
+    with av.open(str(like)) as source, av.open(str(once), "w") as out:
+        stream: Any = out.add_stream(encoder, rate=RATE, options=options)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number, frame in enumerate(source.decode(video=0)):
+            frame.pts, frame.pict_type = number, av.video.frame.PictureType.NONE
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    repeat_clip(once, path, -(-frames // _OF_SAMPLE))
+    like.unlink()
+    once.unlink()
     return path
 
 

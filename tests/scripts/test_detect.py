@@ -481,7 +481,7 @@ class Stuck(FrameSource):
 
 
 def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_detection, "open_frames", lambda *_: Stuck())
+    monkeypatch.setattr(media_detection, "open_frames", lambda *_, **__: Stuck())
     monkeypatch.setattr(OpenVinoEngine, "finish", failing_after(0, None))
     started = time.monotonic()
     with pytest.raises(Injected):

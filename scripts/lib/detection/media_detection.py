@@ -1,7 +1,7 @@
 """Detection in media: from their files to each one's CSV, pictures and record."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, Summary
+from scripts.lib.frames.threads import NotSound
 from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
 from scripts.lib.record_files import read_record, write_record
@@ -70,6 +71,8 @@ class MediaFrames(FrameInput):
         fetched: DownloadRecord | None,
         asked: range,
         part: Part | None = None,
+        *,
+        threads: int = 1,
     ) -> None:
         """Name the file; nothing is opened yet.
 
@@ -80,11 +83,12 @@ class MediaFrames(FrameInput):
                 None where the media is not read.
             asked: the numbers of the frames to give out.
             part: of a video, to read only this one.
+            threads: with how many to decode a video.
         """
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
-        self._asked, self._part = asked, part
-        self._source: FrameSource | None = None
+        self._asked, self._part, self._threads = asked, part, threads
+        self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
 
     def open(self) -> FrameSource:
         """Open the media's file, if there is one."""
@@ -93,14 +97,16 @@ class MediaFrames(FrameInput):
             raise MediaFault(first.state, first.reason or "")
         if self._fetched is None:
             raise ValueError(f"media {self._wanted.media_id}: there is no record of its download")
-        media, self._media = self._media, b""  # held no longer than it is read: a content may be large
+        media = self._media
+        if isinstance(media, bytes):
+            self._media = b""  # held no longer than it is read: a content may be large
         shown = Shown.of_original(self._wanted, self._fetched)
-        self._source = open_frames(media, self._wanted.file_kind, self._asked, self._part, shown)
-        return self._source
+        return open_frames(media, self._wanted.file_kind, self._asked, self._part, shown, threads=self._threads)
 
-    def numbers(self, frame: int) -> Sequence[int]:
-        """Return the numbers of a frame, as its file has them."""
-        return self._source.numbers(frame) if self._source else (frame,)
+    def open_again(self) -> FrameSource:
+        """Open a video's file again, to be decoded with one thread."""
+        self._threads = 1
+        return self.open()
 
 
 class MediaResults(ResultOutput):
@@ -130,9 +136,19 @@ class MediaResults(ResultOutput):
         options = network.options
         self._outputs, self._wanted, self._fetched = outputs, wanted, fetched
         self._network, self._part = network, part
-        self._album = Previews(wanted.fps, options.frame_stride, clip=wanted.kind != "image")
+        self._stride = options.frame_stride
+        self._album = self._new_album()
         self._files = ExitStack()
         self._rows: DetectionWriter | None = None
+
+    def _new_album(self) -> Previews:
+        return Previews(self._wanted.fps, self._stride, clip=self._wanted.kind != "image")
+
+    def restart(self) -> None:
+        """Forget boxes and pictures."""
+        self.abandon(NotSound("the media is begun anew"))
+        self._files, self._rows = ExitStack(), None
+        self._album = self._new_album()
 
     def take(self, seen: FrameResult) -> None:
         """Write a frame's boxes, at each of its numbers, and look at its picture."""
@@ -258,7 +274,7 @@ def detect_one(
     network = Network(network_files, options)
     wanted = read_record(MediaRecord, media_files.record)
     media, fetched = media_file(wanted, media_files.media, media_files.download, media_files.listing)
-    frames = MediaFrames(media, wanted, fetched, options.wanted, part)
+    frames = MediaFrames(media, wanted, fetched, options.wanted, part, threads=options.threads)
     results = MediaResults(outputs, wanted=wanted, fetched=fetched, network=network, part=part)
     detect_in([MediaTask(frames, results)], network)
 
@@ -309,5 +325,6 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
         batch_size=options.batch_size,
         threshold=options.keep_threshold,
         name=network.name,
+        picture_threads=options.threads,
     )
     detector.run(media, expected)

@@ -206,7 +206,11 @@ class MediaJob:
 
     def _tasks(self, work: Sequence[MediaInJob], network: Network) -> Iterator[MediaTask]:
         for each, fetched in self._source.files(work):
-            frames = MediaFrames(fetched.media, each.wanted, fetched.record, self._options.wanted, each.part)
+            options = self._options
+            frames = MediaFrames(
+                *(fetched.media, each.wanted, fetched.record, options.wanted, each.part),
+                threads=options.threads,
+            )
             self._begun.append(NotedResults(each, fetched.record, network, self._notes))
             yield MediaTask(frames, self._begun[-1])
 

@@ -16,11 +16,17 @@ class FrameInput(ABC):
     Attributes:
         summary: of the frames, set by the reader's thread; an empty one until they are opened.
         fault: why the media cannot be read on, set by the reader's thread; None where it can.
+        restarts: how often it was begun anew, as other frames came out when it was read again, set by the reader's
+            thread; what came of the frames before counts no more.
+        is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
     """
+
+    is_picture = False
 
     def __init__(self) -> None:
         self.summary = Summary()
         self.fault: MediaFault | None = None
+        self.restarts = 0
 
     @abstractmethod
     def open(self) -> FrameSource:
@@ -30,9 +36,13 @@ class FrameInput(ABC):
             MediaFault: which becomes `fault`.
         """
 
-    def numbers(self, frame: int) -> Sequence[int]:
-        """Return all the numbers at which a frame stands; called once for each, by the caller's thread."""
-        return (frame,)
+    def open_again(self) -> FrameSource:
+        """Open the frames again, to be decoded with one thread; called where `open` gave a source with several.
+
+        Raises:
+            MediaFault: which becomes `fault`.
+        """
+        raise NotImplementedError
 
 
 @dataclass
@@ -44,12 +54,19 @@ class Counters:
         boxes: those that were found, at each of their frame's numbers.
         boxes_without_area: boxes left out because nothing of them lies within the picture.
         stages: seconds of the caller's thread, by what they went into.
+        restarts: how often the media was begun anew.
     """
 
     frames: int = 0
     boxes: int = 0
     boxes_without_area: int = 0
     stages: dict[str, float] = field(default_factory=dict)
+    restarts: int = 0
+
+    def restart(self) -> None:
+        """Begin to count anew; the seconds are those of all readings."""
+        self.frames = self.boxes = self.boxes_without_area = 0
+        self.restarts += 1
 
 
 class FrameResult(NamedTuple):
@@ -80,6 +97,10 @@ class ResultOutput(ABC):
     @abstractmethod
     def take(self, seen: FrameResult) -> None:
         """Take what was found in a frame, in order; called by the caller's thread."""
+
+    def restart(self) -> None:
+        """Forget what was taken: the media is begun anew; called by the caller's thread."""
+        raise NotImplementedError
 
     @abstractmethod
     def finish(self, frames: FrameInput, counters: Counters) -> None:

@@ -125,6 +125,7 @@ class Network:
             rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
             description=self.description,
             names=len(names),
+            device=self.options.device,
         )
         try:
             self.used = self._describe(engine, names)

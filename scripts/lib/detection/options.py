@@ -27,6 +27,7 @@ class DetectOptions:
         pixels: for a network that gives rows, the pixels it takes.
         first_label: for a network that gives rows, the label of the first class.
         threads: of the CPU.
+        device: what onnxruntime computes on: auto, cpu or cuda.
     """
 
     img_max_side: int | None
@@ -43,6 +44,7 @@ class DetectOptions:
     pixels: str | None
     first_label: int | None
     threads: int
+    device: str = "auto"
 
     @property
     def frames(self) -> AskedFrames:

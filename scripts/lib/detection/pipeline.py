@@ -57,6 +57,7 @@ class Detector:
         threshold: float,
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
+        picture_threads: int = 1,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
@@ -67,10 +68,12 @@ class Detector:
             threshold: the least score of a box.
             name: what errors call the network.
             resize: how frames become pictures of this size.
+            picture_threads: how many pictures are decoded at once.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
+        self._picture_threads = picture_threads
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
@@ -92,7 +95,8 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            with ResultWriter(self._open) as writer, BatchReader(tasks, self._shape, self._fitting.fit) as reader:
+            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._picture_threads)
+            with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
                     # Reading up to the first batch may have taken long.
@@ -133,9 +137,11 @@ class Detector:
             self._watch.lap("network", batch.tasks)
             for index, item in enumerate(batch.items):
                 self._open[item.task] = None
+                self._restart(item.task, item.restarts)
                 found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
                 self._take(item, batch.pixels[index], found)
         for task in batch.ended:
+            self._restart(task, task.frames.restarts)
             given_out, through = task.frames.summary.used, task.counters.frames
             if task.frames.fault is None and through != given_out:
                 raise RuntimeError(f"{given_out} frames given out, {through} through the network")
@@ -144,6 +150,13 @@ class Detector:
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
         self._tell(batch)
         reader.give_back(batch)
+
+    def _restart(self, task: MediaTask, restarts: int) -> None:
+        """Forget what was found in a media if it was begun anew since."""
+        if task.counters.restarts < restarts:
+            task.results.restart()
+            task.counters.restart()
+            self._watch.lap("boxes", [task])
 
     def _tell(self, batch: Batch) -> None:
         """Log the progress: in media, or in frames where there is only one."""
@@ -168,12 +181,10 @@ class Detector:
         return found
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
-        task = item.task
-        media = Size(task.frames.summary.width, task.frames.summary.height)
+        task, media, numbers = item.task, item.media, item.numbers
         way = self._fitting.mapping(item.size)
         boxes = on_media(found.boxes, network=self._fitting.network, frame=item.size, media=media, mapping=way)
         solid = (boxes[:, 2:] > 0).all(axis=1)
-        numbers = task.frames.numbers(item.number)
         counters = task.counters
         counters.frames += 1
         counters.boxes += len(numbers) * int(solid.sum())

@@ -14,6 +14,7 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.closeable import Closeable
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.decoding import Decoder
+from scripts.lib.engines.devices import Device
 from scripts.lib.engines.feeding import Input, numbers, read_input
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
@@ -97,7 +98,7 @@ class DescribedEngine(Engine):
 
 def open_described(
     graph: Path, *, engine: str, description: Description, names: int, size: Size, batch_size: int, threads: int,
-    nms: Nms | None,
+    nms: Nms | None, device: Device = Device(),  # noqa: B008, it never changes
 ) -> Engine:  # fmt: skip
     """Make a network of a described family ready.
 
@@ -110,6 +111,7 @@ def open_described(
         batch_size: frames a batch.
         threads: of the CPU.
         nms: settings of the suppression in place of the family's.
+        device: what onnxruntime computes on.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
@@ -122,11 +124,12 @@ def open_described(
 
         runner = OpenVinoRunner(graph, description, taken, size=size, batch_size=batch_size, threads=threads)
     else:
-        runner = OnnxRuntimeRunner(graph, description, taken, size=size, threads=threads)
+        runner = OnnxRuntimeRunner(graph, description, taken, size=size, threads=threads, device=device)
     record: dict[str, object] = {
         "name": engine,
         "version": None,
-        "device": "CPU",
+        "device": device.name.upper(),
+        **({"device_reason": device.reason} if engine == "onnxruntime" else {}),
         "precision": "f32",
         "threads": threads,
         "batch_size": batch_size,
@@ -146,7 +149,9 @@ class OnnxRuntimeRunner(Runner):
 
     depth = 1
 
-    def __init__(self, graph: Path, description: Description, taken: Input, *, size: Size, threads: int) -> None:
+    def __init__(
+        self, graph: Path, description: Description, taken: Input, *, size: Size, threads: int, device: Device
+    ) -> None:
         onnxruntime = importlib.import_module("onnxruntime")
 
         from scripts.lib.engines.onnxruntime import read_session
@@ -155,7 +160,7 @@ class OnnxRuntimeRunner(Runner):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; exporters leave shapes that are wrong, which it would warn of
-        self._session: Any = read_session(graph, options)
+        self._session: Any = read_session(graph, options, device)
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = [_named_output(one, given, str(graph)) for one in description.outputs.all]

@@ -1,14 +1,16 @@
-"""onnxruntime on the CPU, for graphs that were cut before their suppression and written as ONNX."""
+"""onnxruntime on the CPU or on a GPU, for graphs that were cut before their suppression and written as ONNX."""
 
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
+from scripts.lib.engines.devices import Device, require_provider
 from scripts.lib.engines.layouts import find_layout
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.operators import check_operators
@@ -26,7 +28,16 @@ class OnnxRuntimeEngine(Engine):
 
     depth = 1
 
-    def __init__(self, graph: Path, *, size: Size, batch_size: int, threads: int, nms: Nms | None = None) -> None:
+    def __init__(
+        self,
+        graph: Path,
+        *,
+        size: Size,
+        batch_size: int,
+        threads: int,
+        nms: Nms | None = None,
+        device: Device = Device(),  # noqa: B008, it never changes
+    ) -> None:
         """Load a graph.
 
         Args:
@@ -35,8 +46,10 @@ class OnnxRuntimeEngine(Engine):
             batch_size: frames a batch.
             threads: of the CPU.
             nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
+            device: what it computes on.
 
         Raises:
+            DeviceError: the GPU cannot be used.
             GraphError: the file cannot be read, or its layout is not known.
         """
         import onnxruntime
@@ -58,14 +71,16 @@ class OnnxRuntimeEngine(Engine):
         for name, length in zip(probe.get_inputs()[0].shape, shape, strict=True):
             if isinstance(name, str):
                 options.add_free_dimension_override_by_name(name, length)
-        self._session: onnxruntime.InferenceSession | None = read_session(graph, options)
+        self._session: onnxruntime.InferenceSession | None = read_session(graph, options, device)
+        self._device = device
         self._takes_bytes = probe.get_inputs()[0].type == _BYTES
         self._ready: deque[Outputs] = deque()
         self.classes = self._try(shape, graph)
         self.description = {
             "name": "onnxruntime",
             "version": onnxruntime.__version__,
-            "device": "CPU",
+            "device": device.name.upper(),
+            "device_reason": device.reason,
             "precision": "f32",
             "threads": threads,
             "batch_size": batch_size,
@@ -87,7 +102,7 @@ class OnnxRuntimeEngine(Engine):
         missing = self.batch_size - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
         content = padded if self._takes_bytes else subtract_mean(padded)
-        boxes, scores = self._session.run(self._outputs, {self._input: content})
+        boxes, scores = run_session(self._session, self._outputs, self._input, content, self._device)
         outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
         self._ready.append(outputs.first(len(batch)))
 
@@ -101,10 +116,15 @@ class OnnxRuntimeEngine(Engine):
         self._session = None
 
 
-def read_session(graph: Path, options: "onnxruntime.SessionOptions") -> "onnxruntime.InferenceSession":
+def read_session(
+    graph: Path,
+    options: "onnxruntime.SessionOptions",
+    device: Device = Device(),  # noqa: B008, it never changes
+) -> "onnxruntime.InferenceSession":
     """Load a graph.
 
     Raises:
+        DeviceError: the GPU cannot be used.
         GraphError: it cannot be read, or has operators that do more than compute.
     """
     import onnxruntime
@@ -112,9 +132,46 @@ def read_session(graph: Path, options: "onnxruntime.SessionOptions") -> "onnxrun
     check_operators(graph)
 
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(graph), options, providers=device.providers)
     except Exception as error:  # onnxruntime's own kinds derive from Exception alone
         raise GraphError(f"{graph}: onnxruntime cannot read it: {error}") from error
+    require_provider(session.get_providers(), device)
+    return session
+
+
+def run_session(
+    session: "onnxruntime.InferenceSession",
+    outputs: list[str],
+    name: str,
+    content: npt.NDArray[np.generic],
+    device: Device,
+) -> list[npt.NDArray[np.generic]]:
+    """Run a batch; on a GPU with its input and outputs bound, so that each is copied once.
+
+    Args:
+        session: of the graph.
+        outputs: names of the outputs.
+        name: of the input.
+        content: the input.
+        device: what the session computes on.
+    """
+    if device.name == "cpu":
+        found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content})
+        return found
+    return run_bound(session, outputs, name, content, device.name)
+
+
+def run_bound(
+    session: "onnxruntime.InferenceSession", outputs: list[str], name: str, content: npt.NDArray[np.generic], place: str
+) -> list[npt.NDArray[np.generic]]:
+    """Run a batch with bound input and outputs; `place` is where the outputs are made: `cpu` or `cuda`."""
+    binding = session.io_binding()
+    binding.bind_cpu_input(name, np.ascontiguousarray(content))
+    for output in outputs:
+        binding.bind_output(output, place)
+    session.run_with_iobinding(binding)
+    found: list[npt.NDArray[np.generic]] = binding.copy_outputs_to_cpu()
+    return found
 
 
 def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], graph: Path) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
+from scripts.lib.engines.devices import Device
 from scripts.lib.engines.layouts import find_layout
 from scripts.lib.engines.rows import RowsConvention, RowsEngine, RowsInput, Run
 from scripts.lib.errors import GraphError
@@ -15,7 +16,7 @@ from scripts.lib.suppression import Nms
 
 def open_rows(
     graph: Path, *, engine: str, size: Size, batch_size: int, threads: int, nms: Nms | None,
-    convention: RowsConvention | None,
+    convention: RowsConvention | None, device: Device = Device(),  # noqa: B008, it never changes
 ) -> Engine | None:  # fmt: skip
     """Return an engine for an ONNX graph that gives rows, None for one of another layout.
 
@@ -27,19 +28,21 @@ def open_rows(
         threads: of the CPU.
         nms: to suppress what the graph left.
         convention: what the graph does not say.
+        device: what onnxruntime computes on.
 
     Raises:
         GraphError: the graph cannot be used.
         SettingsError: a setting is missing that it needs.
     """
-    opened = (_openvino if engine == "openvino" else _onnxruntime)(graph, threads)
+    opened = _openvino(graph, threads) if engine == "openvino" else _onnxruntime(graph, threads, device)
     if opened is None:
         return None
     run, taken, version = opened
     description = {
         "name": engine,
         "version": version,
-        "device": "CPU",
+        "device": device.name.upper(),
+        **({"device_reason": device.reason} if engine == "onnxruntime" else {}),
         "precision": "f32",
         "threads": threads,
         "batch_size": batch_size,
@@ -83,7 +86,7 @@ def _openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
     return run, RowsInput(shape, kinds[model.inputs[0].get_element_type()]), ov.get_version()
 
 
-def _onnxruntime(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
+def _onnxruntime(graph: Path, threads: int, device: Device) -> tuple[Run, RowsInput, str] | None:
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.onnxruntime import read_session
@@ -101,7 +104,7 @@ def _onnxruntime(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    ready = read_session(graph, options)
+    ready = read_session(graph, options, device)
     names = [layout.boxes, layout.scores, layout.labels]
 
     def run(content: Any) -> Any:

@@ -3,12 +3,14 @@
 Imports nothing heavy: the table is read while a run is planned.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib import deadline
+from scripts.lib.engines.devices import Device, choose_device
 from scripts.lib.errors import GraphError, SettingsError
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from scripts.lib.engines.rows import RowsConvention
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
+
+_CPU = Device()
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class EngineRequest:
     rows: "RowsConvention | None"
     description: "Description | None" = None
     names: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,21 @@ def _open_openvino(request: EngineRequest) -> "Engine":
 
 
 def _open_onnxruntime(request: EngineRequest) -> "Engine":
+    import onnxruntime  # type: ignore[import-untyped]
+
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
 
+    device = choose_device(request.device, onnxruntime.get_available_providers(), os.environ)
     return (
-        _open_described("onnxruntime", request)
-        or _open_rows("onnxruntime", request)
+        _open_described("onnxruntime", request, device)
+        or _open_rows("onnxruntime", request, device)
         or OnnxRuntimeEngine(
-            request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
+            request.graph,
+            size=request.size,
+            batch_size=request.batch_size,
+            threads=request.threads,
+            nms=request.nms,
+            device=device,
         )
     )
 
@@ -96,7 +109,7 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
     )
 
 
-def _open_described(engine: str, request: EngineRequest) -> "Engine | None":
+def _open_described(engine: str, request: EngineRequest, device: Device = _CPU) -> "Engine | None":
     """Return an engine for a network that has a description, None for any other."""
     if request.description is None:
         return None
@@ -111,10 +124,11 @@ def _open_described(engine: str, request: EngineRequest) -> "Engine | None":
         batch_size=request.batch_size,
         threads=request.threads,
         nms=request.nms,
+        device=device,
     )
 
 
-def _open_rows(engine: str, request: EngineRequest) -> "Engine | None":
+def _open_rows(engine: str, request: EngineRequest, device: Device = _CPU) -> "Engine | None":
     """Return an engine for a graph that gives rows, None for any other graph."""
     if request.graph.suffix != ".onnx":
         return None
@@ -128,6 +142,7 @@ def _open_rows(engine: str, request: EngineRequest) -> "Engine | None":
         threads=request.threads,
         nms=request.nms,
         convention=request.rows,
+        device=device,
     )
 
 
@@ -151,6 +166,7 @@ def open_engine(
     rows: "RowsConvention | None" = None,
     description: "Description | None" = None,
     names: int = 0,
+    device: str = "cpu",
 ) -> "Engine":
     """Make a network ready.
 
@@ -166,6 +182,7 @@ def open_engine(
         rows: how to read a graph that gives rows.
         description: of a network of the families that have one.
         names: how many classes of such a network have a name.
+        device: what onnxruntime computes on: auto, cpu or cuda.
 
     Raises:
         GraphError: the engine cannot use the graph.
@@ -180,7 +197,7 @@ def open_engine(
             f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
             f"expected {' or '.join(kind.suffixes)}"
         )
-    request = EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows, description, names)
+    request = EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows, description, names, device)
     if kind.is_built:  # which takes as long as it takes
         return kind.open(request)
     with deadline.watched(str(graph), f"being made ready by {engine}"):

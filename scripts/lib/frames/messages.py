@@ -49,19 +49,27 @@ _DECODERS = re.compile(
 def listen() -> None:
     """Let FFmpeg's errors and warnings reach `captured`; those of other callers go to the log if they are errors.
 
-    The messages come through Python and need the interpreter's lock. So no decoder may have threads of its own: closing
-    it would wait, with the lock, for a thread that waits for the lock.
+    The messages come through Python and need the interpreter's lock. So a decoder that has threads of its own must be
+    flushed before it is closed: closing it would wait, with the lock, for a thread that waits for the lock.
     """
-    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_level(av.logging.INFO)  # for threads.py; `captured` leaves out what is no warning
     av.logging.set_skip_repeated(False)
     logging.getLogger("libav").setLevel(logging.ERROR)
 
 
 @contextmanager
-def captured() -> Iterator[list[Message]]:
-    """Collect what FFmpeg says to this thread; errors also go to file descriptor 2, where the log is."""
+def captured(least: int = av.logging.WARNING) -> Iterator[list[Message]]:
+    """Collect what FFmpeg says to this thread; errors also go to file descriptor 2, where the log is.
+
+    Args:
+        least: the level down to which messages are kept, complete once the block has ended.
+    """
     with av.logging.Capture() as said:
-        yield said
+        try:
+            yield said
+        finally:
+            if said:
+                said[:] = [message for message in said if message[0] <= least]
     if said:
         for level, name, text in said:
             if level <= av.logging.ERROR:

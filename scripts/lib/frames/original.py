@@ -22,15 +22,16 @@ class OriginalFrames(VideoFrames):
     others. One that stands at none is left out. Where the original's times are even that changes nothing.
     """
 
-    def __init__(self, path: Path, shown: Shown, wanted: range = ALL_FRAMES) -> None:
+    def __init__(self, path: Path, shown: Shown, wanted: range = ALL_FRAMES, threads: int = 1) -> None:
         """Open the file.
 
         Args:
             path: the original.
             shown: what Tator shows of it.
             wanted: the numbers asked for.
+            threads: with how many to decode at most.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, threads)
         self._shown = shown
         self._timeline = self.timeline(shown)  # None where the file has no rate: its frames are counted then
         self._numbers: dict[int, Sequence[int]] = {}

@@ -62,8 +62,8 @@ class Part:
 class PartFrames(VideoFrames):
     """The frames of a part, with their numbers in the whole video."""
 
-    def __init__(self, path: Path, part: Part, wanted: range = ALL_FRAMES) -> None:
-        super().__init__(path, wanted)
+    def __init__(self, path: Path, part: Part, wanted: range = ALL_FRAMES, threads: int = 1) -> None:
+        super().__init__(path, wanted, threads)
         self._part = part
         self.summary.decoded = part.first
         self.summary.width, self.summary.height = part.width, part.height

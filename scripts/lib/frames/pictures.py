@@ -47,6 +47,9 @@ class StillFrames(FrameSource):
     What is damaged in it, which OpenCV passes over, the package `damage` finds; the picture is given out all the same.
     Transparency is dropped, 16 bits become 8, grey and palettes become BGR; of an animation or of several pages
     the first picture counts.
+
+    Attributes:
+        bytes_needed: what decoding it takes at its peak, and its file where that was loaded.
     """
 
     def __init__(self, media: Path | bytes) -> None:
@@ -55,6 +58,7 @@ class StillFrames(FrameSource):
         self._media = media
         self.summary.declared = self.summary.expected = 1
         self._matrix: Matrix | None = None
+        self.bytes_needed = 0.0
         check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
         self._pixel_bytes = ffmpeg.picture_bytes(self._content(_HEAD_BYTES))
         if tiff.is_big(self._content(tiff.SIGNATURE)):
@@ -85,9 +89,18 @@ class StillFrames(FrameSource):
                 self._check_tiff()
             if not width or not height:
                 raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
-            check_size(width, height, self._pixel_bytes)
+            self._take_size(width, height)
             if self._kind == "AVIF":
                 self._matrix = _avif_matrix(container)
+
+    def _take_size(self, width: int, height: int) -> None:
+        check_size(width, height, self._pixel_bytes)
+        self.bytes_needed = width * height * self._pixel_bytes
+
+    def load(self) -> None:
+        """Read the whole file, so that it may be removed before it is decoded."""
+        self._media = self._content()
+        self.bytes_needed += 2 * len(self._media)
 
     def _check_tiff(self) -> None:
         """Refuse a TIFF that cannot be decoded: of an unknown way of compressing OpenCV makes black ones."""
@@ -95,7 +108,7 @@ class StillFrames(FrameSource):
         header = tiff.read_header(content)
         if header is None:
             raise MediaFault("unreadable", "the picture is damaged: its header (tiff) gives no size")
-        check_size(header.width, header.height, self._pixel_bytes)
+        self._take_size(header.width, header.height)
         if way := tiff.unsupported(content):
             raise MediaFault("unsupported", f"{way}; {_CONVERT}")
 

@@ -23,6 +23,8 @@ def open_frames(
     wanted: range = ALL_FRAMES,
     part: Part | None = None,
     shown: Shown | None = None,
+    *,
+    threads: int = 1,
 ) -> FrameSource:
     """Open a media file for reading its frames.
 
@@ -34,6 +36,7 @@ def open_frames(
         part: read only this part of a video, see parts.py; its pictures are numbered in order.
         shown: of a video's original, what Tator shows of it; None for a file whose pictures are numbered in order and
             turned as players do.
+        threads: with how many to decode a video at most; with several, NotSound may end the reading.
 
     Raises:
         MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
@@ -47,5 +50,5 @@ def open_frames(
     if isinstance(media, bytes):
         raise TypeError("a video is read from a file")
     if part is not None:
-        return PartFrames(media, part, wanted)
-    return VideoFrames(media, wanted) if shown is None else OriginalFrames(media, shown, wanted)
+        return PartFrames(media, part, wanted, threads)
+    return VideoFrames(media, wanted, threads) if shown is None else OriginalFrames(media, shown, wanted, threads)

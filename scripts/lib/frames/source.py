@@ -173,7 +173,11 @@ class FrameSource(Closeable):
 
     Attributes:
         summary: see Summary.
+        threads: with how many it decodes; with several, reading ends with NotSound at whatever is not as in a sound
+            file, and the file is to be read again with one.
     """
+
+    threads = 1
 
     def __init__(self) -> None:
         self.summary = Summary()
@@ -198,7 +202,12 @@ def most_pixels(bytes_per_pixel: float) -> int:
 
     It counts those with which it fills lines up, too; `check_size` looks at the others.
     """
-    return int(min(MAX_PIXELS, memory.left() / bytes_per_pixel) * 1.1) + 2**16
+    return with_padding(min(MAX_PIXELS, memory.left() / bytes_per_pixel))
+
+
+def with_padding(pixels: float) -> int:
+    """Return how many pixels a picture has at most for FFmpeg, with those with which it fills lines up."""
+    return int(pixels * 1.1) + 2**16
 
 
 def check_size(width: int, height: int, bytes_per_pixel: float) -> None:

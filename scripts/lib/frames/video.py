@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 import av.error
+import av.logging
 import av.video.frame
 import av.video.reformatter
 import numpy as np
@@ -19,20 +20,30 @@ from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels
+from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels, with_padding
+from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
-from scripts.lib.frames.video_packets import VideoPackets
+from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
+# One thread turns into BGR about what four decode.
+_THREADS_PER_CONVERTER = 4
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
 class VideoFrames(VideoPackets):
     """The frames of a file's video stream."""
 
-    def __init__(self, path: Path, wanted: range = ALL_FRAMES) -> None:
+    def __init__(self, path: Path, wanted: range = ALL_FRAMES, threads: int = 1) -> None:
+        """Open the file.
+
+        Args:
+            path: the file.
+            wanted: the numbers of the frames to give out.
+            threads: with how many to decode at most, see threads.py.
+        """
         super().__init__(path)
         self._wanted = wanted
         self._converter = av.video.reformatter.VideoReformatter()  # kept: making one takes as long as using it
@@ -46,6 +57,9 @@ class VideoFrames(VideoPackets):
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
+        self.threads = threads_for(context, threads)
+        self._watch: ThreadWatch | None = None
+        self._before: int | None = None  # when the last frame is shown, where several threads decode
         context.options = {
             **context.options,
             "max_pixels": str(most_pixels(self._pixel_bytes)),
@@ -117,12 +131,15 @@ class VideoFrames(VideoPackets):
         if lost := self._completeness.end():
             self.summary.add_missing(len(lost), lost[0].where)
         self.summary.cut = self._cut()
+        if self._watch is not None:
+            self._require_sound([])
         if self.summary.decoded == 0:
             why = self.summary.damage or "its video stream is empty"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
         self._refuse_encrypted()
+        self._begin_threads()
         codec = self._codec
         for packet in self.packets():
             where = self._where(packet)
@@ -142,6 +159,44 @@ class VideoFrames(VideoPackets):
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
+    def _begin_threads(self) -> None:
+        """Let FFmpeg decode with several threads, if that is wanted and no other video is decoded so."""
+        self._watch = ThreadWatch.open(self._decoder.name) if self.threads > 1 else None
+        self.threads = self.threads if self._watch else 1
+        context = self._decoder
+        context.thread_count = self.threads
+        if self._watch is not None:
+            # Larger frames in mid-stream would take more memory than was reckoned with: one thread reads them.
+            context.options = {**context.options, "max_pixels": str(with_padding(context.width * context.height))}
+
+    def _require_sound(self, said: list[messages.Message]) -> None:
+        """End a reading with several threads at whatever is not as in a sound video.
+
+        Args:
+            said: what FFmpeg said to this thread.
+
+        Raises:
+            NotSound: there is something.
+        """
+        summary = self.summary
+        what = summary.damage or (self._watch.words(said) if self._watch else None)
+        if not what and (summary.skipped or self._completeness.skipped):
+            what = "pictures before the first key frame"
+        if what:
+            raise NotSound(what)
+
+    def _require_next(self, frame: av.video.frame.VideoFrame) -> None:
+        """End a reading with several threads at a frame whose packet or time is unknown, or that goes back in time.
+
+        Raises:
+            NotSound: it is such a frame.
+        """
+        before, self._before = self._before, frame.pts
+        if not isinstance(frame.opaque, CodedPacket) or frame.is_corrupt:
+            raise NotSound(f"frame {self.summary.decoded} is damaged or of an unknown packet")
+        if frame.pts is None or (before is not None and frame.pts <= before):
+            raise NotSound(f"frame {self.summary.decoded} has no time, or one before that of the last")
+
     def _missing_before(self, coded: bytes, decoded_at: int | None) -> int:
         """Return how many pictures are missing before a packet by the numbers that pictures bear, as far as they do."""
         if self._counted is not None:
@@ -150,6 +205,8 @@ class VideoFrames(VideoPackets):
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
         """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
+        if self._watch is not None:
+            self._require_next(frame)
         coded = frame.opaque
         if not isinstance(coded, CodedPacket):
             return True
@@ -166,27 +223,50 @@ class VideoFrames(VideoPackets):
         self.summary.skipped = self._completeness.skipped
         gaps = self._completeness.gaps
         self.summary.missing_by_time, self.summary.first_gap = gaps.missing, gaps.first
+        if self._watch is not None:
+            self._require_sound([])
         return not late
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
         before = not self._completeness.key_seen and not self._completeness.started
         said: list[messages.Message] = []
         try:
-            with self._lock, messages.captured() as said:
+            with self._lock, messages.captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
                 frames = [] if self._closed else self._decoder.decode(packet)
         except EOFError:
             return []  # the decoder was emptied before
         except av.error.FFmpegError as error:
+            if self._watch is not None:
+                raise NotSound(ffmpeg.reason(error)) from error
             if size := messages.too_large(said):
                 check_size(*size, self._pixel_bytes)
             if not before:  # pictures before the first key frame have nothing to be decoded from
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
+        if self._watch is not None:
+            self._require_sound(said)
+            return frames
         if size := messages.too_large(said):
             check_size(*size, self._pixel_bytes)
         if said and self._completeness.started and (what := messages.decoder_damage(said)):
             self.summary.add_error(where, what)
         return frames
+
+    def close(self) -> None:
+        """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
+        self._closed = True
+        if self._watch is not None and self._lock.acquire(timeout=CLOSE_SECONDS):
+            # FFmpeg's threads need the interpreter's lock for their messages. After this none is at work any more.
+            self._decoder.flush_buffers()
+            self._lock.release()
+            self._watch.close()
+            self._watch = None
+        super().close()
+
+    def _check_last_packets(self) -> None:
+        super()._check_last_packets()
+        if self._watch is not None:
+            self._require_sound([])
 
     def _upright(self, frame: av.video.frame.VideoFrame) -> Picture:
         """Convert a frame to BGR and turn it as players do."""
@@ -200,7 +280,9 @@ class VideoFrames(VideoPackets):
     def _picture(self, frame: av.video.frame.VideoFrame) -> Picture:
         """Convert a frame to BGR."""
         try:
-            converted = self._converter.reformat(frame, format="bgr24", threads=1)
+            # The bytes are the same with any number of threads.
+            threads = max(1, self.threads // _THREADS_PER_CONVERTER)
+            converted = self._converter.reformat(frame, format="bgr24", threads=threads)
             return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaFault(

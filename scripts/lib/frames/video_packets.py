@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
 _DEMUX_TRIES = 100
-_CLOSE_SECONDS = 0.5
+CLOSE_SECONDS = 0.5
 # Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
 _JOINT = 3
 
@@ -212,7 +212,7 @@ class VideoPackets(FrameSource):
     def close(self) -> None:
         """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
         self._closed = True
-        if self._lock.acquire(timeout=_CLOSE_SECONDS):
+        if self._lock.acquire(timeout=CLOSE_SECONDS):
             self._container.close()
             self._lock.release()
 

@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from scripts.lib import deadline, memory
+from scripts.lib import deadline, decode_threads, memory
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
@@ -74,6 +74,7 @@ def run(
         detect = snakemake.config.get("detect", {})
         seconds = detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS)
         deadline.set_limit(seconds, before_end=lambda: _count_failure(snakemake.rule))
+        decode_threads.set_limit(detect.get("decode_threads"))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure

@@ -25,6 +25,7 @@ _DETECT_OPTIONS = (
     "max_frames",
     "engine",
     "precision",
+    "device",
 )
 
 

@@ -28,7 +28,7 @@ def read(
     settings.export_to_jobs(found, environ)
     is_open = found["detect"]["engine"] == "auto"
     unfit = network_settings.unfit_for_tensorrt(found) if is_open else None
-    engine_choice.set_engine(found["detect"], environ, unfit)
+    engine_choice.set_engine(found["detect"], environ, unfit, found["network"]["graph"])
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "

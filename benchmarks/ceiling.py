@@ -1,0 +1,103 @@
+"""What the host's side of detection allows: an engine of stated pace, or of no cost, against decoding alone.
+
+Each figure is a ratio of two processes that were given the same cores in the same round.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.clips import write_coded_clip
+from benchmarks.measure import Usage, cores, in_turns, measured_process, quiet, spread
+from scripts.lib.boxes import Size
+from tests.workflow import ROOT
+
+# What the table of results calls the clips' codecs, and FFmpeg's encoders and their options.
+CODECS: dict[str, tuple[str, dict[str, str]]] = {
+    "h264": ("libx264", {"preset": "veryfast", "crf": "23"}),
+    "hevc": ("libx265", {"preset": "ultrafast", "crf": "25", "x265-params": "log-level=none"}),
+}
+SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080), "4k": Size(3840, 2160)}
+PACE = 200.0  # frames a second of the GPU that is imitated
+
+
+@dataclass(frozen=True)
+class CeilingExtent:
+    """How much is measured.
+
+    Attributes:
+        sizes: of the clips, by name.
+        codecs: of the clips, names of CODECS.
+        counts: numbers of cores.
+        frames: of each clip.
+        network: size of the network's input.
+        rounds: of each comparison.
+        patience: further rounds, in place of disturbed ones.
+        pace: frames a second of the engine of stated pace.
+    """
+
+    sizes: dict[str, Size]
+    codecs: Sequence[str]
+    counts: Sequence[int]
+    frames: int
+    network: Size
+    rounds: int
+    patience: int
+    pace: float = PACE
+
+
+def core_counts() -> list[int]:
+    """Return 1, 2 and all cores of this machine."""
+    return sorted({1, min(2, cores()), cores()})
+
+
+def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the figures of each clip and number of cores.
+
+    Args:
+        folder: for the clips and for what the step writes.
+        extent: how much is measured.
+    """
+    for codec in extent.codecs:
+        for name, size in extent.sizes.items():
+            clip = write_coded_clip(folder / f"{codec}-{name}.mp4", size, extent.frames, *CODECS[codec])
+            one_core: float | None = None
+            for count in extent.counts:
+                figures = _figures(clip, folder / f"step-{codec}-{name}", count, extent)
+                frames_a_second = figures["step_fps"]["median"]
+                if count == 1:
+                    one_core = frames_a_second
+                elif one_core is not None:
+                    figures["against_one_core"] = frames_a_second / one_core
+                yield f"{codec} {name} x{count}", figures
+            clip.unlink()
+
+
+def _figures(clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dict[str, Any]:
+    said: dict[str, list[dict[str, float]]] = {}
+    ways = ("decode", "loop", "step", "paced")
+
+    def run(way: str) -> Usage:
+        command = [sys.executable, "-m", "benchmarks.ceiling_process", way, str(clip), str(folder), str(count)]
+        command += [str(extent.network.width), str(extent.network.height), str(extent.pace)]
+        used = measured_process(command, directory=ROOT)
+        figures = json.loads(used.output)
+        said.setdefault(way, []).append(figures)
+        return Usage(figures["wall"], figures["cpu"], used.others)
+
+    found = in_turns([lambda way=way: run(way) for way in ways], extent.rounds, extent.patience)  # type: ignore[misc]
+    frames = said["step"][0]["frames"]
+    by_way = [dict(zip(ways, usages, strict=True)) for usages in found]
+    return {
+        "step_fps": spread([frames / each["step"].wall for each in by_way]),
+        "of_decoding": spread([each["decode"].wall / each["step"].wall for each in by_way]),
+        "of_bare_loop": spread([each["loop"].wall / each["step"].wall for each in by_way]),
+        "of_pace": spread([frames / each["paced"].wall / extent.pace for each in by_way]),
+        "cpu_ms_beside_decoding": spread([(each["step"].cpu - each["decode"].cpu) / frames * 1000 for each in by_way]),
+        "frames": frames,
+        "rounds": len(found),
+        "quiet_rounds": sum(map(quiet, found)),
+    }

@@ -1,0 +1,79 @@
+"""One run of the section `ceiling`: `python -m benchmarks.ceiling_process WAY CLIP FOLDER CORES WIDTH HEIGHT PACE`.
+
+WAY is `decode` (nothing but decoding), `loop` (decoding, and a bare loop that converts and scales), `step` (the detect
+step with an engine of no cost) or `paced` (with one of stated pace). Writes a JSON object: seconds, seconds of the
+processor, frames.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+import av
+import cv2
+import numpy as np
+
+from benchmarks.case import BATCH_SIZE, Case, step_arguments
+from benchmarks.clips import SAMPLE
+from benchmarks.network import anchors
+from benchmarks.paced_engine import PacedEngine
+from scripts import detect as step
+from scripts.lib import preprocess
+from scripts.lib.boxes import Size
+from scripts.lib.detection import network
+from scripts.lib.files import read_json
+from scripts.lib.workflow import job
+
+_CLASSES = 7  # the sample's
+
+
+def decode(clip: Path, threads: int, size: Size | None) -> int:
+    """Decode a clip with so many threads; return its frames.
+
+    Args:
+        clip: the video.
+        threads: of the decoder.
+        size: convert each frame, and scale it to this size; None: neither.
+    """
+    frames = 0
+    out = None if size is None else np.empty((size.height, size.width, 3), np.uint8)
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "FRAME", threads
+        for frame in container.decode(stream):
+            frames += 1
+            if out is not None:
+                preprocess.fit(np.asarray(frame.to_ndarray(format="bgr24", threads=1), np.uint8), out)
+    return frames
+
+
+def main(*words: str) -> None:
+    """Run one way and print what it took."""
+    way, clip, folder, cores, width, height, pace = words
+    count, size = int(cores), Size(int(width), int(height))
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    cv2.setNumThreads(1)
+    if way in ("decode", "loop"):
+        wall, cpu = time.monotonic(), time.process_time()
+        frames = decode(Path(clip), count, size if way == "loop" else None)
+    else:
+        # The graph is not looked at: the engine stands in for whatever runs it.
+        case = Case("paced", SAMPLE / "graph.pb", None, SAMPLE / "train.ini", size, 0.5)
+        arguments = job.bind(step.detect, step_arguments(case, Path(clip), Path(folder), count))
+        engine = PacedEngine(size, BATCH_SIZE, _CLASSES, len(anchors(size)), float(pace) if way == "paced" else None)
+        wall, cpu = time.monotonic(), time.process_time()
+        with mock.patch.object(network, "open_engine", return_value=engine):
+            step.detect(**arguments)
+        record = read_json(Path(folder) / "outcome.json")
+        frames = record["frames"]["used"]
+        if not record["boxes"] or record["state"] != "done":
+            raise RuntimeError(f"the step ended as {record['state']}: {record['reason']}")
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    sys.stdout.write(json.dumps({"wall": wall, "cpu": cpu, "frames": frames}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

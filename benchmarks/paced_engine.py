@@ -1,0 +1,62 @@
+"""An engine that takes as long as a GPU of stated pace would, without using the processor."""
+
+import time
+from collections import deque
+
+import numpy as np
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.engines import nms_settings
+from scripts.lib.engines.base import Engine, Outputs
+
+_BOXES = 20  # a frame
+_SIDE = 40  # pixels of a box
+_SCORE = 0.9
+
+
+class PacedEngine(Engine):
+    """Gives the same boxes for every frame; a batch is ready when the GPU would have done it and all before it."""
+
+    depth = 2
+
+    def __init__(self, size: Size, batch_size: int, classes: int, anchors: int, pace: float | None) -> None:
+        """Prepare.
+
+        Args:
+            size: of the network's input.
+            batch_size: frames a batch.
+            classes: how many it scores.
+            anchors: boxes before suppression.
+            pace: frames a second; None for no cost.
+        """
+        self.size, self.batch_size, self.classes, self._pace = size, batch_size, classes, pace
+        self.nms = nms_settings.DEFAULT
+        self.description = {"name": "paced", "pace": pace}
+        rng = np.random.default_rng(0)
+        corners = rng.uniform(0, (size.width - _SIDE, size.height - _SIDE), (anchors, 2))
+        boxes = np.concatenate([corners, corners + _SIDE], axis=1).astype(np.float32)
+        scores = rng.uniform(0, 0.05, (anchors, classes)).astype(np.float32)
+        scores[rng.choice(anchors, min(_BOXES, anchors), replace=False), 0] = _SCORE
+        shape = (batch_size, anchors)
+        self._outputs = Outputs(
+            np.ascontiguousarray(np.broadcast_to(boxes, (*shape, 4))),
+            np.ascontiguousarray(np.broadcast_to(scores, (*shape, classes))),
+        )
+        self._ready: deque[tuple[float, int]] = deque()
+        self._last = 0.0
+
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch when those before it are done."""
+        seconds = 0.0 if self._pace is None else len(batch) / self._pace
+        self._last = max(time.monotonic(), self._last) + seconds
+        self._ready.append((self._last, len(batch)))
+
+    def finish(self) -> Outputs:
+        """Wait until the oldest batch would be done."""
+        ready, count = self._ready.popleft()
+        time.sleep(max(0.0, ready - time.monotonic()))
+        return self._outputs.first(count)
+
+    def close(self) -> None:
+        """Forget what is under way."""
+        self._ready.clear()

@@ -1,0 +1,96 @@
+"""The device that onnxruntime computes on; without any heavy import."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.lib.errors import DeviceError
+
+CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
+_CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
+_DEVICES = Path("/dev")
+_REMEDY = (
+    "install onnxruntime-gpu in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or set "
+    "detect.device: auto or cpu"
+)
+
+
+class Device(NamedTuple):
+    """A device and why it is that one.
+
+    Attributes:
+        name: `cpu` or `cuda`.
+        reason: for the record.
+    """
+
+    name: str = "cpu"
+    reason: str = "by the configuration"
+
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime calls it; what a GPU's provider cannot compute is computed on the CPU."""
+        return [CUDA_PROVIDER, CPU_PROVIDER] if self.name == "cuda" else [CPU_PROVIDER]
+
+
+def missing_gpu(environ: Mapping[str, str], devices: Path = _DEVICES) -> str | None:
+    """Return why there is no NVIDIA GPU to be used, None where there is one.
+
+    Args:
+        environ: the process environment.
+        devices: where the GPUs' device files are.
+    """
+    if environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides the GPUs"
+    # The last is how Windows' Linux shows GPUs.
+    if not any([*devices.glob("nvidia[0-9]*"), *devices.glob("dxg")]):
+        return "no NVIDIA GPU is here"
+    return None
+
+
+def has_cuda_provider() -> bool:
+    """Return whether the onnxruntime that is installed brings its CUDA provider."""
+    spec = importlib.util.find_spec("onnxruntime")
+    places = getattr(spec, "submodule_search_locations", None) or []
+    return any(Path(place, _CUDA_LIBRARY).is_file() for place in places)
+
+
+def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, str], devices: Path = _DEVICES) -> Device:
+    """Return the device that onnxruntime computes on.
+
+    Args:
+        asked: detect.device: auto, cpu or cuda.
+        available: the providers of the onnxruntime that is installed.
+        environ: the process environment.
+        devices: where the GPUs' device files are.
+
+    Raises:
+        DeviceError: `cuda` is asked for, and is not there.
+    """
+    if asked == "cpu":
+        return Device("cpu")
+    lack = missing_gpu(environ, devices)
+    if lack is None and CUDA_PROVIDER not in available:
+        lack = f"this onnxruntime has no CUDA provider, only {', '.join(available)}"
+    if lack is None:
+        return Device("cuda", "by the configuration" if asked == "cuda" else "auto: an NVIDIA GPU is here")
+    if asked == "cuda":
+        raise DeviceError(f"detect.device: cuda: {lack}; expected a GPU: {_REMEDY}")
+    return Device("cpu", f"auto: {lack}")
+
+
+def require_provider(used: Sequence[str], device: Device) -> None:
+    """Refuse a session that fell back to the CPU, which onnxruntime does with no more than a warning.
+
+    Args:
+        used: the session's providers.
+        device: what was chosen.
+
+    Raises:
+        DeviceError: they are others.
+    """
+    if device.name == "cuda" and CUDA_PROVIDER not in used:
+        raise DeviceError(
+            f"onnxruntime computes with {', '.join(used)} instead of the GPU: its CUDA provider could not be loaded; "
+            f"expected CUDA's and cuDNN's libraries of its version, and a driver for them: {_REMEDY}"
+        )
