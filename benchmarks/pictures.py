@@ -71,6 +71,6 @@ def _detect(run: Run, case: Case, media_ids: list[int]) -> Usage:
         nms=None,
         pixels=None,
         first_label=None,
-        sources="",
+        code_hash="",
         threads=cores(),
     )

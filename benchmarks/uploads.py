@@ -154,7 +154,7 @@ def _upload(run: Run, media_ids: list[int], destination: str = "resources/destin
         uploads=run.files("results/uploads/{media_id}.json", media_ids),
         batch="resources/uploaded.json",
         finished="resources/finished_uploads",
-        sources="",
+        code_hash="",
     )
 
 

@@ -68,14 +68,14 @@ def code(script, unused=None):
     return sources.hash(script, unused)
 
 
-def begins():
+def is_new_run():
     """Say whether this process begins a run, while no other one is at work in its folder."""
     # While the files of the workflow are read, Snakemake has not yet chosen how jobs run.
     runs = workflow.is_main_process and not workflow.output_settings.dryrun
     return runs and not failures.is_locked(Path())
 
 
-def asks():
+def runs_jobs():
     """Say whether this process runs jobs: dry runs and jobs take what the last run found, so that they ask nobody."""
     return workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
 
@@ -84,13 +84,13 @@ def forget_failed_media():
     """Have the media that failed in a run before, which was killed, tried again; not while another run is at work."""
     if plan.by_storage:
         os.environ[STORE_VARIABLE] = "1"
-    if begins():
+    if is_new_run():
         failures.forget(Path())
 
 
 def correct_dates():
     """Date files of this run anew that are dated in the future, and say so; not while another run is at work."""
-    if begins():
+    if is_new_run():
         now = time.time_ns()
         said = (
             None if plan.by_storage else dates.correct_run_files(Path(), now),
@@ -168,7 +168,7 @@ def network_files_state(wildcards):
 def tag_stands_for():
     """Return the digest of a data image that has only a tag, as a run that does something finds it."""
     memory = Path("resources/network/tag.json")
-    if not asks():
+    if not runs_jobs():
         return tags.remembered_digest(config["network"], memory)
     return tags.digest_behind_tag(config["network"], memory, logger.warning)
 
@@ -182,7 +182,7 @@ def digest_now(wildcards):
 def losses_of_boxes():
     """Return how often the version of the boxes was found lost."""
     memory = Path("resources/losses.json")
-    if not asks():
+    if not runs_jobs():
         return version_check.losses_seen(memory)
     return version_check.look_for_losses(
         config["tator"],

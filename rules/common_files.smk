@@ -13,7 +13,7 @@ def files_of_folder():
         return run_listing.read_listing(run_listing.LISTING).files
     listing = run_listing.list_for_run(config["media"], Path.cwd())
     logger.info(listing.words())
-    if begins():
+    if is_new_run():
         for sentence in run_listing.begin(listing, Path()):
             logger.warning(sentence)
     return listing.files

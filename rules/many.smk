@@ -81,7 +81,7 @@ for media_ids in plan.shared_jobs:
             **downloads_of("outcomes"),
             **plan.place,
             finished="resources/finished",
-            sources=code("detect"),
+            code_hash=code("detect"),
         script:
             "../scripts/detect.py"
 
@@ -121,7 +121,7 @@ for media_ids in plan.shared_jobs:
                 on_damaged=config["media"]["on_damaged"],
                 finished="resources/finished_uploads",
                 losses=losses_now,
-                sources=code("upload_detections"),
+                code_hash=code("upload_detections"),
             script:
                 "../scripts/upload_detections.py"
 

@@ -39,7 +39,7 @@ for media_ids in plan.shared_jobs:
             min_length=config["track"]["min_length"],
             finished="resources/finished_track_uploads",
             losses=losses_now,
-            sources=code("upload_tracks"),
+            code_hash=code("upload_tracks"),
         script:
             "../scripts/upload_tracks.py"
 

@@ -100,7 +100,7 @@ def _kind(path: Path) -> Kind:
     if known is not None:
         return known
     try:
-        with ffmpeg.open_container(path) as container:
+        with ffmpeg.open_media(path) as container:
             return "image" if ffmpeg.is_still(container) else "video"
     except MediaFault:  # detection will say what is wrong with it
         return "video" if kind_by_suffix(path.name) == "video" else "image"

@@ -115,7 +115,7 @@ def record_failure(
 
 def _finished(shared: SharedJob | None, host: str, project_id: int, options: UploadOptions) -> Finished | None:
     """Return what earlier jobs of the same media have verified."""
-    return None if shared is None else Finished(shared.finished, [shared.sources, host, project_id, options.key])
+    return None if shared is None else Finished(shared.finished, [shared.code_hash, host, project_id, options.key])
 
 
 if __name__ == "__main__":

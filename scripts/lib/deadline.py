@@ -66,7 +66,7 @@ class _Watcher:
 _watcher = _Watcher()
 
 
-def allow(seconds: float, before_end: Callable[[], None] | None = None) -> None:
+def set_limit(seconds: float, before_end: Callable[[], None] | None = None) -> None:
     """Say how long a network may take for a batch, and for being made ready.
 
     Args:

@@ -12,7 +12,7 @@ _LIMITS = (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
 _given: list[int] = []
 
 
-def allow(megabytes: float | None) -> None:
+def set_limit(megabytes: float | None) -> None:
     """Say what this process may use.
 
     Args:

@@ -28,7 +28,7 @@ class Model:
         todo = plan(wanted, self.look(), TO, overlap_limit=0.5)
         if todo.unclear:
             every = [mark for marks in self.marks.values() for mark in marks]
-            todo = plan(wanted, self.look(), TO, overlap_limit=0.5, all_marks=every)
+            todo = plan(wanted, self.look(), TO, overlap_limit=0.5, all_revisions=every)
         assert not todo.unclear
         return todo
 
@@ -39,7 +39,7 @@ class Model:
     def carry_out(self, todo):
         for identity in todo.remove:
             assert identity not in self.touched
-            if todo.marks[identity] == len(self.marks.get(identity, ())):  # the server's own count
+            if todo.revisions[identity] == len(self.marks.get(identity, ())):  # the server's own count
                 del self.marks[identity]
         for made in todo.create.values():
             self.create(made)

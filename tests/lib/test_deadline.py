@@ -21,7 +21,7 @@ from scripts.lib import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 graph, engine, seconds = sys.argv[1:]
-deadline.allow(float(seconds), before_end=lambda: print("ended", flush=True))
+deadline.set_limit(float(seconds), before_end=lambda: print("ended", flush=True))
 with open_engine(Path(graph), engine=engine, size=Size(64, 64), batch_size=1, threads=1) as opened:
     with deadline.watched(graph, "busy with a batch"):
         opened.infer(np.zeros((1, 64, 64, 3), np.uint8))
@@ -87,7 +87,7 @@ def test_only_what_takes_too_long_ends_the_process() -> None:
     program = """
 import threading, time
 from scripts.lib import deadline
-deadline.allow(1)
+deadline.set_limit(1)
 for _ in range(1000):
     with deadline.watched("quick", "busy"):
         pass

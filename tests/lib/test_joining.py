@@ -28,14 +28,17 @@ PLAN = [
     [
         ({"state": "damaged", "reason": "3 errors"}, "the part from frame 10 on: damaged: 3 errors"),
         ({"decoded": 19}, "the part from frame 10 on: it ends with frame 18; its packets announce 19"),
-        ({"seams": {"begins": ["a", "x"], "goes_on": []}}, "the part from frame 10 on needs what is before it"),
-        ({"seams": {"begins": [], "goes_on": []}}, "the part from frame 10 on needs what is before it"),
+        (
+            {"seams": {"head_hashes": ["a", "x"], "tail_hashes": []}},
+            "the part from frame 10 on needs what is before it",
+        ),
+        ({"seams": {"head_hashes": [], "tail_hashes": []}}, "the part from frame 10 on needs what is before it"),
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
     good: list[dict] = [{"decoded": part.end} for part in PLAN]
-    good[0]["seams"] = {"begins": [], "goes_on": ["a", "b", "c"]}
-    good[1]["seams"] = {"begins": ["a", "b"], "goes_on": []}
+    good[0]["seams"] = {"head_hashes": [], "tail_hashes": ["a", "b", "c"]}
+    good[1]["seams"] = {"head_hashes": ["a", "b"], "tail_hashes": []}
     parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, record in zip(parts, [good[0], good[1] | change], strict=True):
         write_record(files.outcome, detection_record(**record))

@@ -61,7 +61,7 @@ print(peak() - before)
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     yield
-    memory.allow(None)
+    memory.set_limit(None)
 
 
 def peak(path: Path, kind: str) -> int:
@@ -111,7 +111,7 @@ VIDEOS = {
 @pytest.mark.parametrize("name", VIDEOS)
 def test_a_video_takes_no_more_than_is_reckoned(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mov", range(8), size=(WIDTH, HEIGHT), **VIDEOS[name])
-    with ffmpeg.open_container(path) as container:
+    with ffmpeg.open_media(path) as container:
         reckoned = ffmpeg.frame_bytes(container.streams.video[0].codec_context) * WIDTH * HEIGHT
     found = peak(path, "video")
     assert reckoned / 4 <= found <= reckoned + LIBRARIES
@@ -141,12 +141,12 @@ def test_a_file_that_is_larger_than_its_picture(tmp_path: Path) -> None:
     cv2.imwrite(str(path), SMOOTH[:10, :10])
     with path.open("r+b") as stream:
         stream.truncate(2_000_000_000)  # takes no room on disk
-    memory.allow(1000)
+    memory.set_limit(1000)
     with pytest.raises(MediaFault, match="unsupported: its file has 2000 MB and is read as a whole, which takes 4000"):
         list(open_frames(path, "image"))
 
 
 def test_what_a_job_may_use() -> None:
     assert 0 < memory.left() < memory.allowed()
-    memory.allow(7000)
+    memory.set_limit(7000)
     assert memory.allowed() == 7_000_000_000

@@ -64,7 +64,7 @@ def test_what_stands_is_left():
 def test_stale_track_is_removed():
     made = state(track(0, 1, 2))
     todo = decide([], [made])
-    assert (todo.remove, todo.marks) == ([made["elemental_id"]], {made["elemental_id"]: 1})
+    assert (todo.remove, todo.revisions) == ([made["elemental_id"]], {made["elemental_id"]: 1})
 
 
 @pytest.mark.parametrize("earlier", [{"attributes": {"Species": "eel", "Confidence": 0.5, "Length": 3}}, None])
@@ -77,11 +77,11 @@ def test_track_with_an_earlier_mark_that_is_not_a_machines_is_a_persons(earlier)
     assert decide([track(0, 1, 2)], [last], [first, *between, last]).settled
 
 
-def test_track_of_a_machine_in_every_mark_is_a_machines():
+def test_track_of_a_machine_in_every_revision_is_a_machines():
     """Two runs at once."""
     first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 2, mark=1)
     todo = decide([], [last], [first, last])
-    assert (todo.remove, todo.marks) == ([last["elemental_id"]], {last["elemental_id"]: 2})
+    assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: 2})
 
 
 @pytest.mark.parametrize("rows", [[], [row_of(0)], [row_of(0), row_of(1), row_of(2)]])

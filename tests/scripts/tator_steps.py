@@ -90,14 +90,14 @@ class Steps:
         return read_json(paths["uploads"][0])
 
     def upload_shared(
-        self, *media_ids: int, sources: str = "1", connections: int = CONNECTIONS, **changes: Any
+        self, *media_ids: int, code_hash: str = "1", connections: int = CONNECTIONS, **changes: Any
     ) -> list[dict[str, Any]]:
         paths = self._upload_paths(*media_ids)
         upload_detections(
             **self.where,
             **paths,
             options=self.options(**changes),
-            shared=SharedJob(self.folder / "uploaded.json", self.folder / "finished", sources),
+            shared=SharedJob(self.folder / "uploaded.json", self.folder / "finished", code_hash),
             connections=connections,
         )
         return [read_json(path) for path in paths["uploads"]]
@@ -140,8 +140,8 @@ class Steps:
     def track_options(self, min_length: int = 2) -> TrackUploadOptions:
         return TrackUploadOptions(self.folder / "destination.json", self.folder / "train.ini", min_length)
 
-    def upload_tracks(self, *media_ids: int, min_length: int = 2, sources: str | None = None) -> list[dict[str, Any]]:
-        """Upload the tracks of media; in one job that they share where `sources` is given."""
+    def upload_tracks(self, *media_ids: int, min_length: int = 2, code_hash: str | None = None) -> list[dict[str, Any]]:
+        """Upload the tracks of media; in one job that they share where `code_hash` is given."""
         names = {
             "track_boxes": "tracks_{}.csv",
             "tracks": "tracks_{}.json",
@@ -151,9 +151,9 @@ class Steps:
             "track_uploads": "track_upload_{}.json",
         }
         paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
-        shared = SharedJob(self.folder / "tracks_uploaded.json", self.folder / "finished_tracks", sources or "")
+        shared = SharedJob(self.folder / "tracks_uploaded.json", self.folder / "finished_tracks", code_hash or "")
         options = self.track_options(min_length)
-        upload_tracks(**self.where, **paths, options=options, shared=shared if sources else None)
+        upload_tracks(**self.where, **paths, options=options, shared=shared if code_hash else None)
         return [read_json(path) for path in paths["track_uploads"]]
 
     def states(self, **filters: Any) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
         steps.detected(media_id, rows)
         steps.tracked(media_id, rows)
     steps.upload_shared(1, 2)
-    steps.upload_tracks(1, 2, sources="1")
+    steps.upload_tracks(1, 2, code_hash="1")
     api, project, where = steps.api, steps.server.project_id, steps.where
     version = read_json(steps.folder / "destination.json")["version_id"]
     records = [steps.folder / f"record_{media_id}.json" for media_id in (1, 2)]
@@ -85,7 +85,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:
 
     def tracks_uploaded() -> list[dict[str, Any]]:
         shutil.rmtree(steps.folder / "finished_tracks", ignore_errors=True)
-        return steps.upload_tracks(1, 2, sources="1")
+        return steps.upload_tracks(1, 2, code_hash="1")
 
     def truth() -> list[dict[str, Any]]:
         get_truth(

@@ -54,7 +54,7 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
 
 
 @pytest.mark.parametrize(
-    "change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"on_damaged": "accept"}, {"sources": "2"}]
+    "change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"on_damaged": "accept"}, {"code_hash": "2"}]
 )
 def test_other_options_hold_for_all(ready, change):
     ready.upload_shared(*MEDIA)

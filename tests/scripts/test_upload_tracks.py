@@ -377,14 +377,14 @@ def test_shared_job_does_again_only_what_changed(ready):
     ready.detected(2, COD)
     ready.upload(2)
     ready.tracked(2, COD)
-    done = ready.upload_tracks(1, 2, sources="1")
+    done = ready.upload_tracks(1, 2, code_hash="1")
     assert [one["tracks"] for one in done] == [2, 1]
     ready.server.clear_requests()
-    assert ready.upload_tracks(1, 2, sources="1") == done
+    assert ready.upload_tracks(1, 2, code_hash="1") == done
     assert {one["operation"] for one in ready.server.requests()} == {"GetSchema", "GetStateCount"}
     gone = ready.states()[0]
     ready.api.delete_state(gone["id"], {})
-    again = ready.upload_tracks(1, 2, sources="1")
+    again = ready.upload_tracks(1, 2, code_hash="1")
     assert sum(one["tracks"] for one in again) == 2
 
 

@@ -53,7 +53,7 @@ def join(
             return f"the part from frame {part.first} on: {why}"
     read = [(part, record) for part, record in zip(plan, records, strict=True) if part.first <= options.wanted[-1]]
     for (_, before), (part, record) in pairwise(read):
-        seams = list(zip(_seams(before).goes_on, _seams(record).begins, strict=False))
+        seams = list(zip(_seams(before).tail_hashes, _seams(record).head_hashes, strict=False))
         if not seams or any(one != other for one, other in seams):
             return f"the part from frame {part.first} on needs what is before it"
     with replacing(outputs.detections) as stream:

@@ -192,7 +192,9 @@ class MediaResults(ResultOutput):
             seconds=max(0.001, round(sum(counters.stages.values()), 3)),
             stages={stage: round(spent, 3) for stage, spent in counters.stages.items()},
             parts=1,
-            seams=None if self._part is None else Seams(begins=summary.begins, goes_on=summary.goes_on),
+            seams=None
+            if self._part is None
+            else Seams(head_hashes=summary.head_hashes, tail_hashes=summary.tail_hashes),
         )
 
     def abandon(self, error: BaseException) -> None:

@@ -22,8 +22,8 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.job_progress import JobProgress
 from scripts.lib.workflow.result_cache import Finished
-from scripts.lib.workflow.under_way import UnderWay
 
 # Pictures that no disk needs to see are of so many bytes at most.
 IN_MEMORY = 16 * 10**6
@@ -124,11 +124,11 @@ class Notes:
 
     Attributes:
         done: keeps the results of each media that did not fail.
-        under_way: knows which media are under way.
+        progress: knows which media are under way.
     """
 
     done: Finished
-    under_way: UnderWay
+    progress: JobProgress
 
 
 class MediaJob:
@@ -202,7 +202,7 @@ class MediaJob:
                 as_fault(error), each.wanted, each.outputs, Network(self._network_files, self._options), each.part
             )
             if self._notes is not None:
-                self._notes.under_way.end(each.media_id)
+                self._notes.progress.end(each.media_id)
 
     def _tasks(self, work: Sequence[MediaInJob], network: Network) -> Iterator[MediaTask]:
         for each, fetched in self._source.files(work):
@@ -224,7 +224,7 @@ class NotedResults(MediaResults):
         self.work, self._notes = work, notes
         self.finished = False
         if notes is not None:
-            notes.under_way.begin(work.media_id)
+            notes.progress.begin(work.media_id)
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
         """Write the results, and keep them unless the media failed."""
@@ -233,4 +233,4 @@ class NotedResults(MediaResults):
             self._notes.done.keep(*self.work.kept)
         self.finished = True
         if self._notes is not None:
-            self._notes.under_way.end(self.work.media_id)
+            self._notes.progress.end(self.work.media_id)

@@ -14,8 +14,8 @@ from scripts.lib.downloads.unfinished import remove_stale
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.workflow.batches import SharedJob, write_hashes
+from scripts.lib.workflow.job_progress import JobProgress
 from scripts.lib.workflow.result_cache import Finished
-from scripts.lib.workflow.under_way import UnderWay
 
 MEGABYTE = 10**6
 
@@ -50,25 +50,25 @@ def detect_shared(
         MediaFault: the job was killed while no media was under way.
     """
     done = _finished(shared, network_files, options)
-    under_way = UnderWay(shared.finished / f"{shared.batch.stem}.under_way")
-    suspects = under_way.after_kill(killed) if killed else under_way.clear()
+    progress = JobProgress(shared.finished / f"{shared.batch.stem}.progress")
+    suspects = progress.after_kill(killed) if killed else progress.clear()
     for each in work:
-        if (reason := under_way.fatal.get(each.media_id)) is not None:
+        if (reason := progress.fatal.get(each.media_id)) is not None:
             record_failure(MediaFault("failed", reason), each.wanted, each.outputs, Network(network_files, options))
     keep_files = isinstance(source, DownloadOptions) and source.keep_files
     left = [
-        each for each in work if each.media_id not in under_way.fatal and (keep_files or not done.restore(*each.kept))
+        each for each in work if each.media_id not in progress.fatal and (keep_files or not done.restore(*each.kept))
     ]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     files = _download_ahead(work, left, source) if isinstance(source, DownloadOptions) else source
-    MediaJob(files, network_files, options, Notes(done, under_way)).detect(left, suspects)
+    MediaJob(files, network_files, options, Notes(done, progress)).detect(left, suspects)
     if files.failures:
         raise PipelineError(
             f"{len(files.failures)} of {len(work)} media could not be downloaded, the others are finished: "
             + "; ".join(files.failures)
         )
     write_hashes(shared.batch, _outputs(work))
-    under_way.clear()
+    progress.clear()
 
 
 def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> DownloadAhead:
@@ -95,7 +95,7 @@ def record_failed_shared(
 
 
 def _finished(shared: SharedJob, network_files: NetworkFiles, options: DetectOptions) -> Finished:
-    return Finished(shared.finished, [shared.sources, options.key, *map(sha256, network_files.all)])
+    return Finished(shared.finished, [shared.code_hash, options.key, *map(sha256, network_files.all)])
 
 
 def _outputs(work: Sequence[MediaInJob]) -> list[Path]:

@@ -16,7 +16,7 @@ _KEY_TAG = "enc_key_id"  # where FFmpeg's demuxer of Matroska and WebM puts the 
 def refuse_encrypted(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, said: list[Message]
 ) -> None:
-    """Refuse a file whose container says that the video is encrypted.
+    """Refuse a file whose header says that the video is encrypted.
 
     Args:
         container: the opened file.

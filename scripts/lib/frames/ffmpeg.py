@@ -54,7 +54,7 @@ ANIMATIONS = ("gif", "apng")
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
 
-def open_container(media: Path | bytes) -> av.container.InputContainer:
+def open_media(media: Path | bytes) -> av.container.InputContainer:
     """Open a media file, by its path or its content.
 
     FFmpeg gets a file descriptor, or a content, and no protocol by which it could open anything else.

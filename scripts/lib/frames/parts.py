@@ -102,12 +102,12 @@ class PartFrames(VideoFrames):
                 summary.add_error(f"frame {summary.decoded}", "it is shown before the one before it")
             before = frame.pts
             if not self._part.last and summary.decoded == self._part.end:
-                if len(summary.goes_on) == SEAM:
+                if len(summary.tail_hashes) == SEAM:
                     return
-                summary.goes_on.append(self._digest(frame))
+                summary.tail_hashes.append(self._digest(frame))
                 continue
-            if start is not None and len(summary.begins) < SEAM:
-                summary.begins.append(self._digest(frame))
+            if start is not None and len(summary.head_hashes) < SEAM:
+                summary.head_hashes.append(self._digest(frame))
             yield frame
 
     def _digest(self, frame: av.video.frame.VideoFrame) -> str:

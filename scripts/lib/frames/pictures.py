@@ -62,7 +62,7 @@ class StillFrames(FrameSource):
             self._check_tiff()
             return
         with messages.captured() as said:
-            opened = ffmpeg.open_container(media)
+            opened = ffmpeg.open_media(media)
         with opened as container:
             name = container.format.name
             if not ffmpeg.is_still(container):

@@ -54,7 +54,7 @@ class Summary:
     Attributes:
         decoded: frames decoded, also those that are not asked for.
         used: frames given out.
-        declared: frames the container says it has, None where it does not say. Edit lists and some writers make
+        declared: frames the file says it has, None where it does not say. Edit lists and some writers make
             it differ from `decoded` in a sound file.
         expected: frames that will probably be given out, None where that is unknown; for reporting progress.
         read_to_end: whether the file was read to its end. After the last frame that is asked for nothing more is
@@ -66,9 +66,9 @@ class Summary:
         missing: coded pictures that never came out; those before a frame count in its number.
         lost_at: where the first of them stands; empty without one.
         skipped: pictures before the first key frame, which cannot be decoded; they count in no number.
-        cut: a sentence when the file ends before its container says, else None.
-        begins: of a part of a video that does not begin with it, hashes of the first frames.
-        goes_on: of a part, hashes of the first frames after its last.
+        cut: a sentence when the file ends before its header says, else None.
+        head_hashes: of a part of a video that does not begin with it, hashes of the first frames.
+        tail_hashes: of a part, hashes of the first frames after its last.
         numbered: how many numbers the frames stand at, in an original that is numbered by its times; else None.
         repeated: frames that stand at several numbers.
         left_out: frames that stand at none.
@@ -89,8 +89,8 @@ class Summary:
     lost_at: str = ""
     skipped: int = 0
     cut: str | None = None
-    begins: list[str] = field(default_factory=list)
-    goes_on: list[str] = field(default_factory=list)
+    head_hashes: list[str] = field(default_factory=list)
+    tail_hashes: list[str] = field(default_factory=list)
     numbered: int | None = None
     repeated: int = 0
     left_out: int = 0

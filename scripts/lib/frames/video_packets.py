@@ -38,7 +38,7 @@ class VideoPackets(FrameSource):
         self._closed = False
         self._packets = 0
         with messages.captured() as self._said:  # opening a file reads its first seconds
-            self._container = ffmpeg.open_container(path)
+            self._container = ffmpeg.open_media(path)
         try:
             self._stream = self._choose_stream()
         except BaseException:
@@ -200,7 +200,7 @@ class VideoPackets(FrameSource):
         declared = (self._stream.duration if is_mxf else self._stream.frames) or 0
         if not declared:
             return 0
-        with ffmpeg.open_container(self._path) as container:
+        with ffmpeg.open_media(self._path) as container:
             stream = container.streams[self._stream.index]
             held = sum(1 for packet in container.demux(stream) if packet.dts is not None or packet.size)
         return max(0, declared - held)

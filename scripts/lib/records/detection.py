@@ -95,8 +95,8 @@ class AskedFrames:
 class Seams:
     """Hashes of the frames at both ends of a part of a video: its first ones, and the first ones after its last."""
 
-    begins: list[str]
-    goes_on: list[str]
+    head_hashes: list[str]
+    tail_hashes: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,10 +161,10 @@ class Project(TrackCalls):
         self._read("describe the version", lambda: self._api.update_version(version_id, body), needs=rights.EDIT)
 
     def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
-        """Yield the latest mark of every box of the media, tombstones of deleted ones included.
+        """Yield the latest revision of every box of the media, tombstones of deleted ones included.
 
         By pages, so that a media may have any number. A box that somebody edits meanwhile may come twice, the
-        newer mark last; none is left out, as a new mark gets a higher id.
+        newer revision last; none is left out, as a new revision gets a higher id.
         """
         filters = {"media_id": [media_id], "type": type_id, "version": version_id, "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, **filters)
@@ -184,15 +184,15 @@ class Project(TrackCalls):
         self._write("create boxes", lambda: self._api.create_localization_list(self.id, specs))
 
     def prune_boxes(self, media_id: int, version_id: int, boxes: dict[str, int]) -> None:
-        """Remove boxes with all their marks and without a tombstone; may raise LostAnswer.
+        """Remove boxes with all their revisions and without a tombstone; may raise LostAnswer.
 
-        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many marks, so that a
-        box that a person edited meanwhile stays.
+        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many revisions, so
+        that a box that a person edited meanwhile stays.
 
         Args:
             media_id: their media.
             version_id: their version.
-            boxes: how many marks each has, by elemental id.
+            boxes: how many revisions each has, by elemental id.
         """
         if not boxes:
             raise ValueError("an empty list would match every box")

@@ -36,7 +36,7 @@ class TrackCalls(ABC):
         return rows.listed(what, self._read(what, lambda: self._api.get_state_type_list(self.id)))
 
     def states(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
-        """Yield the latest mark of each state of the media, tombstones that have a media included.
+        """Yield the latest revision of each state of the media, tombstones that have a media included.
 
         Of the media of a state only this one is told.
         """
@@ -46,7 +46,7 @@ class TrackCalls(ABC):
         return (rows.track(what, row) for row in self._by_pages(what, listed, STATES_PER_PAGE))
 
     def states_of(self, identities: list[str], type_id: int, version_id: int, **more: int) -> list[dict[str, Any]]:
-        """Return the latest mark of the states of these elemental ids, tombstones included.
+        """Return the latest revision of the states of these elemental ids, tombstones included.
 
         Raises:
             ValueError: no id is given, which Tator takes for all states.
@@ -75,14 +75,14 @@ class TrackCalls(ABC):
         self._write("create tracks", lambda: self._api.create_state_list(self.id, specs))
 
     def prune_tracks(self, version_id: int, tracks: dict[str, int]) -> None:
-        """Remove states with all their marks and without a tombstone; may raise LostAnswer.
+        """Remove states with all their revisions and without a tombstone; may raise LostAnswer.
 
-        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many marks, so that
+        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many revisions, so that
         one that a person edited meanwhile stays.
 
         Args:
             version_id: their version.
-            tracks: how many marks each has, by elemental id.
+            tracks: how many revisions each has, by elemental id.
         """
         if not tracks:
             raise ValueError("an empty list would match every track")

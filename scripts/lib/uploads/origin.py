@@ -5,7 +5,7 @@ frame, geometry, species, score); the last 12 are the hash of that and of the na
 known again after an attribute was renamed, while a run that writes into another attribute makes boxes of its own.
 Ids of earlier versions, a hash with the names throughout, are known too.
 
-**Who touched it.** An edit of one box adds a mark, or, in place, sets `modified_datetime`. An edit of many boxes at
+**Who touched it.** An edit of one box adds a revision, or, in place, sets `modified_datetime`. An edit of many boxes at
 once stays in place and sets `modified_by` alone, which tells nothing where a person edits with the token's own user;
 then the values have to tell. An edit of the species or the score breaks the hash. Any other attribute holds what Tator
 filled in, or else what a person set. Tator's own are:
@@ -181,7 +181,7 @@ class OriginCheck:
         self._late = self._late_fillings(made)
 
     def judge(self, row: _Row) -> Origin:
-        """OriginCheck a row by itself, whatever its other marks are."""
+        """OriginCheck a row by itself, whatever its other revisions are."""
         names = self.names(row)
         if names is None:
             return Origin(made=False, reason=self.not_made)

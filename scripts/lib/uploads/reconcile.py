@@ -8,8 +8,9 @@ What counts as whose:
 
 - **A machine's, untouched**: the elemental id is the hash of the box's own content; nobody saved the row again
   (`modified_by` is `created_by`, `modified_datetime` is `created_datetime`); every other attribute has a value that
-  Tator itself filled in; and so it is in every mark: two runs at once, or one beside what a killed one left on its way,
-  make a box twice, which leaves two rows of one mark or one mark more.
+  Tator itself filled in; and so it is in every revision (Tator numbers the rows of an elemental id from 0, as `mark`):
+  two runs at once, or one beside what a killed one left on its way, make a box twice, which leaves two rows of one
+  revision or one revision more.
 - **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited, or another program's.
 - **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
 
@@ -55,8 +56,8 @@ class Changes(Generic[_Wanted]):
     Attributes:
         what: what it is about, in the plural.
         surplus: ids of rows that are to go because an equal one stays.
-        marks: how many rows each of `remove` has, all marks counted.
-        unclear: the outcome may be another one when all marks are shown.
+        revisions: how many rows each of `remove` has, all revisions counted.
+        unclear: the outcome may be another one when all revisions are shown.
         doubtful: attributes with values that no known default explains; the type may have others by now.
         why: how many of those that a run made count as a person's, by the reason.
         live: how many stand, of whomever.
@@ -66,7 +67,7 @@ class Changes(Generic[_Wanted]):
     create: dict[str, _Wanted] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
     surplus: list[int] = field(default_factory=list)
-    marks: dict[str, int] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
     unclear: bool = False
     doubtful: set[str] = field(default_factory=set)
     why: Counter[str] = field(default_factory=Counter)
@@ -102,17 +103,17 @@ def plan(
     to: Destination,
     *,
     overlap_limit: float,
-    all_marks: Iterable[_Row] = (),
+    all_revisions: Iterable[_Row] = (),
     in_use: Collection[int] = (),
 ) -> ReconcilePlan:
     """Compare what a run found with what Tator holds for one media, by the rules of this module.
 
     Args:
         wanted: the run's boxes of one media.
-        on_server: the latest mark of every localization of that media, version and type, tombstones included.
+        on_server: the latest revision of every localization of that media, version and type, tombstones included.
         to: where the boxes go.
         overlap_limit: IoU with a person's box above which a new box is not added.
-        all_marks: every mark of them, needed where the outcome is `unclear` without.
+        all_revisions: every revision of them, needed where the outcome is `unclear` without.
         in_use: rows that people's tracks point at.
     """
     missing = {box.elemental_id(to): box for box in wanted}
@@ -120,8 +121,8 @@ def plan(
     rows = latest(on_server)
     judge = OriginCheck(to, [row for same in rows.values() for row in same])
     history: dict[str, list[_Row]] = defaultdict(list)
-    for mark in all_marks:
-        history[mark["elemental_id"]].append(mark)
+    for revision in all_revisions:
+        history[revision["elemental_id"]].append(revision)
     outcome = ReconcilePlan(doubtful=judge.doubtful)
     people: dict[int, list[_Place]] = defaultdict(list)
     for identity, same in rows.items():
@@ -134,10 +135,10 @@ def plan(
         outcome.live += 1
         verdicts = [judge.judge(row) for row in live]
         made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
-        marks = history.get(identity)
-        if made and same[0]["mark"] > 0 and not in_every_mark(same[0]["mark"], marks, judge):
-            outcome.unclear |= marks is None
-            verdicts = [Origin(made=True, reason="an earlier mark was edited")] * len(live)
+        revisions = history.get(identity)
+        if made and same[0]["mark"] > 0 and not in_every_revision(same[0]["mark"], revisions, judge):
+            outcome.unclear |= revisions is None
+            verdicts = [Origin(made=True, reason="an earlier revision was edited")] * len(live)
             made = []
         if len(made) == len(live):
             if missing.pop(identity, None) is not None:
@@ -149,11 +150,11 @@ def plan(
                     people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
             else:
                 outcome.remove.append(identity)
-                outcome.marks[identity] = len(marks or same)
+                outcome.revisions[identity] = len(revisions or same)
             continue
         outcome.surplus += [row["id"] for row in made]
         asked = wanted_as is not None and missing.pop(wanted_as, None) is not None
-        # Only a box that began as a machine's has a second mark or an id that we would give.
+        # Only a box that began as a machine's has a second revision or an id that we would give.
         (outcome.edited if asked or same[0]["mark"] > 0 else outcome.added).append(identity)
         reasons = [v.reason for v in verdicts if v.reason and (v.made or asked or same[0]["mark"] > 0)]
         outcome.why.update(reasons[:1])
@@ -191,7 +192,7 @@ class Names:
 
 
 def latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
-    """Return the rows of the last mark of each elemental id, by id; an edit meanwhile lists the mark before as well."""
+    """Return the rows of the last revision of each elemental id, by id; an edit meanwhile lists the one before too."""
     found: dict[str, list[_Row]] = {}
     for row in on_server:
         same = found.setdefault(row["elemental_id"], [])
@@ -213,11 +214,11 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
     return float(iou_matrix(corners[:1], corners[1:]).max())
 
 
-def in_every_mark(last: int, marks: Sequence[_Row] | None, judge: OriginCheck) -> bool:
-    """Whether a box whose last mark is a machine's is one in all of them, with none missing; None: not shown."""
-    if marks is None:
+def in_every_revision(last: int, revisions: Sequence[_Row] | None, judge: OriginCheck) -> bool:
+    """Whether a box whose last revision is a machine's is one in all of them, with none missing; None: not shown."""
+    if revisions is None:
         return False
-    numbers = {row["mark"] for row in marks}  # from 0; there may be one more by now
+    numbers = {row["mark"] for row in revisions}  # from 0; there may be one more by now
     if len(numbers) <= last or numbers != set(range(len(numbers))):
         return False
-    return all(not row["variant_deleted"] and judge.judge(row).untouched for row in marks)
+    return all(not row["variant_deleted"] and judge.judge(row).untouched for row in revisions)

@@ -197,11 +197,11 @@ class Reconciliation(Rounds[ReconcilePlan]):
         if todo.doubtful:
             self._where = as_the_type_is_now(self._where, "box type", self._project.localization_types())
             todo = self._plan(listed)
-        all_marks = list(self._list(show_all_marks=1)) if todo.unclear else None
-        if all_marks is not None:
-            todo = self._plan(listed, all_marks)
+        all_revisions = list(self._list(show_all_marks=1)) if todo.unclear else None
+        if all_revisions is not None:
+            todo = self._plan(listed, all_revisions)
         if todo.remove and (in_use := self._rows_in_use()):
-            todo = self._plan(listed, all_marks, in_use)
+            todo = self._plan(listed, all_revisions, in_use)
         return todo
 
     def _list(self, **more: int) -> Iterator[dict[str, Any]]:
@@ -210,7 +210,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
     def _plan(
         self,
         listed: list[dict[str, Any]],
-        all_marks: list[dict[str, Any]] | None = None,
+        all_revisions: list[dict[str, Any]] | None = None,
         in_use: Collection[int] = (),
     ) -> ReconcilePlan:
         return plan(
@@ -218,7 +218,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
             listed,
             self._where,
             overlap_limit=self._overlap_limit,
-            all_marks=all_marks or (),
+            all_revisions=all_revisions or (),
             in_use=in_use,
         )
 
@@ -235,7 +235,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
             made += len(specs)
             progress.report(made, len(todo.create))
         for at in range(0, len(todo.remove), BOXES_PER_CALL):
-            stale = {identity: todo.marks[identity] for identity in todo.remove[at : at + BOXES_PER_CALL]}
+            stale = {identity: todo.revisions[identity] for identity in todo.remove[at : at + BOXES_PER_CALL]}
             self._send(partial(project.prune_boxes, media_id, version_id, stale))
 
 

@@ -141,7 +141,7 @@ class TrackOriginCheck(OriginCheck):
         super().__init__(to, rows)
 
     def judge(self, row: _Row) -> Origin:
-        """OriginCheck a row by itself, whatever its other marks are."""
+        """OriginCheck a row by itself, whatever its other revisions are."""
         found = super().judge(row)
         if not found.untouched or is_unfinished(row):
             return found

@@ -6,7 +6,7 @@ here too, and track_origin.py, which says whose a track is.
 1. A person's track is never changed and never deleted: one that a person made, or edited in whatever way: its
    attributes, its boxes, merged with another or trimmed.
 2. A wanted track that a person edited, or deleted, is not made again. One that was merged into another is known by its
-   boxes, which the other has, or by the marks that are left of it.
+   boxes, which the other has, or by the revisions that are left of it.
 3. A track gets those of its boxes that stand in Tator, whoever edited them, and that are in no person's track. With
    fewer than `least` of them it is not made; nor where people's tracks have more than half.
 4. A machine's track that is untouched is removed when it is not wanted any more, and made again when it does not point
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.lib.uploads.origin import Box, Destination, Origin
-from scripts.lib.uploads.reconcile import Changes, Names, in_every_mark, latest
+from scripts.lib.uploads.reconcile import Changes, Names, in_every_revision, latest
 from scripts.lib.uploads.track_origin import (
     PlacedTrack,
     TrackDestination,
@@ -51,8 +51,8 @@ class States:
     """What Tator holds of one media, version and state type.
 
     Attributes:
-        latest: the latest mark of every state, tombstones included.
-        every: every mark of them, and of those that have no latest mark any more.
+        latest: the latest revision of every state, tombstones included.
+        every: every revision of them, and of those that have no latest revision any more.
     """
 
     latest: list[dict[str, Any]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class BoxRows:
 
         Args:
             boxes: those of the tracks.
-            listed: every mark of every box of the media, version and type, tombstones included.
+            listed: every revision of every box of the media, version and type, tombstones included.
             to: where boxes go.
         """
         self._to = to
@@ -102,14 +102,14 @@ class _Standing:
     """The states of one media by whose they are.
 
     Attributes:
-        own: a machine's, untouched: the rows of the last mark, by elemental id.
-        marks: how many rows each has, all marks counted.
+        own: a machine's, untouched: the rows of the last revision, by elemental id.
+        revisions: how many rows each has, all revisions counted.
         taken: boxes that people's tracks have.
         known: keys of tracks that people edited, deleted or merged away.
     """
 
     own: dict[str, list[_Row]] = field(default_factory=dict)
-    marks: dict[str, int] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
 
@@ -156,7 +156,7 @@ def plan_tracks(
             outcome.create[identity] = placed
     for identity in standing.own:
         outcome.remove.append(identity)
-        outcome.marks[identity] = standing.marks[identity]
+        outcome.revisions[identity] = standing.revisions[identity]
     return outcome
 
 
@@ -195,14 +195,14 @@ def _whose(
             continue
         outcome.live += 1
         verdicts = [judge.judge(row) for row in live]
-        if any(verdict.untouched for verdict in verdicts) and not in_every_mark(
+        if any(verdict.untouched for verdict in verdicts) and not in_every_revision(
             same[0]["mark"], history[identity], judge
         ):
-            verdicts = [Origin(made=True, reason="an earlier mark was edited")] * len(live)
+            verdicts = [Origin(made=True, reason="an earlier revision was edited")] * len(live)
         made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
         if len(made) == len(live):
             found.own[identity] = made
-            found.marks[identity] = len(history[identity])
+            found.revisions[identity] = len(history[identity])
             continue
         outcome.surplus += [row["id"] for row in made]
         began_as_ours = key in wanted or same[0]["mark"] > 0

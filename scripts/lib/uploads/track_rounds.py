@@ -23,7 +23,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
     """The tracks that one media is to have, and the way there.
 
     A track that is to be other than it stands is removed and made again: the removal is refused when a person has
-    edited it since the look, while a second mark of it would override the edit.
+    edited it since the look, while a second revision of it would override the edit.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
 
     def _carry_out(self, todo: TrackPlan) -> None:
         """Remove the surplus and what is stale, and make what is missing."""
-        self._remove(todo.surplus, {identity: todo.marks[identity] for identity in todo.remove})
+        self._remove(todo.surplus, {identity: todo.revisions[identity] for identity in todo.remove})
         progress, made = Progress("tracks", what=f"media {self._media_id}: "), 0
         for tracks in _portions(list(todo.create.values())):
             specs = [track.spec(self._where) for track in tracks]
@@ -85,8 +85,8 @@ class TrackReconciliation(Rounds[TrackPlan]):
             self._send(partial(project.prune_track_rows, version_id, list(surplus[at : at + TRACKS_PER_CALL])))
         identities = list(stale)
         for at in range(0, len(identities), TRACKS_PER_CALL):
-            marks = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
-            self._send(partial(project.prune_tracks, version_id, marks))
+            revisions = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
+            self._send(partial(project.prune_tracks, version_id, revisions))
 
     def _may_pass(self, refusal: Refused) -> bool:
         """Whether to try again: also where a box's row went between the look and the write."""
@@ -95,14 +95,14 @@ class TrackReconciliation(Rounds[TrackPlan]):
     def _clear_up(self, after: TrackPlan) -> None:
         """Remove the states that a refused request has left without their boxes."""
         unfinished = {row["elemental_id"] for row in self.listed if is_unfinished(row)}
-        self._remove([], {identity: after.marks[identity] for identity in after.remove if identity in unfinished})
+        self._remove([], {identity: after.revisions[identity] for identity in after.remove if identity in unfinished})
 
 
 def list_states(project: Project, media_id: int, where: TrackDestination) -> States:
     """Return the states of a media.
 
-    By the media, and then by the elemental ids that were found, as marks of deleted states may have no media. What has
-    marks and is in no list of the latest was merged into another.
+    By the media, and then by the elemental ids that were found, as revisions of deleted states may have no media. What
+    has revisions and is in no list of the latest was merged into another.
     """
     by_media = project.states(media_id, where.type_id, where.version_id, show_all_marks=1)
     return states_of(project, where, sorted({row["elemental_id"] for row in by_media}))
@@ -117,8 +117,8 @@ def states_of(project: Project, where: TrackDestination, identities: Sequence[st
         only = [row for row in listed if row["mark"] == 0]
         found.add(States(listed, only))
         known = {row["elemental_id"] for row in only}
-        if with_marks := [identity for identity in some if identity not in known]:
-            found.every += project.states_of(with_marks, where.type_id, where.version_id, show_all_marks=1)
+        if with_revisions := [identity for identity in some if identity not in known]:
+            found.every += project.states_of(with_revisions, where.type_id, where.version_id, show_all_marks=1)
     return found
 
 

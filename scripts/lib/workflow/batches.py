@@ -18,12 +18,12 @@ class SharedJob:
     Attributes:
         batch: where the hashes of what it makes go, for the jobs that take all media.
         finished: the folder for what is finished, see result_cache.py.
-        sources: hash of the program, a part of the keys of what is finished.
+        code_hash: of the program, a part of the keys of what is finished.
     """
 
     batch: Path
     finished: Path
-    sources: str
+    code_hash: str
 
 
 # The files of each media that rules take of all media, and which job of shared ones makes them.

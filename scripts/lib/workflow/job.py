@@ -70,10 +70,10 @@ def run(
             sandbox.check(mode, place)
         if needs is not None:
             environments.require(needs)
-        memory.allow(snakemake.resources.get("mem_mb"))
+        memory.set_limit(snakemake.resources.get("mem_mb"))
         detect = snakemake.config.get("detect", {})
         seconds = detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS)
-        deadline.allow(seconds, before_end=lambda: _count_failure(snakemake.rule))
+        deadline.set_limit(seconds, before_end=lambda: _count_failure(snakemake.rule))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure

@@ -14,7 +14,7 @@ def find_damage(content: bytes) -> str | None:
     """Return what FFmpeg says is wrong; None for nothing, or where the file is of a kind that FFmpeg cannot judge."""
     with av.logging.Capture() as said:
         try:
-            with ffmpeg.open_container(content) as container:
+            with ffmpeg.open_media(content) as container:
                 stream = container.streams.video[0]
                 stream.codec_context.thread_count = 1
                 for _ in container.decode(stream):

@@ -6,7 +6,7 @@ from pathlib import Path
 from scripts.lib.errors import MediaFault
 
 
-class UnderWay:
+class JobProgress:
     """The file, of one JSON object a line, and what it says.
 
     Attributes:
