@@ -107,9 +107,7 @@ rule all:
         "results/overview.html",
         "results/outcome.txt",
         if_asked(plan.from_folder, "results/media.csv"),
-        if_asked(
-            config["evaluate"]["track_truth_file"], "results/track_evaluation.json"
-        ),
+        if_asked(plan.tracks_evaluated, "results/track_evaluation.json"),
         if_asked(config["export"]["tracks"], "results/tracks.coco.json"),
         if_asked(config["export"]["counts"], "results/occurrences.csv"),
         if_asked(config["export"]["parquet"], "results/detections.parquet"),

@@ -92,11 +92,16 @@ for media_ids in plan.shared_jobs:
                 f"upload_many_{media_ids[0]}"
             input:
                 f"resources/batches/detected_{media_ids[0]}.json",
+                if_asked(
+                    plan.boxes_that_fill_gaps,
+                    f"resources/batches/tracked_{media_ids[0]}.json",
+                ),
                 **as_inputs(
                     media_ids,
                     detections="results/detections/{media_id}.csv",
                     outcomes="results/detections/{media_id}.json",
                     records="resources/records/{media_id}.json",
+                    **plan.boxes_that_fill_gaps,
                 ),
                 destination="resources/destination.json",
                 train_ini="resources/network/train.ini",
@@ -113,6 +118,7 @@ for media_ids in plan.shared_jobs:
                     detections="results/detections/{media_id}.csv",
                     outcomes="results/detections/{media_id}.json",
                     records="resources/records/{media_id}.json",
+                    **plan.boxes_that_fill_gaps,
                 ),
                 host=config["tator"]["host"],
                 project_id=config["tator"]["project_id"],

@@ -70,6 +70,7 @@ rule make_report:
         evaluation=if_asked(
             plan.evaluated, "results/evaluation.json", "results/evaluation.zip"
         ),
+        track_pictures=if_asked(plan.tracks_in_pictures, "results/tracks.zip"),
         counts="results/counts.csv",
         intervals="results/counts_by_interval.csv",
         summary="results/summary.json",

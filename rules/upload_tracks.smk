@@ -20,6 +20,7 @@ rule upload_tracks:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         min_length=config["track"]["min_length"],
+        fill_gaps=config["track"]["fill_gaps"],
         losses=losses_now,
         code=code("upload_tracks"),
     script:

@@ -37,6 +37,7 @@ for media_ids in plan.shared_jobs:
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],
             min_length=config["track"]["min_length"],
+            fill_gaps=config["track"]["fill_gaps"],
             finished="resources/finished_track_uploads",
             losses=losses_now,
             code_hash=code("upload_tracks"),

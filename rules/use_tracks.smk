@@ -1,9 +1,31 @@
 """What is made of tracks: other forms of them, and how well they agree with true ones."""
 
 
+rule get_true_tracks:
+    input:
+        **gathered("records"),
+    output:
+        true_tracks="resources/true_tracks.csv",
+    log:
+        "logs/get_true_tracks.log",
+    priority: 20  # a wrong file is to be known before hours of detection
+    conda:
+        "../envs/report.yaml"
+    params:
+        **gathered_by_hashes("records"),
+        **plan.track_truth_in_tator,
+        # No input: Snakemake ends a run in which an input is dated in the future.
+        track_truth_file=plan.track_truth_file,
+        given_files=track_truth_state,
+        code=code("get_true_tracks"),
+    script:
+        "../scripts/get_true_tracks.py"
+
+
 rule evaluate_tracks:
     input:
         **gathered("outcomes", "track_boxes"),
+        true_tracks="resources/true_tracks.csv",
     output:
         evaluation="results/track_evaluation.json",
     log:
@@ -12,13 +34,28 @@ rule evaluate_tracks:
         "../envs/report.yaml"
     params:
         **gathered_by_hashes("outcomes", "track_boxes"),
-        # No input: Snakemake ends a run in which an input is dated in the future.
-        track_truth_file=config["evaluate"]["track_truth_file"],
         fill_gaps=config["track"]["fill_gaps"],
-        given_files=track_truth_state,
         code=code("evaluate_tracks"),
     script:
         "../scripts/evaluate_tracks.py"
+
+
+rule crop_tracks:
+    input:
+        **gathered("records", "outcomes", "tracks", "track_boxes"),
+    output:
+        pictures="results/tracks.zip",
+    log:
+        "logs/crop_tracks.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        **gathered_by_hashes("records", "outcomes", "tracks", "track_boxes"),
+        **plan.place,
+        per_kind=config["report"]["tracks"],
+        code=code("crop_tracks"),
+    script:
+        "../scripts/crop_tracks.py"
 
 
 rule export_tracks:

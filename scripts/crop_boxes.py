@@ -5,16 +5,13 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-
 from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import Picture
-from scripts.lib.previews import jpeg
+from scripts.lib.previews import crop, jpeg
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.workflow import job
@@ -68,18 +65,10 @@ def crop_boxes(
                     for at, row in enumerate(by_frame.get(number, ())):
                         folder = folders[row.species - 1]
                         folder.mkdir(exist_ok=True)
-                        crop = _crop(picture, row, (found.width, found.height))
-                        (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(crop))
+                        part = crop(picture, (row.x, row.y, row.w, row.h), (found.width, found.height)).picture
+                        (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(part))
     except MediaFault as fault:  # detect met it too, and its record tells of it
         _log.warning("media %d: %s; cut up to there", found.media_id, fault)
-
-
-def _crop(picture: Picture, row: Detection, size: tuple[int, int]) -> Picture:
-    """Return the part of a frame; its size may differ from the media's, to which the box refers."""
-    scale = np.array([picture.shape[1] / size[0], picture.shape[0] / size[1]])
-    left, top = np.floor(np.array([row.x, row.y]) * scale).astype(int)
-    right, bottom = np.ceil(np.array([row.x + row.w, row.y + row.h]) * scale).astype(int)
-    return picture[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
 def _file_name(name: str) -> str:

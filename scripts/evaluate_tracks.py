@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.track_accuracy import TrackedBox, compare_tracks
-from scripts.lib.evaluation.true_tracks import read_true_tracks
+from scripts.lib.evaluation.track_accuracy import compare_tracks
+from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks
 from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
@@ -17,7 +16,7 @@ from scripts.lib.workflow import job
 
 
 def evaluate_tracks(
-    *, outcomes: list[Path], track_boxes: list[Path], track_truth_file: Path, fill_gaps: bool, evaluation: Path
+    *, outcomes: list[Path], track_boxes: list[Path], true_tracks: Path, fill_gaps: bool, evaluation: Path
 ) -> None:
     """Write HOTA, IDF1 and MOTA of each video that has a true track, and their means.
 
@@ -26,20 +25,14 @@ def evaluate_tracks(
     Args:
         outcomes: the records of detection, a file a media.
         track_boxes: the tracks' boxes, in the same order.
-        track_truth_file: true tracks; see scripts/lib/evaluation/true_tracks.py.
+        true_tracks: what get_true_tracks wrote.
         fill_gaps: whether boxes that fill gaps count as found.
         evaluation: the JSON file to write.
-
-    Raises:
-        PipelineError: the file cannot be used, or names no media of the run.
     """
     found_in = [read_record(DetectionRecord, path) for path in outcomes]
     records = {outcome.media_id: (outcome, boxes) for outcome, boxes in zip(found_in, track_boxes, strict=True)}
-    truth = read_true_tracks(track_truth_file, found_in)
-    if not truth:
-        raise PipelineError(f"{track_truth_file}: it has no track of a media of this run; expected one at least")
     found: list[MediaTrackAccuracy] = []
-    for media_id, true_boxes in truth.items():
+    for media_id, true_boxes in read_true_tracks(true_tracks, found_in).items():
         outcome, path = records[media_id]
         frames = frames_used(outcome.asked, outcome.frames.numbers) if outcome.kind == "video" else range(0)
         boxes = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
-from scripts.lib.evaluation.truth import foreign_truth, write_truth
+from scripts.lib.evaluation.truth import foreign_truth, size_in_pixels, write_truth
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.server import rows
@@ -72,9 +72,7 @@ def _standing(
 ) -> Iterator[LabeledBox]:
     """Yield the boxes of a media that are not deleted, in pixels."""
     latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id)}
-    width, height = media.width, media.height
-    if not (width and height):
-        raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
+    width, height = size_in_pixels(media)
     for box in latest.values():
         if not box["variant_deleted"]:
             x, y, box_width, box_height = rows.place(box)

@@ -14,7 +14,7 @@ from scripts.lib.pages import TatorPlace, charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
-from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, rows_of
+from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, pictured_tracks, rows_of
 from scripts.lib.previews import Album
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
@@ -41,6 +41,7 @@ def make_report(
     media_in_detail: int,
     settings: dict[str, Any],
     page: Path,
+    track_pictures: list[Path] | None = None,
     uploads: list[Path] | None = None,
     host: str | None = None,
     project_id: int | None = None,
@@ -63,6 +64,7 @@ def make_report(
         media_in_detail: how many media are shown with pictures.
         settings: of the run.
         page: the HTML file to write.
+        track_pictures: what crop_tracks wrote; empty where nobody asked for it.
         uploads: what upload_detections did, in the same order; like the next two, None where nothing goes to Tator.
         host: Tator's address.
         project_id: the project.
@@ -115,6 +117,7 @@ def make_report(
         check=least_sure(media, renderer) if len(media) > 1 or not media_in_detail else [],
         counts=counted.values(counts),
         max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
+        tracks=[found for path in track_pictures or () for found in pictured_tracks(path, media, renderer)],
         cards=cards,
         pictures=[
             renderer.picture(each, entry, rows_of(each, {0})[0], each.name)

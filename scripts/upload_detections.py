@@ -29,6 +29,7 @@ def upload_detections(
     host: str,
     project_id: int,
     uploads: list[Path],
+    track_boxes: list[Path] | None = None,
     shared: SharedJob | None = None,
     connections: int = CONNECTIONS,
 ) -> None:
@@ -47,6 +48,7 @@ def upload_detections(
         project_id: the project.
         uploads: where the outcomes go, in the same order: state, boxes standing, and what was left alone because of a
             person.
+        track_boxes: the CSVs of tracks, in the same order, if the boxes that fill their gaps are uploaded too.
         shared: of a job that media share; None where a media has a job of its own.
         connections: the most requests at once; fewer while Tator throttles.
 
@@ -54,8 +56,8 @@ def upload_detections(
         PipelineError: a file of an earlier job is gone.
         ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names those.
     """
-    require([*detections, *outcomes, *records])
-    work = [MediaToUpload(*files) for files in zip(detections, outcomes, records, uploads, strict=True)]
+    require([*detections, *outcomes, *records, *(track_boxes or ())])
+    work = _work(detections, outcomes, records, uploads, track_boxes)
     done = _finished(shared, host, project_id, options)
 
     @cache
@@ -98,6 +100,7 @@ def record_failure(
     host: str,
     project_id: int,
     uploads: list[Path],
+    track_boxes: list[Path] | None = None,
     shared: SharedJob | None = None,
     **_: object,
 ) -> None:
@@ -106,11 +109,22 @@ def record_failure(
     The arguments are its own.
     """
     done = _finished(shared, host, project_id, options)
-    for one in map(MediaToUpload, detections, outcomes, records, uploads):
+    for one in _work(detections, outcomes, records, uploads, track_boxes):
         if done is None or not done.restore(*one.kept):
             record_failed_upload(fault, one.record, one.upload)
     if shared is not None:
         write_hashes(shared.batch, uploads)
+
+
+def _work(
+    detections: list[Path],
+    outcomes: list[Path],
+    records: list[Path],
+    uploads: list[Path],
+    track_boxes: list[Path] | None,
+) -> list[MediaToUpload]:
+    tracked: list[Path] | list[None] = track_boxes or [None] * len(uploads)
+    return [MediaToUpload(*files) for files in zip(detections, outcomes, records, uploads, tracked, strict=True)]
 
 
 def _finished(shared: SharedJob | None, host: str, project_id: int, options: UploadOptions) -> Finished | None:

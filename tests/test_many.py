@@ -1,5 +1,6 @@
 """Several media in a job: the files, boxes and states of a job for each; what was finished is not done again."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import SYNTHETIC
+from tests.scripts.tator_steps import Steps
 from tests.tator_server.launch import running
 from tests.test_end_to_end import Site
 from tests.workflow import CLUSTERS, ROOT, snakemake
@@ -49,8 +51,26 @@ def results(site):
     return found
 
 
+def tracks_in_tator(site):
+    """Return the states of each media, which are as many, and of as many boxes, as its record of tracks says."""
+    found = {}
+    for media_id in site.server.media:
+        states = site.api.get_state_list(site.server.project_id, media_id=[media_id])
+        record = site.folder / f"results/tracks/{media_id}.json"
+        told = json.loads(record.read_text())["tracks"]
+        lengths = sorted(track["boxes"] + track["interpolated"] for track in told)
+        assert sorted(len(state["localizations"]) for state in states) == lengths
+        found[media_id] = sorted(state["id"] for state in states)
+    return found
+
+
 def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_path):
-    site = Site(twenty, tmp_path / "many")
+    """Boxes and tracks, here and in Tator."""
+    site, each = Site(twenty, tmp_path / "many"), Site(twenty, tmp_path / "each")
+    track_type = Steps(site.folder, twenty).add_track_type()
+    for one in (site, each):
+        one.settings["track"] = {"enabled": True, "fill_gaps": True}
+        one.settings["upload"]["track_type_id"] = track_type
     site.settings["media"] = {"per_job": 8}
     done = site.run()
     assert done.returncode != 0
@@ -61,13 +81,14 @@ def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_p
     assert 2 <= jobs(done)["detect_many"] == jobs(done)["upload_many"] < 20
     assert not list((site.folder / "resources").glob("media*/*"))
 
-    boxes = site.boxes()
-    each = Site(twenty, tmp_path / "each")
+    boxes, tracks = site.boxes(), tracks_in_tator(site)
+    videos = [media_id for media_id, name in twenty.media.items() if name.startswith("clip")]
+    assert all(tracks[media_id] for media_id in videos)
     each.settings["tator"]["media_ids"] = [media_id for media_id in twenty.media if media_id % 3 == 1]
     assert each.run().returncode in (0, 1)
     mine = results(each)
     assert mine == {name: text for name, text in results(site).items() if name in mine}
-    assert site.boxes() == boxes
+    assert (site.boxes(), tracks_in_tator(site)) == (boxes, tracks)
 
 
 @pytest.mark.parametrize("keep_files", [False, True])

@@ -78,8 +78,8 @@ def _imports_api(script):
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    speaking = "scripts.lib.server.api", "scripts.lib.downloads.connection", "scripts.lib.detection.shared_job"
-    return any(name.startswith(speaking) for name in names)
+    speaking = ("server.api", "downloads.connection", "downloads.frames_again", "detection.shared_job")
+    return any(name.startswith(tuple(f"scripts.lib.{module}" for module in speaking)) for name in names)
 
 
 def test_all_jobs_go_through_the_runner_by_their_scripts_name():

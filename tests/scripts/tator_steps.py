@@ -84,8 +84,10 @@ class Steps:
         files = self.folder / "destination.json", self.folder / "train.ini"
         return UploadOptions(*files, threshold=threshold, overlap_limit=overlap_limit, on_damaged=on_damaged)
 
-    def upload(self, media_id: int, **changes: Any) -> dict[str, Any]:
+    def upload(self, media_id: int, *, fill_gaps: bool = False, **changes: Any) -> dict[str, Any]:
         paths = self._upload_paths(media_id)
+        if fill_gaps:
+            paths["track_boxes"] = [self.folder / f"tracks_{media_id}.csv"]
         upload_detections(**self.where, options=self.options(**changes), **paths)
         return read_json(paths["uploads"][0])
 
@@ -137,10 +139,12 @@ class Steps:
         record = {"media_id": media_id, "state": state, "reason": reason, "tracks": found}
         write_json(self.folder / f"tracks_{media_id}.json", record)
 
-    def track_options(self, min_length: int = 2) -> TrackUploadOptions:
-        return TrackUploadOptions(self.folder / "destination.json", self.folder / "train.ini", min_length)
+    def track_options(self, min_length: int = 2, *, fill_gaps: bool = False) -> TrackUploadOptions:
+        return TrackUploadOptions(self.folder / "destination.json", self.folder / "train.ini", min_length, fill_gaps)
 
-    def upload_tracks(self, *media_ids: int, min_length: int = 2, code_hash: str | None = None) -> list[dict[str, Any]]:
+    def upload_tracks(
+        self, *media_ids: int, min_length: int = 2, fill_gaps: bool = False, code_hash: str | None = None
+    ) -> list[dict[str, Any]]:
         """Upload the tracks of media; in one job that they share where `code_hash` is given."""
         names = {
             "track_boxes": "tracks_{}.csv",
@@ -152,7 +156,7 @@ class Steps:
         }
         paths = {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
         shared = SharedJob(self.folder / "tracks_uploaded.json", self.folder / "finished_tracks", code_hash or "")
-        options = self.track_options(min_length)
+        options = self.track_options(min_length, fill_gaps=fill_gaps)
         upload_tracks(**self.where, **paths, options=options, shared=shared if code_hash else None)
         return [read_json(path) for path in paths["track_uploads"]]
 

@@ -8,6 +8,7 @@ import pytest
 
 from scripts.evaluate import evaluate
 from scripts.get_truth import get_truth
+from scripts.lib.downloads.frames_again import MediaPlace
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import read_truth, write_truth
@@ -112,7 +113,8 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     write_record(tmp_path / "evaluation.json", found)
     write_json(records[1], {"media_id": 2, "state": "missing", "reason": "it was deleted", "name": None})
     pictures = tmp_path / "pictures.zip"
-    picture_errors(evaluation=tmp_path / "evaluation.json", records=records, **steps.where, pictures=pictures)
+    place = MediaPlace(**steps.where)
+    picture_errors(evaluation=tmp_path / "evaluation.json", records=records, place=place, pictures=pictures)
     with zipfile.ZipFile(pictures) as archive:
         assert archive.namelist() == ["1/00000005.jpg", "1/00000030.jpg"]
         assert cv2.imdecode(np.frombuffer(archive.read("1/00000005.jpg"), np.uint8), 1).shape == (360, 640, 3)

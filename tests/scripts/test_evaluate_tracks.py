@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from scripts.evaluate_tracks import evaluate_tracks
+from scripts.get_true_tracks import get_true_tracks
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json
 from scripts.lib.record_files import write_record
 from scripts.track import track
 from tests.drawn_scenes import SCENES, as_csv, as_mot
-from tests.made_records import detection_record
+from tests.made_records import detection_record, media_record
 from tests.scripts.test_track import OPTIONS
 
 pytestmark = pytest.mark.slow
@@ -25,15 +26,23 @@ def evaluated(tmp_path: Path) -> Any:
         for media_id in media:
             outcome = detection_record(decoded=SCENE.frames, media_id=media_id, name=f"scene {media_id}.mp4")
             write_record(tmp_path / f"{media_id}.json", outcome)
+            write_record(
+                tmp_path / f"{media_id}_r.json", media_record(media_id=media_id, name=outcome.name, kind="video")
+            )
             (tmp_path / f"{media_id}.csv").write_text(as_csv(SCENE.detections(), f"{media_id}_scene"))
         ends = {"detections": ".csv", "outcomes": ".json", "track_boxes": "_t.csv", "tracks": "_t.json"}
         files = {key: [tmp_path / f"{one}{end}" for one in media] for key, end in ends.items()}
         track(**files, options=OPTIONS)
         (tmp_path / "truth.csv").write_text(truth)
+        get_true_tracks(
+            track_truth_file=[tmp_path / "truth.csv"],
+            records=[tmp_path / f"{one}_r.json" for one in media],
+            true_tracks=tmp_path / "true_tracks.csv",
+        )
         evaluate_tracks(
             outcomes=files["outcomes"],
             track_boxes=files["track_boxes"],
-            track_truth_file=tmp_path / "truth.csv",
+            true_tracks=tmp_path / "true_tracks.csv",
             fill_gaps=fill_gaps,
             evaluation=tmp_path / "evaluation.json",
         )
@@ -94,3 +103,33 @@ def test_a_file_that_cannot_be_used_is_one_sentence(evaluated: Any, text: str, w
 def test_a_file_without_media_in_a_run_of_two_is_refused(evaluated: Any) -> None:
     with pytest.raises(PipelineError, match="which media"):
         evaluated("frame,track,x,y,w,h\n" + rows(), media=(1, 2))
+
+
+@pytest.mark.service
+def test_true_tracks_of_a_version_are_those_that_stand_there(steps: Any, tmp_path: Path) -> None:
+    """Their boxes are as they are today: edited ones where they were moved to, deleted ones not at all."""
+    api, server = steps.api, steps.server
+    track_type = steps.add_track_type()
+    box = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "x": 0.25, "y": 0.5,
+           "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
+    ids = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in range(6)]).id
+    spec = {"type": track_type, "version": server.version_id, "media_ids": [1], "frame": 0, "attributes": {}}
+    of_tracks = [ids[:3], ids[3:], ids[:2]]
+    states = api.create_state_list(server.project_id, [{**spec, "localization_ids": some} for some in of_tracks]).id
+    api.delete_state(states[2], {})
+    api.update_localization(ids[1], {"x": 0.5})
+    api.delete_localization(ids[4], {})
+    steps.resolve(1, 2)
+    arguments = {
+        "track_truth_file": [], "records": [steps.folder / f"record_{number}.json" for number in (1, 2)],
+        "true_tracks": tmp_path / "true_tracks.csv", **steps.where,
+        "localization_type_id": server.localization_type_id,
+    }  # fmt: skip
+    get_true_tracks(**arguments, track_truth_version=server.version_id)
+    assert (tmp_path / "true_tracks.csv").read_text().splitlines() == [
+        "media_id,frame,track,x,y,w,h",
+        *(f"1,{frame},1,{left}.000,180.000,80.000,90.000" for frame, left in ((0, 160), (1, 320), (2, 160))),
+        *(f"1,{frame},2,160.000,180.000,80.000,90.000" for frame in (3, 5)),
+    ]
+    with pytest.raises(PipelineError, match="version 99999: it has no track"):
+        get_true_tracks(**arguments, track_truth_version=99999)

@@ -1,10 +1,15 @@
 """The page that people look at, in a browser: what it says, and that it is sound whatever the run and its names are."""
 
 import re
+import zipfile
 
+import cv2
+import numpy as np
 import pytest
 
 from scripts.lib.files import read_json, write_json
+from scripts.lib.records.tracks import Track
+from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, write_pictures
 from tests.browser import look_at
 from tests.made_records import track_upload_record
 from tests.report_run import FakeRun
@@ -64,9 +69,17 @@ def test_tracks_are_bars_that_lead_to_their_surest_boxes(run):
         ],
         2: [],
     }
-    looked = look_at(run.page())
+    pictures = run.folder / "tracks.zip"
+    with zipfile.ZipFile(pictures, "w") as archive:
+        jpeg = cv2.imencode(".jpg", np.full((60, 80, 3), 90, np.uint8))[1].tobytes()
+        track_2 = ChosenTrack(kind="longest", media_id=1, track=Track(**run.tracks[1][1]))
+        shown = TrackPicture(chosen=track_2, file="a.jpg", width=80, height=60, box=(0.2, 0.2, 0.5, 0.5))
+        write_pictures(archive, [(shown, jpeg)])
+    looked = look_at(run.page(track_pictures=[pictures]))
     assert looked.sound, looked
     for words in (
+        "The longest",
+        "; 11 boxes in 31 frames",
         "2 tracks over time; each leads",
         "longest: track 2, cod 0.70, 11 boxes",
         "surest: track 1, cod 0.80",

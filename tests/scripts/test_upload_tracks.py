@@ -120,6 +120,30 @@ def test_stale_tracks_go_and_new_ones_come(ready):
     assert ready.states(show_all_marks=1, show_deleted=1) == []
 
 
+def test_boxes_that_fill_gaps_are_uploaded_if_asked(ready):
+    """Those between two boxes that are uploaded; without the setting they go again."""
+    table = ready.folder / "tracks_1.csv"
+    header, *rows = table.read_text().splitlines(keepends=True)
+    rows += [f"{frame},1,{10 + frame}.000,20.000,64.000,36.000,0.000000,-1,-1,-1,1,1\n" for frame in (3, 4)]
+    rows += [f"{frame},9,9.000,9.000,64.000,36.000,{score},-1,-1,-1,1,{gap}\n"
+             for frame, score, gap in ((6, 0.9, 0), (7, 0.0, 1), (8, 0.3, 0))]  # fmt: skip
+    table.write_text("".join([header, *sorted(rows, key=lambda row: int(row.split(",")[0]))]))
+    boxes = ready.upload(1, fill_gaps=True, threshold=0.5)
+    done = ready.upload_tracks(1, fill_gaps=True)[0]
+    assert (boxes["boxes"], done["tracks"]) == (len(BOTH) + 2, 2)
+    cod = by_species(ready)["cod"]
+    assert (boxes_of(ready, cod), cod["attributes"]["Length"]) == ([0, 1, 2, 3, 4, 5], 6)
+    standing = {box["frame"]: box["attributes"] for box in ready.boxes() if box["attributes"]["Species"] == "cod"}
+    assert standing[3] == {"Species": "cod", "Confidence": 0.0}
+    assert 7 not in standing
+    before = ready.states(), ready.boxes()
+    ready.upload(1, fill_gaps=True, threshold=0.5)
+    ready.upload_tracks(1, fill_gaps=True)
+    assert (ready.states(), ready.boxes()) == before
+    run(ready)
+    check_as_found(ready)
+
+
 def test_a_track_keeps_those_of_its_boxes_that_stand(ready):
     run(ready)
     ready.upload(1, threshold=0.7)

@@ -1,29 +1,14 @@
 """How well tracks agree with true ones: HOTA, IDF1 and MOTA, by TrackEval, which the MOT challenge uses."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from trackeval.metrics import CLEAR, HOTA, Identity
 
 from scripts.lib.boxes import iou_matrix
+from scripts.lib.evaluation.true_tracks import TrackedBox
 from scripts.lib.records.evaluation import TrackAccuracy
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedBox:
-    """A box of a track, true or found.
-
-    Attributes:
-        frame: its number.
-        track: the track's number.
-        xywh: left, top, width, height in pixels.
-    """
-
-    frame: int
-    track: int
-    xywh: tuple[float, float, float, float]
 
 
 def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], frames: Iterable[int]) -> TrackAccuracy:

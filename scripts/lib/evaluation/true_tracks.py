@@ -1,12 +1,13 @@
-"""True tracks, as people give them: CSV with a header, or the MOT challenge's ground truth of one video."""
+"""Files of true tracks: CSV with a header, which is what a run keeps, too, or MOT's ground truth of one video."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.track_accuracy import TrackedBox
 from scripts.lib.evaluation.truth import MediaFinder, NamedMedia
+from scripts.lib.files import replacing
 
 EXPECTED = (
     "expected a CSV file with the columns frame, track (or id), x, y, w (or width), h (or height), and media_id or "
@@ -20,6 +21,36 @@ _OTHER_NAMES = {
 _MOT = ("frame", "track", "x", "y", "w", "h", "counts")
 # A whole file of tracks as this workflow writes it has columns x, y, z of MOT, which are no place.
 _MOT_PLACE = {"bb_left", "bb_top", "bb_width", "bb_height"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedBox:
+    """A box of a track, true or found.
+
+    Attributes:
+        frame: its number.
+        track: the track's number.
+        xywh: left, top, width, height in pixels.
+    """
+
+    frame: int
+    track: int
+    xywh: tuple[float, float, float, float]
+
+
+def write_true_tracks(path: Path, tracks: Mapping[int, Sequence[TrackedBox]]) -> None:
+    """Write true tracks in the one form that a run keeps, which read_true_tracks reads.
+
+    Args:
+        path: the CSV to write.
+        tracks: the boxes of the tracks, by media.
+    """
+    with replacing(path) as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(("media_id", "frame", "track", "x", "y", "w", "h"))
+        for media_id, boxes in sorted(tracks.items()):
+            for box in sorted(boxes, key=lambda box: (box.frame, box.track)):
+                rows.writerow([media_id, box.frame, box.track, *(f"{value:.3f}" for value in box.xywh)])
 
 
 def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[TrackedBox]]:

@@ -61,6 +61,17 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
         yield box
 
 
+def size_in_pixels(media: MediaRecord) -> tuple[int, int]:
+    """Return the width and height of a media, of which boxes in Tator are fractions.
+
+    Raises:
+        PipelineError: Tator's record does not say them.
+    """
+    if not (media.width and media.height):
+        raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
+    return media.width, media.height
+
+
 class NamedMedia(Protocol):
     """A media that a file may mean."""
 

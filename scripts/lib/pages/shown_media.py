@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
 from scripts.lib.frames.source import frames_used
-from scripts.lib.pages import PagePicture, TatorPlace, charts, drawn
+from scripts.lib.pages import Drawn, PagePicture, TatorPlace, charts, drawn
 from scripts.lib.pages.findings import Findings, margin, over_time
-from scripts.lib.previews import Album, AlbumPicture
+from scripts.lib.previews import Album, AlbumPicture, data_address
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import TracksRecord
+from scripts.lib.tracking.chosen_tracks import KINDS, read_pictures
 
 CHECKED, BINS, TRACKS_SHOWN = 6, 120, 60
 WORDS = {
@@ -96,6 +98,14 @@ class FrameRenderer:
         return f"{', '.join(WORDS[kind] for kind in kinds)}; {count}".capitalize()
 
 
+@dataclass(frozen=True)
+class PicturedTracks:
+    """Pictures of the tracks that were chosen for one thing."""
+
+    kind: str
+    pictures: list[PagePicture]
+
+
 def _when(media: ReportedMedia, frame: int) -> str:
     """Return which frame it is, in words."""
     fps = media.record.fps
@@ -155,6 +165,29 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
             for entry in entries
         ],
     }
+
+
+def pictured_tracks(path: Path, media: list[ReportedMedia], renderer: FrameRenderer) -> list[PicturedTracks]:
+    """Return the pictures that crop_tracks made, by what their tracks were chosen for."""
+    by_id = {each.line.media_id: each for each in media}
+    found = [PicturedTracks(kind, []) for kind in KINDS]
+    pictures = {kind.kind: kind.pictures for kind in found}
+    for shown, content in read_pictures(path):
+        track, each = shown.chosen.track, by_id[shown.chosen.media_id]
+        name, frames = short(renderer.names[track.species - 1], 24), track.last_frame - track.first_frame + 1
+        box = Drawn(*shown.box, words=name, colour=colour(track.species - 1), named=False)
+        pictures[shown.chosen.kind].append(
+            PagePicture(
+                address=data_address(content, "image/jpeg"),
+                width=shown.width,
+                height=shown.height,
+                boxes=[box],
+                title=f"{name} {track.confidence:.2f}",
+                why=f"{_titled(each, track.best_frame)}; {track.boxes:,} boxes in {frames:,} frames",
+                link=renderer.link(each, track.best_frame),
+            )
+        )
+    return [kind for kind in found if kind.pictures]
 
 
 def _tracks(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:

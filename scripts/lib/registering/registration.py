@@ -186,7 +186,7 @@ def _plan_version(plan: RegistrationPlan, registry: AlgorithmProject, found: Map
     for setting, key, value in (
         ("upload.version_id", "id", upload["version_id"]),
         ("upload.version_number", "number", upload["version_number"]),
-        ("evaluate.truth_version", "id", found["evaluate"]["truth_version"]),
+        *((f"evaluate.{key}", "id", found["evaluate"][key]) for key in ("truth_version", "track_truth_version")),
     ):
         if value is not None:
             with plan.collecting():

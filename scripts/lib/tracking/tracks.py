@@ -160,6 +160,25 @@ def _line(box: TrackBox) -> list[Any]:
     return [box.frame, box.track, *place, f"{box.score:.6f}", -1, -1, -1, box.species, int(box.interpolated)]
 
 
+def filled_gaps(rows: Iterable[TrackBox], threshold: float) -> Iterator[TrackBox]:
+    """Yield the boxes that fill gaps between two boxes of a track which both score the threshold or more.
+
+    Args:
+        rows: the boxes of a media's tracks, by rising frame.
+        threshold: the least score.
+    """
+    counts: dict[int, bool] = {}
+    waiting: dict[int, list[TrackBox]] = {}
+    for row in rows:
+        if row.interpolated:
+            waiting.setdefault(row.track, []).append(row)
+            continue
+        between, before = waiting.pop(row.track, []), counts.get(row.track, False)
+        counts[row.track] = row.score >= threshold
+        if before and counts[row.track]:
+            yield from between
+
+
 def read_tracks(path: Path) -> Iterator[TrackBox]:
     """Yield the boxes of a file that `write_tracks` wrote."""
     with path.open(encoding="utf-8", newline="") as stream:

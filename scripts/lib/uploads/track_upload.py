@@ -34,11 +34,13 @@ class TrackUploadOptions:
         destination: the record of prepare_upload.
         train_ini: the species' names.
         min_length: a track with fewer boxes in Tator is not uploaded.
+        fill_gaps: whether the boxes that fill its gaps belong to a track in Tator.
     """
 
     destination: Path
     train_ini: Path
     min_length: int
+    fill_gaps: bool
 
     @cached_property
     def where(self) -> TrackDestination:
@@ -68,7 +70,7 @@ class TrackUploadOptions:
     @property
     def key(self) -> list[Any]:
         """What the tracks in Tator depend on."""
-        return [asdict(self.where), asdict(self.boxes_where), self.species, self.min_length]
+        return [asdict(self.where), asdict(self.boxes_where), self.species, self.min_length, self.fill_gaps]
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _wanted(media: MediaTracks, options: TrackUploadOptions, tracked: TracksReco
     found = read_record(DetectionRecord, media.outcome)
     boxes: dict[int, list[Box]] = defaultdict(list)
     for row in read_tracks(media.track_boxes):
-        if not row.interpolated:
+        if options.fill_gaps or not row.interpolated:
             boxes[row.track].append(
                 box_from_pixels(
                     media_id=found.media_id,

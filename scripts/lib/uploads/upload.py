@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib import train_ini as train
-from scripts.lib.detections import read_detections
+from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
+from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
 from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, box_from_pixels
 from scripts.lib.uploads.rounds import Reconciliation, Rounds
@@ -80,6 +81,7 @@ def upload_media(
     outcome: Path,
     record: Path,
     upload: Path,
+    track_boxes: Path | None = None,
 ) -> None:
     """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
@@ -93,6 +95,7 @@ def upload_media(
         outcome: the record of its detection.
         record: the record of resolve_media.
         upload: where the outcome goes: state, boxes standing, and what was left alone because of a person.
+        track_boxes: the CSV of the media's tracks, if the boxes that fill their gaps are uploaded too.
 
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
@@ -105,7 +108,7 @@ def upload_media(
         reason=f"{found.state}: {found.reason}",
     )
     if found.state in options.accepted:
-        boxes = _wanted(detections, found, options)
+        boxes = _wanted(detections, track_boxes, found, options)
         try:
             settled, changed_at = _reconcile(connect(), media.media_id, boxes, options)
             result = replace(
@@ -142,18 +145,25 @@ def still_stands(connect: Callable[[], Project], where: Destination, upload: Pat
     return connect().count_boxes(result.media_id, where.type_id, where.version_id) == expected
 
 
-def _wanted(detections: Path, found: DetectionRecord, options: UploadOptions) -> list[Box]:
-    return [
-        box_from_pixels(
+def _wanted(detections: Path, track_boxes: Path | None, found: DetectionRecord, options: UploadOptions) -> list[Box]:
+    def box(row: Detection | TrackBox, xywh: tuple[float, float, float, float]) -> Box:
+        return box_from_pixels(
             media_id=found.media_id,
             frame=row.frame,
-            xywh=(row.x, row.y, row.w, row.h),
+            xywh=xywh,
             picture=(found.width, found.height),
             species=options.species[row.species - 1],
             score=row.score,
         )
-        for row in read_detections(detections)
-        if row.score >= options.threshold
+
+    tracked = read_tracks(track_boxes) if track_boxes is not None else ()
+    return [
+        *(
+            box(row, (row.x, row.y, row.w, row.h))
+            for row in read_detections(detections)
+            if row.score >= options.threshold
+        ),
+        *(box(row, row.xywh) for row in filled_gaps(tracked, options.threshold)),
     ]
 
 

@@ -40,6 +40,7 @@ class MediaToUpload:
     outcome: Path
     record: Path
     upload: Path
+    track_boxes: Path | None = None
 
     @property
     def media_id(self) -> int:
@@ -49,7 +50,8 @@ class MediaToUpload:
     @property
     def kept(self) -> tuple[int, list[str], tuple[Path]]:
         """What Finished is told of it: the media, what its result depends on, and the file that the job leaves."""
-        hashes = [sha256(path) for path in (self.detections, self.outcome, self.record)]
+        paths = (self.detections, self.outcome, self.record, self.track_boxes)
+        hashes = [sha256(path) for path in paths if path is not None]
         return self.media_id, hashes, (self.upload,)
 
 

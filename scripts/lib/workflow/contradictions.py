@@ -53,7 +53,12 @@ def find(settings: Mapping[str, Any]) -> list[str]:
 def _of_tracks(settings: Mapping[str, Any]) -> list[str]:
     problems = [
         f"{section}.{key}: there are no tracks without track.enabled; set that too"
-        for section, key in (("evaluate", "track_truth_file"), ("export", "tracks"), ("upload", "track_type_id"))
+        for section, key in (
+            ("evaluate", "track_truth_file"),
+            ("evaluate", "track_truth_version"),
+            ("export", "tracks"),
+            ("upload", "track_type_id"),
+        )
         if settings[section][key] and not settings["track"]["enabled"]
     ]
     if settings["upload"]["track_length_attribute"] is not None and settings["upload"]["track_type_id"] is None:

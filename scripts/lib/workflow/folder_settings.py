@@ -46,10 +46,11 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
             f"media.folder, {', '.join(found)}: all are set; expected either a folder ({shown(folder)}) or media "
             "in Tator: remove one from the settings, and from the environment (TATOR_...)"
         )
-    if settings["evaluate"]["truth_version"] is not None:
-        problems.append(
-            "media.folder, evaluate.truth_version: a folder's run asks no Tator; expected evaluate.truth_file"
-        )
+    problems += [
+        f"media.folder, evaluate.{version}: a folder's run asks no Tator; expected evaluate.{file}"
+        for version, file in (("truth_version", "truth_file"), ("track_truth_version", "track_truth_file"))
+        if settings["evaluate"][version] is not None
+    ]
     if settings["media"]["skip_processed"]:
         problems.append("media.folder, media.skip_processed: a folder's media carry no mark; expected false")
     return problems

@@ -19,8 +19,10 @@ USED = {
     "download_media": _TOKEN,
     "detect_many": _TOKEN,  # it downloads, too: detect, whose media are here already, has no token
     "get_truth": _TOKEN,
+    "get_true_tracks": _TOKEN,
     "get_attributes": _TOKEN,
     "picture_errors": _TOKEN,
+    "crop_tracks": _TOKEN,
     "prepare_upload": _TOKEN,
     "upload_detections": _TOKEN,
     "upload_many": _TOKEN,

@@ -80,6 +80,14 @@ class RunPlan:
         return {**self.place, **upload, "truth_version": self.config["evaluate"]["truth_version"]}
 
     @property
+    def track_truth_in_tator(self) -> dict[str, Any]:
+        """Where in Tator true tracks may be, for `params:`; none in a folder's run."""
+        if self.from_folder:
+            return {}
+        version = {"track_truth_version": self.config["evaluate"]["track_truth_version"]}
+        return {**self.place, "localization_type_id": self.config["upload"]["localization_type_id"], **version}
+
+    @property
     def what_stands_in_tator(self) -> dict[str, str]:
         """Where the boxes went and the marks, for `input:`; none in a folder's run."""
         return (
@@ -197,9 +205,20 @@ class RunPlan:
         return ("track_uploads",) if asked else ()
 
     @property
+    def boxes_that_fill_gaps(self) -> dict[str, str]:
+        """The boxes of the tracks of a media, by name, where those that fill gaps are uploaded; none elsewhere."""
+        asked = self.track_uploads and self.config["track"]["fill_gaps"]
+        return {"track_boxes": "results/tracks/{media_id}.csv"} if asked else {}
+
+    @property
     def without_tracks(self) -> dict[str, list[str]]:
         """What stands for the records of tracks in the parameters of a rule where nothing is tracked."""
         return {} if self.tracks else {"tracks": []}
+
+    @property
+    def tracks_in_pictures(self) -> bool:
+        """Whether the report shows pictures of tracks."""
+        return bool(self.tracks) and self.config["report"]["tracks"] > 0
 
     @property
     def track_options(self) -> dict[str, Any]:
@@ -211,6 +230,11 @@ class RunPlan:
         """The file of true tracks that the settings name; none without one."""
         file = self.config["evaluate"]["track_truth_file"]
         return [file] if file else []
+
+    @property
+    def tracks_evaluated(self) -> bool:
+        """Whether the settings name true tracks."""
+        return any(self.config["evaluate"][key] for key in ("track_truth_version", "track_truth_file"))
 
     @property
     def counts_threshold(self) -> float:

@@ -1,0 +1,108 @@
+"""Get the true tracks that those of the run are compared with."""
+
+import logging
+from pathlib import Path
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks, write_true_tracks
+from scripts.lib.evaluation.truth import size_in_pixels
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
+from scripts.lib.server import rows
+from scripts.lib.server.api import Project
+from scripts.lib.workflow import job
+
+_log = logging.getLogger(__name__)
+
+
+def get_true_tracks(
+    *,
+    track_truth_file: list[Path],
+    records: list[Path],
+    true_tracks: Path,
+    host: str | None = None,
+    project_id: int | None = None,
+    localization_type_id: int | None = None,
+    track_truth_version: int | None = None,
+) -> None:
+    """Write the true tracks of the run's media in one form, from a file or from a version in Tator.
+
+    Args:
+        track_truth_file: the file, or nothing; see scripts/lib/evaluation/true_tracks.py.
+        records: what resolve_media found.
+        true_tracks: the CSV to write.
+        host: Tator's address; like the next three used where there is no file.
+        project_id: the project.
+        localization_type_id: the type of the tracks' boxes.
+        track_truth_version: the version of the tracks and their boxes.
+
+    Raises:
+        ValueError: there is neither a file nor a version.
+        PipelineError: the file cannot be used, or no true track is of this run's media.
+    """
+    media = [read_record(MediaRecord, record) for record in records]
+    if track_truth_file:
+        tracks = read_true_tracks(track_truth_file[0], media)
+        source = str(track_truth_file[0])
+    elif host is None or project_id is None or localization_type_id is None or track_truth_version is None:
+        raise ValueError("neither a file of true tracks nor a version in Tator is named")
+    else:
+        project = Project(host, project_id)
+        types = [kind["id"] for kind in project.state_types() if kind.get("association") == "Localization"]
+        videos = [each for each in media if each.state == "ready" and each.kind == "video"]
+        found = {
+            each.media_id: _standing(project, each, types, localization_type_id, track_truth_version) for each in videos
+        }
+        tracks = {media_id: boxes for media_id, boxes in found.items() if boxes}
+        source = f"version {track_truth_version}"
+    if not tracks:
+        raise PipelineError(
+            f"{source}: it has no track of a media of this run; expected one at least: name another under evaluate, "
+            "or none"
+        )
+    write_true_tracks(true_tracks, tracks)
+    _log.info("true tracks of %d media, from %s", len(tracks), source)
+
+
+def _standing(
+    project: Project, media: MediaRecord, track_types: list[int], box_type: int, version_id: int
+) -> list[TrackedBox]:
+    """Return the boxes of a media's tracks that are not deleted, in pixels.
+
+    A track points at rows of boxes: each stands for its box as it is today.
+    """
+    tracks = [
+        state
+        for type_id in track_types
+        for state in {one["elemental_id"]: one for one in project.states(media.media_id, type_id, version_id)}.values()
+        if not state["variant_deleted"]
+    ]
+    if not tracks:
+        return []
+    width, height = size_in_pixels(media)
+    every = list(project.boxes(media.media_id, box_type, version_id, show_all_marks=1))
+    identities = {row["id"]: row["elemental_id"] for row in every}
+    today = {row["elemental_id"]: row for row in sorted(every, key=lambda row: (row["mark"], row["id"]))}
+    found: dict[tuple[int, int], TrackedBox] = {}
+    unknown = 0
+    for number, track in enumerate(tracks, 1):
+        for row_id in track["localizations"]:
+            if row_id not in identities:
+                unknown += 1
+                continue
+            box = today[identities[row_id]]
+            if box["variant_deleted"]:
+                continue
+            x, y, w, h = rows.place(box)
+            key = box["frame"] or 0, number
+            found[key] = TrackedBox(*key, (x * width, y * height, w * width, h * height))
+    if unknown:
+        _log.warning(
+            "media %d: %d boxes of true tracks are left out: they are not of localization type %d in version %d",
+            *(media.media_id, unknown, box_type, version_id),
+        )
+    return list(found.values())
+
+
+if __name__ == "__main__":
+    job.run(get_true_tracks, snakemake)  # type: ignore[name-defined]

@@ -1,0 +1,86 @@
+"""Single frames of media that a run has read before and removed: the media are read, or downloaded, once more."""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.fetching import fetch_media
+from scripts.lib.errors import MediaFault
+from scripts.lib.folder_source.local_media import media_file
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.shown import Shown
+from scripts.lib.frames.source import Picture
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MediaPlace:
+    """Where the media of a run are.
+
+    Attributes:
+        host: Tator's address.
+        project_id: the project.
+        listing: of a folder's run, in place of these two.
+    """
+
+    host: str | None = None
+    project_id: int | None = None
+    listing: Path | None = None
+
+
+@dataclass(frozen=True)
+class FrameAgain:
+    """A frame: its media, its number, and its picture, (h, w, 3) BGR."""
+
+    media_id: int
+    frame: int
+    picture: Picture
+
+
+def frames_again(
+    wanted: Mapping[int, Collection[int]], records: Iterable[Path], place: MediaPlace, folder: Path
+) -> Iterator[FrameAgain]:
+    """Yield the wanted frames, by media and number; what cannot be had any more is left out.
+
+    Each media is read up to the last frame that is wanted.
+
+    Args:
+        wanted: numbers of frames, by media.
+        records: what resolve_media or list_media found, of these media at least.
+        place: where the media are.
+        folder: where there is room for a downloaded media.
+    """
+    by_id: dict[int, MediaRecord] = {}
+    for path in records if wanted else ():
+        record = read_record(MediaRecord, path)
+        by_id[record.media_id] = record
+    in_tator = place.host is not None and place.project_id is not None
+    connection = Connection(place.host, place.project_id) if in_tator else None  # type: ignore[arg-type]
+    for media_id, frames in sorted(wanted.items()):
+        record = by_id[media_id]
+        with TemporaryDirectory(dir=folder) as room:
+            if connection is not None:
+                media = Path(room, "media")
+                fetched = fetch_media(record, media, connection, lasting=False)
+            else:
+                media, fetched = media_file(record, None, None, place.listing)
+            if fetched.state == "ready":
+                yield from _read(media, record, Shown.of_original(record, fetched), set(frames))
+            else:
+                _log.warning("media %d: %s; its pictures are left out", media_id, fetched.reason)
+
+
+def _read(media: Path, record: MediaRecord, shown: Shown | None, frames: set[int]) -> Iterator[FrameAgain]:
+    try:
+        with open_frames(media, record.file_kind, range(min(frames), max(frames) + 1), None, shown) as source:
+            for first, picture in source:
+                for number in sorted(frames.intersection(source.numbers(first))):
+                    yield FrameAgain(record.media_id, number, picture)
+    except MediaFault as fault:
+        _log.warning("media %d: %s; its pictures are left out", record.media_id, fault)

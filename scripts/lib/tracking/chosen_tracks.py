@@ -1,0 +1,89 @@
+"""The tracks of a run that its page shows in pictures: the longest, the surest, and the least sure."""
+
+import heapq
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.record_files import as_content, from_content, read_record
+from scripts.lib.records.tracks import Track, TracksRecord
+
+_INDEX = "index.json"
+# What a track is chosen for, and what it is ordered by, the first one best.
+KINDS: Mapping[str, Callable[[Track], float]] = {
+    "longest": lambda track: track.boxes,
+    "surest": lambda track: track.confidence,
+    "least sure": lambda track: -track.confidence,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenTrack:
+    """A track, and what it was chosen for: one of KINDS."""
+
+    kind: str
+    media_id: int
+    track: Track
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackPicture:
+    """A picture of a chosen track: its surest box, with some of what is around it.
+
+    Attributes:
+        chosen: the track.
+        file: name of the JPEG in the zip file.
+        width: of the picture in pixels.
+        height: likewise.
+        box: left, top, width and height of the box, as shares of the picture's width and height.
+    """
+
+    chosen: ChosenTrack
+    file: str
+    width: int
+    height: int
+    box: tuple[float, float, float, float]
+
+
+def choose(records: Iterable[Path], count: int) -> list[ChosenTrack]:
+    """Return the best tracks of a run for each of KINDS; of equal ones those of media that come first.
+
+    Where a run has no more tracks than that, all are among the longest, and none is there twice.
+
+    Args:
+        records: of the tracks, a file a media.
+        count: how many of each kind.
+    """
+    best: dict[str, list[tuple[float, int, int, ChosenTrack]]] = {kind: [] for kind in KINDS}
+    found = 0
+    for at, path in enumerate(records):
+        record = read_record(TracksRecord, path)
+        found += len(record.tracks)
+        for track in record.tracks:
+            for kind, value in KINDS.items():
+                chosen = ChosenTrack(kind=kind, media_id=record.media_id, track=track)
+                entry = (value(track), -at, -track.track, chosen)
+                if len(best[kind]) < count:
+                    heapq.heappush(best[kind], entry)
+                elif count:
+                    heapq.heappushpop(best[kind], entry)
+    kinds = list(KINDS) if found > count else list(KINDS)[:1]
+    return [chosen for kind in kinds for *_, chosen in sorted(best[kind], key=lambda entry: entry[:3], reverse=True)]
+
+
+def write_pictures(archive: zipfile.ZipFile, pictures: Iterable[tuple[TrackPicture, bytes]]) -> None:
+    """Write the pictures of tracks and what they show into a zip file."""
+    index = []
+    for picture, jpeg in pictures:
+        archive.writestr(zipfile.ZipInfo(picture.file), jpeg)
+        index.append(picture)
+    archive.writestr(zipfile.ZipInfo(_INDEX), json.dumps(as_content(index), indent=2))
+
+
+def read_pictures(path: Path) -> list[tuple[TrackPicture, bytes]]:
+    """Return what `write_pictures` wrote."""
+    with zipfile.ZipFile(path) as archive:
+        index = [from_content(TrackPicture, content) for content in json.loads(archive.read(_INDEX))]
+        return [(picture, archive.read(picture.file)) for picture in index]
