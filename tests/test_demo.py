@@ -48,6 +48,7 @@ def test_each_media_is_compared_with_its_true_boxes(demo):
     ]
 
 
+@pytest.mark.browser
 def test_the_page_says_how_accurate_it_is(demo):
     folder, output = demo
     evaluation = json.loads((folder / "results" / "evaluation.json").read_text())

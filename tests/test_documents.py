@@ -218,6 +218,7 @@ def replaced(text: str, own: dict[str, str]) -> str:
     return text
 
 
+@pytest.mark.service
 def test_readme_s_settings_and_commands(run_of_readme: tuple[Clone, str]) -> None:
     clone, told = run_of_readme
     assert "This was a dry-run" in told
@@ -225,6 +226,7 @@ def test_readme_s_settings_and_commands(run_of_readme: tuple[Clone, str]) -> Non
     assert (clone.folder / "results" / "overview.html").exists()
 
 
+@pytest.mark.service
 def test_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
     """Two runs' folders, two versions, and how a run stands."""
     done, _ = run_of_readme
@@ -247,6 +249,7 @@ def test_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path
     assert "2 of 2 media" in clone.run(f"{watch} --once")
 
 
+@pytest.mark.service
 def test_running_again(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
     """With media that are selected; in the same project, and into the same version, as README's run."""
     page, server = (ROOT / "docs" / "running.md").read_text(), run_of_readme[0].server
@@ -312,6 +315,7 @@ def test_looking_at_a_network(tmp_path: Path) -> None:
     assert (tmp_path / "out.png").exists()
 
 
+@pytest.mark.service
 def test_an_image_with_a_converted_network(clone: Clone) -> None:
     """The conversion's plan; what it does is shown in `scripts/test_convert_network.py`."""
     commands = block("docs/data-images.md", "make setup-convert")
@@ -329,10 +333,10 @@ def test_an_image_with_a_converted_network(clone: Clone) -> None:
     assert (clone.folder / "net.tar").exists()
 
 
+@pytest.mark.service
+@pytest.mark.clusters
 def test_the_plan_on_slurm(clone: Clone, tmp_path: Path) -> None:
     """With the packages that the page installs, which are in .venv-clusters; `slurm/test_slurm.py` runs such plans."""
-    if not CLUSTERS.exists():
-        lacking("no .venv-clusters: make setup-clusters")
     own = {
         SET_UP: "",
         "pip install --no-deps --require-hashes -r requirements-slurm.lock": "",
@@ -346,12 +350,15 @@ def test_the_plan_on_slurm(clone: Clone, tmp_path: Path) -> None:
     assert "This was a dry-run" in told
 
 
+@pytest.mark.service
 def test_watching_a_run_on_slurm(run_of_readme: tuple[Clone, str]) -> None:
     done, _ = run_of_readme
     watch = documents.command("docs/slurm.md", "python -m scripts.commands.watch_run")
     assert "2 of 2 media" in done.run(replaced(watch, {"/scratch/me/run": "."}) + " --once")
 
 
+@pytest.mark.service
+@pytest.mark.sandbox
 def test_the_plan_in_a_sandbox(clone: Clone, tmp_path: Path) -> None:
     """`test_sandboxed_run.py` runs such a plan."""
     reason = sandbox.plan("auto", [], [], {}).missing

@@ -17,6 +17,8 @@ from tests.documents import command
 from tests.kube_server import argo
 from tests.kubernetes.lab import IMAGE, documents
 
+pytestmark = pytest.mark.docker
+
 
 @pytest.fixture(scope="module")
 def private():

@@ -9,7 +9,7 @@ from scripts.lib.files import read_json
 from tests.browser import look_at
 from tests.report_run import FakeRun
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.pages
 
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
 
@@ -34,6 +34,7 @@ def test_what_becomes_of_boxes(before, after, kinds):
     assert sorted(change.kind for change in changes(before, after, 0.5, 0.1)) == sorted(kinds)
 
 
+@pytest.mark.browser
 def test_two_runs(tmp_path, capsys):
     first, second = FakeRun(tmp_path / "first"), FakeRun(tmp_path / "second")
     first.add("<b>reef</b>.mp4", boxes=lambda frame: [(0, 0.9)])

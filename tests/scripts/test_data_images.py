@@ -187,6 +187,7 @@ class TestMake:
         assert code == 1
         assert complaint.splitlines()[-1].startswith("--ca-file: absent.pem is not a file")
 
+    @pytest.mark.docker
     def test_untrusted_certificate_names_this_command_s_option(self, capsys):
         with registry_or_skip(tls=True, basic=True) as private:
             code, _, complaint = make(capsys, "--no-daemon", "--publish", f"{private.address}/net:1")
