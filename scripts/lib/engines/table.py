@@ -14,7 +14,9 @@ from scripts.lib.errors import GraphError, SettingsError
 if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
+    from scripts.lib.engines.described import MakeRunner
     from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.engines.rows_graph import ReadRows
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
 
@@ -55,11 +57,13 @@ class EngineKind:
 
 
 def _open_openvino(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.described_openvino import OpenVinoRunner
     from scripts.lib.engines.openvino import OpenVinoEngine
+    from scripts.lib.engines.rows_graph import read_with_openvino
 
     return (
-        _open_described("openvino", request)
-        or _open_rows("openvino", request)
+        _open_described("openvino", OpenVinoRunner, request)
+        or _open_rows("openvino", read_with_openvino, request)
         or OpenVinoEngine(
             request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
         )
@@ -67,11 +71,13 @@ def _open_openvino(request: EngineRequest) -> "Engine":
 
 
 def _open_onnxruntime(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.described import OnnxRuntimeRunner
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+    from scripts.lib.engines.rows_graph import read_with_onnxruntime
 
     return (
-        _open_described("onnxruntime", request)
-        or _open_rows("onnxruntime", request)
+        _open_described("onnxruntime", OnnxRuntimeRunner, request)
+        or _open_rows("onnxruntime", read_with_onnxruntime, request)
         or OnnxRuntimeEngine(
             request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
         )
@@ -96,7 +102,7 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
     )
 
 
-def _open_described(engine: str, request: EngineRequest) -> "Engine | None":
+def _open_described(engine: str, runner: "MakeRunner", request: EngineRequest) -> "Engine | None":
     """Return an engine for a network that has a description, None for any other."""
     if request.description is None:
         return None
@@ -105,6 +111,7 @@ def _open_described(engine: str, request: EngineRequest) -> "Engine | None":
     return open_described(
         request.graph,
         engine=engine,
+        make_runner=runner,
         description=request.description,
         names=request.names,
         size=request.size,
@@ -114,7 +121,7 @@ def _open_described(engine: str, request: EngineRequest) -> "Engine | None":
     )
 
 
-def _open_rows(engine: str, request: EngineRequest) -> "Engine | None":
+def _open_rows(engine: str, read: "ReadRows", request: EngineRequest) -> "Engine | None":
     """Return an engine for a graph that gives rows, None for any other graph."""
     if request.graph.suffix != ".onnx":
         return None
@@ -123,6 +130,7 @@ def _open_rows(engine: str, request: EngineRequest) -> "Engine | None":
     return open_rows(
         request.graph,
         engine=engine,
+        read=read,
         size=request.size,
         batch_size=request.batch_size,
         threads=request.threads,
@@ -136,6 +144,20 @@ ENGINES = {
     "onnxruntime": EngineKind((".onnx",), ("f32",), "detect", is_built=False, open=_open_onnxruntime),
     "tensorrt": EngineKind((".onnx",), ("f16", "f32"), "tensorrt", is_built=True, open=_open_tensorrt),
 }
+
+# What runs a network where nothing else is asked for and there is no GPU.
+DEFAULT_ENGINE = next(iter(ENGINES))
+
+
+def names_of(*, suffix: str | None = None, precision: str | None = None, is_built: bool | None = None) -> list[str]:
+    """Return the engines that read this suffix, compute with this precision, and are built before detection or not."""
+    return [
+        name
+        for name, kind in ENGINES.items()
+        if (suffix is None or suffix in kind.suffixes)
+        and (precision is None or precision in kind.precisions)
+        and (is_built is None or is_built == kind.is_built)
+    ]
 
 
 def open_engine(

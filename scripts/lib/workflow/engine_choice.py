@@ -5,7 +5,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.lib.engines.table import ENGINES
+from scripts.lib.engines.table import DEFAULT_ENGINE, ENGINES
 from scripts.lib.errors import SettingsError
 
 # What TensorRT needs besides the packages that every engine needs.
@@ -54,7 +54,7 @@ def choose(
         if precision not in (None, *ENGINES["tensorrt"].precisions):
             lack = f"TensorRT does not compute with {precision} here"
         engine, why = (
-            ("openvino", f"auto: {lack}")
+            (DEFAULT_ENGINE, f"auto: {lack}")
             if lack
             else ("tensorrt", "auto: an NVIDIA GPU and TensorRT's packages are here")
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow import engine_choice, network_settings, settings
 
@@ -27,7 +28,7 @@ def read(
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
     settings.export_to_jobs(found, environ)
     if not network_settings.may_use_gpu(found):
-        found["detect"]["engine"] = "openvino"
+        found["detect"]["engine"] = DEFAULT_ENGINE
     engine_choice.set_engine(found["detect"], environ)
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
