@@ -47,8 +47,8 @@ demo: setup  ## run the whole workflow on the sample clip, against an embedded T
 screenshot: demo  ## take README's picture of the report, from the demo; needs Chromium
 	$(BIN)/python -m examples.screenshot
 
-test-unit: setup  ## run the quick tests, in a minute: functions and scripts that need no service
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not service and not slow" tests/lib tests/scripts
+test-unit: setup  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
 
 # Three at once also on two cores: many tests wait for a server or a pod.
 test: setup setup-convert setup-clusters  ## run the tests

@@ -6,8 +6,8 @@ from pathlib import Path
 def gathered(*names):
     """Return these files of all media for `input:`, by name.
 
-    Of media that share jobs and a disk, the jobs' files of hashes stand for them: an input costs Snakemake a
-    kilobyte and a tenth of a millisecond. `all` takes the files themselves, so that one which is gone is made again.
+    Of media that share jobs and a disk, the jobs' files of hashes stand for them, since each input costs Snakemake
+    memory and time (docs/sizing.md). `all` takes the files themselves, so that one which is gone is made again.
     """
     if not plan.hashes_suffice:
         return {name: all_of(plan.of_each_media[name][0]) for name in names}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import tabulate
 
 from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
@@ -90,12 +90,11 @@ def summarize(
         ),
     )
     with replacing(table) as stream:
-        rows = pd.DataFrame([_row(line) for line in media], columns=COLUMNS)
-        if not destination:
-            rows = rows.drop(columns=["in Tator", "people"])
-        if not track_uploads:
-            rows = rows.drop(columns=["tracks in Tator"])
-        stream.write(rows.to_markdown(index=False, tablefmt="simple", disable_numparse=True) + "\n")
+        left_out = {*(() if destination else ("in Tator", "people")), *(() if track_uploads else ("tracks in Tator",))}
+        shown = [at for at, name in enumerate(COLUMNS) if name not in left_out]
+        rows = [[row[at] for at in shown] for row in map(_row, media)]
+        headers = [COLUMNS[at] for at in shown]
+        stream.write(tabulate.tabulate(rows, headers, tablefmt="simple", disable_numparse=True) + "\n")
 
 
 def _line(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.needs import lacking
+from tests.needs import lacking, require
 
 PHONE, DESK = 390, 1280
 FLAGS = [
@@ -87,6 +87,7 @@ def look_at(path: Path, shots: Path | None = None) -> Looked:
 
 @contextmanager
 def _page() -> Iterator[Page]:
+    require("browser")
     chromium = shutil.which("chromium")
     if chromium is None:
         lacking("Chromium (Debian's package chromium)")

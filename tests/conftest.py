@@ -1,5 +1,6 @@
 """Fixtures that more than one test module uses."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.docker_engine import docker_engine, registry
 from tests.forks import SLOW_TO_IMPORT
+from tests.needs import NOT_UNIT, OF_FIXTURES, OF_FOLDERS, Current, look_for_environments
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
 from tests.tator_server.launch import Server, running
 
@@ -32,21 +34,29 @@ __all__ = ["docker_engine", "registry"]
 # Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
 LONG_MADE = ("built_image", "local_run", "docker_engine", "oracle")
 
-# Fixtures that start something: tests that use them are marked `service`.
-SERVICES = {"tator_server", "docker_engine", "registry"}
-
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell several workers (`make test`) what to keep together, and mark the tests that need a service."""
+    """Tell several workers (`make test`) what to keep together, and mark tests by what they need."""
     for item in items:
         needed = item.fixturenames if isinstance(item, pytest.Function) else []
-        if SERVICES & set(needed):
-            item.add_marker("service")
+        folder = item.path.parent.relative_to(item.config.rootpath).as_posix()
+        own = [OF_FIXTURES.get(name, ()) for name in needed]
+        for marker in itertools.chain(*own, OF_FOLDERS.get(folder, ())):
+            item.add_marker(marker)
+        if not NOT_UNIT & {marker.name for marker in item.iter_markers()}:
+            item.add_marker("unit")
         group = next((name for name in LONG_MADE if name in needed), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Remember which test runs, for what it uses to look at its markers; see that its environments are here."""
+    Current.item = item
+    look_for_environments(item)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

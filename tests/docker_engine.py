@@ -24,7 +24,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.needs import lacking
+from tests.needs import lacking, require
 
 START_SECONDS = 60
 
@@ -259,6 +259,7 @@ def forget(client: docker.DockerClient, *names: str) -> None:
 
 @contextmanager
 def _or_skip() -> Iterator[None]:
+    require("docker")
     try:
         yield
     except Unavailable as reason:

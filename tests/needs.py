@@ -1,4 +1,4 @@
-"""What a test does where the machine lacks something that it needs."""
+"""What a test does where the machine lacks something that it needs, and the markers that say what each test needs."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,41 @@ from typing import NoReturn
 
 import pytest
 
-_CONVERT = Path(__file__).resolve().parents[1] / ".venv-convert" / "bin" / "python"
+_ROOT = Path(__file__).resolve().parents[1]
+_CONVERT = _ROOT / ".venv-convert" / "bin" / "python"
+_CLUSTERS = _ROOT / ".venv-clusters"
+
+# Fixtures that start something, and the markers of the tests that use them.
+OF_FIXTURES = {
+    "tator_server": ("service",),
+    "docker_engine": ("service", "docker"),
+    "registry": ("service", "docker"),
+    "oracle": ("convert",),
+    "sample_onnx": ("convert",),
+    "sboms": ("convert",),
+    "disk": ("root",),
+}
+# Folders, all tests of which need the same.
+OF_FOLDERS = {
+    "tests/kubernetes": ("service", "clusters", "sandbox"),
+    "tests/slurm": ("service", "clusters", "slurm"),
+}
+# A test that has one of these is none of `make test-unit`.
+NOT_UNIT = {"service", "docker", "browser", "slurm", "clusters", "convert", "root", "sandbox"}
+NOT_UNIT |= {"networks", "videos", "tracks", "pages", "sweep"}
+
+
+class Current:
+    """The test that runs now, of which `require` reads the markers."""
+
+    item: pytest.Item | None = None
+
+
+def require(marker: str) -> None:
+    """Fail where the test that runs does not say by its markers what it is about to use."""
+    item = Current.item
+    if item is not None and item.get_closest_marker(marker) is None:
+        pytest.fail(f"{item.nodeid} has no marker {marker!r}, which it needs: add @pytest.mark.{marker}")
 
 
 def lacking(reason: str) -> NoReturn:
@@ -19,8 +53,15 @@ def lacking(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def look_for_environments(item: pytest.Item) -> None:
+    """Skip a test, or fail in CI, whose markers name an environment that is not here."""
+    if item.get_closest_marker("convert") and not _CONVERT.exists():
+        lacking("no .venv-convert: make setup-convert")
+    if item.get_closest_marker("clusters") and not _CLUSTERS.exists():
+        lacking("no .venv-clusters: make setup-clusters")
+
+
 def convert_python() -> Path:
     """Return the interpreter of the environment for conversion and quantization."""
-    if not _CONVERT.exists():
-        lacking("no .venv-convert: make setup-convert")
+    require("convert")
     return _CONVERT

@@ -1,12 +1,19 @@
 """`make demo` as a newcomer and as a program sees it, and its accuracy against the bare network's."""
 
+import contextlib
 import json
+import re
+import shlex
 import subprocess
 import sys
+import time
+from html import unescape
 
 import cv2
 import numpy as np
 import pytest
+import requests
+import yaml
 
 from examples.accuracy import LabeledBox, ap50, read_truth
 from examples.demo import SAMPLE
@@ -48,6 +55,7 @@ def test_each_media_is_compared_with_its_true_boxes(demo):
     ]
 
 
+@pytest.mark.browser
 def test_the_page_says_how_accurate_it_is(demo):
     folder, output = demo
     evaluation = json.loads((folder / "results" / "evaluation.json").read_text())
@@ -58,6 +66,33 @@ def test_the_page_says_how_accurate_it_is(demo):
     assert looked.videos == [True]
     assert "How accurate it is" in looked.text
     assert f"{evaluation['ap50']:.3f}" in looked.text
+
+
+def test_its_settings_and_its_links_can_be_used_afterwards(demo):
+    folder, output = demo
+    assert f"The settings of this run, to copy for your own: {folder / 'settings.yaml'}" in output
+    settings = yaml.safe_load((folder / "settings.yaml").read_text())
+    assert f"the sample network: {settings['network']['directory']}" in output
+    again = re.search(r"to start the stand-in there again: (.*)$", output, re.MULTILINE)[1]
+    page = (folder / "results" / "overview.html").read_text()
+    links = re.findall(rf'href="({re.escape(settings["tator"]["host"])}/[^"]+)"', page)
+    assert links
+    program, *arguments = shlex.split(again)
+    assert program == ".venv/bin/python"
+    with subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as server:
+        try:
+            assert answered(unescape(links[0])) == 200
+        finally:
+            server.terminate()
+
+
+def answered(address):
+    """Return the status of an address, as soon as something listens there."""
+    for _ in range(300):
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(address, timeout=10).status_code
+        time.sleep(0.1)
+    return None
 
 
 def test_accuracy_in_tator_is_the_networks_own(demo):

@@ -151,6 +151,7 @@ def test_only_what_changed_runs_again(site, tmp_path):
     assert "Nothing to be done" in site.run().stdout
 
 
+@pytest.mark.browser
 @pytest.mark.usefixtures("odd_media")
 def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_folder):
     server = site.server

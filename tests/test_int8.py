@@ -18,6 +18,7 @@ def record(site, media_id):
     return json.loads((site.folder / "results" / "detections" / f"{media_id}.json").read_text())
 
 
+@pytest.mark.convert
 def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
     network = tmp_path / "network"
     shutil.copytree(SYNTHETIC, network)

@@ -49,6 +49,9 @@ print(json.dumps(found))
 """
 
 
+pytestmark = pytest.mark.sandbox
+
+
 @pytest.fixture(autouse=True)
 def usable() -> None:
     reason = sandbox.plan("auto", [], [], {}).missing

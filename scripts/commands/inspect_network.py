@@ -2,7 +2,7 @@
 
     python -m scripts.commands.inspect_network FILE [--picture IN --out OUT.png]
 
-It reads what lies beside the file too, as a run does, and runs with OpenVINO (`--engine onnxruntime` for the other).
+It reads what lies beside the file too, as a run does, and runs with OpenVINO unless `--engine` names another.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 
 from scripts.lib import deadline, yaml_text
 from scripts.lib.boxes import Size
-from scripts.lib.engines.table import open_engine
+from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.fitting import Fitting
@@ -63,7 +63,7 @@ def inspect_network(
     picture: Path | None = None,
     out: Path | None = None,
     threshold: float = 0.3,
-    engine: str = "openvino",
+    engine: str = DEFAULT_ENGINE,
 ) -> list[str]:
     """Describe a network, a line for each property; with a picture also each box, which `out` shows.
 
@@ -73,7 +73,7 @@ def inspect_network(
         picture: to find boxes in.
         out: the picture with the boxes, to write.
         threshold: the least score of a box.
-        engine: openvino or onnxruntime.
+        engine: one that need not be built first.
 
     Raises:
         GraphError: it is no detector, or the picture cannot be read.
@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, metavar="IN", help="find boxes in this picture")
     parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
-    parser.add_argument("--engine", choices=("openvino", "onnxruntime"), default="openvino")
+    parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
     given = parser.parse_args(arguments)
     if given.out is not None and given.picture is None:
         parser.error("--out needs --picture")

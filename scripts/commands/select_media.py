@@ -29,7 +29,7 @@ MARK = "Object Detector Processed"
 KINDS = ("video", "image")
 NAMES_SHOWN = 3
 SECTIONS_SHOWN = 20
-# What is looked at of a media; a whole one is ten times as large.
+# What is looked at of a media, of the many fields of its record.
 FIELDS = "id,name,type,num_frames,fps,attributes"
 
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+from tests import documents
 from tests.kube_server.sandbox import Image
-from tests.kubernetes.lab import IMAGE, documented
+from tests.kubernetes.lab import IMAGE
 from tests.needs import lacking
 from tests.workflow import ROOT
 
@@ -38,7 +40,7 @@ def build(folder: Path) -> Image:
     digest = _buildah(folder, "images", "--format", "{{.Digest}}", BASE)
     # For the CPU: TensorRT's packages come from an index of NVIDIA's own.
     named = {"ENGINE=tensorrt": "ENGINE=cpu", DOCUMENTED_BASE: f"BASE={BASE.partition(':')[0]}@{digest}"}
-    words = documented("docker build")
+    words = shlex.split(documents.command("docs/kubernetes.md", "docker build").removesuffix("&&"))[2:]
     assert named.keys() <= set(words)
     command = ["build", "--layers=false", "--isolation", "chroot", *(named.get(word, word) for word in words)]
     _buildah(folder, *command)

@@ -1,8 +1,6 @@
 """What the tests of this folder do with a cluster: start a driver in it, and look at what came of it."""
 
 import json
-import re
-import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -72,13 +70,6 @@ def applied(folder: str) -> list[dict[str, Any]]:
     done = subprocess.run([kubectl, "kustomize", folder], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return list(yaml.safe_load_all(done.stdout))
-
-
-def documented(command: str) -> list[str]:
-    """Return the arguments of a command in the administrator's page, up to what follows it in the line."""
-    found = re.search(rf"^{command}(.*?)( &&)?$", (ROOT / "docs" / "kubernetes.md").read_text(), re.M)
-    assert found, command
-    return shlex.split(found[1])
 
 
 class Lab:

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shlex
 import shutil
 from typing import Any
 
@@ -12,11 +13,12 @@ import yaml
 from hera.workflows.models import Workflow
 
 from scripts.lib.registering import fields, manifest
+from tests.documents import command
 from tests.kube_server import argo
 from tests.kube_server.argo_crd import check_workflow
 from tests.kube_server.errors import ApiError
 from tests.kube_server.validation import VERSION, violations
-from tests.kubernetes.lab import applied, documented, documents
+from tests.kubernetes.lab import applied, documents
 from tests.workflow import ROOT
 
 ARGO = ROOT / "deploy" / "argo"
@@ -212,7 +214,7 @@ def test_nothing_dangerous():
 
 def test_what_an_administrator_applies_is_valid(tmp_path):
     """The command of the page copies the folder, here to any other place, and applies the copy."""
-    words = documented("cp -r")
+    words = shlex.split(command("docs/kubernetes.md", "cp -r"))[2:]
     assert words == ["deploy/argo", "site", "&&", "kubectl", "apply", "-k", "site/overlays/example"]
     shutil.copytree(ROOT / words[0], tmp_path / words[1])
     objects = applied(str(tmp_path / words[-1]))

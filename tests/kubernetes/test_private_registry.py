@@ -4,6 +4,7 @@ import base64
 import copy
 import dataclasses
 import json
+import shlex
 
 import pytest
 
@@ -12,8 +13,11 @@ from scripts.lib.data_images.reference import Reference
 from scripts.lib.data_images.registry import Registry
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import registry_or_skip
+from tests.documents import command
 from tests.kube_server import argo
-from tests.kubernetes.lab import IMAGE, documented, documents
+from tests.kubernetes.lab import IMAGE, documents
+
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +61,7 @@ def launch(site, name, **parameters):
 
 
 def make_secret(site, name):
-    words = documented("kubectl create secret generic registry-login")
+    words = shlex.split(command("docs/kubernetes.md", "kubectl create secret generic registry-login"))[5:]
     assert words[0] == "--type=kubernetes.io/dockerconfigjson"
     key = words[1].removeprefix("--from-file=").partition("=")[0]
     login = {"auths": {site.data_image.partition("/")[0]: {"auth": base64.b64encode(b"user:secret").decode()}}}

@@ -1,6 +1,7 @@
 """Which engine is taken, why, and that asking loads nothing."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,23 @@ def test_the_settings_know_every_engine():
     assert detect["engine"]["enum"] == ["auto", *ENGINES]
     precisions = {name for kind in ENGINES.values() for name in kind.precisions}
     assert set(detect["precision"]["enum"]) - {None} == precisions
+
+
+def test_engine_names_stand_in_the_table_alone():
+    """Modules of an engine's own say their name in its record; `auto` looks for TensorRT by name."""
+    own = {"engines/table.py", "engines/openvino.py", "engines/onnxruntime.py", "engines/tensorrt.py"}
+    own |= {"workflow/engine_choice.py"}
+    folder = Path(__file__).parents[2] / "scripts"
+    quoted = re.compile("|".join(f'(?<!import_module\\()"{name}"' for name in ENGINES))
+    sources = {*folder.rglob("*.py")} - {folder / "lib" / name for name in own}
+    # Versions of the libraries, by the names of their packages.
+    found = {
+        str(path.relative_to(folder)): line.strip()
+        for path in sources
+        for line in path.read_text().splitlines()
+        if quoted.search(line) and "version(name)" not in line
+    }
+    assert found == {}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

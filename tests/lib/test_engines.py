@@ -19,7 +19,7 @@ from scripts.lib.preprocess import fit, subtract_mean
 from scripts.lib.suppression import Nms, Selection, select
 from tests.onnx_graph import write_onnx
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 DATA = Path(__file__).parents[1] / "data"
 OPENEM, FIZYR = DATA / "synthetic/graph.pb", DATA / "layouts/fizyr_random.pb"

@@ -15,7 +15,7 @@ from scripts.lib.frames.source import Summary
 from tests.damage_sweep import FORMATS, SIZE, read, sweep, textured
 from tests.media_files import Size, leave_out, number_in, painted, remux, write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.videos
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
 

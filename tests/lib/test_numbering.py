@@ -31,7 +31,7 @@ COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
 KEEP_TIMES = ("-avoid_negative_ts", "disabled")
 STORED = ["", "red", "green", "blue"]
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.videos,
     pytest.mark.skipif(FFMPEG is None and not os.environ.get("CI"), reason="FFmpeg's command line is not here"),
 ]
 

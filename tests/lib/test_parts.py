@@ -15,7 +15,7 @@ from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, Picture, Summary, wanted_frames
 from tests.media_files import FAST, FRAGMENTS, HEVC, cut, damage, number_in, set_display_matrix, set_edit, write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.videos
 
 COUNT = 4
 OPEN = {"preset": "ultrafast", "x264-params": "open-gop=1:bframes=2:b-pyramid=normal:keyint=10:ref=3:scenecut=0"}

@@ -16,7 +16,7 @@ from scripts.lib.frames.damage import find_damage, jpeg, lzw
 from scripts.lib.frames.reader import open_frames
 from tests.picture_damage import files, read, scene, sweep, with_opencv, with_pillow
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.videos
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
 FILES = files()

@@ -18,7 +18,7 @@ from scripts.lib.frames.reader import open_frames
 from scripts.lib.preprocess import fit, subtract_mean
 from tests.onnx_graph import write_onnx, write_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 ROOT = Path(__file__).parents[2]
 SIZE, BATCH = Size(640, 480), 4

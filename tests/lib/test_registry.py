@@ -18,6 +18,8 @@ from tests.docker_engine import registry_or_skip, self_signed
 from tests.faults.hosts import certified, host, reply
 from tests.oci_server import token_server
 
+pytestmark = pytest.mark.docker
+
 AUTH = base64.b64encode(b"user:secret").decode()
 WRONG = base64.b64encode(b"user:wr0ng").decode()
 

@@ -97,6 +97,7 @@ def _run(folder: Path, mode: str | bool, path: str | None = None) -> tuple[int, 
     return done.returncode, (run / "logs" / "log").read_text(), found, outside
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("mode", ["auto", "require"])
 def test_a_job_in_the_sandbox_reaches_nothing_but_its_outputs(mode: str, tmp_path: Path) -> None:
     _usable()

@@ -24,7 +24,7 @@ from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse
 from tests.onnx_graph import write_onnx
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 CLIP = Path(__file__).parents[1] / "data/synthetic/clip_910001.mp4"
 SIZE, BATCH = Size(320, 180), 2

@@ -27,7 +27,7 @@ from scripts.lib.tracking.trackers import TRACKERS, TrackOptions
 from scripts.lib.tracking.tracks import NO_TRACK, Assignment, TrackBox, read_tracks, write_tracks
 from tests.drawn_scenes import SCENES, Scene, Seen
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tracks
 
 OPTIONS = TrackOptions("bytetrack", 0.1, 0.4, 0.1, 3, 30)
 

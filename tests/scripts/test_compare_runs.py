@@ -1,15 +1,18 @@
 """Two runs, or two versions, side by side."""
 
+import re
+
 import pytest
 
 from scripts.commands import compare_runs
+from scripts.lib.colours import colour
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.comparison import changes
 from scripts.lib.files import read_json
 from tests.browser import look_at
 from tests.report_run import FakeRun
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.pages
 
 HERE, NEAR, FAR = (0.0, 0.0, 10.0, 10.0), (1.0, 0.0, 10.0, 10.0), (50.0, 50.0, 10.0, 10.0)
 
@@ -34,6 +37,7 @@ def test_what_becomes_of_boxes(before, after, kinds):
     assert sorted(change.kind for change in changes(before, after, 0.5, 0.1)) == sorted(kinds)
 
 
+@pytest.mark.browser
 def test_two_runs(tmp_path, capsys):
     first, second = FakeRun(tmp_path / "first"), FakeRun(tmp_path / "second")
     first.add("<b>reef</b>.mp4", boxes=lambda frame: [(0, 0.9)])
@@ -119,3 +123,18 @@ def test_runs_without_a_common_media(tmp_path, capsys):
 def test_a_folder_without_results(tmp_path, capsys):
     assert compare_runs.main([str(tmp_path), str(tmp_path)]) == 1
     assert "has no results/summary.json" in capsys.readouterr().err
+
+
+def test_a_species_has_the_colour_of_the_runs_own_pages(tmp_path):
+    """Also where other species of the network were not found, so that it is none of the first."""
+    species = ["cod", "flatfish", "crab", "shark"]
+    runs = [FakeRun(tmp_path / name, species=species) for name in ("first", "second")]
+    for run, label in zip(runs, (2, 3), strict=True):
+        run.add("clip.mp4", boxes=lambda frame, label=label: [(label, 0.9)])
+        run.finish()
+    assert compare_runs.main([*(str(run.folder) for run in runs), "--out", str(tmp_path / "out")]) == 0
+    pages = [tmp_path / "out" / "compare.html", *(run.page() for run in runs)]
+    keys = [dict(re.findall(r'background:(#\w+)"></i><bdi>(\w+)', page.read_text())) for page in pages]
+    compared, first, second = ({name: found for found, name in key.items()} for key in keys)
+    assert compared == {"crab": colour(2), "shark": colour(3)}
+    assert (first, second) == ({"crab": compared["crab"]}, {"shark": compared["shark"]})

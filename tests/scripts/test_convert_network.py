@@ -17,7 +17,7 @@ from scripts.lib.suppression import Nms, Selection, select
 from tests.oracle import SIZE, Oracle
 from tests.scripts.test_detect import AQUARIUM, Step
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.convert
 
 THRESHOLD = 0.3
 NMS = Nms(iou=0.5, max_detections=300)

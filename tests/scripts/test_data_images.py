@@ -21,6 +21,7 @@ from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import write_json
 from scripts.lib.workflow import job
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
+from tests.documents import block
 
 ROOT = Path(__file__).parents[2]
 SYNTHETIC = ROOT / "tests/data/synthetic"
@@ -186,6 +187,7 @@ class TestMake:
         assert code == 1
         assert complaint.splitlines()[-1].startswith("--ca-file: absent.pem is not a file")
 
+    @pytest.mark.docker
     def test_untrusted_certificate_names_this_command_s_option(self, capsys):
         with registry_or_skip(tls=True, basic=True) as private:
             code, _, complaint = make(capsys, "--no-daemon", "--publish", f"{private.address}/net:1")
@@ -277,8 +279,7 @@ def saved(docker_engine, tmp_path_factory):
 
 @pytest.mark.usefixtures("engine")
 def test_the_operators_three_commands_as_written(registry, docker_engine, tator_server, tmp_path):
-    page = (ROOT / "docs" / "data-images.md").read_text()
-    commands = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1]
+    commands = block("docs/data-images.md", "image=$(python -m scripts.commands.make_pipeline_image")
     assert commands.count("registry.example.org") == 1
     commands = commands.replace("registry.example.org", registry.address)
     for name in ("Snakefile", "config", "profiles", "rules", "scripts", "reports", "envs"):

@@ -31,7 +31,7 @@ from tests.made_records import provenance
 from tests.media_files import cut, damage, number_in, painted, write_video
 from tests.onnx_graph import write_onnx
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"

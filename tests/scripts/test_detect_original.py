@@ -10,7 +10,7 @@ from tests.media_files import write_video
 from tests.scripts.tator_steps import Steps
 from tests.scripts.test_detect import SYNTHETIC, Step
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 CLIP = SYNTHETIC / "clip_910001.mp4"
 ORIGINAL = {"role": "archival", "role_reason": "the media has only an original"}

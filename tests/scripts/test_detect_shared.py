@@ -18,7 +18,7 @@ from scripts.lib.workflow.batches import SharedJob
 from tests.made_records import provenance
 from tests.scripts.tator_steps import Steps
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 

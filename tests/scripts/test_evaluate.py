@@ -19,7 +19,7 @@ from tests.browser import look_at
 from tests.made_records import evaluation_record, mistake
 from tests.report_run import FakeRun
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.pages
 
 BOX = (8.0, 20.0, 30.0, 25.0)  # where FakeRun's first box is
 
@@ -73,6 +73,7 @@ def test_only_frames_with_truth(run):
     assert found["false_alarms"] == []
 
 
+@pytest.mark.browser
 def test_the_page_shows_the_worst_mistakes(run):
     evaluated(run, [LabeledBox((1, frame), (90.0, 40.0, 30.0, 30.0), "crab") for frame in range(50)])
     pictures = run.folder / "results/evaluation.zip"

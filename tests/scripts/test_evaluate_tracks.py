@@ -15,7 +15,7 @@ from tests.drawn_scenes import SCENES, as_csv, as_mot
 from tests.made_records import detection_record, media_record
 from tests.scripts.test_track import OPTIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tracks
 
 SCENE = SCENES["crossing"]
 

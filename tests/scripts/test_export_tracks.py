@@ -18,7 +18,7 @@ from tests.drawn_scenes import HEIGHT, SCENES, WIDTH, as_csv
 from tests.made_records import detection_record, media_record
 from tests.scripts.test_track import ASKED, OPTIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tracks
 
 
 @pytest.fixture

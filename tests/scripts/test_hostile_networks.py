@@ -20,7 +20,7 @@ from tests.hostile_graphs import SOUND, make
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.convert
 
 PAYLOADS = [
     "write_file", "save", "print_to_file", "debug_to_file", "python", "branch", "stateless_branch", "nested", "loop",

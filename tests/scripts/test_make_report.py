@@ -14,7 +14,7 @@ from tests.browser import look_at
 from tests.made_records import track_upload_record
 from tests.report_run import FakeRun
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.pages
 
 HOSTILE = [
     "<script>document.title='x'</script><img src=x onerror=alert(1)>.mp4",
@@ -31,6 +31,7 @@ def run(tmp_path):
     return FakeRun(tmp_path)
 
 
+@pytest.mark.browser
 def test_a_good_run(run):
     run.add("reef.mp4", boxes=lambda frame: [(0, 0.9)] * (1 + frame % 3) + [(1, 0.35)] * (frame > 40))
     run.add("still.png", frames=1, kind="image")
@@ -47,6 +48,7 @@ def test_a_good_run(run):
     assert looked.pdf.startswith(b"%PDF")
 
 
+@pytest.mark.browser
 def test_counts_lead_to_their_frames(run):
     run.add("reef.mp4", boxes=lambda frame: [(0, 0.9)] * (1 + (frame == 30)) + [(1, 0.8)] * (frame > 40))
     run.add("still.png", frames=1, kind="image")
@@ -59,6 +61,7 @@ def test_counts_lead_to_their_frames(run):
     assert "https://tator.example.org/11/annotation/2?frame=0&version=43" in looked.links
 
 
+@pytest.mark.browser
 def test_tracks_are_bars_that_lead_to_their_surest_boxes(run):
     run.add("reef.mp4")
     run.add("rock.mp4")
@@ -89,6 +92,7 @@ def test_tracks_are_bars_that_lead_to_their_surest_boxes(run):
     assert links <= set(looked.links)
 
 
+@pytest.mark.browser
 def test_media_that_failed_come_first_with_their_reasons(run):
     for at in range(3):
         run.add(f"good_{at}.mp4", frames=2)
@@ -103,6 +107,7 @@ def test_media_that_failed_come_first_with_their_reasons(run):
     assert "project 11 has no media 5" in looked.text
 
 
+@pytest.mark.browser
 def test_a_run_in_which_nothing_could_be_read(run):
     run.add(None, state="missing", reason="it is gone", frames=0)
     looked = look_at(run.page())
@@ -111,6 +116,7 @@ def test_a_run_in_which_nothing_could_be_read(run):
     assert "No frame went through the network." in looked.text
 
 
+@pytest.mark.browser
 def test_names_cannot_spoil_the_page(run):
     run.species = [re.sub(r"[,\n\0\x1b]", "", name) for name in HOSTILE]
     run.destination["version"] = HOSTILE[0]
@@ -126,6 +132,7 @@ def test_names_cannot_spoil_the_page(run):
     assert "49" not in re.findall(r"Species.*", looked.text)
 
 
+@pytest.mark.browser
 def test_many_media_do_not_make_a_huge_page(run):
     for at in range(30):
         run.add(f"clip_{at}.mp4", frames=2, boxes=lambda frame, at=at: [(0, 0.31 + at / 50)])

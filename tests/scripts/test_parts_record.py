@@ -19,7 +19,7 @@ from tests.conftest import SYNTHETIC
 from tests.made_records import provenance
 from tests.media_files import FAST, cut, damage, leave_out, write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.networks
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
 PARTS = 3

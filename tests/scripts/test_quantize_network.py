@@ -17,7 +17,7 @@ from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _sp
 from tests.made_records import download_record, media_record
 from tests.media_files import number_in, write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.convert
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 

@@ -1,8 +1,6 @@
 """The algorithm is registered once and kept up to date; what is missing is said at once, before anything is done."""
 
 import json
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -306,26 +304,6 @@ def test_quantities_are_written_and_checked(register, server):
     spec = yaml.safe_load(text)["spec"]
     assert spec["volumeClaimTemplates"][0]["spec"]["resources"]["requests"] == {"storage": "20Gi"}
     assert spec["templates"][0]["container"]["resources"]["limits"]["nvidia.com/gpu"] == "0"
-
-
-def test_the_page_s_commands_work_as_written(server, capsys, monkeypatch):
-    """Only the site's own address and project differ, and each command is run from the clone."""
-    page = (ROOT / "docs" / "kubernetes.md").read_text().replace("\\\n", " ")
-    commands = re.findall(r"^python -m scripts\.commands\.register_algorithm (.*)$", page, re.M)
-    assert len(commands) == 2
-    write({**SETTINGS, "network": {"graph": "graph.onnx"}})
-    for command in commands:
-        words = shlex.split(command)
-        own = {
-            "https://tator.example.org": server.host,
-            "3": str(server.project_id),
-            "my.yaml": str(Path("my.yaml").resolve()),
-        }
-        words = [own.get(word, word.replace("registry.example.org", "registry.site.org")) for word in words]
-        with monkeypatch.context() as patch:
-            patch.chdir(ROOT)
-            code = register_algorithm.main(words)
-        assert code == 0, capsys.readouterr().err
 
 
 def test_a_graph_that_a_gpu_cannot_take_draws_a_note(register):

@@ -66,6 +66,15 @@ def api_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog)
         with log.entry(request, "GetSchema", set()) as entry:
             return faults.play(entry, _schema, expire=addresses.expire)
 
+    @app.get("/<int:project>/annotation/<int:media>")
+    def player(project: int, media: int) -> Response:
+        """Stand where Tator's player is, to which a report's links lead; there is nothing to see."""
+        frame = request.args.get("frame", 0, type=int)
+        said = (
+            f"This stand-in has no player: in Tator you would see frame {frame} of media {media} of project {project}."
+        )
+        return Response(said, mimetype="text/plain")
+
     @app.errorhandler(NotFound)
     def unknown_address(error: NotFound) -> Response:
         return _unserved(log, Response(_NOT_FOUND, 404))

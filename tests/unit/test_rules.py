@@ -16,6 +16,8 @@ import yaml
 from snakemake.utils import update_config
 
 from scripts.lib.folder_source.listing import media_id_of
+from scripts.lib.token import VARIABLE
+from scripts.lib.workflow.job_secrets import USED
 from tests import gpu_driver
 from tests.workflow import ROOT, snakemake
 
@@ -39,7 +41,20 @@ VOLATILE = {
 # tf2onnx numbers its nodes anew each time, and int8 is rounded differently by different processors.
 VOLATILE |= {"onnx_sha256", "graph_sha256", "weights_sha256", "int8", "both", "drift", "score_difference"}
 PIXELS, SCORES = 0.05, 0.001
-# Rules that need what is not here.
+# What rules need beside a token, which tells that they speak to Tator; and a stand-in for what is not here.
+OWN_NEEDS = {
+    "convert_network": ["convert"],
+    "quantize_network": ["convert"],
+    "detect": ["networks"],
+    "detect_part": ["networks", "service"],  # after a checkpoint the media are resolved again
+    "join_parts": ["networks", "service"],
+    "build_engine": ["networks"],
+    "evaluate": ["pages"],
+    "make_report": ["pages"],
+    "track": ["tracks"],
+    "track_many": ["tracks"],
+    "evaluate_tracks": ["tracks"],
+}
 STAND_INS = {"build_engine": gpu_driver.ENVIRON}
 
 
@@ -52,8 +67,16 @@ def test_every_rule_has_a_folder():
     assert sorted(own + shared) == RULES
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_rule(rule, tmp_path, tator_server):
+def needs(rule):
+    """Return the markers of a rule's test."""
+    found = ["service"] if VARIABLE in USED.get(rule, ()) else []
+    return [getattr(pytest.mark, name) for name in (*found, *OWN_NEEDS.get(rule, ()))]
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, marks=needs(rule)) for rule in RULES])
+def test_rule(rule, tmp_path, request):
+    server = request.getfixturevalue("tator_server") if "service" in {mark.name for mark in needs(rule)} else None
+    host, token = (server.host, server.token) if server else ("http://127.0.0.1:9", "none")
     work, expected = tmp_path / "work", FOLDER / rule / "expected"
     data = FOLDER / rule / "data"
     if data.is_dir():
@@ -61,7 +84,7 @@ def test_rule(rule, tmp_path, tator_server):
     (work / "network").mkdir(parents=True, exist_ok=True)  # this and the next the settings name
     if not (work / "truth_file.csv").exists():
         (work / "truth_file.csv").write_text("frame,x,y,w,h,species\n0,1,1,9,9,cod\n")
-    settings = yaml.safe_load((FOLDER / "settings.yaml").read_text().replace("HOST", tator_server.host))
+    settings = yaml.safe_load((FOLDER / "settings.yaml").read_text().replace("HOST", host))
     own = FOLDER / rule / "config" / "settings.yaml"
     if own.exists():
         update_config(settings, yaml.safe_load(own.read_text()))
@@ -69,7 +92,7 @@ def test_rule(rule, tmp_path, tator_server):
         del settings["tator"], settings["upload"]
     files = sorted(path.relative_to(expected) for path in expected.rglob("*") if path.is_file())
     arguments = [*sorted({target(file) for file in files}), "--force", "--notemp", "--allowed-rules", name_in_run(rule)]
-    environ = {"TATOR_AUTH_TOKEN": tator_server.token, **STAND_INS.get(rule, {})}
+    environ = {"TATOR_AUTH_TOKEN": token, **STAND_INS.get(rule, {})}
     done = snakemake(work, *arguments, settings=settings, environ=environ)
     assert done.returncode == 0, done.stdout
     for file in files:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -96,35 +96,49 @@ class DescribedEngine(Engine):
         self._runner.close()
 
 
+class MakeRunner(Protocol):
+    """Makes what runs a graph in an engine."""
+
+    def __call__(
+        self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int
+    ) -> Runner:
+        """Make a graph ready.
+
+        Args:
+            graph: a `.pb`, `.onnx` or `.xml` file.
+            description: of its family.
+            taken: its input.
+            size: of its input.
+            batch_size: frames a batch, for engines that make room for them.
+            threads: of the CPU.
+        """
+        ...
+
+
 def open_described(
-    graph: Path, *, engine: str, description: Description, names: int, size: Size, batch_size: int, threads: int,
-    nms: Nms | None, device: Device = Device(),  # noqa: B008, it never changes
+    graph: Path, *, engine: str, make_runner: MakeRunner, description: Description, names: int, size: Size,
+    batch_size: int, threads: int, nms: Nms | None, device: Device,
 ) -> Engine:  # fmt: skip
     """Make a network of a described family ready.
 
     Args:
         graph: a `.pb`, `.onnx` or `.xml` file.
-        engine: openvino or onnxruntime.
+        engine: its name, for the record.
+        make_runner: makes what runs the graph in that engine.
         description: of its family.
         names: how many classes have a name.
         size: of its input.
         batch_size: frames a batch.
         threads: of the CPU.
         nms: settings of the suppression in place of the family's.
-        device: what onnxruntime computes on.
+        device: what it computes on, for the record.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
     """
     check_operators(graph)
     taken = read_input(read_file(graph), description, size)
-    runner: Runner
-    if engine == "openvino":
-        from scripts.lib.engines.described_openvino import OpenVinoRunner
-
-        runner = OpenVinoRunner(graph, description, taken, size=size, batch_size=batch_size, threads=threads)
-    else:
-        runner = OnnxRuntimeRunner(graph, description, taken, size=size, threads=threads, device=device)
+    runner = make_runner(graph, description, taken, size=size, batch_size=batch_size, threads=threads)
     record: dict[str, object] = {
         "name": engine,
         "version": None,
@@ -150,8 +164,9 @@ class OnnxRuntimeRunner(Runner):
     depth = 1
 
     def __init__(
-        self, graph: Path, description: Description, taken: Input, *, size: Size, threads: int, device: Device
-    ) -> None:
+        self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int,
+        device: Device,
+    ) -> None:  # fmt: skip
         onnxruntime = importlib.import_module("onnxruntime")
 
         from scripts.lib.engines.onnxruntime import read_session

@@ -56,7 +56,7 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        # Without OpenVINO's cache: it saves 0.2 s a media and believes a file that was damaged.
+        # Without OpenVINO's cache, which believes a file that was damaged.
         return load_openvino().Core().compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error

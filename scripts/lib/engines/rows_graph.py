@@ -1,5 +1,6 @@
 """Graphs that give rows, opened with OpenVINO or onnxruntime."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,31 @@ from scripts.lib.engines.rows import RowsConvention, RowsEngine, RowsInput, Run
 from scripts.lib.errors import GraphError
 from scripts.lib.suppression import Nms
 
+ReadRows = Callable[[Path, int], tuple[Run, RowsInput, str] | None]
+
 
 def open_rows(
-    graph: Path, *, engine: str, size: Size, batch_size: int, threads: int, nms: Nms | None,
-    convention: RowsConvention | None, device: Device = Device(),  # noqa: B008, it never changes
+    graph: Path, *, engine: str, read: ReadRows, size: Size, batch_size: int, threads: int, nms: Nms | None,
+    convention: RowsConvention | None, device: Device,
 ) -> Engine | None:  # fmt: skip
     """Return an engine for an ONNX graph that gives rows, None for one of another layout.
 
     Args:
         graph: an `.onnx` file.
-        engine: openvino or onnxruntime.
+        engine: its name, for the record.
+        read: makes the graph ready in that engine; None where it gives no rows.
         size: of the network's input.
         batch_size: frames a batch.
         threads: of the CPU.
         nms: to suppress what the graph left.
         convention: what the graph does not say.
-        device: what onnxruntime computes on.
+        device: what it computes on, for the record.
 
     Raises:
         GraphError: the graph cannot be used.
         SettingsError: a setting is missing that it needs.
     """
-    opened = _openvino(graph, threads) if engine == "openvino" else _onnxruntime(graph, threads, device)
+    opened = read(graph, threads)
     if opened is None:
         return None
     run, taken, version = opened
@@ -64,7 +68,8 @@ def _blaming(run: Run, graph: Path, engine: str) -> Run:
     return blaming
 
 
-def _openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
+def read_with_openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
+    """Return what runs a graph of rows, its input and OpenVINO's version; None for one of another layout."""
     from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino, read_graph
 
     ov = load_openvino()
@@ -86,7 +91,8 @@ def _openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
     return run, RowsInput(shape, kinds[model.inputs[0].get_element_type()]), ov.get_version()
 
 
-def _onnxruntime(graph: Path, threads: int, device: Device) -> tuple[Run, RowsInput, str] | None:
+def read_with_onnxruntime(graph: Path, threads: int, device: Device) -> tuple[Run, RowsInput, str] | None:
+    """Return what runs a graph of rows, its input and onnxruntime's version; None for one of another layout."""
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.onnxruntime import read_session

@@ -6,6 +6,7 @@ Imports nothing heavy: the table is read while a run is planned.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from scripts.lib.errors import GraphError, SettingsError
 if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
+    from scripts.lib.engines.described import MakeRunner
     from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.engines.rows_graph import ReadRows
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
 
@@ -60,11 +63,13 @@ class EngineKind:
 
 
 def _open_openvino(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.described_openvino import OpenVinoRunner
     from scripts.lib.engines.openvino import OpenVinoEngine
+    from scripts.lib.engines.rows_graph import read_with_openvino
 
     return (
-        _open_described("openvino", request)
-        or _open_rows("openvino", request)
+        _open_described("openvino", OpenVinoRunner, request)
+        or _open_rows("openvino", read_with_openvino, request)
         or OpenVinoEngine(
             request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
         )
@@ -74,12 +79,14 @@ def _open_openvino(request: EngineRequest) -> "Engine":
 def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
+    from scripts.lib.engines.described import OnnxRuntimeRunner
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+    from scripts.lib.engines.rows_graph import read_with_onnxruntime
 
     device = choose_device(request.device, onnxruntime.get_available_providers(), os.environ)
     return (
-        _open_described("onnxruntime", request, device)
-        or _open_rows("onnxruntime", request, device)
+        _open_described("onnxruntime", partial(OnnxRuntimeRunner, device=device), request, device)
+        or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
         or OnnxRuntimeEngine(
             request.graph,
             size=request.size,
@@ -109,7 +116,9 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
     )
 
 
-def _open_described(engine: str, request: EngineRequest, device: Device = _CPU) -> "Engine | None":
+def _open_described(
+    engine: str, runner: "MakeRunner", request: EngineRequest, device: Device = _CPU
+) -> "Engine | None":
     """Return an engine for a network that has a description, None for any other."""
     if request.description is None:
         return None
@@ -118,6 +127,7 @@ def _open_described(engine: str, request: EngineRequest, device: Device = _CPU) 
     return open_described(
         request.graph,
         engine=engine,
+        make_runner=runner,
         description=request.description,
         names=request.names,
         size=request.size,
@@ -128,7 +138,7 @@ def _open_described(engine: str, request: EngineRequest, device: Device = _CPU) 
     )
 
 
-def _open_rows(engine: str, request: EngineRequest, device: Device = _CPU) -> "Engine | None":
+def _open_rows(engine: str, read: "ReadRows", request: EngineRequest, device: Device = _CPU) -> "Engine | None":
     """Return an engine for a graph that gives rows, None for any other graph."""
     if request.graph.suffix != ".onnx":
         return None
@@ -137,6 +147,7 @@ def _open_rows(engine: str, request: EngineRequest, device: Device = _CPU) -> "E
     return open_rows(
         request.graph,
         engine=engine,
+        read=read,
         size=request.size,
         batch_size=request.batch_size,
         threads=request.threads,
@@ -151,6 +162,20 @@ ENGINES = {
     "onnxruntime": EngineKind((".onnx",), ("f32",), "detect", is_built=False, open=_open_onnxruntime),
     "tensorrt": EngineKind((".onnx",), ("f16", "f32"), "tensorrt", is_built=True, open=_open_tensorrt),
 }
+
+# What runs a network where nothing else is asked for and there is no GPU.
+DEFAULT_ENGINE = next(iter(ENGINES))
+
+
+def names_of(*, suffix: str | None = None, precision: str | None = None, is_built: bool | None = None) -> list[str]:
+    """Return the engines that read this suffix, compute with this precision, and are built before detection or not."""
+    return [
+        name
+        for name, kind in ENGINES.items()
+        if (suffix is None or suffix in kind.suffixes)
+        and (precision is None or precision in kind.precisions)
+        and (is_built is None or is_built == kind.is_built)
+    ]
 
 
 def open_engine(

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from scripts.lib import yaml_text
+from scripts.lib.engines.table import names_of
 from scripts.lib.errors import SettingsError
 from scripts.lib.registering import argo_rules, fields
 
@@ -180,7 +181,10 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
             yield f"{section}.{key} is {path}: it has to be there in the pods"
     if '"run", "kubernetes' in json.dumps(workflow, default=str) and settings["detect"]["engine"] == "auto":
         yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
-    if settings["network"]["graph"] == "graph.pb" and settings["detect"]["engine"] in ("tensorrt", "auto"):
+    if settings["network"]["graph"] == "graph.pb" and settings["detect"]["engine"] in (
+        *names_of(is_built=True),
+        "auto",
+    ):
         yield (
             f"detect.engine is {settings['detect']['engine']} and network.graph is graph.pb, which TensorRT cannot "
             "read and the image cannot convert: for a GPU publish a data image with graph.onnx, and set "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.lib.engines.devices import has_cuda_provider, missing_gpu
-from scripts.lib.engines.table import ENGINES
+from scripts.lib.engines.table import DEFAULT_ENGINE, ENGINES
 from scripts.lib.errors import SettingsError
 
 # What TensorRT needs besides the packages that every engine needs.
@@ -44,6 +44,7 @@ def choose(
     precision: str | None,
     environ: Mapping[str, str],
     devices: Path = Path("/dev"),
+    *,
     device: str = "auto",
     unfit: str | None = None,
     graph: str = "graph.onnx",
@@ -65,7 +66,7 @@ def choose(
     """
     why = reason(environ)
     if engine == "auto":
-        engine, why = _automatic(precision, environ, devices, device, unfit, graph)
+        engine, why = _automatic(precision, environ, devices, device=device, unfit=unfit, graph=graph)
     if (engine, device) in _NOT_ON:
         raise SettingsError(
             f"detect.device: {device}: {engine} ({why}) does not run there; expected {_NOT_ON[engine, device]}"
@@ -91,16 +92,24 @@ def choose_for_family(engine: str, precision: str, family: str | None, environ: 
     if family is None or engine != "tensorrt" or not why.startswith("auto: "):
         return EngineChoice(engine, precision, why)
     return EngineChoice(
-        "openvino", ENGINES["openvino"].precisions[0], f"auto: TensorRT does not run the network's family, {family}"
+        DEFAULT_ENGINE,
+        ENGINES[DEFAULT_ENGINE].precisions[0],
+        f"auto: TensorRT does not run the network's family, {family}",
     )
 
 
 def _automatic(
-    precision: str | None, environ: Mapping[str, str], devices: Path, device: str, unfit: str | None, graph: str
+    precision: str | None,
+    environ: Mapping[str, str],
+    devices: Path,
+    *,
+    device: str,
+    unfit: str | None,
+    graph: str,
 ) -> tuple[str, str]:
     """Return what `auto` stands for, and why."""
     if device == "cpu":
-        return "openvino", "auto: detect.device is cpu"
+        return DEFAULT_ENGINE, "auto: detect.device is cpu"
     lack = _lacking(environ, devices) or unfit
     if precision not in (None, *ENGINES["tensorrt"].precisions):
         lack = f"TensorRT does not compute with {precision} here"
@@ -118,7 +127,7 @@ def _automatic(
             f"detect.device: cuda: {lack}, and onnxruntime has no GPU; expected one that TensorRT or onnxruntime can "
             "use: start the run where it is, install onnxruntime-gpu, or set detect.device: auto or cpu"
         )
-    return "openvino", f"auto: {lack}"
+    return DEFAULT_ENGINE, f"auto: {lack}"
 
 
 def set_engine(

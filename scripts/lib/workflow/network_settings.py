@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.engines.table import names_of
+
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the network's settings as far as they show it; the file itself is read later."""
@@ -13,7 +15,8 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     sides = (detect["img_max_side"], detect["img_min_side"])
     if None in sides and sides != (None, None):
         problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
-    needing = [f"detect.{key}: {detect[key]}" for key in ("engine", "precision") if detect[key] in ("tensorrt", "int8")]
+    sized = {"engine": names_of(is_built=True), "precision": ["int8"]}
+    needing = [f"detect.{key}: {detect[key]}" for key, values in sized.items() if detect[key] in values]
     if None in sides and needing:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
     if (network["family"] == "described") != (network["description"] is not None):
@@ -22,10 +25,11 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
             f"{'none' if network['description'] is None else 'a description'}; expected family: described with a "
             "description, and no description with another family"
         )
-    if network["graph"] == "graph.xml" and detect["engine"] not in ("auto", "openvino"):
+    suffix = Path(network["graph"]).suffix
+    if detect["engine"] != "auto" and suffix == ".xml" and detect["engine"] not in names_of(suffix=suffix):
         problems.append(
-            f"network.graph, detect.engine: graph.xml and {detect['engine']}; expected engine: openvino, which alone "
-            "reads its own files"
+            f"network.graph, detect.engine: graph.xml and {detect['engine']}; expected engine: "
+            f"{' or '.join(names_of(suffix=suffix))}, which alone reads its own files"
         )
     return problems
 

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator, validators
 
 from scripts.lib import metrics, token
 from scripts.lib.display_text import shown
+from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
 from scripts.lib.workflow import contradictions, folder_settings, media_list, settings_messages
@@ -217,7 +218,7 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
         elif name == "cpu_only":
             if not isinstance(value, bool):
                 raise SettingsError(f"{where}: {key} is {shown(value)}; expected true or false")
-            translated = {"detect.engine": "openvino"} if value else {}
+            translated = {"detect.engine": DEFAULT_ENGINE} if value else {}
         elif name in reference:
             translated = {reference[name]: value}
         else:
