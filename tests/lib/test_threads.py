@@ -255,7 +255,7 @@ def test_converted_pictures_are_the_same_with_any_number_of_threads(pixels: str)
     assert all(np.array_equal(one, other) for other in others)
 
 
-@pytest.mark.slow
+@pytest.mark.videos
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("name", ["odd/x1_hevc_hole64.mp4", "synthetic/clip_910004.mp4"])
 def test_a_media_leaves_the_same_files(tmp_path: Path, name: str) -> None:
