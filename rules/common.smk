@@ -156,21 +156,6 @@ def if_asked(asked, *paths):
     return list(paths) if asked else []
 
 
-def truth_file_state(wildcards):
-    """Return size and date of the file of true boxes, so that another one is noticed, whatever its date."""
-    return dates.fingerprints(map(Path, plan.truth_file))
-
-
-def track_truth_state(wildcards):
-    """Return size and date of the file of true tracks, so that another one is noticed, whatever its date."""
-    return dates.fingerprints(map(Path, plan.track_truth_file))
-
-
-def network_files_state(wildcards):
-    """Return size and date of each file of the network, so that others are noticed, whatever their dates."""
-    return dates.fingerprints(map(Path, plan.network_files))
-
-
 @cache
 def tag_stands_for():
     """Return the digest of a data image that has only a tag, as a run that does something finds it."""

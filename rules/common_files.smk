@@ -1,8 +1,9 @@
-"""Where the files of media are: downloaded ones, or those of the user's folder."""
+"""Files that the rules take: those of media, and the state of others that the user gives."""
 
 from pathlib import Path
 
 from scripts.lib.folder_source import run_listing
+from scripts.lib.workflow import dates
 
 
 def files_of_folder():
@@ -38,3 +39,18 @@ def files_to_quantize_with():
         name: ancient(plan.of(plan.calibration_media, str(pattern)))
         for name, pattern in found.items()
     }
+
+
+def truth_file_state(wildcards):
+    """Return size and date of the file of true boxes, so that another one is noticed, whatever its date."""
+    return dates.fingerprints(map(Path, plan.truth_file))
+
+
+def track_truth_state(wildcards):
+    """Return size and date of the file of true tracks, so that another one is noticed, whatever its date."""
+    return dates.fingerprints(map(Path, plan.track_truth_file))
+
+
+def network_files_state(wildcards):
+    """Return size and date of each file of the network, so that others are noticed, whatever their dates."""
+    return dates.fingerprints(map(Path, plan.network_files))

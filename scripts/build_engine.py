@@ -7,6 +7,7 @@ from pathlib import Path
 from scripts.lib.boxes import Size
 from scripts.lib.engines.cuda import Gpu
 from scripts.lib.engines.engine_file import engine_parts, load_engine
+from scripts.lib.engines.table import ENGINES
 from scripts.lib.engines.tensorrt_build import load_tensorrt, make_logger
 from scripts.lib.errors import GraphError
 from scripts.lib.files import write_json
@@ -52,7 +53,7 @@ def build_engine(
     if description is not None:
         family = description["family"]
         chosen = choose_for_family("tensorrt", precision, family, os.environ)
-        if chosen.engine == "tensorrt":
+        if ENGINES[chosen.engine].is_built:
             raise GraphError(
                 f"{graph}: is of the family {family}, which TensorRT does not run; set detect.engine: openvino "
                 "(or onnxruntime)"

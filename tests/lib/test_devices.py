@@ -66,19 +66,30 @@ def test_the_engine_follows_the_device(
     monkeypatch.setattr(engine_choice, "has_cuda_provider", lambda: True)
     monkeypatch.setattr(engine_choice, "_PACKAGES", ("no_such_package",))
     engine, precision, device = asked
-    assert choose(engine, precision, {}, gpu, device)[:2] == expected
+    assert choose(engine, precision, {}, gpu, device=device)[:2] == expected
+
+
+@pytest.mark.parametrize(("graph", "engine"), [("graph.onnx", "onnxruntime"), ("graph.xml", "openvino")])
+def test_a_network_that_tensorrt_does_not_run_goes_to_what_reads_its_file(
+    gpu: Path, monkeypatch: pytest.MonkeyPatch, graph: str, engine: str
+) -> None:
+    monkeypatch.setattr(engine_choice, "has_cuda_provider", lambda: True)
+    monkeypatch.setattr(engine_choice, "_PACKAGES", ())
+    assert choose("auto", None, {}, gpu).engine == "tensorrt"
+    found = choose("auto", None, {}, gpu, unfit="TensorRT does not run it", graph=graph)
+    assert (found.engine, "TensorRT does not run it" in found.reason) == (engine, True)
 
 
 def test_an_engine_that_does_not_run_on_the_device_is_refused(
     gpu: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with pytest.raises(SettingsError, match=r"cuda: openvino .* does not run there; expected detect.engine: auto"):
-        choose("openvino", None, {}, gpu, "cuda")
+        choose("openvino", None, {}, gpu, device="cuda")
     with pytest.raises(SettingsError, match=r"cpu: tensorrt .* does not run there"):
-        choose("tensorrt", None, {}, gpu, "cpu")
+        choose("tensorrt", None, {}, gpu, device="cpu")
     monkeypatch.setattr(engine_choice, "has_cuda_provider", lambda: False)
     with pytest.raises(SettingsError, match="cuda: no NVIDIA GPU is here, and onnxruntime has no GPU"):
-        choose("auto", None, {}, tmp_path_factory.mktemp("without"), "cuda")
+        choose("auto", None, {}, tmp_path_factory.mktemp("without"), device="cuda")
 
 
 def test_the_record_says_the_device_and_why(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_engine_names_stand_in_the_table_alone():
     own = {"engines/table.py", "engines/openvino.py", "engines/onnxruntime.py", "engines/tensorrt.py"}
     own |= {"workflow/engine_choice.py"}
     folder = Path(__file__).parents[2] / "scripts"
-    quoted = re.compile("|".join(f'(?<!import_module\\()"{name}"' for name in ENGINES))
+    quoted = re.compile("|".join(f'(?<!import_module\\()(?<!find_spec\\()"{name}"' for name in ENGINES))
     sources = {*folder.rglob("*.py")} - {folder / "lib" / name for name in own}
     # Versions of the libraries, by the names of their packages.
     found = {

@@ -26,8 +26,8 @@ from tests.scripts.test_detect import Step
 
 DATA = Path(__file__).parents[1] / "data"
 ODD = sorted(path for path in (DATA / "odd").iterdir() if path.suffix in (".avi", ".hevc", ".mp4", ".ts", ".wmv"))
-THREADED = ("h264.mp4", "h264.ts", "hevc.mp4", "vp9.webm", "av1.mp4", "mpeg4.mp4", "prores.mov", "dnxhd.mov")
-WITH_ONE = ("vp8.webm", "mpeg2.ts", "mjpeg.avi", "wmv2.wmv")
+THREADED = ("h264.mp4", "h264.ts", "hevc.mp4", "av1.mp4", "mpeg4.mp4", "prores.mov", "dnxhd.mov")
+WITH_ONE = ("vp8.webm", "vp9.webm", "mpeg2.ts", "mjpeg.avi", "wmv2.wmv")
 SHAPE = (4, 90, 160, 3)
 
 Read = tuple[list[tuple[int, int]], Any]

@@ -142,8 +142,7 @@ def open_described(
     record: dict[str, object] = {
         "name": engine,
         "version": None,
-        "device": device.name.upper(),
-        **({"device_reason": device.reason} if engine == "onnxruntime" else {}),
+        **device.record,
         "precision": "f32",
         "threads": threads,
         "batch_size": batch_size,

@@ -10,6 +10,7 @@ from scripts.lib.errors import DeviceError
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 _DEVICES = Path("/dev")
+_CONFIGURED = "by the configuration"
 _REMEDY = (
     "install onnxruntime-gpu in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or set "
     "detect.device: auto or cpu"
@@ -21,11 +22,16 @@ class Device(NamedTuple):
 
     Attributes:
         name: `cpu` or `cuda`.
-        reason: for the record.
+        reason: for the record; None where there is no choice.
     """
 
     name: str = "cpu"
-    reason: str = "by the configuration"
+    reason: str | None = None
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What the record of an engine says of it."""
+        return {"device": self.name.upper(), **({"device_reason": self.reason} if self.reason else {})}
 
     @property
     def providers(self) -> list[str]:
@@ -68,12 +74,12 @@ def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, st
         DeviceError: `cuda` is asked for, and is not there.
     """
     if asked == "cpu":
-        return Device("cpu")
+        return Device("cpu", _CONFIGURED)
     lack = missing_gpu(environ, devices)
     if lack is None and CUDA_PROVIDER not in available:
         lack = f"this onnxruntime has no CUDA provider, only {', '.join(available)}"
     if lack is None:
-        return Device("cuda", "by the configuration" if asked == "cuda" else "auto: an NVIDIA GPU is here")
+        return Device("cuda", _CONFIGURED if asked == "cuda" else "auto: an NVIDIA GPU is here")
     if asked == "cuda":
         raise DeviceError(f"detect.device: cuda: {lack}; expected a GPU: {_REMEDY}")
     return Device("cpu", f"auto: {lack}")

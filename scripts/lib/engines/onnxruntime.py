@@ -79,8 +79,7 @@ class OnnxRuntimeEngine(Engine):
         self.description = {
             "name": "onnxruntime",
             "version": onnxruntime.__version__,
-            "device": device.name.upper(),
-            "device_reason": device.reason,
+            **device.record,
             "precision": "f32",
             "threads": threads,
             "batch_size": batch_size,

@@ -45,8 +45,7 @@ def open_rows(
     description = {
         "name": engine,
         "version": version,
-        "device": device.name.upper(),
-        **({"device_reason": device.reason} if engine == "onnxruntime" else {}),
+        **device.record,
         "precision": "f32",
         "threads": threads,
         "batch_size": batch_size,
