@@ -92,16 +92,16 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
     frames = replace(
         last.frames,
         used=sum(record.frames.used for record in records),
-        missing_by_time=sum(record.frames.missing_by_time for record in records),
-        first_gap=next((record.frames.first_gap for record in records if record.frames.first_gap), ""),
+        missing_by_time=sum(record.frames.missing_by_time or 0 for record in records) or None,
+        first_gap=next((record.frames.first_gap for record in records if record.frames.first_gap), None),
     )
     summary = Summary(
         decoded=frames.decoded,
         declared=frames.declared,
         missing=frames.missing,
         skipped=frames.skipped,
-        missing_by_time=frames.missing_by_time,
-        first_gap=frames.first_gap,
+        missing_by_time=frames.missing_by_time or 0,
+        first_gap=frames.first_gap or "",
         used=frames.used,
         read_to_end=frames.read_to_end,
         width=first.width,

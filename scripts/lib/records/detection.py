@@ -41,15 +41,15 @@ class FrameCounts:
         int, Key("Pictures before the first key frame, which cannot be decoded; they count in no number.", part="count")
     ]
     missing_by_time: Annotated[
-        int,
+        int | None,
         Key(
             "Frames that gaps in time have room for, in a rate that is constant otherwise: dropped by a camera, or "
             "lost; they count in no number.",
             part="count",
             optional=True,
         ),
-    ] = 0
-    first_gap: Annotated[str, Key("After which frame the first of these gaps is.", optional=True)] = ""
+    ] = None
+    first_gap: Annotated[str | None, Key("After which frame the first of these gaps is.", optional=True)] = None
     used: Annotated[int, Key("Through the network.", part="count")]
     numbers: Annotated[
         int, Key("How many of Tator's numbers the decoded frames stand at; see docs/numbering.md.", part="count")
