@@ -58,7 +58,8 @@ def _declared(kind: type) -> tuple[Declared, ...]:
         annotation, key = hints[field.name], Key()
         if get_origin(annotation) is Annotated:
             annotation, key = get_args(annotation)[:2]
-        found.append(Declared(field.name, annotation, key, field.default is dataclasses.MISSING))
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        found.append(Declared(field.name, annotation, key, needed))
     return tuple(found)
 
 

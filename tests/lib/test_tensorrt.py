@@ -19,9 +19,11 @@ from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse
+from tests.made_records import provenance
 from tests.onnx_graph import write_onnx
 
 pytestmark = pytest.mark.networks
@@ -147,8 +149,16 @@ def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_t
 ):
     device = install(monkeypatch, version)
     folder, record = tmp_path / "engines", tmp_path / "engine.json"
+    write_record(tmp_path / "provenance.json", provenance("site/weights:1"))
     build_engine(
-        graph=graph, record=record, engines=folder, img_max_side=320, img_min_side=180, batch_size=2, precision="f16"
+        graph=graph,
+        provenance=tmp_path / "provenance.json",
+        record=record,
+        engines=folder,
+        img_max_side=320,
+        img_min_side=180,
+        batch_size=2,
+        precision="f16",
     )
     device.check_clean()
     for again in (False, True):

@@ -1,6 +1,6 @@
 """Where boxes and tracks go in Tator, what stands there for a media, and which media are marked as processed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from scripts.lib.record_files import Key, as_content
@@ -123,4 +123,4 @@ class MarksRecord:
             "Why a media could not be marked, by its id.",
             schema={"type": "object", "additionalProperties": {"type": "string"}},
         ),
-    ]
+    ] = field(default_factory=dict)
