@@ -114,6 +114,7 @@ def test_media_cost_one_patience_where_writes_fail(
     assert not list(outages.FOLDER.glob("*.away.json"))
     # The next one has its whole patience again.
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "30")
     steps.server.fault(**fault, operation=operation, times=4)
     assert upload(some[1])
 
