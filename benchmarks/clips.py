@@ -61,7 +61,8 @@ def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options:
         stream: Any = out.add_stream(encoder, rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number, frame in enumerate(source.decode(video=0)):
-            frame.pts, frame.pict_type = number, av.video.frame.PictureType.NONE
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            frame.pict_type = av.video.frame.PictureType.NONE
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     repeat_clip(once, path, -(-frames // _OF_SAMPLE))
