@@ -30,11 +30,17 @@ class Unreadable(FrameInput):
         except ValueError as error:
             raise MediaFault("unreadable", "it is damaged") from error
 
+    def open_again(self) -> Any:
+        raise AssertionError
+
 
 class Nowhere(ResultOutput):
     """Takes nothing."""
 
     def take(self, seen: Any) -> None:
+        raise AssertionError
+
+    def restart(self) -> None:
         raise AssertionError
 
     def finish(self, *_: Any) -> None:

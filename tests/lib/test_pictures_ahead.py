@@ -33,6 +33,8 @@ class File(FrameInput):
     def open(self) -> FrameSource:
         return open_frames(self.path, self.kind)
 
+    open_again = open
+
 
 def made(folder: Path, count: int) -> list[Path]:
     paths = [folder / f"{number}.jpg" for number in range(count)]

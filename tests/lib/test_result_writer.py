@@ -15,6 +15,9 @@ class Nothing(FrameInput):
     def open(self) -> Any:
         raise AssertionError
 
+    def open_again(self) -> Any:
+        raise AssertionError
+
 
 class Written(ResultOutput):
     """Notes when it is finished, and waits for `may` before."""
@@ -23,6 +26,9 @@ class Written(ResultOutput):
         self._name, self._notes, self._may, self._error = name, notes, may, error
 
     def take(self, seen: Any) -> None:
+        raise AssertionError
+
+    def restart(self) -> None:
         raise AssertionError
 
     def finish(self, *_: Any) -> None:

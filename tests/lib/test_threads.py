@@ -105,6 +105,9 @@ class Nowhere(ResultOutput):
     def take(self, seen: FrameResult) -> None:
         raise AssertionError
 
+    def restart(self) -> None:
+        raise AssertionError
+
     def finish(self, frames: FrameInput, counters: Counters) -> None:
         raise AssertionError
 

@@ -345,10 +345,10 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
                 yield self.summary.add_frame(painted(0)), painted(0)
 
     class Counted(FrameInput):
-        open = Endless
+        open = open_again = Endless
 
     class Nowhere(ResultOutput):
-        take = finish = abandon = lambda *_: None
+        take = restart = finish = abandon = lambda *_: None
 
     with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
         patch.setattr("scripts.lib.progress.SECONDS", 0.0)

@@ -36,13 +36,13 @@ class FrameInput(ABC):
             MediaFault: which becomes `fault`.
         """
 
+    @abstractmethod
     def open_again(self) -> FrameSource:
         """Open the frames again, to be decoded with one thread; called where `open` gave a source with several.
 
         Raises:
             MediaFault: which becomes `fault`.
         """
-        raise NotImplementedError
 
 
 @dataclass
@@ -98,9 +98,9 @@ class ResultOutput(ABC):
     def take(self, seen: FrameResult) -> None:
         """Take what was found in a frame, in order; called by the caller's thread."""
 
+    @abstractmethod
     def restart(self) -> None:
         """Forget what was taken: the media is begun anew; called by the caller's thread."""
-        raise NotImplementedError
 
     @abstractmethod
     def finish(self, frames: FrameInput, counters: Counters) -> None:
