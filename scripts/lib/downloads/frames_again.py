@@ -60,8 +60,7 @@ def frames_again(
     for path in records if wanted else ():
         record = read_record(MediaRecord, path)
         by_id[record.media_id] = record
-    in_tator = place.host is not None and place.project_id is not None
-    connection = Connection(place.host, place.project_id) if in_tator else None  # type: ignore[arg-type]
+    connection = None if place.host is None or place.project_id is None else Connection(place.host, place.project_id)
     for media_id, frames in sorted(wanted.items()):
         record = by_id[media_id]
         with TemporaryDirectory(dir=folder) as room:
