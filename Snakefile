@@ -34,7 +34,7 @@ forget_failed_media()
 correct_dates()
 
 if workflow.is_main_process:
-    local_files.check(config, plan.media_ids)
+    local_files.check(config, plan.media_ids, detects=plan.detects)
 
 
 onstart:
@@ -49,7 +49,11 @@ onerror:
     )
 
 
-include: "rules/weights.smk"
+if plan.detects:
+
+    include: "rules/weights.smk"
+
+
 include: "rules/folder.smk" if plan.from_folder else "rules/media.smk"
 
 
@@ -59,18 +63,20 @@ if plan.shared_jobs:
 
 else:
 
-    include: "rules/list.smk" if plan.from_folder else "rules/resolve.smk"
-    include: "rules/split.smk" if config["detect"]["split_seconds"] else "rules/detect.smk"
+    if plan.detects:
 
-    if not plan.from_folder:
+        include: "rules/list.smk" if plan.from_folder else "rules/resolve.smk"
+        include: "rules/split.smk" if config["detect"]["split_seconds"] else "rules/detect.smk"
+
+    if plan.uploads:
 
         include: "rules/upload.smk"
 
 
-if not plan.from_folder:
+if plan.uploads:
 
     include: "rules/destination.smk"
-    include: "rules/attributes.smk"
+    include: "rules/match.smk" if plan.from_folder else "rules/attributes.smk"
 
 
 if config["track"]["enabled"]:
@@ -106,8 +112,9 @@ rule all:
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
-        if_asked(not plan.from_folder, "results/marks.json"),
+        plan.in_tator("results/marks.json"),
         if_asked(plan.from_folder, "results/media.csv"),
+        if_asked(plan.from_folder and plan.uploads, "results/matches.csv"),
         if_asked(plan.tracks_evaluated, "results/track_evaluation.json"),
         if_asked(config["export"]["tracks"], "results/tracks.coco.json"),
         if_asked(config["export"]["counts"], "results/occurrences.csv"),

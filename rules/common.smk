@@ -40,7 +40,7 @@ def read_settings():
 def make_plan():
     """Return what the settings mean for the rules."""
     store = workflow.storage_settings.default_storage_provider
-    return RunPlan(config, store is not None, files_of_folder())
+    return RunPlan(config, store is not None, files_of_folder(), not is_folder_away())
 
 
 def variables_in_use():
@@ -55,7 +55,7 @@ def work_dir():
 
 def require_token():
     """Refuse to run, but not to plan, without a token, where Tator is asked."""
-    if not plan.from_folder:
+    if plan.uploads:
         token.check_token(os.environ)
 
 

@@ -6,12 +6,20 @@ from scripts.lib.folder_source import run_listing
 from scripts.lib.workflow import dates
 
 
+def is_folder_away():
+    """Say whether the user's folder is not here, and what was detected in it before is to go to Tator."""
+    return run_listing.is_away(config, Path())
+
+
 def files_of_folder():
     """Return the files of the user's folder, as this process or the one that began the run lists them; None of Tator."""
     if not config["media"]["folder"]:
         return None
     if not workflow.is_main_process:
         return run_listing.read_listing(run_listing.LISTING).files
+    if is_folder_away():
+        logger.warning(run_listing.away(config["media"]["folder"]))
+        return run_listing.detected_before(config["media"]["folder"], Path()).files
     listing = run_listing.list_for_run(config["media"], Path.cwd())
     logger.info(listing.words())
     if is_new_run():

@@ -14,6 +14,7 @@ checkpoint list_media:
         **plan.listing,
         kind=config["media"]["kind"],
         changed_by=config["media"]["changed_by"],
+        md5=config["media"]["md5"],
         # Not inputs: they are the user's, and Snakemake ends a run in which an input is dated in the future.
         given_files=plan.files_digest(plan.media_ids),
         code=code("list_media"),

@@ -6,7 +6,7 @@ which come by way of its parameters, or as inputs where jobs share no disk; docs
 
 for media_ids in plan.shared_jobs:
 
-    if plan.from_folder:
+    if plan.from_folder and plan.detects:
 
         rule:
             name:
@@ -22,12 +22,13 @@ for media_ids in plan.shared_jobs:
                 **plan.listing,
                 kind=config["media"]["kind"],
                 changed_by=config["media"]["changed_by"],
+                md5=config["media"]["md5"],
                 given_files=plan.files_digest(media_ids),
                 code=code("list_media"),
             script:
                 "../scripts/list_media.py"
 
-    else:
+    if not plan.from_folder:
 
         rule:
             name:
@@ -51,40 +52,42 @@ for media_ids in plan.shared_jobs:
             script:
                 "../scripts/resolve_media.py"
 
-    rule:
-        name:
-            f"detect_many_{media_ids[0]}"
-        input:
-            plan.beside_graph,
-            *map(ancient, plan.in_tator("resources/destination.json")),
-            f"resources/batches/resolved_{media_ids[0]}.json",
-            **as_inputs(media_ids, records="resources/records/{media_id}.json"),
-            graph=ancient(plan.detect_graph),
-            train_ini="resources/network/train.ini",
-            provenance="resources/network/provenance.json",
-            changes=plan.graph_changes,
-        output:
-            detections=plan.of(media_ids, "results/detections/{media_id}.csv"),
-            outcomes=plan.of(media_ids, "results/detections/{media_id}.json"),
-            previews=plan.of(media_ids, "results/previews/{media_id}.zip"),
-            batch=f"resources/batches/detected_{media_ids[0]}.json",
-        log:
-            f"logs/detect_many/{media_ids[0]}.log",
-        priority: 10
-        conda:
-            plan.detect_environment
-        threads: 4
-        params:
-            **plan.detect_options,
-            **as_params("outcomes", records="resources/records/{media_id}.json"),
-            **downloads_of("outcomes"),
-            **plan.place,
-            finished="resources/finished",
-            code_hash=code("detect"),
-        script:
-            "../scripts/detect.py"
+    if plan.detects:
 
-    if not plan.from_folder:
+        rule:
+            name:
+                f"detect_many_{media_ids[0]}"
+            input:
+                plan.beside_graph,
+                *if_asked(not plan.from_folder, ancient("resources/destination.json")),
+                f"resources/batches/resolved_{media_ids[0]}.json",
+                **as_inputs(media_ids, records="resources/records/{media_id}.json"),
+                graph=ancient(plan.detect_graph),
+                train_ini="resources/network/train.ini",
+                provenance="resources/network/provenance.json",
+                changes=plan.graph_changes,
+            output:
+                detections=plan.of(media_ids, "results/detections/{media_id}.csv"),
+                outcomes=plan.of(media_ids, "results/detections/{media_id}.json"),
+                previews=plan.of(media_ids, "results/previews/{media_id}.zip"),
+                batch=f"resources/batches/detected_{media_ids[0]}.json",
+            log:
+                f"logs/detect_many/{media_ids[0]}.log",
+            priority: 10
+            conda:
+                plan.detect_environment
+            threads: 4
+            params:
+                **plan.detect_options,
+                **as_params("outcomes", records="resources/records/{media_id}.json"),
+                **downloads_of("outcomes"),
+                **plan.place,
+                finished="resources/finished",
+                code_hash=code("detect"),
+            script:
+                "../scripts/detect.py"
+
+    if plan.uploads:
 
         rule:
             name:
@@ -102,6 +105,7 @@ for media_ids in plan.shared_jobs:
                     records="resources/records/{media_id}.json",
                     **plan.boxes_that_fill_gaps,
                 ),
+                **plan.matches_of(media_ids[0]),
                 destination="resources/destination.json",
                 train_ini="resources/network/train.ini",
             output:
@@ -131,7 +135,9 @@ for media_ids in plan.shared_jobs:
                 "../scripts/upload_detections.py"
 
     # Which number a job's name ends with, no profile knows.
-    set_as_for(f"detect_many_{media_ids[0]}", "detect")
+    if plan.detects:
+        set_as_for(f"detect_many_{media_ids[0]}", "detect")
     if not plan.from_folder:
         set_as_for(f"resolve_many_{media_ids[0]}", "resolve_media")
+    if plan.uploads:
         set_as_for(f"upload_many_{media_ids[0]}", "upload_detections")

@@ -4,6 +4,7 @@
 rule upload_detections:
     input:
         **plan.boxes_that_fill_gaps,
+        **plan.matches,
         detections="results/detections/{media_id}.csv",
         outcomes="results/detections/{media_id}.json",
         records="resources/records/{media_id}.json",

@@ -12,6 +12,7 @@ from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.record_files import write_record
 from scripts.lib.records import Kind, LocalFile, MediaRecord
+from scripts.lib.tator_md5 import tator_md5
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
 from scripts.lib.workflow.failures import note
@@ -19,7 +20,9 @@ from scripts.lib.workflow.failures import note
 _log = logging.getLogger(__name__)
 
 
-def list_media(*, listing: Path, kind: str, changed_by: str, records: list[Path], batch: Path | None = None) -> None:
+def list_media(
+    *, listing: Path, kind: str, changed_by: str, records: list[Path], md5: bool = False, batch: Path | None = None
+) -> None:
     """Write a record for each media, whatever its state.
 
     The same file, of the same size and date, gives the same record, so that nothing is done again with it.
@@ -29,6 +32,7 @@ def list_media(*, listing: Path, kind: str, changed_by: str, records: list[Path]
         kind: `video` or `image` to take only those, or `any`.
         changed_by: `time` or `content`: what tells that a file has changed.
         records: where to write; a file's name says which media.
+        md5: note Tator's md5 of each file.
         batch: where the hashes of the records go, for the job that takes these media.
 
     Raises:
@@ -38,7 +42,7 @@ def list_media(*, listing: Path, kind: str, changed_by: str, records: list[Path]
     files = of_media(found, (int(path.stem) for path in records))
     for path, file in zip(records, files, strict=True):
         try:
-            record = _record(Path(found.folder, file.path), file, kind, changed_by)
+            record = _record(Path(found.folder, file.path), file, kind, changed_by, md5=md5)
         except MediaFault as fault:
             _log.warning("media %d: %s", file.media_id, fault)
             local = LocalFile(path=file.path, size=file.size, modified_ns=file.modified_ns)
@@ -57,7 +61,7 @@ def _without_result(file: ListedFile, fault: MediaFault, local: LocalFile) -> Me
     )
 
 
-def _record(path: Path, file: ListedFile, wanted: str, changed_by: str) -> MediaRecord:
+def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, *, md5: bool) -> MediaRecord:
     """Return the record of a file.
 
     Raises:
@@ -66,6 +70,7 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str) -> Media
     try:
         found = _kind(path)
         hashed = sha256(path) if changed_by == "content" else None
+        summed = _tator_md5(path) if md5 else None
     except (FileNotFoundError, NotADirectoryError):
         raise MediaFault("failed", "its file is gone since the run was planned; run again") from None
     except PermissionError as error:
@@ -85,8 +90,14 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str) -> Media
         name=shown_path(file.path),
         fps=rate,
         num_frames=length,
+        md5=summed,
         local=local,
     )
+
+
+def _tator_md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return tator_md5(stream)
 
 
 def _kind(path: Path) -> Kind:

@@ -135,7 +135,7 @@ class _Marking:
 def _verified(uploads: list[Path], track_uploads: list[Path]) -> dict[int, str]:
     """Return when the boxes or tracks of each verified media last changed in Tator, by its id."""
     records = [read_record(UploadRecord, path) for path in uploads]
-    verified = {record.media_id: record.changed_at or "" for record in records if record.state == "verified"}
+    verified = {record.id_in_tator: record.changed_at or "" for record in records if record.state == "verified"}
     for tracks in (read_record(TrackUploadRecord, path) for path in track_uploads):
         if tracks.state == "verified" and tracks.media_id in verified:
             verified[tracks.media_id] = _later(verified[tracks.media_id], tracks.changed_at or "")

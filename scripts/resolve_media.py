@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
-from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
+from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.processed import is_marked
 from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord, Role, StoredFile
-from scripts.lib.server import rows
+from scripts.lib.server import project_needs, rows
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.media_record import TatorMedia, tator_media
@@ -59,7 +59,7 @@ def resolve_media(
     found = {media_id: _checked(answer) for media_id, answer in answers.items()}
     used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
     odd_types = {type_id: fault for type_id in used & types.keys() if (fault := _fault_of(types[type_id]))}
-    _check_mark(types, (used & types.keys()) - odd_types.keys(), mark_attribute)
+    project_needs.check_mark(types, (used & types.keys()) - odd_types.keys(), mark_attribute)
     found = {
         media_id: odd_types.get(media.type_id, media) if isinstance(media, TatorMedia) else media
         for media_id, media in found.items()
@@ -126,20 +126,6 @@ def _resolve(
     if media.type_id not in types:
         raise MediaFault("unsupported", f"its media type {media.type_id} is not in the project; correct it in Tator")
     return _record(media, types[media.type_id], asked)
-
-
-def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
-    """Refuse media that cannot be marked, before any work is done."""
-    for type_id in sorted(used):
-        attributes = {
-            attribute["name"]: attribute["dtype"] for attribute in types[type_id].get("attribute_types") or []
-        }
-        if types[type_id]["dtype"] in ("video", "image") and attributes.get(mark_attribute) != "string":
-            there = ", ".join(f"{name} ({kind})" for name, kind in attributes.items()) or "none"
-            raise ServerError(
-                f"mark.attribute: media type {types[type_id]['name']!r} ({type_id}) has no string attribute "
-                f"{mark_attribute!r}; it has {there}; add it in the project's settings or name another one"
-            )
 
 
 def _absent(project: Project, media_id: int) -> MediaFault:

@@ -106,7 +106,7 @@ def _line(
     track_upload: TrackUploadRecord | None,
     marked: MarksRecord | None,
 ) -> MediaSummary:
-    media_id = record.media_id
+    in_tator = record.media_id if upload is None else upload.id_in_tator
     state, reason = outcome.state, outcome.reason
     if tracks is not None and tracks.state == "failed":
         state, reason = tracks.state, tracks.reason
@@ -114,12 +114,13 @@ def _line(
         state, reason = upload.state, upload.reason
     elif track_upload is not None and (track_upload.state == "missing" or track_upload.state == "failed"):  # noqa: PLR1714
         state, reason = track_upload.state, track_upload.reason
-    elif marked is not None and media_id in marked.missing:
+    elif marked is not None and in_tator in marked.missing:
         state, reason = "missing", "it was deleted while the workflow ran"
-    elif marked is not None and str(media_id) in marked.failed:
-        state, reason = "failed", marked.failed[str(media_id)]
+    elif marked is not None and str(in_tator) in marked.failed:
+        state, reason = "failed", marked.failed[str(in_tator)]
     return MediaSummary(
-        media_id=media_id,
+        media_id=record.media_id,
+        tator_id=None if upload is None else upload.tator_id,
         name=record.name,
         state=state,
         reason=reason or (upload.note if upload else None) or (track_upload.note if track_upload else None),
@@ -127,7 +128,7 @@ def _line(
         boxes=outcome.boxes,
         boxes_in_tator=upload.boxes if upload else 0,
         people=_counts(upload),
-        marked=marked is not None and media_id in marked.media_ids,
+        marked=marked is not None and in_tator in marked.media_ids,
         seconds=outcome.seconds,
         tracks=None if tracks is None else len(tracks.tracks),
         tracks_in_tator=None if track_upload is None else track_upload.tracks,

@@ -1,7 +1,6 @@
 """Upload boxes to Tator: repeated runs leave one result, and the work of people is not changed."""
 
 import logging
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.failed_upload import record_failed_upload
+from scripts.lib.uploads.matched import matched
 from scripts.lib.uploads.upload import UploadOptions, still_stands, upload_media
 from scripts.lib.uploads.upload_job import CONNECTIONS, MediaToUpload, for_each
 from scripts.lib.workflow import job
@@ -30,6 +30,7 @@ def upload_detections(
     project_id: int,
     uploads: list[Path],
     track_boxes: list[Path] | None = None,
+    matches: Path | None = None,
     shared: SharedJob | None = None,
     connections: int = CONNECTIONS,
 ) -> None:
@@ -49,6 +50,7 @@ def upload_detections(
         uploads: where the outcomes go, in the same order: state, boxes standing, and what was left alone because of a
             person.
         track_boxes: the CSVs of tracks, in the same order, if the boxes that fill their gaps are uploaded too.
+        matches: in a folder's run, which media in Tator these are.
         shared: of a job that media share; None where a media has a job of its own.
         connections: the most requests at once; fewer while Tator throttles.
 
@@ -57,7 +59,7 @@ def upload_detections(
         ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names those.
     """
     require([*detections, *outcomes, *records, *(track_boxes or ())])
-    work = _work(detections, outcomes, records, uploads, track_boxes)
+    work = _work(detections, outcomes, records, uploads, track_boxes, matches=matches)
     done = _finished(shared, host, project_id, options)
 
     @cache
@@ -66,7 +68,7 @@ def upload_detections(
 
     def upload(one: MediaToUpload) -> None:
         if done is None:
-            upload_media(connect, options, **asdict(one))
+            upload_media(connect, options, **vars(one))
             return
         kept = one.kept
         try:
@@ -74,7 +76,7 @@ def upload_detections(
             if looked_at and done.restore(*kept) and still_stands(connect, options.where, one.upload):
                 _log.info("media %d: verified by an earlier job", kept[0])
                 return
-            upload_media(connect, options, **asdict(one))
+            upload_media(connect, options, **vars(one))
         except Exception as error:
             if not of_one_media(error):
                 raise
@@ -102,6 +104,7 @@ def record_failure(
     project_id: int,
     uploads: list[Path],
     track_boxes: list[Path] | None = None,
+    matches: Path | None = None,
     shared: SharedJob | None = None,
     **_: object,
 ) -> None:
@@ -110,7 +113,7 @@ def record_failure(
     The arguments are its own.
     """
     done = _finished(shared, host, project_id, options)
-    for one in _work(detections, outcomes, records, uploads, track_boxes):
+    for one in _work(detections, outcomes, records, uploads, track_boxes, matches=matches):
         if done is None or not done.restore(*one.kept):
             record_failed_upload(fault, one.record, one.upload)
     if shared is not None:
@@ -123,9 +126,12 @@ def _work(
     records: list[Path],
     uploads: list[Path],
     track_boxes: list[Path] | None,
+    *,
+    matches: Path | None,
 ) -> list[MediaToUpload]:
     tracked: list[Path] | list[None] = track_boxes or [None] * len(uploads)
-    return [MediaToUpload(*files) for files in zip(detections, outcomes, records, uploads, tracked, strict=True)]
+    found = matched((int(path.stem) for path in uploads), matches)
+    return [MediaToUpload(*each) for each in zip(detections, outcomes, records, uploads, tracked, found, strict=True)]
 
 
 def _finished(shared: SharedJob | None, host: str, project_id: int, options: UploadOptions) -> Finished | None:

@@ -26,14 +26,14 @@ def numbering_of(record: MediaRecord, download: DownloadRecord | None, summary: 
     return Numbering(
         file=download.role,
         file_reason=download.role_reason,
-        replaces_original=download.role != record.chosen_file.role,
+        replaces_original=record.local is None and download.role != record.chosen_file.role,
         rate=round(summary.rate, 4) if summary.rate else None,
         numbers=summary.numbers,
         repeated=summary.repeated,
         left_out=summary.left_out,
         # An original that is read in parts is one whose pictures are not turned.
         turned=0 if download.role == "archival" and summary.numbered is None else summary.turned,
-        disagreements=_disagreements(record, summary),
+        disagreements=_disagreements(record, summary) if record.local is None else [],
     )
 
 

@@ -1,6 +1,5 @@
 """Download a stored file: interrupted transfers are resumed, and the result is checked."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import IO
@@ -21,13 +20,13 @@ from scripts.lib.retry import retrying
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.sessions import TRUST, untrusted
+from scripts.lib.tator_md5 import tator_md5
 
 # What a note on a store that is away calls this.
 CALL = "send files"
 CHUNK_BYTES = 1 << 20
 # Where Tator says how large a file is, that is the limit.
 LARGEST_WITHOUT_SIZE = 1 << 30
-SUMMED_BYTES = 100 << 20  # of a file go into Tator's md5, besides its size
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
                     raise MediaServerError(f"media {wanted.media_id}: {error}") from None
                 raise
-            if has_md5 and (found := _md5(stream)) != wanted.md5:
+            if has_md5 and (found := tator_md5(stream)) != wanted.md5:
                 stream.truncate(0)
                 raise _Interrupted(f"the file's md5 is {found}, Tator's is {wanted.md5}")
         except _NoSuchFile:
@@ -241,18 +240,3 @@ def _append(transfer: _Transfer) -> None:
 
 def _peer(address: str) -> str:
     return urlsplit(address).netloc.rpartition("@")[2]
-
-
-def _md5(stream: IO[bytes]) -> str:
-    """Return Tator's sum of a file, as tator.util.md5sum does of a path.
-
-    Through the stream, as some file systems refuse to open anew what is locked.
-    """
-    size = size_of(stream)
-    left = min(size, SUMMED_BYTES)
-    content = hashlib.md5(usedforsecurity=False)
-    stream.seek(0)
-    while chunk := stream.read(min(left, CHUNK_BYTES)):
-        content.update(chunk)
-        left -= len(chunk)
-    return hashlib.md5(f"{content.hexdigest()}{size}".encode(), usedforsecurity=False).hexdigest()

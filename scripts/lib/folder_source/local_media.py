@@ -45,7 +45,17 @@ def check(record: MediaRecord, path: Path) -> DownloadRecord:
     modified = record.local.modified_ns
     if state.st_size != record.local.size or modified not in (None, state.st_mtime_ns):
         return _failed(record, "its file was changed since the run was planned; run again")
-    return DownloadRecord(media_id=record.media_id, state="ready", reason=None, bytes=state.st_size)
+    if record.kind != "video":
+        return DownloadRecord(media_id=record.media_id, state="ready", reason=None, bytes=state.st_size)
+    # Numbered by its times, as Tator numbers an original: so its boxes fit the video there, too.
+    return DownloadRecord(
+        media_id=record.media_id,
+        state="ready",
+        reason=None,
+        bytes=state.st_size,
+        role="archival",
+        role_reason="it is a file of the folder",
+    )
 
 
 def _failed(record: MediaRecord, reason: str) -> DownloadRecord:

@@ -50,6 +50,44 @@ def list_for_run(media: Mapping[str, Any], run_folder: Path) -> Listing:
     return listing
 
 
+def is_away(settings: Mapping[str, Any], run_folder: Path) -> bool:
+    """Say whether the folder is not here, and a run that was made where it is has its boxes to be put into Tator.
+
+    Args:
+        settings: of the run.
+        run_folder: the run's.
+    """
+    folder = settings["media"]["folder"]
+    is_matched = bool(folder) and settings["upload"]["match"] is not None
+    return is_matched and not os.path.lexists(run_folder / folder) and (run_folder / LISTING).exists()
+
+
+def away(folder: str) -> str:
+    """Return a sentence for the user on a folder that is away."""
+    return f"media.folder: {printable(folder)} is not here; the boxes that were found in it before go to Tator"
+
+
+def detected_before(folder: str, run_folder: Path) -> Listing:
+    """Return the listing of the run before.
+
+    Args:
+        folder: the folder that is away.
+        run_folder: the run's.
+
+    Raises:
+        SettingsError: not all of its media were detected in.
+    """
+    listing = read_listing(run_folder / LISTING)
+    outcomes = {name for name in os.listdir(run_folder / "results" / "detections") if name.endswith(".json")}  # noqa: PTH208
+    left = [file.path for file in listing.files if f"{file.media_id}.json" not in outcomes]
+    if left:
+        raise SettingsError(
+            f"media.folder: {shown(folder)} does not exist, and {len(left)} of its {len(listing.files)} media were not "
+            f"detected in yet ({printable(left[0])}); expected the folder, to do these first"
+        )
+    return listing
+
+
 def begin(listing: Listing, run_folder: Path) -> list[str]:
     """Write a run's listing; put the results of files that are gone aside, and those of files that came back in place.
 

@@ -54,7 +54,9 @@ class MediaRecord:
     height: Annotated[int | None, Key("Pixels.", only="ready")] = None
     fps: Annotated[float | None, Key("Frames a second.", only="ready")] = None
     num_frames: Annotated[int | None, Key("Frames by Tator's count.", only="ready")] = None
-    md5: Annotated[str | None, Key("Tator's md5 of the original.", only="ready")] = None
+    md5: Annotated[
+        str | None, Key("Tator's md5 of the original; in a folder's run null unless `media.md5` is set.", only="ready")
+    ] = None
     file: Annotated[StoredFile | None, Key("The file that is downloaded; null in a folder's run.", only="ready")] = None
     copy: Annotated[
         StoredFile | None,

@@ -16,6 +16,9 @@ class MediaSummary:
     """What became of a media."""
 
     media_id: MediaId
+    tator_id: Annotated[
+        int | None, Key("In a folder's run, the number of the media in Tator that it was matched with.", optional=True)
+    ] = None
     name: Name
     state: Annotated[MediaState, Key(part="state")]
     reason: Reason

@@ -28,6 +28,9 @@ class UploadRecord:
     type_id: int | None
     state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
     reason: Reason
+    tator_id: Annotated[
+        int | None, Key("In a folder's run, the number of the media in Tator that it was matched with.", optional=True)
+    ] = None
     verified_at: Annotated[str | None, Key(schema=MOMENT, only="verified")] = None
     changed_at: Annotated[
         str | None,
@@ -40,6 +43,11 @@ class UploadRecord:
     boxes: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
     note: Annotated[str | None, Key("Why most of the boxes count as edited, where it is so.", only="verified")] = None
+
+    @property
+    def id_in_tator(self) -> int:
+        """The number under which Tator has the media."""
+        return self.media_id if self.tator_id is None else self.tator_id
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:

@@ -251,3 +251,26 @@ def _retry_lost_answer(made: Callable[[], _Made]) -> _Made:
         return retrying(LostAnswer, beyond=answer_seconds())(made)
     except LostAnswer as lost:
         raise ServerError(f"{lost}; run again later") from None
+
+
+def check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
+    """Refuse media that cannot be marked, before any work is done.
+
+    Args:
+        types: the project's media types, by id.
+        used: the types of the media.
+        mark_attribute: the attribute that marks a media as processed.
+
+    Raises:
+        ServerError: a type lacks it.
+    """
+    for type_id in sorted(used):
+        attributes = {
+            attribute["name"]: attribute["dtype"] for attribute in types[type_id].get("attribute_types") or []
+        }
+        if types[type_id]["dtype"] in ("video", "image") and attributes.get(mark_attribute) != "string":
+            there = ", ".join(f"{name} ({kind})" for name, kind in attributes.items()) or "none"
+            raise ServerError(
+                f"mark.attribute: media type {types[type_id]['name']!r} ({type_id}) has no string attribute "
+                f"{mark_attribute!r}; it has {there}; add it in the project's settings or name another one"
+            )

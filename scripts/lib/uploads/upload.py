@@ -18,11 +18,13 @@ from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
+from scripts.lib.uploads.matched import Matched
 from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, box_from_pixels
 from scripts.lib.uploads.rounds import Reconciliation, Rounds
 from scripts.lib.uploads.track_origin import TrackDestination
 from scripts.lib.uploads.track_plan import people_have
 from scripts.lib.uploads.track_rounds import list_states
+from scripts.lib.workflow.failures import note
 
 _Plan = TypeVar("_Plan", bound=Changes[Any])
 
@@ -87,6 +89,7 @@ def upload_media(
     record: Path,
     upload: Path,
     track_boxes: Path | None = None,
+    matched: Matched | None = None,
 ) -> None:
     """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
@@ -101,6 +104,7 @@ def upload_media(
         record: the record of resolve_media.
         upload: where the outcome goes: state, boxes standing, and what was left alone because of a person.
         track_boxes: the CSV of the media's tracks, if the boxes that fill their gaps are uploaded too.
+        matched: in a folder's run, which media in Tator this is. One without is tried again in the next run.
 
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
@@ -113,10 +117,13 @@ def upload_media(
         reason=f"{found.state}: {found.reason}",
     )
     if found.state in options.accepted:
-        boxes = _wanted(detections, track_boxes, found, options)
         try:
+            if matched is not None:
+                match = matched.target(found)
+                result = replace(result, type_id=match.type_id, tator_id=match.tator_id)
+            boxes = _wanted(result.id_in_tator, detections, track_boxes, found, options)
             notes = options.notes(media.media_id, upload)
-            settled, changed_at = _reconcile(connect(), media.media_id, boxes, options, notes)
+            settled, changed_at = _reconcile(connect(), result.id_in_tator, boxes, options, notes)
             result = replace(
                 result,
                 state="verified",
@@ -128,6 +135,8 @@ def upload_media(
                 note=settled.note,
             )
         except MediaFault as fault:
+            if matched is not None:
+                note(media.media_id, [upload, matched.file])
             result = replace(result, state=fault.state, reason=fault.reason)
     else:
         UnansweredWrites(options.notes(media.media_id, upload)).forget()  # nothing is said of what stands
@@ -150,13 +159,15 @@ def still_stands(connect: Callable[[], Project], where: Destination, upload: Pat
     if result.state != "verified" or result.people is None:
         return False
     expected = result.boxes + len(result.people.edited) + len(result.people.added)
-    return connect().count_boxes(result.media_id, where.type_id, where.version_id) == expected
+    return connect().count_boxes(result.id_in_tator, where.type_id, where.version_id) == expected
 
 
-def _wanted(detections: Path, track_boxes: Path | None, found: DetectionRecord, options: UploadOptions) -> list[Box]:
+def _wanted(
+    media_id: int, detections: Path, track_boxes: Path | None, found: DetectionRecord, options: UploadOptions
+) -> list[Box]:
     def box(row: Detection | TrackBox, xywh: tuple[float, float, float, float]) -> Box:
         return box_from_pixels(
-            media_id=found.media_id,
+            media_id=media_id,
             frame=row.frame,
             xywh=xywh,
             picture=(found.width, found.height),

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from scripts.lib.display_text import as_json
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import sha256
-from scripts.lib.record_files import read_record
+from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.server.faults import ServerUnavailable
+from scripts.lib.uploads.matched import Matched
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
 CONNECTIONS = 8
@@ -41,6 +43,7 @@ class MediaToUpload:
     record: Path
     upload: Path
     track_boxes: Path | None = None
+    matched: Matched | None = None
 
     @property
     def media_id(self) -> int:
@@ -52,6 +55,7 @@ class MediaToUpload:
         """What Finished is told of it: the media, what its result depends on, and the file that the job leaves."""
         paths = (self.detections, self.outcome, self.record, self.track_boxes)
         hashes = [sha256(path) for path in paths if path is not None]
+        hashes += [as_json(as_content(self.matched.record))] if self.matched is not None else []
         return self.media_id, hashes, (self.upload,)
 
 

@@ -13,7 +13,11 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     if folder_settings.is_folder_run(settings):
         problems += folder_settings.contradictions(settings)
-    elif refusal := plain_http.refusal(settings["tator"]["host"], allowed=settings["tator"]["allow_http"]):
+    elif settings["upload"]["match"] is not None:
+        problems.append(f"upload.match: {settings['upload']['match']}, without media.folder; expected both or neither")
+    uses_tator = folder_settings.is_matched(settings) or not folder_settings.is_folder_run(settings)
+    tator = settings["tator"]
+    if uses_tator and (refusal := plain_http.refusal(tator["host"], allowed=tator["allow_http"])):
         problems.append(refusal)
     network, upload = settings["network"], settings["upload"]
     sources = [key for key in ("directory", "data_image", "archive") if network[key]]

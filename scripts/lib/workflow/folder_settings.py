@@ -1,4 +1,4 @@
-"""What the settings of a run on the user's own folder (media.folder) need, and what they leave out: Tator."""
+"""What the settings of a run on the user's own folder (media.folder) need, and what they leave out of Tator."""
 
 import copy
 from collections.abc import Mapping
@@ -17,10 +17,17 @@ def is_folder_run(settings: Mapping[str, Any]) -> bool:
     return isinstance(media, Mapping) and bool(media.get("folder"))
 
 
+def is_matched(settings: Mapping[str, Any]) -> bool:
+    """Say whether boxes of a folder's media go onto media in Tator."""
+    upload = settings.get("upload")
+    return is_folder_run(settings) and isinstance(upload, Mapping) and upload.get("match") is not None
+
+
 def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Return the settings as the schema is to see them, and the schema.
 
-    In a folder's run nothing of Tator is required, and what is not set is not checked.
+    In a folder's run nothing of Tator is required, and what is not set is not checked; where its boxes go to Tator,
+    that holds of the media's numbers alone.
 
     Args:
         settings: of the run.
@@ -31,6 +38,9 @@ def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[
     parts, sections = dict(settings), copy.deepcopy(dict(schema["properties"]))
     for section in _TATOR:
         required = sections[section].pop("required", [])
+        if is_matched(settings):
+            sections[section]["required"] = [key for key in required if key != "media_ids"]
+            required = ["media_ids"] if "media_ids" in required else []
         part = parts.get(section)
         if isinstance(part, dict):
             parts[section] = {k: v for k, v in part.items() if k not in required or v not in (None, [])}
@@ -41,10 +51,17 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     """Return what does not go together with a folder, a line each."""
     folder, tator = settings["media"]["folder"], settings["tator"]
     problems = []
-    if found := [f"tator.{key}" for key in _TATOR_KEYS if tator.get(key)]:
+    if is_matched(settings):
+        if settings["upload"]["track_type_id"] is not None:
+            problems.append(
+                "upload.match, upload.track_type_id: both are set; expected one of them, as tracks of a folder's run "
+                "are not uploaded: unset one"
+            )
+    elif found := [f"tator.{key}" for key in _TATOR_KEYS if tator.get(key)]:
         problems.append(
             f"media.folder, {', '.join(found)}: all are set; expected either a folder ({shown(folder)}) or media "
-            "in Tator: remove one from the settings, and from the environment (TATOR_...)"
+            "in Tator: remove one from the settings, and from the environment (TATOR_...), or set upload.match to put "
+            "the folder's boxes there"
         )
     problems += [
         f"media.folder, evaluate.{version}: a folder's run asks no Tator; expected evaluate.{file}"

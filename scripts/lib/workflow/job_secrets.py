@@ -23,6 +23,7 @@ USED = {
     "get_attributes": _TOKEN,
     "picture_errors": _TOKEN,
     "crop_tracks": _TOKEN,
+    "match_media": _TOKEN,
     "prepare_upload": _TOKEN,
     "upload_detections": _TOKEN,
     "upload_many": _TOKEN,

@@ -20,19 +20,20 @@ _PATHS = (
 )
 
 
-def check(settings: Mapping[str, Any], media_ids: Collection[int]) -> None:
+def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: bool = True) -> None:
     """Refuse names of files and folders that are not there; relative ones count from the current folder.
 
     Args:
         settings: of the run.
         media_ids: the run's media.
+        detects: whether the network is used.
 
     Raises:
         SettingsError: one line for each: the key, the value, what is expected.
     """
     problems = []
     for section, key, is_folder in _PATHS:
-        value = settings[section][key]
+        value = settings[section][key] if detects or section != "network" else None
         if value and (found := problem(value, is_folder=is_folder)):
             problems.append(f"  - {section}.{key}: {shown(value)} {found}")
     truth = settings["evaluate"]["truth_file"]

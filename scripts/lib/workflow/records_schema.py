@@ -23,6 +23,7 @@ from scripts.lib.records import (
     UploadRecord,
 )
 from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mistake, TrackEvaluationRecord
+from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.network_changes import ConversionRecord, QuantizationRecord
 from scripts.lib.records.summary import MediaAttributes, SummaryRecord
@@ -37,6 +38,8 @@ MODELS: Mapping[str, type] = {
     "conversion": ConversionRecord,
     "quantization": QuantizationRecord,
     "destination": DestinationRecord,
+    "match": MatchRecord,
+    "matches": MatchesRecord,
     "detection": DetectionRecord,
     "upload": UploadRecord,
     "track_upload": TrackUploadRecord,

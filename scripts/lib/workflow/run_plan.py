@@ -41,11 +41,13 @@ class RunPlan:
         config: the checked settings.
         by_storage: whether files go from job to job through a storage, which brings a job its inputs and nothing else.
         files: those of the user's folder, in its run; None where the media are in Tator.
+        detects: whether there is anything to detect in; not where a folder is away, and its boxes are to go to Tator.
     """
 
     config: Mapping[str, Any]
     by_storage: bool
     files: Sequence[ListedFile] | None = None
+    detects: bool = True
 
     @cached_property
     def media_ids(self) -> list[int]:
@@ -59,6 +61,26 @@ class RunPlan:
     def from_folder(self) -> bool:
         """Whether the media are files of the user's folder."""
         return self.files is not None
+
+    @property
+    def uploads(self) -> bool:
+        """Whether boxes go to Tator."""
+        return not self.from_folder or self.config["upload"]["match"] is not None
+
+    @property
+    def matches(self) -> dict[str, str]:
+        """The file that says which media in Tator a file is, for `input:` of its upload; none where none is needed."""
+        return {"matches": "resources/matches/{media_id}.json"} if self.from_folder else {}
+
+    def matches_of(self, first: int) -> dict[str, str]:
+        """Return the same of the media of a shared job, whose first one names it."""
+        return {name: pattern.format(media_id=first) for name, pattern in self.matches.items()}
+
+    @property
+    def every_match(self) -> list[str]:
+        """Each of these files."""
+        firsts = [media_ids[0] for media_ids in self.shared_jobs] or self.media_ids
+        return self.of(firsts, "resources/matches/{media_id}.json")
 
     @property
     def place(self) -> dict[str, Any]:
@@ -91,9 +113,7 @@ class RunPlan:
     @property
     def what_stands_in_tator(self) -> dict[str, str]:
         """Where the boxes went and the marks, for `input:`; none in a folder's run."""
-        return (
-            {"marks": "results/marks.json", "destination": "resources/destination.json"} if not self.from_folder else {}
-        )
+        return {"marks": "results/marks.json", "destination": "resources/destination.json"} if self.uploads else {}
 
     @property
     def reported(self) -> list[str]:
@@ -115,7 +135,7 @@ class RunPlan:
 
     def in_tator(self, *names: str) -> list[str]:
         """Return these names, of a rule's files, where boxes go to Tator, else none."""
-        return [] if self.from_folder else list(names)
+        return list(names) if self.uploads else []
 
     @property
     def engine(self) -> EngineKind:

@@ -1,0 +1,35 @@
+"""Which media in Tator the files of a folder's run are."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from scripts.lib.record_files import Key
+from scripts.lib.records.keys import Kind, MediaId, Name, Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchRecord:
+    """The media in Tator that a file of the folder is, by `upload.match`."""
+
+    media_id: MediaId
+    state: Annotated[
+        Literal["matched", "missing", "failed"],
+        Key("`missing`: Tator has none; `failed`: it has several, or several files match the one."),
+    ]
+    reason: Reason
+    by: Annotated[Literal["path", "name", "md5"] | None, Key("What is the same.", only="matched")] = None
+    tator_id: Annotated[int | None, Key("Number of the media in Tator.", only="matched")] = None
+    type_id: Annotated[int | None, Key("Number of its media type.", only="matched")] = None
+    name: Name = None
+    width: Annotated[int | None, Key("Pixels, as Tator says, like the next three.", only="matched")] = None
+    height: Annotated[int | None, Key(only="matched")] = None
+    fps: Annotated[float | None, Key(only="matched")] = None
+    num_frames: Annotated[int | None, Key(only="matched")] = None
+    kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image"]}, only="matched")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchesRecord:
+    """Of the media that share a job, whose first one names the file; of one media where each has its own."""
+
+    matches: list[MatchRecord]

@@ -1,0 +1,26 @@
+"""Tator's own sum of a file, which it calls md5."""
+
+import hashlib
+import os
+from typing import IO
+
+SUMMED_BYTES = 100 << 20  # of a file go into the sum, besides its size
+_CHUNK_BYTES = 1 << 20
+
+
+def tator_md5(stream: IO[bytes]) -> str:
+    """Return Tator's sum of a file, as tator.util.md5sum does of a path.
+
+    Through the stream, as some file systems refuse to open anew what is locked.
+
+    Args:
+        stream: the file, or its content; it is read from its beginning.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    left = min(size, SUMMED_BYTES)
+    content = hashlib.md5(usedforsecurity=False)
+    stream.seek(0)
+    while chunk := stream.read(min(left, _CHUNK_BYTES)):
+        content.update(chunk)
+        left -= len(chunk)
+    return hashlib.md5(f"{content.hexdigest()}{size}".encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,54 @@
+"""Whether a file of the folder and the media in Tator that it was matched with show the same picture at a number."""
+
+import math
+
+from scripts.lib.records import DetectionRecord
+from scripts.lib.records.match import MatchRecord
+
+# As in scripts/lib/detection/numbering.py: Tator's transcoder appends black pictures for so long, and rounds down.
+_BLACK_SECONDS, _ROUNDED = 0.08, 2
+_SAME_RATE, _SAME_SHAPE = 0.001, 0.02
+
+
+def difference(match: MatchRecord, found: DetectionRecord) -> str | None:
+    """Say why boxes of a file may not be put onto the media in Tator; None where nothing speaks against it.
+
+    Args:
+        match: of a media that was matched.
+        found: how the file's boxes were found.
+    """
+    if found.kind != match.kind:
+        return f"it is a {match.kind} in Tator, and the file a {found.kind}"
+    if why := _other_shape(match, found):
+        return why
+    return _other_numbers(match, found) if found.kind == "video" else None
+
+
+def _other_shape(match: MatchRecord, found: DetectionRecord) -> str | None:
+    if not (match.width and match.height and found.width and found.height):
+        return None
+    there, here = match.width / match.height, found.width / found.height
+    # A picture is turned by its own EXIF tag in browsers as here, whatever size Tator notes; a video's copy is not.
+    shapes = (here, 1 / here) if found.kind == "image" else (here,)
+    if any(abs(there / shape - 1) <= _SAME_SHAPE for shape in shapes):
+        return None
+    return f"Tator says {match.width} x {match.height} pixels, the file has {found.width} x {found.height}"
+
+
+def _other_numbers(match: MatchRecord, found: DetectionRecord) -> str | None:
+    numbering = found.numbering
+    if numbering is None:
+        return "the record of its detection does not say how its frames are numbered; remove that, and run again"
+    if numbering.turned is None:
+        return "the file says that it is to be turned when it is shown, which Tator's copies are not"
+    rate, numbers = numbering.rate, numbering.numbers
+    if match.fps and rate:
+        ratio = abs(match.fps / rate - 1)
+        uneven = bool(numbering.repeated or numbering.left_out)
+        if ratio > _SAME_RATE or (uneven and ratio * numbers > 0.5):
+            return f"Tator shows {match.fps:.4f} pictures a second, the file {rate:.4f}"
+    if match.num_frames and found.frames.read_to_end:
+        black = math.ceil(_BLACK_SECONDS * (rate or 25))
+        if not numbers - _ROUNDED <= match.num_frames <= numbers + black + 1:
+            return f"Tator says {match.num_frames} frames, the file has {numbers}"
+    return None

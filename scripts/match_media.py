@@ -1,0 +1,125 @@
+"""Find the media in Tator that the files of the user's folder are, to put their boxes there."""
+
+import csv
+import logging
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.files import replacing
+from scripts.lib.folder_source.listing import shown_path
+from scripts.lib.folder_source.local_media import check, listed_folder
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import MediaRecord
+from scripts.lib.records.match import MatchesRecord, MatchRecord
+from scripts.lib.server import project_needs, values
+from scripts.lib.server.api import Project
+from scripts.lib.server.values import OddValue
+from scripts.lib.tator_md5 import tator_md5
+from scripts.lib.uploads.matching import LocalEntry, TatorEntry, match
+from scripts.lib.workflow import job
+
+COLUMNS = ("media_id", "path", "tator_id", "by", "why_not")
+FIELDS = "id,name,type,md5,width,height,fps,num_frames"
+
+_log = logging.getLogger(__name__)
+
+
+def match_media(
+    *,
+    records: list[Path],
+    listing: Path,
+    match_by: str,
+    host: str,
+    project_id: int,
+    media_ids: list[int],
+    mark_attribute: str,
+    matches: list[Path],
+    match_table: Path,
+) -> None:
+    """Write for each media of the run which one in Tator it is, or why that is not certain.
+
+    Args:
+        records: what list_media wrote.
+        listing: the run's.
+        match_by: `name` or `md5`.
+        host: Tator's address.
+        project_id: the project.
+        media_ids: media of Tator among which to look; without one, all of the project.
+        mark_attribute: the attribute that marks a media as processed; checked before any box is sent.
+        matches: the files to write, each for the media from its own number to that of the next.
+        match_table: the CSV to write, with a row for each media.
+
+    Raises:
+        ServerError: Tator refuses or fails, or the marked media types lack the attribute.
+    """
+    folder = Path(listed_folder(listing))
+    files = [_local(read_record(MediaRecord, path), folder, match_by) for path in records]
+    project = Project(host, project_id)
+    types = project.media_types()
+    rows = iter(project.media(media_ids).values()) if media_ids else project.select_media(fields=FIELDS)
+    found = match(files, _entries(rows, types), match_by)
+    used = {one.type_id for one in found.values() if one.type_id is not None}
+    project_needs.check_mark(types, used, mark_attribute)
+    _write(matches, found)
+    with replacing(match_table) as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for file in files:
+            one = found[file.media_id]
+            table.writerow([file.media_id, file.path, one.tator_id or "", one.by or "", one.reason or ""])
+    matched = sum(one.state == "matched" for one in found.values())
+    _log.info("%d of %d media are in Tator, by %s", matched, len(files), match_by)
+
+
+def _local(record: MediaRecord, folder: Path, match_by: str) -> LocalEntry:
+    path = record.local.path if record.local else record.name or ""
+    md5, fault = record.md5, None
+    if match_by == "md5" and md5 is None and record.state == "ready":
+        file = folder / path
+        checked = check(record, file)
+        if checked.state == "ready":
+            with file.open("rb") as stream:
+                md5 = tator_md5(stream)
+        else:
+            fault = f"its md5 is not known: {checked.reason}; media.md5 notes it while the files are here"
+    return LocalEntry(record.media_id, shown_path(path), record.kind, md5, fault)
+
+
+def _entries(rows: Iterator[dict[str, Any]], types: dict[int, dict[str, Any]]) -> Iterator[TatorEntry]:
+    """Yield the videos and pictures among Tator's media; what cannot be read of one is said in the log."""
+    for row in rows:
+        try:
+            type_id = values.whole(row.get("type"), "type")
+            kind = types.get(type_id, {}).get("dtype")
+            if kind not in ("video", "image"):
+                continue
+            yield TatorEntry(
+                tator_id=row["id"],
+                type_id=type_id,
+                kind=kind,
+                name=values.optional_text(row.get("name"), "name"),
+                md5=values.optional_text(row.get("md5"), "md5"),
+                width=values.optional_whole(row.get("width"), "width"),
+                height=values.optional_whole(row.get("height"), "height"),
+                fps=values.optional_rate(row.get("fps"), "fps"),
+                num_frames=values.optional_whole(row.get("num_frames"), "num_frames"),
+            )
+        except OddValue as odd:
+            _log.warning("media %s in Tator is left out, as its record cannot be used: %s", row["id"], odd)
+
+
+def _write(matches: Sequence[Path], found: dict[int, MatchRecord]) -> None:
+    """Write the records, those of jobs with several media together."""
+    paths = sorted(matches, key=lambda path: int(path.stem))
+    firsts = [int(path.stem) for path in paths]
+    together: list[list[MatchRecord]] = [[] for _ in paths]
+    for media_id in sorted(found):
+        together[bisect_right(firsts, media_id) - 1].append(found[media_id])
+    for path, group in zip(paths, together, strict=True):
+        write_record(path, MatchesRecord(matches=group))
+
+
+if __name__ == "__main__":
+    job.run(match_media, snakemake)  # type: ignore[name-defined]
