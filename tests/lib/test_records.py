@@ -30,6 +30,7 @@ from scripts.lib.records.evaluation import (
     TrackEvaluationRecord,
     TrackScores,
 )
+from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.records.network_changes import (
     CalibrationFrames,
     ConversionCheck,
@@ -107,6 +108,13 @@ RECORDS = [
         changed_at="2026-11-28T11:31:41+00:00",
         boxes=2,
         people=People(edited=["x"], added=[], deleted=[], withheld=[]),
+    ),
+    UploadRecord(media_id=1, type_id=3, tator_id=7, state="missing", reason="it was deleted"),
+    MatchesRecord(
+        matches=[
+            MatchRecord(media_id=1, state="missing", reason="no image in Tator has its name"),
+            MatchRecord(media_id=2, state="matched", reason=None, by="md5", tator_id=7, type_id=3, kind="image"),
+        ]
     ),
     MarksRecord(attribute="Processed", media_ids=[1], missing=[], failed={"2": "its mark was refused"}),
     provenance(),

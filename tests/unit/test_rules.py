@@ -88,7 +88,7 @@ def test_rule(rule, tmp_path, request):
     own = FOLDER / rule / "config" / "settings.yaml"
     if own.exists():
         update_config(settings, yaml.safe_load(own.read_text()))
-    if "folder" in settings.get("media", {}):
+    if "folder" in settings.get("media", {}) and "match" not in settings["upload"]:
         del settings["tator"], settings["upload"]
     files = sorted(path.relative_to(expected) for path in expected.rglob("*") if path.is_file())
     arguments = [*sorted({target(file) for file in files}), "--force", "--notemp", "--allowed-rules", name_in_run(rule)]

@@ -18,7 +18,7 @@ def difference(match: MatchRecord, found: DetectionRecord) -> str | None:
         found: how the file's boxes were found.
     """
     if found.kind != match.kind:
-        return f"it is a {match.kind} in Tator, and the file a {found.kind}"
+        return f"in Tator it is of the kind {match.kind}, here of the kind {found.kind}"
     if why := _other_shape(match, found):
         return why
     return _other_numbers(match, found) if found.kind == "video" else None
