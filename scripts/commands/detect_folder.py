@@ -21,12 +21,15 @@ from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
+from scripts.lib.workflow import folder_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
 # What selects media in Tator, which a user's shell may hold: this command says where the media are.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
+# The same of a run whose settings say upload.match: how Tator is reached stays.
+_OF_MEDIA = re.compile(r"TATOR_(MEDIA|PIPELINE|WORK)")
 
 
 def network_settings(network: Path, out: Path) -> dict[str, Any]:
@@ -114,7 +117,8 @@ def detect_folder(options: argparse.Namespace) -> int:
     command += ["--cores", str(options.cores)] if options.cores else []
     command += ["--dry-run"] if options.dry_run else []
     sys.stderr.write(f"settings: {path}\n")
-    environ = {name: value for name, value in os.environ.items() if not _OF_TATOR.match(name)}
+    left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
+    environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
     code = subprocess.run(command, env=environ, check=False).returncode
     page = out.absolute() / "results" / "overview.html"
     if not options.dry_run and page.exists():

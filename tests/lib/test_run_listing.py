@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.detection.media_detection import MediaFrames
+from scripts.lib.detection.numbering import numbering_of
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.folder_source import local_media
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder, media_id_of
@@ -12,7 +14,7 @@ from scripts.lib.folder_source.run_listing import begin, digest, list_for_run, o
 from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
 from scripts.list_media import list_media
-from tests.media_files import write_video
+from tests.media_files import number_in, write_video
 from tests.test_folder_run import ODD_NAME
 
 MEDIA = {"include": [], "exclude": []}
@@ -156,3 +158,28 @@ def test_a_file_that_goes_before_it_is_looked_at_is_a_fault_of_its_media(tmp_pat
     states = [read_record(MediaRecord, path).state for path in paths]
     assert states == ["failed", "ready"]
     assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run looks again
+
+
+def test_pictures_of_a_video_stand_at_the_numbers_at_which_tator_shows_them(tmp_path):
+    """Pictures 10 to 14 are missing: in order picture 15 would stand at 10; by its time it stands at 13."""
+    folder = tmp_path / "survey"
+    folder.mkdir()
+    shown = [number for number in range(40) if not 10 <= number < 15]
+    write_video(folder / "a.mp4", shown, times=shown)
+    listing = list_folder(folder)
+    path = tmp_path / f"{listing.files[0].media_id}.json"
+    write_listing(tmp_path / "listing", listing)
+    list_media(listing=tmp_path / "listing", kind="any", changed_by="time", records=[path])
+    record = read_record(MediaRecord, path)
+    frames = MediaFrames(folder / "a.mp4", record, local_media.check(record, folder / "a.mp4"), range(1000))
+    rate = 35 / 40 * 25  # the average rate, as Tator's transcoder has it
+    with frames.open() as source:
+        found = {number_in(picture): number for number, picture in source}
+        numbering = numbering_of(record, local_media.check(record, folder / "a.mp4"), source.summary)
+    assert {painted: abs(number - painted * rate / 25) <= 1 for painted, number in found.items()} == dict.fromkeys(
+        found, True
+    )
+    assert numbering is not None
+    assert numbering.repeated >= 1
+    assert numbering.disagreements == []
+    assert not numbering.replaces_original
