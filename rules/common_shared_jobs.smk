@@ -1,30 +1,32 @@
-"""What rules need where several media may share a job: files of all media, and files of the media of one job."""
+"""What rules need where several media may share a job: files of all media, and files of the media of one job.
 
+Where `plan.files_behind_jobs`, a job's one file of hashes is its output, and the files of its media lie behind it: each
+file that Snakemake knows costs it memory and time (docs/sizing.md). Such files are named to the job by `of_media`, see
+scripts/lib/workflow/media_files.py, and `jobs_to_repeat` looks whether they are there.
+"""
+
+from functools import cache
 from pathlib import Path
+
+from scripts.lib.workflow import media_files as files_behind
 
 
 def gathered(*names):
-    """Return these files of all media for `input:`, by name.
-
-    Of media that share jobs and a disk, the jobs' files of hashes stand for them, since each input costs Snakemake
-    memory and time (docs/sizing.md). `all` takes the files themselves, so that one which is gone is made again.
-    """
+    """Return these files of all media for `input:`, by name; of media that share jobs and a disk, the jobs' hashes."""
     if not plan.hashes_suffice:
         return {name: all_of(plan.of_each_media[name][0]) for name in names}
     return {"batches": plan.hash_files(names)}
 
 
 def gathered_by_hashes(*names):
-    """Return these files of all media for `params:`, by name, where `gathered` has left them out."""
-    return (
-        {name: all_of(plan.of_each_media[name][0]) for name in names}
-        if plan.hashes_suffice
-        else {}
-    )
+    """Return for `params:` which files of all media a rule takes, where `gathered` has left them out."""
+    if not plan.hashes_suffice:
+        return {}
+    return {"of_media": list(names), "order": plan.order}
 
 
 def each_file():
-    """Return an input function that gives each file of all media, so that one that is gone is made again."""
+    """Return an input function that gives each file of all media, or the jobs' hashes that stand for them."""
 
     def files(wildcards):
         return plan.each_file()
@@ -32,42 +34,79 @@ def each_file():
     return [] if plan.by_storage else files
 
 
-def sibling_of(named, pattern):
-    """Return a function for `params:` that gives the pattern's file for each media whose file is in an output.
+@cache
+def jobs_to_repeat():
+    """Return the hashes of jobs whose media lack a file that is to be made again: what this plan only shows.
 
-    What follows from the output is not kept with each output's metadata, as a list would be.
+    When a run begins, such hashes are removed, so that Snakemake makes them again; what is whole of a job's media is kept.
+    """
+    if not (plan.files_behind_jobs and workflow.is_main_process):
+        return frozenset()
+    found = files_behind.lacking(plan.shared_jobs, plan.made_of_each_media)
+    if not is_new_run():
+        return frozenset(found)
+    for path in found:
+        Path(path).unlink(missing_ok=True)
+    return frozenset()
+
+
+def of_these(media_ids, pattern):
+    """Return a function for `params:` that gives the pattern's file for each of these media.
+
+    It takes the output, for Snakemake then does not keep with each output's metadata what the function gives.
     """
 
     def files(wildcards, output):
-        return plan.of([Path(path).stem for path in output[named]], pattern)
+        return plan.of(media_ids, pattern)
 
     return files
 
 
-def downloads_of(named):
+def numbers_of(media_ids):
+    """Return a function for `params:` that gives these numbers; see `of_these`."""
+
+    def numbers(wildcards, output):
+        return media_ids
+
+    return numbers
+
+
+def downloads_of(media_ids):
     """Return for `params:` where and how jobs that media share download them; nothing in a folder's run."""
     if plan.from_folder:
         return {}
     return {
-        "media": sibling_of(named, plan.media_of_shared_jobs),
+        "media": of_these(media_ids, plan.media_of_shared_jobs),
         "keep_files": plan.shared_jobs_keep_files,
         "prefetch_mb": config["media"]["prefetch_mb"],
     }
 
 
-def as_inputs(media_ids, **patterns):
-    """Return the patterns' files for `input:`, by name, where jobs share no disk."""
+def job_inputs(media_ids, *names):
+    """Return these files of a job's media for `input:`, by name, where jobs share no disk."""
     return (
-        {name: plan.of(media_ids, pattern) for name, pattern in patterns.items()}
+        {name: plan.of(media_ids, plan.of_each_media[name][0]) for name in names}
         if plan.by_storage
         else {}
     )
 
 
-def as_params(named, **patterns):
-    """Return the patterns' files for `params:`, by name, where jobs share a disk; see `sibling_of`."""
+def job_outputs(media_ids, *names):
+    """Return these files of a job's media for `output:`, by name, where they are no files behind its hashes."""
     return (
         {}
-        if plan.by_storage
-        else {name: sibling_of(named, pattern) for name, pattern in patterns.items()}
+        if plan.files_behind_jobs
+        else {name: plan.of(media_ids, plan.of_each_media[name][0]) for name in names}
     )
+
+
+def job_params(media_ids, *, takes=(), makes=()):
+    """Return for `params:` the files of a job's media that are neither inputs nor outputs."""
+    if plan.by_storage:
+        return {}
+    names = [*takes, *(makes if plan.files_behind_jobs else ())]
+    made = {}
+    if plan.files_behind_jobs and makes:
+        batch = plan.hash_file(makes[0], media_ids[0])
+        made = {"made_of_media": list(makes), "lacks": batch in jobs_to_repeat()}
+    return {"of_media": names, "job_media_ids": numbers_of(media_ids), **made}

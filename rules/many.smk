@@ -12,13 +12,14 @@ for media_ids in plan.shared_jobs:
             name:
                 f"list_many_{media_ids[0]}"
             output:
-                records=plan.of(media_ids, "resources/records/{media_id}.json"),
+                **job_outputs(media_ids, "records"),
                 batch=f"resources/batches/resolved_{media_ids[0]}.json",
             log:
                 f"logs/list_many/{media_ids[0]}.log",
             conda:
                 "../envs/detect.yaml"
             params:
+                **job_params(media_ids, makes=["records"]),
                 **plan.listing,
                 kind=config["media"]["kind"],
                 changed_by=config["media"]["changed_by"],
@@ -34,13 +35,14 @@ for media_ids in plan.shared_jobs:
             name:
                 f"resolve_many_{media_ids[0]}"
             output:
-                records=plan.of(media_ids, "resources/records/{media_id}.json"),
+                **job_outputs(media_ids, "records"),
                 batch=f"resources/batches/resolved_{media_ids[0]}.json",
             log:
                 f"logs/resolve_many/{media_ids[0]}.log",
             conda:
                 "../envs/tator.yaml"
             params:
+                **job_params(media_ids, makes=["records"]),
                 host=config["tator"]["host"],
                 project_id=config["tator"]["project_id"],
                 media_ids=media_ids,
@@ -61,15 +63,13 @@ for media_ids in plan.shared_jobs:
                 plan.beside_graph,
                 *if_asked(not plan.from_folder, ancient("resources/destination.json")),
                 f"resources/batches/resolved_{media_ids[0]}.json",
-                **as_inputs(media_ids, records="resources/records/{media_id}.json"),
+                **job_inputs(media_ids, "records"),
                 graph=ancient(plan.detect_graph),
                 train_ini="resources/network/train.ini",
                 provenance="resources/network/provenance.json",
                 changes=plan.graph_changes,
             output:
-                detections=plan.of(media_ids, "results/detections/{media_id}.csv"),
-                outcomes=plan.of(media_ids, "results/detections/{media_id}.json"),
-                previews=plan.of(media_ids, "results/previews/{media_id}.zip"),
+                **job_outputs(media_ids, "detections", "outcomes", "previews"),
                 batch=f"resources/batches/detected_{media_ids[0]}.json",
             log:
                 f"logs/detect_many/{media_ids[0]}.log",
@@ -79,8 +79,12 @@ for media_ids in plan.shared_jobs:
             threads: 4
             params:
                 **plan.detect_options,
-                **as_params("outcomes", records="resources/records/{media_id}.json"),
-                **downloads_of("outcomes"),
+                **job_params(
+                    media_ids,
+                    takes=["records"],
+                    makes=["detections", "outcomes", "previews"],
+                ),
+                **downloads_of(media_ids),
                 **plan.place,
                 finished="resources/finished",
                 code_hash=code("detect"),
@@ -98,30 +102,33 @@ for media_ids in plan.shared_jobs:
                     plan.boxes_that_fill_gaps,
                     f"resources/batches/tracked_{media_ids[0]}.json",
                 ),
-                **as_inputs(
+                **job_inputs(
                     media_ids,
-                    detections="results/detections/{media_id}.csv",
-                    outcomes="results/detections/{media_id}.json",
-                    records="resources/records/{media_id}.json",
-                    **plan.boxes_that_fill_gaps,
+                    "detections",
+                    "outcomes",
+                    "records",
+                    *plan.boxes_that_fill_gaps,
                 ),
                 **plan.matches_of(media_ids[0]),
                 destination="resources/destination.json",
                 train_ini="resources/network/train.ini",
             output:
-                uploads=plan.of(media_ids, "results/uploads/{media_id}.json"),
+                **job_outputs(media_ids, "uploads"),
                 batch=f"resources/batches/uploaded_{media_ids[0]}.json",
             log:
                 f"logs/upload_many/{media_ids[0]}.log",
             conda:
                 "../envs/tator.yaml"
             params:
-                **as_params(
-                    "uploads",
-                    detections="results/detections/{media_id}.csv",
-                    outcomes="results/detections/{media_id}.json",
-                    records="resources/records/{media_id}.json",
-                    **plan.boxes_that_fill_gaps,
+                **job_params(
+                    media_ids,
+                    takes=[
+                        "detections",
+                        "outcomes",
+                        "records",
+                        *plan.boxes_that_fill_gaps,
+                    ],
+                    makes=["uploads"],
                 ),
                 host=config["tator"]["host"],
                 project_id=config["tator"]["project_id"],

@@ -7,14 +7,9 @@ for media_ids in plan.shared_jobs:
             f"track_many_{media_ids[0]}"
         input:
             f"resources/batches/detected_{media_ids[0]}.json",
-            **as_inputs(
-                media_ids,
-                detections="results/detections/{media_id}.csv",
-                outcomes="results/detections/{media_id}.json",
-            ),
+            **job_inputs(media_ids, "detections", "outcomes"),
         output:
-            track_boxes=plan.of(media_ids, "results/tracks/{media_id}.csv"),
-            tracks=plan.of(media_ids, "results/tracks/{media_id}.json"),
+            **job_outputs(media_ids, "track_boxes", "tracks"),
             batch=f"resources/batches/tracked_{media_ids[0]}.json",
         log:
             f"logs/track_many/{media_ids[0]}.log",
@@ -22,10 +17,10 @@ for media_ids in plan.shared_jobs:
         conda:
             "../envs/track.yaml"
         params:
-            **as_params(
-                "tracks",
-                detections="results/detections/{media_id}.csv",
-                outcomes="results/detections/{media_id}.json",
+            **job_params(
+                media_ids,
+                takes=["detections", "outcomes"],
+                makes=["track_boxes", "tracks"],
             ),
             **plan.track_options,
             code=code("track"),

@@ -8,31 +8,23 @@ for media_ids in plan.shared_jobs:
         input:
             f"resources/batches/tracked_{media_ids[0]}.json",
             f"resources/batches/uploaded_{media_ids[0]}.json",
-            **as_inputs(
-                media_ids,
-                track_boxes="results/tracks/{media_id}.csv",
-                tracks="results/tracks/{media_id}.json",
-                outcomes="results/detections/{media_id}.json",
-                uploads="results/uploads/{media_id}.json",
-                records="resources/records/{media_id}.json",
+            **job_inputs(
+                media_ids, "track_boxes", "tracks", "outcomes", "uploads", "records"
             ),
             destination="resources/destination.json",
             train_ini="resources/network/train.ini",
         output:
-            track_uploads=plan.of(media_ids, "results/track_uploads/{media_id}.json"),
+            **job_outputs(media_ids, "track_uploads"),
             batch=f"resources/batches/tracks_uploaded_{media_ids[0]}.json",
         log:
             f"logs/upload_tracks_many/{media_ids[0]}.log",
         conda:
             "../envs/tator.yaml"
         params:
-            **as_params(
-                "track_uploads",
-                track_boxes="results/tracks/{media_id}.csv",
-                tracks="results/tracks/{media_id}.json",
-                outcomes="results/detections/{media_id}.json",
-                uploads="results/uploads/{media_id}.json",
-                records="resources/records/{media_id}.json",
+            **job_params(
+                media_ids,
+                takes=["track_boxes", "tracks", "outcomes", "uploads", "records"],
+                makes=["track_uploads"],
             ),
             host=config["tator"]["host"],
             project_id=config["tator"]["project_id"],

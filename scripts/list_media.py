@@ -7,7 +7,8 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.files import sha256
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.listing import ListedFile, shown_path
-from scripts.lib.folder_source.run_listing import of_media, read_listing
+from scripts.lib.folder_source.local_media import listed_folder
+from scripts.lib.folder_source.run_listing import read_part
 from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.record_files import write_record
@@ -38,11 +39,11 @@ def list_media(
     Raises:
         PipelineError: the listing has no such media.
     """
-    found = read_listing(listing)
-    files = of_media(found, (int(path.stem) for path in records))
+    folder = listed_folder(listing)
+    files = read_part(listing, [int(path.stem) for path in records])
     for path, file in zip(records, files, strict=True):
         try:
-            record = _record(Path(found.folder, file.path), file, kind, changed_by, md5=md5)
+            record = _record(Path(folder, file.path), file, kind, changed_by, md5=md5)
         except MediaFault as fault:
             _log.warning("media %d: %s", file.media_id, fault)
             local = LocalFile(path=file.path, size=file.size, modified_ns=file.modified_ns)

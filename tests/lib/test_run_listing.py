@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -10,7 +11,15 @@ from scripts.lib.detection.numbering import numbering_of
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.folder_source import local_media
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder, media_id_of
-from scripts.lib.folder_source.run_listing import begin, digest, list_for_run, of_media, read_listing, write_listing
+from scripts.lib.folder_source.run_listing import (
+    begin,
+    digest,
+    list_for_run,
+    of_media,
+    read_listing,
+    read_part,
+    write_listing,
+)
 from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
 from scripts.list_media import list_media
@@ -183,3 +192,20 @@ def test_pictures_of_a_video_stand_at_the_numbers_at_which_tator_shows_them(tmp_
     assert numbering.repeated >= 1
     assert numbering.disagreements == []
     assert not numbering.replaces_original
+
+
+def test_a_part_is_read_of_it_whichever_ids(tmp_path):
+    random = Random(20)
+    for count in (1, 2, 3, 50):
+        numbers = random.sample(range(1, 200), count)
+        files = [ListedFile(number, "x" * random.randrange(40), number, number) for number in numbers]
+        write_listing(tmp_path / "listing.jsonl", Listing("/survey", files, LeftOut()))
+        by_id, ids = {file.media_id: file for file in files}, sorted(numbers)
+        for begin_at in range(count):
+            part = ids[begin_at : begin_at + 7][::-1]
+            assert read_part(tmp_path / "listing.jsonl", part) == [by_id[number] for number in part]
+    assert read_part(tmp_path / "listing.jsonl", []) == []
+    with pytest.raises(PipelineError, match="no file has the id 200 by now; start the run again"):
+        read_part(tmp_path / "listing.jsonl", [200])
+    with pytest.raises(PipelineError, match="expected the listing of this run"):
+        read_part(tmp_path / "other.jsonl", [1])

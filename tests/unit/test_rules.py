@@ -91,7 +91,9 @@ def test_rule(rule, tmp_path, request):
     if "folder" in settings.get("media", {}) and "match" not in settings["upload"]:
         del settings["tator"], settings["upload"]
     files = sorted(path.relative_to(expected) for path in expected.rglob("*") if path.is_file())
-    arguments = [*sorted({target(file) for file in files}), "--force", "--notemp", "--allowed-rules", name_in_run(rule)]
+    # Of jobs that media share, Snakemake knows the files of hashes alone.
+    asked = [file for file in files if file.parent.name == "batches"] or files
+    arguments = [*sorted({target(file) for file in asked}), "--force", "--notemp", "--allowed-rules", name_in_run(rule)]
     environ = {"TATOR_AUTH_TOKEN": token, **STAND_INS.get(rule, {})}
     done = snakemake(work, *arguments, settings=settings, environ=environ)
     assert done.returncode == 0, done.stdout

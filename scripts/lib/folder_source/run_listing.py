@@ -7,9 +7,9 @@ was planned with. The run's folder keeps the listing of the last run, so that th
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from scripts.lib.display_text import printable, shown
 from scripts.lib.errors import PipelineError, SettingsError
@@ -129,11 +129,68 @@ def _move(media_id: int, source: Path, target: Path) -> None:
 
 
 def write_listing(path: Path, listing: Listing) -> None:
-    """Write a listing, a line of JSON a file."""
+    """Write a listing, a line of JSON a file; and the same by the files' ids, for jobs that read a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as stream:
         stream.write(json.dumps({"folder": listing.folder, "files": len(listing.files)}) + "\n")
         stream.writelines(json.dumps(file) + "\n" for file in listing.files)
+    with replacing(_by_id(path)) as stream:
+        stream.writelines(json.dumps(file) + "\n" for file in sorted(listing.files))
+
+
+def _by_id(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.by_id.jsonl")
+
+
+def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
+    """Return the listed files of these ids, in the order asked for.
+
+    Only from the first of them on to the last is read, of a file that is ordered by ids. The media that share a job are
+    next to each other there: so a job of a million media reads no more than one of a thousand.
+
+    Args:
+        path: the listing.
+        media_ids: the media.
+
+    Raises:
+        PipelineError: the listing is gone, or has none of an id.
+    """
+    if not media_ids:
+        return []
+    first, last = min(media_ids), max(media_ids)
+    found: dict[int, ListedFile] = {}
+    try:
+        with _by_id(path).open("rb") as stream:
+            _go_before(stream, first)
+            for line in stream:
+                file = ListedFile(*json.loads(line))
+                if file.media_id > last:
+                    break
+                found[file.media_id] = file
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
+    for media_id in media_ids:
+        if media_id not in found:
+            raise PipelineError(f"{path}: no file has the id {media_id} by now; start the run again")
+    return [found[media_id] for media_id in media_ids]
+
+
+def _go_before(stream: IO[bytes], media_id: int) -> None:
+    """Go to the first line of this id or a greater one, by halving the file."""
+    low, high = 0, stream.seek(0, os.SEEK_END)
+    while low < high:
+        middle = (low + high) // 2
+        stream.seek(middle)
+        if middle:
+            stream.readline()  # the rest of a line
+        line = stream.readline()
+        if line and json.loads(line)[0] < media_id:
+            low = middle + 1
+        else:
+            high = middle
+    stream.seek(low)
+    if low:
+        stream.readline()
 
 
 def read_listing(path: Path) -> Listing:
@@ -148,6 +205,11 @@ def read_listing(path: Path) -> Listing:
             return Listing(folder, [ListedFile(*json.loads(line)) for line in stream], LeftOut())
     except FileNotFoundError:
         raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
+
+
+def media_ids_of(listing: Path = LISTING) -> list[int]:
+    """Return the numbers of a listing's media, in its order."""
+    return [file.media_id for file in read_listing(listing).files]
 
 
 def digest(files: Iterable[ListedFile]) -> str:

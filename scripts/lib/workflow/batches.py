@@ -118,7 +118,7 @@ def require(files: Iterable[Path]) -> None:
     if missing:
         raise PipelineError(
             f"{missing[0]}: it is gone, as are {len(missing) - 1} others; "
-            f"make it again by the same command with {missing[0]} after `snakemake`"
+            "run the same command again, which makes what is gone"
         )
 
 

@@ -15,13 +15,14 @@ from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import redact
-from scripts.lib.workflow import environments, job_secrets, sandbox, supervision
-from scripts.lib.workflow.batches import EVERY_FILE_OF_EACH_MEDIA, require
+from scripts.lib.workflow import environments, job_secrets, media_files, sandbox, supervision
+from scripts.lib.workflow.batches import require
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_log import JobLog
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
-NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches"}
+NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches", "order"}
+NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, "lacks"}
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +105,10 @@ def _count_failure(rule: str) -> None:
 
 def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
     """Return the sandbox for a job: it reads its inputs, and writes into its outputs' folders and its log."""
-    log, outputs = Path(snakemake.log[0]), {Path(path).parent for path in snakemake.output}
+    behind = media_files.made_in(dict(snakemake.params.items()))
+    for folder in behind:
+        folder.mkdir(parents=True, exist_ok=True)
+    log, outputs = Path(snakemake.log[0]), {Path(path).parent for path in snakemake.output} | behind
     if mode != "off":
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
@@ -139,11 +143,10 @@ def _given(snakemake: Any) -> dict[str, Any]:
     given: dict[str, Any] = {"threads": snakemake.threads}
     for named in (snakemake.input, snakemake.output, snakemake.params):
         given |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
+    behind = media_files.named(dict(snakemake.params.items()), snakemake.config)
     if "batches" in dict(snakemake.input.items()):  # they stand for files that Snakemake did not look for
-        require(
-            path for name in EVERY_FILE_OF_EACH_MEDIA.keys() & given.keys() for path in _as(given[name], list[Path])
-        )
-    return given
+        require(Path(path) for paths in behind.values() for path in paths)
+    return given | behind
 
 
 def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,50 +1,34 @@
 """What the settings of a run mean for its rules: which files the network is, which media share a job, what is kept."""
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.detection import calibration
-from scripts.lib.engines.table import ENGINES, EngineKind
 from scripts.lib.folder_source.listing import ListedFile
 from scripts.lib.folder_source.run_listing import LISTING, digest
-from scripts.lib.graphs import external
 from scripts.lib.workflow import batches
-
-# What a job of detection is asked besides the network's settings: fields of DetectOptions.
-_DETECT_OPTIONS = (
-    "img_max_side",
-    "img_min_side",
-    "keep_threshold",
-    "batch_size",
-    "frame_stride",
-    "frame_range",
-    "max_frames",
-    "engine",
-    "precision",
-    "device",
-)
-
+from scripts.lib.workflow.network_plan import NetworkPlan
 
 # What a job of tracking is asked: the fields of TrackOptions.
 _TRACK_OPTIONS = ("method", "low_threshold", "high_threshold", "min_iou", "min_length", "max_gap")
 
 
 @dataclass(frozen=True)
-class RunPlan:
+class RunPlan(NetworkPlan):
     """The plan of a run; nothing here asks the network.
 
     Attributes:
-        config: the checked settings.
+        config: the checked settings, of NetworkPlan.
         by_storage: whether files go from job to job through a storage, which brings a job its inputs and nothing else.
         files: those of the user's folder, in its run; None where the media are in Tator.
         detects: whether there is anything to detect in; not where a folder is away, and its boxes are to go to Tator.
     """
 
-    config: Mapping[str, Any]
     by_storage: bool
     files: Sequence[ListedFile] | None = None
     detects: bool = True
@@ -138,76 +122,6 @@ class RunPlan:
         return list(names) if self.uploads else []
 
     @property
-    def engine(self) -> EngineKind:
-        """The engine's entry in the table of engines."""
-        return ENGINES[self.config["detect"]["engine"]]
-
-    @property
-    def given_graph(self) -> str:
-        """The graph as it came."""
-        return f"resources/network/{self.config['network']['graph']}"
-
-    @property
-    def onnx_graph(self) -> str:
-        """The network as ONNX: the one that came, or the one that convert_network makes."""
-        given = self.given_graph
-        return given if Path(given).name == "graph.onnx" else "resources/network/converted/graph.onnx"
-
-    @property
-    def detect_graph(self) -> str:
-        """The graph that detect reads."""
-        if self.config["detect"]["precision"] == "int8":
-            return "resources/network/int8/graph.xml"
-        return self.given_graph if Path(self.given_graph).suffix in self.engine.suffixes else self.onnx_graph
-
-    @property
-    def graph_changes(self) -> list[str]:
-        """The records of what was done to the graph that detect reads, since it came."""
-        records = {"converted": "record.json", "int8": "drift.json"}
-        folder = Path(self.detect_graph).parent
-        return [str(folder / records[folder.name])] if folder.name in records else []
-
-    @property
-    def beside_graph(self) -> list[str]:
-        """What detect needs besides the graph: the record of an engine that is built, the weights of a graph.xml."""
-        return [*self.engine_record, *self.weights_of_graph.values()]
-
-    @property
-    def engine_record(self) -> list[str]:
-        """The record of the engine that is built before detect runs; none for engines that are not built."""
-        return ["resources/network/engine.json"] if self.engine.is_built else []
-
-    @property
-    def weights_of_graph(self) -> dict[str, str]:
-        """The file of the weights of OpenVINO's own graph, by name; none for others, which hold them."""
-        is_openvino = Path(self.given_graph).suffix == ".xml"
-        return {"weights": "resources/network/graph.bin"} if is_openvino else {}
-
-    @property
-    def asked_of_network(self) -> dict[str, Any]:
-        """What the settings say of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
-        network, detect = self.config["network"], self.config["detect"]
-        return {
-            **{key: network[key] for key in ("family", "description", "pixels", "first_label")},
-            **{key: detect[key] for key in ("img_max_side", "img_min_side")},
-        }
-
-    @property
-    def detect_environment(self) -> str:
-        """The conda environment of what runs the network, seen from the rules."""
-        return f"../envs/{self.engine.environment}.yaml"
-
-    @property
-    def detect_options(self) -> dict[str, Any]:
-        """What is asked of a job that detects: DetectOptions in scripts/lib/detection/options.py, less its threads."""
-        network, detect = self.config["network"], self.config["detect"]
-        return {
-            **{key: detect[key] for key in _DETECT_OPTIONS},
-            **{key: network[key] for key in ("nms", "pixels", "first_label")},
-            "engines": "resources/network/engines",
-        }
-
-    @property
     def of_each_media(self) -> Mapping[str, tuple[str, str]]:
         """The files that this run makes for each media; see batches.OF_EACH_MEDIA."""
         more = batches.OF_EACH_TRACKED_MEDIA if self.config["track"]["enabled"] else {}
@@ -266,30 +180,10 @@ class RunPlan:
         )
 
     @property
-    def network_name(self) -> str:
-        """What the network is called: its data image, or the last part of its folder or file."""
-        network = self.config["network"]
-        return str(network["data_image"] or Path(network["directory"] or network["archive"]).name)
-
-    @property
     def calibration_media(self) -> list[int]:
         """The media whose frames quantize the network; those that a run before chose, where it did."""
         drift = Path("resources/network/int8/drift.json")
         return calibration.choose(self.config["detect"]["calibration_media"], self.media_ids, drift)
-
-    @property
-    def network_files(self) -> list[str]:
-        """The files that the network is taken from; none for a data image."""
-        network = self.config["network"]
-        if network["archive"]:
-            return [network["archive"]]
-        directory = network["directory"]
-        if not directory:
-            return []
-        graph = Path(directory, network["graph"])
-        weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
-        optional = [name for name in OPTIONAL if Path(directory, name).is_file()]
-        return [str(Path(directory, name)) for name in (graph.name, "train.ini", *optional, *weights)]
 
     @property
     def truth_file(self) -> list[str]:
@@ -314,6 +208,17 @@ class RunPlan:
         return bool(self.shared_jobs) and not self.by_storage
 
     @property
+    def files_behind_jobs(self) -> bool:
+        """Whether files of single media are no outputs of shared jobs; some rules for one media take them as input."""
+        taken = self.config["export"]["crops"] or self.config["detect"]["precision"] == "int8"
+        return self.hashes_suffice and not taken
+
+    @cached_property
+    def order(self) -> str:
+        """A hash of the media's numbers in their order."""
+        return blake2b(array("q", self.media_ids).tobytes(), digest_size=16).hexdigest()
+
+    @property
     def shared_jobs_keep_files(self) -> bool:
         """Whether jobs that media share keep the downloaded files; for crops, download_media brings them once more."""
         return bool(self.config["media"]["keep_files"]) and not self.config["export"]["crops"]
@@ -336,8 +241,18 @@ class RunPlan:
         made_by = dict.fromkeys(self.of_each_media[name][1] for name in names)
         return [f"resources/batches/{made}_{media_ids[0]}.json" for made in made_by for media_ids in self.shared_jobs]
 
+    def hash_file(self, name: str, first: int) -> str:
+        """Return the file of hashes that stands for these files of one job's media, whose first one is named."""
+        return f"resources/batches/{self.of_each_media[name][1]}_{first}.json"
+
     def each_file(self) -> list[str]:
-        """Return each file of all media that rules take of all media."""
+        """Return each file of all media that rules take of all media, or the jobs' hashes that stand for them."""
+        if self.files_behind_jobs:
+            return self.hash_files(tuple(self.made_of_each_media))
+        return [path for pattern, _ in self.made_of_each_media.values() for path in self.every(pattern)]
+
+    @property
+    def made_of_each_media(self) -> dict[str, tuple[str, str]]:
+        """Those of `of_each_media` that this run makes."""
         left_out = () if self.in_tator("uploads") else ("uploads",)
-        patterns = [pattern for name, (pattern, _) in self.of_each_media.items() if name not in left_out]
-        return [path for pattern in patterns for path in self.every(pattern)]
+        return {name: made for name, made in self.of_each_media.items() if name not in left_out}

@@ -1,0 +1,125 @@
+"""What the settings of a run mean for its network: which files it is, and what its jobs are asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.data_images.members import OPTIONAL
+from scripts.lib.engines.table import ENGINES, EngineKind
+from scripts.lib.graphs import external
+
+# What a job of detection is asked besides the network's settings: fields of DetectOptions.
+_DETECT_OPTIONS = (
+    "img_max_side",
+    "img_min_side",
+    "keep_threshold",
+    "batch_size",
+    "frame_stride",
+    "frame_range",
+    "max_frames",
+    "engine",
+    "precision",
+    "device",
+)
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """The part of a run's plan that is about the network.
+
+    Attributes:
+        config: the checked settings.
+    """
+
+    config: Mapping[str, Any]
+
+    @property
+    def engine(self) -> EngineKind:
+        """The engine's entry in the table of engines."""
+        return ENGINES[self.config["detect"]["engine"]]
+
+    @property
+    def given_graph(self) -> str:
+        """The graph as it came."""
+        return f"resources/network/{self.config['network']['graph']}"
+
+    @property
+    def onnx_graph(self) -> str:
+        """The network as ONNX: the one that came, or the one that convert_network makes."""
+        given = self.given_graph
+        return given if Path(given).name == "graph.onnx" else "resources/network/converted/graph.onnx"
+
+    @property
+    def detect_graph(self) -> str:
+        """The graph that detect reads."""
+        if self.config["detect"]["precision"] == "int8":
+            return "resources/network/int8/graph.xml"
+        return self.given_graph if Path(self.given_graph).suffix in self.engine.suffixes else self.onnx_graph
+
+    @property
+    def graph_changes(self) -> list[str]:
+        """The records of what was done to the graph that detect reads, since it came."""
+        records = {"converted": "record.json", "int8": "drift.json"}
+        folder = Path(self.detect_graph).parent
+        return [str(folder / records[folder.name])] if folder.name in records else []
+
+    @property
+    def beside_graph(self) -> list[str]:
+        """What detect needs besides the graph: the record of an engine that is built, the weights of a graph.xml."""
+        return [*self.engine_record, *self.weights_of_graph.values()]
+
+    @property
+    def engine_record(self) -> list[str]:
+        """The record of the engine that is built before detect runs; none for engines that are not built."""
+        return ["resources/network/engine.json"] if self.engine.is_built else []
+
+    @property
+    def weights_of_graph(self) -> dict[str, str]:
+        """The file of the weights of OpenVINO's own graph, by name; none for others, which hold them."""
+        is_openvino = Path(self.given_graph).suffix == ".xml"
+        return {"weights": "resources/network/graph.bin"} if is_openvino else {}
+
+    @property
+    def asked_of_network(self) -> dict[str, Any]:
+        """What the settings say of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
+        network, detect = self.config["network"], self.config["detect"]
+        return {
+            **{key: network[key] for key in ("family", "description", "pixels", "first_label")},
+            **{key: detect[key] for key in ("img_max_side", "img_min_side")},
+        }
+
+    @property
+    def detect_environment(self) -> str:
+        """The conda environment of what runs the network, seen from the rules."""
+        return f"../envs/{self.engine.environment}.yaml"
+
+    @property
+    def detect_options(self) -> dict[str, Any]:
+        """What is asked of a job that detects: DetectOptions in scripts/lib/detection/options.py, less its threads."""
+        network, detect = self.config["network"], self.config["detect"]
+        return {
+            **{key: detect[key] for key in _DETECT_OPTIONS},
+            **{key: network[key] for key in ("nms", "pixels", "first_label")},
+            "engines": "resources/network/engines",
+        }
+
+    @property
+    def network_name(self) -> str:
+        """What the network is called: its data image, or the last part of its folder or file."""
+        network = self.config["network"]
+        return str(network["data_image"] or Path(network["directory"] or network["archive"]).name)
+
+    @property
+    def network_files(self) -> list[str]:
+        """The files that the network is taken from; none for a data image."""
+        network = self.config["network"]
+        if network["archive"]:
+            return [network["archive"]]
+        directory = network["directory"]
+        if not directory:
+            return []
+        graph = Path(directory, network["graph"])
+        weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
+        optional = [name for name in OPTIONAL if Path(directory, name).is_file()]
+        return [str(Path(directory, name)) for name in (graph.name, "train.ini", *optional, *weights)]
