@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 
+from scripts.lib.folder_source.listing import media_id_of
 from tests.conftest import SYNTHETIC
 from tests.test_end_to_end import COUNTS, ENDING, Site, ran
+from tests.test_folder_run import FolderRun
 
 
 @pytest.fixture
@@ -54,3 +56,25 @@ def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
     assert "Traceback" not in refused.stdout
     assert not (site.folder / "resources" / "network" / "int8" / "graph.xml").exists()
     assert site.boxes() == boxes
+
+
+@pytest.mark.convert
+@pytest.mark.parametrize("per_job", [1, 8])
+def test_int8_of_a_folders_files(tmp_path, per_job):
+    survey = FolderRun(tmp_path)
+    shutil.copy(SYNTHETIC / "clip_910001.mp4", survey.media)
+    shutil.copy(SYNTHETIC / "clip_910002.mp4", survey.media)
+    survey.settings["media"]["per_job"] = per_job
+    survey.settings["detect"] |= {"precision": "int8", "calibration_frames": 30, "max_drift": 0.2}
+    survey.settings["detect"]["calibration_media"] = [7]
+    refused = survey.run("-n")
+    assert refused.returncode != 0
+    assert "detect.calibration_media: 7 is none of media.folder's files" in refused.stdout
+    chosen = media_id_of("clip_910002.mp4")
+    survey.settings["detect"]["calibration_media"] = [chosen]
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    for name in ("clip_910001.mp4", "clip_910002.mp4"):
+        written = record(survey, media_id_of(name))
+        assert (written["state"], written["engine"]["precision"]) == ("done", "int8")
+        assert written["network"]["int8"]["media_ids"] == [chosen]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.detection import calibration
+from scripts.lib.errors import SettingsError
 from scripts.lib.folder_source.listing import ListedFile
 from scripts.lib.folder_source.run_listing import LISTING, digest
 from scripts.lib.workflow import batches
@@ -182,8 +183,15 @@ class RunPlan(NetworkPlan):
     @property
     def calibration_media(self) -> list[int]:
         """The media whose frames quantize the network; those that a run before chose, where it did."""
+        asked = self.config["detect"]["calibration_media"]
+        foreign = [number for number in asked or () if self.from_folder and number not in self._files_by_id]
+        if foreign:
+            raise SettingsError(
+                f"detect.calibration_media: {', '.join(map(str, foreign))} is none of media.folder's files; expected "
+                "numbers of results/media.csv"
+            )
         drift = Path("resources/network/int8/drift.json")
-        return calibration.choose(self.config["detect"]["calibration_media"], self.media_ids, drift)
+        return calibration.choose(asked, self.media_ids, drift)
 
     @property
     def truth_file(self) -> list[str]:
