@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import command_line
+from scripts.lib import command_line, json_text
 from scripts.lib.display_text import as_json
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.processed import is_marked
@@ -249,7 +249,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _search(text: str) -> dict[str, Any]:
     try:
-        search = json.loads(text)
+        search = json_text.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
     if not isinstance(search, dict) or not search.keys() & {"attribute", "method"}:

@@ -1,20 +1,24 @@
 """Files that are complete or absent, hashes, and JSON records."""
 
 import hashlib
-import json
 import os
 import shutil
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from scripts.lib import json_text
 from scripts.lib.display_text import as_json
 from scripts.lib.errors import PipelineError
 
 # Snakemake's lock, log and metadata; what the media need is looked at before each download.
 _LEAST_ROOM = 2**16
+# A picture, a clip or a list of them.
+LARGEST_MEMBER = 2**27
 
 
 def check_writable(folder: Path) -> None:
@@ -115,9 +119,29 @@ def read_text(path: Path, largest: int) -> str:
         raise ValueError("it is not text") from None
 
 
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a file of a zip file that a run wrote, which another's run may have been made to look like.
+
+    Raises:
+        PipelineError: it is not there, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
+    """
+    try:
+        if (size := archive.getinfo(name).file_size) > LARGEST_MEMBER:
+            raise PipelineError(
+                f"{archive.filename}: {name} has {size} bytes; expected at most {LARGEST_MEMBER}: make it again"
+            )
+        return archive.read(name)  # no more than that size, whatever is packed in it
+    except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise PipelineError(f"{archive.filename}: {name} cannot be read ({error}); make it again") from error
+
+
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return what a JSON file holds.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    return json_text.parse(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -20,9 +20,10 @@ from zipfile import ZipInfo  # without a time, so that the same pictures give th
 import cv2
 import numpy as np
 
+from scripts.lib import json_text
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
 from scripts.lib.colours import bgr
-from scripts.lib.files import write_bytes
+from scripts.lib.files import read_member, write_bytes
 from scripts.lib.record_files import as_content, from_content
 
 # How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
@@ -297,7 +298,7 @@ class Album:
     def open(cls, path: Path) -> "Album":
         """Read what there is; the pictures themselves are read when asked for."""
         with zipfile.ZipFile(path) as archive:
-            index = json.loads(archive.read("index.json"))
+            index = json_text.parse(read_member(archive, "index.json"))
         clip = index["clip"]
         return cls(
             path,
@@ -320,7 +321,7 @@ class Album:
     def read(self, name: str) -> bytes:
         """Return one of its files."""
         with zipfile.ZipFile(self.path) as archive:
-            return archive.read(name)
+            return read_member(archive, name)
 
 
 def _listed_picture(entry: Mapping[str, Any]) -> AlbumPicture:

@@ -10,8 +10,18 @@ from scripts.lib.errors import GraphError
 EXPECTED = "expected a section [Data] with the line Species=name,name,..."
 _HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")
 _SPECIES = re.compile(r"species\s*[=:]", re.IGNORECASE)
+# configparser's own takes cubic time for blanks within a key.
+_OPTION = re.compile(r"(?P<option>[^=:]*)(?:(?P<vi>[=:])\s*(?P<value>.*))?$")
 # `;` after a blank starts a comment; so does `#`, unless a digit follows: "Sebastes #2" is a name.
 _COMMENT = re.compile(r"\s(?:;|#(?!\d)).*")
+MOST_NAMES = 10_000
+# Of [Data]; configparser takes quadratic time where many cannot be read.
+_MOST_LINES = 2 * MOST_NAMES
+_SHOWN = 200
+
+
+class _Parser(configparser.ConfigParser):
+    OPTCRE_NV = _OPTION
 
 
 def species(path: Path) -> list[str]:
@@ -41,9 +51,21 @@ def names(content: bytes, source: str) -> list[str]:
             "expected them bare, with commas between: delete the brackets"
         )
     found = [_unquoted(name.strip()) for name in value.split(",")]
+    if len(found) > MOST_NAMES:
+        raise GraphError(f"{source}: Species holds {len(found)} names; expected at most {MOST_NAMES}")
+    first: dict[str, int] = {}
     for number, name in enumerate(found, start=1):
-        _check(name, number, found, source)
+        _check(name, f"{number} of {len(found)}", value, source)
+        if first.setdefault(name, number) != number:
+            raise GraphError(
+                f"{source}: {_cut(name)!r} is name {first[name]} and name {number} in Species; "
+                "expected a different name for each class: rename one"
+            )
     return found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
 
 
 def _text(content: bytes, source: str) -> str:
@@ -71,18 +93,18 @@ def _value(text: str, source: str) -> str:
         elif inside:
             lines.append(line)
     if "data" not in (name.casefold() for name in headers):
-        there = ", ".join(f"[{name}]" for name in headers[:20]) or "no section"
+        there = _cut(", ".join(f"[{name}]" for name in headers[:20])) or "no section"
         raise GraphError(f"{source}: has no section [Data], but {there}; {EXPECTED}: add it")
-    parser = configparser.ConfigParser(
-        interpolation=None, strict=False, allow_no_value=True, empty_lines_in_values=False
-    )
+    if len(lines) > _MOST_LINES:
+        raise GraphError(f"{source}: section [Data] has {len(lines)} lines; expected at most {_MOST_LINES}")
+    parser = _Parser(interpolation=None, strict=False, allow_no_value=True, empty_lines_in_values=False)
     try:
         parser.read_string("\n".join(lines), source)
     except configparser.Error as error:
-        raise GraphError(f"{source}: section [Data] cannot be read: {error}; {EXPECTED}") from error
+        raise GraphError(f"{source}: section [Data] cannot be read: {_cut(str(error))}; {EXPECTED}") from error
     data = parser["Data"]
     if "species" not in data:
-        there = ", ".join(list(data)[:20]) or "nothing"
+        there = _cut(", ".join(list(data)[:20])) or "nothing"
         raise GraphError(f"{source}: section [Data] has no Species, but {there}; {EXPECTED}: add it")
     times = sum(bool(_SPECIES.match(line)) for line in lines)
     if times > 1:
@@ -97,22 +119,18 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _check(name: str, number: int, found: list[str], source: str) -> None:
+def _check(name: str, place: str, value: str, source: str) -> None:
     if not name:
         raise GraphError(
-            f"{source}: name {number} of {len(found)} in Species is empty ({','.join(found)!r}); "
+            f"{source}: name {place} in Species is empty ({_cut(value)!r}); "
             "expected a name between commas: delete the comma too many, or name the class"
         )
     if "\n" in name:
-        raise GraphError(f"{source}: Species breaks a line within {name!r}; expected a comma after each name: add it")
+        raise GraphError(
+            f"{source}: Species breaks a line within {_cut(name)!r}; expected a comma after each name: add it"
+        )
     if name.startswith('"') != name.endswith('"'):
         raise GraphError(
-            f"{source}: {name!r} in Species has a quote at one end only; expected a pair around a name, "
+            f"{source}: {_cut(name)!r} in Species has a quote at one end only; expected a pair around a name, "
             "and no comma within it: take the comma or the quotes away"
-        )
-    first = found.index(name) + 1
-    if first != number:
-        raise GraphError(
-            f"{source}: {name!r} is name {first} and name {number} in Species; "
-            "expected a different name for each class: rename one"
         )

@@ -41,6 +41,15 @@ ELSEWHERE = "https://192.0.2.7"  # reserved for documentation: no site of ours
         ("fd20:ce::254", "link-local"),
         ("::ffff:168.63.129.16", "link-local"),
         ("224.0.0.1", "link-local"),
+        ("64:ff9b:1::7f00:1", "loopback"),
+        ("64:ff9b:1:2::a9fe:a9fe", "link-local"),
+        ("::ffff:0:7f00:1", "loopback"),
+        ("2001:db8::5efe:7f00:1", "loopback"),
+        ("fe80::5efe:192.0.2.1", "link-local"),
+        ("2001::80ff:fffe", "loopback"),
+        ("fd00:ec2::23", "link-local"),
+        ("255.255.255.255", "link-local"),
+        ("2001:db8::5efe:192.0.2.1", None),
         ("10.1.2.3", None),
         ("192.168.1.1", None),
         ("fd12::1", None),
@@ -52,7 +61,9 @@ def test_kinds_of_addresses(address, kind):
     assert kind_of(address) == kind
 
 
-@pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]"])
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "127.0.0.1.", "0", "[::ffff:7f00:1]"]
+)
 def test_every_way_to_write_this_machine(host):
     assert kind_of(literal(host)) == "loopback"
     with pytest.raises(ForbiddenAddress, match="is loopback"):
@@ -124,8 +135,12 @@ def test_behind_a_proxy_addresses_are_checked_as_they_are_written(monkeypatch):
         monkeypatch.delenv("no_proxy", raising=False)
         with Session(ELSEWHERE) as session:
             assert session.get("http://store.example.org/x").content == b"through the proxy"
-            with pytest.raises(ForbiddenAddress):
-                session.get("http://169.254.169.254/latest/meta-data")
+            for name in (
+                *("169.254.169.254", "169.254.169.254.", "2852039166", "%31%32%37.0.0.1", "[::ffff:a9fe:a9fe]"),
+                *("metadata.google.internal", "IP6-localhost", "user:word@localhost"),
+            ):
+                with pytest.raises(ForbiddenAddress):
+                    session.get(f"http://{name}/latest/meta-data")
     assert len(asked) == 1
 
 

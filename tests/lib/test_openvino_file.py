@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.openvino_file import check_openvino_file
+from scripts.lib.graphs.openvino_file import check_openvino_file, read_openvino_file
 
 SOUND = '<layers><layer id="0" name="a" type="Parameter" version="opset1"/></layers>'
 EVIL = '<layer id="1" name="b" type="Evil" version="extension"/>'
@@ -36,3 +36,32 @@ def test_a_sound_file_is_taken(encode):
 def test_a_file_that_hides_something_is_refused(content, words):
     with pytest.raises(GraphError, match=words):
         check_openvino_file(content, "graph.xml")
+
+
+WHOLE = (
+    '<layers><layer id="0" name="a" type="Parameter" version="opset1"><output><port id="0" precision="FP32">'
+    '<dim>{dim}</dim></port></output></layer><layer id="1" name="r" type="Result" version="opset1"/></layers>'
+    '<edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges>'
+)
+
+
+@pytest.mark.parametrize("dim", ["x", "9" * 5000, "-1", "", "²", "1.5"])
+def test_a_dimension_that_is_no_length_is_free(dim):
+    found = read_openvino_file(network(WHOLE.format(dim=dim)).encode(), "graph.xml")
+    assert found.inputs[0].shape == (None,)
+
+
+@pytest.mark.parametrize(
+    "inside", ["<rt_info>" + "<a>" * 100_000 + "</a>" * 100_000 + "</rt_info>", "<a/>" * 2_000_001],
+    ids=["deep", "many"],
+)  # fmt: skip
+def test_a_tree_that_takes_memory_without_end_is_refused(inside):
+    for read in (check_openvino_file, read_openvino_file):
+        with pytest.raises(GraphError, match="more than 2000000 elements, or nested more than 100 deep"):
+            read(network(WHOLE.format(dim=1) + inside).encode(), "graph.xml")
+
+
+def test_what_the_file_says_of_itself_is_read_in_its_order():
+    inside = '<rt_info><b><c value="1"/></b><labels value="cod crab"/><d name="e" value="2"/></rt_info>'
+    found = read_openvino_file(network(WHOLE.format(dim=1) + inside).encode(), "graph.xml")
+    assert list(found.metadata.items()) == [("c", "1"), ("labels", "cod crab"), ("e", "2"), ("names", ["cod", "crab"])]

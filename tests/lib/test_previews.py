@@ -10,6 +10,7 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.detection import pipeline
+from scripts.lib.errors import PipelineError
 from scripts.lib.preprocess import fit, without_padding
 from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, AlbumPicture, BestFrames, Previews
 from tests.media_files import number_in, painted
@@ -150,3 +151,16 @@ def test_an_index_of_an_earlier_version_names_kinds_without_values(tmp_path):
     assert Album.open(tmp_path / "a.zip").pictures == [
         AlbumPicture(frame=3, kinds={"certain": 0.0, "crowded": 0.0}, width=160, height=90)
     ]
+
+
+def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.lib.files.LARGEST_MEMBER", 1000)
+    path = tmp_path / "previews.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("index.json", " " * 1001)
+    with pytest.raises(PipelineError, match=r"index\.json has 1001 bytes; expected at most 1000"):
+        Album.open(path)
+    content = path.read_bytes().replace((1001).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    path.write_bytes(content)  # it says less than there is
+    with pytest.raises(PipelineError, match=r"index\.json cannot be read"):
+        Album.open(path)

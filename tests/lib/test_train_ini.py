@@ -119,3 +119,33 @@ def test_a_section_name_of_blanks_takes_no_time() -> None:
     with pytest.raises(GraphError):
         names(b"[" + b" " * 1_000_000 + b"x\n", "train.ini")
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x" + " " * 1_000_000 + "y", None),
+        ("x" + " " * 1_000_000 + "=y", None),
+        ("x = " + " " * 1_000_000 + "y", None),
+        (("x" + " " * 50) * 20_000, None),
+        ("Other=" + "\n".join(f" {number}" for number in range(100_000)), "at most 20000"),
+        ("=\n" * 300_000, "at most 20000"),
+        ("=\n" * 10_000, "cannot be read"),
+        ("[" * 1_000_000, None),
+        ("Species=" + ",".join(map(str, range(150_000))), "holds 150000 names; expected at most 10000"),
+        ("Species=" + "a" * 999_999 + "," + "a" * 999_999, "is name 1 and name 2"),
+        ("Species=,\n" + "a" * 1_000_000, "is empty"),
+        ("Species=" + "," * 1_000_000, "expected at most 10000"),
+    ],
+)
+def test_a_megabyte_of_anything_takes_no_time_and_no_long_message(text: str, words: str | None) -> None:
+    before = "" if text.startswith("Species") else "Species=cod\n"
+    content = f"[Data]\n{before}{text}\n".encode()
+    started = time.monotonic()
+    if words is None:
+        assert names(content, "train.ini") == ["cod"]
+    else:
+        with pytest.raises(GraphError, match=words) as caught:
+            names(content, "train.ini")
+        assert len(str(caught.value)) < 1000
+    assert time.monotonic() - started < 2

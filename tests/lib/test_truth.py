@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation import truth_check
 from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.truth import foreign_truth, read_truth, write_truth
 from tests.made_records import media_record
@@ -91,6 +92,11 @@ def test_other_media_are_left_out(tmp_path):
         ("media_id,frame,x,y,w,h,species\n7,3,1,2\n", "truth.csv:2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,0,4,crab\n", "0 x 4 pixels"),
         ("media_id,frame,x,y,w,h,species_id\n7,3,1,2,3,4,3\n", "species 3; expected 1 to 2"),
+        ("media_id,frame,x,y,w,h,species\n7,3,nan,2,3,4,crab\n", "3 x 4 pixels at nan, 2"),
+        ("media_id,frame,x,y,w,h,species\n7,3,1,2,inf,4,crab\n", "inf x 4 pixels"),
+        ("media_id,frame,x,y,w,h,species\n7,-3,1,2,3,4,crab\n", "frame -3; expected 0 to"),
+        (f"media_id,frame,x,y,w,h,species\n7,{'9' * 99},1,2,3,4,crab\n", "frame 9+….*; expected 0 to"),
+        (f"media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,{'a' * 200_000}\n", "not CSV: field larger"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, content, words):
@@ -101,6 +107,34 @@ def test_what_cannot_be_used_is_named(tmp_path, content, words):
 def test_json_that_is_not_coco(tmp_path):
     with pytest.raises(PipelineError, match="not COCO JSON"):
         boxes(tmp_path, {"images": []}, "truth.json")
+
+
+def coco(image='{"id": 1, "media_id": 7, "frame": 3}', box="[1, 2, 3, 4]"):
+    return (
+        '{"categories": [{"id": 1, "name": "crab"}], "annotations": [{"image_id": 1, "category_id": 1, "bbox": '
+        f'{box}}}], "images": [{image}]}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        coco('{"id": 1, "media_id": 7, "frame": 1e999}'), coco('{"id": 1, "media_id": 7, "frame": -1}'), coco("5"),
+        coco('"media_id"'), coco('{"id": 1, "media_id": [7], "frame": 3}'), coco('{"id": 1, "media_id": 7e999}'),
+        coco(box="[NaN, 1, 1, 1]"), coco(box="[0, 1, Infinity, 1]"), coco(box=f"[{'9' * 400}, 1, 1, 1]"), "null",
+    ],
+)  # fmt: skip
+def test_odd_values_of_coco_are_a_sentence(tmp_path, content):
+    with pytest.raises(PipelineError, match="expected"):
+        boxes(tmp_path, content, "truth.json")
+    told = truth_check.problem(tmp_path / "truth.json", [7])
+    assert told is None or "expected" in told
+
+
+def test_a_file_that_memory_cannot_hold_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.lib.evaluation.truth.LARGEST_COCO", 10)
+    with pytest.raises(PipelineError, match="at most 10 are read"):
+        boxes(tmp_path, coco(), "truth.json")
 
 
 def test_which_media_has_to_be_said_of_several(tmp_path):

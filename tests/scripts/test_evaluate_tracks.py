@@ -90,6 +90,8 @@ def test_true_tracks_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> N
         ("frame,track,x,y,w,h\n0,1,1,1,2,2\n0,1,5,5,2,2\n", "track 1 has two boxes in frame 0"),
         ("0,1,1,1,2,2\n", "truth.csv:1: frame 0"),
         ("media_id,frame,track,x,y,w,h\n9,0,1,1,1,2,2\n", "no track of a media of this run"),
+        ("frame,track,x,y,w,h\n" + "9" * 30 + ",1,1,1,2,2\n", "truth.csv:2: frame 99999"),
+        ("\n\n", "it is empty"),
         ("media_id,frame,track,x,y,w,h\nx,0,1,1,1,2,2\n", "media_id is 'x'"),
     ],
 )

@@ -3,13 +3,13 @@
 Nothing is extracted: blobs are read in place, by an index of the archive's members.
 """
 
-import json
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import json_text
 from scripts.lib.data_images import labels, oci
 from scripts.lib.data_images.members import LARGEST_ARCHIVE, Reader, walk
 from scripts.lib.data_images.oci import LARGEST_MANIFEST, PIECE, Descriptor, Layer
@@ -113,7 +113,7 @@ class ImageArchive:
                 raise self._several([name for names, _ in named for name in names], len(several))
             [(_, image)] = several
             raw = self._bytes(str(image["Config"]))
-            diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
+            diff_ids = json_text.parse(raw)["rootfs"]["diff_ids"]
             layers = [
                 Layer(f"layer {name}", lambda name=name: self._read(name), diff_id=str(diff_id))  # type: ignore[misc]
                 for name, diff_id in zip(map(str, image["Layers"]), diff_ids, strict=True)
@@ -133,8 +133,8 @@ class ImageArchive:
 
     def _json(self, name: str) -> Any:
         try:
-            return json.loads(self._bytes(name))
-        except (ValueError, RecursionError) as error:
+            return json_text.parse(self._bytes(name))
+        except ValueError as error:
             raise GraphError(f"{self._source}: {name} is not JSON; write the archive anew") from error
 
     def _bytes(self, name: str) -> bytes:

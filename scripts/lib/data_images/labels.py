@@ -1,9 +1,9 @@
 """Labels of a data image, which say of its network what a frozen graph does not: the size that it was trained at."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.lib import json_text
 from scripts.lib.boxes import Size
 
 PREFIX = "org.tator-detection"
@@ -27,8 +27,8 @@ def size(labels: Mapping[str, str]) -> Size | None:
 def of_config(content: bytes) -> dict[str, str]:
     """Return the labels in an image's configuration; none of what is no text."""
     try:
-        config: Any = json.loads(content)
+        config: Any = json_text.parse(content)
         found = config["config"]["Labels"].items()
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     return {name: value for name, value in found if isinstance(value, str)}

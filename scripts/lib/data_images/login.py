@@ -1,7 +1,6 @@
 """Credentials for a container registry, from the places where container tools keep them."""
 
 import base64
-import json
 import logging
 import os
 import subprocess
@@ -14,12 +13,15 @@ import docker.credentials
 import docker.credentials.errors
 import docker.errors
 
+from scripts.lib import json_text
 from scripts.lib.errors import SettingsError
+from scripts.lib.files import read_text
 from scripts.lib.token import VARIABLE, redact
 
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
 HELPER_SECONDS = 60
 LONGEST_WORDS = 2000
+LARGEST_FILE = 2**24
 _SECRETS = {VARIABLE, USERNAME_VARIABLE, PASSWORD_VARIABLE}
 CERTIFICATES = Path("/etc/docker/certs.d")
 
@@ -89,14 +91,14 @@ def _home() -> Path:
 
 def _look_up(path: Path, host: str) -> tuple[str, str] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_text.parse(read_text(path, LARGEST_FILE))
         if not isinstance(content, dict):
             raise TypeError
     except (OSError, ValueError, TypeError) as error:
         raise SettingsError(f"{path}: cannot be read as a Docker configuration in JSON; correct it") from error
     try:
         found: dict[str, Any] | None = _Credentials.load_config(None, _completed(content)).resolve_authconfig(host)
-    except (docker.errors.DockerException, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (docker.errors.DockerException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SettingsError(f"{path}: gives no credentials for {host} ({type(error).__name__}); {REMEDY}") from error
     lowered = {key.casefold(): value for key, value in (found or {}).items()}
     if lowered.get("identitytoken"):

@@ -19,7 +19,7 @@ LARGEST = {
     "graph.onnx": 2**31 - 1,
     "graph.onnx.data": 2**31 - 1,
     "graph.onnx_data": 2**31 - 1,
-    "graph.xml": 2**28,
+    "graph.xml": 2**26,
     "graph.bin": 2**31 - 1,
     "train.ini": 2**20,
     "names.txt": 2**20,

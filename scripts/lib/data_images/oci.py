@@ -7,7 +7,6 @@ only those are read that can still change the files wanted.
 import gzip
 import hashlib
 import io
-import json
 import platform
 import re
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scripts.lib import json_text
 from scripts.lib.data_images import labels
 from scripts.lib.data_images.members import Members
 from scripts.lib.data_images.reference import DIGEST, Image
@@ -245,8 +245,8 @@ def _manifest(store: Store, name: str, source: str) -> bytes:
 
 def _parsed(raw: bytes, source: str) -> dict[str, Any]:
     try:
-        content = json.loads(raw) if len(raw) <= LARGEST_MANIFEST else None
-    except (ValueError, RecursionError):
+        content = json_text.parse(raw) if len(raw) <= LARGEST_MANIFEST else None
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise GraphError(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import json_text
 from scripts.lib.errors import GraphError
 from scripts.lib.suppression import Nms
 
@@ -65,7 +66,7 @@ def from_text(text: str | None, graph: str) -> Nms:
     if text is None:
         return DEFAULT
     try:
-        return from_values(json.loads(text))
+        return from_values(json_text.parse(text))
     except (ValueError, KeyError, TypeError) as error:
         raise GraphError(
             f"{graph}: its metadata {KEY} is {text!r} ({error!r}); expected for example {to_text(DEFAULT)!r}: "

@@ -1,12 +1,14 @@
 """Files of true tracks: CSV with a header, which is what a run keeps, too, or MOT's ground truth of one video."""
 
 import csv
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.truth import MediaFinder, NamedMedia
+from scripts.lib.evaluation.truth import LAST_FRAME, MediaFinder, NamedMedia
 from scripts.lib.files import replacing
 
 EXPECTED = (
@@ -73,7 +75,7 @@ def _boxes(path: Path, finder: MediaFinder) -> Iterator[tuple[int, TrackedBox]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
-            first = next(rows, None)
+            first = next((row for row in rows if row), None)
             if first is None:
                 raise PipelineError(f"{path}: it is empty; {EXPECTED}")
             mot = first[0].strip().lstrip("-").isdigit()
@@ -81,7 +83,7 @@ def _boxes(path: Path, finder: MediaFinder) -> Iterator[tuple[int, TrackedBox]]:
             if missing := {"frame", "track", "x", "y", "w", "h"} - set(names):
                 raise PipelineError(f"{path}: it has no column {', '.join(sorted(missing))}; {EXPECTED}")
             seen: set[tuple[int, int, int]] = set()
-            for row in [first, *rows] if mot else rows:
+            for row in itertools.chain([first] if mot else [], rows):
                 place = f"{path}:{rows.line_num}"
                 try:
                     given = dict(zip(names, row, strict=False))
@@ -115,8 +117,8 @@ def _names(header: Sequence[str]) -> list[str]:
 def _placed(row: Mapping[str, str], *, from_one: bool) -> TrackedBox:
     frame, track = int(row["frame"]) - from_one, int(row["track"])
     x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
-    if frame < 0:
-        raise ValueError(f"frame {row['frame']}")
+    if not 0 <= frame <= LAST_FRAME or abs(track) > LAST_FRAME:
+        raise ValueError(f"frame {short(row['frame'])}, track {short(row['track'])}")
     if not (0 < w < float("inf") and 0 < h < float("inf") and abs(x) < float("inf") and abs(y) < float("inf")):
         raise ValueError(f"a box of {row['w']} x {row['h']} pixels at {row['x']}, {row['y']}")
     return TrackedBox(frame, track, (x, y, w, h))

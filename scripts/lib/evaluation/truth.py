@@ -1,16 +1,22 @@
 """True boxes, as a file of one form: `media_id,frame,x,y,w,h,species`, in pixels of the media."""
 
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from scripts.lib import json_text
+from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.accuracy import LabeledBox
-from scripts.lib.files import read_json, replacing
+from scripts.lib.evaluation.truth_check import LARGEST_COCO
+from scripts.lib.files import read_text, replacing
 from scripts.lib.records import MediaRecord
 
+# Of any video; arrays hold no larger number.
+LAST_FRAME = 2**31 - 1
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
 # What others call the columns.
 _OTHER_NAMES = {"width": "w", "height": "h", "label": "species", "det_species": "species_id"}
@@ -56,8 +62,13 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
     finder = MediaFinder(media)
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
-        if not (box.xywh[2] > 0 and box.xywh[3] > 0):
-            raise PipelineError(f"{path}: a box of {box.xywh[2]:g} x {box.xywh[3]:g} pixels in frame {box.picture[1]}")
+        x, y, w, h = box.xywh
+        if not (w > 0 and h > 0 and math.isfinite(x + w) and math.isfinite(y + h)):
+            raise PipelineError(
+                f"{path}: a box of {w:g} x {h:g} pixels at {x:g}, {y:g} in frame {box.picture[1]}; {EXPECTED}"
+            )
+        if not 0 <= box.picture[1] <= LAST_FRAME:
+            raise PipelineError(f"{path}: frame {short(str(box.picture[1]))}; expected 0 to {LAST_FRAME}")
         yield box
 
 
@@ -158,6 +169,8 @@ def _csv(path: Path, finder: MediaFinder, names: Sequence[str]) -> Iterator[Labe
                     yield box
     except UnicodeDecodeError as error:
         raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
+    except csv.Error as error:
+        raise PipelineError(f"{path}: not CSV: {error}; {EXPECTED}") from error
 
 
 def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str], place: str) -> LabeledBox | None:
@@ -190,7 +203,7 @@ def _frame_in(name: str, finder: MediaFinder) -> int:
 
 def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
     try:
-        content = read_json(path)
+        content = json_text.parse(read_text(path, LARGEST_COCO))
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
         pictures = {}
         for image in content["images"]:
@@ -202,7 +215,7 @@ def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
             if picture is not None:
                 x, y, w, h = map(float, annotation["bbox"])
                 yield LabeledBox(picture, (x, y, w, h), names[annotation["category_id"]])
-    except (KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PipelineError(
-            f"{path}: not COCO JSON as expected ({type(error).__name__}: {error}); {EXPECTED}"
+            f"{path}: not COCO JSON as expected ({type(error).__name__}: {short(str(error), 200)}); {EXPECTED}"
         ) from None

@@ -111,6 +111,7 @@ class StillFrames(FrameSource):
         self._take_size(header.width, header.height)
         if way := tiff.unsupported(content):
             raise MediaFault("unsupported", f"{way}; {_CONVERT}")
+        tiff.check_scans(content)
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         picture = self._decode()
@@ -122,6 +123,8 @@ class StillFrames(FrameSource):
     def _decode(self) -> Picture:
         """Return the picture; what is damaged in it goes into the summary."""
         content = self._content()
+        if self._kind == "JPEG":
+            jpeg.check_scans(content)
         whole = jpeg.decode_whole(content) if self._kind == "JPEG" else None
         if whole is not None:
             return whole

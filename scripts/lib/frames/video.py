@@ -16,6 +16,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
+from scripts.lib.frames.damage import jpeg
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
@@ -149,6 +150,8 @@ class VideoFrames(VideoPackets):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
+            if codec == "mjpeg":
+                jpeg.check_scans(coded)
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again

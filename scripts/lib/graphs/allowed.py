@@ -85,3 +85,5 @@ ONNX = {
     "com.microsoft": _MICROSOFT,
     "com.microsoft.nchwc": _NCHWC,
 }
+# How the domains begin that ONNX, onnxruntime, its providers and TensorRT's plugins use for operators of their own.
+OTHERS_DOMAINS = ("ai.onnx", "com.", "trt.", "org.pytorch")

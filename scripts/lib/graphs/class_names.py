@@ -1,14 +1,14 @@
 """The names of a network's classes: from train.ini, a file of names beside the graph, or the graph's metadata."""
 
 import ast
-import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import train_ini, yaml_text
+from scripts.lib import json_text, train_ini, yaml_text
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.signature import Signature
@@ -20,7 +20,8 @@ CONFIG = "config.json"
 METADATA = "metadata.yaml"
 # A class that was never trained, in lists that number COCO's categories without gaps.
 _UNUSED = ("N/A", "n/a", "")
-_LONGEST = 10_000
+# A Python literal takes fifty times its text in memory, and seconds a megabyte.
+_LONGEST_LITERAL = 2**19
 
 _log = logging.getLogger(__name__)
 
@@ -146,9 +147,9 @@ _READERS: dict[str, Callable[[bytes, str], ClassNames]] = {
 
 def _literal(value: Any) -> Any:
     """Return the value of a metadata text: Ultralytics writes dictionaries as Python literals."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _LONGEST_LITERAL:
         return value
-    for read in (ast.literal_eval, json.loads):
+    for read in (ast.literal_eval, json_text.parse):
         try:
             return read(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -174,9 +175,11 @@ def _of_value(value: Any, source: str) -> ClassNames:
 def _checked(names: Mapping[int, str], source: str) -> ClassNames:
     """Return the names in the order of their numbers, without those of classes that were never trained."""
     used = {key: names[key].strip() for key in sorted(names) if names[key].strip() not in _UNUSED}
-    if not used or len(names) > _LONGEST or min(names) < 0:
-        raise GraphError(f"{source}: holds {len(names)} names; expected 1 to {_LONGEST}, numbered from 0 or 1 on")
-    twice = [name for name in dict.fromkeys(used.values()) if list(used.values()).count(name) > 1]
+    if not used or len(names) > train_ini.MOST_NAMES or min(names) < 0:
+        raise GraphError(
+            f"{source}: holds {len(names)} names; expected 1 to {train_ini.MOST_NAMES}, numbered from 0 or 1 on"
+        )
+    twice = [name for name, count in Counter(used.values()).items() if count > 1]
     if twice:
         raise GraphError(f"{source}: {short(twice[0], 100)!r} is there twice; expected a different name for each class")
     labels = tuple(used)
@@ -199,8 +202,8 @@ def _check_agreement(first: ClassNames, other: ClassNames) -> None:
 
 def _json(content: bytes, source: str) -> dict[str, Any]:
     try:
-        values = json.loads(_text(content, source))
-    except (ValueError, RecursionError) as error:
+        values = json_text.parse(_text(content, source))
+    except ValueError as error:
         raise GraphError(f"{source}: is no JSON ({error}); expected an object: export it anew") from error
     if not isinstance(values, dict):
         raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it anew")

@@ -1,13 +1,12 @@
 """What a folder with a network holds: which graph, of which family, with which names of classes, and which size."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import yaml_text
+from scripts.lib import json_text, yaml_text
 from scripts.lib.boxes import Size
 from scripts.lib.engines.feeding import own_size, read_input
 from scripts.lib.errors import GraphError
@@ -137,8 +136,8 @@ def _config(folder: Path, source: str) -> dict[str, Any]:
         if not path.is_file():
             continue
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+            values = json_text.parse(path.read_text(encoding="utf-8"))
+        except ValueError as error:
             raise GraphError(f"{source}: {name}: is no JSON ({error}); expected the file of the export") from error
         if not isinstance(values, dict):
             raise GraphError(f"{source}: {name}: is no object; expected the file that was exported with the graph")

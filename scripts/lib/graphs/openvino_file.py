@@ -15,6 +15,28 @@ _KINDS = {
     "BOOL": "bool", "FP64": "float64",
 }  # fmt: skip
 _SHOWN = 5
+_DIGITS = 19
+# Networks of ten thousand operators have some two hundred thousand elements; a body within a body is four levels deep.
+_MOST_ELEMENTS, _DEEPEST = 2_000_000, 100
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Builds a tree of bounded size: in memory it takes twenty times its file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._elements = self._depth = 0
+
+    def start(self, tag: str, attributes: Any) -> ElementTree.Element:
+        self._elements += 1
+        self._depth += 1
+        if self._elements > _MOST_ELEMENTS or self._depth > _DEEPEST:
+            raise ValueError(f"more than {_MOST_ELEMENTS} elements, or nested more than {_DEEPEST} deep")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str) -> ElementTree.Element:
+        self._depth -= 1
+        return super().end(tag)
 
 
 def read_openvino_file(content: bytes, source: str) -> Signature:
@@ -66,8 +88,10 @@ def _parsed(content: bytes, source: str) -> ElementTree.Element:
         raise GraphError(f"{source}: declares entities, which no OpenVINO network does; export it anew")
     try:
         # UTF-8, whatever the file declares: in another encoding the entities would not have been seen.
-        root = ElementTree.fromstring(content.decode("utf-8-sig"))  # noqa: S314, it has no entities
-    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314, it has no entities
+        parser.feed(content.decode("utf-8-sig"))
+        root: ElementTree.Element = parser.close()
+    except (ElementTree.ParseError, ValueError) as error:
         raise GraphError(
             f"{source}: cannot read it as an OpenVINO network ({error}); expected a whole file: copy or export it anew"
         ) from error
@@ -85,14 +109,18 @@ def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
     if not ports:
         return Tensor(layer.get("name", ""), "", None)
     names = (ports[0].get("names") or "").split(",")
-    lengths = [int(dim.text or -1) for dim in ports[0].findall("./dim")]
-    shape = tuple(length if length > 0 else None for length in lengths)
+    shape = tuple(_length(dim.text or "") for dim in ports[0].findall("./dim"))
     return Tensor(names[0], _KINDS.get(ports[0].get("precision", ""), ""), shape)
+
+
+def _length(text: str) -> int | None:
+    """Return the length of a dimension, None where it is free or none that a network can have."""
+    number = text.strip()
+    return int(number) or None if number.isascii() and number.isdigit() and len(number) < _DIGITS else None
 
 
 def _leaves(element: ElementTree.Element) -> Iterator[tuple[str, Any]]:
     """Yield what the file says of itself, by the last part of its path."""
-    for child in element:
-        if (value := child.get("value")) is not None:
+    for child in element.iter():
+        if child is not element and (value := child.get("value")) is not None:
             yield child.get("name") or child.tag, value
-        yield from _leaves(child)

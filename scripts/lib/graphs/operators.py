@@ -5,13 +5,14 @@ the list in allowed.py: those of the graph, of each function in its library, and
 the list does not name is refused, also where nothing leads to it.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs import allowed
+from scripts.lib.graphs import allowed, expansion
 from scripts.lib.graphs.messages import read_graph_def, read_model_proto
 from scripts.lib.graphs.openvino_file import check_openvino_file
 
@@ -22,6 +23,7 @@ _REMEDY_ONNX = (
 )
 _WHOLE = "expected a whole file, and one for inference alone: copy or export it anew"
 _SHOWN = 5
+_LARGEST = 2**31 - 1  # a protobuf message cannot be larger
 # TensorFlow's DataType. A reference to a variable has 100 more.
 _STRING, _RESOURCE, _VARIANT, _REFERENCES = 7, 20, 21, 100
 _NAMES = {_STRING: "STRING", _RESOURCE: "RESOURCE", _VARIANT: "VARIANT"}
@@ -57,6 +59,8 @@ def check_operators(graph: Path, source: str | None = None) -> None:
     Raises:
         GraphError: it is not a graph, or has an operator, a function or a type of value that is not allowed.
     """
+    if (size := graph.stat().st_size) > _LARGEST:
+        raise GraphError(f"{source or graph}: has {size} bytes; expected at most {_LARGEST}: {_WHOLE}")
     checks = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}
     if graph.suffix in checks:
         checks[graph.suffix](graph.read_bytes(), source or str(graph))
@@ -106,7 +110,15 @@ def _problems_of_graph_def(message: Any) -> Iterator[Problem]:
     functions = {function.signature.name for function in message.library.function}
     for node in message.node:
         yield from _problems_of_node(node, "", functions)
-    for function in message.library.function:
+    yield from _problems_of_library(message.library, functions)
+    if (what := expansion.problem(*_calls_of_graph_def(message), "")) is not None:
+        yield Problem("", "", what)
+
+
+def _problems_of_library(library: Any, functions: set[str]) -> Iterator[Problem]:
+    for name in sorted(functions & allowed.TENSORFLOW):
+        yield Problem("", name, "a function with an operator's name")
+    for function in library.function:
         place = function.signature.name
         for node in function.node_def:
             yield from _problems_of_node(node, place, functions)
@@ -117,11 +129,11 @@ def _problems_of_graph_def(message: Any) -> Iterator[Problem]:
         for argument in (*function.signature.input_arg, *function.signature.output_arg):
             if argument.type % _REFERENCES == _STRING or argument.type > _REFERENCES:
                 yield Problem("", place, f"an argument of type {_type_name(argument.type)}")
-    for gradient in message.library.gradient:
+    for gradient in library.gradient:
         for name in (gradient.function_name, gradient.gradient_func):
             if name not in functions:
                 yield Problem("", "", f"a gradient names {name[:100]!r}, which is not a function of the graph")
-    if message.library.registered_gradients:
+    if library.registered_gradients:
         yield Problem("", "", "the library has registered gradients")
 
 
@@ -170,13 +182,50 @@ def _type_name(number: int) -> str:
 def _problems_of_model(message: Any) -> Iterator[Problem]:
     functions = {(function.domain, function.name) for function in message.functions}
     yield from _problems_of_nodes(message.graph.node, "", functions)
+    if (what := expansion.problem(*_calls_of_model(message), "")) is not None:
+        yield Problem("", "", what)
     for function in message.functions:
+        # onnxruntime takes its own operator where a function has the same name.
+        if not function.domain or function.domain.startswith(allowed.OTHERS_DOMAINS):
+            yield Problem(
+                "", function.name, f"a function of the domain {function.domain[:100]!r}, which is not its own"
+            )
         yield from _problems_of_nodes(function.node, function.name, functions)
         for attribute in function.attribute_proto:
             for graph in (attribute.g, *attribute.graphs):
                 yield from _problems_of_nodes(graph.node, function.name, functions)
     if message.training_info:
         yield Problem("", "", "graphs for training")
+
+
+def _calls_of_model(message: Any) -> tuple[dict[Hashable, Counter[Hashable]], dict[Hashable, int]]:
+    """Return how often the graph and each function call which functions, and how many nodes they have themselves."""
+    calls: dict[Hashable, Counter[Hashable]] = {}
+    for key, holder in [("", message.graph), *(((each.domain, each.name), each) for each in message.functions)]:
+        holders = [holder]
+        calls[key] = Counter()
+        while holders:
+            nodes = holders.pop().node
+            calls[key].update((node.domain, node.op_type) for node in nodes)
+            holders += [
+                graph for node in nodes for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)
+            ]
+    return calls, {key: each.total() for key, each in calls.items()}
+
+
+def _calls_of_graph_def(message: Any) -> tuple[dict[Hashable, Counter[Hashable]], dict[Hashable, int]]:
+    """Return the same of a frozen graph, whose nodes call by an operator's name or by an attribute."""
+    calls: dict[Hashable, Counter[Hashable]] = {}
+    holders = [("", message.node), *((each.signature.name, each.node_def) for each in message.library.function)]
+    for key, nodes in holders:
+        values = [attr.value for node in nodes for attr in node.attr]
+        calls[key] = Counter(node.op for node in nodes)
+        while values:
+            value = values.pop()
+            for called in (*([value.func] if value.HasField("func") else []), *value.list.func):
+                calls[key][called.name] += 1
+                values += [attr.value for attr in called.attr]
+    return calls, {key: len(nodes) for key, nodes in holders}
 
 
 def _problems_of_nodes(nodes: Any, place: str, functions: set[tuple[str, str]]) -> Iterator[Problem]:

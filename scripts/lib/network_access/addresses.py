@@ -15,11 +15,19 @@ from scripts.lib.errors import ServerError
 Kind = Literal["loopback", "link-local"]
 
 # Metadata services of clouds outside the link-local range: AWS and Google over IPv6, Alibaba, Oracle, Azure.
-_METADATA = {
-    ipaddress.ip_address(text)
-    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
+_METADATA = {ipaddress.ip_address(text) for text in ("fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")}
+# AWS' other services of a machine, over IPv6; and everybody on the link.
+_AWS, _ALL = ipaddress.ip_network("fd00:ec2::/32"), ipaddress.ip_address("255.255.255.255")
+# IPv6 addresses whose last 32 bits are an IPv4 address: NAT64, also a network's own, and SIIT.
+_TRANSLATED = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")]
+_ISATAP = (0x00005EFE, 0x02005EFE)
+# What a proxy knows by name as itself or as its cloud's metadata service; elsewhere names are looked up here.
+_LOCAL_NAMES = {
+    **dict.fromkeys(
+        ("ip6-localhost", "ip6-loopback", "localhost4", "localhost6", "localhost.localdomain"), "127.0.0.1"
+    ),
+    **dict.fromkeys(("metadata", "metadata.google.internal", "instance-data"), "169.254.169.254"),
 }
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class ForbiddenAddress(ServerError):
@@ -35,13 +43,19 @@ def kind_of(address: str) -> Kind | None:
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         embedded = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if embedded is None and (found in _NAT64 or (int(found) >> 32 == 0 and int(found) > 1)):
+        translated = any(found in network for network in _TRANSLATED) or (int(found) >> 32) & 0xFFFFFFFF in _ISATAP
+        if embedded is None and (translated or (int(found) >> 32 == 0 and int(found) > 1)):
             embedded = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if embedded is not None:
-            return kind_of(str(embedded))
+            kind = kind_of(str(embedded))
+            return "link-local" if kind is None and found.is_link_local else kind
     if found.is_loopback or found.is_unspecified or (found.version == 4 and found in ipaddress.ip_network("0.0.0.0/8")):
         return "loopback"
-    return "link-local" if found.is_link_local or found.is_multicast or found in _METADATA else None
+    return "link-local" if found.is_link_local or found.is_multicast or _is_of_the_link(found) else None
+
+
+def _is_of_the_link(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return found in _METADATA or found == _ALL or (found.version == 6 and found in _AWS)
 
 
 def resolve(host: str, port: int | None = None) -> list[str]:
@@ -55,6 +69,7 @@ def resolve(host: str, port: int | None = None) -> list[str]:
 
 def literal(host: str) -> str | None:
     """Return the IP address that a host is written as, None for a name; also `2130706433` and `0x7f.1`."""
+    host = host.removesuffix(".")
     try:
         return str(ipaddress.ip_address(host.strip("[]").partition("%")[0]))
     except ValueError:
@@ -95,7 +110,8 @@ class Guard:
     def check_name(self, host: str) -> None:
         """Check a host that a proxy will look up: what it is written as, or is known to be."""
         written = literal(host)
-        self.check(host, [written] if written else ["127.0.0.1"] if _is_localhost(host) else [])
+        known = "127.0.0.1" if _is_localhost(host) else _LOCAL_NAMES.get(host.rstrip(".").lower())
+        self.check(host, [address for address in (written or known,) if address])
 
 
 def is_this_machine(host: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
+from scripts.lib.files import read_member
 from scripts.lib.pages import Drawn, PagePicture, TatorPlace, charts
 from scripts.lib.previews import data_address, picture_name
 from scripts.lib.record_files import read_record
@@ -80,7 +81,7 @@ def _picture(
     name = f"{mistake.media_id}/{picture_name(mistake.frame)}"
     if name not in archive.namelist():
         return None
-    content = archive.read(name)
+    content = read_member(archive, name)
     height, width = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)).shape[:2]
     species = short(mistake.species, 24)
     own = Drawn(

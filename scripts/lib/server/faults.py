@@ -6,7 +6,6 @@ Waiting may cure connection faults, 5xx, answers that are not JSON, a 400 that s
 stay one. Any other 400 is unexplained: it is tried a few times.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from tator.exceptions import ApiException
 
+from scripts.lib import json_text
 from scripts.lib.errors import ServerError
 from scripts.lib.server import rights
 from scripts.lib.server.outages import Outage
@@ -234,7 +234,7 @@ _LOOKED_AT = 10_000
 def _message(body: str) -> str:
     """Return what a refusal says, without the request, which its details may echo."""
     try:
-        return str(json.loads(body)["message"])
+        return str(json_text.parse(body)["message"])
     except (ValueError, TypeError, LookupError):
         return body[:500]
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib import json_text
+from scripts.lib.files import read_member
 from scripts.lib.record_files import as_content, from_content, read_record
 from scripts.lib.records.tracks import Track, TracksRecord
 
@@ -85,5 +87,5 @@ def write_pictures(archive: zipfile.ZipFile, pictures: Iterable[tuple[TrackPictu
 def read_pictures(path: Path) -> list[tuple[TrackPicture, bytes]]:
     """Return what `write_pictures` wrote."""
     with zipfile.ZipFile(path) as archive:
-        index = [from_content(TrackPicture, content) for content in json.loads(archive.read(_INDEX))]
-        return [(picture, archive.read(picture.file)) for picture in index]
+        index = [from_content(TrackPicture, content) for content in json_text.parse(read_member(archive, _INDEX))]
+        return [(picture, read_member(archive, picture.file)) for picture in index]

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from scripts.lib import json_text
+
 # What Tator takes as a description.
 LONGEST_DESCRIPTION = 1024
 
@@ -42,8 +44,8 @@ def _ending_at(words: Iterable[str], text: str) -> str:
 
 def _read(text: str) -> dict[str, list[Any]]:
     try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):  # somebody edited it
+        told = json_text.parse(text)
+    except ValueError:  # somebody edited it
         return {}
     known: dict[str, list[Any]] = {}
     for key, content in told.items():

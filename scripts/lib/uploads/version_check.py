@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 
+from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.network_access.sessions import TokenAuth
@@ -51,7 +52,7 @@ def look_for_losses(
     name = f"version {where['version_id']} ({where['version']!r})"
     try:
         found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
-    except (PipelineError, requests.RequestException, ValueError) as error:
+    except (PipelineError, requests.RequestException, ValueError, TypeError, LookupError) as error:
         reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
         tell(f"{tator['host']}: could not look whether {name} still holds its boxes: {reason}")
         return seen
@@ -82,7 +83,7 @@ def _boxes_in_version(tator: dict[str, Any], environ: Mapping[str, str], version
             answer = session.get(address, params=query, timeout=(CONNECT_SECONDS, READ_SECONDS))
             if not answer.ok:
                 raise PipelineError(f"{path} answered {answer.status_code}")
-            return answer.json()
+            return json_text.parse(answer.content)
 
         if version_id not in {version["id"] for version in get("Versions")}:
             return None

@@ -7,7 +7,6 @@ sections as well. The token is not a setting: the jobs that need it read it from
 """
 
 import copy
-import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, validators
 
-from scripts.lib import metrics, token
+from scripts.lib import json_text, metrics, token
 from scripts.lib.display_text import shown
 from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
@@ -159,8 +158,8 @@ def _pipeline_arguments(
     if not text:
         return {}, {}
     try:
-        arguments = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        arguments = json_text.parse(text)
+    except ValueError as error:
         raise SettingsError(
             f"TATOR_PIPELINE_ARGS is not JSON ({error}); expected an object such as "
             '{"keep_threshold": 0.3, "batch_size": 8}'

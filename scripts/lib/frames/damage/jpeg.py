@@ -6,9 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
 
+from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import Picture
 
 _SOI, _EOI, _SOS, _DHT = 0xD8, 0xD9, 0xDA, 0xC4
+# A progressive picture of four components has some forty. Each is a walk over the whole picture, and may be 30 bytes.
+MOST_SCANS = 100
+_SCAN = bytes([0xFF, _SOS])
 END = bytes([0xFF, _EOI])
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the kinds of SOF
@@ -40,6 +44,19 @@ def segments(content: bytes) -> Iterator[Segment]:
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
         yield Segment(marker, content[at + 4 : end], end)
         at = end
+
+
+def check_scans(content: bytes) -> None:
+    """Refuse a picture that would take hours to decode, by the number of its scans.
+
+    Raises:
+        MediaFault: `unsupported`: there are more than MOST_SCANS.
+    """
+    if content.count(_SCAN) <= MOST_SCANS:
+        return  # the usual case; more of them may stand in metadata, or behind the picture's end
+    count = sum(segment.marker == _SOS for segment in segments(content))
+    if count > MOST_SCANS:
+        raise MediaFault("unsupported", f"it is a JPEG of {count} scans; at most {MOST_SCANS} are taken")
 
 
 def decode_whole(content: bytes) -> Picture | None:

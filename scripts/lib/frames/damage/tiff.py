@@ -74,6 +74,21 @@ def unsupported(content: bytes) -> str | None:
     return f"it is a TIFF compressed with {name}, which OpenCV does not decode"
 
 
+def check_scans(content: bytes) -> None:
+    """Refuse the first picture where JPEG within it would take hours to decode.
+
+    Raises:
+        MediaFault: as of jpeg.check_scans.
+    """
+    header = read_header(content)
+    if header is None or header.compression != _JPEG:
+        return
+    tags = header.tags
+    for places, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
+        for start, count in zip(tags.get(places, ()), tags.get(lengths, ()), strict=False):
+            jpeg.check_scans(content[start : start + count])
+
+
 def find_damage(content: bytes) -> str | None:
     """Return the first strip or tile that is not what its header says; None where nothing is found."""
     header = read_header(content)
