@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from scripts.lib.frames import dv_blocks
+from scripts.lib.frames.damage import codestream
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
@@ -94,10 +95,8 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
         content: the packet.
         least: how many in a row are too many, where the codec has no number of its own.
     """
-    if codec == "dnxhd":
-        return _lost_in_dnxhd(content)
-    if codec == "dvvideo":
-        return dv_blocks.lost(content)
+    if codec in _FINDERS:
+        return _FINDERS[codec](content)
     run = _LONGER_RUNS.get(codec, bytes(least))
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
@@ -155,6 +154,14 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
     if not starts or starts != sorted(starts) or starts[-1] > len(coded):
         return [coded]
     return [coded[begin:end] for begin, end in zip(starts, [*starts[1:], len(coded)], strict=True)]
+
+
+# Codecs whose pictures are looked at in ways of their own.
+_FINDERS: dict[str, Callable[[bytes], str | None]] = {
+    "dnxhd": _lost_in_dnxhd,
+    "dvvideo": dv_blocks.lost,
+    "jpeg2000": codestream.find_damage,
+}
 
 
 def _flat_is_zero(jpeg: bytes) -> bool:

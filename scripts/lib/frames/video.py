@@ -214,7 +214,7 @@ class VideoFrames(VideoPackets):
         return self._headers.missing or int(self._headers.begins_anew and self._completeness.skips(decoded_at))
 
     def _add_unseen(self, count: int, where: str) -> None:
-        """Note pictures that are missing by the places of the others; those that a gap in time has room for are counted.
+        """Note pictures that are missing by the places of the others; those that gaps in time have room for count.
 
         Args:
             count: how many.
