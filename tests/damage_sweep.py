@@ -72,6 +72,10 @@ FORMATS: dict[str, dict[str, Any]] = {
     "wmv2.wmv": _WMV,
     "wmv2.avi": _WMV,
     "flv1.flv": {"codec": "flv", "encode": {"b": "1000000", "g": "12"}},
+    "h264_cavlc.mp4": {"encode": {"preset": "ultrafast", "g": "15"}},
+    "vp8.ogv": _VP8 | {"container": "ogg"},
+    "wmv1.wmv": _WMV | {"codec": "wmv1"},
+    "msmpeg4v3.avi": _WMV | {"codec": "msmpeg4"},
 }
 
 
@@ -110,7 +114,7 @@ def read(path: Path) -> tuple[list[tuple[int, int]] | None, bool]:
         return None, True
 
 
-def sweep(folder: Path, name: str, holes: int, seed: int, *, zeros: bool) -> Counts:
+def sweep(folder: Path, name: str, holes: int, seed: int, *, zeros: bool, ones: bool = False) -> Counts:
     """Make a video, damage it in `holes` places one after another, and count what is noticed.
 
     Args:
@@ -119,6 +123,7 @@ def sweep(folder: Path, name: str, holes: int, seed: int, *, zeros: bool) -> Cou
         holes: how many.
         seed: of their places.
         zeros: fill them with zeros, as lost sectors are; else with random bytes.
+        ones: fill them with ones in place of those, as erased flash memory is.
     """
     path = write_video(folder / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
     whole, content = read(path)[0], path.read_bytes()
@@ -126,7 +131,7 @@ def sweep(folder: Path, name: str, holes: int, seed: int, *, zeros: bool) -> Cou
     for at in range(holes):
         length = HOLES[at % len(HOLES)]
         start = int(rng.integers(0, len(content) - length))
-        filling = bytes(length) if zeros else rng.bytes(length)
+        filling = bytes(length) if zeros else b"\xff" * length if ones else rng.bytes(length)
         path.write_bytes(content[:start] + filling + content[start + length :])
         frames, damaged = read(path)
         changed = frames != whole

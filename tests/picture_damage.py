@@ -65,6 +65,9 @@ def files() -> dict[str, bytes]:
         "TIFF, PackBits": with_pillow("TIFF", picture, compression="packbits"),
         "JPEG 2000": with_opencv(".jp2", picture),
         "JPEG 2000, lossy": with_opencv(".jp2", picture, cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 100),
+        "JPEG 2000, rate": with_pillow(
+            "JPEG2000", picture, irreversible=True, quality_mode="rates", quality_layers=[20]
+        ),
         "GIF": with_pillow("GIF", picture),
     }
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.content import Holes
 from scripts.lib.frames.fixed_packets import fixed_packets
+from scripts.lib.frames.picture_order import PictureOrder, PlaceInOrder
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
 from tests.damage_sweep import FORMATS, SIZE, read, sweep, textured
@@ -131,6 +133,88 @@ def test_a_destroyed_packet_in_the_last_frame_that_is_asked_for_counts(tmp_path:
     assert frames.summary.damaged is (lost < 26)
 
 
+@pytest.mark.parametrize(
+    "name", ["h264_cavlc.mp4", "h264.flv", "hevc.ts", "vp8.webm", "vp8.ogv", "wmv2.wmv", "wmv1.wmv"]
+)
+def test_holes_of_ones_are_noticed(tmp_path: Path, name: str) -> None:
+    counts = sweep(tmp_path, name, 9, 4, zeros=False, ones=True)
+    assert counts.changed > 6
+    assert counts.missed == 0
+
+
+@pytest.mark.parametrize(("name", "at_most"), [("vp8.ogv", 0), ("wmv1.wmv", 1), ("msmpeg4v3.avi", 1)])
+def test_noise_is_noticed_by_checksums_and_bits_that_are_left(tmp_path: Path, name: str, at_most: int) -> None:
+    counts = sweep(tmp_path, name, 9, 2, zeros=False)
+    assert counts.changed > 6
+    assert counts.missed <= at_most
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\xff", None])
+def test_holes_in_dv(tmp_path: Path, filling: bytes | None) -> None:
+
+    def noisy(number: int, size: Size) -> np.ndarray:
+        return np.random.default_rng(number).integers(90, 160, (size[1], size[0], 3), np.uint8)
+
+    for pixels in ("yuv420p", "yuv422p"):
+        path = write_video(tmp_path / "a.avi", range(3), size=(720, 576), codec="dvvideo", pixels=pixels, paint=noisy)
+        content, (frames, damaged) = path.read_bytes(), read(path)
+        assert not damaged
+        with av.open(str(path)) as container:
+            start = [packet.pos for packet in container.demux(video=0) if packet.size][1] + 8
+        for at, length in ((20000, 80), (40003, 64), (70000, 3000)):
+            hole = filling * length if filling else random.Random(2).randbytes(length)
+            path.write_bytes(content[: start + at] + hole + content[start + at + length :])
+            found, damaged = read(path)
+            assert found != frames
+            assert damaged or (filling is None and length < 80)  # noise between the heads of two blocks
+
+
+@pytest.mark.parametrize("value", [b"\0", b"\xff"])
+def test_still_areas_of_large_vp8_pictures_are_no_holes(value: bytes) -> None:
+    """Blocks that stay as they are can be coded in zeros or ones: 81 bytes of them in a sound picture of 1080 lines."""
+    for size, sound, lost in (((1920, 1080), 81, 400), ((320, 180), 21, 64)):
+        holes = Holes("vp8", b"", size)
+        assert holes.find(b"coded" + value * sound + b"coded", key=False) is None
+        assert "that part of the file was lost" in (holes.find(b"coded" + value * lost + b"coded", key=False) or "")
+
+
+@pytest.mark.parametrize("lost", [12, 13, 14, 15, 30])
+@pytest.mark.parametrize(
+    "name", ["h264.mp4", "h264.h264", "h264.mkv", "hevc.mp4", "hevc.hevc", "mpeg2.mpg", "mpeg2.m2v"]
+)
+def test_any_lost_packet_is_damage(tmp_path: Path, name: str, lost: int) -> None:
+    """The places of pictures in the order of showing tell also of those that no other needs."""
+    options = FORMATS[name]
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **options)
+    whole, damaged = read(path)
+    assert whole
+    assert not damaged
+    leave_out(path, {lost}, options.get("container"))
+    found, damaged = read(path)
+    assert damaged
+    assert found
+    if path.suffix in (".mp4", ".mkv"):
+        pictures = {checksum: number for number, checksum in whole}
+        wrong = [number for number, checksum in found if pictures.get(checksum, number) != number]
+        assert len(wrong) < 6  # what tells comes a few pictures later
+
+
+def test_places_in_the_order_of_showing() -> None:
+    def missing(places: list[int], *, anew: set[int] = frozenset(), bits: int = 4) -> int:  # type: ignore[assignment]
+        order = PictureOrder()
+        put = [PlaceInOrder(each % (1 << bits), bits, at in anew, anchor=True) for at, each in enumerate(places)]
+        return sum(order.missing_before(place, 2) for place in put) + order.end()
+
+    frames = [0, 6, 2, 4, 12, 8, 10, 18, 14, 16, 24, 20, 22, 30, 26, 28]
+    assert missing(frames, bits=6) == 0
+    assert missing([each for each in frames if each != 14], bits=6) == 1
+    assert missing(list(range(0, 200, 2))) == 0  # with few bits
+    assert missing([*range(0, 40, 2), *range(44, 90, 2)]) == 2
+    assert missing([*range(20), 0, *range(1, 20)], anew={20}, bits=8) == 0
+    assert missing([0, 3, 6, 8, 15, 16, 21, 25, 28, 30], bits=8) == 0  # an encoder that counts in its own way
+    assert PictureOrder().missing_before(None, 2) == 0
+
+
 def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
     counts = sweep(tmp_path, "hevc_checksums.mp4", 6, 2, zeros=False)
     assert counts.changed > 3
@@ -219,7 +303,10 @@ def test_an_encrypted_video_says_so(tmp_path: Path) -> None:
     assert found.value.state == "unsupported"
 
 
-@pytest.mark.parametrize(("codec", "name"), [("libx264", "x.avi"), ("libx264", "x.mp4"), ("mpeg4", "x.avi")])
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("libx264", "x.avi"), ("libx264", "x.mp4"), ("mpeg4", "x.avi"), ("mpeg4", "x.mkv"), ("mpeg2video", "x.mkv")],
+)
 def test_times_that_say_nothing_of_the_order_are_no_damage(tmp_path: Path, codec: str, name: str) -> None:
     """AVI has times of decoding only, also for pictures that are shown in another order."""
     path = tmp_path / name
@@ -234,6 +321,16 @@ def test_times_that_say_nothing_of_the_order_are_no_damage(tmp_path: Path, codec
             frame.pts = number
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
+    if path.suffix == ".mkv":
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+            with av.open(str(tmp_path / "ordered.mkv"), "w") as target:
+                copy = target.add_stream_from_template(container.streams.video[0])
+                for at, packet in enumerate(packets):
+                    packet.pts = packet.dts = at * 40
+                    packet.stream = copy
+                    target.mux(packet)
+        path = tmp_path / "ordered.mkv"
     with open_frames(path, "video") as frames:
         found = [(number, float(picture.mean())) for number, picture in frames]
     assert [number for number, _ in found] == list(range(50))

@@ -48,9 +48,11 @@ class Completeness:
             period: how long a frame is shown, in its time unit, None where it is unknown.
             unit: seconds of one time unit, likewise.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
-                no times for that: then all times follow those of decoding, and say nothing about the order.
+                no times for that: then all times follow those of decoding, and say nothing about the order. Where one
+                goes back behind an earlier one, times are those of showing.
         """
-        self._timed, self._offset = not reorders, None  # type: bool, int | None
+        self._timed = not reorders
+        self._latest: tuple[int, int] | None = None  # epoch and time
         self.skipped = self.missing = 0
         self.gaps = TimeGaps()
         self._period, self._longest_gap = period, _LONGEST_GAP / unit if unit else 0
@@ -59,9 +61,11 @@ class Completeness:
         self._first_key: CodedPacket | None = None
         self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
+        self._announced = 0
         # The last gap whose places were counted: its epoch, the times it lies between, and how many of its places no
         # packet has claimed. Packets of pictures from there may follow.
         self._filled = (0, 0, 0, 0)
+        self._open: list[tuple[int, int]] = []  # the last gaps that did not count: the packet behind, and the places
 
     @property
     def started(self) -> bool:
@@ -87,13 +91,15 @@ class Completeness:
             if self._decoded_at is not None and decoded_at < self._decoded_at - tolerance:
                 self._epoch += 1
             self._decoded_at = decoded_at
-            if time is not None:
-                self._timed = self._timed or self._offset not in (None, time - decoded_at)
-                self._offset = time - decoded_at
+        if time is not None:
+            latest = self._latest
+            self._timed = self._timed or (latest is not None and latest[0] == self._epoch and time < latest[1])
+            self._latest = max(latest or (self._epoch, time), (self._epoch, time))
         coded = CodedPacket(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
             self._first_key = coded
         self._pending[index] = coded
+        self._announced = index
         return coded
 
     def arrive(self, coded: CodedPacket, *, damaged: bool) -> tuple[list[CodedPacket], int, bool]:
@@ -114,7 +120,13 @@ class Completeness:
         if self._last is None:
             lost = self._without_leading(lost)
         lost = self._not_counted(lost)
-        gap = self._gap(coded, len(lost)) if lost or damaged else 0
+        room = self._gap(coded, len(lost))
+        gap = room if lost or damaged else 0
+        if room and not gap:
+            self._open = [
+                *((at, places) for at, places in self._open if at > coded.index - _DELAY),
+                (coded.index, room),
+            ]
         self._count_step(coded, len(lost) + gap)
         if self.next_frame is not None:
             self.next_frame += 1
@@ -123,6 +135,24 @@ class Completeness:
         self._last = coded
         self.missing += len(lost) + gap
         return lost, gap, False
+
+    def fill(self, count: int) -> int:
+        """Count places in the last gaps, for pictures of which something else now says that they are missing.
+
+        Args:
+            count: how many are missing.
+
+        Returns: how many of them have a place there; the frames that come next are numbered with them.
+        """
+        filled = 0
+        for at, places in self._open:
+            taken = min(count - filled, places)
+            if at > self._announced - _DELAY and taken:
+                filled += taken
+        self._open = []
+        self.missing += filled
+        self.gaps.take_off(filled)
+        return filled
 
     def end(self) -> list[CodedPacket]:
         """Return the pictures that never came out."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from scripts.lib.frames import dv_blocks
+from scripts.lib.frames.damage import codestream
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
@@ -11,14 +13,19 @@ from scripts.lib.frames.units import by_lengths, by_start_codes
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+# Nothing marks where their pictures end.
+WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
 _WITHOUT_PADDING = {"vp8", "vp9"}
 # Of AV1 and VP9 the decoders notice such holes. Other values than ones appear where a picture has no detail.
-_ARITHMETIC, _ONES = {"hevc", "vp8"}, b"\xff" * 32
-_HEVC_LENGTHS = 21  # where the description says how many bytes the lengths of units have
-_HEVC_OTHERS = 32  # kinds of units from here on are no slices
+_WITHOUT_ONES = {"h264", "hevc", "vp8"}
+# In VP8 blocks that stay as they are can be coded in zeros or ones, of which 100 took a byte at most.
+_VP8_BLOCKS = 25
+_LENGTHS = {"h264": 4, "hevc": 21}  # where the description says how many bytes the lengths of units have
+_H264_SLICES = range(1, 6)  # kinds of units
+_HEVC_SLICES = range(32)
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 _JPEG_END = b"\xff\xd9"
 _HUFFMAN = b"\xff\xc4"
@@ -44,9 +51,12 @@ class Holes:
             size: width and height in pixels.
         """
         self._codec = codec
-        self._shown_again = bytes(-(-size[0] // 16) * -(-size[1] // 16) // 2) if codec == "wmv2" else b""
-        in_lengths = description[:1] == b"\1" and len(description) > _HEVC_LENGTHS
-        self._length_size = (description[_HEVC_LENGTHS] & 3) + 1 if in_lengths else 0
+        blocks = -(-size[0] // 16) * -(-size[1] // 16)
+        self._shown_again = bytes(blocks // 2) if codec == "wmv2" else b""
+        self._run = max(len(_ZEROS), blocks // _VP8_BLOCKS) if codec == "vp8" else len(_ZEROS)
+        place = _LENGTHS.get(codec, 0)
+        in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
+        self._length_size = (description[place] & 3) + 1 if in_lengths else 0
 
     def find(self, content: bytes, *, key: bool) -> str | None:
         """Return a sentence on the first hole of a packet, or on the end that it lacks; None without.
@@ -57,24 +67,25 @@ class Holes:
         """
         if not key and self._shown_again not in content:
             return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
-        return zeros(self._codec, content) or self._erased(content)
+        return zeros(self._codec, content, self._run) or self._erased(content)
 
     def _erased(self, content: bytes) -> str | None:
-        """Look for ones, as erased flash memory holds: arithmetic coding writes few of them in a row."""
-        if self._codec not in _ARITHMETIC or _ONES not in content:
+        """Look for ones, as erased flash memory holds: few of them stand in a row in a coded picture."""
+        ones = b"\xff" * self._run
+        if self._codec not in _WITHOUT_ONES or ones not in content:
             return None
-        if self._codec == "hevc" and not any(_ONES in unit for unit in self._hevc_slices(content)):
+        if self._codec in _LENGTHS and not any(ones in unit for unit in self._slices(content)):
             return None  # other units hold whatever their writers like
-        return f"{len(_ONES)} bytes of ones or more in a coded picture: that part of the file was lost"
+        return f"{len(ones)} bytes of ones or more in a coded picture: that part of the file was lost"
 
-    def _hevc_slices(self, content: bytes) -> Iterator[bytes]:
+    def _slices(self, content: bytes) -> Iterator[bytes]:
         size = self._length_size
         for unit in by_lengths(content, size) if size else by_start_codes(content):
-            if unit[0] >> 1 & 63 < _HEVC_OTHERS:
+            if (unit[0] & 31 in _H264_SLICES) if self._codec == "h264" else (unit[0] >> 1 & 63 in _HEVC_SLICES):
                 yield unit
 
 
-def zeros(codec: str, content: bytes) -> str | None:
+def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
     """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
@@ -82,10 +93,11 @@ def zeros(codec: str, content: bytes) -> str | None:
     Args:
         codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
+        least: how many in a row are too many, where the codec has no number of its own.
     """
-    if codec == "dnxhd":
-        return _lost_in_dnxhd(content)
-    run = _LONGER_RUNS.get(codec, _ZEROS)
+    if codec in _FINDERS:
+        return _FINDERS[codec](content)
+    run = _LONGER_RUNS.get(codec, bytes(least))
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
     end = len(content) if codec in _WITHOUT_PADDING else len(content.rstrip(b"\0"))
@@ -142,6 +154,14 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
     if not starts or starts != sorted(starts) or starts[-1] > len(coded):
         return [coded]
     return [coded[begin:end] for begin, end in zip(starts, [*starts[1:], len(coded)], strict=True)]
+
+
+# Codecs whose pictures are looked at in ways of their own.
+_FINDERS: dict[str, Callable[[bytes], str | None]] = {
+    "dnxhd": _lost_in_dnxhd,
+    "dvvideo": dv_blocks.lost,
+    "jpeg2000": codestream.find_damage,
+}
 
 
 def _flat_is_zero(jpeg: bytes) -> bool:

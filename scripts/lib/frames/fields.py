@@ -9,6 +9,7 @@ Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set
 from dataclasses import dataclass
 
 from scripts.lib.frames.bits import Bits
+from scripts.lib.frames.picture_order import PlaceInOrder
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 _IDR = 5
@@ -31,6 +32,7 @@ class _ParameterSet:
     number_bits: int
     separate_colours: bool
     gaps_allowed: bool
+    order_bits: int  # 0 where the order is not written
 
 
 class SliceHeaders:
@@ -39,6 +41,8 @@ class SliceHeaders:
     Attributes:
         missing: how many pictures that others refer to are missing before the last packet.
         begins_anew: its numbers begin anew without a key frame: that was lost, or the encoder emptied its memory.
+        place: the place of the last packet's picture in the order of showing; None of second fields, and where it is
+            not written.
     """
 
     def __init__(self, codec: str, description: bytes) -> None:
@@ -53,8 +57,9 @@ class SliceHeaders:
         self._set: _ParameterSet | None = None
         self._first: tuple[int, int] | None = None  # frame number and parity of a field that waits for the other
         self.missing, self.begins_anew = 0, False
+        self.place: PlaceInOrder | None = None
         self._reference: int | None = None  # the number of the last picture that others refer to
-        self._in_order = self._gaps = 0
+        self._in_order = self._gaps = self._held = 0
         self._ids: set[int] = set()  # of parameter sets
         if self._is_h264 and description[:1] == b"\1" and len(description) > 6:
             self._length_size = (description[4] & 3) + 1
@@ -72,6 +77,7 @@ class SliceHeaders:
             key: whether it is a key frame: where files were joined, numbers begin anew with one.
         """
         self.missing, self.begins_anew = 0, False
+        self.place = None
         if not self._is_h264:
             return False
         size = self._length_size
@@ -95,13 +101,18 @@ class SliceHeaders:
         if self._set is None:
             return False
         try:
-            number, parity = _number_and_parity(_payload(unit), self._set)
+            number, parity, low = _slice(_payload(unit), self._set, is_key=unit[0] & 31 == _IDR)
         except ValueError:
             return False
-        self._follow(number, is_reference=bool(unit[0] & _REFERENCE), key=key or unit[0] & 31 == _IDR)
+        is_key = unit[0] & 31 == _IDR
+        if low is not None and len(self._ids) == 1:
+            anchor = bool(unit[0] & _REFERENCE)
+            self.place = PlaceInOrder(low, self._set.order_bits, anew=is_key, anchor=anchor)
+        self._follow(number, is_reference=bool(unit[0] & _REFERENCE), key=key or is_key)
         if parity is None:
             return False
         if waiting == (number, 1 - parity):
+            self.place = None
             return True
         self._first = number, parity
         return False
@@ -120,10 +131,11 @@ class SliceHeaders:
             self.begins_anew = True
         elif step:
             self._gaps += 1
-            # An encoder that counts in its own way leaves gaps everywhere.
-            if self._in_order > _USUAL * self._gaps:
-                self.missing = step - 1
-                self._reference = number
+            self._held += step - 1
+            self._reference = number
+        # An encoder that counts in its own way leaves gaps everywhere.
+        if self._held and self._in_order > _USUAL * self._gaps:
+            self.missing, self._held = self._held, 0
 
 
 def _payload(unit: bytes) -> Bits:
@@ -146,9 +158,9 @@ def _parameter_set(bits: Bits) -> _ParameterSet:
                 if bits.take(1):
                     _skip_scaling_list(bits, 16 if index < 6 else 64)
     number_bits = bits.number() + 4
-    order = bits.number()
+    order, order_bits = bits.number(), 0
     if order == 0:
-        bits.number()
+        order_bits = bits.number() + 4
     elif order == 1:
         bits.take(1)
         bits.signed()
@@ -159,7 +171,7 @@ def _parameter_set(bits: Bits) -> _ParameterSet:
     gaps_allowed = bool(bits.take(1))
     bits.number()
     bits.number()
-    return _ParameterSet(set_id, not bits.take(1), number_bits, separate, gaps_allowed)
+    return _ParameterSet(set_id, not bits.take(1), number_bits, separate, gaps_allowed, order_bits)
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:
@@ -170,11 +182,14 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def _number_and_parity(bits: Bits, known: _ParameterSet) -> tuple[int, int | None]:
-    """Return a slice's frame number, and the parity (1: bottom) if it is one of a field."""
+def _slice(bits: Bits, known: _ParameterSet, *, is_key: bool) -> tuple[int, int | None, int | None]:
+    """Return a slice's frame number, the parity (1: bottom) if it is one of a field, and its place if it is written."""
     for _ in range(3):  # first macroblock, type, picture parameter set
         bits.number()
     if known.separate_colours:
         bits.take(2)
     number = bits.take(known.number_bits)
-    return number, bits.take(1) if known.fields and bits.take(1) else None
+    parity = bits.take(1) if known.fields and bits.take(1) else None
+    if is_key:
+        bits.number()
+    return number, parity, bits.take(known.order_bits) if known.order_bits else None

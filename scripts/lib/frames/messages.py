@@ -23,6 +23,9 @@ _DEMUXERS = re.compile(
     r"|invalid packet_header"
     r"|freeing incomplete packet"
     r"|ff asf bad header"
+    r"|Unknown-sized element"
+    r"|ff asf skip \d+ \(unknown stream\)"
+    r"|CRC mismatch"
 )
 _TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
@@ -43,6 +46,11 @@ _DECODERS = re.compile(
     r"|Invalid value"
     r"|slice .{0,200}(?:damaged|corrupt)"
     r"|mb \d+ invalid"
+    r"|discarding \d+ junk bits"
+    r"|Coefficient index overflow"
+    r"|bits left after decoding slice"
+    r"|End mismatch"
+    r"|_decode failed"
 )
 
 

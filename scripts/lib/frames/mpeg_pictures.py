@@ -16,7 +16,7 @@ class MpegPictures:
     def __init__(self) -> None:
         self._seen: set[int] = set()  # numbers from the reference before the last on
         self._before = self._last = -1  # the last two pictures that others refer to
-        self._whole = self._broken = 0
+        self._whole = self._broken = self._held = 0
 
     def missing_before(self, packet: bytes) -> int:
         """Return how many pictures are found to be missing, a few pictures after they should have come."""
@@ -31,8 +31,12 @@ class MpegPictures:
         if number == self._last and kind != _I:
             return 0  # the second field
         missing = self._absent()
-        if kind == _I or _GROUP in packet[:at]:
+        if self._last < 0:
             self._seen, self._before = set(), number
+        elif kind == _I or _GROUP in packet[:at]:
+            # A group's numbers begin with 0: pictures that are shown before this one follow it. At the beginning of a
+            # file that was cut they may be gone.
+            self._seen, self._before = set(), 0 if _GROUP in packet[:at] else number
         elif number < self._last:
             # Its group's first picture is missing, unless the numbers are used up.
             missing += self._last - number < _HALF
@@ -50,4 +54,8 @@ class MpegPictures:
     def _counted(self, missing: int) -> int:
         self._whole += not missing
         self._broken += bool(missing)
-        return missing if self._whole > _USUAL * self._broken else 0
+        self._held += missing
+        if self._whole <= _USUAL * self._broken:
+            return 0
+        missing, self._held = self._held, 0
+        return missing

@@ -47,6 +47,10 @@ class TimeGaps:
             self._missing += whole - 1
             self._first = self._first or where
 
+    def take_off(self, count: int) -> None:
+        """Leave out places of pictures that are known to be lost."""
+        self._missing = max(0, self._missing - count)
+
     def restart(self) -> None:
         """Forget what was taken so far."""
         self._steps = self._even_steps = self._missing = 0

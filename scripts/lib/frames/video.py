@@ -18,7 +18,9 @@ from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.damage import jpeg
 from scripts.lib.frames.fields import SliceHeaders
+from scripts.lib.frames.hevc_headers import HevcHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
+from scripts.lib.frames.picture_order import PictureOrder
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels, with_padding
@@ -54,6 +56,8 @@ class VideoFrames(VideoPackets):
         self._completeness = Completeness(self._period(), self._stream.time_base, reorders=bool(context.has_b_frames))
         self._counted = _counted_pictures(self._codec, context.extradata or b"")
         self._headers = SliceHeaders(self._codec, context.extradata or b"")
+        self._hevc = HevcHeaders(context.extradata or b"") if self._codec == "hevc" else None
+        self._order = PictureOrder()
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
@@ -64,7 +68,9 @@ class VideoFrames(VideoPackets):
         context.options = {
             **context.options,
             "max_pixels": str(most_pixels(self._pixel_bytes)),
-            "err_detect": "crccheck",  # where pictures of HEVC bring a checksum, it is compared
+            # Where pictures of HEVC bring a checksum, it is compared. How many bits are left over is told of codecs
+            # whose pictures have no mark for their end: too many where what came before was changed.
+            "err_detect": "crccheck+buffer" if self._codec in content.WITHOUT_END else "crccheck",
         }
         self.summary.declared = self._stream.frames or None
         self.summary.expected = self._expected()
@@ -129,6 +135,7 @@ class VideoFrames(VideoPackets):
     def _end(self) -> None:
         """Judge what was read up to the file's end."""
         self.summary.read_to_end = True
+        self._add_unseen(self._order.end(), f"the end, after packet {self._packets - 1}")
         if lost := self._completeness.end():
             self.summary.add_missing(len(lost), lost[0].where)
         self.summary.cut = self._cut()
@@ -148,6 +155,9 @@ class VideoFrames(VideoPackets):
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
             if missing := self._missing_before(coded, packet.dts):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
+            if self._counted is None:
+                place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
+                self._add_unseen(self._order.missing_before(place, self._decoder.has_b_frames), where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
             if codec == "mjpeg":
@@ -205,6 +215,18 @@ class VideoFrames(VideoPackets):
         if self._counted is not None:
             return self._counted.missing_before(coded)
         return self._headers.missing or int(self._headers.begins_anew and self._completeness.skips(decoded_at))
+
+    def _add_unseen(self, count: int, where: str) -> None:
+        """Note pictures that are missing by the places of the others; those that gaps in time have room for count.
+
+        Args:
+            count: how many.
+            where: the packet after which that is known.
+        """
+        if filled := self._completeness.fill(count):
+            self.summary.add_missing(filled, where)
+        if count > filled:
+            self.summary.add_error(where, f"{count - filled} coded {_pictures(count - filled)} missing before it")
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
         """Count what should have come before a frame and never did; return whether the frame is not too late itself."""

@@ -1,17 +1,20 @@
-"""Damage in JPEG 2000 files: what FFmpeg notices, which reads them with a decoder of its own."""
+"""Damage in JPEG 2000 files: what cannot stand in one, and what FFmpeg notices, which has a decoder of its own."""
 
 import av.error
 import av.logging
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
+from scripts.lib.frames.damage import codestream
 
 # How a decoder says that the compressed data of a part of the picture were longer or shorter than it needed.
 _SIGNS = ("mismatch", "invalid", "error", "missing", "end of")
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what FFmpeg says is wrong; None for nothing, or where the file is of a kind that FFmpeg cannot judge."""
+    """Return what is wrong by the file or by FFmpeg; None for nothing, or where neither can judge."""
+    if what := codestream.find_damage(content):
+        return what
     with av.logging.Capture() as said:
         try:
             with ffmpeg.open_media(content) as container:
