@@ -5,6 +5,7 @@ works while the thread reads on, and hands on what comes back, in order. A third
 media.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -172,12 +173,13 @@ class Detector:
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
-        if np.isnan(scores.min(initial=0)):  # which finds one without a copy
+        highest = float(scores.max(initial=0))  # not a number where any score is none; without a copy
+        if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
         found = suppression.select(boxes, scores, self._threshold, engine.nms)
         if not np.isfinite(found.boxes).all():
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
-        _check_ranges(found, scores, self._name, item.number)
+        _check_ranges(found, highest, self._name, item.number)
         return found
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
@@ -196,13 +198,12 @@ class Detector:
         self._watch.lap("pictures", [task])
 
 
-def _check_ranges(found: suppression.Selection, scores: Floats, name: str, number: int) -> None:
+def _check_ranges(found: suppression.Selection, highest: float, name: str, number: int) -> None:
     """Refuse anything but boxes in pixels and scores from 0 to 1.
 
     Raises:
         GraphError: naming the network, the frame, the values and the remedy.
     """
-    highest = float(scores.max(initial=0))
     if highest > _HIGHEST_SCORE:
         raise GraphError(
             f"{name}: gives the score {highest:.4g} in frame {number}; expected scores from 0 to 1: export it with its "

@@ -242,8 +242,9 @@ def check_file(size: int) -> None:
 
 
 def _check_memory(what: str, needed: float) -> None:
-    left, allowed = memory.left(), memory.allowed()
+    left = memory.left()
     if needed > left:
+        allowed = memory.allowed()  # looks into several files: not for each frame
         raise MediaFault(
             "unsupported",
             f"{what} {memory.megabytes(needed)} MB to decode; expected at most {memory.megabytes(left)} MB, which its "
