@@ -16,7 +16,8 @@ import numpy as np
 
 from scripts.lib import deadline, suppression
 from scripts.lib.boxes import Floats, Pixels, Size, on_media
-from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
+from scripts.lib.detection.batch import Batch, Item
+from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_task import FrameResult, MediaTask
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine
@@ -58,7 +59,7 @@ class Detector:
         threshold: float,
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
-        picture_threads: int = 1,
+        threads: int = 1,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
@@ -69,12 +70,12 @@ class Detector:
             threshold: the least score of a box.
             name: what errors call the network.
             resize: how frames become pictures of this size.
-            picture_threads: how many pictures are decoded at once.
+            threads: how many pictures are decoded at once, or frames of a video converted and fitted.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
-        self._picture_threads = picture_threads
+        self._threads = threads
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
@@ -96,7 +97,7 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._picture_threads)
+            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._threads)
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
