@@ -40,7 +40,7 @@ $(CLUSTERS_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
-.PHONY: demo screenshot test test-unit test-gpu test-exporters bench bench-scale lint settings audit sbom lock
+.PHONY: demo screenshot test test-unit test-gpu gpu-evidence test-exporters bench bench-scale lint settings audit sbom lock
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -62,6 +62,11 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 		> $(VENV)/.aksetup-defaults.py
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements-pycuda.lock
 	$(BIN)/python -m pytest tests/gpu
+
+# Installs nothing: the machine may reach no registry. MADE=FOLDER has the sample network as graph.onnx (python -m
+# benchmarks.made_elsewhere FOLDER), DEVICE=cpu and QUICK=1 try it out.
+gpu-evidence:  ## on a machine with an NVIDIA GPU: measure everything in eight minutes, and write docs/evidence-gpu.md
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_evidence $(if $(MADE),--made $(MADE)) $(if $(DEVICE),--device $(DEVICE)) $(if $(QUICK),--quick) $(if $(PAGE),--page $(PAGE))
 
 # Several GB: PyTorch and the packages that export detectors. Of yolov5 and YOLOX the code alone is needed, unpacked: their
 # requirements are older than the others'.

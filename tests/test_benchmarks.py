@@ -63,6 +63,47 @@ def test_every_section_gives_its_figures(tmp_path: Path) -> None:
     assert results["plain_loop"]["resnet50"]["boxes"] == results["plain_loop"]["resnet50"]["boxes_of_the_other"]
 
 
+def evidence_of_a_gpu(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.timeout(200)
+def test_the_evidence_of_a_gpu_is_measured_with_the_provider_forced_off(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "graph.onnx", classes=7)
+    page = tmp_path / "page.md"
+    done = evidence_of_a_gpu("--device", "cpu", "--made", str(tmp_path), "--page", str(page))
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "**The provider was forced off: these figures say nothing of a GPU.**" in text
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
+    found = {(what, where): figures for what, where, figures in rows if where}
+    for name in ("sample", "resnet50"):
+        assert found["cpu against the CPU", name].startswith("boxes: median 0.00000 px, most 0.00000 px")
+        speeds = [figures for (what, where), figures in found.items() if "bare engine" in what and where == name]
+        assert speeds
+        assert all(float(figures.split("ratio ")[1]) > 0 for figures in speeds)
+    assert "of_pace" in found["the host's ceiling", f"h264 720p x{measure.cores()}"]
+    assert "NVDEC" in text
+    assert "It took " in text
+
+
+def test_the_evidence_of_a_gpu_says_what_there_was_no_time_for(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    done = evidence_of_a_gpu("--device", "cpu", "--page", str(page), "--seconds", "0")
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in page.read_text().splitlines() if "no time left" in line]
+    assert len(rows) >= 3
+
+
+def test_without_a_gpu_there_is_no_evidence_of_one(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    done = evidence_of_a_gpu("--page", str(page))
+    assert done.returncode != 0
+    assert "detect.device: cuda: no NVIDIA GPU is here" in done.stderr
+    assert "px" not in (page.read_text() if page.exists() else "")
+
+
 def test_every_section_of_many_media_gives_its_figures(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.scale", "--quick", "--results", str(tmp_path / "scale.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

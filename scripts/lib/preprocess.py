@@ -29,13 +29,36 @@ def fit(frame: Pixels, out: Pixels) -> None:
             f"a frame of {size.width} x {size.height} pixels is too elongated for a network of "
             f"{network.width} x {network.height}",
         )
-    if padded != size:
-        right, bottom = padded.width - size.width, padded.height - size.height
-        frame = np.asarray(cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
-    if padded == network:
-        np.copyto(out, frame)
-    else:
-        cv2.resize(frame, network, dst=out, interpolation=cv2.INTER_LINEAR)
+    place = _place_without_padding(size, padded, network)
+    if place is not None:
+        # The same bytes without a padded copy of the frame.
+        out[place.height :], out[: place.height, place.width :] = 0, 0
+        if place == size:
+            out[: place.height, : place.width] = frame
+        else:
+            cv2.resize(frame, place, dst=out[: place.height, : place.width], interpolation=cv2.INTER_LINEAR)
+        return
+    right, bottom = padded.width - size.width, padded.height - size.height
+    frame = np.asarray(cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+    cv2.resize(frame, network, dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
+    """Return the size at which a frame alone is scaled to the same bytes as in its padded copy.
+
+    None where there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
+    of the network, which then has pixels that are mixed of frame and padding.
+
+    Args:
+        frame: the frame's size.
+        padded: of its padded copy.
+        network: what that is scaled to.
+    """
+    if padded.width < network.width or padded.height < network.height:
+        return None
+    width, beside = divmod(frame.width * network.width, padded.width)
+    height, below = divmod(frame.height * network.height, padded.height)
+    return None if beside or below or not width or not height else Size(width, height)
 
 
 def without_padding(fitted: Pixels, frame: Size) -> Pixels:

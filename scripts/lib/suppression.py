@@ -100,16 +100,25 @@ def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selecti
     if nms.per_class:
         return _select_per_class(boxes, scores, threshold, nms)
     # Few anchors have a score that is high: found in all scores at once, which is faster than each anchor's best.
-    high = np.flatnonzero((scores >= threshold) & (scores > nms.min_score))
+    high = _high(scores, threshold, nms)
     candidates = np.unique(high // scores.shape[1])
     best = scores[candidates].max(axis=1, initial=-np.inf)
     kept = candidates[suppress(boxes[candidates], best, nms.iou, nms.max_detections)]
     return Selection(boxes[kept], scores[kept].argmax(axis=1).astype(np.int64), scores[kept])
 
 
+def _high(scores: Floats, threshold: float, nms: Nms) -> Integers:
+    """Return where, in all of a frame's scores one after another, those are that take part."""
+    high = scores >= threshold
+    # A threshold above it counts alone, which spares a look at all scores.
+    if not np.float32(threshold) > np.float32(nms.min_score):
+        high &= scores > nms.min_score
+    return np.flatnonzero(high)
+
+
 def _select_per_class(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:
     # Few scores are high: found in all of them at once, which is faster than class by class.
-    high = np.flatnonzero((scores >= threshold) & (scores > nms.min_score))
+    high = _high(scores, threshold, nms)
     anchors, labels = np.divmod(high, scores.shape[1])
     if nms.best_class:
         best = scores[anchors].argmax(axis=1) == labels

@@ -6,7 +6,7 @@ from unittest import mock
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -18,6 +18,7 @@ from scripts.lib.suppression import Nms, select, suppress
 
 sizes = st.builds(Size, st.integers(1, 5000), st.integers(1, 5000))
 networks = st.builds(Size, st.integers(32, 1500), st.integers(32, 1500))
+small_networks = st.builds(Size, st.integers(8, 120), st.integers(8, 120))
 NETWORK = Size(320, 180)
 
 
@@ -51,6 +52,36 @@ def test_fit_is_padding_with_black_and_one_resize(size: tuple[int, int]) -> None
     canvas = np.zeros((padded_size(Size(*size), NETWORK).height, padded_size(Size(*size), NETWORK).width, 3), np.uint8)
     canvas[:height, :width] = frame
     np.testing.assert_array_equal(out, cv2.resize(canvas, (320, 180), interpolation=cv2.INTER_LINEAR))
+
+
+@given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
+    side = 1 + other % ((network.height if wide else network.width) * times)
+    size = Size(network.width * times, side) if wide else Size(side, network.height * times)
+    padded = padded_size(size, network)
+    assume(padded.width * padded.height < 2_000_000)
+    frame = np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8)
+    out = np.full((network.height, network.width, 3), 77, np.uint8)
+    fit(frame, out)
+    canvas = np.zeros((padded.height, padded.width, 3), np.uint8)
+    canvas[: size.height, : size.width] = frame
+    np.testing.assert_array_equal(out, cv2.resize(canvas, network, interpolation=cv2.INTER_LINEAR))
+
+
+def test_where_a_frame_falls_between_pixels_no_padded_copy_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "copyMakeBorder", None)
+    for size in ((1280, 720), (1920, 1080), (3840, 2160)):
+        fit(np.zeros((size[1], size[0], 3), np.uint8), np.zeros((384, 640, 3), np.uint8))
+
+
+@given(st.floats(0, 1), st.floats(-1, 1), st.booleans())
+def test_the_greater_of_both_least_scores_counts(threshold: float, least: float, per_class: bool) -> None:
+    near = np.array([threshold, least, np.nextafter(np.float32(least), np.float32(2))], np.float32).reshape(-1, 1)
+    boxes = np.arange(12, dtype=np.float32).reshape(3, 4) * 100
+    nms = Nms(iou=1.0, max_detections=3, min_score=least, per_class=per_class)
+    kept = select(boxes, near, threshold, nms).scores
+    expected = near[(near >= threshold) & (near > least)]
+    np.testing.assert_array_equal(np.sort(kept[:, 0]), np.sort(expected))
 
 
 def test_a_frame_of_the_networks_size_is_copied() -> None:

@@ -150,3 +150,16 @@ def test_what_a_job_may_use() -> None:
     assert 0 < memory.left() < memory.allowed()
     memory.set_limit(7000)
     assert memory.allowed() == 7_000_000_000
+
+
+def test_the_limit_is_not_looked_up_for_each_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def allowed() -> int:
+        looked.append(1)
+        return 10**10
+
+    monkeypatch.setattr(memory, "allowed", allowed)
+    path = write_video(tmp_path / "a.mp4", range(30))
+    assert len(list(open_frames(path, "video"))) == 30
+    assert len(looked) <= 1  # that of what is left

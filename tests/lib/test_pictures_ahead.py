@@ -47,7 +47,7 @@ def through(paths: list[Path], threads: int) -> Any:
     """Return each media's frames, summary and fault, in the order in which the media end, and all frames in order."""
     inputs = [File(path) for path in paths]
     found, ended = [], []
-    with BatchReader([MediaTask(frames, Nowhere()) for frames in inputs], SHAPE, picture_threads=threads) as reader:
+    with BatchReader([MediaTask(frames, Nowhere()) for frames in inputs], SHAPE, threads=threads) as reader:
         for batch in reader:
             for at, item in enumerate(batch.items):
                 found.append((inputs.index(item.task.frames), item.number, item.size, zlib.crc32(batch.pixels[at])))

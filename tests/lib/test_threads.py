@@ -115,11 +115,11 @@ class Nowhere(ResultOutput):
         raise AssertionError
 
 
-def batches(frames: FrameInput) -> list[tuple[int, int, int]]:
+def batches(frames: FrameInput, threads: int = 3) -> list[tuple[int, int, int]]:
     """Return number, restarts and checksum of each frame that comes through the batches, in order."""
     found = []
     task = MediaTask(frames, Nowhere())
-    with BatchReader([task], SHAPE) as reader:
+    with BatchReader([task], SHAPE, threads=threads) as reader:
         for batch in reader:
             for at, item in enumerate(batch.items):
                 found.append((item.number, item.restarts, zlib.crc32(batch.pixels[at].tobytes())))
@@ -130,7 +130,7 @@ def batches(frames: FrameInput) -> list[tuple[int, int, int]]:
 def through(path: Path, threads: int) -> Any:
     """Return what counts of the frames that come through the batches, and what is known of the media."""
     frames = File(path, threads)
-    found = [each for each in batches(frames) if each[1] == frames.restarts]
+    found = [each for each in batches(frames, threads) if each[1] == frames.restarts]
     fault = frames.fault and (frames.fault.state, frames.fault.reason)
     return [(number, digest) for number, _, digest in found], dataclasses.asdict(frames.summary), fault
 

@@ -1,7 +1,8 @@
 """The thread that reads, pads and resizes the frames of one task after another into batches.
 
 The batches are of fixed size, a few, and used again and again: a reader that is ahead waits for one to come free. The
-end of one task and the beginning of the next share a batch.
+end of one task and the beginning of the next share a batch. Where the job has several threads, frames of a video are
+converted and fitted by them, each into the place that is kept for it.
 """
 
 import logging
@@ -9,8 +10,9 @@ import math
 import queue
 import threading
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -18,10 +20,13 @@ import numpy as np
 
 from scripts.lib import preprocess
 from scripts.lib.boxes import Pixels, Size
+from scripts.lib.detection.batch import Batch, Item
+from scripts.lib.detection.fitting_pool import Fitted, FittingPool
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.pictures_ahead import Opener, opened_ahead
+from scripts.lib.detection.repeated import OtherFrames, Repeated, digest_of
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.source import FrameSource
+from scripts.lib.frames.source import FrameSource, Later, Picture
 from scripts.lib.frames.threads import NotSound
 
 _log = logging.getLogger(__name__)
@@ -33,83 +38,33 @@ _BATCHES, _BYTES = 4, 64_000_000
 _STOP_SECONDS = 0.5
 
 
-class Item(NamedTuple):
-    """A frame in a batch.
+class _UnderWay(NamedTuple):
+    """A frame that is being fitted into its place in a batch."""
+
+    fitted: Future[Fitted]
+    batch: Batch
+    number: int
+    numbers: Sequence[int]
+    media: Size
+
+
+class _Reading(NamedTuple):
+    """One reading of a media.
 
     Attributes:
-        task: whose it is.
-        number: its own.
-        numbers: all those at which it stands.
-        size: its own, before it was fitted.
-        media: the size that boxes refer to.
-        restarts: how often the media had been begun anew.
+        task: whose frames are read.
+        given: gets the digest of each frame; None where they are not read a second time.
+        again: knows the frames that were given out before; None where there are none.
     """
 
     task: MediaTask
-    number: int
-    numbers: Sequence[int]
-    size: Size
-    media: Size
-    restarts: int
-
-
-@dataclass
-class Batch:
-    """Frames ready for the engine.
-
-    Attributes:
-        pixels: (N, H, W, 3); what the places after the last frame hold means nothing.
-        items: what the frames are.
-        ended: tasks all of whose frames are in this batch or earlier ones.
-    """
-
-    pixels: Pixels
-    items: list[Item] = field(default_factory=list)
-    ended: list[MediaTask] = field(default_factory=list)
+    given: "array[int] | None"
+    again: Repeated | None
 
     @property
-    def tasks(self) -> list[MediaTask]:
-        """Whose the batch is, once for each frame."""
-        return [item.task for item in self.items] or self.ended
-
-
-class OtherFrames(Exception):
-    """A video gave other frames when it was read again."""
-
-
-class Repeated:
-    """The frames that a video gave out when it was read before, which come out again first."""
-
-    def __init__(self, given: Sequence[int]) -> None:
-        """Begin.
-
-        Args:
-            given: the digest of each.
-        """
-        self._given, self._at = given, 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of them came out again."""
-        return self._at == len(self._given)
-
-    def require(self, digest: int) -> None:
-        """Compare the next frame.
-
-        Raises:
-            OtherFrames: it is another one.
-        """
-        if self._given[self._at] != digest:
-            raise OtherFrames
-        self._at += 1
-
-
-def _digest(item: Item, pixels: Pixels) -> int:
-    """Return what tells frames of a media apart: their numbers, sizes, and the sums of their rows."""
-    size = pixels.nbytes // len(pixels)
-    words = pixels.reshape(len(pixels), size)[:, : size // 8 * 8].view(np.uint64)
-    sums = words.sum(axis=1).tobytes() + pixels.reshape(len(pixels), size)[:, size // 8 * 8 :].tobytes()
-    return hash((item.number, tuple(item.numbers), item.size, item.media, sums))
+    def compares(self) -> bool:
+        """Whether the next frame's digest is needed."""
+        return self.given is not None or (self.again is not None and not self.again.complete)
 
 
 class BatchReader:
@@ -120,7 +75,7 @@ class BatchReader:
         tasks: Iterable[MediaTask],
         shape: tuple[int, int, int, int],
         fit: Callable[[Pixels, Pixels], None] = preprocess.fit,
-        picture_threads: int = 1,
+        threads: int = 1,
     ) -> None:
         """Prepare.
 
@@ -128,9 +83,10 @@ class BatchReader:
             tasks: whose frames are read.
             shape: of a batch.
             fit: writes a frame into its place in a batch.
-            picture_threads: how many pictures are decoded at once.
+            threads: how many pictures are decoded at once, or frames of a video converted and fitted.
         """
-        self._tasks, self._fit, self._picture_threads = tasks, fit, picture_threads
+        self._tasks, self._threads = tasks, threads
+        self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
             self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
@@ -138,6 +94,7 @@ class BatchReader:
         self._stop = False
         self._error: BaseException | None = None
         self._batch: Batch | None = None
+        self._under_way: deque[_UnderWay] = deque()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
     def __enter__(self) -> Self:
@@ -150,6 +107,7 @@ class BatchReader:
         self._stop = True
         self._free.put(Batch(np.empty(0, np.uint8)))  # wakes a thread that waits for one
         self._thread.join(_STOP_SECONDS)
+        self._fitting.close()
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches in order; the thread's exception is raised as soon as it is known."""
@@ -172,7 +130,7 @@ class BatchReader:
             self._full.put(None)
 
     def _batches(self) -> Iterator[Batch]:
-        for task, opened in opened_ahead(self._tasks, self._picture_threads):
+        for task, opened in opened_ahead(self._tasks, self._threads):
             try:
                 yield from self._read(task, opened)
             except MediaFault as fault:
@@ -186,14 +144,14 @@ class BatchReader:
             yield self._batch
 
     def _read(self, task: MediaTask, opened: Opener) -> Iterator[Batch]:
-        """Read a media's frames; where several threads decode and anything is not sound, again with one.
+        """Read a media's frames; where several threads work on it and anything is not sound, again with one.
 
         Frames that were given out and come out the same are not given out again. Where others come out, what was found
         in the ones before is forgotten.
         """
         given = array("q")
         try:
-            yield from self._frames(task, opened(), given, None)
+            yield from self._frames(task, opened(), given, None, several=self._fitting.threads > 1)
         except NotSound as found:
             _log.info("the video is read again, decoded with one thread, as not all of it is sound: %s", found)
         else:
@@ -214,15 +172,22 @@ class BatchReader:
             yield from self._frames(task, task.frames.open_again(), given, None)
 
     def _frames(
-        self, task: MediaTask, source: FrameSource, given: "array[int]", again: "Repeated | None"
+        self,
+        task: MediaTask,
+        source: FrameSource,
+        given: "array[int]",
+        again: Repeated | None,
+        *,
+        several: bool = False,
     ) -> Iterator[Batch]:
         """Read a media's frames once.
 
         Args:
             task: whose they are.
             source: gives the frames; is closed.
-            given: gets the digest of each frame, where several threads decode.
+            given: gets the digest of each frame, where several threads work on the media.
             again: knows the frames that were given out before, None where there are none.
+            several: have frames converted and fitted by several threads.
 
         Raises:
             MediaFault: the media cannot be read on.
@@ -230,38 +195,93 @@ class BatchReader:
             OtherFrames: a frame is not the one that was given out before.
         """
         with source as frames:
-            task.frames.summary = summary = frames.summary
+            task.frames.summary = frames.summary
+            several = several and frames.defers
+            reading = _Reading(task, given if several or frames.threads > 1 else None, again)
+            most: int | None = None  # under way at once
             try:
-                for number, picture in frames:
-                    batch = self._current()
+                for number, picture in frames.later() if several else frames:
+                    if callable(picture) and most is not None and most < 2:
+                        picture = picture()  # noqa: PLW2901, one after another
+                    yield from self._arrived(reading, most - 1 if callable(picture) and most else 0)
+                    while self._batch is None and self._under_way and self._free.empty():
+                        yield from self._arrived(reading, len(self._under_way) - 1)
+                    self._current()
                     if self._stop:
                         return
-                    place = batch.pixels[len(batch.items)]
-                    self._fit(picture, place)
-                    media = Size(summary.width, summary.height)
-                    size = Size(picture.shape[1], picture.shape[0])
-                    item = Item(task, number, frames.numbers(number), size, media, task.frames.restarts)
-                    if frames.threads > 1:
-                        given.append(_digest(item, place))
-                    elif again is not None and not again.complete:
-                        again.require(_digest(item, place))
-                        continue
-                    batch.items.append(item)
-                    if len(batch.items) == len(batch.pixels):
-                        self._batch = None
-                        yield batch
-            except MediaFault as fault:
-                if frames.threads > 1:
-                    raise NotSound(fault.reason) from None
+                    media = Size(frames.summary.width, frames.summary.height)
+                    self._place(picture, number, frames.numbers(number), media, sums=reading.compares)
+                    if not callable(picture):
+                        most = self._fitting.most(picture) if most is None else most
+                        yield from self._arrived(reading, 0)
+                yield from self._arrived(reading, 0)
+            except (MediaFault, NotSound) as error:
+                yield from self._arrived(reading, 0)
+                if isinstance(error, MediaFault) and frames.threads > 1:
+                    raise NotSound(error.reason) from None
                 raise
+            finally:
+                self._take_back()
+
+    def _place(self, picture: Picture | Later, number: int, numbers: Sequence[int], media: Size, *, sums: bool) -> None:
+        """Fit a frame into the next place, or have that done."""
+        batch = self._current()
+        place = batch.pixels[batch.taken]
+        fitting = self._fitting
+        fitted = fitting.submit(picture, place) if callable(picture) else fitting.fit(picture, place, sums=sums)
+        self._under_way.append(_UnderWay(fitted, batch, number, numbers, media))
+        batch.taken += 1
+        if batch.taken == len(batch.pixels):
+            self._batch = None
+
+    def _arrived(self, reading: _Reading, left: int) -> Iterator[Batch]:
+        """Enter frames that were fitted into their batches, in order, and yield those that are full.
+
+        Args:
+            reading: whose frames they are.
+            left: how many may stay under way.
+
+        Raises:
+            NotSound: a frame could not be converted after it was counted.
+            OtherFrames: a frame is not the one that was given out before.
+        """
+        under_way = self._under_way
+        while len(under_way) > left or (under_way and under_way[0].fitted.done()):
+            frame = under_way[0]
+            batch = frame.batch
+            try:
+                fitted = frame.fitted.result()
+            except MediaFault as fault:
+                raise NotSound(fault.reason) from None
+            task, again = reading.task, reading.again
+            item = Item(task, frame.number, frame.numbers, fitted.size, frame.media, task.frames.restarts)
+            if reading.given is not None:
+                reading.given.append(digest_of(item, fitted.sums))
+            elif again is not None and not again.complete:
+                again.require(digest_of(item, fitted.sums))
+                self._take_back()  # it was given out before
+                continue
+            under_way.popleft()
+            batch.items.append(item)
+            if len(batch.items) == len(batch.pixels):
+                yield batch
+
+    def _take_back(self) -> None:
+        """Give up the frames that are under way, and their places."""
+        # One that was cancelled may never be done, when the pool is closed; one that was not is written to its place.
+        wait([frame.fitted for frame in self._under_way if not frame.fitted.cancel()])
+        batches = [frame.batch for frame in self._under_way] + ([self._batch] if self._batch else [])
+        self._under_way.clear()
+        if batches:
+            self._batch = first = batches[0]
+            first.taken = len(first.items)
+            for number, batch in {id(batch): batch for batch in batches}.items():
+                if number != id(first):
+                    self._free.put(batch)
 
     def _current(self) -> Batch:
         """Return the batch that is being filled."""
         if self._batch is None:
-            self._batch = self._next()
+            self._batch = self._free.get()
+            self._batch.clear()
         return self._batch
-
-    def _next(self) -> Batch:
-        batch = self._free.get()
-        batch.items, batch.ended = [], []
-        return batch

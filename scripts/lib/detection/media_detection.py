@@ -325,6 +325,6 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
         batch_size=options.batch_size,
         threshold=options.keep_threshold,
         name=network.name,
-        picture_threads=options.threads,
+        threads=options.threads,
     )
     detector.run(media, expected)

@@ -38,7 +38,7 @@ class FrameInput(ABC):
 
     @abstractmethod
     def open_again(self) -> FrameSource:
-        """Open the frames again, to be decoded with one thread; called where `open` gave a source with several.
+        """Open the frames again, to be decoded with one thread; called where several threads worked on them.
 
         Raises:
             MediaFault: which becomes `fault`.

@@ -5,6 +5,7 @@ works while the thread reads on, and hands on what comes back, in order. A third
 media.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,8 @@ import numpy as np
 
 from scripts.lib import deadline, suppression
 from scripts.lib.boxes import Floats, Pixels, Size, on_media
-from scripts.lib.detection.batch_reader import Batch, BatchReader, Item
+from scripts.lib.detection.batch import Batch, Item
+from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_task import FrameResult, MediaTask
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine
@@ -57,7 +59,7 @@ class Detector:
         threshold: float,
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
-        picture_threads: int = 1,
+        threads: int = 1,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
@@ -68,12 +70,12 @@ class Detector:
             threshold: the least score of a box.
             name: what errors call the network.
             resize: how frames become pictures of this size.
-            picture_threads: how many pictures are decoded at once.
+            threads: how many pictures are decoded at once, or frames of a video converted and fitted.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
-        self._picture_threads = picture_threads
+        self._threads = threads
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
@@ -95,7 +97,7 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._picture_threads)
+            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._threads)
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
@@ -172,12 +174,13 @@ class Detector:
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
-        if np.isnan(scores.min(initial=0)):  # which finds one without a copy
+        highest = float(scores.max(initial=0))  # not a number where any score is none; without a copy
+        if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
         found = suppression.select(boxes, scores, self._threshold, engine.nms)
         if not np.isfinite(found.boxes).all():
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
-        _check_ranges(found, scores, self._name, item.number)
+        _check_ranges(found, highest, self._name, item.number)
         return found
 
     def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
@@ -196,13 +199,12 @@ class Detector:
         self._watch.lap("pictures", [task])
 
 
-def _check_ranges(found: suppression.Selection, scores: Floats, name: str, number: int) -> None:
+def _check_ranges(found: suppression.Selection, highest: float, name: str, number: int) -> None:
     """Refuse anything but boxes in pixels and scores from 0 to 1.
 
     Raises:
         GraphError: naming the network, the frame, the values and the remedy.
     """
-    highest = float(scores.max(initial=0))
     if highest > _HIGHEST_SCORE:
         raise GraphError(
             f"{name}: gives the score {highest:.4g} in frame {number}; expected scores from 0 to 1: export it with its "

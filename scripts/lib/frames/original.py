@@ -1,14 +1,17 @@
 """The pictures of an original, under the numbers and in the orientation in which Tator shows them."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import av.video.frame
+import numpy as np
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.conversion import Turning
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.shown import Shown, turned
-from scripts.lib.frames.source import ALL_FRAMES, Picture, log
+from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, log
 from scripts.lib.frames.video import VideoFrames
 
 # An hour at 28 pictures a second. Beyond it a time in the file is wrong, and boxes would be written without end.
@@ -35,7 +38,6 @@ class OriginalFrames(VideoFrames):
         self._shown = shown
         self._timeline = self.timeline(shown)  # None where the file has no rate: its frames are counted then
         self._numbers: dict[int, Sequence[int]] = {}
-        self._turn: int | None = None
         if self._timeline is not None:
             self.summary.numbered = 0
             self._completeness.next_frame = None
@@ -44,9 +46,9 @@ class OriginalFrames(VideoFrames):
         """Return all numbers, of those asked for, of the picture that was given out under this one; ask once."""
         return self._numbers.pop(number, (number,))
 
-    def __iter__(self) -> Iterator[tuple[int, Picture]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
         if self._timeline is None:
-            yield from super().__iter__()
+            yield from super()._pictures()
             return
         before: av.video.frame.VideoFrame | None = None
         for frame in self._frames():
@@ -64,7 +66,7 @@ class OriginalFrames(VideoFrames):
                 return
         self._end()
 
-    def _give(self, frame: av.video.frame.VideoFrame, numbers: range) -> Iterator[tuple[int, Picture]]:
+    def _give(self, frame: av.video.frame.VideoFrame, numbers: range) -> Iterator[tuple[int, Picture | Later]]:
         summary = self.summary
         if len(numbers) > _MOST_NUMBERS:
             raise MediaFault(
@@ -78,24 +80,22 @@ class OriginalFrames(VideoFrames):
         summary.left_out += not numbers
         # The first one tells the media's size, whether it is asked for or not.
         picture = self._upright(frame) if asked or summary.decoded == 0 else None
-        summary.add_frame(picture, used=bool(asked))
+        summary.add_frame(picture if isinstance(picture, np.ndarray) else None, used=bool(asked))
         if asked and picture is not None:
             if len(asked) > 1:
                 self._numbers[asked[0]] = asked
             yield asked[0], picture
 
-    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture:
-        """Convert a frame to BGR and turn it as Tator's copy is turned."""
-        if frame.rotation != self._rotation:
-            self._rotation, self._matrix = frame.rotation, display_matrix(frame)
-            self._turn = self._shown.turn(self.tag, self._matrix, frame.width, frame.height)
-            if self._turn is None or self._matrix is not None:
-                log.info("the original's pictures are turned by %s", _words(self._turn))
-            self.summary.turned = self._turn
-        picture = self._picture(frame)
-        if self._turn is not None:
-            return turned(picture, self._turn)
-        return picture if self._matrix is None else upright(picture, self._matrix)
+    def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
+        """Return what turns frames of this one's angle as Tator's copy is turned."""
+        matrix = display_matrix(frame)
+        degrees = self._shown.turn(self.tag, matrix, frame.width, frame.height)
+        if degrees is None or matrix is not None:
+            log.info("the original's pictures are turned by %s", _words(degrees))
+        self.summary.turned = degrees
+        if degrees is not None:
+            return partial(turned, degrees=degrees)
+        return None if matrix is None else partial(upright, matrix=matrix)
 
 
 def _words(turn: int | None) -> str:

@@ -19,7 +19,7 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.frames import ffmpeg
-from scripts.lib.frames.source import ALL_FRAMES, Picture, log
+from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, log
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class PartFrames(VideoFrames):
         except av.error.FFmpegError as error:
             log.info("it cannot be sought in (%s): read from the beginning", ffmpeg.reason(error))
 
-    def __iter__(self) -> Iterator[tuple[int, Picture]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
         if self._part.first <= self._wanted[-1]:
-            yield from super().__iter__()
+            yield from super()._pictures()
 
     def packets(self) -> Iterator["Packet"]:
         """Yield the packets from the part's key frame on; where seeking led before it, what lies between is skipped."""
@@ -119,7 +119,7 @@ class PartFrames(VideoFrames):
         # As it was decoded: turning it into BGR is a matter of the processor.
         digest = hashlib.sha256()
         upside_down = any(plane.line_size < 0 for plane in frame.planes)  # its planes cannot be read in one piece
-        for rows in [self._upright(frame)] if upside_down else planes(frame):
+        for rows in [self._converter.picture(frame, self._turning_of(frame))] if upside_down else planes(frame):
             digest.update(np.ascontiguousarray(rows).data)
         return digest.hexdigest()
 

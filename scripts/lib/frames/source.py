@@ -3,7 +3,7 @@
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from scripts.lib.records import AskedFrames, FrameError
 log = logging.getLogger(__name__)
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
+Later = Callable[[], Picture]  # makes a picture, on any thread
 
 MAX_PIXELS = 200_000_000
 _HELD = 2  # copies of a picture's file: FFmpeg's and ours
@@ -175,9 +176,11 @@ class FrameSource(Closeable):
         summary: see Summary.
         threads: with how many it decodes; with several, reading ends with NotSound at whatever is not as in a sound
             file, and the file is to be read again with one.
+        defers: whether `later` leaves frames to be made on other threads.
     """
 
     threads = 1
+    defers = False
 
     def __init__(self) -> None:
         self.summary = Summary()
@@ -195,6 +198,13 @@ class FrameSource(Closeable):
         Raises:
             MediaFault: not one frame can be decoded, or one exceeds MAX_PIXELS.
         """
+
+    def later(self) -> Iterator[tuple[int, Picture | Later]]:
+        """Yield as iterating does, in place of that, but of some frames what makes the picture.
+
+        These are of the same size as the first frame. What making one raises comes after the frame was counted.
+        """
+        yield from self
 
 
 def most_pixels(bytes_per_pixel: float) -> int:
@@ -242,8 +252,9 @@ def check_file(size: int) -> None:
 
 
 def _check_memory(what: str, needed: float) -> None:
-    left, allowed = memory.left(), memory.allowed()
+    left = memory.left()
     if needed > left:
+        allowed = memory.allowed()  # looks into several files: not for each frame
         raise MediaFault(
             "unsupported",
             f"{what} {memory.megabytes(needed)} MB to decode; expected at most {memory.megabytes(left)} MB, which its "

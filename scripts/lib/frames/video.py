@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,21 +10,21 @@ import av
 import av.error
 import av.logging
 import av.video.frame
-import av.video.reformatter
 import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
+from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.hevc_headers import HevcHeaders
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.picture_order import PictureOrder
-from scripts.lib.frames.rotation import Matrix, display_matrix, upright
+from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, Picture, check_size, most_pixels, with_padding
+from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, check_size, most_pixels, with_padding
 from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
@@ -31,13 +32,13 @@ from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
-# One thread turns into BGR about what four decode.
-_THREADS_PER_CONVERTER = 4
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
 class VideoFrames(VideoPackets):
     """The frames of a file's video stream."""
+
+    defers = True
 
     def __init__(self, path: Path, wanted: range = ALL_FRAMES, threads: int = 1) -> None:
         """Open the file.
@@ -49,9 +50,9 @@ class VideoFrames(VideoPackets):
         """
         super().__init__(path)
         self._wanted = wanted
-        self._converter = av.video.reformatter.VideoReformatter()  # kept: making one takes as long as using it
+        self._converter = Converter()
         self._rotation: int | None = None
-        self._matrix: Matrix | None = None
+        self._turning: Turning | None = None
         context = self._decoder
         self._completeness = Completeness(self._period(), self._stream.time_base, reorders=bool(context.has_b_frames))
         self._counted = _counted_pictures(self._codec, context.extradata or b"")
@@ -91,12 +92,21 @@ class VideoFrames(VideoPackets):
         return len(range(self._wanted.start, min(self._wanted.stop, frames), self._wanted.step))
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
+        for number, picture in self._pictures():
+            yield number, picture if isinstance(picture, np.ndarray) else picture()
+
+    def later(self) -> Iterator[tuple[int, Picture | Later]]:
+        """Yield frames, of those like the first one what makes the picture."""
+        self._converter.defers = True
+        yield from self._pictures()
+
+    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
         for frame in self._frames():
             self._check_frame(frame)
             used = self.summary.next_number in self._wanted
             # The first one tells the media's size, whether it is asked for or not.
             picture = self._upright(frame) if used or self.summary.decoded == 0 else None
-            number = self.summary.add_frame(picture, used=used)
+            number = self.summary.add_frame(picture if isinstance(picture, np.ndarray) else None, used=used)
             if used and picture is not None:
                 yield number, picture
             if number >= self._wanted[-1]:
@@ -175,7 +185,7 @@ class VideoFrames(VideoPackets):
     def _begin_threads(self) -> None:
         """Let FFmpeg decode with several threads, if that is wanted and no other video is decoded so."""
         self._watch = ThreadWatch.open(self._decoder.name) if self.threads > 1 else None
-        self.threads = self.threads if self._watch else 1
+        self.threads = self._converter.threads = self.threads if self._watch else 1
         context = self._decoder
         context.thread_count = self.threads
         if self._watch is not None:
@@ -293,26 +303,22 @@ class VideoFrames(VideoPackets):
         if self._watch is not None:
             self._require_sound([])
 
-    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture:
-        """Convert a frame to BGR and turn it as players do."""
+    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | Later:
+        """Return a frame in BGR and turned, or what makes that."""
+        return self._converter.convert(frame, self._turning_of(frame))
+
+    def _turning_of(self, frame: av.video.frame.VideoFrame) -> Turning | None:
+        """Return what turns a frame upright; None where it is."""
         # PyAV ties a frame and its side data together for the garbage collector, which lets hundreds pile up: so the
         # matrix is read only when the angle, which is there without, has changed.
         if frame.rotation != self._rotation:
-            self._rotation, self._matrix = frame.rotation, display_matrix(frame)
-        picture = self._picture(frame)
-        return picture if self._matrix is None else upright(picture, self._matrix)
+            self._rotation, self._turning = frame.rotation, self._turn(frame)
+        return self._turning
 
-    def _picture(self, frame: av.video.frame.VideoFrame) -> Picture:
-        """Convert a frame to BGR."""
-        try:
-            # The bytes are the same with any number of threads.
-            threads = max(1, self.threads // _THREADS_PER_CONVERTER)
-            converted = self._converter.reformat(frame, format="bgr24", threads=threads)
-            return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise MediaFault(
-                "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
-            ) from error
+    def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
+        """Return what turns frames of this one's angle as players do; None where they are upright."""
+        matrix = display_matrix(frame)
+        return None if matrix is None else partial(upright, matrix=matrix)
 
 
 def _counted_pictures(codec: str, description: bytes) -> MpegPictures | Av1Pictures | None:

@@ -1,0 +1,54 @@
+"""Batches of frames on their way to the engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.detection.media_task import MediaTask
+
+
+class Item(NamedTuple):
+    """A frame in a batch.
+
+    Attributes:
+        task: whose it is.
+        number: its own.
+        numbers: all those at which it stands.
+        size: its own, before it was fitted.
+        media: the size that boxes refer to.
+        restarts: how often the media had been begun anew.
+    """
+
+    task: MediaTask
+    number: int
+    numbers: Sequence[int]
+    size: Size
+    media: Size
+    restarts: int
+
+
+@dataclass
+class Batch:
+    """Frames ready for the engine.
+
+    Attributes:
+        pixels: (N, H, W, 3); what the places after the last frame hold means nothing.
+        items: what the frames are.
+        ended: tasks all of whose frames are in this batch or earlier ones.
+        taken: how many places hold a frame, or are kept for one that is being fitted.
+    """
+
+    pixels: Pixels
+    items: list[Item] = field(default_factory=list)
+    ended: list[MediaTask] = field(default_factory=list)
+    taken: int = 0
+
+    @property
+    def tasks(self) -> list[MediaTask]:
+        """Whose the batch is, once for each frame."""
+        return [item.task for item in self.items] or self.ended
+
+    def clear(self) -> None:
+        """Forget the frames."""
+        self.items, self.ended, self.taken = [], [], 0

@@ -1,0 +1,100 @@
+"""Frames of a video that are converted and fitted several at a time."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib import decode_threads, memory
+from scripts.lib.boxes import Pixels, Size, padded_size
+from scripts.lib.frames.source import Later, Picture
+from scripts.lib.frames.threads import MOST_THREADS
+
+# Frames under way for each thread, so that none waits for the reader; and the share of the free memory that all of them
+# may take.
+_FOR_EACH, _SHARE = 2, 0.25
+# A frame as it was decoded, in BGR and turned, in pictures of BGR; its padded copy comes on top.
+_COPIES = 6
+
+
+class Fitted(NamedTuple):
+    """What is known of a frame that lies in its place.
+
+    Attributes:
+        size: its own, before it was fitted.
+        sums: of the rows of its fitted picture; empty where nobody asked.
+    """
+
+    size: Size
+    sums: bytes = b""
+
+
+class FittingPool:
+    """Threads that convert and fit frames.
+
+    Attributes:
+        threads: how many; with one, nothing is left to them.
+    """
+
+    def __init__(self, fit: Callable[[Pixels, Pixels], None], network: Size, threads: int) -> None:
+        """Prepare; threads begin with the first frames.
+
+        Args:
+            fit: writes a frame into its place in a batch.
+            network: the size of that place.
+            threads: how many at most.
+        """
+        self.threads = min(decode_threads.limited(threads), MOST_THREADS)
+        self._fit, self._network = fit, network
+        self._pool = ThreadPoolExecutor(self.threads, "fitting")
+
+    def most(self, picture: Picture) -> int:
+        """Return how many frames of a size may be under way at once; fewer than two: none.
+
+        Args:
+            picture: one of that size.
+        """
+        padded = padded_size(Size(picture.shape[1], picture.shape[0]), self._network)
+        one = _COPIES * picture.nbytes + 3 * padded.width * padded.height
+        return min(_FOR_EACH * self.threads, int(memory.left() * _SHARE / one))
+
+    def submit(self, make: Later, place: Pixels) -> Future[Fitted]:
+        """Have a frame converted and fitted by one of the threads.
+
+        Args:
+            make: converts it.
+            place: (height, width, 3), where it goes.
+        """
+        return self._pool.submit(lambda: self._fitted(make(), place, sums=True))
+
+    def fit(self, picture: Picture, place: Pixels, *, sums: bool) -> Future[Fitted]:
+        """Fit a frame at once.
+
+        Args:
+            picture: the frame.
+            place: (height, width, 3), where it goes.
+            sums: whether those of its rows are asked for.
+
+        Raises:
+            MediaFault: it cannot be fitted.
+        """
+        done: Future[Fitted] = Future()
+        done.set_result(self._fitted(picture, place, sums=sums))
+        return done
+
+    def _fitted(self, picture: Picture, place: Pixels, *, sums: bool) -> Fitted:
+        self._fit(picture, place)
+        return Fitted(Size(picture.shape[1], picture.shape[0]), _sums(place) if sums else b"")
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _sums(place: Pixels) -> bytes:
+    rows = place.reshape(len(place), -1)
+    whole = rows.shape[1] // 8 * 8
+    sums: npt.NDArray[np.uint64] = rows[:, :whole].view(np.uint64).sum(axis=1)
+    return sums.tobytes() + rows[:, whole:].tobytes()
