@@ -2,12 +2,18 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from scripts.lib import train_ini as train
-from scripts.lib.server.unanswered import Notes
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DestinationRecord
+from scripts.lib.retry import answer_seconds
+from scripts.lib.server.api import Project
+from scripts.lib.server.equal_versions import made_at_once
+from scripts.lib.server.unanswered import LATE, Notes
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.track_origin import TrackDestination
@@ -37,6 +43,20 @@ class CommonOptions(ABC):
     def tracks_where(self) -> TrackDestination | None:
         """The version and the state type that tracks go into; None where they are not uploaded."""
         return tracks_destination(self.destination)
+
+    def versions(self, project: Project) -> list[int]:
+        """Return the version that boxes and tracks go into, and then those that were made at the same moment.
+
+        Asks only where there are any, or may be for `LATE` times `answer_seconds()` after a run made the version.
+        """
+        record, number = read_record(DestinationRecord, self.destination), self.boxes_where.version_id
+        if record.made_beside is None:
+            if record.made_at is None:
+                return [number]
+            age = datetime.now(UTC) - datetime.fromisoformat(record.made_at)
+            if age.total_seconds() > LATE * answer_seconds():
+                return [number]
+        return made_at_once(project.versions(), number) or [number]
 
     @cached_property
     def species(self) -> list[str]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
+from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.unanswered import UnansweredWrites
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.uploads.failed_upload import record_failed_tracks
 from scripts.lib.uploads.options import CommonOptions
 from scripts.lib.uploads.origin import Box, box_from_pixels
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload
+from scripts.lib.uploads.track_plan import TrackPlan
 from scripts.lib.uploads.track_rounds import TrackReconciliation
 from scripts.lib.uploads.upload import carried_out, in_iso, left_to_people
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
@@ -149,16 +152,21 @@ def _verified(
     media: MediaTracks,
     tracks: list[TrackToUpload],
 ) -> TrackUploadRecord:
-    work = TrackReconciliation(
-        project,
-        result.media_id,
-        tracks,
-        options.where,
-        options.boxes_where,
-        least=options.min_length,
-        notes=options.notes(media.media_id, media.upload),
+    def bring(version_id: int, wanted: list[TrackToUpload]) -> tuple[TrackPlan, datetime]:
+        work = TrackReconciliation(
+            project,
+            result.media_id,
+            wanted,
+            replace(options.where, version_id=version_id),
+            replace(options.boxes_where, version_id=version_id),
+            least=options.min_length,
+            notes=options.notes(media.media_id, media.upload),
+        )
+        return carried_out(work, project, result.media_id, version_id)
+
+    settled, changed_at = in_one_version(
+        partial(options.versions, project), partial(bring, wanted=tracks), partial(bring, wanted=[])
     )
-    settled, changed_at = carried_out(work, project, result.media_id, options.where.version_id)
     return replace(
         result,
         state="verified",

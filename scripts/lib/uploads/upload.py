@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
+from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
@@ -182,14 +184,19 @@ def _reconcile(
 ) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
 
-    def rows_in_use() -> set[int]:
-        tracks = options.tracks_where
-        return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
+    def bring(version_id: int, wanted: list[Box]) -> tuple[ReconcilePlan, datetime]:
+        where = replace(options.boxes_where, version_id=version_id)
+        tracks = replace(options.tracks_where, version_id=version_id) if options.tracks_where else None
 
-    work = Reconciliation(
-        project, media_id, boxes, options.boxes_where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
-    )
-    return carried_out(work, project, media_id, options.boxes_where.version_id)
+        def rows_in_use() -> set[int]:
+            return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
+
+        work = Reconciliation(
+            project, media_id, wanted, where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
+        )
+        return carried_out(work, project, media_id, version_id)
+
+    return in_one_version(partial(options.versions, project), partial(bring, wanted=boxes), partial(bring, wanted=[]))
 
 
 def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:
