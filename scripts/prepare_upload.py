@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from scripts.lib.records import DestinationRecord, TracksDestination
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
+from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.project_needs import Need
 from scripts.lib.server.unanswered import Notes
 from scripts.lib.train_ini import species as read_species
@@ -67,6 +69,7 @@ def prepare_upload(
         needs = project_needs.of_tracks(species_attribute, confidence_attribute, track_length_attribute)
         _check_attributes(track_type, needs, names, "track")
     network = read_record(ProvenanceRecord, provenance)
+    new, beside = False, list[int]()
     if version_id is not None:
         chosen = project_needs.chosen_version(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
@@ -74,7 +77,8 @@ def prepare_upload(
     else:
         description = _description(project, "", network, box_type, track_type)
         notes = Notes.beside(destination, "version", destination)
-        chosen = project_needs.version_named(project, version, description, notes)
+        chosen, new = project_needs.version_named(project, version, description, notes)
+        beside = [one for one in made_at_once(project.versions(), chosen["id"]) if one != chosen["id"]]
     _describe(project, chosen, network, box_type, track_type)
     attributes = {"species_attribute": species_attribute, "confidence_attribute": confidence_attribute}
     tracks = None
@@ -96,6 +100,8 @@ def prepare_upload(
             defaults=_defaults(box_type),
             known=_known(box_type, chosen, project, known_attributes.OF_BOXES),
             tracks=tracks,
+            made_at=datetime.now(UTC).isoformat(timespec="seconds") if new else None,
+            made_beside=beside or None,
         ),
     )
 

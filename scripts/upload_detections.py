@@ -1,23 +1,13 @@
 """Upload boxes to Tator: repeated runs leave one result, and the work of people is not changed."""
 
-import logging
-from functools import cache
 from pathlib import Path
 
-from scripts.lib.errors import MediaFault, PipelineError, of_one_media
-from scripts.lib.record_files import read_record
-from scripts.lib.records import DetectionRecord
-from scripts.lib.server.api import Project
-from scripts.lib.uploads.failed_upload import record_failed_upload
+from scripts.lib.errors import MediaFault
 from scripts.lib.uploads.matched import matched
-from scripts.lib.uploads.upload import UploadOptions, still_stands, upload_media
-from scripts.lib.uploads.upload_job import CONNECTIONS, MediaToUpload, for_each
+from scripts.lib.uploads.upload import BoxUploads, MediaBoxes, UploadOptions
+from scripts.lib.uploads.upload_job import CONNECTIONS
 from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import SharedJob, require, write_hashes
-from scripts.lib.workflow.failures import as_fault
-from scripts.lib.workflow.result_cache import Finished
-
-_log = logging.getLogger(__name__)
+from scripts.lib.workflow.batches import SharedJob, require
 
 
 def upload_detections(
@@ -36,9 +26,7 @@ def upload_detections(
 ) -> None:
     """Bring the boxes of media in Tator to what their CSVs say; see scripts/lib/uploads/upload.py.
 
-    In a job that media share, what was verified is kept under a key of all that it depends on, since Snakemake removes
-    the files of a job that fails or is run again: of a media whose key is the same only the number of boxes is asked
-    for. A media that is refused, or fails with an unexpected error, gets the state `failed`.
+    What a job that media share does besides, scripts/lib/uploads/upload_job.py says.
 
     Args:
         detections: the CSVs, one a media.
@@ -60,37 +48,7 @@ def upload_detections(
     """
     require([*detections, *outcomes, *records, *(track_boxes or ())])
     work = _work(detections, outcomes, records, uploads, track_boxes, matches=matches)
-    done = _finished(shared, host, project_id, options)
-
-    @cache
-    def connect() -> Project:
-        return Project(host, project_id, connections=min(connections, len(work)))
-
-    def upload(one: MediaToUpload) -> None:
-        if done is None:
-            upload_media(connect, options, **vars(one))
-            return
-        kept = one.kept
-        try:
-            looked_at = not options.notes(kept[0], one.upload).files()
-            if looked_at and done.restore(*kept) and still_stands(connect, options.where, one.upload):
-                _log.info("media %d: verified by an earlier job", kept[0])
-                return
-            upload_media(connect, options, **vars(one))
-        except Exception as error:
-            if not of_one_media(error):
-                raise
-            foreseen = isinstance(error, PipelineError)
-            _log.warning("media %d: %s", kept[0], error, exc_info=None if foreseen else error)
-            record_failed_upload(as_fault(error), one.record, one.upload)
-        else:
-            done.keep(*kept)
-
-    if any(read_record(DetectionRecord, outcome).state in options.accepted for outcome in outcomes):
-        connect()  # made here, before several threads ask for it
-    for_each(work, upload, connections)
-    if shared is not None:
-        write_hashes(shared.batch, uploads)
+    BoxUploads(options, work, host, project_id, shared=shared, connections=connections).run()
 
 
 def record_failure(
@@ -112,12 +70,8 @@ def record_failure(
 
     The arguments are its own.
     """
-    done = _finished(shared, host, project_id, options)
-    for one in _work(detections, outcomes, records, uploads, track_boxes, matches=matches):
-        if done is None or not done.restore(*one.kept):
-            record_failed_upload(fault, one.record, one.upload)
-    if shared is not None:
-        write_hashes(shared.batch, uploads)
+    work = _work(detections, outcomes, records, uploads, track_boxes, matches=matches)
+    BoxUploads(options, work, host, project_id, shared=shared).fail(fault)
 
 
 def _work(
@@ -128,15 +82,10 @@ def _work(
     track_boxes: list[Path] | None,
     *,
     matches: Path | None,
-) -> list[MediaToUpload]:
+) -> list[MediaBoxes]:
     tracked: list[Path] | list[None] = track_boxes or [None] * len(uploads)
     found = matched((int(path.stem) for path in uploads), matches)
-    return [MediaToUpload(*each) for each in zip(detections, outcomes, records, uploads, tracked, found, strict=True)]
-
-
-def _finished(shared: SharedJob | None, host: str, project_id: int, options: UploadOptions) -> Finished | None:
-    """Return what earlier jobs of the same media have verified."""
-    return None if shared is None else Finished(shared.finished, [shared.code_hash, host, project_id, options.key])
+    return [MediaBoxes(*each) for each in zip(records, uploads, detections, outcomes, tracked, found, strict=True)]
 
 
 if __name__ == "__main__":

@@ -30,14 +30,23 @@ def test_second_run_in_a_folder_is_refused_and_disturbs_nothing(site, undisturbe
     assert site.state() == undisturbed
 
 
-def test_two_runs_on_the_same_media_from_two_folders(site, undisturbed):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        # The first to write waits until the second has looked, and finds nothing there either: a second revision.
+        {"kind": "slow", "media": 1, "seconds": 4},
+        # Neither sees what the other has not committed: two rows of one revision.
+        {"kind": "late_commit", "seconds": 3, "times": None},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_two_runs_on_the_same_media_from_two_folders(site, undisturbed, fault):
     """Neither doubles a box; and the boxes still count as the machine's, so that a higher threshold removes them."""
     other = site.at(site.folder.with_name("other"))
-    # The first to write waits until the second has looked, and finds nothing there either.
-    site.server.fault("slow", operation="CreateLocalizationList", media=1, seconds=4)
+    site.server.fault(operation="CreateLocalizationList", **fault)
     both_go_well(site, other)
-    last = [box for box in site.boxes() if box["mark"] == 0]
-    assert last == undisturbed.boxes
+    site.server.clear_faults()
+    check_each_box_once(site, undisturbed, revisions=1 + (fault["kind"] == "slow"))
     assert site.marked() == undisturbed.marked
     assert site.results() == other.results() == undisturbed.results
 
@@ -49,6 +58,38 @@ def test_two_runs_on_the_same_media_from_two_folders(site, undisturbed):
     }
     for upload in (site.folder / "results" / "uploads").glob("*.json"):
         assert not any(json.loads(upload.read_text())["people"].values())
+
+
+def check_each_box_once(site, undisturbed, revisions=1):
+    """What Tator lists are the boxes of an undisturbed run, and their earlier revisions, if any, are equal to them."""
+
+    def content(box):
+        return {key: value for key, value in box.items() if key != "mark"}
+
+    every = site.boxes()
+    last = {box["elemental_id"]: box for box in every}
+    assert [content(box) for box in last.values()] == [content(box) for box in undisturbed.boxes]
+    assert all(content(box) == content(last[box["elemental_id"]]) for box in every)
+    numbers = [(box["elemental_id"], box["mark"]) for box in every]
+    assert len(numbers) == len(set(numbers))
+    assert max(box["mark"] for box in every) < revisions
+    listed = site.api.get_localization_list(site.server.project_id, type=site.server.localization_type_id)
+    assert len(listed) == len(undisturbed.boxes)
+
+
+def test_two_runs_of_which_one_makes_the_version_late(site, undisturbed):
+    """It has the lower id, so that all boxes end there; the other's page says so after its next run."""
+    other = site.at(site.folder.with_name("other"))
+    site.environ["TATOR_ANSWER_SECONDS"] = other.environ["TATOR_ANSWER_SECONDS"] = "12"
+    site.server.fault("late_commit", operation="CreateVersion", seconds=10)
+    both_go_well(site, other)
+    check_each_box_once(site, undisturbed)
+    texts = [run.goes_well() for run in (site, other)]
+    assert sum("was made at the same moment as version" in text for text in texts) == 1
+    check_each_box_once(site, undisturbed)
+    assert site.marked() == undisturbed.marked
+    assert site.results() == other.results() == undisturbed.results
+    assert all("Nothing to be done" in run.goes_well() for run in (site, other))
 
 
 def both_go_well(one, other):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from scripts.commands import register_algorithm
 from scripts.lib.registering import manifest
+from tests.faults.steps import until
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
 
@@ -54,6 +56,21 @@ def register(server, capsys):
         return code, out, complaint
 
     return run
+
+
+def test_one_that_somebody_else_registered_at_the_same_moment_is_named(server, register):
+    """Neither request sees the other's, and Tator has no uniqueness on a name."""
+    server.fault("late_commit", operation="RegisterAlgorithm", seconds=3)
+
+    def other():
+        until(lambda: server.requests("RegisterAlgorithm"))
+        return server.add("algorithm", project=server.project_id, name="Detect fish", manifest="other.yaml")
+
+    with ThreadPoolExecutor(1) as beside:
+        number = beside.submit(other)
+        code, _, complaint = register("--apply", "--set", "storage_class=fast", "--category", "fish")
+    assert code == 1
+    assert f", {number.result()} are all named 'Detect fish'" in complaint
 
 
 def standing(server):

@@ -412,6 +412,16 @@ def test_shared_job_does_again_only_what_changed(ready):
     assert sum(one["tracks"] for one in again) == 2
 
 
+def test_refusal_to_count_what_stands_is_that_media_s(ready):
+    """In a job that media share, though an earlier job has verified it."""
+    ready.detected(2, COD)
+    ready.upload(2)
+    ready.tracked(2, COD)
+    ready.upload_tracks(1, 2, code_hash="1")
+    ready.server.fault("status", status=403, media=1, times=None)
+    assert [one["state"] for one in ready.upload_tracks(1, 2, code_hash="1")] == ["failed", "verified"]
+
+
 def test_killed_job_fails_what_was_not_verified(ready):
     ready.upload_tracks(1)
     paths = {

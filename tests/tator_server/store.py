@@ -162,6 +162,9 @@ class Store:
     def add(self, kind: str, body: Record, *, id: int | None = None) -> int:
         """Add a record of a kind, at `id` or the next free one, and return its id."""
         body = {key: value for key, value in body.items() if key != "id"}
+        if id is None:  # chosen now, as that of a box, also where the transaction commits later
+            last = self.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", kind)
+            id = last[0]["seq"] + 1 if last else 1
         statement = f"INSERT INTO {kind} (id, project, body) VALUES (?, ?, ?)"
         return self.execute(statement, id, body.get("project"), json.dumps(body))
 

@@ -184,6 +184,22 @@ def test_late_commits_race(server: Server, api, version: int) -> None:
     assert [row.id for row in api.get_localization_list(project, version=[version])] == [rows[0].id]
 
 
+def test_versions_made_at_once(server: Server, api) -> None:
+    """The one that commits later has the lower id, as its answer says, and both have the same number."""
+    project, made = server.project_id, {"name": str(uuid.uuid4())}
+    server.fault("late_commit", operation="CreateVersion", seconds=2)
+    with ThreadPoolExecutor(1) as beside:
+        begun = beside.submit(api.create_version, project, made)
+        while not server.requests("CreateVersion"):
+            time.sleep(0.02)
+        second = api.create_version(project, made).id
+        first = begun.result().id
+    found = [one for one in api.get_version_list(project) if one.name == made["name"]]
+    assert sorted(one.id for one in found) == [first, second]
+    assert first < second
+    assert len({one.number for one in found}) == 1
+
+
 def test_nobody_sees_what_is_not_committed(server: Server, api, version: int) -> None:
     server.fault("late_commit", operation="CreateLocalizationList", seconds=2)
     with ThreadPoolExecutor(1) as beside:

@@ -112,10 +112,19 @@ class DestinationRecord:
     ] = None
     tracks: Annotated[TracksDestination | None, Key(TracksDestination.__doc__ or "", schema={}, optional=True)] = None
 
+    made_at: Annotated[
+        str | None, Key("When the run made the version; absent otherwise.", schema=MOMENT, optional=True)
+    ] = None
+    made_beside: Annotated[
+        list[int] | None,
+        Key("The versions that other runs made at the same moment under the same name.", optional=True),
+    ] = None
+
     @property
     def lasting(self) -> "DestinationRecord":
-        """Without what was seen of its attributes over time, which says nothing about one run."""
-        return replace(self, known=None, tracks=replace(self.tracks, known=None) if self.tracks else None)
+        """Without what was seen of attributes and versions over time, which says nothing about one run."""
+        tracks = replace(self.tracks, known=None) if self.tracks else None
+        return replace(self, known=None, made_at=None, made_beside=None, tracks=tracks)
 
 
 @dataclass(frozen=True, kw_only=True)

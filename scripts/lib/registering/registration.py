@@ -206,11 +206,7 @@ def _plan_algorithm(
 ) -> None:
     named = registry.named(wanted.name)
     if len(named) > 1:
-        ids = ", ".join(str(one["id"]) for one in named)
-        plan.problems.append(
-            f"the algorithms {ids} are all named {wanted.name!r}, and Tator launches none of them; rename or delete "
-            "all but one in the project's settings"
-        )
+        plan.problems.append(_several(named, wanted.name))
         return
     standing = named[0] if named else {}
     differs = [f"{name} {standing.get(name)!r} -> {value!r}" for name, value in wanted.changes(standing).items()]
@@ -224,6 +220,14 @@ def _plan_algorithm(
         text = f"update the algorithm {wanted.name!r} ({standing['id']}): {', '.join(differs)}"
     takes = _right_to_write(registry, wanted.brings_manifest(standing), project["permission"])
     plan.steps.append(Step(text, takes, partial(_write, registry, wanted, user["id"])))
+
+
+def _several(named: Sequence[Mapping[str, Any]], name: str) -> str:
+    ids = ", ".join(str(one["id"]) for one in named)
+    return (
+        f"the algorithms {ids} are all named {name!r}, and Tator launches none of them; rename or delete all but one "
+        "in the project's settings"
+    )
 
 
 def _right_to_write(registry: AlgorithmProject, brings_manifest: bool, permission: str) -> str:
@@ -287,5 +291,7 @@ def _write(registry: AlgorithmProject, wanted: AlgorithmSpec, user_id: int) -> N
 
     project_needs.make_once(stands, write)
     named = registry.named(wanted.name)
-    if len(named) != 1 or wanted.changes(named[0]) or wanted.brings_manifest(named[0]):
+    if len(named) > 1:  # somebody else registered one at the same moment
+        raise ServerError(_several(named, wanted.name))
+    if not named or wanted.changes(named[0]) or wanted.brings_manifest(named[0]):
         raise ServerError(f"Tator does not keep the algorithm {wanted.name!r} as given; see the project's settings")

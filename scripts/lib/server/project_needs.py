@@ -177,10 +177,12 @@ def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
     return found
 
 
-def version_named(project: Project, name: str, description: str, notes: Notes | None = None) -> dict[str, Any]:
-    """Return the version of that name, made with this description when absent.
+def version_named(
+    project: Project, name: str, description: str, notes: Notes | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Return the version of that name, made with this description when absent, and whether it was not there before.
 
-    Two runs at once may both make one: the oldest of a name is the one that everybody takes.
+    Two runs at once may both make one: the oldest of a name is the one that everybody takes; see equal_versions.py.
 
     Args:
         project: where.
@@ -196,6 +198,7 @@ def version_named(project: Project, name: str, description: str, notes: Notes | 
         return sorted((v for v in project.versions() if v.get("name") == name), key=lambda v: int(v["id"]))
 
     writes = UnansweredWrites(notes)
+    new = not named()
 
     def made() -> dict[str, Any]:
         _wait_for(lambda: bool(named()), lambda: writes.seconds_left(making=True))
@@ -209,7 +212,7 @@ def version_named(project: Project, name: str, description: str, notes: Notes | 
     found = _retry_lost_answer(made)
     writes.forget()
     rows.require_version(found)
-    return found
+    return found, new
 
 
 def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:

@@ -2,75 +2,60 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import train_ini as train
 from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.files import sha256
 from scripts.lib.record_files import as_content, read_record, write_record
-from scripts.lib.records import DetectionRecord, MediaRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.records import DetectionRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
-from scripts.lib.server.unanswered import Notes, UnansweredWrites
+from scripts.lib.server.equal_versions import in_one_version
+from scripts.lib.server.unanswered import UnansweredWrites
 from scripts.lib.tracking.tracks import read_tracks
-from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
-from scripts.lib.uploads.origin import Box, Destination, box_from_pixels
+from scripts.lib.uploads.failed_upload import record_failed_tracks
+from scripts.lib.uploads.options import CommonOptions
+from scripts.lib.uploads.origin import Box, box_from_pixels
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload
+from scripts.lib.uploads.track_plan import TrackPlan
 from scripts.lib.uploads.track_rounds import TrackReconciliation
 from scripts.lib.uploads.upload import carried_out, in_iso, left_to_people
+from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrackUploadOptions:
+class TrackUploadOptions(CommonOptions):
     """What holds for every media of a run.
 
     Attributes:
-        destination: the record of prepare_upload.
-        train_ini: the species' names.
         min_length: a track with fewer boxes in Tator is not uploaded.
         fill_gaps: whether the boxes that fill its gaps belong to a track in Tator.
     """
 
-    destination: Path
-    train_ini: Path
+    WHAT = "tracks"
+
     min_length: int
     fill_gaps: bool
 
-    @cached_property
+    @property
     def where(self) -> TrackDestination:
         """The version and the state type that the tracks go into.
 
         Raises:
             ServerError: the record names no state type.
         """
-        found = tracks_destination(self.destination)
-        if found is None:
+        if self.tracks_where is None:
             raise ServerError(
                 f"{self.destination}: no type of tracks; expected one, as upload.track_type_id asks for; "
                 "make it again by the same command with --forcerun prepare_upload"
             )
-        return found
-
-    @cached_property
-    def boxes_where(self) -> Destination:
-        """The version and the box type that the boxes went into."""
-        return boxes_destination(self.destination)
-
-    @cached_property
-    def species(self) -> list[str]:
-        """The species' names."""
-        return train.species(self.train_ini)
-
-    def notes(self, media_id: int, upload: Path) -> Notes:
-        """Return where the writes of a media's tracks are noted; `upload` is the record of their upload."""
-        return Notes.beside(self.destination, f"tracks.{media_id}", upload)
+        return self.tracks_where
 
     @property
     def key(self) -> list[Any]:
@@ -79,7 +64,7 @@ class TrackUploadOptions:
 
 
 @dataclass(frozen=True)
-class MediaTracks:
+class MediaTracks(MediaFiles):
     """One media of a job, by its files.
 
     Attributes:
@@ -87,27 +72,46 @@ class MediaTracks:
         tracks: their record.
         outcome: the record of its detection.
         boxes: the record of the upload of its boxes.
-        record: the record of resolve_media.
-        upload: where the outcome goes.
     """
 
     track_boxes: Path
     tracks: Path
     outcome: Path
     boxes: Path
-    record: Path
-    upload: Path
 
     @property
-    def media_id(self) -> int:
-        """Its number."""
-        return read_record(MediaRecord, self.record).media_id
+    def made_of(self) -> tuple[Path, ...]:
+        """The files that its tracks depend on."""
+        return (self.track_boxes, self.tracks, self.outcome, self.boxes, self.record)
 
-    @property
-    def kept(self) -> tuple[int, list[str], tuple[Path]]:
-        """What Finished is told of it: the media, what its result depends on, and the file that the job leaves."""
-        paths = (self.track_boxes, self.tracks, self.outcome, self.boxes, self.record)
-        return self.media_id, [sha256(path) for path in paths], (self.upload,)
+
+class TrackUploads(UploadJob[MediaTracks]):
+    """The uploads of the tracks of one job's media."""
+
+    def __init__(self, options: TrackUploadOptions, work: Sequence[MediaTracks], *where: Any, **more: Any) -> None:
+        """Prepare; the arguments are those of UploadJob."""
+        super().__init__(options, work, *where, **more)
+        self._options = options
+
+    def asks(self, one: MediaTracks) -> bool:
+        """Whether the media has boxes in Tator, to which its tracks point."""
+        return read_record(UploadRecord, one.boxes).state == "verified"
+
+    def upload(self, one: MediaTracks) -> None:
+        """See upload_tracks_of."""
+        upload_tracks_of(self.connect, self._options, one)
+
+    def still_stands(self, one: MediaTracks) -> bool:
+        """Whether Tator holds as many tracks of a media as it did when an earlier job verified them."""
+        result, where = read_record(TrackUploadRecord, one.upload), self._options.where
+        if result.state != "verified" or result.people is None:
+            return False
+        expected = result.tracks + len(result.people.edited) + len(result.people.added)
+        return self.connect().count_states(result.media_id, where.type_id, where.version_id) == expected
+
+    def record_failed(self, fault: MediaFault, one: MediaTracks) -> None:
+        """See record_failed_tracks."""
+        record_failed_tracks(fault, one.record, one.upload)
 
 
 def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions, media: MediaTracks) -> None:
@@ -141,21 +145,6 @@ def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions
     write_record(media.upload, result)
 
 
-def still_stand(connect: Callable[[], Project], options: TrackUploadOptions, upload: Path) -> bool:
-    """Whether Tator holds as many tracks of a media as it did when an earlier job verified them.
-
-    Args:
-        connect: gives the project; called only if they were verified.
-        options: what holds for every media.
-        upload: what the earlier job wrote, for the same tracks.
-    """
-    result = read_record(TrackUploadRecord, upload)
-    if result.state != "verified" or result.people is None:
-        return False
-    expected = result.tracks + len(result.people.edited) + len(result.people.added)
-    return connect().count_states(result.media_id, options.where.type_id, options.where.version_id) == expected
-
-
 def _verified(
     result: TrackUploadRecord,
     project: Project,
@@ -163,16 +152,21 @@ def _verified(
     media: MediaTracks,
     tracks: list[TrackToUpload],
 ) -> TrackUploadRecord:
-    work = TrackReconciliation(
-        project,
-        result.media_id,
-        tracks,
-        options.where,
-        options.boxes_where,
-        least=options.min_length,
-        notes=options.notes(media.media_id, media.upload),
+    def bring(version_id: int, wanted: list[TrackToUpload]) -> tuple[TrackPlan, datetime]:
+        work = TrackReconciliation(
+            project,
+            result.media_id,
+            wanted,
+            replace(options.where, version_id=version_id),
+            replace(options.boxes_where, version_id=version_id),
+            least=options.min_length,
+            notes=options.notes(media.media_id, media.upload),
+        )
+        return carried_out(work, project, result.media_id, version_id)
+
+    settled, changed_at = in_one_version(
+        partial(options.versions, project), partial(bring, wanted=tracks), partial(bring, wanted=[])
     )
-    settled, changed_at = carried_out(work, project, result.media_id, options.where.version_id)
     return replace(
         result,
         state="verified",

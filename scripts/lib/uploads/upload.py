@@ -1,29 +1,31 @@
 """Upload the boxes of one media to Tator, and verify them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection, read_detections
+from scripts.lib.display_text import as_json
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server.api import Project
+from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
-from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
+from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.matched import Matched
-from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, box_from_pixels
+from scripts.lib.uploads.options import CommonOptions
+from scripts.lib.uploads.reconcile import Box, Changes, ReconcilePlan, box_from_pixels
 from scripts.lib.uploads.rounds import Reconciliation, Rounds
-from scripts.lib.uploads.track_origin import TrackDestination
 from scripts.lib.uploads.track_plan import people_have
 from scripts.lib.uploads.track_rounds import list_states
+from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
 from scripts.lib.workflow.failures import note
 
 _Plan = TypeVar("_Plan", bound=Changes[Any])
@@ -32,84 +34,109 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class UploadOptions:
+class UploadOptions(CommonOptions):
     """What holds for every media of a run.
 
     Attributes:
-        destination: the record of prepare_upload.
-        train_ini: the species' names.
         threshold: boxes with a lower score are not uploaded.
         overlap_limit: IoU with a person's box above which a new box is not added.
         on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
     """
 
-    destination: Path
-    train_ini: Path
+    WHAT = "boxes"
+
     threshold: float
     overlap_limit: float
     on_damaged: str
-
-    @cached_property
-    def where(self) -> Destination:
-        """The version and the box type that the boxes go into."""
-        return boxes_destination(self.destination)
-
-    @cached_property
-    def tracks_where(self) -> TrackDestination | None:
-        """The version and the state type that tracks go into; None where they are not uploaded."""
-        return tracks_destination(self.destination)
-
-    @cached_property
-    def species(self) -> list[str]:
-        """The species' names."""
-        return train.species(self.train_ini)
 
     @property
     def accepted(self) -> tuple[str, ...]:
         """The states of a media whose boxes are uploaded."""
         return uploaded_states(self.on_damaged)
 
-    def notes(self, media_id: int, upload: Path) -> Notes:
-        """Return where the writes of a media's boxes are noted; `upload` is the record of its upload."""
-        return Notes.beside(self.destination, f"boxes.{media_id}", upload)
-
     @property
     def key(self) -> list[Any]:
         """What the boxes in Tator depend on."""
         tracks = [asdict(self.tracks_where)] if self.tracks_where else []
-        return [asdict(self.where), self.species, self.threshold, self.overlap_limit, self.on_damaged, *tracks]
+        return [asdict(self.boxes_where), self.species, self.threshold, self.overlap_limit, self.on_damaged, *tracks]
 
 
-def upload_media(
-    connect: Callable[[], Project],
-    options: UploadOptions,
-    *,
-    detections: Path,
-    outcome: Path,
-    record: Path,
-    upload: Path,
-    track_boxes: Path | None = None,
-    matched: Matched | None = None,
-) -> None:
+@dataclass(frozen=True)
+class MediaBoxes(MediaFiles):
+    """One media of the job, by its files.
+
+    Attributes:
+        detections: the CSV of the media.
+        outcome: the record of its detection.
+        track_boxes: the CSV of the media's tracks, if the boxes that fill their gaps are uploaded too.
+        matched: in a folder's run, which media in Tator this is. One without is tried again in the next run.
+    """
+
+    detections: Path
+    outcome: Path
+    track_boxes: Path | None = None
+    matched: Matched | None = None
+
+    @property
+    def made_of(self) -> tuple[Path, ...]:
+        """The files that its boxes depend on."""
+        paths = (self.detections, self.outcome, self.record, self.track_boxes)
+        return tuple(path for path in paths if path is not None)
+
+    @property
+    def made_of_besides(self) -> tuple[str, ...]:
+        """The match."""
+        return () if self.matched is None else (as_json(as_content(self.matched.record)),)
+
+
+class BoxUploads(UploadJob[MediaBoxes]):
+    """The uploads of the boxes of one job's media."""
+
+    def __init__(self, options: UploadOptions, work: Sequence[MediaBoxes], *where: Any, **more: Any) -> None:
+        """Prepare; the arguments are those of UploadJob."""
+        super().__init__(options, work, *where, **more)
+        self._options = options
+
+    def asks(self, one: MediaBoxes) -> bool:
+        """Whether the media has boxes to bring about."""
+        return read_record(DetectionRecord, one.outcome).state in self._options.accepted
+
+    def upload(self, one: MediaBoxes) -> None:
+        """See upload_boxes_of."""
+        upload_boxes_of(self.connect, self._options, one)
+
+    def still_stands(self, one: MediaBoxes) -> bool:
+        """Whether Tator holds as many boxes of a media as it did when an earlier job verified them.
+
+        That a box was edited, or deleted by a person, makes no difference to what a run would do.
+        """
+        result, where = read_record(UploadRecord, one.upload), self._options.boxes_where
+        if result.state != "verified" or result.people is None:
+            return False
+        expected = result.boxes + len(result.people.edited) + len(result.people.added)
+        return self.connect().count_boxes(result.id_in_tator, where.type_id, where.version_id) == expected
+
+    def record_failed(self, fault: MediaFault, one: MediaBoxes) -> None:
+        """See record_failed_upload."""
+        record_failed_upload(fault, one.record, one.upload)
+
+
+def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, files: MediaBoxes) -> None:
     """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
 
     Looks at what stands, writes what differs, and looks again, until nothing differs; see rounds.py. So a crash at any
-    point, or a second run, ends in the same boxes.
+    point, or a second run, ends in the same boxes. The record says how many stand, and what was left alone because of a
+    person.
 
     Args:
         connect: gives the project; called only if the media has a result.
         options: what holds for every media.
-        detections: the CSV of the media.
-        outcome: the record of its detection.
-        record: the record of resolve_media.
-        upload: where the outcome goes: state, boxes standing, and what was left alone because of a person.
-        track_boxes: the CSV of the media's tracks, if the boxes that fill their gaps are uploaded too.
-        matched: in a folder's run, which media in Tator this is. One without is tried again in the next run.
+        files: the media's.
 
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
-    found, media = read_record(DetectionRecord, outcome), read_record(MediaRecord, record)
+    found, media = read_record(DetectionRecord, files.outcome), read_record(MediaRecord, files.record)
     result = UploadRecord(
         media_id=media.media_id,
         type_id=media.type_id,
@@ -118,11 +145,11 @@ def upload_media(
     )
     if found.state in options.accepted:
         try:
-            if matched is not None:
-                match = matched.target(found)
+            if files.matched is not None:
+                match = files.matched.target(found)
                 result = replace(result, type_id=match.type_id, tator_id=match.tator_id)
-            boxes = _wanted(result.id_in_tator, detections, track_boxes, found, options)
-            notes = options.notes(media.media_id, upload)
+            boxes = _wanted(result.id_in_tator, files.detections, files.track_boxes, found, options)
+            notes = options.notes(media.media_id, files.upload)
             settled, changed_at = _reconcile(connect(), result.id_in_tator, boxes, options, notes)
             result = replace(
                 result,
@@ -135,31 +162,14 @@ def upload_media(
                 note=settled.note,
             )
         except MediaFault as fault:
-            if matched is not None:
-                note(media.media_id, [upload, matched.file])
+            if files.matched is not None:
+                note(media.media_id, [files.upload, files.matched.file])
             result = replace(result, state=fault.state, reason=fault.reason)
     else:
-        UnansweredWrites(options.notes(media.media_id, upload)).forget()  # nothing is said of what stands
+        UnansweredWrites(options.notes(media.media_id, files.upload)).forget()  # nothing is said of what stands
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)
-    write_record(upload, result)
-
-
-def still_stands(connect: Callable[[], Project], where: Destination, upload: Path) -> bool:
-    """Whether Tator holds as many boxes of a media as it did when an earlier job verified them.
-
-    That a box was edited, or deleted by a person, makes no difference to what a run would do.
-
-    Args:
-        connect: gives the project; called only if they were verified.
-        where: the boxes' version and type.
-        upload: what the earlier job wrote, for the same boxes.
-    """
-    result = read_record(UploadRecord, upload)
-    if result.state != "verified" or result.people is None:
-        return False
-    expected = result.boxes + len(result.people.edited) + len(result.people.added)
-    return connect().count_boxes(result.id_in_tator, where.type_id, where.version_id) == expected
+    write_record(files.upload, result)
 
 
 def _wanted(
@@ -191,14 +201,19 @@ def _reconcile(
 ) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
 
-    def rows_in_use() -> set[int]:
-        tracks = options.tracks_where
-        return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
+    def bring(version_id: int, wanted: list[Box]) -> tuple[ReconcilePlan, datetime]:
+        where = replace(options.boxes_where, version_id=version_id)
+        tracks = replace(options.tracks_where, version_id=version_id) if options.tracks_where else None
 
-    work = Reconciliation(
-        project, media_id, boxes, options.where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
-    )
-    return carried_out(work, project, media_id, options.where.version_id)
+        def rows_in_use() -> set[int]:
+            return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
+
+        work = Reconciliation(
+            project, media_id, wanted, where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
+        )
+        return carried_out(work, project, media_id, version_id)
+
+    return in_one_version(partial(options.versions, project), partial(bring, wanted=boxes), partial(bring, wanted=[]))
 
 
 def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:

@@ -1,19 +1,24 @@
 """The media of one upload job, several at a time, and what the job says where some of them fail."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from scripts.lib.display_text import as_json
-from scripts.lib.errors import PipelineError, ServerError
+from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
 from scripts.lib.files import sha256
-from scripts.lib.record_files import as_content, read_record
+from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.server.api import Project
 from scripts.lib.server.faults import ServerUnavailable
-from scripts.lib.uploads.matched import Matched
+from scripts.lib.uploads.options import CommonOptions
+from scripts.lib.workflow.batches import SharedJob, write_hashes
+from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.result_cache import Finished
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
 CONNECTIONS = 8
@@ -23,27 +28,27 @@ REASONS_SHOWN = 3
 _log = logging.getLogger(__name__)
 
 
-class OfMedia(Protocol):
-    """What a job has of one media."""
-
-    @property
-    def media_id(self) -> int:
-        """Its number."""
-
-
-_One = TypeVar("_One", bound=OfMedia)
-
-
 @dataclass(frozen=True)
-class MediaToUpload:
-    """One media of the job, by its files; see upload_media."""
+class MediaFiles(ABC):
+    """One media of the job, by its files.
 
-    detections: Path
-    outcome: Path
+    Attributes:
+        record: the record of resolve_media.
+        upload: where the outcome goes.
+    """
+
     record: Path
     upload: Path
-    track_boxes: Path | None = None
-    matched: Matched | None = None
+
+    @property
+    @abstractmethod
+    def made_of(self) -> tuple[Path, ...]:
+        """The files that its result depends on."""
+
+    @property
+    def made_of_besides(self) -> tuple[str, ...]:
+        """What else its result depends on."""
+        return ()
 
     @property
     def media_id(self) -> int:
@@ -53,10 +58,105 @@ class MediaToUpload:
     @property
     def kept(self) -> tuple[int, list[str], tuple[Path]]:
         """What Finished is told of it: the media, what its result depends on, and the file that the job leaves."""
-        paths = (self.detections, self.outcome, self.record, self.track_boxes)
-        hashes = [sha256(path) for path in paths if path is not None]
-        hashes += [as_json(as_content(self.matched.record))] if self.matched is not None else []
+        hashes = [*map(sha256, self.made_of), *self.made_of_besides]
         return self.media_id, hashes, (self.upload,)
+
+
+_One = TypeVar("_One", bound=MediaFiles)
+
+
+class UploadJob(ABC, Generic[_One]):
+    """The uploads of the media of one job.
+
+    In a job that media share, what was verified is kept under a key of all that it depends on, since Snakemake removes
+    the files of a job that fails or is run again: of a media whose key is the same only the number of what stands is
+    asked for. A media that is refused, or fails with an unexpected error, gets the state `failed`.
+    """
+
+    def __init__(
+        self,
+        options: CommonOptions,
+        work: Sequence[_One],
+        host: str,
+        project_id: int,
+        *,
+        shared: SharedJob | None,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        """Prepare; asks nothing yet.
+
+        Args:
+            options: what holds for every media.
+            work: the media.
+            host: Tator's address.
+            project_id: the project.
+            shared: of a job that media share; None where a media has a job of its own.
+            connections: the most requests at once; fewer while Tator throttles.
+        """
+        self._notes, self._work, self._shared, self._connections = options.notes, work, shared, connections
+        self.connect = cache(lambda: Project(host, project_id, connections=min(connections, len(work))))
+        self._done: Finished | None = None
+        if shared is not None:
+            self._done = Finished(shared.finished, [shared.code_hash, host, project_id, options.key])
+
+    @abstractmethod
+    def asks(self, one: _One) -> bool:
+        """Whether the server is asked about a media in any case."""
+
+    @abstractmethod
+    def upload(self, one: _One) -> None:
+        """Upload what belongs to one media, and write its record."""
+
+    @abstractmethod
+    def still_stands(self, one: _One) -> bool:
+        """Whether Tator holds as much of a media as its record, which an earlier job wrote, says."""
+
+    @abstractmethod
+    def record_failed(self, fault: MediaFault, one: _One) -> None:
+        """Write the record of a media whose upload failed."""
+
+    def run(self) -> None:
+        """Upload each media.
+
+        Raises:
+            ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names
+                those.
+        """
+        if any(map(self.asks, self._work)):
+            self.connect()  # made here, before several threads ask for it
+        if self._done is None:
+            for_each(self._work, self.upload, self._connections)
+        else:
+            for_each(self._work, partial(self._upload_shared, self._done), self._connections)
+        self._write_hashes()
+
+    def fail(self, fault: MediaFault) -> None:
+        """Write what `run` writes where the job as a whole failed: what is verified stays, the others failed."""
+        for one in self._work:
+            if self._done is None or not self._done.restore(*one.kept):
+                self.record_failed(fault, one)
+        self._write_hashes()
+
+    def _upload_shared(self, done: Finished, one: _One) -> None:
+        kept = one.kept
+        try:
+            answered = not self._notes(kept[0], one.upload).files()
+            if answered and done.restore(*kept) and self.still_stands(one):
+                _log.info("media %d: verified by an earlier job", kept[0])
+                return
+            self.upload(one)
+        except Exception as error:
+            if not of_one_media(error):
+                raise
+            foreseen = isinstance(error, PipelineError)
+            _log.warning("media %d: %s", kept[0], error, exc_info=None if foreseen else error)
+            self.record_failed(as_fault(error), one)
+        else:
+            done.keep(*kept)
+
+    def _write_hashes(self) -> None:
+        if self._shared is not None:
+            write_hashes(self._shared.batch, [one.upload for one in self._work])
 
 
 def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: int) -> None:

@@ -10,6 +10,7 @@ from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.network_access.sessions import TokenAuth
+from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.sessions import tator_session
 from scripts.lib.token import check_token, redact
 
@@ -31,7 +32,7 @@ def look_for_losses(
     memory: Path,
     tell: Callable[[str], None],
 ) -> int:
-    """Return how often the version that boxes went to was found to be deleted, or empty; now counted too.
+    """Return how often the version that boxes went to was found to be deleted, empty, or not the one to take.
 
     The number is a parameter of the rules that choose the version and upload, so that they run again when it changes.
     A server that does not answer stops no run: it is said.
@@ -51,14 +52,20 @@ def look_for_losses(
     expected = int(read_json(summary)["totals"]["boxes_in_tator"]) if summary.is_file() else 0
     name = f"version {where['version_id']} ({where['version']!r})"
     try:
-        found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
+        same, found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
     except (PipelineError, requests.RequestException, ValueError, TypeError, LookupError) as error:
         reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
         tell(f"{tator['host']}: could not look whether {name} still holds its boxes: {reason}")
         return seen
-    if found is None or (expected and not found):
-        what = "is not there any more" if found is None else f"is empty, and the last run left {expected} boxes there"
-        tell(f"upload.version: {name} {what}: the boxes are uploaded again")
+    # Only where the version was chosen by its name, when the run was prepared.
+    by_name = "made_at" in where or "made_beside" in where
+    if not same or (by_name and same[0] != where["version_id"]) or (expected and not found):
+        what = f"is empty, and the last run left {expected} boxes there: the boxes are uploaded again"
+        if not same:
+            what = "is not there any more: the boxes are uploaded again"
+        elif by_name and same[0] != where["version_id"]:
+            what = f"was made at the same moment as version {same[0]}, which all runs take: the boxes go there"
+        tell(f"upload.version: {name} {what}")
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_json(memory, {"losses": seen + 1})
         return seen + 1
@@ -70,8 +77,10 @@ def look_for_losses(
     return seen
 
 
-def _boxes_in_version(tator: dict[str, Any], environ: Mapping[str, str], version_id: int, type_id: int) -> int | None:
-    """Return how many boxes there are in a version, None where there is no such version.
+def _boxes_in_version(
+    tator: dict[str, Any], environ: Mapping[str, str], version_id: int, type_id: int
+) -> tuple[list[int], int]:
+    """Return what `made_at_once` says of a version, and how many boxes it has.
 
     Without Tator's client, which the environment that plans a run may not have.
     """
@@ -85,6 +94,6 @@ def _boxes_in_version(tator: dict[str, Any], environ: Mapping[str, str], version
                 raise PipelineError(f"{path} answered {answer.status_code}")
             return json_text.parse(answer.content)
 
-        if version_id not in {version["id"] for version in get("Versions")}:
-            return None
-        return int(get("LocalizationCount", version=version_id, type=type_id))
+        if not (same := made_at_once(get("Versions"), version_id)):
+            return [], 0
+        return same, int(get("LocalizationCount", version=version_id, type=type_id))

@@ -1,0 +1,73 @@
+"""What holds for every media of a run's uploads, of boxes or of tracks."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from scripts.lib import train_ini as train
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DestinationRecord
+from scripts.lib.retry import answer_seconds
+from scripts.lib.server.api import Project
+from scripts.lib.server.equal_versions import made_at_once
+from scripts.lib.server.unanswered import LATE, Notes
+from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
+from scripts.lib.uploads.origin import Destination
+from scripts.lib.uploads.track_origin import TrackDestination
+
+
+@dataclass(frozen=True)
+class CommonOptions(ABC):
+    """What the options of uploads of boxes and of tracks share.
+
+    Attributes:
+        WHAT: what is uploaded, in the plural; names the notes of writes.
+        destination: the record of prepare_upload.
+        train_ini: the species' names.
+    """
+
+    WHAT: ClassVar[str]
+
+    destination: Path
+    train_ini: Path
+
+    @cached_property
+    def boxes_where(self) -> Destination:
+        """The version and the box type that boxes go into."""
+        return boxes_destination(self.destination)
+
+    @cached_property
+    def tracks_where(self) -> TrackDestination | None:
+        """The version and the state type that tracks go into; None where they are not uploaded."""
+        return tracks_destination(self.destination)
+
+    def versions(self, project: Project) -> list[int]:
+        """Return the version that boxes and tracks go into, and then those that were made at the same moment.
+
+        Asks only where there are any, or may be for `LATE` times `answer_seconds()` after a run made the version.
+        """
+        record, number = read_record(DestinationRecord, self.destination), self.boxes_where.version_id
+        if record.made_beside is None:
+            if record.made_at is None:
+                return [number]
+            age = datetime.now(UTC) - datetime.fromisoformat(record.made_at)
+            if age.total_seconds() > LATE * answer_seconds():
+                return [number]
+        return made_at_once(project.versions(), number) or [number]
+
+    @cached_property
+    def species(self) -> list[str]:
+        """The species' names."""
+        return train.species(self.train_ini)
+
+    def notes(self, media_id: int, upload: Path) -> Notes:
+        """Return where the writes for a media are noted; `upload` is the record of its upload."""
+        return Notes.beside(self.destination, f"{self.WHAT}.{media_id}", upload)
+
+    @property
+    @abstractmethod
+    def key(self) -> list[Any]:
+        """What that which stands in Tator depends on."""
