@@ -84,6 +84,11 @@ if plan.track_uploads:
     include: "rules/upload_tracks_many.smk" if plan.shared_jobs else "rules/upload_tracks.smk"
 
 
+if plan.count_attributes:
+
+    include: "rules/write_counts.smk"
+
+
 include: "rules/count.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
@@ -106,6 +111,7 @@ rule all:
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
+        plan.counts_in_tator,
         if_asked(not plan.from_folder, "results/marks.json"),
         if_asked(plan.from_folder, "results/media.csv"),
         if_asked(plan.tracks_evaluated, "results/track_evaluation.json"),

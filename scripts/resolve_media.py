@@ -1,6 +1,7 @@
 """Look up the requested media in Tator: which exist, belong to the project, and have a file to work on."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_me
 from scripts.lib.processed import is_marked
 from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord, Role, StoredFile
-from scripts.lib.server import rows
+from scripts.lib.server import project_needs, rows
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.media_record import TatorMedia, tator_media
+from scripts.lib.server.project_needs import Need
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
 from scripts.lib.workflow.failures import as_fault, note
@@ -31,6 +33,7 @@ def resolve_media(
     records: list[Path],
     file: str = "auto",
     batch: Path | None = None,
+    count_attributes: Sequence[str] = (),
 ) -> None:
     """Write a record for each media, whatever its state.
 
@@ -49,9 +52,10 @@ def resolve_media(
         records: where to write, one for each of `media_ids` and in the same order.
         file: which file of a video to read: `archival`, `streaming`, or `auto`; see config/README.md.
         batch: where the hashes of the records go, for the job that takes these media.
+        count_attributes: the numeric attributes that get counts of animals.
 
     Raises:
-        ServerError: the project has no such media type attribute, or Tator fails.
+        ServerError: a media type has no such attribute, or Tator fails.
     """
     project = Project(host, project_id)
     types = project.media_types()
@@ -59,7 +63,8 @@ def resolve_media(
     found = {media_id: _checked(answer) for media_id, answer in answers.items()}
     used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
     odd_types = {type_id: fault for type_id in used & types.keys() if (fault := _fault_of(types[type_id]))}
-    _check_mark(types, (used & types.keys()) - odd_types.keys(), mark_attribute)
+    needs = [project_needs.of_media(mark_attribute), *project_needs.of_counts(count_attributes)]
+    _check_attributes(types, (used & types.keys()) - odd_types.keys(), needs)
     found = {
         media_id: odd_types.get(media.type_id, media) if isinstance(media, TatorMedia) else media
         for media_id, media in found.items()
@@ -128,18 +133,17 @@ def _resolve(
     return _record(media, types[media.type_id], asked)
 
 
-def _check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
-    """Refuse media that cannot be marked, before any work is done."""
-    for type_id in sorted(used):
-        attributes = {
-            attribute["name"]: attribute["dtype"] for attribute in types[type_id].get("attribute_types") or []
-        }
-        if types[type_id]["dtype"] in ("video", "image") and attributes.get(mark_attribute) != "string":
-            there = ", ".join(f"{name} ({kind})" for name, kind in attributes.items()) or "none"
-            raise ServerError(
-                f"mark.attribute: media type {types[type_id]['name']!r} ({type_id}) has no string attribute "
-                f"{mark_attribute!r}; it has {there}; add it in the project's settings or name another one"
-            )
+def _check_attributes(types: dict[int, dict[str, Any]], used: set[int], needs: Sequence[Need]) -> None:
+    """Refuse media that cannot carry the mark or the counts, before any work is done."""
+    problems = [
+        problem
+        for type_id in sorted(used)
+        if types[type_id]["dtype"] in ("video", "image")
+        for need in needs
+        if (problem := project_needs.missing_attribute(types[type_id], f"media type {type_id}", need))
+    ]
+    if problems:
+        raise ServerError("\n".join(problems))
 
 
 def _absent(project: Project, media_id: int) -> MediaFault:

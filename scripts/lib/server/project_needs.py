@@ -59,6 +59,11 @@ def of_media(mark: str) -> Need:
     return Need("mark.attribute", mark, ("string",))
 
 
+def of_counts(attributes: Iterable[str]) -> list[Need]:
+    """Return what a media type has to have besides, where counts become attributes of the media."""
+    return [Need("counts.attributes", name, ("int", "float")) for name in attributes]
+
+
 def has(owner: Mapping[str, Any], name: str) -> bool:
     """Whether a type has an attribute of that name, of whatever kind."""
     return any(one["name"] == name for one in _attributes(owner))
