@@ -90,6 +90,11 @@ if plan.track_uploads:
     include: "rules/upload_tracks_many.smk" if plan.shared_jobs else "rules/upload_tracks.smk"
 
 
+if plan.count_attributes:
+
+    include: "rules/write_counts.smk"
+
+
 include: "rules/count.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
@@ -112,6 +117,7 @@ rule all:
         "results/summary.json",
         "results/overview.html",
         "results/outcome.txt",
+        plan.counts_in_tator,
         plan.in_tator("results/marks.json"),
         if_asked(plan.from_folder, "results/media.csv"),
         if_asked(plan.from_folder and plan.uploads, "results/matches.csv"),

@@ -15,6 +15,7 @@ rule get_attributes:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         mark_attribute=config["mark"]["attribute"],
+        count_attributes=list(plan.count_attributes.values()),
         code=code("get_attributes"),
     script:
         "../scripts/get_attributes.py"

@@ -22,6 +22,7 @@ checkpoint prepare_upload:
         version_number=config["upload"]["version_number"],
         track_type_id=config["upload"]["track_type_id"],
         track_length_attribute=config["upload"]["track_length_attribute"],
+        counted_species=list(plan.count_attributes),
         losses=losses_now,
         code=code("prepare_upload"),
     script:
@@ -31,6 +32,7 @@ checkpoint prepare_upload:
 rule mark_processed:
     input:
         **gathered("uploads", *plan.track_uploads),
+        counts=plan.counts_in_tator,
     output:
         marks="results/marks.json",
     log:

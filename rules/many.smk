@@ -50,6 +50,7 @@ for media_ids in plan.shared_jobs:
                 file=config["media"]["file"],
                 skip_processed=config["media"]["skip_processed"],
                 mark_attribute=config["mark"]["attribute"],
+                count_attributes=list(plan.count_attributes.values()),
                 code=code("resolve_media"),
             script:
                 "../scripts/resolve_media.py"

@@ -34,6 +34,7 @@ rule summarize:
             *plan.track_uploads,
         ),
         **plan.what_stands_in_tator,
+        counts=plan.counts_in_tator,
         provenance="resources/network/provenance.json",
     output:
         summary=report(

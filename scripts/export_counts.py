@@ -68,7 +68,9 @@ def _rows(counts: Path) -> Iterator[dict[str, str]]:
 def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str) -> dict[str, str]:
     media_id, seen = int(row["media_id"]), row["max_n"] != "0"
     event = f"{place.host.partition('://')[2]}:{place.project_id}:{media_id}" if place else str(media_id)
-    attributes = {_plain(name): value for name, value in row.items()}
+    attributes: dict[str, str] = {}
+    for name, value in row.items():  # of two that differ in spelling only, the first that has a value
+        attributes[_plain(name)] = attributes.get(_plain(name)) or value
     frame = int(row["max_n_frame"]) if seen else None
     return {
         "occurrenceID": f"{event}:{row['species']}",

@@ -111,7 +111,8 @@ def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> No
     species = {one.track: (names[one.species - 1], one.confidence) for one in media.tracks}
     rows = csv.writer(stream, lineterminator="\n")
     stream.write(",".join(_VIAME) + "\n")
-    rows.writerow(["# metadata", *([] if looked.fps is None else [f"fps: {float(looked.fps):g}"])])
+    if looked.fps is not None:  # DIVE fails on a row of metadata without any
+        rows.writerow(["# metadata", f"Fps: {float(looked.fps):.10g}"])
     # DIVE wants the boxes of a track one after the other.
     for box in sorted(media.boxes(), key=lambda box: (box.track, box.frame)):
         seconds = looked.seconds(box.frame)
@@ -119,9 +120,15 @@ def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> No
         x, y, w, h = box.xywh
         corners = [f"{value:.3f}" for value in (x, y, x + w, y + h)]
         name, confidence = species[box.track]
-        more = ["(trk-atr) interpolated"] if box.interpolated else []
-        named = [printable(name).replace(",", ";"), f"{confidence:.6f}"]
+        more = ["(atr) interpolated true"] if box.interpolated else []
+        named = [_viame_name(name), f"{confidence:.6f}"]
         rows.writerow([box.track, when, box.frame, *corners, f"{box.score:.6f}", -1, *named, *more])
+
+
+def _viame_name(species: str) -> str:
+    """Return a species' name as VIAME reads one: without commas, and not begun with a parenthesis as attributes are."""
+    name = printable(species).replace(",", ";")
+    return f"[{name[1:]}" if name.startswith("(") else name
 
 
 def _coco(found: list[ExportedTracks], names: list[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Ask Tator for the section and the attributes of the media, which become columns of the tables of counts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from scripts.lib.workflow import job
 _OF_TATOR = "tator_"
 
 
-def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attribute: str, attributes: Path) -> None:
+def get_attributes(
+    *,
+    records: list[Path],
+    host: str,
+    project_id: int,
+    mark_attribute: str,
+    attributes: Path,
+    count_attributes: Sequence[str] = (),
+) -> None:
     """Write for each media the name of its section and its attributes, as they are in Tator now.
 
     They are no part of the record of resolve_media, since a change of them changes no box.
@@ -24,6 +33,7 @@ def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attr
         project_id: the project.
         mark_attribute: the attribute that marks a media as processed, which is left out.
         attributes: the JSON file to write: by media id `section`, None where it is in none, and `attributes`.
+        count_attributes: those that write_counts writes, which are left out too: else each count would change them.
 
     Raises:
         ServerError: Tator refuses, or fails for long.
@@ -38,18 +48,19 @@ def get_attributes(*, records: list[Path], host: str, project_id: int, mark_attr
         sections = {
             section["id"]: section["name"] for section in project.sections() if isinstance(section.get("name"), str)
         }
+    own = {mark_attribute, *count_attributes}
     there = {media_id: found[media_id] for media_id in ready if media_id in found}
-    write_record(attributes, {str(one): _described(media, sections, mark_attribute) for one, media in there.items()})
+    write_record(attributes, {str(one): _described(media, sections, own) for one, media in there.items()})
 
 
-def _described(media: dict[str, Any], sections: dict[int, str], mark_attribute: str) -> MediaAttributes:
+def _described(media: dict[str, Any], sections: dict[int, str], own: set[str]) -> MediaAttributes:
     values, section = media.get("attributes"), media.get("primary_section")
     return MediaAttributes(
         section=sections.get(section) if isinstance(section, int) else None,
         attributes={
             _unicode(name): _unicode(value)
             for name, value in (values if isinstance(values, dict) else {}).items()
-            if name != mark_attribute and not name.startswith(_OF_TATOR)
+            if name not in own and not name.startswith(_OF_TATOR)
         },
     )
 

@@ -88,12 +88,12 @@ def make_report(
         no_result = line.media_id in run.failed
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
         media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result, track))
-    renderer = FrameRenderer(place, names, upload_threshold)
+    counted = CountPages(place, names)
+    renderer = FrameRenderer(place, names, upload_threshold, counted.max_ns(counts))
     by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
     shown = [each for each in by_doubt if Album.open(each.previews).pictures]
     failed = [each for each in media if each.failed]
     cards = [card(each, renderer) for each in shown[:media_in_detail] if not each.is_picture]
-    counted = CountPages(place, names)
     verified = [moment for path in uploads or () if (moment := read_record(UploadRecord, path).verified_at)]
     write_page(
         "overview.html",

@@ -1,20 +1,17 @@
 """Mark the media whose boxes were verified in Tator."""
 
 import logging
-import time
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import MediaFault, MediaServerError, PipelineError, of_one_media
+from scripts.lib.errors import MediaFault, MediaServerError, of_one_media
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
-from scripts.lib.retry import patience
-from scripts.lib.server import rows, values
-from scripts.lib.server.api import IDS_PER_CALL, Project
-from scripts.lib.server.faults import Refused, TokenRefused, Unusable
+from scripts.lib.records.counts import CountsInTator
+from scripts.lib.server.api import Project
+from scripts.lib.server.media_attributes import AttributeWrites
 from scripts.lib.workflow import job
 from scripts.lib.workflow.failures import as_fault, note
 
@@ -29,10 +26,12 @@ def mark_processed(
     attribute: str,
     marks: Path,
     track_uploads: list[Path] | None = None,
+    counts: list[Path] | None = None,
 ) -> None:
     """Set the attribute to the time of now for each verified media whose boxes changed since it was last marked.
 
-    Where tracks are uploaded a media is verified when its tracks are, too, or it has none to upload.
+    Where tracks are uploaded a media is verified when its tracks are, too, or it has none to upload; where counts
+    become attributes of the media, when these stand there.
 
     One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds. What Tator
     refuses for one media is that media's state: it stands in the record, and the next run tries that media again.
@@ -45,12 +44,16 @@ def mark_processed(
         marks: where the outcome goes: the attribute, the media that carry the mark, those that were deleted, and those
             that could not be marked, with the reason.
         track_uploads: the records of upload_tracks, in the same order; None where tracks are not uploaded.
+        counts: the record of write_counts; none where counts do not become attributes.
 
     Raises:
         ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
             media's alone, when the others are marked.
     """
     verified = _verified(uploads, track_uploads or [])
+    for path in counts or []:
+        for media_id in map(int, read_record(CountsInTator, path).failed):
+            verified.pop(media_id, None)
     faults: dict[int, MediaFault] = {}
     found: dict[int, dict[str, Any]] = {}
     if verified:
@@ -60,7 +63,8 @@ def mark_processed(
             for media_id, media in project.media(list(verified)).items()
             if not _marked_since(media, attribute, verified[media_id])
         }
-        errors = _Marking(project, attribute, _mark_time(verified.values())).mark(due)
+        mark = {attribute: _mark_time(verified.values())}
+        errors = AttributeWrites(project, "mark media", "its mark").send((media, mark) for media in due.values())
         found = project.media(list(verified))
         for media_id, media in found.items():  # a refusal is no word on what stands
             if not _marked_since(media, attribute, verified[media_id]):
@@ -82,54 +86,6 @@ def mark_processed(
         failed={str(media_id): fault.reason for media_id, fault in sorted(faults.items())},
     )
     write_record(marks, record)
-
-
-class _Marking:
-    """Sets the mark of any number of media, and finds those for which Tator refuses it."""
-
-    def __init__(self, project: Project, attribute: str, value: str) -> None:
-        """Prepare to set the attribute to this value; asks nothing yet."""
-        self._project, self._attribute, self._value = project, attribute, value
-        self._errors: dict[int, PipelineError] = {}
-        self._accepted_at = 0.0
-
-    def mark(self, due: dict[int, dict[str, Any]]) -> dict[int, PipelineError]:
-        """Mark these media, by id, and return what went wrong, by id."""
-        self._accepted_at = time.monotonic()
-        for type_id, media_ids in self._by_type(due).items():
-            for at in range(0, len(media_ids), IDS_PER_CALL):
-                self._set(media_ids[at : at + IDS_PER_CALL])
-            _log.info("asked to mark %d media of type %d", len(media_ids), type_id)
-        return self._errors
-
-    def _by_type(self, due: dict[int, dict[str, Any]]) -> dict[int, list[int]]:
-        by_type: dict[int, list[int]] = defaultdict(list)
-        for media_id, media in due.items():
-            try:
-                with rows.used_for(f"media {media_id}"):
-                    by_type[values.whole(media.get("type"), "type")].append(media_id)
-            except Unusable as fault:
-                self._errors[media_id] = fault
-        return by_type
-
-    def _set(self, media_ids: list[int]) -> None:
-        """Set the attribute; where Tator refuses it for several, halve their list to find those that it is about.
-
-        Where nothing was accepted for as long as the patience it is about all of them.
-        """
-        try:
-            self._project.set_attribute(media_ids, self._attribute, self._value)
-            self._accepted_at = time.monotonic()
-        except TokenRefused:
-            raise
-        except Refused as refusal:
-            if len(media_ids) == 1 or time.monotonic() - self._accepted_at >= patience():
-                refused = MediaServerError(f"its mark was refused: {refusal}")
-                self._errors |= dict.fromkeys(media_ids, refused)
-                return
-            half = len(media_ids) // 2
-            self._set(media_ids[:half])
-            self._set(media_ids[half:])
 
 
 def _verified(uploads: list[Path], track_uploads: list[Path]) -> dict[int, str]:

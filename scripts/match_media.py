@@ -61,7 +61,7 @@ def match_media(
     rows = iter(project.media(media_ids).values()) if media_ids else project.select_media(fields=FIELDS)
     found = match(files, _entries(rows, types), match_by)
     used = {one.type_id for one in found.values() if one.type_id is not None}
-    project_needs.check_mark(types, used, mark_attribute)
+    project_needs.check_media_types(types, used, [project_needs.of_media(mark_attribute)])
     _write(matches, found)
     with replacing(match_table) as stream:
         table = csv.writer(stream, lineterminator="\n")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DestinationRecord, TracksDestination
 from scripts.lib.records.network import ProvenanceRecord
@@ -37,6 +37,7 @@ def prepare_upload(
     destination: Path,
     track_type_id: int | None = None,
     track_length_attribute: str | None = None,
+    counted_species: Sequence[str] = (),
 ) -> None:
     """Write version, types and attributes of the upload, all checked against the project.
 
@@ -55,13 +56,20 @@ def prepare_upload(
         track_type_id: the state type of tracks; None: tracks are not uploaded. Its attributes for species and
             confidence have the names of the box type's.
         track_length_attribute: its attribute for the number of boxes, int; None: none gets it.
+        counted_species: the species whose counts become attributes of the media.
 
     Raises:
         ServerError: type, attribute or version do not fit, naming what the project has.
+        SettingsError: the network has no such species, naming those that it has.
     """
+    names = read_species(train_ini)
+    if unknown := [name for name in counted_species if name not in names]:
+        raise SettingsError(
+            f"counts.attributes: the network has no species {', '.join(map(repr, unknown))}; "
+            f"it has {', '.join(map(repr, names))}; write the names as train.ini has them"
+        )
     project = Project(host, project_id)
     box_type = project_needs.box_type(project.localization_types(), localization_type_id)
-    names = read_species(train_ini)
     _check_attributes(box_type, project_needs.of_boxes(species_attribute, confidence_attribute), names, "box")
     track_type = None
     if track_type_id is not None:

@@ -1,6 +1,7 @@
 """Look up the requested media in Tator: which exist, belong to the project, and have a file to work on."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def resolve_media(
     records: list[Path],
     file: str = "auto",
     batch: Path | None = None,
+    count_attributes: Sequence[str] = (),
 ) -> None:
     """Write a record for each media, whatever its state.
 
@@ -49,9 +51,10 @@ def resolve_media(
         records: where to write, one for each of `media_ids` and in the same order.
         file: which file of a video to read: `archival`, `streaming`, or `auto`; see config/README.md.
         batch: where the hashes of the records go, for the job that takes these media.
+        count_attributes: the numeric attributes that get counts of animals.
 
     Raises:
-        ServerError: the project has no such media type attribute, or Tator fails.
+        ServerError: a media type has no such attribute, or Tator fails.
     """
     project = Project(host, project_id)
     types = project.media_types()
@@ -59,7 +62,8 @@ def resolve_media(
     found = {media_id: _checked(answer) for media_id, answer in answers.items()}
     used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
     odd_types = {type_id: fault for type_id in used & types.keys() if (fault := _fault_of(types[type_id]))}
-    project_needs.check_mark(types, (used & types.keys()) - odd_types.keys(), mark_attribute)
+    needs = [project_needs.of_media(mark_attribute), *project_needs.of_counts(count_attributes)]
+    project_needs.check_media_types(types, (used & types.keys()) - odd_types.keys(), needs)
     found = {
         media_id: odd_types.get(media.type_id, media) if isinstance(media, TatorMedia) else media
         for media_id, media in found.items()

@@ -17,6 +17,7 @@ from scripts.lib.records import (
     UploadRecord,
     good_states,
 )
+from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary, SummaryRecord, Totals
 from scripts.lib.records.tracks import TracksRecord
@@ -39,6 +40,7 @@ def summarize(
     track_uploads: list[Path] | None = None,
     marks: Path | None = None,
     destination: Path | None = None,
+    counts: list[Path] | None = None,
 ) -> None:
     """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped, failed).
 
@@ -54,8 +56,10 @@ def summarize(
         track_uploads: what upload_tracks did, in the same order; None where tracks are not uploaded.
         marks: what mark_processed did.
         destination: where the boxes went.
+        counts: what write_counts did; none where counts do not become attributes.
     """
     marked = read_record(MarksRecord, marks) if marks else None
+    counted = read_record(CountsInTator, counts[0]) if counts else None
     boxes_go_to = read_record(DestinationRecord, destination) if destination else None
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     uploaded: list[Path] | list[None] = uploads or [None] * len(records)
@@ -68,6 +72,7 @@ def summarize(
             tracks=read_record(TracksRecord, track) if track else None,
             track_upload=read_record(TrackUploadRecord, track_upload) if track_upload else None,
             marked=marked,
+            counted=counted,
         )
         for record, outcome, upload, track, track_upload in zip(
             records, outcomes, uploaded, tracked, with_tracks, strict=True
@@ -105,6 +110,7 @@ def _line(
     tracks: TracksRecord | None,
     track_upload: TrackUploadRecord | None,
     marked: MarksRecord | None,
+    counted: CountsInTator | None,
 ) -> MediaSummary:
     in_tator = record.media_id if upload is None else upload.id_in_tator
     state, reason = outcome.state, outcome.reason
@@ -114,6 +120,8 @@ def _line(
         state, reason = upload.state, upload.reason
     elif track_upload is not None and (track_upload.state == "missing" or track_upload.state == "failed"):  # noqa: PLR1714
         state, reason = track_upload.state, track_upload.reason
+    elif counted is not None and str(in_tator) in counted.failed:
+        state, reason = "failed", counted.failed[str(in_tator)]
     elif marked is not None and in_tator in marked.missing:
         state, reason = "missing", "it was deleted while the workflow ran"
     elif marked is not None and str(in_tator) in marked.failed:
@@ -133,6 +141,7 @@ def _line(
         tracks=None if tracks is None else len(tracks.tracks),
         tracks_in_tator=None if track_upload is None else track_upload.tracks,
         people_tracks=None if track_upload is None else _counts(track_upload),
+        people_counts=None if counted is None else counted.people.get(str(in_tator), []),
     )
 
 

@@ -10,11 +10,11 @@ import io
 import json
 import zipfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zipfile import ZipInfo  # without a time, so that the same pictures give the same file
 
 import cv2
@@ -22,13 +22,11 @@ import numpy as np
 
 from scripts.lib import json_text
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
+from scripts.lib.chosen_frames import KINDS, MOST_OF, ChosenFrames, KeptFrame
 from scripts.lib.colours import bgr
 from scripts.lib.files import read_member, write_bytes
 from scripts.lib.record_files import as_content, from_content
 
-# How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
-KINDS = ("certain", "crowded", "doubtful")
-PICTURES_A_KIND = 2
 PICTURE_SIDE, CLIP_SIDE = 960, 480
 JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
@@ -61,57 +59,6 @@ class AlbumClip:
     last: int
     frames: int
     boxes: int = 0  # not in files of an earlier version
-
-
-class KeptFrame(NamedTuple):
-    """A frame that is kept, and what for; its picture as pixels, or a place where it is."""
-
-    value: float
-    frame: int
-    picture: Any
-
-
-class BestFrames:
-    """The frames of the highest value, no two of them close to each other; frames are offered in rising order."""
-
-    def __init__(self, limit: int, gap: int) -> None:
-        """Keep at most `limit` frames, at least `gap` frames apart."""
-        self.kept: list[KeptFrame] = []
-        self._limit, self._gap = limit, gap
-
-    def offer(self, value: float, frame: int, picture: Callable[[], Any]) -> None:
-        """Keep a frame if it is better than one near it, or than the worst of all."""
-        near = next((kept for kept in self.kept if frame - kept.frame < self._gap), None)
-        rival = near or (min(self.kept) if len(self.kept) == self._limit else None)
-        if rival is None or value > rival.value:
-            self.kept = [kept for kept in self.kept if kept is not rival]
-            self.kept.append(KeptFrame(value, frame, picture()))
-
-
-class ChosenFrames:
-    """The best frames of each kind."""
-
-    def __init__(self, rate: float, stride: int) -> None:
-        """Choose none yet.
-
-        Args:
-            rate: frames a second, of those that are looked at.
-            stride: every n-th frame is looked at.
-        """
-        gap = stride * max(1, round(rate))  # a second, so that two pictures differ
-        self._best = {kind: BestFrames(PICTURES_A_KIND, gap) for kind in KINDS}
-
-    def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:
-        """Offer a frame for a kind; frames are offered in rising order."""
-        self._best[kind].offer(value, frame, picture)
-
-    def frames(self) -> dict[int, tuple[Any, dict[str, float]]]:
-        """Return each chosen frame's picture and its value for each kind that it was chosen for, the best first."""
-        chosen: dict[int, tuple[Any, dict[str, float]]] = {}
-        for kind, best in self._best.items():
-            for value, frame, picture in sorted(best.kept, reverse=True, key=lambda kept: (kept.value, -kept.frame)):
-                chosen.setdefault(frame, (picture, {}))[1][kind] = value
-        return chosen
 
 
 @dataclass
@@ -189,6 +136,9 @@ class Previews:
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._chosen.offer(kind, value, frame, copy)
+            for label, count in enumerate(np.bincount(labels).tolist()):
+                if count:
+                    self._chosen.offer(f"{MOST_OF}{label + 1}", float(count), frame, copy)
         if self._with_clip and self._stretch.due():
             small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS

@@ -41,6 +41,11 @@ def test_the_least():
         ({}, {"TATOR_PROJECT_ID": "3", "TATOR_MEDIA_IDS": "4"}, r"tator\.project_id, tator\.media_ids: all are set"),
         ({"evaluate": {"truth_version": 3}}, {}, r"expected evaluate\.truth_file"),
         ({"media": {"skip_processed": True}}, {}, r"media\.skip_processed"),
+        (
+            {"counts": {"attributes": {"cod": "MaxN"}}},
+            {},
+            r"media\.folder, counts\.attributes: a folder's media have no attributes in Tator",
+        ),
         ({"media": {"folder": 3}}, {}, r"media\.folder: 3 is invalid"),
         ({"media": {"exclude": "*.jpg"}}, {}, r"media\.exclude: '\*\.jpg' is invalid"),
         ({"media": {"changed_by": "size"}}, {}, r"media\.changed_by: 'size' is invalid"),

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
+from scripts.lib.chosen_frames import PICTURES_A_KIND, BestFrames, FullestFrames
 from scripts.lib.detection import pipeline
 from scripts.lib.errors import PipelineError
 from scripts.lib.preprocess import fit, without_padding
-from scripts.lib.previews import CLIP_FRAMES, PICTURES_A_KIND, Album, AlbumPicture, BestFrames, Previews
+from scripts.lib.previews import CLIP_FRAMES, Album, AlbumPicture, Previews
 from tests.media_files import number_in, painted
 
 SIZE = Size(160, 90)
@@ -52,6 +53,42 @@ def test_the_frames_to_look_at_first(tmp_path):
         for entry in album.pictures:
             content = np.frombuffer(archive.read(f"{entry.frame:08d}.jpg"), np.uint8)
             assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == entry.frame
+
+
+def test_the_first_frame_with_the_most_boxes_of_each_species(tmp_path):
+    """Also of a species that is never among those of which a frame has most, as another one crowds each frame."""
+
+    def found(frame):
+        few = [(1, 0.7)] * {13: 2, 14: 2, 40: 1}.get(frame, 0)
+        return [(0, 0.7)] * (9 if frame in (30, 31, 50) else 5) + few
+
+    album = shown(tmp_path / "a.zip", range(80), found)
+    assert kinds(album, "most of 1") == [30]
+    assert kinds(album, "most of 2") == [13]
+    values = {kind: value for entry in album.pictures for kind, value in entry.kinds.items() if kind.startswith("most")}
+    assert values == {"most of 1": 9, "most of 2": 2}
+
+
+def test_frames_of_many_species_are_those_that_any_parts_would_keep():
+    """Ties are decided by frame and species, whatever came before: parts of a video choose as the whole does."""
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        counts = rng.integers(0, 4, (40, 9))
+        whole, joined = FullestFrames(4), FullestFrames(4)
+        kept = []
+        for part in np.split(np.arange(40), sorted(rng.choice(np.arange(1, 40), 2, replace=False))):
+            own = FullestFrames(4)
+            for frame in part:
+                for species in rng.permutation(9):
+                    for frames in (own, whole) if counts[frame, species] else ():
+                        frames.offer(int(species), int(counts[frame, species]), int(frame), lambda: None)
+            kept += [(one.frame, species, one.value) for species, one in own.kept.items()]
+        for frame, species, value in sorted(kept):
+            joined.offer(species, value, frame, lambda: None)
+        assert joined.kept == whole.kept
+        ranked = sorted(range(9), key=lambda one: (-counts[:, one].max(), counts[:, one].argmax(), one))
+        assert sorted(whole.kept) == sorted(one for one in ranked[:4] if counts[:, one].max())
+        assert all(kept.frame == counts[:, species].argmax() for species, kept in whole.kept.items())
 
 
 def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
@@ -96,7 +133,7 @@ def test_nothing_was_read(tmp_path):
 def test_a_picture_has_no_clip(tmp_path):
     album = shown(tmp_path / "a.zip", range(1), lambda frame: [(0, 0.5)])
     assert (len(album.pictures), album.clip) == (1, None)
-    assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful"}
+    assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful", "most of 1"}
 
 
 def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):

@@ -74,6 +74,21 @@ def test_sections_in_the_pipeline_arguments():
     assert found["upload"]["version"] == "Mine"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"cod": "MaxN", "crab": "MaxN"}, "counts.attributes: 'cod', 'crab' share the attribute 'MaxN'; expected one"),
+        ({"cod": "Object Detector Processed"}, "'Object Detector Processed' is in both; expected another for 'cod'"),
+        ({"cod": ""}, "counts.attributes.cod: '' is invalid"),
+        ({"cod": 3}, "counts.attributes.cod: 3 is invalid"),
+        (["cod"], "counts.attributes: ['cod'] is invalid"),
+    ],
+)
+def test_attributes_for_counts_that_cannot_be(attributes, words):
+    assert words in refusal({"counts": {"attributes": attributes}})
+    assert resolve({"counts": {"attributes": {"cod": "MaxN cod"}}})["counts"]["attributes"] == {"cod": "MaxN cod"}
+
+
 @pytest.mark.parametrize("host", ["http://t.org", "http://10.0.0.5:8080", "http://localhost.evil.org"])
 def test_plain_http_elsewhere_is_refused_unless_allowed(host):
     assert f"tator.host: {host} has no TLS" in refusal({"tator": {"host": host}})

@@ -174,12 +174,11 @@ class Steps:
         }
         return {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
 
-    def mark(self, *media_ids: int, tracks: bool = False) -> dict[str, Any]:
+    def mark(self, *media_ids: int, tracks: bool = False, counts: list[Path] | None = None) -> dict[str, Any]:
         uploads = [self.folder / f"upload_{media_id}.json" for media_id in media_ids]
         of_tracks = [self.folder / f"track_upload_{media_id}.json" for media_id in media_ids] if tracks else None
-        mark_processed(
-            **self.where, uploads=uploads, track_uploads=of_tracks, attribute=MARK, marks=self.folder / "marks.json"
-        )
+        files = {"uploads": uploads, "track_uploads": of_tracks, "counts": counts, "marks": self.folder / "marks.json"}
+        mark_processed(**self.where, **files, attribute=MARK)
         return read_json(self.folder / "marks.json")
 
     def boxes(self, **filters: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from scripts.count_species import MEDIA, WHOLE
 from scripts.export_counts import export_counts
 
 COUNTS = """\
@@ -49,3 +50,17 @@ def test_maxn_has_a_line_for_each_species_that_was_seen(tmp_path: Path) -> None:
         ["Reef", "a\N{REPLACEMENT CHARACTER}b.mp4", "50", "0.03333", "", "", "Gadus", "morhua", "3"],
         ["c.png", "c.png", "0", "", "", "", "", "crab", "1"],
     ]
+
+
+def test_of_attributes_that_differ_in_spelling_one_with_a_value_is_taken(tmp_path: Path) -> None:
+    columns = [*MEDIA, *WHOLE, "Event Date", "event_date", "Locality", "locality"]
+    row = {"media_id": 1, "name": "a.mp4", "threshold": 0.3, "species": "cod", "max_n": 0, "Event Date": "2026-01-02"}
+    with (tmp_path / "counts.csv").open("w", newline="") as stream:
+        rows = csv.DictWriter(stream, columns)
+        rows.writeheader()
+        rows.writerow({**row, "locality": "reef"})
+    files = {"counts": tmp_path / "counts.csv", "occurrences": tmp_path / "o.csv", "max_n": tmp_path / "m.txt"}
+    export_counts(**files, network="n")
+    with (tmp_path / "o.csv").open(newline="") as stream:
+        [found] = csv.DictReader(stream)
+    assert (found["eventDate"], found["locality"]) == ("2026-01-02", "reef")

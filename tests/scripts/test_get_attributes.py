@@ -10,11 +10,12 @@ from scripts.lib.files import read_json
 from scripts.lib.record_files import write_record
 from tests.made_records import media_record
 from tests.tator_server.launch import Server
+from tests.tator_server.seed import attribute
 
 MARK = "Object Detector Processed"
 
 
-def test_media_have_their_section_and_all_attributes_but_the_mark(
+def test_media_have_their_section_and_all_attributes_but_those_that_a_run_writes(
     tmp_path: Path, tator_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
@@ -22,12 +23,17 @@ def test_media_have_their_section_and_all_attributes_but_the_mark(
     for media_id, state in states.items():
         write_record(tmp_path / f"{media_id}.json", media_record(media_id=media_id, state=state))
     api = tator.get_api(tator_server.host, tator_server.token)
+    media_type = next(one for one in tator_server.all("media_type") if one["id"] == tator_server.video_type_id)
+    kinds = [*media_type["attribute_types"], attribute("MaxN cod", "int")]
+    tator_server.change("media_type", media_type["id"], attribute_types=kinds)
+    api.update_media(2, {"attributes": {"MaxN cod": 5}})
     api.update_media(2, {"attributes": {MARK: "2026-01-01", "Notes": "dörsch \n, 5 m"}})
     get_attributes(
         records=[tmp_path / f"{media_id}.json" for media_id in states],
         host=tator_server.host,
         project_id=tator_server.project_id,
         mark_attribute=MARK,
+        count_attributes=["MaxN cod"],
         attributes=tmp_path / "attributes.json",
     )
     found = read_json(tmp_path / "attributes.json")

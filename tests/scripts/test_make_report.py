@@ -166,3 +166,31 @@ def test_what_summarize_says_of_people_is_on_the_page(run):
     assert "2 edited, 1 deleted, tracks: 2 withheld" in page
     tiles = re.findall(r"<dt>(?:tracks in Tator|left alone because of people)</dt><dd>([\d,]+)</dd>", page)
     assert tiles == ["4,321", "5"]
+
+
+def test_the_frame_of_max_n_is_shown_with_its_boxes(run):
+    """Of each species, also of one that has few boxes in any frame."""
+
+    def boxes(frame):
+        crabs = {12: 2, 33: 3}.get(frame, 0)
+        return [(0, 0.9)] * (6 if frame == 20 else 4) + [(1, 0.8)] * crabs
+
+    run.add(boxes=boxes)
+    text = run.page().read_text()
+    assert "MaxN of cod: 6" in text
+    assert "MaxN of crab: 3" in text
+    assert "version=43" in text
+    captions = re.findall(r"<figcaption>.*?</figcaption>", text, re.DOTALL)
+    assert [caption for caption in captions if "MaxN of crab: 3" in caption and "Frame 33" in caption]
+    assert [caption for caption in captions if "MaxN of cod: 6" in caption and "Frame 20" in caption]
+    assert not [caption for caption in captions if "Frame 12" in caption and "MaxN of crab" in caption]
+
+
+def test_a_kept_frame_that_is_not_max_n_is_not_called_so(run):
+    """The frame was kept for its boxes of any score; of those that count, another one has most."""
+    run.add(boxes=lambda frame: [(1, 0.1)] * 5 if frame == 45 else [(1, 0.8)] * (2 if frame == 10 else 1))
+    text = run.page().read_text()
+    captions = re.findall(r"<figcaption>.*?</figcaption>", text, re.DOTALL)
+    [kept] = [caption for caption in captions if "Frame 45" in caption]
+    assert "the most boxes of crab" in kept.lower()
+    assert "MaxN" not in kept

@@ -181,6 +181,24 @@ def test_missing_attributes_are_made(register, server):
     assert (register("--apply")[0], writes(server)) == (0, [])
 
 
+def test_attributes_for_counts_are_made(register, server):
+    write({**SETTINGS, "counts": {"attributes": {"Cod": "MaxN cod"}}})
+    code, out, _ = register()
+    assert code == 0
+    assert lines(out, "to do: ")[:2] == [
+        "add the int attribute 'MaxN cod' to the media type 'Video'",
+        "add the int attribute 'MaxN cod' to the media type 'Image'",
+    ]
+    assert register("--apply")[0] == 0
+    assert "MaxN cod" not in register()[1]
+    for number in (21, 22):
+        server.change("media_type", number, attribute_types=[{"name": MARK, "dtype": "string"}])
+    server.change("media_type", 21, attribute_types=[{"name": name, "dtype": "string"} for name in (MARK, "MaxN cod")])
+    code, _, complaint = register()
+    assert code == 1
+    assert "counts.attributes: media type 'Video' has no int or float attribute 'MaxN cod'; it has" in complaint
+
+
 def test_everything_that_is_missing_is_said_at_once(register, server):
     attributes = [{"name": "Species", "dtype": "float"}, {"name": "Confidence", "dtype": "float"}]
     server.change("localization_type", 31, attribute_types=attributes)

@@ -9,6 +9,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import as_content, write_record
 from scripts.lib.records import MarksRecord, TracksDestination, TrackUploadRecord
+from scripts.lib.records.counts import CountsInTator
 from scripts.lib.workflow import job
 from scripts.summarize import summarize
 from tests.made_records import (
@@ -26,7 +27,7 @@ GOES_TO = destination(known=KNOWN)
 
 @pytest.fixture
 def run(tmp_path):
-    def summary(*media, missing=(), on_damaged="fail", tracks=(), track_uploads=(), goes_to=GOES_TO):
+    def summary(*media, missing=(), on_damaged="fail", tracks=(), track_uploads=(), goes_to=GOES_TO, counted=()):
         """Summarize media given as (state, upload state, name), and records of tracks and of their uploads."""
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
@@ -51,7 +52,10 @@ def run(tmp_path):
             paths[kind] = [tmp_path / f"{kind}_{number}.json" for number in range(len(contents))]
             for path, content in zip(paths[kind], contents, strict=True):
                 write_record(path, content)
-        summarize(**paths, **single, on_damaged=on_damaged, table=tmp_path / "summary.txt")
+        counts = [tmp_path / "counts_in_tator.json" for _ in counted]
+        for path, content in zip(counts, counted, strict=True):
+            write_record(path, content)
+        summarize(**paths, **single, counts=counts, on_damaged=on_damaged, table=tmp_path / "summary.txt")
         return read_json(tmp_path / "summary.json"), (tmp_path / "summary.txt").read_text()
 
     return summary
@@ -84,6 +88,19 @@ def test_tracks_in_tator_are_counted_and_told(run, tmp_path, monkeypatch):
     monkeypatch.setattr(job, "tell_user", told.append)
     end(tmp_path)
     assert told[-1] == "2 media, 20 frames, 8 boxes found, 6 in Tator, and 2 tracks."
+
+
+def test_counts_of_people_are_told_and_those_that_do_not_stand_fail_their_media(run):
+    counted = CountsInTator(
+        attributes={"cod": "MaxN"}, media_ids=[1], people={"1": ["MaxN"]}, missing=[], failed={"2": "refused: 403"}
+    )
+    summary, table = run(GOOD, GOOD, counted=[counted])
+    assert [media["people_counts"] for media in summary["media"]] == [["MaxN"], []]
+    assert [media["state"] for media in summary["media"]] == ["done", "failed"]
+    assert summary["media"][1]["reason"] == "refused: 403"
+    assert summary["failed"] == [2]
+    assert "1 edited, counts: MaxN" in table
+    assert "people_counts" not in run(GOOD)[0]["media"][0]
 
 
 def test_without_tracks_in_tator_nothing_is_said_of_them(run):

@@ -19,6 +19,7 @@ from scripts.lib.folder_source.listing import media_id_of
 from scripts.lib.token import VARIABLE
 from scripts.lib.workflow.job_secrets import USED
 from tests import gpu_driver
+from tests.tator_server.seed import attribute
 from tests.workflow import ROOT, snakemake
 
 FOLDER = Path(__file__).parent
@@ -76,6 +77,9 @@ def needs(rule):
 @pytest.mark.parametrize("rule", [pytest.param(rule, marks=needs(rule)) for rule in RULES])
 def test_rule(rule, tmp_path, request):
     server = request.getfixturevalue("tator_server") if "service" in {mark.name for mark in needs(rule)} else None
+    if rule == "write_counts":
+        kinds = [attribute(name, "int") for name in ("MaxN cod", "MaxN crab")]
+        server.change("media_type", server.video_type_id, attribute_types=kinds)
     host, token = (server.host, server.token) if server else ("http://127.0.0.1:9", "none")
     work, expected = tmp_path / "work", FOLDER / rule / "expected"
     data = FOLDER / rule / "data"

@@ -9,6 +9,7 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 
+from scripts.lib.chosen_frames import ChosenFrames
 from scripts.lib.detection.media_detection import DetectionOutputs, final_state, log_outcome
 from scripts.lib.detection.numbering import with_disagreements
 from scripts.lib.detection.options import DetectOptions
@@ -17,7 +18,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.previews import CLIP, KINDS, POSTER, Album, AlbumPicture, ChosenFrames, picture_name, rate, write_album
+from scripts.lib.previews import CLIP, POSTER, Album, AlbumPicture, picture_name, rate, write_album
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 
@@ -134,8 +135,7 @@ def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride:
     for album in albums:
         for entry in sorted(album.pictures, key=attrgetter("frame")):
             for kind, value in entry.kinds.items():
-                if kind in KINDS:
-                    chosen.offer(kind, value, entry.frame, partial(_place, album, entry))
+                chosen.offer(kind, value, entry.frame, partial(_place, album, entry))
     found = chosen.frames()
     if not found and (first := next((album for album in albums if album.pictures), None)):
         found = {first.pictures[0].frame: ((first, first.pictures[0]), first.pictures[0].kinds)}

@@ -1,8 +1,8 @@
 """What the report says of the counts: MaxN by media and species, when it was, and MaxN over time."""
 
 import csv
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,31 @@ from typing import Any
 from markupsafe import Markup
 
 from scripts.lib.colours import colour
+from scripts.lib.detections import Detection
 from scripts.lib.display_text import short
 from scripts.lib.pages import TatorPlace, charts
 
 # More are in the CSV.
 ROWS_SHOWN, MEDIA_SHOWN, SPECIES_SHOWN = 100, 40, 12
+
+
+@dataclass(frozen=True)
+class MaxNs:
+    """MaxN of all media, and the least score of the boxes that count.
+
+    Attributes:
+        threshold: that score.
+        most: MaxN by species, from 1, by media; species and media without a box are not there.
+    """
+
+    threshold: float
+    most: Mapping[int, Mapping[int, int]]
+
+    def reached(self, media_id: int, boxes: Iterable[Detection]) -> dict[int, int]:
+        """Return MaxN of the species of which a frame shows so many boxes."""
+        counted = Counter(row.species for row in boxes if row.score >= self.threshold)
+        most = self.most.get(media_id, {})
+        return {species: number for species, number in sorted(counted.items()) if most.get(species) == number}
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,17 @@ class CountPages:
             "rows_left_out": max(0, len(rows) - ROWS_SHOWN),
             "tracks": any(row["tracks"] for row in rows),
         }
+
+    def max_ns(self, counts: Path) -> MaxNs:
+        """Return MaxN of each media, from what count_species wrote."""
+        numbers = {name: at for at, name in enumerate(self.names, start=1)}
+        most: dict[int, dict[int, int]] = defaultdict(dict)
+        threshold = 0.0
+        for row in _rows(counts):
+            threshold = float(row["threshold"])
+            if row["max_n"] != "0":
+                most[int(row["media_id"])][numbers[row["species"]]] = int(row["max_n"])
+        return MaxNs(threshold, most)
 
     def over_time(self, intervals: Path, media_ids: Collection[int]) -> dict[int, Markup]:
         """Return a chart of MaxN by interval for those of the media that have two intervals or more.

@@ -2,16 +2,18 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.chosen_frames import species_of
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
 from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import Drawn, PagePicture, TatorPlace, charts, drawn
+from scripts.lib.pages.counts_page import MaxNs
 from scripts.lib.pages.findings import Findings, margin, over_time
 from scripts.lib.previews import Album, AlbumPicture, data_address
 from scripts.lib.record_files import read_record
@@ -68,18 +70,26 @@ class ReportedMedia:
 
 @dataclass(frozen=True)
 class FrameRenderer:
-    """Makes pictures of a media's frames."""
+    """Makes pictures of a media's frames; `counts` are those of all media, none where a page does not tell them."""
 
     place: TatorPlace | None
     names: list[str]
     upload: float
+    counts: MaxNs | None = None
 
     def link(self, media: ReportedMedia, frame: int) -> str | None:
         """Return where Tator shows a frame, None where it is not there."""
         return None if self.place is None else self.place.address(media.line.media_id, frame)
 
-    def picture(self, media: ReportedMedia, entry: AlbumPicture, rows: list[Detection], title: str) -> PagePicture:
-        """Return a picture of the album with its boxes."""
+    def picture(
+        self,
+        media: ReportedMedia,
+        entry: AlbumPicture,
+        rows: list[Detection],
+        title: str,
+        max_n: Mapping[int, int] | None = None,
+    ) -> PagePicture:
+        """Return a picture of the album with its boxes; `max_n` is MaxN of the species whose frame this is."""
         frame = entry.frame
         return PagePicture(
             address=Album.open(media.previews).picture(frame),
@@ -87,15 +97,39 @@ class FrameRenderer:
             height=entry.height,
             boxes=drawn(rows, (media.outcome.width, media.outcome.height), self.names, self.upload),
             title=title,
-            why=self._why(media, entry.kinds, len(rows)),
+            why=self._why(media, entry.kinds, len(rows), max_n or {}),
             link=self.link(media, frame),
         )
 
-    def _why(self, media: ReportedMedia, kinds: Iterable[str], boxes: int) -> str:
+    def max_n_frames(self, media: ReportedMedia, rows: Mapping[int, list[Detection]]) -> dict[int, dict[int, int]]:
+        """Return MaxN by species, by the first of these frames that shows so many boxes of it."""
+        found: dict[int, dict[int, int]] = defaultdict(dict)
+        told: set[int] = set()
+        for frame in sorted(rows):
+            for species, number in self.counts.reached(media.line.media_id, rows[frame]).items() if self.counts else ():
+                if species not in told:
+                    told.add(species)
+                    found[frame][species] = number
+        return found
+
+    def _why(self, media: ReportedMedia, kinds: Iterable[str], boxes: int, max_n: Mapping[int, int]) -> str:
         count = f"{boxes:,} box" + ("" if boxes == 1 else "es")
         if media.is_picture:
             return count
-        return f"{', '.join(WORDS[kind] for kind in kinds)}; {count}".capitalize()
+        words = [f"MaxN of {self._name(species)}: {number}" for species, number in max_n.items()]
+        for kind in kinds:
+            if (species := species_of(kind)) is None:
+                words.append(WORDS[kind])
+            elif species not in max_n:
+                words.append(f"the most boxes of {self._name(species)}")
+        return "; ".join([_capitalized(", ".join(words)), count]) if words else count
+
+    def _name(self, species: int) -> str:
+        return short(self.names[species - 1], 24)
+
+
+def _capitalized(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 @dataclass(frozen=True)
@@ -144,6 +178,7 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     album = Album.open(media.previews)
     entries = sorted(album.pictures, key=lambda entry: entry.frame)
     rows = rows_of(media, {entry.frame for entry in entries})
+    max_n = renderer.max_n_frames(media, rows)
     clip = album.clip
     return {
         "media_id": media.line.media_id,
@@ -161,7 +196,9 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
         "poster": album.poster() if clip else None,
         "clip_words": f"{clip.frames} of frames {clip.first:,} to {clip.last:,}, where most boxes are" if clip else "",
         "pictures": [
-            renderer.picture(media, entry, rows[entry.frame], _when(media, entry.frame).capitalize())
+            renderer.picture(
+                media, entry, rows[entry.frame], _when(media, entry.frame).capitalize(), max_n.get(entry.frame)
+            )
             for entry in entries
         ],
     }

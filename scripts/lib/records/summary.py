@@ -38,17 +38,25 @@ class MediaSummary:
             optional=True,
         ),
     ] = None
+    people_counts: Annotated[
+        list[str] | None,
+        Key(
+            "Attributes for counts that hold a person's value, which stays; only where `counts.attributes` is set.",
+            optional=True,
+        ),
+    ] = None
 
     @property
     def people_in_words(self) -> str:
-        """How much was left alone because of a person, for a table: boxes, and after them tracks."""
+        """How much was left alone because of a person, for a table: boxes, and after them tracks and counts."""
         boxes, tracks = _in_words(self.people), _in_words(self.people_tracks or {})
-        return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else [])])
+        counts = [f"counts: {', '.join(self.people_counts)}"] if self.people_counts else []
+        return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else []), *counts])
 
     @property
     def left_to_people(self) -> int:
-        """How many boxes and tracks were left alone because of a person."""
-        return sum(self.people.values()) + sum((self.people_tracks or {}).values())
+        """How many boxes, tracks and counts were left alone because of a person."""
+        return sum(self.people.values()) + sum((self.people_tracks or {}).values()) + len(self.people_counts or [])
 
 
 def _in_words(counts: Mapping[str, int]) -> list[str]:

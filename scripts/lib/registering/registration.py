@@ -134,12 +134,13 @@ def _settings_of(
 
 def _plan_types(plan: RegistrationPlan, registry: AlgorithmProject, found: Mapping[str, Any]) -> None:
     upload, kind = found["upload"], found["media"]["kind"]
-    mark = [project_needs.of_media(found["mark"]["attribute"])]
+    counts = project_needs.of_counts(found["counts"]["attributes"].values())
+    media_needs = [project_needs.of_media(found["mark"]["attribute"]), *counts]
     for media_type in registry.media_types().values():
         if media_type.get("dtype") in (("video", "image") if kind == "any" else (kind,)):
             with plan.collecting():
                 rows.require_type("media type", media_type)
-                _plan_attributes(plan, registry, "MediaType", media_type, mark)
+                _plan_attributes(plan, registry, "MediaType", media_type, media_needs)
     with plan.collecting():
         box_type = project_needs.box_type(registry.localization_types(), upload["localization_type_id"])
         needs = project_needs.of_boxes(upload["species_attribute"], upload["confidence_attribute"])

@@ -220,12 +220,12 @@ class Project(TrackCalls):
                 raise
             raise LostAnswer("remove stale boxes: somebody changed some of them meanwhile") from None
 
-    def set_attribute(self, media_ids: list[int], name: str, value: str) -> None:
-        """Set one attribute of media of one and the same type."""
+    def set_attributes(self, media_ids: list[int], attributes: dict[str, Any], what: str) -> None:
+        """Set attributes of media of one and the same type; `what` says so in messages."""
         if not media_ids:
             raise ValueError("an empty list would match every media")
-        body = {"ids": media_ids, "attributes": {name: value}}
-        self._read("mark media", lambda: self._api.update_media_list(self.id, body), needs=rights.EDIT)
+        body = {"ids": media_ids, "attributes": attributes}
+        self._read(what, lambda: self._api.update_media_list(self.id, body), needs=rights.EDIT)
 
     def _rows(self, what: str, call: Callable[[], Any]) -> list[dict[str, Any]]:
         return rows.listed(what, self._read(what, call))

@@ -3,7 +3,7 @@
 import logging
 import reprlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -57,6 +57,11 @@ def of_tracks(species: str, confidence: str, length: str | None) -> tuple[Need, 
 def of_media(mark: str) -> Need:
     """Return what a media type has to have."""
     return Need("mark.attribute", mark, ("string",))
+
+
+def of_counts(attributes: Iterable[str]) -> list[Need]:
+    """Return what a media type has to have besides, where counts become attributes of the media."""
+    return [Need("counts.attributes", name, ("int", "float")) for name in attributes]
 
 
 def has(owner: Mapping[str, Any], name: str) -> bool:
@@ -256,24 +261,23 @@ def _retry_lost_answer(made: Callable[[], _Made]) -> _Made:
         raise ServerError(f"{lost}; run again later") from None
 
 
-def check_mark(types: dict[int, dict[str, Any]], used: set[int], mark_attribute: str) -> None:
-    """Refuse media that cannot be marked, before any work is done.
+def check_media_types(types: Mapping[int, Mapping[str, Any]], used: Iterable[int], needs: Sequence[Need]) -> None:
+    """Refuse media whose types lack an attribute that this run writes, before any work is done.
 
     Args:
         types: the project's media types, by id.
         used: the types of the media.
-        mark_attribute: the attribute that marks a media as processed.
+        needs: what each has to have.
 
     Raises:
-        ServerError: a type lacks it.
+        ServerError: a type lacks one.
     """
-    for type_id in sorted(used):
-        attributes = {
-            attribute["name"]: attribute["dtype"] for attribute in types[type_id].get("attribute_types") or []
-        }
-        if types[type_id]["dtype"] in ("video", "image") and attributes.get(mark_attribute) != "string":
-            there = ", ".join(f"{name} ({kind})" for name, kind in attributes.items()) or "none"
-            raise ServerError(
-                f"mark.attribute: media type {types[type_id]['name']!r} ({type_id}) has no string attribute "
-                f"{mark_attribute!r}; it has {there}; add it in the project's settings or name another one"
-            )
+    problems = [
+        problem
+        for type_id in sorted(used)
+        if types[type_id]["dtype"] in ("video", "image")
+        for need in needs
+        if (problem := missing_attribute(types[type_id], f"media type {type_id}", need))
+    ]
+    if problems:
+        raise ServerError("\n".join(problems))

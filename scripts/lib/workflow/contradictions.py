@@ -1,5 +1,6 @@
 """Settings that contradict one another."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             "expected media.per_job 1, as a media cannot both have several jobs and share one"
         )
     problems += _of_tracks(settings)
+    problems += _of_counts(settings)
     engine, precision = detect["engine"], detect["precision"]
     kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
     offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
@@ -52,6 +54,24 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             "expected media of the run"
         )
     return problems + network_settings.contradictions(settings)
+
+
+def _of_counts(settings: Mapping[str, Any]) -> list[str]:
+    species: dict[str, list[str]] = defaultdict(list)
+    for name, attribute in settings["counts"]["attributes"].items():
+        species[attribute].append(name)
+    problems = [
+        f"counts.attributes: {', '.join(map(repr, names))} share the attribute {attribute!r}; "
+        "expected one of its own for each species"
+        for attribute, names in species.items()
+        if len(names) > 1
+    ]
+    mark = settings["mark"]["attribute"]
+    if mark in species:
+        problems.append(
+            f"counts.attributes, mark.attribute: {mark!r} is in both; expected another for {species[mark][0]!r}"
+        )
+    return problems
 
 
 def _of_tracks(settings: Mapping[str, Any]) -> list[str]:

@@ -70,4 +70,9 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     ]
     if settings["media"]["skip_processed"]:
         problems.append("media.folder, media.skip_processed: a folder's media carry no mark; expected false")
+    if settings["counts"]["attributes"]:
+        problems.append(
+            "media.folder, counts.attributes: a folder's media have no attributes in Tator; expected none here: "
+            "results/counts.csv has the counts"
+        )
     return problems

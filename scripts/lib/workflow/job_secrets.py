@@ -29,6 +29,7 @@ USED = {
     "upload_many": _TOKEN,
     "upload_tracks": _TOKEN,
     "upload_tracks_many": _TOKEN,
+    "write_counts": _TOKEN,
     "mark_processed": _TOKEN,
 }
 # Other secrets that the user's shell may hold; no job uses any of them.

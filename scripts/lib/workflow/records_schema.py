@@ -22,6 +22,7 @@ from scripts.lib.records import (
     TrackUploadRecord,
     UploadRecord,
 )
+from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mistake, TrackEvaluationRecord
 from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.records.network import ProvenanceRecord
@@ -45,6 +46,7 @@ MODELS: Mapping[str, type] = {
     "track_upload": TrackUploadRecord,
     "media_attributes": MediaAttributes,
     "tracks": TracksRecord,
+    "counts_in_tator": CountsInTator,
     "marks": MarksRecord,
     "summary": SummaryRecord,
     "mistake": Mistake,

@@ -96,6 +96,17 @@ class RunPlan(NetworkPlan):
         return {**self.place, "localization_type_id": self.config["upload"]["localization_type_id"], **version}
 
     @property
+    def count_attributes(self) -> dict[str, str]:
+        """The attribute of the media that gets the counts of a species, by species; none in a folder's run."""
+        asked: dict[str, str] = {} if self.from_folder else self.config["counts"]["attributes"]
+        return asked
+
+    @property
+    def counts_in_tator(self) -> list[str]:
+        """The record of the counts that became attributes of the media; none where nobody asked for it."""
+        return ["results/counts_in_tator.json"] if self.count_attributes else []
+
+    @property
     def what_stands_in_tator(self) -> dict[str, str]:
         """Where the boxes went and the marks, for `input:`; none in a folder's run."""
         return {"marks": "results/marks.json", "destination": "resources/destination.json"} if self.uploads else {}

@@ -1,0 +1,29 @@
+"""Counts of animals as attributes of the media in Tator."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from scripts.lib.record_files import Key
+from scripts.lib.records.keys import MediaId
+
+_BY_MEDIA = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountsInTator:
+    """The media whose attributes hold their counts, and those of which not all do."""
+
+    attributes: Annotated[
+        dict[str, str],
+        Key("The attribute of each species, as `counts.attributes` says.", schema=_BY_MEDIA),
+    ]
+    media_ids: Annotated[list[MediaId], Key("Media whose attributes hold their counts, but for those of people.")]
+    people: Annotated[
+        dict[str, list[str]],
+        Key(
+            "Attributes that hold a person's value, which stays, by media id.",
+            schema={"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+        ),
+    ]
+    missing: Annotated[list[MediaId], Key("Deleted while the workflow ran.")]
+    failed: Annotated[dict[str, str], Key("Why the counts of a media do not stand, by its id.", schema=_BY_MEDIA)]
