@@ -152,3 +152,26 @@ def test_a_variable_alone_makes_no_sandbox(tmp_path: Path, monkeypatch: pytest.M
     assert status == 1
     assert not found
     assert f"{sandbox.VARIABLE} is set outside of a sandbox" in log
+
+
+def test_what_is_not_hidden_is_read_only() -> None:
+    """Such as the workflow's own modules, where they are neither in a home nor in a temporary folder."""
+    _usable()
+    folder = next((path for path in (ROOT, Path("/opt"), Path("/srv")) if _is_seen(path)), None)
+    if folder is None:
+        lacking("bubblewrap: a folder that can be written and is not hidden")
+        return
+    target = folder / f".sandbox_test_{os.getpid()}"
+    words = sandbox.command("bwrap", [], [])
+    try:
+        done = subprocess.run(
+            [*words, "sh", "-c", f"echo harm > '{target}'"], check=False, capture_output=True, text=True
+        )
+        assert not target.exists()
+        assert "Read-only file system" in done.stderr
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _is_seen(path: Path) -> bool:
+    return os.access(path, os.W_OK) and not any(path.is_relative_to(hidden) for hidden in sandbox._hidden())
