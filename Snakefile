@@ -31,6 +31,7 @@ if work_dir():
 check_writable(Path.cwd())
 plan = make_plan()
 forget_failed_media()
+forget_shared_jobs()
 correct_dates()
 
 if workflow.is_main_process:

@@ -50,6 +50,15 @@ def jobs_to_repeat():
     return frozenset()
 
 
+def forget_shared_jobs():
+    """Have media that no longer share jobs looked at anew: Snakemake knows nothing of files behind jobs' hashes."""
+    if is_new_run() and not plan.shared_jobs and not plan.by_storage:
+        if files_behind.forget_shared_jobs(Path()):
+            logger.warning(
+                "media.per_job: media shared jobs before and do not now; they are looked at and detected in anew"
+            )
+
+
 def of_these(media_ids, pattern):
     """Return a function for `params:` that gives the pattern's file for each of these media.
 

@@ -68,3 +68,15 @@ def test_hashes_without_a_file_that_they_stand_for():
         Path(name).unlink()
         assert media_files.lacking(jobs, OF_EACH_MEDIA) == [f"resources/batches/{batch}.json"]
         touch(name)
+
+
+def test_media_that_share_no_jobs_any_more_are_looked_at_anew():
+    assert not media_files.forget_shared_jobs(Path())
+    touch("resources/records/1.json", "results/detections/1.json")
+    assert not media_files.forget_shared_jobs(Path())
+    assert Path("resources/records/1.json").exists()
+    touch("resources/batches/resolved_1.json")
+    assert media_files.forget_shared_jobs(Path())
+    assert not Path("resources/records/1.json").exists()
+    assert Path("results/detections/1.json").exists()
+    assert not media_files.forget_shared_jobs(Path())

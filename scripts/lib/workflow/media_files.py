@@ -53,6 +53,25 @@ def lacking(shared_jobs: Sequence[Sequence[int]], made: Mapping[str, tuple[str, 
     return list(found)
 
 
+def forget_shared_jobs(run_folder: Path) -> bool:
+    """Remove the hashes of shared jobs, and the records of media behind them; say whether there were any.
+
+    So that rules for single media make these again: without what Snakemake notes of an output they would be taken for
+    what these rules made, however old they are.
+
+    Args:
+        run_folder: the run's.
+    """
+    batches = list((run_folder / "resources" / "batches").glob("*.json"))
+    if not batches:
+        return False
+    for record in (run_folder / "resources" / "records").glob("*.json"):
+        record.unlink()
+    for batch in batches:  # last, as they say that this is to be done
+        batch.unlink()
+    return True
+
+
 def _names(folder: str) -> Iterable[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - a Path for each of a million names takes longer than the listing
