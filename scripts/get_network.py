@@ -7,12 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import docker
+from typing import TYPE_CHECKING, Any, Literal
 
 from scripts.lib.boxes import Size
-from scripts.lib.data_images import docker_images, labels
+from scripts.lib.data_images import labels
 from scripts.lib.data_images.members import FOLDER, LARGEST, OPTIONAL, Members
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
@@ -25,6 +23,9 @@ from scripts.lib.record_files import write_record
 from scripts.lib.records.network import FetchedBy, NetworkFile, ProvenanceRecord, Source
 from scripts.lib.signals import stoppable
 from scripts.lib.workflow import job
+
+if TYPE_CHECKING:  # a network in a folder needs no Docker, whose client takes a while to import
+    import docker
 
 Fetch = Literal["auto", "docker", "registry"]
 GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
@@ -209,6 +210,8 @@ def _from_image(
     with ExitStack() as stack:
         client = _engine(stack, fetch)
         if client is not None:
+            from scripts.lib.data_images import docker_images
+
             image = docker_images.image(client, reference)
             with docker_images.archive(client, image, f"/{FOLDER}", reference) as pieces:
                 members.add(pieces, f"{reference}: /{FOLDER}")
@@ -229,9 +232,11 @@ def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
     return (*names, TRAIN_INI, *(external.NAMES if "graph.onnx" in names else ()))
 
 
-def _engine(stack: ExitStack, fetch: Fetch) -> docker.DockerClient | None:
+def _engine(stack: ExitStack, fetch: Fetch) -> "docker.DockerClient | None":
     if fetch == "registry":
         return None
+    from scripts.lib.data_images import docker_images
+
     try:
         return stack.enter_context(docker_images.engine())
     except docker_images.NoEngine as reason:

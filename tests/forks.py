@@ -22,6 +22,11 @@ from pathlib import Path
 SLOW_TO_IMPORT = (
     "snakemake.cli",
     "snakemake.persistence",
+    # What it imports only once it runs.
+    "snakemake.report",
+    "smart_open",
+    "yte",
+    "rich.progress",
     "pandas",
     "requests",
     "jsonschema",

@@ -181,9 +181,11 @@ def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture
-def nobody() -> str:
-    """Return an address where nothing listens."""
+@pytest.fixture(params=["port", "name"])
+def nobody(request: pytest.FixtureRequest) -> str:
+    """Return an address where nothing listens: a wrong port, and a name that nobody knows."""
+    if request.param == "name":
+        return "https://tator.nowhere.invalid"
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -138,6 +138,13 @@ def test_asking_loads_no_library():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
 
 
+@pytest.mark.parametrize("module", ["scripts.lib.data_images.tags", "scripts.get_network"])
+def test_without_a_data_image_docker_s_client_is_not_imported(module):
+    """Each start of Snakemake imports the first, each job that gets a network the second."""
+    code = f"import sys, {module}; sys.exit('docker' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
+
+
 def test_the_settings_know_every_engine():
     schema = yaml.safe_load((Path(__file__).parents[2] / "config/config.schema.yaml").read_text())
     detect = schema["properties"]["detect"]["properties"]

@@ -298,3 +298,10 @@ def test_a_token_server_that_sends_without_end(tmp_path):
         pytest.raises(ServerError, match=r"sent more than \d+ bytes"),
     ):
         store.manifest("1")
+
+
+def test_a_name_with_a_digest_names_no_tag_that_nobody_wrote():
+    digest = f"sha256:{'a' * 64}"
+    assert str(Reference.parse(f"registry.example/net@{digest}", None)) == f"registry.example/net@{digest}"
+    assert str(Reference.parse("registry.example/net", digest)) == f"registry.example/net@{digest}"
+    assert str(Reference.parse("registry.example/net:2", None)) == "registry.example/net:2"

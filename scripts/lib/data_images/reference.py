@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import docker.auth
-
 from scripts.lib.errors import SettingsError
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # What Docker takes where no tag is written.
 NO_TAG = "latest"
+# docker.auth.INDEX_NAME; importing that takes longer than all the rest of this module.
+DOCKER_HUB = "docker.io"
 _HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?/"
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
@@ -80,12 +80,12 @@ class Reference:
         """The registry's host, with its port; Docker's own where none is written."""
         first, slash, _ = self.repository.partition("/")
         written = slash and ("." in first or ":" in first or first == "localhost")
-        return first if written else docker.auth.INDEX_NAME
+        return first if written else DOCKER_HUB
 
     @property
     def api_host(self) -> str:
         """The host of the registry's API."""
-        return f"registry-1.{self.registry}" if self.registry == docker.auth.INDEX_NAME else self.registry
+        return f"registry-1.{self.registry}" if self.registry == DOCKER_HUB else self.registry
 
     @property
     def path(self) -> str:

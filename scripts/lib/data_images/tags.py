@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.data_images import docker_images
-from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.token import redact
@@ -55,6 +53,10 @@ def _can_move(network: dict[str, Any]) -> bool:
 
 
 def _now(network: dict[str, Any]) -> str:
+    # Imported here, as every start of Snakemake loads this module, and few runs have a tag to look at.
+    from scripts.lib.data_images import docker_images
+    from scripts.lib.data_images.reference import Reference
+
     reference = Reference.parse(network["data_image"], None)
     if network["fetch"] != "registry":
         try:

@@ -189,8 +189,10 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
 
 def _of_connection(error: requests.exceptions.RequestException) -> type[Transient]:
     """Return the fault that a failed connection is."""
-    if isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in str(error):
-        return NotReached  # nothing was sent
+    # requests keeps what urllib3 raised in its text alone; a name that is not known has a class of its own there.
+    unsent = ("NewConnectionError", "NameResolutionError")
+    if isinstance(error, requests.exceptions.ConnectTimeout) or any(name in str(error) for name in unsent):
+        return NotReached
     # The client of a list that stops half-way calls it a connection error.
     timed_out = isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower()
     return TimedOut if timed_out else Transient
