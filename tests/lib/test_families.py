@@ -206,6 +206,8 @@ def test_what_finds_no_boxes_is_named(tmp_path: Path, outputs: dict, metadata: d
         ((1, 25, CELLS), "25 numbers a cell, of a detector with 21 classes, and there are 2 names: correct the names"),
         ((1, CELLS, 25), "25 numbers a cell, of a detector with 20 classes, and there are 2 names: correct the names"),
         ((1, 3 * CELLS, 25), "25 numbers a cell, of a detector with 20 classes, and there are 2 names: correct the n"),
+        ((1, 300, 57), "its rows have 57 numbers; expected 6 .* key points .pose. more: export a network"),
+        ((1, 300, 7), "its rows have 7 numbers; expected 6 .* those of turned boxes have 7"),
     ],
 )
 def test_a_yolo_without_metadata_that_does_not_fit_the_names(tmp_path: Path, shape: tuple, words: str) -> None:

@@ -148,6 +148,12 @@ def other_meaning(signature: Signature, names: int) -> str | None:
     elif _cells(size, lengths[1]) is not None and lengths[2] is not None:
         numbers = lengths[2]
         may_be = [f"of a detector with {numbers - 5} classes"] if numbers > 5 else []
+    elif lengths[1] is not None and lengths[1] <= _MOST_ROWS and lengths[2] is not None and lengths[2] > _ROW:
+        return (
+            f"its rows have {lengths[2]} numbers; expected {_ROW} (box, score, class): those of turned boxes have 7, "
+            "of outlines (segmentation) and key points (pose) more: export a network that was trained to detect, or "
+            "write network.description with family: described"
+        )
     else:
         return None
     if not may_be:
