@@ -197,6 +197,26 @@ def test_what_finds_no_boxes_is_named(tmp_path: Path, outputs: dict, metadata: d
 # ---- trap 5: OpenVINO's row of nothing
 
 
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 57, CELLS), "57 numbers a cell, of a detector with 53 classes or of 17 key points an object .pose."),
+        ((1, 7, CELLS), "7 numbers a cell, of a detector with 3 classes or of turned boxes"),
+        ((1, 38, CELLS), "38 numbers a cell, of a detector with 34 classes or of outlines"),
+        ((1, 25, CELLS), "25 numbers a cell, of a detector with 21 classes, and there are 2 names: correct the names"),
+        ((1, CELLS, 25), "25 numbers a cell, of a detector with 20 classes, and there are 2 names: correct the names"),
+        ((1, 3 * CELLS, 25), "25 numbers a cell, of a detector with 20 classes, and there are 2 names: correct the n"),
+        ((1, 300, 57), "its rows have 57 numbers; expected 6 .* key points .pose. more: export a network"),
+        ((1, 300, 7), "its rows have 7 numbers; expected 6 .* those of turned boxes have 7"),
+    ],
+)
+def test_a_yolo_without_metadata_that_does_not_fit_the_names(tmp_path: Path, shape: tuple, words: str) -> None:
+    write_detector(tmp_path / "graph.onnx", {"output0": np.zeros(shape, np.float32)})
+    names(tmp_path)
+    with pytest.raises(GraphError, match=words):
+        Network(tmp_path)
+
+
 @both_engines
 def test_a_row_of_the_background_is_nothing(tmp_path: Path, engine: str) -> None:
     outputs = {

@@ -98,7 +98,8 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
             f"{_inside(signature)}; set network.family to the one that exported it"
         )
     if not found:
-        raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {_advice(found)}")
+        advice = yolo.other_meaning(signature, known.names) or _advice(found)
+        raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
     return description

@@ -19,6 +19,7 @@ _MOST_ROWS = 1000
 _ROW = 6
 _ANCHORS_A_CELL = 3  # of YOLOv5's own repository
 _GREY = 114
+_MASK_NUMBERS = 32  # with which Ultralytics' segmentation mixes its masks
 
 _LETTERBOX = Resize("letterbox", "centre", _GREY)
 _ONE_GAIN = replace(_LETTERBOX, one_gain=True)
@@ -122,6 +123,45 @@ def literal(value: Any) -> Any:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return value
+
+
+def other_meaning(signature: Signature, names: int) -> str | None:
+    """Return in words what a YOLO's output that does not fit the number of names may be, None where it is no YOLO's.
+
+    A graph without metadata does not say what it was trained for; the length that one cell has tells.
+    """
+    output = _only(signature)
+    lengths = output.shape or () if output is not None else ()
+    if len(lengths) != 3 or not _takes_pictures(signature):
+        return None
+    size = size_of(signature)
+    if _cells(size, lengths[2]) == 1 and lengths[1] is not None:
+        numbers = lengths[1]
+        may_be = [f"of a detector with {numbers - 4} classes"] if numbers > 4 else []
+        more = numbers - 4 - names
+        if more == 1:
+            may_be.append("of turned boxes (oriented bounding boxes)")
+        if more == _MASK_NUMBERS:
+            may_be.append("of outlines (segmentation)")
+        if more > 0 and more % 3 == 0:
+            may_be.append(f"of {more // 3} key points an object (pose)")
+    elif _cells(size, lengths[1]) is not None and lengths[2] is not None:
+        numbers = lengths[2]
+        may_be = [f"of a detector with {numbers - 5} classes"] if numbers > 5 else []
+    elif lengths[1] is not None and lengths[1] <= _MOST_ROWS and lengths[2] is not None and lengths[2] > _ROW:
+        return (
+            f"its rows have {lengths[2]} numbers; expected {_ROW} (box, score, class): those of turned boxes have 7, "
+            "of outlines (segmentation) and key points (pose) more: export a network that was trained to detect, or "
+            "write network.description with family: described"
+        )
+    else:
+        return None
+    if not may_be:
+        return None
+    return (
+        f"it has {numbers} numbers a cell, {' or '.join(may_be)}, and there are {names} names: correct the names, or "
+        "export a network that was trained to detect"
+    )
 
 
 def _only(signature: Signature) -> Tensor | None:
