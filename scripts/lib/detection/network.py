@@ -16,7 +16,7 @@ from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
 from scripts.lib.graphs.description import Description, Resize, from_values, input_size
 from scripts.lib.graphs.found_network import size_of_input
-from scripts.lib.graphs.signature import read_file
+from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed
 from scripts.lib.records.network import ProvenanceRecord

@@ -19,7 +19,7 @@ from scripts.lib.engines.feeding import Input, numbers, read_input
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.operators import check_operators
-from scripts.lib.graphs.signature import read_file
+from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.suppression import FINAL, Nms
 
 Arrays = Sequence[npt.NDArray[Any]]

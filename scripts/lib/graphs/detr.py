@@ -1,16 +1,14 @@
 """The DETR families: transformers' RT-DETR, D-FINE, DETR and YOLOS, and RF-DETR."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import SettingsError
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
+from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.suppression import Nms
-
-if TYPE_CHECKING:
-    from scripts.lib.graphs.families import NetworkHints
 
 IMAGENET = PixelFormat("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _FRACTIONS = BoxFormat("cxcywh", "fraction")
@@ -23,7 +21,7 @@ _BILINEAR = 2
 _COCO = (91, 90)
 
 
-def rt_detr(signature: Signature, known: "NetworkHints") -> Description | None:
+def rt_detr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
@@ -32,7 +30,7 @@ def rt_detr(signature: Signature, known: "NetworkHints") -> Description | None:
     return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
 
 
-def detr(signature: Signature, known: "NetworkHints") -> Description | None:
+def detr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a DETR or YOLOS of transformers: a softmax, whose last column is no object."""
     if not _is_transformers(signature) or _model_type(known) in _SIGMOID:
         return None
@@ -41,7 +39,7 @@ def detr(signature: Signature, known: "NetworkHints") -> Description | None:
     return _transformers("detr", signature, known, prepared, Scores("softmax", background="last"), suppression)
 
 
-def rf_detr(signature: Signature, known: "NetworkHints") -> Description | None:
+def rf_detr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe an RF-DETR: its output `labels` holds numbers for each class, one more than there are."""
     if set(signature.output_names) != {"dets", "labels"} or signature.inputs[0].shape is None:
         return None
@@ -65,7 +63,7 @@ def rf_detr(signature: Signature, known: "NetworkHints") -> Description | None:
 def _transformers(  # noqa: PLR0917, only the two above call it
     family: str,
     signature: Signature,
-    known: "NetworkHints",
+    known: NetworkHints,
     prepared: tuple[PixelFormat, Size | None],
     scores: Scores,
     suppression: Nms,
@@ -84,12 +82,12 @@ def _is_transformers(signature: Signature) -> bool:
     return {"logits", "pred_boxes"} <= set(signature.output_names)
 
 
-def _model_type(known: "NetworkHints") -> str | None:
+def _model_type(known: NetworkHints) -> str | None:
     found = known.config.get("model_type")
     return None if found is None else str(found)
 
 
-def _prepared(known: "NetworkHints", pixels: PixelFormat, size: Size | None) -> tuple[PixelFormat, Size | None]:
+def _prepared(known: NetworkHints, pixels: PixelFormat, size: Size | None) -> tuple[PixelFormat, Size | None]:
     """Return how transformers' preprocessor_config.json prepares pictures, the family's way where there is none."""
     said = known.config.get("preprocessor")
     if not isinstance(said, Mapping):

@@ -5,8 +5,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.feeding import own_size
@@ -14,6 +13,7 @@ from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
 from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.refusals import refuse_other_tasks
 from scripts.lib.graphs.signature import Signature
 
@@ -22,29 +22,6 @@ _log = logging.getLogger(__name__)
 # What has an engine of its own: RetinaNets, whole or cut, and rows that network.pixels and first_label describe.
 RETINANET, ROWS = "retinanet", "rows"
 DESCRIBED = "described"
-
-
-@dataclass(frozen=True)
-class NetworkHints:
-    """What is known of a network besides its graph.
-
-    Attributes:
-        names: how many classes have a name.
-        labels: the label of each, where the names say so.
-        config: what transformers' config.json says, and its preprocessor's under `preprocessor`.
-        family: network.family.
-        description: network.description.
-        first_label: network.first_label.
-        pixels: network.pixels.
-    """
-
-    names: int
-    labels: tuple[int, ...] | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    family: str = "auto"
-    description: Mapping[str, Any] | None = None
-    first_label: int | None = None
-    pixels: str | None = None
 
 
 # A family's name, and what returns its description of a graph that it could have written, else None.

@@ -13,8 +13,10 @@ from scripts.lib.errors import GraphError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_names import ClassNames
 from scripts.lib.graphs.description import Description, input_size
-from scripts.lib.graphs.families import NetworkHints, describe
-from scripts.lib.graphs.signature import Signature, read_file
+from scripts.lib.graphs.families import describe
+from scripts.lib.graphs.hints import NetworkHints
+from scripts.lib.graphs.signature import Signature
+from scripts.lib.graphs.signature_reader import read_file
 
 _PREPROCESSOR = "preprocessor_config.json"
 

@@ -1,17 +1,13 @@
 """The families that suppress inside and give labels: torchvision's, and TensorFlow's Object Detection API's."""
 
-from typing import TYPE_CHECKING
-
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize
+from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature, Tensor
-
-if TYPE_CHECKING:
-    from scripts.lib.graphs.families import NetworkHints
 
 _TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
 
 
-def torchvision(signature: Signature, known: "NetworkHints") -> Description | None:
+def torchvision(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a detector of torchvision: one picture without an axis for the batch, labels of 64 bits."""
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
     if shape is None or len(shape) != 3 or shape[0] != 3 or signature.inputs[0].kind != "float32":
@@ -26,7 +22,7 @@ def torchvision(signature: Signature, known: "NetworkHints") -> Description | No
     return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=known.labels)
 
 
-def tensorflow(signature: Signature, known: "NetworkHints") -> Description | None:
+def tensorflow(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a graph of TensorFlow's Object Detection API: it takes bytes, and gives fractions, y first."""
     names = {name.partition(":")[0]: name for name in signature.output_names}
     if not set(_TENSORFLOW) <= names.keys():

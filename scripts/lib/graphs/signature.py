@@ -1,20 +1,8 @@
-"""What a network's file takes and gives, and says of itself, read without the program that runs it."""
+"""What a network's file takes and gives, and says of itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from scripts.lib.engines.layouts import LAYOUTS
-from scripts.lib.errors import GraphError
-from scripts.lib.graphs.messages import read_graph_def, read_signature
-
-# ONNX' and TensorFlow's numbers of the types that a detector takes and gives.
-_ONNX_KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
-_TENSORFLOW_KINDS = {1: "float32", 3: "int32", 4: "uint8", 9: "int64", 19: "float16"}
-_PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
-# The outputs of frozen graphs by which one is known: a file names none of its nodes as its output.
-TENSORFLOW_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "detection_masks")
 
 Shape = tuple[int | None, ...]
 
@@ -63,75 +51,3 @@ class Signature:
     def output_names(self) -> list[str]:
         """The outputs' names."""
         return [output.name for output in self.outputs]
-
-
-def read_file(graph: Path, source: str | None = None) -> Signature:
-    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is what errors call it.
-
-    Raises:
-        GraphError: it cannot be read.
-    """
-    source = source or str(graph)
-    try:
-        if graph.suffix == ".onnx":
-            return of_onnx(graph.read_bytes(), source)
-        if graph.suffix == ".pb":
-            return of_frozen_graph(graph.read_bytes(), source)
-    except ValueError as error:
-        raise GraphError(
-            f"{source}: cannot read it as a network ({error}); expected a whole file: copy or export it anew"
-        ) from error
-    if graph.suffix == ".xml":
-        from scripts.lib.graphs.openvino_file import read_openvino_file
-
-        return read_openvino_file(graph.read_bytes(), source)
-    raise GraphError(f"{source}: ends in {graph.suffix or 'nothing'!r}; expected .onnx, .pb or .xml")
-
-
-def of_onnx(content: bytes, source: str) -> Signature:
-    """Return the signature of an ONNX file's content.
-
-    Raises:
-        ValueError: it is no ONNX file.
-    """
-    message = read_signature(content)
-    constants = {constant.name for constant in message.graph.initializer}
-    return Signature(
-        source=source,
-        inputs=tuple(_onnx_tensor(one) for one in message.graph.input if one.name not in constants),
-        outputs=tuple(_onnx_tensor(one) for one in message.graph.output),
-        operators=frozenset(node.op_type for node in message.graph.node),
-        metadata={entry.key: entry.value for entry in message.metadata_props},
-    )
-
-
-def of_frozen_graph(content: bytes, source: str) -> Signature:
-    """Return the signature of a frozen TensorFlow graph's content.
-
-    Raises:
-        ValueError: it is no GraphDef.
-    """
-    message = read_graph_def(content)
-    names = {node.name for node in message.node}
-    wanted = dict.fromkeys([*(name for layout in LAYOUTS for name in layout.outputs), *TENSORFLOW_OUTPUTS])
-    inputs = [node for node in message.node if node.op in _PLACEHOLDERS]
-    return Signature(
-        source=source,
-        inputs=tuple(Tensor(node.name, _placeholder_kind(node), None) for node in inputs),
-        outputs=tuple(Tensor(name, "", None) for name in wanted if name.partition(":")[0] in names),
-        operators=frozenset(node.op for node in message.node),
-        is_frozen=True,
-    )
-
-
-def _onnx_tensor(message: Any) -> Tensor:
-    tensor = message.type.tensor_type
-    shape = None
-    if tensor.HasField("shape"):
-        shape = tuple(length.dim_value if length.dim_value > 0 else None for length in tensor.shape.dim)
-    return Tensor(message.name, _ONNX_KINDS.get(tensor.elem_type, ""), shape)
-
-
-def _placeholder_kind(node: Any) -> str:
-    kinds = [attr.value.type for attr in node.attr if attr.key == "dtype"]
-    return _TENSORFLOW_KINDS.get(kinds[0], "") if kinds else ""

@@ -3,15 +3,13 @@
 import ast
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scripts.lib.boxes import Size
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
+from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature, Tensor
 from scripts.lib.suppression import Nms
-
-if TYPE_CHECKING:
-    from scripts.lib.graphs.families import NetworkHints
 
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 # Rows that are suppressed, or chosen, inside: 300 unless it was exported with another limit.
@@ -30,7 +28,7 @@ _YOLOV5_NMS = Nms(iou=0.45, max_detections=1000, per_class=True, best_class=True
 _YOLOX_NMS = Nms(iou=0.45, max_detections=1000)
 
 
-def ultralytics(signature: Signature, known: "NetworkHints") -> Description | None:
+def ultralytics(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a graph that Ultralytics exported: raw, end-to-end, or with the suppression inside."""
     output = _only(signature)
     if output is None or _is_rtdetr(signature) or not _takes_pictures(signature):
@@ -52,7 +50,7 @@ def ultralytics(signature: Signature, known: "NetworkHints") -> Description | No
     ).with_size(size)  # fmt: skip
 
 
-def ultralytics_rtdetr(signature: Signature, known: "NetworkHints") -> Description | None:
+def ultralytics_rtdetr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe an RT-DETR that Ultralytics exported: the shape of its end-to-end YOLOs, other numbers."""
     del known
     output = _only(signature)
@@ -67,7 +65,7 @@ def ultralytics_rtdetr(signature: Signature, known: "NetworkHints") -> Descripti
     ).with_size(size_of(signature))  # fmt: skip
 
 
-def yolov5(signature: Signature, known: "NetworkHints") -> Description | None:
+def yolov5(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a graph of YOLOv5's own repository, and of MegaDetector v5: with objectness, three anchors a cell."""
     output = _only(signature)
     if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
@@ -83,7 +81,7 @@ def yolov5(signature: Signature, known: "NetworkHints") -> Description | None:
     ).with_size(size)  # fmt: skip
 
 
-def yolox(signature: Signature, known: "NetworkHints") -> Description | None:
+def yolox(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a YOLOX graph, decoded inside or not: with objectness, one box a cell."""
     output = _only(signature)
     if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
@@ -195,7 +193,7 @@ def _is_rtdetr(signature: Signature) -> bool:
     return any(re.search("rt-?detr", text, re.IGNORECASE) for text in said)
 
 
-def _has_objectness(output: Tensor, known: "NetworkHints") -> bool:
+def _has_objectness(output: Tensor, known: NetworkHints) -> bool:
     lengths = output.shape or ()
     return len(lengths) == 3 and lengths[2] == 5 + known.names and lengths[1] != 5 + known.names
 
