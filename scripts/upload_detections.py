@@ -84,7 +84,7 @@ def _work(
     matches: Path | None,
 ) -> list[MediaBoxes]:
     tracked: list[Path] | list[None] = track_boxes or [None] * len(uploads)
-    found = matched((int(path.stem) for path in uploads), matches)
+    found = matched(records, matches)
     return [MediaBoxes(*each) for each in zip(records, uploads, detections, outcomes, tracked, found, strict=True)]
 
 

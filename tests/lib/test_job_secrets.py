@@ -78,7 +78,9 @@ def _imports_api(script):
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    speaking = ("server.api", "downloads.connection", "downloads.frames_again", "detection.shared_job")
+    speaking = (
+        "server.api", "downloads.connection", "downloads.frames_again", "detection.shared_job", "uploads.upload_job",
+    )  # fmt: skip
     return any(name.startswith(tuple(f"scripts.lib.{module}" for module in speaking)) for name in names)
 
 

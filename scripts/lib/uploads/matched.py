@@ -1,12 +1,12 @@
 """Which media in Tator a job's boxes go to, in a folder's run."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.record_files import read_record
-from scripts.lib.records import DetectionRecord
+from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.uploads.same_frames import difference
 
@@ -40,15 +40,14 @@ class Matched:
         return match
 
 
-def matched(media_ids: Iterable[int], matches: Path | None) -> list[Matched] | list[None]:
+def matched(records: Sequence[Path], matches: Path | None) -> list[Matched] | list[None]:
     """Return the match of each media; None for each where the media are in Tator themselves.
 
     Args:
-        media_ids: the job's media.
+        records: the records of the job's media.
         matches: what match_media wrote for them.
     """
-    media_ids = list(media_ids)
     if matches is None:
-        return [None] * len(media_ids)
+        return [None] * len(records)
     found = {one.media_id: one for one in read_record(MatchesRecord, matches).matches}
-    return [Matched(found[media_id], matches) for media_id in media_ids]
+    return [Matched(found[read_record(MediaRecord, record).media_id], matches) for record in records]
