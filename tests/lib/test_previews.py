@@ -1,6 +1,9 @@
 """Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from types import SimpleNamespace
 
@@ -15,6 +18,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.preprocess import fit, without_padding
 from scripts.lib.previews import CLIP_FRAMES, Album, AlbumPicture, Previews
 from tests.media_files import number_in, painted
+from tests.workflow import ROOT
 
 SIZE = Size(160, 90)
 
@@ -201,3 +205,29 @@ def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, 
     path.write_bytes(content)  # it says less than there is
     with pytest.raises(PipelineError, match=r"index\.json cannot be read"):
         Album.open(path)
+
+
+CLIP = """
+import hashlib
+import numpy as np
+from types import SimpleNamespace
+from scripts.lib import previews
+
+picture = np.random.default_rng(1).integers(0, 256, (23, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)[:180]
+pictures = [np.roll(picture, 3 * at, 1).copy() for at in range(30)]
+boxes = [np.array([[at, 20, 50, 40]]) for at in range(30)]
+stills = [SimpleNamespace(picture=a, boxes=b, labels=np.array([1])) for a, b in zip(pictures, boxes)]
+print(hashlib.sha256(previews._clip(stills, 25.0)).hexdigest())
+"""
+
+
+def test_equal_frames_make_the_same_clip_whatever_memory_holds():
+    """The encoder once read memory that it had not set: that of a process may hold anything."""
+    sums = {
+        subprocess.run(
+            [sys.executable, "-c", CLIP], cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": filling},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for filling in ("0", "85", "170")
+    }  # fmt: skip
+    assert len(sums) == 1
