@@ -12,11 +12,13 @@ from scripts.lib.detections import read_detections
 from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
 from scripts.lib.record_files import read_record, read_records
-from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records import WITH_RESULT, DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.workflow import job
 
+# Of media in other states nothing is known, though boxes of their first frames may have been found.
+COUNTED = (*WITH_RESULT, "damaged")
 MEDIA = ("media_id", "name", "section", "state", "fps", "frames_looked_at", "threshold")
 WHOLE = (
     *("species", "max_n", "max_n_frame", "max_n_seconds", "first_frame", "first_seconds"),
@@ -66,14 +68,9 @@ def count_species(
     for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
         outcome = read_record(DetectionRecord, outcome_file)
         looked = looked_at(read_record(MediaRecord, record_file), outcome)
-        if looked.frames:
+        if looked.frames and outcome.state in COUNTED:
             counted = count(read_detections(boxes), looked, threshold, interval_seconds)
-            by_species = (
-                None
-                if track_file is None
-                else Counter(track.species for track in read_record(TracksRecord, track_file).tracks)
-            )
-            lines.append((_media(outcome, described, counted, threshold), counted, by_species))
+            lines.append((_media(outcome, described, counted, threshold), counted, _tracks(track_file)))
     seen = sorted({species for _, counted, _ in lines for species in counted.whole})
     with replacing(counts) as stream:
         rows = _begin(stream, [*MEDIA, *WHOLE, *columns.values()])
@@ -92,6 +89,12 @@ def count_species(
                     rows.writerow(
                         {**media, **_interval(counted, number, species), "species": _field(names[species - 1]), **more}
                     )
+
+
+def _tracks(record: Path | None) -> Counter[int] | None:
+    """Return the number of tracks by species; None where nothing is known of them."""
+    found = None if record is None else read_record(TracksRecord, record)
+    return Counter(track.species for track in found.tracks) if found is not None and found.state == "done" else None
 
 
 def _begin(stream: IO[Any], columns: Sequence[str]) -> "csv.DictWriter[str]":

@@ -115,8 +115,8 @@ class FakeRun:
                  "uploads": "results/uploads/{}.json"}  # fmt: skip
         return {key: [self.folder / where.format(number) for number in self.media_ids] for key, where in kinds.items()}
 
-    def page(self, **changes: Any) -> Path:
-        """Make the page, with tracks if asked for, and return it."""
+    def page(self, *, threshold: float = 0.3, **changes: Any) -> Path:
+        """Make the page, with tracks if asked for, and return it; boxes count that score the threshold or more."""
         self.finish()
         tracks = []
         for number, found in self.tracks.items():
@@ -132,7 +132,7 @@ class FakeRun:
             tracks=tracks,
             attributes=[self.folder / "resources/attributes.json"],
             train_ini=self.folder / "resources/network/train.ini",
-            threshold=0.3,
+            threshold=threshold,
             interval_seconds=1,
             **counted,
         )

@@ -6,9 +6,35 @@ from typing import Any, NamedTuple
 # How a frame comes to be chosen: its best score, its number of boxes, how little its species lead on average.
 KINDS = ("certain", "crowded", "doubtful")
 PICTURES_A_KIND = 2
-# Besides, for so many species with the most boxes of their own in one frame, that frame: `MOST_OF 3` is species 3's.
-MOST_OF = "most of "
+# Besides, for so many species with the most boxes of their own in one frame, that frame: `most of 3` is species 3's. So
+# that MaxN has a picture whatever score counts, which is not known yet, likewise of the boxes that score each of some
+# thresholds or more: `most of 3 at 0.5`.
+MOST_OF, AT = "most of ", " at "
 SPECIES_SHOWN = 4
+THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
+
+
+class MostOf(NamedTuple):
+    """A kind of frame: the first one with the most boxes of a species that score a threshold or more.
+
+    Attributes:
+        species: its number, from 1.
+        threshold: one of THRESHOLDS, or 0 for all boxes that are kept.
+    """
+
+    species: int
+    threshold: float = 0.0
+
+    @classmethod
+    def of(cls, kind: str) -> "MostOf | None":
+        """Return what a kind says; None for one of KINDS and others."""
+        species, _, threshold = kind.removeprefix(MOST_OF).partition(AT)
+        return cls(int(species), float(threshold or 0)) if kind.startswith(MOST_OF) else None
+
+    @property
+    def kind(self) -> str:
+        """The kind in words."""
+        return f"{MOST_OF}{self.species}" + (f"{AT}{self.threshold:g}" if self.threshold else "")
 
 
 class KeptFrame(NamedTuple):
@@ -73,14 +99,19 @@ class ChosenFrames:
         """
         gap = stride * max(1, round(rate))  # a second, so that two pictures differ
         self._best = {kind: BestFrames(PICTURES_A_KIND, gap) for kind in KINDS}
-        self._fullest = FullestFrames(SPECIES_SHOWN)
+        self._fullest = {threshold: FullestFrames(SPECIES_SHOWN) for threshold in (0.0, *THRESHOLDS)}
 
     def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:
         """Offer a frame for a kind; frames are offered in rising order. What is of no known kind is passed over."""
-        if (species := species_of(kind)) is not None:
-            self._fullest.offer(species, value, frame, picture)
+        if (most := MostOf.of(kind)) is not None:
+            self.offer_count(most, value, frame, picture)
         elif kind in self._best:
             self._best[kind].offer(value, frame, picture)
+
+    def offer_count(self, most: MostOf, boxes: float, frame: int, picture: Callable[[], Any]) -> None:
+        """Offer a frame with so many boxes of a species; likewise."""
+        if (fullest := self._fullest.get(most.threshold)) is not None:
+            fullest.offer(most.species, boxes, frame, picture)
 
     def frames(self) -> dict[int, tuple[Any, dict[str, float]]]:
         """Return each chosen frame's picture and its value for each kind that it was chosen for, the best first."""
@@ -88,11 +119,7 @@ class ChosenFrames:
         for kind, best in self._best.items():
             for value, frame, picture in sorted(best.kept, reverse=True, key=lambda kept: (kept.value, -kept.frame)):
                 chosen.setdefault(frame, (picture, {}))[1][kind] = value
-        for species, (value, frame, picture) in sorted(self._fullest.kept.items()):
-            chosen.setdefault(frame, (picture, {}))[1][f"{MOST_OF}{species}"] = value
+        for threshold, fullest in self._fullest.items():
+            for species, (value, frame, picture) in sorted(fullest.kept.items()):
+                chosen.setdefault(frame, (picture, {}))[1][MostOf(species, threshold).kind] = value
         return chosen
-
-
-def species_of(kind: str) -> int | None:
-    """Return the species of which a frame of this kind has the most boxes; None of another kind."""
-    return int(kind.removeprefix(MOST_OF)) if kind.startswith(MOST_OF) else None

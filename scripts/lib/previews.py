@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 
 from scripts.lib import json_text
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
-from scripts.lib.chosen_frames import KINDS, MOST_OF, ChosenFrames, KeptFrame
+from scripts.lib.chosen_frames import KINDS, THRESHOLDS, ChosenFrames, KeptFrame, MostOf
 from scripts.lib.colours import bgr
 from scripts.lib.files import read_member, write_bytes
 from scripts.lib.record_files import as_content, from_content
@@ -103,7 +103,7 @@ class Previews:
         Args:
             fps: the video's frames a second, None where that is unknown.
             stride: every n-th frame is shown.
-            clip: whether there is to be one.
+            clip: whether there is to be one; none of a picture, which has one frame to choose from.
         """
         self._with_clip = clip
         self._rate = rate(fps, stride)
@@ -136,9 +136,8 @@ class Previews:
         if len(boxes):
             for kind, value in zip(KINDS, _values(labels, scores), strict=True):
                 self._chosen.offer(kind, value, frame, copy)
-            for label, count in enumerate(np.bincount(labels).tolist()):
-                if count:
-                    self._chosen.offer(f"{MOST_OF}{label + 1}", float(count), frame, copy)
+            for most, count in _counts(labels, scores, THRESHOLDS if self._with_clip else ()):
+                self._chosen.offer_count(most, float(count), frame, copy)
         if self._with_clip and self._stretch.due():
             small = shrunk(picture, CLIP_SIDE)
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
@@ -177,6 +176,18 @@ def write_album(path: Path, pictures: list[AlbumPicture], clip: AlbumClip | None
         for name, picture in files.items():
             archive.writestr(ZipInfo(name), picture)
     write_bytes(path, content.getvalue())
+
+
+def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> Iterator[tuple[MostOf, int]]:
+    """Yield how many boxes of each species a frame has, at first all of them, then those of each threshold or more."""
+    own = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as the CSV has them, whose rows count
+    for threshold in (0.0, *thresholds):
+        counted = labels[own >= threshold]
+        if not len(counted):
+            return
+        for label, count in enumerate(np.bincount(counted).tolist()):
+            if count:
+                yield MostOf(label + 1, threshold), count
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:

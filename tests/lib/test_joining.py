@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from scripts.lib.detection.joining import join
+from scripts.lib.boxes import Size
+from scripts.lib.chosen_frames import THRESHOLDS, MostOf
+from scripts.lib.detection.joining import _join_albums, join
 from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part
+from scripts.lib.previews import Album, Previews
 from scripts.lib.record_files import write_record
 from tests.made_records import detection_record
+from tests.media_files import painted
 
 SEARCH = DetectOptions(
     img_max_side=64, img_min_side=64, keep_threshold=0.3, batch_size=1, frame_stride=1, frame_range=None,
@@ -45,6 +50,33 @@ def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
     assert join(PLAN, parts, found, SEARCH, 25.0) == why
     assert not list(tmp_path.glob("found*"))
+
+
+def test_frames_for_maxn_are_those_of_the_whole(tmp_path: Path) -> None:
+    """Whatever score counts."""
+    rng = np.random.default_rng(5)
+    found = [(rng.integers(0, 6, n), rng.random((n, 6), np.float32)) for n in rng.integers(0, 12, 90)]
+
+    def album(name: str, frames: range) -> Path:
+        made = Previews(25.0)
+        for frame in frames:
+            labels, scores = found[frame]
+            boxes = np.array([[0, 0, 9000, 9000]] * len(labels), np.int64).reshape(-1, 4)
+            made.look(frame, painted(frame), Size(160, 90), boxes, labels, scores)
+        made.write(tmp_path / name)
+        return tmp_path / name
+
+    def counted(path: Path) -> dict[str, tuple[int, float]]:
+        kinds = [
+            (kind, entry.frame, value) for entry in Album.open(path).pictures for kind, value in entry.kinds.items()
+        ]
+        return {kind: (frame, value) for kind, frame, value in kinds if MostOf.of(kind)}
+
+    parts = [Album.open(album(f"{part.start}.zip", part)) for part in (range(37), range(37, 50), range(50, 90))]
+    _join_albums(parts, tmp_path / "joined.zip", 25.0, 1)
+    whole = counted(album("whole.zip", range(90)))
+    assert counted(tmp_path / "joined.zip") == whole
+    assert {MostOf.of(kind).threshold for kind in whole} == {0, *THRESHOLDS}  # type: ignore[union-attr]
 
 
 def test_what_was_not_cut(tmp_path: Path) -> None:

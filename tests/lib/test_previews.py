@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.chosen_frames import PICTURES_A_KIND, BestFrames, FullestFrames
+from scripts.lib.chosen_frames import PICTURES_A_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames
+from scripts.lib.counting import LookedAt, count
 from scripts.lib.detection import pipeline
+from scripts.lib.detections import Detection
 from scripts.lib.errors import PipelineError
 from scripts.lib.preprocess import fit, without_padding
 from scripts.lib.previews import CLIP_FRAMES, Album, AlbumPicture, Previews
@@ -23,9 +25,9 @@ from tests.workflow import ROOT
 SIZE = Size(160, 90)
 
 
-def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1):
+def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1, clip=True):
     """Show frames; `found` gives the (class, score) of each box of a frame."""
-    album = Previews(fps, stride)
+    album = Previews(fps, stride, clip=clip)
     for frame in frames:
         boxes = found(frame)
         scores = np.zeros((len(boxes), 2), np.float32)
@@ -70,7 +72,31 @@ def test_the_first_frame_with_the_most_boxes_of_each_species(tmp_path):
     assert kinds(album, "most of 1") == [30]
     assert kinds(album, "most of 2") == [13]
     values = {kind: value for entry in album.pictures for kind, value in entry.kinds.items() if kind.startswith("most")}
-    assert values == {"most of 1": 9, "most of 2": 2}
+    thresholds = ("", *(f" at 0.{tenth}" for tenth in range(1, 8)))
+    assert values == {f"most of {species}{at}": most for at in thresholds for species, most in ((1, 9), (2, 2))}
+
+
+def test_the_same_of_the_boxes_of_each_score(tmp_path):
+    """The first frame in which so many count, as MaxN of the counts has it, for a score as the CSV writes it."""
+    rng = np.random.default_rng(3)
+    boxes = [
+        [(int(label), float(score)) for label, score in zip(rng.integers(0, 2, n), rng.random(n), strict=True)]
+        for n in rng.integers(0, 9, 60)
+    ]
+    boxes[40] = [(0, 0.7)] * 12  # 0.7 has no float of four bytes: the nearest one is less
+    album = shown(tmp_path / "a.zip", range(60), lambda frame: boxes[frame])
+    whole = LookedAt(range(60), None)
+    rows = [
+        Detection("1_a", frame, 10, 20, 30, 40, (round(score, 6),) * 2, label + 1)
+        for frame in range(60)
+        for label, score in boxes[frame]
+    ]
+    for threshold in (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        counted = count(rows, whole, threshold, 60).whole
+        for species in (1, 2):
+            kind = f"most of {species}" + (f" at {threshold}" if threshold else "")
+            [entry] = [entry for entry in album.pictures if kind in entry.kinds]
+            assert (entry.kinds[kind], entry.frame) == (counted[species].max_n, counted[species].max_n_frame)
 
 
 def test_frames_of_many_species_are_those_that_any_parts_would_keep():
@@ -120,6 +146,7 @@ def test_memory_is_bounded():
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_A_KIND
+    assert len(album._chosen.frames()) <= 3 * PICTURES_A_KIND + SPECIES_SHOWN * (1 + len(THRESHOLDS))
     assert len(album._stretch.best) <= CLIP_FRAMES
 
 
@@ -134,10 +161,12 @@ def test_nothing_was_read(tmp_path):
     assert (album.pictures, album.clip) == ([], None)
 
 
-def test_a_picture_has_no_clip(tmp_path):
-    album = shown(tmp_path / "a.zip", range(1), lambda frame: [(0, 0.5)])
+@pytest.mark.parametrize(("clip", "thresholds"), [(False, 0), (True, 5)])
+def test_a_picture_has_no_clip(tmp_path, clip, thresholds):
+    album = shown(tmp_path / "a.zip", range(1), lambda frame: [(0, 0.5)], clip=clip)
     assert (len(album.pictures), album.clip) == (1, None)
-    assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful", "most of 1"}
+    counted = {f"most of 1 at 0.{tenth + 1}" for tenth in range(thresholds)}
+    assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful", "most of 1", *counted}
 
 
 def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):

@@ -11,6 +11,9 @@ from scripts.lib.files import write_json
 from scripts.lib.record_files import write_record
 from tests.made_records import detection_record, media_record, tracks_record
 
+# Of those that are not videos of 50 frames.
+STATES = {3: ("missing", 0, None), 4: ("done", 1, "image"), 5: ("unsupported", 20, "video")}
+SCORES = {1: "0.9:0.1:0.0", 2: "0.1:0.8:0.0", 3: "0.1:0.1:0.8"}
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
 ATTRIBUTES = {
     "1": {
@@ -26,21 +29,23 @@ def counted(tmp_path: Path) -> Any:
     def count(
         tracks: dict[int, list[int]] | None = None, **changes: Any
     ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        rows = {1: [(0, 1), (0, 1), (30, 2)], 2: [(5, 1)], 3: [], 4: [(0, 2)]}
+        # The fifth cannot be read on in mid-stream; its CSV has the boxes before that, one of a species of its own.
+        rows = {1: [(0, 1), (0, 1), (30, 2)], 2: [(5, 1)], 3: [], 4: [(0, 2)], 5: [(0, 1), (1, 3)]}
         for media_id, found in rows.items():
             lines = "".join(
-                f"{media_id}_a,{frame},1.000,2.000,3.000,4.000,{'0.9:0.1' if species == 1 else '0.1:0.8'},{species}\n"
+                f"{media_id}_a,{frame},1.000,2.000,3.000,4.000,{SCORES[species]},{species}\n"
                 for frame, species in found
             )
             (tmp_path / f"{media_id}.csv").write_text(HEADER + lines)
-            gone = media_id == 3
-            state, numbers, kind = ("missing", 0, None) if gone else ("done", 50, "video" if media_id < 4 else "image")
+            state, numbers, kind = STATES.get(media_id, ("done", 50, "video"))
             write_record(tmp_path / f"{media_id}_record.json", media_record(media_id=media_id, fps=25.0))
-            decoded = 1 if kind == "image" else numbers
             known = {"media_id": media_id, "name": f"{media_id}.mp4", "state": state, "kind": kind}
-            write_record(tmp_path / f"{media_id}.json", detection_record(decoded=decoded, **known))
+            write_record(tmp_path / f"{media_id}.json", detection_record(decoded=numbers, **known))
             if tracks is not None:
-                write_record(tmp_path / f"{media_id}_tracks.json", tracks_record(*tracks.get(media_id, ())))
+                known = (
+                    {"state": "done"} if media_id in tracks else {"state": "not tracked", "reason": "it is a picture"}
+                )
+                write_record(tmp_path / f"{media_id}_tracks.json", tracks_record(*tracks.get(media_id, ()), **known))
         write_json(tmp_path / "attributes.json", ATTRIBUTES)
         (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab,seal\n")
         arguments = {"threshold": 0.5, "interval_seconds": 1, "attributes": [tmp_path / "attributes.json"]} | changes
@@ -103,7 +108,7 @@ def test_what_tator_says_of_the_media_travels_along(counted: Any) -> None:
 
 def test_tracks_are_counted_by_species(counted: Any) -> None:
     rows, _ = counted(tracks={1: [1, 1, 2], 2: [2]})
-    assert [row["tracks"] for row in rows if row["media_id"] in "12"] == ["2", "1", "0", "1"]
+    assert [row["tracks"] for row in rows] == ["2", "1", "0", "1", "", ""]
 
 
 def test_a_run_in_which_nothing_counts_has_empty_tables(counted: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.files import read_json, write_json
+from scripts.lib.previews import Album
 from scripts.lib.records.tracks import Track
 from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, write_pictures
 from tests.browser import look_at
@@ -194,3 +195,23 @@ def test_a_kept_frame_that_is_not_max_n_is_not_called_so(run):
     [kept] = [caption for caption in captions if "Frame 45" in caption]
     assert "the most boxes of crab" in kept.lower()
     assert "MaxN" not in kept
+    [counted] = [caption for caption in captions if "Frame 10" in caption]
+    assert "MaxN of crab: 2" in counted
+
+
+def test_frames_of_scores_that_do_not_count_are_not_shown(run):
+    """They are kept, as it is not known while a media is detected in which score will count."""
+
+    def boxes(frame):
+        return (
+            [(0, 0.9)] * (2 if frame == 20 else 1) + [(0, 0.6)] * {31: 4}.get(frame, 0) + [(0, 0.4)] * (frame == 3) * 8
+        )
+
+    run.add(boxes=boxes)
+    kept = {entry.frame: entry.kinds for entry in Album.open(run.folder / "results/previews/1.zip").pictures}
+    assert kept[20] == {f"most of 1 at 0.{tenth}": 2 for tenth in (7, 8, 9)}
+    for threshold, there, not_there in ((0.3, 3, 20), (0.5, 31, 20), (0.7, 20, None)):
+        captions = re.findall(r"<figcaption>.*?</figcaption>", run.page(threshold=threshold).read_text(), re.DOTALL)
+        [counted] = [caption for caption in captions if "MaxN of cod" in caption]
+        assert f"Frame {there} " in counted
+        assert not [caption for caption in captions if f"Frame {not_there} " in caption]

@@ -25,6 +25,7 @@ ODD = Path(__file__).parents[1] / "data" / "odd"
 PARTS = 3
 OWN = {"seconds", "stages", "parts"}  # of a record: what may differ
 TS: dict[str, Any] = {"container": "mpegts"}
+OPEN = {"preset": "ultrafast", "bf": "2", "g": "17", "x264-params": "scenecut=0:open-gop=1:b-adapt=0"}
 
 
 def files_in(folder: Path, name: str) -> DetectionOutputs:
@@ -99,6 +100,7 @@ def transport_packets(path: Path) -> None:
     ("name", "options", "harm", "state"),
     [
         ("sound.ts", TS, None, "done"),
+        ("open.ts", TS | {"encode": OPEN}, None, "done"),
         ("early.mp4", {"mux": FAST}, lambda path: damage(path, 0.2, 600), "damaged"),
         ("late.mp4", {"mux": FAST}, lambda path: damage(path, 0.93, 600), "damaged"),
         ("cut.mp4", {"mux": FAST}, lambda path: cut(path, 0.93), "damaged"),

@@ -92,6 +92,7 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
     boxes = sum(record.boxes for record in records)
     frames = replace(
         last.frames,
+        skipped=first.frames.skipped,  # those before a later part's key frame are the part before's
         used=sum(record.frames.used for record in records),
         missing_by_time=sum(record.frames.missing_by_time or 0 for record in records) or None,
         first_gap=next((record.frames.first_gap for record in records if record.frames.first_gap), None),

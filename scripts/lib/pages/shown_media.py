@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.chosen_frames import species_of
+from scripts.lib.chosen_frames import MostOf
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
@@ -118,10 +118,10 @@ class FrameRenderer:
             return count
         words = [f"MaxN of {self._name(species)}: {number}" for species, number in max_n.items()]
         for kind in kinds:
-            if (species := species_of(kind)) is None:
+            if (most := MostOf.of(kind)) is None:
                 words.append(WORDS[kind])
-            elif species not in max_n:
-                words.append(f"the most boxes of {self._name(species)}")
+            elif not most.threshold and most.species not in max_n:
+                words.append(f"the most boxes of {self._name(most.species)}")
         return "; ".join([_capitalized(", ".join(words)), count]) if words else count
 
     def _name(self, species: int) -> str:
@@ -176,9 +176,10 @@ def least_sure(media: list[ReportedMedia], renderer: FrameRenderer) -> list[Page
 def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     """Return what the page shows of one media."""
     album = Album.open(media.previews)
-    entries = sorted(album.pictures, key=lambda entry: entry.frame)
-    rows = rows_of(media, {entry.frame for entry in entries})
+    rows = rows_of(media, {entry.frame for entry in album.pictures})
     max_n = renderer.max_n_frames(media, rows)
+    kept = sorted(album.pictures, key=lambda entry: entry.frame)
+    entries = [entry for entry in kept if entry.frame in max_n or not only_for_counts(entry.kinds)]
     clip = album.clip
     return {
         "media_id": media.line.media_id,
@@ -202,6 +203,11 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
             for entry in entries
         ],
     }
+
+
+def only_for_counts(kinds: Iterable[str]) -> bool:
+    """Whether a frame was chosen for nothing but the boxes of a score that may not be the one that counts."""
+    return all((most := MostOf.of(kind)) is not None and most.threshold > 0 for kind in kinds)
 
 
 def pictured_tracks(path: Path, media: list[ReportedMedia], renderer: FrameRenderer) -> list[PicturedTracks]:
