@@ -13,10 +13,13 @@ _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a
 class CodedPacket:
     """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
 
-    __slots__ = ("epoch", "index", "key", "time", "where")
+    __slots__ = ("epoch", "index", "key", "leading", "time", "where")
 
-    def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
+    def __init__(
+        self, index: int, epoch: int, time: int | None, where: str, *, key: bool, leading: bool = False
+    ) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
+        self.leading = leading  # shown before the first key frame, which stands before it
 
     def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
         """Return whether it must have come out before `other`, if it comes at all.
@@ -25,6 +28,8 @@ class CodedPacket:
             other: what came out.
             timed: whether times say when pictures are shown.
         """
+        if self.leading and not other.leading:
+            return True
         if not timed or self.time is None or other.time is None:
             return self.index < other.index - _DELAY
         return (self.epoch, self.time) < (other.epoch, other.time)
@@ -34,7 +39,8 @@ class Completeness:
     """Compares what packets announce with what comes out; holds only what is still to come.
 
     Attributes:
-        skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from.
+        skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from; also
+            those that are shown before it and stored behind.
         missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
         gaps: the gaps in time that none of these fill.
         next_frame: the number of the next frame that comes out, without those that are missing before it; None where
@@ -83,8 +89,10 @@ class Completeness:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
-    def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
-        """Note a packet whose picture is to be shown."""
+    def announce(
+        self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool, leading: bool = False
+    ) -> CodedPacket:
+        """Note a packet whose picture is to be shown; `leading`: by its header before the first key frame."""
         if decoded_at is not None:
             # Joined files begin their times anew, with a key frame, or overlap a little.
             tolerance = 0 if key else self._period or 0
@@ -95,7 +103,7 @@ class Completeness:
             latest = self._latest
             self._timed = self._timed or (latest is not None and latest[0] == self._epoch and time < latest[1])
             self._latest = max(latest or (self._epoch, time), (self._epoch, time))
-        coded = CodedPacket(index, self._epoch, time, where, key=key)
+        coded = CodedPacket(index, self._epoch, time, where, key=key, leading=leading)
         if key and self._first_key is None:
             self._first_key = coded
         self._pending[index] = coded
@@ -117,9 +125,7 @@ class Completeness:
         lost = [each for each in self._pending.values() if each.before(coded, timed=self._timed)]
         for each in lost:
             del self._pending[each.index]
-        if self._last is None:
-            lost = self._without_leading(lost)
-        lost = self._not_counted(lost)
+        lost = self._not_counted(self._without_leading(lost))
         room = self._gap(coded, len(lost))
         gap = room if lost or damaged else 0
         if room and not gap:
@@ -156,9 +162,8 @@ class Completeness:
 
     def end(self) -> list[CodedPacket]:
         """Return the pictures that never came out."""
-        lost = self._without_leading(list(self._pending.values())) if self._last is None else [*self._pending.values()]
+        lost = self._not_counted(self._without_leading([*self._pending.values()]))
         self._pending = {}
-        lost = self._not_counted(lost)
         self.missing += len(lost)
         return lost
 
@@ -179,8 +184,12 @@ class Completeness:
         key = self._first_key
         if key is None:
             return lost
+        begun = self._last is not None
         needed = [
-            each for each in lost if each is key or (each.index > key.index and not each.before(key, timed=self._timed))
+            each
+            for each in lost
+            if each is key
+            or (not each.leading and (begun or (each.index > key.index and not each.before(key, timed=self._timed))))
         ]
         self.skipped += len(lost) - len(needed)
         return needed

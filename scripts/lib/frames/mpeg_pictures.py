@@ -5,9 +5,22 @@ Each picture has its place in its group, in order of time (temporal_reference, I
 
 CODECS = {"mpeg1video", "mpeg2video"}
 _GROUP, _PICTURE = b"\0\0\1\xb8", b"\0\0\1\0"
+_CLOSED = 0x40  # in the fourth byte behind a group's start code
 _I, _B = 1, 3
 _HALF = 512  # of the numbers there are
 _USUAL = 2  # steps without a missing picture to one with, at least: some encoders count in their own way
+
+
+def is_b(packet: bytes) -> bool:
+    """Return whether a packet's picture refers to the two around it (a B-frame)."""
+    at = packet.find(_PICTURE)
+    return at >= 0 and len(packet) > at + 5 and packet[at + 5] >> 3 & 7 == _B
+
+
+def is_closed(packet: bytes) -> bool:
+    """Return whether a packet begins a group of which no picture needs one from before it."""
+    at = packet.find(_GROUP)
+    return at >= 0 and len(packet) > at + 7 and bool(packet[at + 7] & _CLOSED)
 
 
 class MpegPictures:

@@ -20,6 +20,7 @@ from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.hevc_headers import HevcHeaders
+from scripts.lib.frames.leading import LeadingPictures
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.picture_order import PictureOrder
 from scripts.lib.frames.rotation import display_matrix, upright
@@ -59,6 +60,7 @@ class VideoFrames(VideoPackets):
         self._headers = SliceHeaders(self._codec, context.extradata or b"")
         self._hevc = HevcHeaders(context.extradata or b"") if self._codec == "hevc" else None
         self._order = PictureOrder()
+        self._leading = LeadingPictures(self._codec, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
@@ -165,8 +167,8 @@ class VideoFrames(VideoPackets):
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
             if missing := self._missing_before(coded, packet.dts):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
+            place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
             if self._counted is None:
-                place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
                 self._add_unseen(self._order.missing_before(place, self._decoder.has_b_frames), where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
@@ -176,8 +178,10 @@ class VideoFrames(VideoPackets):
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again
             if not (packet.is_discard or second or hidden):
+                key = packet.is_keyframe
+                leading = self._leading.includes(coded, place, key=key)
                 packet.opaque = self._completeness.announce(
-                    self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
+                    self._packets - 1, packet.pts, packet.dts, where, key=key, leading=leading
                 )
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
