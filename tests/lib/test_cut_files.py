@@ -6,11 +6,12 @@ from typing import Any
 import av
 import pytest
 
+from scripts.lib.frames.content import is_for_decoder, is_header
 from scripts.lib.frames.mpeg4_headers import Mpeg4Headers
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
 from tests.damage_sweep import SIZE
-from tests.media_files import leave_out, number_in, write_video
+from tests.media_files import leave_out, number_in, painted, write_video
 
 pytestmark = pytest.mark.videos
 
@@ -102,3 +103,54 @@ def test_times_in_headers_of_mpeg4() -> None:
     assert Mpeg4Headers(layer).time(layer) is None
     for described in (b"", layer[:7]):
         assert Mpeg4Headers(described).time(picture) is None
+
+
+OGG: dict[str, Any] = {"codec": "libvpx", "container": "ogg", "encode": {"b": "1000000", "g": "10"}}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_joined_ogg_files(tmp_path: Path, threads: int) -> None:
+    """Headers stand before the pictures of each."""
+    path = tmp_path / "joined.ogv"
+    pieces = [write_video(tmp_path / f"{first}", range(first, first + 20), **OGG) for first in (0, 20, 40)]
+    path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    with open_frames(path, "video", threads=threads) as frames:
+        assert [(number, number_in(picture)) for number, picture in frames] == [(at, at) for at in range(60)]
+    assert (frames.summary.damage, frames.summary.gaps) == ("", "")
+
+
+def test_of_joined_ogg_files_with_sound_the_first_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "joined.ogv"
+    # A second stream, as FFmpeg's Ogg writer here has no encoder of sound.
+    path.write_bytes(b"".join(two_streams(tmp_path / f"{first}", first).read_bytes() for first in (0, 20)))
+    found, summary = painted_in(path)
+    assert found == [(number, number) for number in range(20)]
+    assert summary.damage.startswith("1 decoding error")
+    assert "Ogg files of several streams" in summary.damage
+
+
+def two_streams(path: Path, first: int) -> Path:
+    """Write an Ogg file of two videos."""
+    with av.open(str(path), "w", format="ogg") as out:
+        streams: list[Any] = [out.add_stream("libvpx", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        for number in range(20):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(painted(first + number), format="bgr24")
+                frame.pts = number
+                out.mux(stream.encode(frame))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    return path
+
+
+def test_headers_inside_ogg() -> None:
+    """Theora's decoder takes what describes the pictures that follow, and refuses the comments."""
+    for head, for_decoder in ((b"\x80theora", True), (b"\x81theora", False), (b"\x82theora", True)):
+        assert is_header("theora", head + b"rest")
+        assert is_for_decoder("theora", head + b"rest") is for_decoder
+    for codec, picture in (("theora", b"\x3ftheora"), ("theora", b"\x80thaora"), ("vp8", b"VP80"), ("h264", b"OVP80")):
+        assert not is_header(codec, picture)
+        assert is_for_decoder(codec, picture)
+    assert not is_for_decoder("vp8", b"OVP80\1rest")

@@ -164,6 +164,8 @@ class VideoFrames(VideoPackets):
         for packet in self.packets():
             where = self._where(packet)
             coded = bytes(packet)
+            if not content.is_for_decoder(codec, coded):
+                continue
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
             if missing := self._missing_before(coded, packet.dts):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
@@ -177,7 +179,7 @@ class VideoFrames(VideoPackets):
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again
-            if not (packet.is_discard or second or hidden):
+            if not (packet.is_discard or second or hidden or content.is_header(codec, coded)):
                 key = packet.is_keyframe
                 leading = self._leading.includes(coded, place, key=key)
                 packet.opaque = self._completeness.announce(

@@ -26,6 +26,10 @@ _DEMUX_TRIES = 100
 CLOSE_SECONDS = 0.5
 # Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
 _JOINT = 3
+_JOINED_OGG = (
+    "Ogg files of several streams, such as pictures and sound, were joined: FFmpeg, and so Tator, reads the first; "
+    "join them with ffmpeg -f concat, or without their sound"
+)
 
 
 class VideoPackets(FrameSource):
@@ -84,6 +88,9 @@ class VideoPackets(FrameSource):
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
                 failures += 1
+                if self._container.format.name == "ogg" and isinstance(error, av.error.PatchWelcomeError):
+                    self.summary.add_error(f"after packet {self._packets - 1}", _JOINED_OGG)
+                    return
                 self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
                 packets = self._container.demux(self._stream)
                 continue
