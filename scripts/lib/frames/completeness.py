@@ -47,7 +47,9 @@ class Completeness:
             frames are not numbered in order.
     """
 
-    def __init__(self, period: Fraction | None, unit: Fraction | None, *, reorders: bool = False) -> None:
+    def __init__(
+        self, period: Fraction | None, unit: Fraction | None, *, reorders: bool = False, two_times: bool = True
+    ) -> None:
         """Begin a stream.
 
         Args:
@@ -55,9 +57,11 @@ class Completeness:
             unit: seconds of one time unit, likewise.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order. Where one
-                goes back behind an earlier one, times are those of showing.
+                goes back behind an earlier one, times are those of showing, and where they differ from those of decoding
+                by more or less.
+            two_times: whether the file holds both times; from one, FFmpeg makes up the other.
         """
-        self._timed = not reorders
+        self._timed, self._two_times, self._offset = not reorders, two_times, None  # type: bool, bool, int | None
         self._latest: tuple[int, int] | None = None  # epoch and time
         self.skipped = self.missing = 0
         self.gaps = TimeGaps()
@@ -102,6 +106,9 @@ class Completeness:
         if time is not None:
             latest = self._latest
             self._timed = self._timed or (latest is not None and latest[0] == self._epoch and time < latest[1])
+            if self._two_times and decoded_at is not None:
+                self._timed = self._timed or self._offset not in (None, time - decoded_at)
+                self._offset = time - decoded_at
             self._latest = max(latest or (self._epoch, time), (self._epoch, time))
         coded = CodedPacket(index, self._epoch, time, where, key=key, leading=leading)
         if key and self._first_key is None:

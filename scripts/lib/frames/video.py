@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
 
+# Formats that hold one time for each picture; and AVI, which holds none.
+_ONE_TIME = {"matroska", "webm", "avi"}
+
+
 class VideoFrames(VideoPackets):
     """The frames of a file's video stream."""
 
@@ -55,7 +59,12 @@ class VideoFrames(VideoPackets):
         self._rotation: int | None = None
         self._turning: Turning | None = None
         context = self._decoder
-        self._completeness = Completeness(self._period(), self._stream.time_base, reorders=bool(context.has_b_frames))
+        self._completeness = Completeness(
+            self._period(),
+            self._stream.time_base,
+            reorders=bool(context.has_b_frames),
+            two_times=not _ONE_TIME & set(self._container.format.name.split(",")),
+        )
         self._counted = _counted_pictures(self._codec, context.extradata or b"")
         self._headers = SliceHeaders(self._codec, context.extradata or b"")
         self._hevc = HevcHeaders(context.extradata or b"") if self._codec == "hevc" else None
