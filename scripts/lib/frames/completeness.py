@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from scripts.lib.frames.mpeg_pictures import GroupPlace
 from scripts.lib.frames.time_gaps import TimeGaps
 
 # A decoder holds back at most 16 pictures, or as many pairs of fields.
@@ -13,13 +14,12 @@ _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a
 class CodedPacket:
     """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
 
-    __slots__ = ("epoch", "index", "key", "leading", "time", "where")
+    __slots__ = ("epoch", "index", "key", "leading", "place", "time", "where")
 
-    def __init__(
-        self, index: int, epoch: int, time: int | None, where: str, *, key: bool, leading: bool = False
-    ) -> None:
+    def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
-        self.leading = leading  # shown before the first key frame, which stands before it
+        self.leading = False  # shown before the first key frame, which stands before it
+        self.place: GroupPlace | None = None
 
     def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
         """Return whether it must have come out before `other`, if it comes at all.
@@ -30,6 +30,8 @@ class CodedPacket:
         """
         if self.leading and not other.leading:
             return True
+        if self.place is not None and other.place is not None:
+            return self.place.number < other.place.number
         if not timed or self.time is None or other.time is None:
             return self.index < other.index - _DELAY
         return (self.epoch, self.time) < (other.epoch, other.time)
@@ -57,8 +59,8 @@ class Completeness:
             unit: seconds of one time unit, likewise.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order. Where one
-                goes back behind an earlier one, times are those of showing, and where they differ from those of decoding
-                by more or less.
+                goes back behind an earlier one, or differs from the one of decoding by more or less than others, they
+                are those of showing.
             two_times: whether the file holds both times; from one, FFmpeg makes up the other.
         """
         self._timed, self._two_times, self._offset = not reorders, two_times, None  # type: bool, bool, int | None
@@ -93,10 +95,8 @@ class Completeness:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
-    def announce(
-        self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool, leading: bool = False
-    ) -> CodedPacket:
-        """Note a packet whose picture is to be shown; `leading`: by its header before the first key frame."""
+    def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
+        """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
             # Joined files begin their times anew, with a key frame, or overlap a little.
             tolerance = 0 if key else self._period or 0
@@ -110,7 +110,7 @@ class Completeness:
                 self._timed = self._timed or self._offset not in (None, time - decoded_at)
                 self._offset = time - decoded_at
             self._latest = max(latest or (self._epoch, time), (self._epoch, time))
-        coded = CodedPacket(index, self._epoch, time, where, key=key, leading=leading)
+        coded = CodedPacket(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
             self._first_key = coded
         self._pending[index] = coded
@@ -133,8 +133,9 @@ class Completeness:
         for each in lost:
             del self._pending[each.index]
         lost = self._not_counted(self._without_leading(lost))
-        room = self._gap(coded, len(lost))
-        gap = room if lost or damaged else 0
+        absent = self._absent(coded, len(lost))
+        room = self._gap(coded, len(lost)) if absent is None else absent
+        gap = room if lost or damaged or absent else 0
         if room and not gap:
             self._open = [
                 *((at, places) for at, places in self._open if at > coded.index - _DELAY),
@@ -200,6 +201,13 @@ class Completeness:
         ]
         self.skipped += len(lost) - len(needed)
         return needed
+
+    def _absent(self, coded: CodedPacket, lost: int) -> int | None:
+        """Return how many pictures more than those are missing before this one by their places; None if unknown."""
+        here, last = coded.place, None if self._last is None else self._last.place
+        if here is None or last is None or (here.group != last.group and here.number == last.number + 1 + lost):
+            return None
+        return max(0, here.number - last.number - 1 - lost)
 
     def _places(self, coded: CodedPacket) -> float | None:
         """Return how many frame durations lie between the last frame and this one, None where that is unknown."""
