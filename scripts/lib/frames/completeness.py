@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from scripts.lib.frames.mpeg_pictures import GroupPlace
 from scripts.lib.frames.time_gaps import TimeGaps
 
 # A decoder holds back at most 16 pictures, or as many pairs of fields.
@@ -13,10 +14,12 @@ _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a
 class CodedPacket:
     """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
 
-    __slots__ = ("epoch", "index", "key", "time", "where")
+    __slots__ = ("epoch", "index", "key", "leading", "place", "time", "where")
 
     def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
+        self.leading = False  # shown before the first key frame, which stands before it
+        self.place: GroupPlace | None = None
 
     def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
         """Return whether it must have come out before `other`, if it comes at all.
@@ -25,6 +28,10 @@ class CodedPacket:
             other: what came out.
             timed: whether times say when pictures are shown.
         """
+        if self.leading and not other.leading:
+            return True
+        if self.place is not None and other.place is not None:
+            return self.place.number < other.place.number
         if not timed or self.time is None or other.time is None:
             return self.index < other.index - _DELAY
         return (self.epoch, self.time) < (other.epoch, other.time)
@@ -34,14 +41,17 @@ class Completeness:
     """Compares what packets announce with what comes out; holds only what is still to come.
 
     Attributes:
-        skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from.
+        skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from; also
+            those that are shown before it and stored behind.
         missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
         gaps: the gaps in time that none of these fill.
         next_frame: the number of the next frame that comes out, without those that are missing before it; None where
             frames are not numbered in order.
     """
 
-    def __init__(self, period: Fraction | None, unit: Fraction | None, *, reorders: bool = False) -> None:
+    def __init__(
+        self, period: Fraction | None, unit: Fraction | None, *, reorders: bool = False, two_times: bool = True
+    ) -> None:
         """Begin a stream.
 
         Args:
@@ -49,9 +59,11 @@ class Completeness:
             unit: seconds of one time unit, likewise.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order. Where one
-                goes back behind an earlier one, times are those of showing.
+                goes back behind an earlier one, or differs from the one of decoding by more or less than others, they
+                are those of showing.
+            two_times: whether the file holds both times; from one, FFmpeg makes up the other.
         """
-        self._timed = not reorders
+        self._timed, self._two_times, self._offset = not reorders, two_times, None  # type: bool, bool, int | None
         self._latest: tuple[int, int] | None = None  # epoch and time
         self.skipped = self.missing = 0
         self.gaps = TimeGaps()
@@ -94,6 +106,9 @@ class Completeness:
         if time is not None:
             latest = self._latest
             self._timed = self._timed or (latest is not None and latest[0] == self._epoch and time < latest[1])
+            if self._two_times and decoded_at is not None:
+                self._timed = self._timed or self._offset not in (None, time - decoded_at)
+                self._offset = time - decoded_at
             self._latest = max(latest or (self._epoch, time), (self._epoch, time))
         coded = CodedPacket(index, self._epoch, time, where, key=key)
         if key and self._first_key is None:
@@ -117,11 +132,10 @@ class Completeness:
         lost = [each for each in self._pending.values() if each.before(coded, timed=self._timed)]
         for each in lost:
             del self._pending[each.index]
-        if self._last is None:
-            lost = self._without_leading(lost)
-        lost = self._not_counted(lost)
-        room = self._gap(coded, len(lost))
-        gap = room if lost or damaged else 0
+        lost = self._not_counted(self._without_leading(lost))
+        absent = self._absent(coded, len(lost))
+        room = self._gap(coded, len(lost)) if absent is None else absent
+        gap = room if lost or damaged or absent else 0
         if room and not gap:
             self._open = [
                 *((at, places) for at, places in self._open if at > coded.index - _DELAY),
@@ -156,9 +170,8 @@ class Completeness:
 
     def end(self) -> list[CodedPacket]:
         """Return the pictures that never came out."""
-        lost = self._without_leading(list(self._pending.values())) if self._last is None else [*self._pending.values()]
+        lost = self._not_counted(self._without_leading([*self._pending.values()]))
         self._pending = {}
-        lost = self._not_counted(lost)
         self.missing += len(lost)
         return lost
 
@@ -179,11 +192,22 @@ class Completeness:
         key = self._first_key
         if key is None:
             return lost
+        begun = self._last is not None
         needed = [
-            each for each in lost if each is key or (each.index > key.index and not each.before(key, timed=self._timed))
+            each
+            for each in lost
+            if each is key
+            or (not each.leading and (begun or (each.index > key.index and not each.before(key, timed=self._timed))))
         ]
         self.skipped += len(lost) - len(needed)
         return needed
+
+    def _absent(self, coded: CodedPacket, lost: int) -> int | None:
+        """Return how many pictures more than those are missing before this one by their places; None if unknown."""
+        here, last = coded.place, None if self._last is None else self._last.place
+        if here is None or last is None or (here.group != last.group and here.number == last.number + 1 + lost):
+            return None
+        return max(0, here.number - last.number - 1 - lost)
 
     def _places(self, coded: CodedPacket) -> float | None:
         """Return how many frame durations lie between the last frame and this one, None where that is unknown."""

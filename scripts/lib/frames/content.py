@@ -35,6 +35,10 @@ _DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
 _DNXHD_HEADER, _DNXHD_ROWS = slice(0, 4), slice(0x16C, 0x16E)  # the header's own length, and how many rows there are
 _DNXHD_ZEROS = bytes(16)  # rows have four at most
 _DNXHD_TABLE = 0x170  # 4 bytes a row: where it begins behind the header
+# How the headers begin that stand before the pictures of each part, where Ogg files were joined, and which of these
+# FFmpeg's decoders take: what they describe may differ from part to part.
+_HEADERS = {"theora": (b"\x80theora", b"\x81theora", b"\x82theora"), "vp8": (b"OVP80",)}
+_TAKEN_HEADERS = (b"\x80theora", b"\x82theora")
 _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
 
@@ -202,3 +206,13 @@ _HIDDEN: dict[str, Callable[[bytes], bool]] = {"vp8": _vp8_hidden, "vp9": _vp9_h
 def hidden(codec: str, content: bytes) -> bool:
     """Return whether a packet shows no picture of its own: it only serves others, or says that nothing has changed."""
     return codec in _HIDDEN and bool(content) and _HIDDEN[codec](content)
+
+
+def is_header(codec: str, content: bytes) -> bool:
+    """Return whether a packet is a header, as where Ogg files were joined, and shows nothing."""
+    return content.startswith(_HEADERS.get(codec, ()))
+
+
+def is_for_decoder(codec: str, content: bytes) -> bool:
+    """Return whether a packet is a picture, or a header that the decoder takes."""
+    return not is_header(codec, content) or content.startswith(_TAKEN_HEADERS)

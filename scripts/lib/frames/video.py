@@ -20,6 +20,7 @@ from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.hevc_headers import HevcHeaders
+from scripts.lib.frames.leading import LeadingPictures
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.picture_order import PictureOrder
 from scripts.lib.frames.rotation import display_matrix, upright
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
+
+
+# Formats that hold one time for each picture; and AVI, which holds none.
+_ONE_TIME = {"matroska", "webm", "avi"}
 
 
 class VideoFrames(VideoPackets):
@@ -54,11 +59,18 @@ class VideoFrames(VideoPackets):
         self._rotation: int | None = None
         self._turning: Turning | None = None
         context = self._decoder
-        self._completeness = Completeness(self._period(), self._stream.time_base, reorders=bool(context.has_b_frames))
-        self._counted = _counted_pictures(self._codec, context.extradata or b"")
+        self._completeness = Completeness(
+            self._period(),
+            self._stream.time_base,
+            reorders=bool(context.has_b_frames),
+            two_times=not _ONE_TIME & set(self._container.format.name.split(",")),
+        )
+        self._av1 = Av1Pictures(context.extradata or b"") if self._codec == "av1" else None
+        self._mpeg = MpegPictures(self._first_packets()) if self._codec in CODECS else None
         self._headers = SliceHeaders(self._codec, context.extradata or b"")
         self._hevc = HevcHeaders(context.extradata or b"") if self._codec == "hevc" else None
         self._order = PictureOrder()
+        self._leading = LeadingPictures(self._codec, context.extradata or b"")
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
@@ -162,12 +174,13 @@ class VideoFrames(VideoPackets):
         for packet in self.packets():
             where = self._where(packet)
             coded = bytes(packet)
+            if not content.is_for_decoder(codec, coded):
+                continue
             second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
             if missing := self._missing_before(coded, packet.dts):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
-            if self._counted is None:
-                place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
-                self._add_unseen(self._order.missing_before(place, self._decoder.has_b_frames), where)
+            place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
+            self._add_unseen(self._order.missing_before(place, self._decoder.has_b_frames), where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
             if codec == "mjpeg":
@@ -175,10 +188,12 @@ class VideoFrames(VideoPackets):
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again
-            if not (packet.is_discard or second or hidden):
-                packet.opaque = self._completeness.announce(
-                    self._packets - 1, packet.pts, packet.dts, where, key=packet.is_keyframe
-                )
+            if not (packet.is_discard or second or hidden or content.is_header(codec, coded)):
+                key = packet.is_keyframe
+                announced = self._completeness.announce(self._packets - 1, packet.pts, packet.dts, where, key=key)
+                announced.leading = self._leading.includes(coded, place, key=key)
+                announced.place = self._mpeg.place(coded) if self._mpeg is not None else None
+                packet.opaque = announced
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
@@ -222,8 +237,8 @@ class VideoFrames(VideoPackets):
 
     def _missing_before(self, coded: bytes, decoded_at: int | None) -> int:
         """Return how many pictures are missing before a packet by the numbers that pictures bear, as far as they do."""
-        if self._counted is not None:
-            return self._counted.missing_before(coded)
+        if self._av1 is not None:
+            return self._av1.missing_before(coded)
         return self._headers.missing or int(self._headers.begins_anew and self._completeness.skips(decoded_at))
 
     def _add_unseen(self, count: int, where: str) -> None:
@@ -319,12 +334,6 @@ class VideoFrames(VideoPackets):
         """Return what turns frames of this one's angle as players do; None where they are upright."""
         matrix = display_matrix(frame)
         return None if matrix is None else partial(upright, matrix=matrix)
-
-
-def _counted_pictures(codec: str, description: bytes) -> MpegPictures | Av1Pictures | None:
-    if codec == "av1":
-        return Av1Pictures(description)
-    return MpegPictures() if codec in CODECS else None
 
 
 def _pictures(count: int) -> str:

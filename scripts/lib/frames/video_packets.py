@@ -1,5 +1,6 @@
 """Packets of a video, undecoded, and what they say of damage."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import av.video.stream
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, messages
-from scripts.lib.frames.source import FrameSource, check_size
+from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.truncation import known_end, missing_bytes
 
 if TYPE_CHECKING:
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
 _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
 _DEMUX_TRIES = 100
+_FIRST_PACKETS = 100
 CLOSE_SECONDS = 0.5
 # Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
 _JOINT = 3
+_JOINED_OGG = (
+    "Ogg files of several streams, such as pictures and sound, were joined: FFmpeg, and so Tator, reads the first; "
+    "join them with ffmpeg -f concat, or without their sound"
+)
 
 
 class VideoPackets(FrameSource):
@@ -84,6 +90,9 @@ class VideoPackets(FrameSource):
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
                 failures += 1
+                if self._container.format.name == "ogg" and isinstance(error, av.error.PatchWelcomeError):
+                    self.summary.add_error(f"after packet {self._packets - 1}", _JOINED_OGG)
+                    return
                 self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
                 packets = self._container.demux(self._stream)
                 continue
@@ -197,6 +206,17 @@ class VideoPackets(FrameSource):
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         missing = missing_bytes(self._path, self._container.format.name)
         return f"the file lacks {missing} bytes at its end" if missing else None
+
+    def _first_packets(self) -> list[bytes]:
+        """Return what the stream's first packets hold, as far as they can be read."""
+        found: list[bytes] = []
+        with ffmpeg.open_media(self._path) as container, messages.captured():
+            packets = container.demux(container.streams[self._stream.index])
+            try:
+                found.extend(bytes(packet) for packet in itertools.islice(packets, _FIRST_PACKETS))
+            except av.error.FFmpegError as error:
+                log.debug("its first packets: %s", ffmpeg.reason(error))  # said when they are decoded
+        return found
 
     def _absent(self) -> int:
         """Return how many of the pictures that the container counts are not in the file, 0 where it counts none."""
