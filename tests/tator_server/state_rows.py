@@ -204,9 +204,7 @@ def listed(store: Store, params: Mapping[str, Any]) -> list[Record]:
     media, boxes = _linked(params)
     where, values = _where(params, media, boxes)
     found = [shown(store, row) for row in store.rows(f"SELECT * FROM state WHERE {where} ORDER BY id", *values)]
-    if params.get("merge", 1) and len(params.get("version", [])) > 1:
-        parents = {row["parent"] for row in found}
-        found = [row for row in found if row["id"] not in parents]
+    found = queries.without_parents(found, params)
     for row in found:
         row["media"] = [one for one in row["media"] if not media or one in media]
         row["localizations"] = [one for one in row["localizations"] if not boxes or one in boxes]

@@ -8,9 +8,9 @@ first, then their media, then their boxes, then the runs of frames (`segments`).
 import uuid
 
 from . import attributes, queries, state_rows
-from .errors import ForbiddenError, RefusedError
+from .errors import CONNECTION_CLOSED, ForbiddenError, RefusedError
 from .operations import EDIT, FULL, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
-from .store import Record, Store, now
+from .store import LINKS, Record, Store, now
 
 # What the answer to a patch says of the rights to somebody with full control; to others it says nothing.
 _ALL = 255
@@ -120,6 +120,13 @@ def _link(store: Store, ids: list[int], specs: list[Record], medias: dict[int, R
     if unknown is not None:
         name = "main_state_localizat_localization_id_3fb6cdcc_fk_main_loca"
         _no_such(unknown, "localizations", name, "localization_id", "localization")
+    left = LINKS.get()
+    for number, spec in zip(ids, specs, strict=True) if left is not None else ():
+        boxes = spec.get("localization_ids", [])[:left]
+        state_rows.add_boxes(store, number, boxes)
+        left -= len(boxes)
+    if left is not None:
+        raise RefusedError(CONNECTION_CLOSED, details=CONNECTION_CLOSED, kept=True)
     for number, spec in zip(ids, specs, strict=True):
         state_rows.add_boxes(store, number, spec.get("localization_ids", []))
         if boxes := spec.get("localization_ids"):
