@@ -1,7 +1,7 @@
 """One request from its address to its answer."""
 
-import itertools
 import json
+import math
 from typing import Any
 
 from flask import Flask, Request, Response, redirect, request
@@ -157,22 +157,15 @@ def _body(operation: Operation, asked: Request) -> Any:
 
 
 def _json(answer: Any, status: int) -> Response:
-    """Return a JSON answer. Tator cannot write NaN: a list ends before it, a single object is a 500."""
-    try:
-        text = json.dumps(answer, allow_nan=False, ensure_ascii=False)
-    except ValueError:
-        if not isinstance(answer, list):
-            return Response(_SERVER_ERROR, 500)
-        text = "[" + "".join(f"{json.dumps(record)}," for record in itertools.takewhile(_writable, answer))
+    """Return a JSON answer, with NaN as it is: a list with it is no JSON, but Python reads it; an object is a 500."""
+    text = json.dumps(answer, ensure_ascii=False)
+    if isinstance(answer, dict) and _has_nan(answer):
+        return Response(_SERVER_ERROR, 500)
     return Response(text, status, {"Content-Type": "application/json"})
 
 
-def _writable(record: Any) -> bool:
-    try:
-        json.dumps(record, allow_nan=False)
-    except ValueError:
-        return False
-    return True
+def _has_nan(record: Record) -> bool:
+    return any(isinstance(value, float) and math.isnan(value) for value in record.values())
 
 
 def _media_named(operation: Operation, asked: Request, path: dict[str, int]) -> set[int]:

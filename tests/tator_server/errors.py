@@ -1,5 +1,11 @@
 """What the server answers instead of a result, in Tator's shapes."""
 
+# What the driver of a database says when its connection ends.
+CONNECTION_CLOSED = (
+    "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
+    "\tbefore or while processing the request.\n"
+)
+
 
 class RefusedError(Exception):
     """A request that is not served; the JSON body holds `message` and, for status 400, `details`.

@@ -23,7 +23,8 @@ from typing import Any
 
 from flask import Request, Response, copy_current_request_context, jsonify, request
 
-from .store import HELD_BACK
+from .errors import CONNECTION_CLOSED
+from .store import HELD_BACK, LINKS
 
 KINDS = {
     "throttle": "400 with Tator's text for too many requests",
@@ -39,6 +40,8 @@ KINDS = {
     "late_commit": "do the work from what is visible now, commit it `seconds` later, and answer then",
     "drop_and_go_on": "close the connection at once, as a gateway does, and do as late_commit does, unheard",
     "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
+    "cache_down": "as outage, with words of the cache, of what takes the cache alone: addresses of files",
+    "cut_links": "400 with the database's words once the first `links` (0) links of states to boxes are stored",
     "cut_list": "200 and the first `after_bytes` of the body (half unless given) as gzip without its end",
     "endless_list": "200 and half of the body, and never its end, of a streamed list (GET) whose text fills its last "
     "buffer: its length is a multiple of `buffer` (8192)",
@@ -49,22 +52,18 @@ KINDS = {
 }
 # Recorded from a real server while PostgreSQL or Redis was away, or usual words of theirs (the last five).
 _TO = 'connection to server at "db", port 5432 failed: '
-_CLOSED = (
-    "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
-    "\tbefore or while processing the request.\n"
-)
 WORDS = {
     "refused": f"{_TO}Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
     "starting": f"{_TO}FATAL:  the database system is starting up\n",
     "stopping": f"{_TO}FATAL:  the database system is shutting down\n",
     "recovering": f"{_TO}FATAL:  the database system is not yet accepting connections\n"
     "DETAIL:  Consistent recovery state has not been yet reached.\n",
-    "closed at once": _TO + _CLOSED,
-    "closed": _CLOSED,
+    "closed at once": _TO + CONNECTION_CLOSED,
+    "closed": CONNECTION_CLOSED,
     "cache": "Error 111 connecting to redis:6379. Connection refused.",
     "crowded": f"{_TO}FATAL:  sorry, too many clients already\n",
     "deadlock": "deadlock detected\nDETAIL:  Process 71 waits for ShareLock on transaction 9; blocked by process 72.\n",
-    "terminated": "terminating connection due to administrator command\n" + _CLOSED,
+    "terminated": "terminating connection due to administrator command\n" + CONNECTION_CLOSED,
     "cache loading": "Redis is loading the dataset in memory",
     "unknown": "the moon is in the wrong house",
 }
@@ -73,6 +72,7 @@ _REFUSALS = {
     "revoke_token": "Invalid token.",
 }
 _HELD_BACK = {"late_commit", "drop_and_go_on"}
+_LISTS_WITH_ADDRESSES = {"GetMedia", "GetMediaList", "GetMediaListById"}
 _FOR_EVER_SECONDS = 3600.0
 _ON_DOWNLOADS = {"cut_download", "short_body", "wrong_bytes", "expire_addresses"}
 
@@ -91,6 +91,7 @@ class Fault:
     after_bytes: int | None = None
     after: bool = False
     words: str = "closed"
+    links: int = 0
     buffer: int = 8192
     path: tuple[str | int, ...] = ()
     json: str | None = None
@@ -114,12 +115,17 @@ class Fault:
             raise ValueError(f"unknown settings {sorted(unknown)}")
         if kind in _ON_DOWNLOADS:
             order = {"operation": "Download", **order}
+        if kind == "cache_down":
+            order = {"words": "cache", **order}
         if kind == "revoke_token":
             order = {"times": None, **order}
         return cls(**order)
 
-    def befalls(self, operation: str, media: set[int]) -> bool:
+    def befalls(self, operation: str, media: set[int], *, presigned: bool) -> bool:
         """Count a request, and tell whether the fault happens to it."""
+        takes_cache = operation == "GetDownloadInfo" or (presigned and operation in _LISTS_WITH_ADDRESSES)
+        if self.kind == "cache_down" and not takes_cache:
+            return False
         anywhere = self.operation is None and operation not in ("Download", "GetSchema")
         if not (anywhere or self.operation == operation) or (self.media is not None and self.media not in media):
             return False
@@ -199,7 +205,8 @@ class Faults:
     def play(self, entry: Entry, handle: Callable[[], Response], *, expire: Callable[[], None]) -> Response:
         """Answer a request with what `handle` returns, or with the faults that befall it."""
         with self._lock:
-            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media))]
+            presigned = "presigned" in request.args
+            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media), presigned=presigned)]
         entry.fault = "+".join(fault.kind for fault in due) or None
         for fault in due:
             if fault.kind == "slow":
@@ -213,19 +220,21 @@ class Faults:
             work = copy_current_request_context(lambda: _held_back(handle, held_back))
             threading.Thread(target=work, daemon=True).start()
             instead = HangUp(reset=False)
-        response = _held_back(handle, held_back) if instead is None else instead
+        links = next((fault.links for fault in due if fault.kind == "cut_links"), None)
+        response = _held_back(handle, held_back, links) if instead is None else instead
         for fault in due:
             response = _afterwards(fault, response)
         entry.status = None if isinstance(response, HangUp) else response.status_code
         return response
 
 
-def _held_back(handle: Callable[[], Response], seconds: float) -> Response:
-    token = HELD_BACK.set(seconds)
+def _held_back(handle: Callable[[], Response], seconds: float, links: int | None = None) -> Response:
+    tokens = HELD_BACK.set(seconds), LINKS.set(links)
     try:
         return handle()
     finally:
-        HELD_BACK.reset(token)
+        HELD_BACK.reset(tokens[0])
+        LINKS.reset(tokens[1])
 
 
 class HangUp(Response):
@@ -248,7 +257,7 @@ class HangUp(Response):
 def _instead(fault: Fault) -> Response | None:
     if fault.kind in _REFUSALS:
         return _refusal(_REFUSALS[fault.kind])
-    if fault.kind == "outage" and not fault.after:
+    if fault.kind in ("outage", "cache_down") and not fault.after:
         return _outage(fault)
     if fault.kind == "html":
         return Response("<!doctype html>\n<html><body><h1>Welcome</h1></body></html>\n", 200)

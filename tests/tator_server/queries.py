@@ -36,12 +36,20 @@ def localizations(store: Store, params: Mapping[str, Any]) -> list[Record]:
     where, values = _where(params)
     rows = store.rows(f"SELECT * FROM localization WHERE {where} ORDER BY id", *values)
     types = {record["id"]: record for record in store.all("localization_type", params["project"])}
-    return paged(by_attribute([localization(row) for row in rows], types, params), params)
+    return paged(by_attribute(without_parents([localization(row) for row in rows], params), types, params), params)
+
+
+def without_parents(rows: list[Record], params: Mapping[str, Any]) -> list[Record]:
+    """Leave out the parents of other rows where two or more versions are named, as Tator does unless `merge=0`."""
+    if not params.get("merge", 1) or len(params.get("version", [])) < 2:
+        return rows
+    parents = {row["parent"] for row in rows}
+    return [row for row in rows if row["id"] not in parents]
 
 
 def count_localizations(store: Store, params: Mapping[str, Any]) -> int:
     """Return how many marks the parameters select; like a real server's, a count is cheaper than a list."""
-    if params.keys() & {*_COMPARISONS, "attribute_null", "start", "stop"}:
+    if params.keys() & {*_COMPARISONS, "attribute_null", "start", "stop"} or len(params.get("version", [])) > 1:
         return len(localizations(store, params))
     where, values = _where(params)
     return int(store.rows(f"SELECT COUNT(*) AS marks FROM localization WHERE {where}", *values)[0]["marks"])

@@ -147,9 +147,15 @@ def delete_own_boxes(store: Store, number: int, *, prune: bool) -> None:
             store.execute(f"{change} WHERE id = ?", box)
 
 
-def renew_segments(store: Store, number: int) -> None:
-    """Compute the runs of consecutive frames; two boxes on a frame begin a new run, and without boxes one is null."""
-    frames = sorted(frame_of(store, box) for box in boxes_of(store, number))
+def renew_segments(store: Store, number: int, boxes: Iterable[int] | None = None) -> None:
+    """Compute the runs of consecutive frames; two boxes on a frame begin a new run, and without boxes one is null.
+
+    Args:
+        store: where.
+        number: the row.
+        boxes: of which boxes; None: of those that the row points at.
+    """
+    frames = sorted(frame_of(store, box) for box in (boxes_of(store, number) if boxes is None else boxes))
     found: Segments = []
     for frame in frames:
         if found and found[-1][1] == frame - 1:
@@ -198,9 +204,7 @@ def listed(store: Store, params: Mapping[str, Any]) -> list[Record]:
     media, boxes = _linked(params)
     where, values = _where(params, media, boxes)
     found = [shown(store, row) for row in store.rows(f"SELECT * FROM state WHERE {where} ORDER BY id", *values)]
-    if params.get("merge", 1) and len(params.get("version", [])) > 1:
-        parents = {row["parent"] for row in found}
-        found = [row for row in found if row["id"] not in parents]
+    found = queries.without_parents(found, params)
     for row in found:
         row["media"] = [one for one in row["media"] if not media or one in media]
         row["localizations"] = [one for one in row["localizations"] if not boxes or one in boxes]
@@ -253,7 +257,12 @@ def chosen_fields(records: list[Record], fields: str | None) -> list[Record]:
     for name in names:
         if records and ((name not in records[0] and "." not in name) or name in ("localizations", "media")):
             raise UnknownFieldError(name)
-    return [
-        {name: record[name] for name in names} | {name: record[name] for name in ("localizations", "media")}
-        for record in records
-    ]
+    return [_part(record, names) | {name: record[name] for name in ("localizations", "media")} for record in records]
+
+
+def _part(record: Record, names: list[str]) -> Record:
+    """Return the fields named; `attributes.Species` is one attribute."""
+    found = {name: record[name] for name in names if "." not in name}
+    for field, _, key in (name.partition(".") for name in names if "." in name):
+        found[field] = {**found.get(field, {}), key: record[field].get(key)}
+    return found

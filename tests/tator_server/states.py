@@ -8,11 +8,11 @@ first, then their media, then their boxes, then the runs of frames (`segments`).
 import uuid
 
 from . import attributes, queries, state_rows
-from .errors import ForbiddenError, RefusedError
-from .operations import EDIT, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
-from .store import Record, Store, now
+from .errors import CONNECTION_CLOSED, ForbiddenError, RefusedError
+from .operations import EDIT, FULL, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
+from .store import LINKS, Record, Store, now
 
-# What the answer to a patch says of the rights, whoever asks.
+# What the answer to a patch says of the rights to somebody with full control; to others it says nothing.
 _ALL = 255
 _NO_STATE = "State matching query does not exist."
 _FOREIGN_KEY = (
@@ -120,10 +120,17 @@ def _link(store: Store, ids: list[int], specs: list[Record], medias: dict[int, R
     if unknown is not None:
         name = "main_state_localizat_localization_id_3fb6cdcc_fk_main_loca"
         _no_such(unknown, "localizations", name, "localization_id", "localization")
+    left = LINKS.get()
+    for number, spec in zip(ids, specs, strict=True) if left is not None else ():
+        boxes = spec.get("localization_ids", [])[:left]
+        state_rows.add_boxes(store, number, boxes)
+        left -= len(boxes)
+    if left is not None:
+        raise RefusedError(CONNECTION_CLOSED, details=CONNECTION_CLOSED, kept=True)
     for number, spec in zip(ids, specs, strict=True):
         state_rows.add_boxes(store, number, spec.get("localization_ids", []))
-        if spec.get("localization_ids"):
-            state_rows.renew_segments(store, number)
+        if boxes := spec.get("localization_ids"):
+            state_rows.renew_segments(store, number, boxes)  # of a box that is named twice both times count
 
 
 def _no_such(value: int, table: str, name: str, column: str, target: str) -> None:
@@ -179,7 +186,7 @@ def _patch(call: Call, target: Record) -> Record:
     """Patch the newest mark, whichever was named; without `in_place` as a new one.
 
     Boxes are added to and taken out of the row that was the newest, and what it has then is copied: of its boxes no
-    history is kept, of its segments it is.
+    history is kept, of its segments it is. The copy has the media of its boxes too.
     """
     store, wanted = call.store, call.body
     last = state_rows.newest(store, target)
@@ -203,12 +210,15 @@ def _patch(call: Call, target: Record) -> Record:
             store, changed | {"project": state_rows.project(store, last["id"])}, created=last["created_datetime"]
         )
         state_rows.copy_links(store, last["id"], number)
+        state_rows.add_media(store, number, state_rows.media_of(store, state_rows.boxes_of(store, number)))
         state_rows.copy_segments(store, last["id"], number)
     if touched:
         state_rows.renew_segments(store, number)
     name = f"{last['elemental_id']}@{last['version']}/{last['mark']}"
     shown = {k: v for k, v in find(store, "state", number).items() if k not in ("localizations", "media")}
-    return {"message": f"State {name} successfully updated!", "object": shown | {"effective_permission": _ALL}}
+    is_owner = may(call.user, find(store, "project", state_rows.project(store, number)), FULL)
+    rights = {"effective_permission": _ALL if is_owner else 0}
+    return {"message": f"State {name} successfully updated!", "object": shown | rights}
 
 
 def _change_links(store: Store, number: int, wanted: Record) -> bool:

@@ -58,6 +58,8 @@ _TABLES = "".join(
 
 # For how many seconds the transactions of this request are held back before they commit.
 HELD_BACK: ContextVar[float] = ContextVar("HELD_BACK", default=0.0)
+# After how many links of states to boxes the database's connection ends while this request is served.
+LINKS: ContextVar[int | None] = ContextVar("LINKS", default=None)
 
 
 class Clock:

@@ -17,6 +17,9 @@ FILES_PER_JOB = 50
 # Of a new version, until its first run says of which network its boxes are.
 VERSION_WORDS = f"Boxes {project_needs.OUR_WORDS}"
 
+# What messages call a type.
+_CALLED = {"MediaType": "media type", "LocalizationType": "box type", "StateType": "track type"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmSpec:
@@ -158,28 +161,34 @@ def _plan_types(plan: RegistrationPlan, registry: AlgorithmProject, found: Mappi
 def _plan_attributes(
     plan: RegistrationPlan, registry: AlgorithmProject, kind: str, owner: dict[str, Any], needs: Sequence[Need]
 ) -> None:
-    what = {"MediaType": "media type", "LocalizationType": "box type", "StateType": "track type"}[kind]
     for need in needs:
-        problem = project_needs.missing_attribute(owner, what, need)
+        problem = project_needs.missing_attribute(owner, _CALLED[kind], need)
         if problem and project_needs.has(owner, need.attribute):
             plan.problems.append(problem)
         elif problem:
-            text = f"add the {need.dtypes[0]} attribute {need.attribute!r} to the {what} {owner['name']!r}"
+            text = f"add the {need.dtypes[0]} attribute {need.attribute!r} to the {_CALLED[kind]} {owner['name']!r}"
             plan.steps.append(Step(text, rights.FULL, partial(_add_attribute, registry, kind, owner["id"], need)))
 
 
 def _add_attribute(registry: AlgorithmProject, kind: str, type_id: int, need: Need) -> None:
-    def stands() -> bool:
+    """Add an attribute, and look whether it stands as it is needed.
+
+    Raises:
+        ServerError: Tator refuses, or somebody else has added one of another kind meanwhile.
+    """
+
+    def owner() -> Mapping[str, Any]:
         types = {
             "MediaType": lambda: registry.media_types().values(),
             "LocalizationType": registry.localization_types,
             "StateType": registry.state_types,
         }[kind]()
-        owner = next(one for one in types if one["id"] == type_id)
-        return project_needs.has(owner, need.attribute)
+        return next(one for one in types if one["id"] == type_id)
 
     add = partial(registry.add_attribute, kind, type_id, need.attribute, need.dtypes[0])
-    project_needs.make_once(stands, add)
+    project_needs.make_once(lambda: project_needs.has(owner(), need.attribute), add)
+    if problem := project_needs.missing_attribute(owner(), _CALLED[kind], need):
+        raise ServerError(problem)
 
 
 def _plan_version(plan: RegistrationPlan, registry: AlgorithmProject, found: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from scripts.lib.errors import ServerError
 from scripts.lib.retry import answer_seconds, retrying
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
-from scripts.lib.server.faults import LostAnswer
+from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, pause
 
 # The end of each description that the workflow gives to a version, by which it is known again.
@@ -223,6 +223,8 @@ def version_named(
 def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
     """Make something unless it stands; after a lost answer look until the server must have ended the request.
 
+    A refusal of what stands by then is none: somebody else made it after the first look.
+
     Args:
         stands: looks whether it is there as it is wanted.
         make: makes it.
@@ -242,6 +244,9 @@ def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
         except LostAnswer as lost:
             until = max(until, lost.under_way_until)
             raise
+        except Refused:
+            if not stands():
+                raise
 
     _retry_lost_answer(made)
 
