@@ -77,7 +77,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901 - man
             "confidence_attribute": "Confidence", "version": "Object Detector", "version_id": None,
             "version_number": None, "track_type_id": track_type, "track_length_attribute": "Length",
         },
-        "track": {"enabled": True}, "media": {"kind": "any"}, "mark": {"attribute": MARK},
+        "track": {"enabled": True}, "media": {"kind": "any"}, "mark": {"attribute": MARK}, "counts": {"attributes": {}},
         "evaluate": {"truth_version": None, "track_truth_version": None, "truth_file": None},
         "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
         "tator": {"ca_file": None},

@@ -62,7 +62,7 @@ def test_a_viewer_is_told_what_marking_takes(steps, server, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["viewer"])
     server.change("project", server.project_id, permissions={"1": "Full Control", "3": "View Only"})
     with pytest.raises(Refused, match=r"mark media: .*; give the token's user the right Can Edit in this project"):
-        Connection(server.host, server.project_id).project.set_attribute([1], MARK, "x")
+        Connection(server.host, server.project_id).project.set_attributes([1], {MARK: "x"}, "mark media")
     with pytest.raises(Refused, match=r"the right Can Transfer \(where the site has fine-grained permissions: Full Co"):
         Connection(server.host, server.project_id).project.addresses([f"1/{server.project_id}/1/x.mp4"])
 
