@@ -121,11 +121,11 @@ def _link(store: Store, ids: list[int], specs: list[Record], medias: dict[int, R
         name = "main_state_localizat_localization_id_3fb6cdcc_fk_main_loca"
         _no_such(unknown, "localizations", name, "localization_id", "localization")
     left = LINKS.get()
-    for number, spec in zip(ids, specs, strict=True) if left is not None else ():
-        boxes = spec.get("localization_ids", [])[:left]
-        state_rows.add_boxes(store, number, boxes)
-        left -= len(boxes)
     if left is not None:
+        for number, spec in zip(ids, specs, strict=True):
+            boxes = spec.get("localization_ids", [])[:left]
+            state_rows.add_boxes(store, number, boxes)
+            left -= len(boxes)
         raise RefusedError(CONNECTION_CLOSED, details=CONNECTION_CLOSED, kept=True)
     for number, spec in zip(ids, specs, strict=True):
         state_rows.add_boxes(store, number, spec.get("localization_ids", []))

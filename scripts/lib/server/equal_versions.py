@@ -21,7 +21,7 @@ def made_at_once(versions: Iterable[Mapping[str, Any]], version_id: int) -> list
         version_id: one of them.
     """
     every = list(versions)
-    same = {(one.get("name"), one.get("number")) for one in every if one["id"] == version_id}
+    same = [(one.get("name"), one.get("number")) for one in every if one["id"] == version_id]  # odd ones may not hash
     return sorted(one["id"] for one in every if (one.get("name"), one.get("number")) in same)
 
 
