@@ -56,6 +56,9 @@ NETWORKS = {
     "RT-DETR": Exported("transformers", ("rt_detr", (640, 640)), family="rt-detr"),
     "D-FINE": Exported("transformers", ("d_fine", (640, 640)), family="rt-detr"),
     "DETR": Exported("transformers", ("detr", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
+    "Conditional DETR": Exported(
+        "transformers", ("conditional_detr", (640, 480)), family="rt-detr", settings=_FRAME, fixed_frames=True
+    ),
     "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
     "RF-DETR nano": Exported("rfdetr", family="rf-detr"),
     "SSDLite": Exported(

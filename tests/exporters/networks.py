@@ -26,13 +26,16 @@ def seeded() -> None:
     np.random.seed(0)
 
 
-def spread(layers: Iterable[nn.Module], run: Callable[[], object], *, share: float | None = 0.9995) -> None:
+def spread(
+    layers: Iterable[nn.Module], run: Callable[[], object], *, share: float | None = 0.9995, even: bool = False
+) -> None:
     """Scale the last layers of scores, so that few score high and none tie.
 
     Args:
         layers: each gives one number a class.
         run: runs the network on a picture.
         share: of the numbers, how many are to be less than 1; None to leave the bias 0, as before a softmax.
+        even: take from each class its mean, so that none is the best of all boxes; the classes come last.
     """
     for layer in layers:
         numbers: list[torch.Tensor] = []
@@ -44,12 +47,17 @@ def spread(layers: Iterable[nn.Module], run: Callable[[], object], *, share: flo
             hook.remove()
             if not numbers:  # of a level that predictions leave out
                 continue
+            if even:
+                rows = torch.cat([part.flatten(0, -2) for part in numbers])
+                layer.bias.sub_(rows.mean(dim=0))
+                numbers = [rows + layer.bias]
             found = torch.cat([part.flatten() for part in numbers])
             scale = 2 / float(found.std())
             layer.weight.mul_(scale)
+            layer.bias.mul_(scale)
             if share is not None:
                 ordered = (found * scale).sort().values
-                layer.bias.fill_(1 - float(ordered[int(share * (len(ordered) - 1))]))
+                layer.bias.add_(1 - float(ordered[int(share * (len(ordered) - 1))]))
 
 
 def _a_picture(height: int, width: int) -> torch.Tensor:
@@ -183,38 +191,26 @@ def torchvision(folder: Path, name: str, threshold: float) -> None:
     write(folder, 90, from_zero, threshold)
 
 
-class _Plain(nn.Module):
-    """Gives a tuple, as exporters want it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits and boxes."""
-        found = self.model(pixel_values=pixel_values)
-        return found.logits, found.pred_boxes
-
-
 def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: float = THRESHOLD) -> None:
     """Export with torch.onnx a network of transformers (Apache-2.0), with its processor's settings beside it."""
     import transformers as package
 
-    from tests.exporters.tiny import CONFIGS
+    from tests.exporters.tiny import CONFIGS, Plain, enliven
 
     seeded()
     configuration, model_class, processor_class = CONFIGS[kind](package)
     model = model_class(configuration).eval()
+    enliven(model)
     processor = processor_class()
     height, width = size[1], size[0]
     softmax = kind in ("detr", "yolos")
-    parts = ("class_labels_classifier",) if softmax else ("enc_score_head", "class_embed")
+    parts = ("class_labels_classifier", "enc_score_head", "class_embed")
     last = [layer for part in parts for layer in _layers(model, part)]
     last = [layer for layer in last if layer.out_features in (configuration.num_labels, configuration.num_labels + 1)]
     picture = _a_picture(height, width)
-    spread(last, lambda: model(pixel_values=picture), share=None if softmax else 0.98)
+    spread(last, lambda: model(pixel_values=picture), share=None if softmax else 0.98, even=True)
     torch.onnx.export(
-        _Plain(model), (torch.rand(1, 3, height, width),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
+        Plain(model), (torch.rand(1, 3, height, width),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
         input_names=["pixel_values"], output_names=["logits", "pred_boxes"],
         dynamic_axes={name: {0: "batch"} for name in ("pixel_values", "logits", "pred_boxes")},
     )  # fmt: skip

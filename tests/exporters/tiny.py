@@ -2,8 +2,39 @@
 
 from typing import Any
 
+import torch
+from torch import nn
+
 LABELS = {number: f"class {number}" for number in range(7)}
 _NAMED = {"id2label": LABELS, "label2id": {name: number for number, name in LABELS.items()}}
+
+
+class Plain(nn.Module):
+    """Gives a tuple, as exporters want it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        # The exporter puts back the mode that it finds here, also of `model`: left in training mode, the package would
+        # predict with dropout and with the statistics of the batch.
+        self.eval()
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and boxes."""
+        found = self.model(pixel_values=pixel_values)
+        return found.logits, found.pred_boxes
+
+
+def enliven(model: nn.Module) -> None:
+    """Make random weights as large as trained ones: with those of the start of a training all queries find one box."""
+    for part in model.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_normal_(part.weight)
+        elif isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight)
+    for name, values in model.named_parameters():
+        if name.endswith(("tokens", "position_embeddings")):
+            nn.init.normal_(values)
 
 
 def _resnet(package: Any) -> Any:
@@ -38,18 +69,27 @@ def d_fine(package: Any) -> tuple[Any, Any, Any]:
     return configuration, package.DFineForObjectDetection, package.RTDetrImageProcessor
 
 
-def detr(package: Any) -> tuple[Any, Any, Any]:
-    """Return a DETR."""
+def _of_detr(package: Any, queries: int) -> dict[str, Any]:
     backbone = package.ResNetConfig(
         embedding_size=16, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1], layer_type="basic",
         out_features=["stage4"],
     )  # fmt: skip
-    configuration = package.DetrConfig(
-        use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone, d_model=64,
-        encoder_layers=1, decoder_layers=1, encoder_ffn_dim=64, decoder_ffn_dim=64, encoder_attention_heads=4,
-        decoder_attention_heads=4, num_queries=50, **_NAMED,
-    )  # fmt: skip
-    return configuration, package.DetrForObjectDetection, package.DetrImageProcessor
+    return {
+        "use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None, "backbone_config": backbone,
+        "d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64,
+        "encoder_attention_heads": 4, "decoder_attention_heads": 4, "num_queries": queries, **_NAMED,
+    }  # fmt: skip
+
+
+def detr(package: Any) -> tuple[Any, Any, Any]:
+    """Return a DETR."""
+    return package.DetrConfig(**_of_detr(package, 50)), package.DetrForObjectDetection, package.DetrImageProcessor
+
+
+def conditional_detr(package: Any) -> tuple[Any, Any, Any]:
+    """Return a Conditional DETR, which finds more boxes than its processor gives."""
+    configuration = package.ConditionalDetrConfig(**_of_detr(package, 150))
+    return configuration, package.ConditionalDetrForObjectDetection, package.ConditionalDetrImageProcessor
 
 
 def yolos(package: Any) -> tuple[Any, Any, Any]:
@@ -61,4 +101,6 @@ def yolos(package: Any) -> tuple[Any, Any, Any]:
     return configuration, package.YolosForObjectDetection, package.YolosImageProcessor
 
 
-CONFIGS = {"rt_detr": rt_detr, "d_fine": d_fine, "detr": detr, "yolos": yolos}
+CONFIGS = {
+    "rt_detr": rt_detr, "d_fine": d_fine, "detr": detr, "conditional_detr": conditional_detr, "yolos": yolos,
+}  # fmt: skip

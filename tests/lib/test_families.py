@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from scripts.get_network import get_network
@@ -442,6 +443,43 @@ def test_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     network = Network(tmp_path)
     assert (network.description.family, network.description.pixels.mean) == ("detr", tuple(mean))
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.731)]
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("model_type", "iou"), [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("deta", 0.7)]
+)
+def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou: float, engine: str) -> None:
+    """Their last column is a class, their pictures are DETR's, and their processors give a hundred boxes."""
+    config = {"model_type": model_type, "num_queries": 300, "id2label": {"0": "cod", "1": "crab"}}
+    transformers(tmp_path / "graph.onnx", 2, config=config)
+    network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
+    assert (network.description.family, network.description.pixels.mean[0]) == ("rt-detr", 0.485)
+    assert (network.description.suppression.iou, network.description.suppression.max_detections) == (iou, 100)
+    size = Size(SIDE, SIDE)
+    assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "config", "most"),
+    [
+        (2, {"model_type": "rt_detr", "num_queries": 3}, 3),
+        (2, {"model_type": "rt_detr"}, 300),
+        (3, {"model_type": "detr", "num_queries": 900}, 900),
+        (3, {"model_type": "yolos", "num_detection_tokens": 450}, 450),
+    ],
+)
+def test_the_number_of_queries_is_in_the_configuration_where_the_graph_leaves_it_open(
+    tmp_path: Path, columns: int, config: dict, most: int
+) -> None:
+    transformers(tmp_path / "graph.onnx", columns, config=config)
+    written = onnx.load(tmp_path / "graph.onnx")
+    for output in written.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = "queries"
+    onnx.save(written, tmp_path / "graph.onnx")
+    names(tmp_path)
+    network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
+    assert network.description.suppression.max_detections == most
 
 
 def test_detrs_without_their_configuration_are_refused_until_the_family_is_said(tmp_path: Path) -> None:

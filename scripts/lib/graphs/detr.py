@@ -13,8 +13,11 @@ from scripts.lib.suppression import Nms
 IMAGENET = PixelFormat("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _FRACTIONS = BoxFormat("cxcywh", "fraction")
 # config.json's model_type. The others of transformers' detectors have scores that are made like one of these.
-_SIGMOID = ("rt_detr", "rt_detr_v2", "d_fine", "deformable_detr", "deta", "dab-detr")
-_SOFTMAX = ("detr", "yolos", "table-transformer", "conditional_detr")
+_SIGMOID = ("rt_detr", "rt_detr_v2", "d_fine")
+_SOFTMAX = ("detr", "yolos", "table-transformer")
+# Scores as RT-DETR's, pictures as DETR's; their processors give a hundred boxes, however many queries there are, and
+# that of DETA suppresses. Each with its IoU.
+_HUNDRED = {"conditional_detr": 1.0, "dab-detr": 1.0, "deformable_detr": 1.0, "deta": 0.7}
 # Transformers' filters, by Pillow's number.
 _BILINEAR = 2
 # Columns, and names that count from 1: what RF-DETR gives for COCO, and for 90 classes of one's own.
@@ -25,17 +28,22 @@ def rt_detr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
-    prepared = _prepared(known, PixelFormat(), Size(640, 640))
-    suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
+    kind = _model_type(known)
+    if kind in _HUNDRED:
+        prepared = _prepared(known, IMAGENET, None)
+        suppression = Nms(iou=_HUNDRED[kind], max_detections=100, per_class=True)
+    else:
+        prepared = _prepared(known, PixelFormat(), Size(640, 640))
+        suppression = Nms(iou=1.0, max_detections=_queries(signature, known), per_class=True)
     return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
 
 
 def detr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a DETR or YOLOS of transformers: a softmax, whose last column is no object."""
-    if not _is_transformers(signature) or _model_type(known) in _SIGMOID:
+    if not _is_transformers(signature) or _model_type(known) in (*_SIGMOID, *_HUNDRED):
         return None
     prepared = _prepared(known, IMAGENET, None)
-    suppression = Nms(iou=1.0, max_detections=_queries(signature))
+    suppression = Nms(iou=1.0, max_detections=_queries(signature, known))
     return _transformers("detr", signature, known, prepared, Scores("softmax", background="last"), suppression)
 
 
@@ -53,7 +61,7 @@ def rf_detr(signature: Signature, known: NetworkHints) -> Description | None:
             "whether the first name has the column 0, as in networks trained on one's own data, or 1, as in those "
             "trained on COCO: set network.first_label to 0 or 1"
         )
-    suppression = Nms(iou=1.0, max_detections=_queries(signature), per_class=True)
+    suppression = Nms(iou=1.0, max_detections=_queries(signature, known), per_class=True)
     return Description(
         "rf-detr", OutputNames(boxes="dets", scores="labels"), Resize("stretch"), IMAGENET, _FRACTIONS,
         Scores("sigmoid"), suppression, labels=labels,
@@ -119,9 +127,11 @@ def _shape(signature: Signature, name: str) -> tuple[int | None, ...] | None:
     return next((output.shape for output in signature.outputs if output.name == name), None)
 
 
-def _queries(signature: Signature) -> int:
-    """Return how many boxes it gives at most."""
-    for output in signature.outputs:
-        if output.name in ("pred_boxes", "dets") and output.shape is not None and len(output.shape) == 3:
-            return output.shape[1] or 300
-    return 300
+def _queries(signature: Signature, known: NetworkHints) -> int:
+    """Return how many boxes it gives at most; exporters often leave that length open, and config.json says it then."""
+    for name in ("pred_boxes", "dets"):
+        shape = _shape(signature, name)
+        if shape is not None and len(shape) == 3 and shape[1] is not None:
+            return shape[1]
+    said = known.config.get("num_queries", known.config.get("num_detection_tokens"))
+    return said if isinstance(said, int) and said > 0 else 300
