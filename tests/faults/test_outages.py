@@ -46,7 +46,7 @@ def other_folder(steps, name="other"):
 
 def test_two_runs_at_once_leave_each_box_once(ready):
     other = other_folder(ready)
-    ready.server.fault("late_commit", operation="CreateLocalizationList", seconds=1, times=2)
+    ready.server.fault("late_commit", operation="CreateLocalizationList", seconds=0, times=2, together=2)
     with ThreadPoolExecutor(2) as both:
         done = [both.submit(run.upload, 1) for run in (ready, other)]
         assert [one.result()["boxes"] for one in done] == [3, 3]
@@ -65,7 +65,7 @@ def doubled(steps):
     steps.api.delete_localization_list(
         steps.server.project_id, {"prune": 1}, version=[specs[0]["version"]], media_id=[1], show_all_marks=1
     )
-    steps.server.fault("late_commit", operation="CreateLocalizationList", seconds=1, times=2)
+    steps.server.fault("late_commit", operation="CreateLocalizationList", seconds=0, times=2, together=2)
     with ThreadPoolExecutor(2) as both:
         made = [both.submit(steps.api.create_localization_list, steps.server.project_id, specs) for _ in range(2)]
         for one in made:

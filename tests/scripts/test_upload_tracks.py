@@ -1,5 +1,6 @@
 """Tracks in Tator are what the CSV says, at today's rows of their boxes; people's tracks are theirs."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -340,10 +341,12 @@ def test_states_without_boxes_are_made_whole(ready):
 
 
 def test_doubled_tracks_are_one(ready):
-    """Two runs at once: the second commits what it began before the first had committed."""
-    ready.server.fault("late_commit", operation="CreateStateList", seconds=1.5)
+    """Two runs at once, in two folders, of which neither sees what the other has not committed."""
+    other = OneVersion(ready.folder.with_name("other"), ready.server)
+    shutil.copytree(ready.folder, other.folder)
+    ready.server.fault("late_commit", operation="CreateStateList", seconds=0, times=2, together=2)
     with ThreadPoolExecutor() as pool:
-        for run in [pool.submit(ready.upload_tracks, 1) for _ in range(2)]:
+        for run in [pool.submit(steps.upload_tracks, 1) for steps in (ready, other)]:
             run.result()
     check_as_found(ready)
     assert writes(ready).count("CreateStateList") == 2

@@ -12,8 +12,9 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from . import seed
 from .app import api_app
-from .faults import Faults, RequestLog
+from .faults import Faults
 from .presigned import Addresses, store_app
+from .request_log import RequestLog
 from .store import Store, clock
 
 _LOOPBACK = "127.0.0.1"
@@ -28,6 +29,13 @@ class _QuietHandler(WSGIRequestHandler):
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Return the time for the header Date, by the server's clock."""
         return super().date_time_string(clock.now().timestamp() if timestamp is None else timestamp)
+
+    def make_environ(self) -> dict[str, Any]:
+        """Return what the application is told, also of the slashes at a path's beginning that Python makes one."""
+        environ = super().make_environ()
+        target = self.requestline.split()[1]
+        slashes = len(target) - len(target.lstrip("/"))
+        return {**environ, "PATH_INFO": "/" * (slashes - 1) + environ["PATH_INFO"]}
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
         """End this connection, whose peer is gone or whose end a test ordered."""

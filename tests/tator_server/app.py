@@ -10,10 +10,11 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from . import algorithms, attribute_types, catalogue, interface, localizations, medias, state_types, states
 from .control import Controls
 from .errors import RefusedError, UnknownFieldError
-from .faults import Faults, RequestLog
+from .faults import Faults
 from .interface import Operation
 from .operations import HANDLERS, Call
 from .presigned import Addresses
+from .request_log import RequestLog
 from .store import HELD_BACK, Record, Store
 
 _SERVED = (
@@ -43,6 +44,13 @@ _SERVER_ERROR = "<html><body><h1>Server Error (500)</h1></body></html>"
 def api_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog) -> Flask:
     """Return the WSGI application of the API, with the tests' controls beside it."""
     app = Flask(__package__, static_folder=None)
+    app.url_map.merge_slashes = False
+
+    @app.before_request
+    def first_slash() -> None:
+        """Take `//schema`, as of a host with a slash behind, for another address than `/schema`."""
+        if request.environ["PATH_INFO"].startswith("//"):
+            raise NotFound
 
     def route(operation: Operation) -> None:
         def view(**path: int) -> Response:
@@ -110,8 +118,8 @@ def _answer(store: Store, addresses: Addresses, operation: Operation, path: dict
         fields = body if isinstance(body, dict) else {}
         call = Call(store, addresses, user, {**fields, **query, **path}, body)
         kept: RefusedError | None = None
-        seconds = HELD_BACK.get()
-        with store.held_back(seconds) if seconds else store.transaction():
+        wait = HELD_BACK.get()
+        with store.held_back(wait) if wait else store.transaction():
             try:
                 answer = HANDLERS[operation.name](call)
             except RefusedError as error:

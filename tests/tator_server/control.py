@@ -10,8 +10,9 @@ from typing import Any
 from flask import Flask, Response, jsonify, render_template, request
 
 from . import files, medias, seed
-from .faults import Faults, RequestLog
+from .faults import Faults
 from .presigned import Addresses
+from .request_log import RequestLog
 from .store import KINDS, Record, Store
 
 _MARK = "Object Detector Processed"

@@ -1,4 +1,4 @@
-"""Faults that tests order over HTTP, and the log of requests by which they count calls.
+"""Faults that tests order over HTTP.
 
 An order is a JSON object: `kind`, and optionally
 
@@ -10,20 +10,21 @@ An order is a JSON object: `kind`, and optionally
 and the kind's own settings, described at `KINDS`.
 """
 
-import itertools
 import json
 import socket
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from flask import Request, Response, copy_current_request_context, jsonify, request
+from flask import Response, copy_current_request_context, jsonify, request
 
 from .errors import CONNECTION_CLOSED
+from .request_log import Entry
 from .store import HELD_BACK, LINKS
 
 KINDS = {
@@ -37,7 +38,8 @@ KINDS = {
     "cut_download": "close the connection after `after_bytes` of the body (half of it unless given)",
     "short_body": "send the first `after_bytes` (half unless given) with a Content-Length that calls it whole",
     "wrong_bytes": "send a body of the right length with every bit flipped",
-    "late_commit": "do the work from what is visible now, commit it `seconds` later, and answer then",
+    "late_commit": "do the work from what is visible now, commit it `seconds` later, and answer then; of each "
+    "`together` such requests none before all have done their work",
     "drop_and_go_on": "close the connection at once, as a gateway does, and do as late_commit does, unheard",
     "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
     "cache_down": "as outage, with words of the cache, of what takes the cache alone: addresses of files",
@@ -74,6 +76,7 @@ _REFUSALS = {
 _HELD_BACK = {"late_commit", "drop_and_go_on"}
 _LISTS_WITH_ADDRESSES = {"GetMedia", "GetMediaList", "GetMediaListById"}
 _FOR_EVER_SECONDS = 3600.0
+_MEETING_SECONDS = 60.0
 _ON_DOWNLOADS = {"cut_download", "short_body", "wrong_bytes", "expire_addresses"}
 
 
@@ -93,6 +96,7 @@ class Fault:
     words: str = "closed"
     links: int = 0
     buffer: int = 8192
+    together: int = 1
     path: tuple[str | int, ...] = ()
     json: str | None = None
     seen: int = 0
@@ -135,66 +139,26 @@ class Fault:
         return due
 
 
-@dataclass
-class Entry:
-    """One line of the request log. It holds no token and no signature."""
-
-    number: int
-    method: str
-    path: str
-    query: str
-    operation: str | None
-    media: list[int]
-    authorization: bool
-    status: int | None = None
-    fault: str | None = None
-    seconds: float = 0.0
-
-
-@dataclass
-class RequestLog:
-    """What was asked, in order, since the start or the last `clear`."""
-
-    entries: list[Entry] = field(default_factory=list)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    @contextmanager
-    def entry(self, request: Request, operation: str | None, media: set[int]) -> Iterator[Entry]:
-        """Log a request; the block sets its outcome."""
-        entry = Entry(
-            number=next(self._numbers),
-            method=request.method,
-            path=request.path,
-            query="" if operation == "Download" else request.query_string.decode("ascii", "replace"),
-            operation=operation,
-            media=sorted(media),
-            authorization="Authorization" in request.headers,
-        )
-        self.entries.append(entry)
-        started = time.monotonic()
-        try:
-            yield entry
-        finally:
-            entry.seconds = round(time.monotonic() - started, 3)
-
-
 class Faults:
     """The orders in force."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._orders: list[Fault] = []
+        self._meetings: dict[int, threading.Barrier] = {}
 
     def order(self, order: dict[str, Any]) -> None:
         """Put an order in force."""
         fault = Fault.ordered(order)
         with self._lock:
             self._orders.append(fault)
+            self._meetings[id(fault)] = threading.Barrier(fault.together)
 
     def clear(self) -> None:
         """Forget all orders."""
         with self._lock:
             self._orders.clear()
+            self._meetings.clear()
 
     def listing(self) -> dict[str, list[dict[str, Any]]]:
         """Return the orders: those that may still happen, and those that did (some are both)."""
@@ -207,6 +171,7 @@ class Faults:
         with self._lock:
             presigned = "presigned" in request.args
             due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media), presigned=presigned)]
+            meetings = [(self._meetings[id(fault)], fault.seconds) for fault in due if fault.kind in _HELD_BACK]
         entry.fault = "+".join(fault.kind for fault in due) or None
         for fault in due:
             if fault.kind == "slow":
@@ -214,7 +179,7 @@ class Faults:
             if fault.kind == "expire_addresses":
                 expire()
         instead = next((answer for fault in due if (answer := _instead(fault)) is not None), None)
-        held_back = max((fault.seconds for fault in due if fault.kind in _HELD_BACK), default=0.0)
+        held_back = partial(_wait, meetings) if meetings else None
         if instead is None and any(fault.kind == "drop_and_go_on" for fault in due):
             request.get_data()  # before the connection ends
             work = copy_current_request_context(lambda: _held_back(handle, held_back))
@@ -228,13 +193,21 @@ class Faults:
         return response
 
 
-def _held_back(handle: Callable[[], Response], seconds: float, links: int | None = None) -> Response:
-    tokens = HELD_BACK.set(seconds), LINKS.set(links)
+def _held_back(handle: Callable[[], Response], wait: Callable[[], None] | None, links: int | None = None) -> Response:
+    tokens = HELD_BACK.set(wait), LINKS.set(links)
     try:
         return handle()
     finally:
         HELD_BACK.reset(tokens[0])
         LINKS.reset(tokens[1])
+
+
+def _wait(meetings: list[tuple[threading.Barrier, float]]) -> None:
+    """Wait until the other requests of each meeting are there, and then for its seconds."""
+    for meeting, _ in meetings:
+        with suppress(threading.BrokenBarrierError):  # the others did not come
+            meeting.wait(_MEETING_SECONDS)
+    time.sleep(max(seconds for _, seconds in meetings))
 
 
 class HangUp(Response):

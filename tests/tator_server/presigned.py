@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from flask import Flask, Response, request
 
 from . import files
-from .faults import Faults, RequestLog
+from .faults import Faults
+from .request_log import RequestLog
 from .store import Store
 
 _BUCKET = "tator"

@@ -14,8 +14,9 @@ from typing import Any
 
 from . import seed, state_rows
 from .app import api_app
-from .faults import Faults, RequestLog
+from .faults import Faults
 from .presigned import Addresses
+from .request_log import RequestLog
 from .store import Record, Store, now
 
 RECORDINGS: list[Record] = json.loads(

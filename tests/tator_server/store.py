@@ -9,8 +9,7 @@ PostgreSQL.
 import json
 import sqlite3
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -56,8 +55,8 @@ _TABLES = "".join(
 )
 
 
-# For how many seconds the transactions of this request are held back before they commit.
-HELD_BACK: ContextVar[float] = ContextVar("HELD_BACK", default=0.0)
+# What waits before the transactions of this request commit, if anything does.
+HELD_BACK: ContextVar[Callable[[], None] | None] = ContextVar("HELD_BACK", default=None)
 # After how many links of states to boxes the database's connection ends while this request is served.
 LINKS: ContextVar[int | None] = ContextVar("LINKS", default=None)
 
@@ -115,8 +114,8 @@ class Store:
             self._db.execute("COMMIT")
 
     @contextmanager
-    def held_back(self, seconds: float) -> Iterator[None]:
-        """Keep all changes of the block, or none, and let others see them only after so many seconds.
+    def held_back(self, wait: Callable[[], None]) -> Iterator[None]:
+        """Keep all changes of the block, or none, and let others see them only after `wait` has returned.
 
         The changes are taken back and made again at the commit. Ids stay taken meanwhile, as those of a sequence do.
         """
@@ -134,7 +133,7 @@ class Store:
                 changed = self._db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (last, name))
                 if not changed.rowcount:  # the first rows of a table, taken back, take its line with them
                     self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, last))
-        time.sleep(seconds)
+        wait()
         with self.transaction():
             for query, values in journal:
                 self._db.execute(query, values)

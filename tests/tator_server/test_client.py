@@ -30,8 +30,16 @@ def test_schema_is_cached_by_its_etag(server: Server, api) -> None:
     etag = requests.get(f"{server.host}/schema/").headers["ETag"]
     assert requests.get(f"{server.host}/schema", headers={"If-None-Match": etag}).status_code == 304
     assert requests.get(f"{server.host}/rest/schema").status_code == 404
-    with pytest.raises(requests.HTTPError, match="404"):
-        tator.get_api(f"{server.host}/rest", server.token)
+    for behind in ("/rest", "/", "//"):
+        with pytest.raises(requests.HTTPError, match="404"):
+            tator.get_api(f"{server.host}{behind}", server.token)
+
+
+@pytest.mark.parametrize("path", ["//schema/", "//rest/Media/1", "/rest//Media/1", "/rest/Media//1", "/rest/Media/1/"])
+def test_a_slash_too_many_is_another_address(server: Server, path: str) -> None:
+    answer = requests.get(f"{server.host}{path}", headers={"Authorization": f"Token {server.token}"})
+    assert (answer.status_code, answer.history) == (404, [])
+    assert "<title>Not Found</title>" in answer.text
 
 
 def test_each_file_is_a_media(server: Server, api) -> None:

@@ -17,8 +17,9 @@ from werkzeug.test import TestResponse
 
 from . import seed
 from .app import api_app
-from .faults import Faults, RequestLog
+from .faults import Faults
 from .presigned import Addresses, store_app
+from .request_log import RequestLog
 from .store import Record, Store
 
 RECORDINGS: list[Record] = json.loads(

@@ -171,7 +171,7 @@ def made_at_once(server: Server, api, version: int, identity: str) -> None:
 
 def test_late_commits_race(server: Server, api, version: int) -> None:
     """As recorded: both rows have mark 0 and are listed; one more mark hides both."""
-    server.fault("late_commit", operation="CreateLocalizationList", seconds=1, times=2)
+    server.fault("late_commit", operation="CreateLocalizationList", seconds=0, times=2, together=2)
     identity, project = str(uuid.uuid4()), server.project_id
     made_at_once(server, api, version, identity)
     rows = api.get_localization_list(project, version=[version])

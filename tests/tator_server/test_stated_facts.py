@@ -44,7 +44,7 @@ def track_type(server: Server, call: Callable[..., Any], request: pytest.Fixture
 def doubled(server: Server, call: Callable[..., Any], version: int) -> Rows:
     """Make one box by two requests of which neither sees the other's; return the rows."""
     boxes = f"Localizations/{server.project_id}"
-    server.fault("late_commit", operation="CreateLocalizationList", seconds=1, times=2)
+    server.fault("late_commit", operation="CreateLocalizationList", seconds=0, times=2, together=2)
     with ThreadPoolExecutor(2) as both:
         spec = [box(server, version, elemental_id=IDENTITY)]
         for one in [both.submit(call, "POST", boxes, spec) for _ in range(2)]:
@@ -94,7 +94,7 @@ class TestDoubles:
 
     def test_tracks_double_alike(self, server, call, version, track_type) -> None:
         spec = [{"type": track_type, "version": version, "media_ids": [1], "elemental_id": IDENTITY}]
-        server.fault("late_commit", operation="CreateStateList", seconds=1, times=2)
+        server.fault("late_commit", operation="CreateStateList", seconds=0, times=2, together=2)
         with ThreadPoolExecutor(2) as both:
             for one in [both.submit(call, "POST", f"States/{server.project_id}", spec) for _ in range(2)]:
                 one.result()
