@@ -1,21 +1,16 @@
 """Mark the media whose boxes were verified in Tator."""
 
-import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import MediaFault, MediaServerError, of_one_media
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.server.api import Project
-from scripts.lib.server.media_attributes import AttributeWrites
+from scripts.lib.server.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.workflow import job
-from scripts.lib.workflow.failures import as_fault, note
-
-_log = logging.getLogger(__name__)
 
 
 def mark_processed(
@@ -33,8 +28,9 @@ def mark_processed(
     Where tracks are uploaded a media is verified when its tracks are, too, or it has none to upload; where counts
     become attributes of the media, when these stand there.
 
-    One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds. What Tator
-    refuses for one media is that media's state: it stands in the record, and the next run tries that media again.
+    One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds; see
+    set_attributes. What Tator refuses for one media is that media's state: it stands in the record, and the next run
+    tries that media again.
 
     Args:
         uploads: the records of upload_detections.
@@ -54,37 +50,23 @@ def mark_processed(
     for path in counts or []:
         for media_id in map(int, read_record(CountsInTator, path).failed):
             verified.pop(media_id, None)
-    faults: dict[int, MediaFault] = {}
-    found: dict[int, dict[str, Any]] = {}
+    outcome = Outcome()
     if verified:
-        project = Project(host, project_id)
-        due = {
-            media_id: media
-            for media_id, media in project.media(list(verified)).items()
-            if not _marked_since(media, attribute, verified[media_id])
-        }
         mark = {attribute: _mark_time(verified.values())}
-        errors = AttributeWrites(project, "mark media", "its mark").send((media, mark) for media in due.values())
-        found = project.media(list(verified))
-        for media_id, media in found.items():  # a refusal is no word on what stands
-            if not _marked_since(media, attribute, verified[media_id]):
-                kept = MediaServerError(f"Tator does not keep the mark {attribute!r}; run again")
-                error = errors.get(media_id, kept)
-                if not of_one_media(error):
-                    raise error
-                faults[media_id] = as_fault(error)
-    missing = sorted(set(verified) - set(found))
-    for media_id in missing:
-        _log.warning("media %d was deleted while the workflow ran; it has no mark", media_id)
-    for media_id, fault in faults.items():
-        _log.warning("media %d has no mark: %s", media_id, fault.reason)
-        note(media_id, [marks])
-    record = MarksRecord(
-        attribute=attribute,
-        media_ids=sorted(set(found) - set(faults)),
-        missing=missing,
-        failed={str(media_id): fault.reason for media_id, fault in sorted(faults.items())},
-    )
+
+        def is_marked(media: dict[str, Any]) -> bool:
+            return _marked_since(media, attribute, verified[media["id"]])
+
+        task = Task(
+            call="mark media",
+            refused="its mark",
+            lacks="mark",
+            kept="the mark",
+            due=lambda media: {} if is_marked(media) else mark,
+            stands=lambda media, _: is_marked(media),
+        )
+        outcome = set_attributes(Project(host, project_id), list(verified), task, marks)
+    record = MarksRecord(attribute=attribute, media_ids=outcome.done, missing=outcome.missing, failed=outcome.reasons)
     write_record(marks, record)
 
 

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.counting import looked_at
-from scripts.lib.errors import MediaFault, MediaServerError, of_one_media
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
-from scripts.lib.server import values
+from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
-from scripts.lib.server.media_attributes import AttributeWrites
+from scripts.lib.server.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow import job
-from scripts.lib.workflow.failures import as_fault, note
 
 _log = logging.getLogger(__name__)
 
@@ -59,50 +57,37 @@ def write_counts(
         media_id: {name: found_in_boxes.get((media_id, species), 0) for species, name in attributes.items()}
         for media_id in _verified(records, outcomes, uploads)
     }
-    faults: dict[int, MediaFault] = {}
-    people: dict[int, list[str]] = {}
-    found: dict[int, dict[str, Any]] = {}
+    outcome, people = Outcome(), {}
     if wanted:
         project = Project(host, project_id)
         kinds = project.media_types()
         written = WrittenCounts.read(memory, host, project_id)
-        found = project.media(list(wanted))
-        due: dict[int, dict[str, int]] = {}
-        for media_id, media in found.items():
-            changes, left = _changes(media, wanted[media_id], kinds, written)
-            if left:
-                people[media_id] = left
-            if changes:
-                due[media_id] = changes
-        if due:
-            written.begin(due)
-            writes = AttributeWrites(project, "write counts", "the write of its counts")
-            errors = writes.send((found[media_id], changes) for media_id, changes in due.items())
-            found = project.media(list(wanted))  # a refusal is no word on what stands
-            standing = {media_id: changes for media_id, changes in due.items() if _stands(found.get(media_id), changes)}
-            written.end(standing)
-            for media_id in due.keys() & found.keys() - standing.keys():
-                names = ", ".join(map(repr, due[media_id]))
-                error = errors.get(media_id, MediaServerError(f"Tator does not keep the counts in {names}; run again"))
-                if not of_one_media(error):
-                    raise error
-                faults[media_id] = as_fault(error)
-    missing = sorted(set(wanted) - set(found))
-    for media_id in missing:
-        _log.warning("media %d was deleted while the workflow ran; it has no counts", media_id)
-    for media_id, fault in faults.items():
-        _log.warning("media %d lacks counts: %s", media_id, fault.reason)
-        note(media_id, [counts_in_tator])
+
+        def changes(media: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
+            return _changes(media, wanted[media["id"]], kinds, written)
+
+        task = Task(
+            call="write counts",
+            refused="the write of its counts",
+            lacks="counts",
+            kept="the counts in",
+            due=lambda media: changes(media)[0],
+            stands=_stands,
+            before=written.begin,
+            after=written.end,
+        )
+        outcome = set_attributes(project, list(wanted), task, counts_in_tator)
+        people = {media_id: left for media_id in outcome.done if (left := changes(outcome.found[media_id])[1])}
     for media_id, left in people.items():
         _log.info("media %d: a person's value stays in %s", media_id, ", ".join(map(repr, left)))
-    outcome = CountsInTator(
+    record = CountsInTator(
         attributes=attributes,
-        media_ids=sorted(set(found) - set(faults)),
-        people={str(media_id): left for media_id, left in sorted(people.items()) if media_id in found},
-        missing=missing,
-        failed={str(media_id): fault.reason for media_id, fault in sorted(faults.items())},
+        media_ids=outcome.done,
+        people={str(media_id): left for media_id, left in people.items()},
+        missing=outcome.missing,
+        failed=outcome.reasons,
     )
-    write_record(counts_in_tator, outcome)
+    write_record(counts_in_tator, record)
 
 
 def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) -> Iterator[int]:
@@ -131,10 +116,16 @@ def _changes(
     kinds: Mapping[int, dict[str, Any]],
     written: WrittenCounts,
 ) -> tuple[dict[str, int], list[str]]:
-    """Return what to write into a media's attributes, and the attributes that hold a person's value."""
+    """Return what to write into a media's attributes, and the attributes that hold a person's value.
+
+    Raises:
+        Unusable: the record of its type has another form than it should have.
+    """
     type_id = media.get("type")
-    kind = kinds.get(type_id, {}) if isinstance(type_id, int) else {}
-    defaults = {one["name"]: one.get("default") for one in kind.get("attribute_types") or []}
+    kind = kinds.get(type_id) if isinstance(type_id, int) else None
+    if kind is not None:
+        rows.require_type("media type", kind)
+    defaults = {one["name"]: one.get("default") for one in (kind or {}).get("attribute_types") or []}
     changes, left = {}, []
     for name, value in wanted.items():
         standing = _attributes(media).get(name)
@@ -147,8 +138,8 @@ def _changes(
     return changes, left
 
 
-def _stands(media: Mapping[str, Any] | None, wanted: Mapping[str, int]) -> bool:
-    return media is not None and all(_is(_attributes(media).get(name), value) for name, value in wanted.items())
+def _stands(media: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
+    return all(_is(_attributes(media).get(name), value) for name, value in wanted.items())
 
 
 def _attributes(media: Mapping[str, Any]) -> Mapping[str, Any]:

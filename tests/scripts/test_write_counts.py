@@ -1,6 +1,7 @@
 """MaxN as attributes of the media: written where nobody else's value stands, once, and only of verified media."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,12 @@ from scripts.lib.errors import STORE_VARIABLE, PipelineError, ServerError
 from scripts.lib.files import read_json
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
-from scripts.lib.server.media_attributes import AttributeWrites
+from scripts.lib.server import media_attributes
+from scripts.lib.server.api import Project
+from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow.failures import forget
 from scripts.write_counts import write_counts
+from tests.faults.steps import until
 from tests.scripts.tator_steps import MARK
 from tests.tator_server.seed import attribute as seed_attribute
 
@@ -383,15 +387,52 @@ def test_species_that_the_network_does_not_have(steps):
 
 
 def test_a_person_who_edits_while_it_is_written_is_not_overwritten_by_the_next_run(counted, monkeypatch):
-    send = AttributeWrites.send
+    write = Project.set_attributes
 
-    def and_a_person(self, due):
-        errors = send(self, due)
+    def and_a_person(self, *arguments, **more):
+        write(self, *arguments, **more)
         counted.edit(1, **{COD: 44})
-        return errors
 
     with monkeypatch.context() as patch:
-        patch.setattr(AttributeWrites, "send", and_a_person)
+        patch.setattr(Project, "set_attributes", and_a_person)
         assert "does not keep" in counted.write()["failed"]["1"]
     assert counted.write()["people"] == {"1": [COD]}
     assert counted.stands(1) == [44, 2]
+
+
+def test_an_edit_between_the_look_and_the_write_stays(counted, monkeypatch):
+    """What was listed a while ago is listed again right before it is written over."""
+    begin = WrittenCounts.begin
+
+    def and_a_person(self, changes):
+        begin(self, changes)
+        if changes.get(1, {}).get(COD) == 3:
+            counted.edit(1, **{COD: 44})
+
+    monkeypatch.setattr(media_attributes, "LOOK_SECONDS", -1)
+    monkeypatch.setattr(WrittenCounts, "begin", and_a_person)
+    record = counted.write()
+    assert (record["people"], record["failed"], record["media_ids"]) == ({"1": [COD]}, {}, [1, 2])
+    assert counted.stands(1) == [44, 2], "its other count is written"
+    assert counted.stands(2) == [0, 5]
+
+
+def test_an_edit_while_a_write_is_tried_again_stays(counted):
+    """The answer was lost, or none came: each further try comes after a look of its own."""
+    counted.media_ids = [1]
+    for fault in ({"kind": "slow", "seconds": 1}, {"kind": "status", "status": 503}):
+        counted.server.fault(**fault, operation="UpdateMediaList")
+    with ThreadPoolExecutor(1) as beside:
+        written = beside.submit(counted.write)
+        until(counted.calls)
+        counted.edit(1, **{COD: 44})
+        record = written.result()
+    assert (record["people"], record["failed"], record["media_ids"]) == ({"1": [COD]}, {}, [1])
+    assert counted.stands(1) == [44, 2]
+
+
+def test_a_value_that_a_lost_answer_left_is_not_written_twice(counted):
+    counted.server.fault("drop_answer", operation="UpdateMediaList", media=1)
+    assert counted.write()["failed"] == {}
+    assert counted.stands(1) == [3, 2]
+    assert counted.calls() == 2, "one for each media"

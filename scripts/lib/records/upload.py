@@ -20,6 +20,10 @@ class People:
     withheld: list[str]
 
 
+def _standing(own: int, people: People | None) -> int | None:
+    return None if people is None else own + len(people.edited) + len(people.added)
+
+
 @dataclass(frozen=True, kw_only=True)
 class UploadRecord:
     """What stands in Tator for a media."""
@@ -50,6 +54,11 @@ class UploadRecord:
         return self.media_id if self.tator_id is None else self.tator_id
 
     @property
+    def standing(self) -> int | None:
+        """How many boxes stood in Tator, people's too; None where nothing was verified."""
+        return _standing(self.boxes, self.people)
+
+    @property
     def left_to_people(self) -> dict[str, list[str]]:
         """The boxes that were left alone, by why; none where nothing was verified."""
         return {} if self.people is None else as_content(self.people)
@@ -73,6 +82,11 @@ class TrackUploadRecord:
     ] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
     note: Annotated[str | None, Key("Why most of the tracks count as edited, where it is so.", only="verified")] = None
+
+    @property
+    def standing(self) -> int | None:
+        """How many tracks stood in Tator, people's too; None where nothing was verified."""
+        return _standing(self.tracks, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:

@@ -220,22 +220,52 @@ class Project(TrackCalls):
                 raise
             raise LostAnswer("remove stale boxes: somebody changed some of them meanwhile") from None
 
-    def set_attributes(self, media_ids: list[int], attributes: dict[str, Any], what: str) -> None:
-        """Set attributes of media of one and the same type; `what` says so in messages."""
+    def set_attributes(
+        self, media_ids: list[int], attributes: dict[str, Any], what: str, *, still: Callable[[], list[int]]
+    ) -> None:
+        """Set attributes of media of one and the same type.
+
+        Args:
+            media_ids: the media.
+            attributes: the values.
+            what: what this is for, in messages.
+            still: returns those of the media that are to be set still; asked before each try but the first.
+        """
         if not media_ids:
             raise ValueError("an empty list would match every media")
-        body = {"ids": media_ids, "attributes": attributes}
-        self._read(what, lambda: self._api.update_media_list(self.id, body), needs=rights.EDIT)
+        ids = media_ids
+
+        def look() -> None:
+            nonlocal ids
+            ids = still()
+
+        def write() -> Any:
+            return self._api.update_media_list(self.id, {"ids": ids, "attributes": attributes}) if ids else {}
+
+        self._read(what, write, needs=rights.EDIT, before_next=look)
 
     def _rows(self, what: str, call: Callable[[], Any]) -> list[dict[str, Any]]:
         return rows.listed(what, self._read(what, call))
 
-    def _read(self, what: str, call: Callable[[], Any], *, needs: str = rights.VIEW) -> Any:
-        """Make a call that may be made twice without harm, and that takes the right `needs` in the project."""
-        tries = 0
+    def _read(
+        self,
+        what: str,
+        call: Callable[[], Any],
+        *,
+        needs: str = rights.VIEW,
+        before_next: Callable[[], None] | None = None,
+    ) -> Any:
+        """Make a call that may be made twice without harm, and that takes the right `needs` in the project.
+
+        `before_next` is called before each try but the first.
+        """
+        tries, is_first = 0, True
 
         def once() -> Any:
-            nonlocal tries
+            nonlocal tries, is_first
+            if before_next is not None and not is_first:
+                before_next()
+            is_first = False
             try:
                 return self._paced(what, call, needs)
             except UnexplainedRefusal as fault:

@@ -1,78 +1,229 @@
-"""Attributes of many media, set in few calls; what Tator refuses for one media is found and kept apart."""
+"""Attributes of many media, set in few calls, each right after a look; what Tator refuses for one is kept apart."""
 
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import MediaServerError, PipelineError
+from scripts.lib.errors import MediaFault, MediaServerError, PipelineError, of_one_media
 from scripts.lib.retry import patience
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Refused, TokenRefused, Unusable
+from scripts.lib.workflow.failures import as_fault, note
+
+# Tator has no write on a condition: what was seen longer ago is looked at again before it is written over.
+LOOK_SECONDS = 1.0
+# How often what somebody else changed meanwhile is looked at anew.
+ROUNDS = 3
+
+_Media = dict[str, Any]
+_Values = Mapping[str, Any]
 
 _log = logging.getLogger(__name__)
 
 
-class AttributeWrites:
-    """Sets attributes of any number of media, and finds those for which Tator refuses them."""
+@dataclass(frozen=True)
+class Task:
+    """What is set of media, and what is said of it.
 
-    def __init__(self, project: Project, what: str, words: str) -> None:
-        """Prepare; asks nothing yet.
+    Attributes:
+        call: what a call does, such as `mark media`.
+        refused: what of one media is refused, such as `its mark`.
+        lacks: what a media lacks where that failed, such as `mark`.
+        kept: what Tator does not keep, before the attributes, such as `the mark`.
+        due: returns the values to set of a media, by attribute, from its record; none where nothing is to be set.
+        stands: whether values that were set stand in a media's record.
+        before: called with what is about to be sent, by media id.
+        after: called with what was sent and stands, likewise.
+    """
 
-        Args:
-            project: where the media are.
-            what: what a call does, for messages, such as `mark media`.
-            words: what of one media is refused, such as `its mark`.
+    call: str
+    refused: str
+    lacks: str
+    kept: str
+    due: Callable[[_Media], _Values]
+    stands: Callable[[_Media, _Values], bool]
+    before: Callable[[Mapping[int, _Values]], None] = lambda _: None
+    after: Callable[[Mapping[int, _Values]], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended.
+
+    Attributes:
+        found: the media that exist in the end, as Tator then lists them, by id.
+        failed: what went wrong, by media id.
+        missing: the media that were deleted.
+    """
+
+    found: Mapping[int, _Media] = field(default_factory=dict)
+    failed: Mapping[int, MediaFault] = field(default_factory=dict)
+    missing: list[int] = field(default_factory=list)
+
+    @property
+    def done(self) -> list[int]:
+        """The media that are as they are to be."""
+        return sorted(self.found.keys() - self.failed.keys())
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why media failed, as records have it."""
+        return {str(media_id): fault.reason for media_id, fault in sorted(self.failed.items())}
+
+
+def set_attributes(project: Project, media_ids: list[int], task: Task, record: Path) -> Outcome:
+    """Set attributes of media where they are due, and look whether they stand; a refusal is no word on that.
+
+    What Tator refuses for one media is that media's fault: it is noted, so that the next run makes the record again.
+
+    Args:
+        project: where the media are.
+        media_ids: the media.
+        task: what is set.
+        record: the file that the outcome goes into.
+
+    Raises:
+        ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
+            media's alone, when those of the others are set.
+    """
+    writes = _Writes(project, task)
+    writes.send(project.media(media_ids))
+    found = project.media(media_ids)
+    errors: dict[int, PipelineError] = {}
+    for media_id, one in found.items():
+        if error := _error(one, writes.sent.get(media_id, {}), task):
+            errors[media_id] = writes.errors.get(media_id, error)
+    task.after({media_id: sent for media_id, sent in writes.sent.items() if media_id in found.keys() - errors.keys()})
+    for error in errors.values():
+        if not of_one_media(error):
+            raise error
+    failed = {media_id: as_fault(error) for media_id, error in errors.items()}
+    missing = sorted(set(media_ids) - set(found))
+    for media_id in missing:
+        _log.warning("media %d was deleted while the workflow ran; it has no %s", media_id, task.lacks)
+    for media_id, fault in failed.items():
+        _log.warning("media %d has no %s: %s", media_id, task.lacks, fault.reason)
+        note(media_id, [record])
+    return Outcome(found, failed, missing)
+
+
+def _error(media: _Media, sent: _Values, task: Task) -> PipelineError | None:
+    """Return what is wrong with a media in the end, if anything; `sent` is what it was to get."""
+    try:
+        if sent and task.stands(media, sent):
+            return None
+        names = ", ".join(map(repr, sent or _due(media, task)))
+    except Unusable as odd:
+        return odd
+    return MediaServerError(f"Tator does not keep {task.kept} {names}; run again") if names else None
+
+
+def _due(media: _Media, task: Task) -> _Values:
+    """Return what is to be set of a media.
+
+    Raises:
+        Unusable: its record, or that of its type, has another form than it should have.
+    """
+    if "unreadable" in media:
+        raise Unusable(str(media["unreadable"]))
+    return task.due(media)
+
+
+@dataclass
+class _Writes:
+    """The calls that set attributes.
+
+    Attributes:
+        errors: what went wrong, by media id.
+        sent: what was sent last, by media id, also where it was refused.
+    """
+
+    project: Project
+    task: Task
+    errors: dict[int, PipelineError] = field(default_factory=dict)
+    sent: dict[int, _Values] = field(default_factory=dict)
+    _accepted_at: float = field(default_factory=time.monotonic)
+
+    def send(self, media: Mapping[int, _Media]) -> None:
+        """Set what is due, by one call for the same values of at most 1,000 media of one type.
+
+        Tator refuses a mixture of types. Of what somebody else changed meanwhile, what is due then is set.
         """
-        self._project, self._what, self._words = project, what, words
-        self._errors: dict[int, PipelineError] = {}
-        self._accepted_at = 0.0
+        pending, looked_at = dict(media), time.monotonic()
+        for _ in range(ROUNDS):
+            changed: dict[int, _Media] = {}
+            alike = self._alike(pending)
+            self.task.before({one: dict(wanted) for (_, wanted), media_ids in alike.items() for one in media_ids})
+            for (type_id, wanted), media_ids in alike.items():
+                for at in range(0, len(media_ids), IDS_PER_CALL):
+                    changed |= self._set(dict(wanted), media_ids[at : at + IDS_PER_CALL], looked_at)
+                _log.info("asked to %s: %d of type %d", self.task.call, len(media_ids), type_id)
+            if not changed:
+                break
+            pending, looked_at = changed, time.monotonic()
 
-    def send(self, due: Iterable[tuple[dict[str, Any], Mapping[str, Any]]]) -> dict[int, PipelineError]:
-        """Set attributes, and return what went wrong, by media id.
-
-        One call sets the same values for at most 1,000 media of one type: Tator refuses a mixture of types.
-
-        Args:
-            due: media as Tator lists them, each with the values to set, by attribute.
-        """
-        self._accepted_at = time.monotonic()
-        for (type_id, wanted), media_ids in self._alike(due).items():
-            for at in range(0, len(media_ids), IDS_PER_CALL):
-                self._set(media_ids[at : at + IDS_PER_CALL], dict(wanted))
-            _log.info("asked to %s: %d of type %d", self._what, len(media_ids), type_id)
-        return self._errors
-
-    def _alike(
-        self, due: Iterable[tuple[dict[str, Any], Mapping[str, Any]]]
-    ) -> dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]]:
+    def _alike(self, media: Mapping[int, _Media]) -> dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]]:
+        """Return the media for which the same is due, by their type and the values."""
         alike: dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]] = defaultdict(list)
-        for media, wanted in due:
+        for media_id, one in media.items():
             try:
-                with rows.used_for(f"media {media['id']}"):
-                    type_id = values.whole(media.get("type"), "type")
-                alike[type_id, tuple(sorted(wanted.items()))].append(media["id"])
+                if due := _due(one, self.task):
+                    alike[_type_of(one), tuple(sorted(due.items()))].append(media_id)
             except Unusable as fault:
-                self._errors[media["id"]] = fault
+                self.errors[media_id] = fault
         return alike
 
-    def _set(self, media_ids: list[int], wanted: dict[str, Any]) -> None:
-        """Set the attributes; where Tator refuses it for several, halve their list to find those that it is about.
+    def _set(self, wanted: _Values, media_ids: list[int], looked_at: float) -> dict[int, _Media]:
+        """Set the values of media of one type; return those for which something else is due by now.
 
-        Where nothing was accepted for as long as the patience it is about all of them.
+        Where Tator refuses it for several, halve their list to find those that it is about. Where nothing was accepted
+        for as long as the patience it is about all of them.
+
+        Args:
+            wanted: the values.
+            media_ids: the media.
+            looked_at: when (time.monotonic()) they were listed.
         """
+        changed: dict[int, _Media] = {}
+
+        def still() -> list[int]:
+            nonlocal media_ids, looked_at
+            looked_at = time.monotonic()
+            found = self.project.media(media_ids) if media_ids else {}
+            changed.update({media_id: one for media_id, one in found.items() if not self._is_due(one, wanted)})
+            media_ids = sorted(found.keys() - changed.keys())
+            return media_ids
+
+        if time.monotonic() - looked_at > LOOK_SECONDS and not still():
+            return changed
+        self.sent |= dict.fromkeys(media_ids, wanted)
         try:
-            self._project.set_attributes(media_ids, wanted, self._what)
+            self.project.set_attributes(media_ids, dict(wanted), self.task.call, still=still)
             self._accepted_at = time.monotonic()
         except TokenRefused:
             raise
         except Refused as refusal:
-            if len(media_ids) == 1 or time.monotonic() - self._accepted_at >= patience():
-                refused = MediaServerError(f"{self._words} was refused: {refusal}")
-                self._errors |= dict.fromkeys(media_ids, refused)
-                return
+            if len(media_ids) <= 1 or time.monotonic() - self._accepted_at >= patience():
+                refused = MediaServerError(f"{self.task.refused} was refused: {refusal}")
+                self.errors |= dict.fromkeys(media_ids, refused)
+                return changed
             half = len(media_ids) // 2
-            self._set(media_ids[:half], wanted)
-            self._set(media_ids[half:], wanted)
+            for some in (media_ids[:half], media_ids[half:]):
+                changed |= self._set(wanted, some, looked_at)
+        return changed
+
+    def _is_due(self, media: _Media, wanted: _Values) -> bool:
+        try:
+            return bool(_due(media, self.task) == wanted)
+        except Unusable:
+            return False
+
+
+def _type_of(media: _Media) -> int:
+    with rows.used_for(f"media {media['id']}"):
+        return values.whole(media.get("type"), "type")

@@ -101,13 +101,14 @@ class TrackUploads(UploadJob[MediaTracks]):
         """See upload_tracks_of."""
         upload_tracks_of(self.connect, self._options, one)
 
-    def still_stands(self, one: MediaTracks) -> bool:
-        """Whether Tator holds as many tracks of a media as it did when an earlier job verified them."""
-        result, where = read_record(TrackUploadRecord, one.upload), self._options.where
-        if result.state != "verified" or result.people is None:
-            return False
-        expected = result.tracks + len(result.people.edited) + len(result.people.added)
-        return self.connect().count_states(result.media_id, where.type_id, where.version_id) == expected
+    def recorded(self, one: MediaTracks) -> TrackUploadRecord:
+        """Return the record of its tracks."""
+        return read_record(TrackUploadRecord, one.upload)
+
+    def count(self, project: Project, one: MediaTracks) -> int:
+        """Ask for the number of its tracks."""
+        where = self._options.where
+        return project.count_states(one.media_id, where.type_id, where.version_id)
 
     def record_failed(self, fault: MediaFault, one: MediaTracks) -> None:
         """See record_failed_tracks."""

@@ -105,16 +105,14 @@ class BoxUploads(UploadJob[MediaBoxes]):
         """See upload_boxes_of."""
         upload_boxes_of(self.connect, self._options, one)
 
-    def still_stands(self, one: MediaBoxes) -> bool:
-        """Whether Tator holds as many boxes of a media as it did when an earlier job verified them.
+    def recorded(self, one: MediaBoxes) -> UploadRecord:
+        """Return the record of its boxes."""
+        return read_record(UploadRecord, one.upload)
 
-        That a box was edited, or deleted by a person, makes no difference to what a run would do.
-        """
-        result, where = read_record(UploadRecord, one.upload), self._options.boxes_where
-        if result.state != "verified" or result.people is None:
-            return False
-        expected = result.boxes + len(result.people.edited) + len(result.people.added)
-        return self.connect().count_boxes(result.id_in_tator, where.type_id, where.version_id) == expected
+    def count(self, project: Project, one: MediaBoxes) -> int:
+        """Ask for the number of its boxes."""
+        where = self._options.boxes_where
+        return project.count_boxes(self.recorded(one).id_in_tator, where.type_id, where.version_id)
 
     def record_failed(self, fault: MediaFault, one: MediaBoxes) -> None:
         """See record_failed_upload."""

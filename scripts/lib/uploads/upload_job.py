@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
 from scripts.lib.files import sha256
 from scripts.lib.record_files import read_record
-from scripts.lib.records import MediaRecord
+from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import ServerUnavailable
 from scripts.lib.uploads.options import CommonOptions
@@ -108,8 +108,12 @@ class UploadJob(ABC, Generic[_One]):
         """Upload what belongs to one media, and write its record."""
 
     @abstractmethod
-    def still_stands(self, one: _One) -> bool:
-        """Whether Tator holds as much of a media as its record, which an earlier job wrote, says."""
+    def recorded(self, one: _One) -> UploadRecord | TrackUploadRecord:
+        """Return the record of a media that an earlier job wrote."""
+
+    @abstractmethod
+    def count(self, project: Project, one: _One) -> int:
+        """Ask how many boxes or tracks of a media stand in Tator, people's too."""
 
     @abstractmethod
     def record_failed(self, fault: MediaFault, one: _One) -> None:
@@ -136,6 +140,14 @@ class UploadJob(ABC, Generic[_One]):
             if self._done is None or not self._done.restore(*one.kept):
                 self.record_failed(fault, one)
         self._write_hashes()
+
+    def still_stands(self, one: _One) -> bool:
+        """Whether Tator holds as much of a media as its record, which an earlier job wrote, says.
+
+        That a person edited some of it, or deleted it, makes no difference to what a run would do.
+        """
+        expected = self.recorded(one).standing
+        return expected is not None and self.count(self.connect(), one) == expected
 
     def _upload_shared(self, done: Finished, one: _One) -> None:
         kept = one.kept
