@@ -24,6 +24,9 @@ def _owner(call: Call) -> tuple[str, Record]:
     owner = find(call.store, kind, call.params["id"])
     if not may(call.user, find(call.store, "project", owner["project"]), FULL):
         raise ForbiddenError
+    if not call.store.lock(kind, owner["id"]):  # it waits for no other transaction
+        message = f'could not obtain lock on row in relation "main_{kind.replace("_", "")}"\n'
+        raise RefusedError(message, details=message)
     return kind, owner
 
 

@@ -87,6 +87,7 @@ class Store:
         self.folders["objects"].mkdir(exist_ok=True)
         self._lock = threading.RLock()
         self._journal: list[tuple[str, tuple[object, ...]]] | None = None
+        self._locked: dict[tuple[str, int], object] = {}
         self._db = sqlite3.connect(state / "tator.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -120,6 +121,18 @@ class Store:
         The changes are taken back and made again at the commit. Ids stay taken meanwhile, as those of a sequence do.
         """
         journal: list[tuple[str, tuple[object, ...]]] = []
+        try:
+            yield from self._begun(journal)
+            wait()
+            with self.transaction():
+                for query, values in journal:
+                    self._db.execute(query, values)
+        finally:
+            with self._lock:
+                self._locked = {row: owner for row, owner in self._locked.items() if owner is not journal}
+
+    def _begun(self, journal: list[tuple[str, tuple[object, ...]]]) -> Iterator[None]:
+        """Write the changes of a block down, and take them back."""
         with self._lock:
             self._db.execute("BEGIN")
             self._journal = journal
@@ -133,10 +146,13 @@ class Store:
                 changed = self._db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (last, name))
                 if not changed.rowcount:  # the first rows of a table, taken back, take its line with them
                     self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, last))
-        wait()
-        with self.transaction():
-            for query, values in journal:
-                self._db.execute(query, values)
+
+    def lock(self, kind: str, id: int) -> bool:
+        """Take a record for this transaction until it commits; return False where another one has it."""
+        owner = self._locked.get((kind, id))
+        if self._journal is not None and owner is None:
+            self._locked[kind, id] = self._journal
+        return owner is None or owner is self._journal
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """Return all rows of a query."""
