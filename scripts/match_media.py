@@ -15,6 +15,8 @@ from scripts.lib.records import MediaRecord
 from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.server import project_needs, values
 from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Unusable
+from scripts.lib.server.rows import require_type
 from scripts.lib.server.values import OddValue
 from scripts.lib.tator_md5 import tator_md5
 from scripts.lib.uploads.matching import LocalEntry, TatorEntry, match
@@ -52,14 +54,15 @@ def match_media(
         match_table: the CSV to write, with a row for each media.
 
     Raises:
-        ServerError: Tator refuses or fails, or the marked media types lack the attribute.
+        ServerError: Tator refuses or fails, or the marked media types lack the attribute. What is odd in the record of
+            one media, or of its type, is a fault of these.
     """
     folder = Path(listed_folder(listing))
     files = [_local(read_record(MediaRecord, path), folder, match_by) for path in records]
     project = Project(host, project_id)
     types = project.media_types()
     rows = iter(project.media(media_ids).values()) if media_ids else project.select_media(fields=FIELDS)
-    found = match(files, _entries(rows, types), match_by)
+    found = {media_id: _usable(one, types) for media_id, one in match(files, _entries(rows, types), match_by).items()}
     used = {one.type_id for one in found.values() if one.type_id is not None}
     project_needs.check_media_types(types, used, [project_needs.of_media(mark_attribute)])
     _write(matches, found)
@@ -108,6 +111,16 @@ def _entries(rows: Iterator[dict[str, Any]], types: dict[int, dict[str, Any]]) -
             )
         except OddValue as odd:
             _log.warning("media %s in Tator is left out, as its record cannot be used: %s", row["id"], odd)
+
+
+def _usable(found: MatchRecord, types: dict[int, dict[str, Any]]) -> MatchRecord:
+    """Return a match, or why none of that media type can be used."""
+    if found.type_id is not None:
+        try:
+            require_type("media type", types[found.type_id])
+        except Unusable as odd:
+            return MatchRecord(media_id=found.media_id, state="failed", reason=str(odd))
+    return found
 
 
 def _write(matches: Sequence[Path], found: dict[int, MatchRecord]) -> None:

@@ -1,5 +1,7 @@
 """What the tests of the steps that talk to Tator share: one media's way through them, by their own functions."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,20 @@ import tator
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
+from scripts.lib.records import MediaRecord
+from scripts.lib.records.media import LocalFile
 from scripts.lib.records.network import NetworkFile
 from scripts.lib.tracking.tracks import COLUMNS
 from scripts.lib.uploads.track_upload import TrackUploadOptions
 from scripts.lib.uploads.upload import UploadOptions
 from scripts.lib.workflow.batches import SharedJob
 from scripts.mark_processed import mark_processed
+from scripts.match_media import match_media
 from scripts.prepare_upload import prepare_upload
 from scripts.resolve_media import resolve_media
 from scripts.upload_detections import CONNECTIONS, upload_detections
 from scripts.upload_tracks import upload_tracks
+from scripts.write_counts import write_counts
 from tests.made_records import detection_record, provenance
 from tests.tator_server.launch import Server
 from tests.tator_server.seed import attribute as seed_attribute
@@ -180,6 +186,33 @@ class Steps:
         files = {"uploads": uploads, "track_uploads": of_tracks, "counts": counts, "marks": self.folder / "marks.json"}
         mark_processed(**self.where, **files, attribute=MARK)
         return read_json(self.folder / "marks.json")
+
+    def count(self, numbers: dict[int, int], species: str, attribute: str) -> dict[str, Any]:
+        """Write MaxN of media into an attribute of theirs."""
+        rows = [f"{media_id},{species},{number}\n" for media_id, number in numbers.items()]
+        (self.folder / "counts.csv").write_text("".join(["media_id,species,max_n\n", *rows]))
+        kinds = {"records": "record", "outcomes": "found", "uploads": "upload"}
+        paths = {key: [self.folder / f"{name}_{number}.json" for number in numbers] for key, name in kinds.items()}
+        files = {"counts": "counts.csv", "memory": "counted.json", "counts_in_tator": "counts_in_tator.json"}
+        paths |= {key: self.folder / name for key, name in files.items()}
+        write_counts(**self.where, attributes={species: attribute}, **paths)
+        return read_json(self.folder / "counts_in_tator.json")
+
+    def match(self, like: list[int], media_ids: Sequence[int] = (), by: str = "name") -> list[dict[str, Any]]:
+        """Find the media in Tator that files of a folder are, which have the names of the media `like`."""
+        records = [self.folder / f"local_{media_id}.json" for media_id in like]
+        for media_id, path in zip(like, records, strict=True):
+            file = LocalFile(path=self.server.media[media_id], size=1, modified_ns=None)
+            local = MediaRecord(media_id=media_id, state="ready", reason=None, kind="video", name=file.path, local=file)
+            write_record(path, local)
+        listing, match = self.folder / "listing.jsonl", self.folder / "matches" / f"{like[0]}.json"
+        match.parent.mkdir(exist_ok=True)
+        listing.write_text(json.dumps({"folder": str(self.folder)}))
+        match_media(
+            **self.where, records=records, listing=listing, match_by=by, media_ids=list(media_ids), mark_attribute=MARK,
+            matches=[match], match_table=self.folder / "matches.csv",
+        )  # fmt: skip
+        return list(read_json(match)["matches"])
 
     def boxes(self, **filters: Any) -> list[dict[str, Any]]:
         """The boxes of the workflow's version as Tator's own client lists them, tombstones if asked for."""

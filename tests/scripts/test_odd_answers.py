@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -19,7 +20,9 @@ from scripts.lib.files import read_json
 from scripts.lib.registering.algorithms import AlgorithmProject
 from scripts.lib.registering.registration import AlgorithmSpec, make_plan
 from scripts.lib.server.api import Project
+from scripts.match_media import FIELDS as MATCHED
 from tests.scripts.tator_steps import MARK, Steps
+from tests.tator_server.seed import attribute as seed_attribute
 from tests.workflow import ROOT
 
 # As many cases as TATOR_TEST_ODD_ANSWERS says, of some 25,000; each takes some 40 ms.
@@ -32,6 +35,14 @@ VALUES = [
 ]  # fmt: skip
 # Longer than any list of what a project has.
 LONGEST_MESSAGE = 3000
+MAX_N = "MaxN cod"
+
+
+def ends_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how it ended for media 1 and 2, of a record of marks or of counts."""
+    state = {media_id: "ready" for media_id in record["media_ids"]} | dict.fromkeys(record["missing"], "missing")
+    reasons = record["failed"]
+    return [{"state": state.get(one, "failed"), "reason": reasons.get(str(one))} for one in (1, 2)]
 
 
 def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -57,7 +68,7 @@ class Case:
 
 
 @pytest.fixture
-def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901 - many small ones
+def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0915 - many small ones
     """Return the steps of a run that has boxes and marks in Tator already."""
     steps.resolve(1, 2)
     track_type = steps.add_track_type()
@@ -134,8 +145,21 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901 - man
         return []
 
     def marked() -> list[dict[str, Any]]:
-        steps.mark(1, 2)
-        return []
+        return ends_of(steps.mark(1, 2))
+
+    numbers = count(1)
+
+    def counted() -> list[dict[str, Any]]:
+        return ends_of(steps.count({media_id: next(numbers) for media_id in (1, 2)}, "cod", MAX_N))
+
+    def matched(*media_ids: int) -> list[dict[str, Any]]:
+        found = steps.match([1, 2], media_ids)
+        return [{**one, "state": {"matched": "ready"}.get(one["state"], one["state"])} for one in found]
+
+    [video] = [one for one in steps.server.all("media_type") if one["id"] == steps.server.video_type_id]
+    kinds = [*video["attribute_types"], seed_attribute(MAX_N, "int", default=-1)]
+    steps.server.change("media_type", video["id"], attribute_types=kinds)
+    everything = api.get_media_list(project, fields=MATCHED)
 
     media, versions = api.get_media_list_by_id(project, {"ids": [1, 2]}), api.get_version_list(project)
     media_types, box_types = api.get_media_type_list(project), api.get_localization_type_list(project)
@@ -170,6 +194,11 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901 - man
         "attributes": Case(attributes, "GetMediaListById", media),
         "sections": Case(attributes, "GetSectionList", api.get_section_list(project)),
         "mark": Case(marked, "GetMediaListById", media),
+        "write counts": Case(counted, "GetMediaListById", media),
+        "write counts by type": Case(counted, "GetMediaTypeList", api.get_media_type_list(project)),
+        "match": Case(matched, "GetMediaList", everything),
+        "match by ids": Case(lambda: matched(1, 2), "GetMediaListById", media),
+        "match by type": Case(matched, "GetMediaTypeList", media_types),
         "download": Case(lambda: [steps.download(1)], "GetDownloadInfo", [{"key": "", "url": ""}]),
         "reference": Case(lambda: [steps.download(referred)], "GetMediaListById", reference),
         "select": Case(selected, "GetMediaList", listed),
@@ -221,14 +250,17 @@ def test_an_odd_value_anywhere_is_a_sentence_and_stops_no_other_media(
 def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> bool:
     """Run a case; return whether anything was refused."""
     # A text in place of a whole answer is what a server that is not well sends: that is tried again, and then all wait.
-    concerns_one = (name in ("upload", "upload tracks") and path != ()) or (name == "resolve" and path[:1] == ("id=1",))
+    of_rows = ("resolve", "mark", "write counts", "match", "match by ids")
+    concerns_one = (name in ("upload", "upload tracks") and path != ()) or (name in of_rows and path[:1] == ("id=1",))
     message = ""
     try:
         results = case.run()
     except PipelineError as fault:
         results, message = [], str(fault)
     if not results and message:
-        assert not concerns_one, (where, message)
+        # A list of all media that is no JSON any more hides all of them; fewer are asked for by their ids.
+        hides_all = name == "match" and "JSON that cannot be read" in message
+        assert hides_all or not concerns_one, (where, message)
         assert len(message.encode()) < LONGEST_MESSAGE, where  # and UTF-8 can hold it
         return True
     for result in results:
@@ -305,3 +337,12 @@ def test_a_reference_whose_address_became_odd_is_no_longer_listed(
     steps.server.fault("odd_answer", operation=case.operation, path=path, json=address, times=None)
     with pytest.raises(PipelineError, match=r"Tator no longer lists the image file .* run again with --forcerun"):
         case.run()
+
+
+@pytest.mark.parametrize("name", ["write counts by type", "match by type"])
+def test_an_odd_media_type_is_a_fault_of_its_media(cases: dict[str, Case], steps: Steps, name: str) -> None:
+    path = [f"id={steps.server.video_type_id}", "attribute_types", 0, "name"]
+    steps.server.fault("odd_answer", operation="GetMediaTypeList", path=path, json="[1]", times=None)
+    for result in cases[name].run():
+        assert result["state"] == "failed"
+        assert "the name of an attribute is [1], expected text" in result["reason"]

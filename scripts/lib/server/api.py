@@ -104,7 +104,10 @@ class Project(TrackCalls):
         return self.media(media_ids, presigned=ADDRESS_SECONDS)
 
     def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number."""
+        """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number.
+
+        A row without a usable id is left out.
+        """
         what = "list media"
         listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
 
@@ -114,7 +117,7 @@ class Project(TrackCalls):
                 size = max(1, min(stop, values.whole(count, "the number of media")) // 2)
             return size, classified(what, self.host, partial(listed, stop=size, **begun))
 
-        return self._by_pages(what, listed, MEDIA_PER_PAGE, halved)
+        return self._by_pages(what, listed, MEDIA_PER_PAGE, halved, leave_out_odd=True)
 
     def sections(self) -> list[dict[str, Any]]:
         """Return the project's sections: folders, playlists and saved searches."""

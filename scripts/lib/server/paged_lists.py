@@ -25,7 +25,13 @@ class PagedLists(ABC):
         return lambda stop, **begun: (stop, classified(what, self.host, partial(by_id, stop=stop, **begun)))
 
     def _by_pages(
-        self, what: str, listed: Callable[..., Any], size: int, otherwise: Callable[..., tuple[int, Any]]
+        self,
+        what: str,
+        listed: Callable[..., Any],
+        size: int,
+        otherwise: Callable[..., tuple[int, Any]],
+        *,
+        leave_out_odd: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Yield the rows of a list by pages.
 
@@ -38,16 +44,22 @@ class PagedLists(ABC):
             size: rows of a page.
             otherwise: takes the same, and returns how many rows it asked for, and those that came: by a PUT, whose
                 answer is not streamed, or less of the list.
+            leave_out_odd: leave out a row without a usable id, and log it; otherwise such a row is an error.
         """
         last = 0
         while True:
             begun = {"after": last} if last else {}
             asked, page = self._read(what, partial(self._page, what, listed, otherwise, stop=size, **begun))
             with rows.used_for(what):
-                ids = [rows.identifier(row) for row in values.array(page, "it")]
-            if len(page) >= asked and (ids[0] <= last or ids != sorted(ids)):
+                if leave_out_odd:
+                    found = rows.listed(what, page)
+                else:
+                    ids = [rows.identifier(row) for row in values.array(page, "it")]
+                    found = [{**row, "id": number} for row, number in zip(page, ids, strict=True)]
+            ids = [row["id"] for row in found]
+            if len(page) >= asked and (not ids or ids[0] <= last or ids != sorted(ids)):
                 raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
-            yield from ({**row, "id": number} for row, number in zip(page, ids, strict=True))
+            yield from found
             if len(page) < asked:
                 return
             last = ids[-1]
