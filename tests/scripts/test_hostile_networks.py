@@ -226,6 +226,38 @@ def test_functions_that_stand_for_millions_of_operators_are_refused(deep: int, r
         check_onnx(model.SerializeToString(), "g")
 
 
+def test_functions_of_one_name_are_all_counted() -> None:
+    """An overload, or a second function of the same name, must not hide the calls of the first."""
+    for hidden in ("overload", "name"):
+        model = with_function("own", "f0", [])
+        del model.functions[:]
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+        overload = "bomb" if hidden == "overload" else ""
+        for at in range(25):
+            body = [helper.make_node(f"f{at + 1}", ["a"], [f"c{n}"], domain="own", overload=overload) for n in range(2)]
+            last = [helper.make_node("Neg", ["a"], ["b"])]
+            for nodes, named in ((body if at < 24 else last, overload), (last, "")):
+                model.functions.append(
+                    helper.make_function("own", f"f{at}", ["a"], ["b"], nodes, opsets, overload=named)
+                )
+        model.graph.node[0].overload = overload
+        with pytest.raises(GraphError, match="stand for more than 1000000 operators"):
+            check_onnx(model.SerializeToString(), "g")
+
+
+@pytest.mark.parametrize("domain", ["pkg.onnxscript.torch_lib", "pkg.onnxscript.torch_lib.common",
+                                    "pkg.torch.__subgraph__", "torch.nn.modules.conv", "__main__", "this"])  # fmt: skip
+def test_functions_that_exporters_write_pass(domain: str) -> None:
+    """Those of torch.onnx, with and without dynamo, and of onnxscript."""
+    check_onnx(with_function(domain, "f", [helper.make_node("Relu", ["a"], ["b"])]).SerializeToString(), "g")
+
+
+@pytest.mark.parametrize("name", ["Attention", "MultiHeadAttention", "MatMulNBits", "SkipLayerNormalization"])
+def test_what_onnxruntimes_optimisers_write_of_attention_passes(name: str) -> None:
+    model = with_function("own", "f", [helper.make_node(name, ["a"], ["b"], domain="com.microsoft")])
+    check_onnx(model.SerializeToString(), "g")
+
+
 def test_a_function_that_calls_itself_is_refused() -> None:
     model = with_function("own", "f", [helper.make_node("f", ["a"], ["b"], domain="own")])
     with pytest.raises(GraphError, match="a function that calls itself"):

@@ -38,10 +38,11 @@ _ONNX = {
     "GraphProto": {"node": (1, "NodeProto*")},
     "FunctionProto": {
         "name": (1, "string"), "node": (7, "NodeProto*"), "domain": (10, "string"),
-        "attribute_proto": (11, "Attribute*"),
+        "attribute_proto": (11, "Attribute*"), "overload": (13, "string"),
     },
     "NodeProto": {
         "name": (3, "string"), "op_type": (4, "string"), "attribute": (5, "Attribute*"), "domain": (7, "string"),
+        "overload": (8, "string"),
     },
     "Attribute": {"g": (6, "GraphProto"), "graphs": (11, "GraphProto*")},
 }  # fmt: skip

@@ -201,12 +201,13 @@ def _problems_of_model(message: Any) -> Iterator[Problem]:
 def _calls_of_model(message: Any) -> tuple[dict[Hashable, Counter[Hashable]], dict[Hashable, int]]:
     """Return how often the graph and each function call which functions, and how many nodes they have themselves."""
     calls: dict[Hashable, Counter[Hashable]] = {}
-    for key, holder in [("", message.graph), *(((each.domain, each.name), each) for each in message.functions)]:
+    functions = (((each.domain, each.name, each.overload), each) for each in message.functions)
+    for key, holder in [("", message.graph), *functions]:
         holders = [holder]
-        calls[key] = Counter()
+        calls.setdefault(key, Counter())  # of two functions with one name, both count
         while holders:
             nodes = holders.pop().node
-            calls[key].update((node.domain, node.op_type) for node in nodes)
+            calls[key].update((node.domain, node.op_type, node.overload) for node in nodes)
             holders += [
                 graph for node in nodes for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)
             ]
