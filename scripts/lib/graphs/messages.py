@@ -23,7 +23,7 @@ _TENSORFLOW = {
     "FunctionDef": {"signature": (1, "OpDef"), "node_def": (3, "NodeDef*"), "attr": (5, "Attr*")},
     "OpDef": {"name": (1, "string"), "input_arg": (2, "Arg*"), "output_arg": (3, "Arg*"), "attr": (4, "AttrDef*")},
     "Arg": {"type": (3, "int32")},
-    "AttrDef": {"default_value": (3, "AttrValue")},
+    "AttrDef": {"type": (2, "string"), "default_value": (3, "AttrValue")},
     "NodeDef": {"name": (1, "string"), "op": (2, "string"), "attr": (5, "Attr*")},
     "Attr": {"key": (1, "string"), "value": (2, "AttrValue")},
     "AttrValue": {
