@@ -188,12 +188,14 @@ def _webp_canvas(header: bytes) -> tuple[int, int]:
 def _check_avif_frames(media: Path | bytes) -> None:
     """Refuse a picture that would take hours to decode: libaom decodes all frames of a packet to show the last."""
     with ffmpeg.open_media(media) as container:
-        for packet in container.demux():
-            if packet.size and (count := frames_in(bytes(packet))) > MOST_AVIF_FRAMES:
-                raise MediaFault(
-                    "unsupported",
-                    f"it is an AVIF of {count} frames in one picture; at most {MOST_AVIF_FRAMES} are taken",
-                )
+        try:
+            packets = [frames_in(bytes(packet)) for packet in container.demux() if packet.size]
+        except av.error.FFmpegError as error:
+            raise MediaFault("unreadable", f"FFmpeg cannot read it: {ffmpeg.reason(error)}") from error
+    if (count := max(packets, default=0)) > MOST_AVIF_FRAMES:
+        raise MediaFault(
+            "unsupported", f"it is an AVIF of {count} frames in one picture; at most {MOST_AVIF_FRAMES} are taken"
+        )
 
 
 def _avif_matrix(container: av.container.InputContainer) -> Matrix | None:
