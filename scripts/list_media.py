@@ -1,9 +1,12 @@
 """Find out what the files of the user's folder are: pictures or videos, by their content."""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.files import sha256
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.listing import ListedFile, shown_path
@@ -16,9 +19,12 @@ from scripts.lib.records import Kind, LocalFile, MediaRecord
 from scripts.lib.tator_md5 import tator_md5
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.failures import as_fault, note
+from scripts.lib.workflow.job_progress import JobProgress
 
 _log = logging.getLogger(__name__)
+
+Noted = Callable[[], AbstractContextManager[None]]  # around whatever opens a media with FFmpeg
 
 
 def list_media(
@@ -39,21 +45,90 @@ def list_media(
     Raises:
         PipelineError: the listing has no such media.
     """
+    progress = _progress(records)
+    progress.clear()
+    _list(listing, kind, changed_by, records, progress, md5=md5, batch=batch)
+
+
+def go_on(fault: MediaFault, *, records: list[Path], **arguments: Any) -> None:
+    """Do what list_media does, after one of the media has killed the job; the arguments are its own.
+
+    Raises:
+        MediaFault: no media was open when the job was killed.
+    """
+    progress = _progress(records)
+    progress.after_kill(fault)
+    _list(records=records, progress=progress, **arguments)
+
+
+def record_failure(
+    fault: MediaFault, *, listing: Path, records: list[Path], batch: Path | None = None, **_: object
+) -> None:
+    """Write what list_media writes where the job as a whole failed; the arguments are its own."""
+    files = read_part(listing, [int(path.stem) for path in records])
+    for path, file in zip(records, files, strict=True):
+        write_record(path, _failed(file, fault, path))
+    if batch is not None:
+        write_hashes(batch, records)
+
+
+def _progress(records: list[Path]) -> JobProgress:
+    return JobProgress(records[0].with_suffix(".progress"))
+
+
+def _list(
+    listing: Path,
+    kind: str,
+    changed_by: str,
+    records: list[Path],
+    progress: JobProgress,
+    *,
+    md5: bool = False,
+    batch: Path | None = None,
+) -> None:
     folder = listed_folder(listing)
     files = read_part(listing, [int(path.stem) for path in records])
     for path, file in zip(records, files, strict=True):
-        try:
-            record = _record(Path(folder, file.path), file, kind, changed_by, md5=md5)
-        except MediaFault as fault:
-            _log.warning("media %d: %s", file.media_id, fault)
-            local = LocalFile(path=file.path, size=file.size, modified_ns=file.modified_ns)
-            record = _without_result(file, fault, local)
-            if fault.state == "failed":
-                note(file.media_id, [path])
+        if (reason := progress.fatal.get(file.media_id)) is not None:
+            record = _failed(file, MediaFault("failed", reason), path)
+        else:
+            record = _recorded(Path(folder, file.path), file, path, progress, kind=kind, changed_by=changed_by, md5=md5)
         write_record(path, record)
     if batch is not None:
         write_hashes(batch, records)
+    progress.clear()
     _log.info("%d media listed", len(records))
+
+
+def _recorded(
+    path: Path, file: ListedFile, record: Path, progress: JobProgress, *, kind: str, changed_by: str, md5: bool
+) -> MediaRecord:
+    """Return the record of a file, whatever is wrong with it; one that kills this job is found in `progress` then."""
+
+    @contextmanager
+    def noted() -> Iterator[None]:
+        progress.begin(file.media_id)
+        try:
+            yield
+        finally:
+            progress.end(file.media_id)
+
+    try:
+        return _record(path, file, kind, changed_by, noted, md5=md5)
+    except Exception as error:
+        if not of_one_media(error):
+            raise
+        fault = as_fault(error)
+        foreseen = isinstance(error, PipelineError)
+        _log.warning("media %d: %s", file.media_id, fault, exc_info=None if foreseen else error)
+        return _failed(file, fault, record)
+
+
+def _failed(file: ListedFile, fault: MediaFault, record: Path) -> MediaRecord:
+    local = LocalFile(path=file.path, size=file.size, modified_ns=file.modified_ns)
+    if fault.state == "failed":
+        note(file.media_id, [record])
+    return _without_result(file, fault, local)
 
 
 def _without_result(file: ListedFile, fault: MediaFault, local: LocalFile) -> MediaRecord:
@@ -62,14 +137,14 @@ def _without_result(file: ListedFile, fault: MediaFault, local: LocalFile) -> Me
     )
 
 
-def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, *, md5: bool) -> MediaRecord:
+def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: Noted, *, md5: bool) -> MediaRecord:
     """Return the record of a file.
 
     Raises:
         MediaFault: it cannot be read, or is of the other kind.
     """
     try:
-        found = _kind(path)
+        found = _kind(path, noted)
         hashed = sha256(path) if changed_by == "content" else None
         summed = _tator_md5(path) if md5 else None
     except (FileNotFoundError, NotADirectoryError):
@@ -82,7 +157,7 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, *, md5: 
     if wanted not in ("any", found):
         reason = f"it is of the kind {found}, and media.kind is {wanted}"
         return _without_result(file, MediaFault("unsupported", reason), local)
-    rate, length = _rate_and_length(path) if found == "video" else (None, None)
+    rate, length = _rate_and_length(path, noted) if found == "video" else (None, None)
     return MediaRecord(
         media_id=file.media_id,
         state="ready",
@@ -101,7 +176,7 @@ def _tator_md5(path: Path) -> str:
         return tator_md5(stream)
 
 
-def _kind(path: Path) -> Kind:
+def _kind(path: Path, noted: Noted) -> Kind:
     """Return what a file is: by its first bytes, else as FFmpeg opens it, else as its name says.
 
     Raises:
@@ -112,20 +187,20 @@ def _kind(path: Path) -> Kind:
     if known is not None:
         return known
     try:
-        with ffmpeg.open_media(path) as container:
+        with noted(), ffmpeg.open_media(path) as container:
             return "image" if ffmpeg.is_still(container) else "video"
     except MediaFault:  # detection will say what is wrong with it
         return "video" if kind_by_suffix(path.name) == "video" else "image"
 
 
-def _rate_and_length(path: Path) -> tuple[float | None, int | None]:
+def _rate_and_length(path: Path, noted: Noted) -> tuple[float | None, int | None]:
     """Return how many frames a second a video has, and how many frames, as far as its container tells."""
     try:
-        with VideoFrames(path) as video:
+        with noted(), VideoFrames(path) as video:
             return video.summary.rate or None, video.summary.expected
     except MediaFault:  # detection will say what is wrong with it
         return None, None
 
 
 if __name__ == "__main__":
-    job.run(list_media, snakemake)  # type: ignore[name-defined]
+    job.run(list_media, snakemake, record_failure=record_failure, go_on=go_on)  # type: ignore[name-defined]

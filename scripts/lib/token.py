@@ -12,6 +12,11 @@ VARIABLE = "TATOR_AUTH_TOKEN"
 
 # A presigned address is secret from its question mark on.
 _QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*")
+# A file's name in it may hold what ends an address in a text, such as a bracket: so its secret parts go by name, too.
+_SIGNED = re.compile(
+    r"(?i)\b(x-(?:amz|goog)-[a-z-]{1,40}|signature|sig|policy|key-pair-id|awsaccesskeyid|googleaccessid)(=|%3d)"
+    r"[^&\s'\"<>]+"
+)
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 
 
@@ -41,7 +46,8 @@ def redact(text: str) -> str:
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")
-    text = _AUTHORIZATION.sub(r"\1 <secret>", _QUERY.sub(_without_query, text))
+    text = _SIGNED.sub(r"\1\2<removed>", _QUERY.sub(_without_query, text))
+    text = _AUTHORIZATION.sub(r"\1 <secret>", text)
     return without_commands(text)
 
 

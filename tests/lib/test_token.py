@@ -24,6 +24,13 @@ def _token(monkeypatch):
         "Authorization: Bearer abcdefgh12345678",
         "GET http://store/bucket/4/3/2/x.mp4?X-Amz-Signature=abcdefgh12345678&Expires=3",
         "url: /bucket/x.mp4?AWSAccessKeyId=abcdefgh12345678 (Caused by",
+        # As requests leaves them: a bracket ends an address in a text.
+        "GET http://store/x.mp4?response-content-disposition=a(1).mp4&X-Amz-Signature=abcdefgh12345678 failed",
+        "(http://store/x.mp4?name=a(1)&X-Goog-Credential=abcdefgh12345678&X-Goog-Signature=abcdefgh12345678)",
+        "http://store/x.mp4?name=it's&sig=abcdefgh12345678",
+        "http://front/?to=<x>&Policy=abcdefgh12345678&Key-Pair-Id=abcdefgh12345678&Signature=abcdefgh12345678",
+        "redirect=http%3A%2F%2Fstore%2Fx.mp4%3FX-Amz-Signature%3Dabcdefgh12345678",
+        "the rest of a line: 1).mp4&AWSAccessKeyId=abcdefgh12345678",
     ],
 )
 def test_secrets_are_replaced(text):
@@ -31,7 +38,10 @@ def test_secrets_are_replaced(text):
     assert "abcdefgh12345678" not in redact(text)
 
 
-@pytest.mark.parametrize("text", ["why? because = is here", "no token given", "48 % of frames", "a/b/c.mp4"])
+@pytest.mark.parametrize(
+    "text",
+    ["why? because = is here", "no token given", "48 % of frames", "a/b/c.mp4", "policy: none", "sig =", "x-amz-= 3"],
+)
 def test_other_text_stays(text):
     assert redact(text) == text
 

@@ -4,9 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -172,91 +170,6 @@ def test_functions_of_sound_operators_pass(tmp_path: Path) -> None:
     model.functions.append(helper.make_function("own", "f", ["a"], ["b"], [node], opset))
     model.graph.node.append(helper.make_node("f", ["floats"], ["y"], domain="own"))
     check_onnx(model.SerializeToString(), "g")
-
-
-def with_function(domain: str, name: str, body: list[onnx.NodeProto]) -> onnx.ModelProto:
-    """Return a network whose only node calls a function of its own."""
-    opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
-    shown = [helper.make_tensor_value_info(one, TensorProto.FLOAT, [2]) for one in ("a", "b")]
-    graph = helper.make_graph([helper.make_node(name, ["a"], ["b"], domain=domain)], "g", shown[:1], shown[1:])
-    function = helper.make_function(domain, name, ["a"], ["b"], body, opsets)
-    return helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
-
-
-@pytest.mark.parametrize(
-    ("domain", "name"),
-    [("com.microsoft", "EPContext"), ("com.microsoft", "PythonOp"), ("", "StringSplit"), ("", "Relu"),
-     ("ai.onnx", "ImageDecoder"), ("ai.onnx.contrib", "PyOp"), ("com.microsoft.internal", "x"),
-     ("trt.plugins", "x"), ("org.pytorch.aten", "ATen")],
-)  # fmt: skip
-def test_a_function_cannot_stand_for_another_programs_operator(tmp_path: Path, domain: str, name: str) -> None:
-    """The function would pass the list, and the operator be run in its place; see the test after this."""
-    path = tmp_path / "graph.onnx"
-    path.write_bytes(with_function(domain, name, [helper.make_node("Neg", ["a"], ["b"])]).SerializeToString())
-    with pytest.raises(GraphError, match=f"a function of the domain '{domain}', which is not its own of '{name}'"):
-        check_operators(path)
-
-
-@pytest.mark.parametrize(
-    ("domain", "name", "own"), [("", "Relu", [2.0]), ("own", "Relu", [-2.0]), ("com.microsoft", "QuickGelu", None)]
-)
-def test_onnxruntime_takes_its_own_operator_before_a_function(domain: str, name: str, own: list[float] | None) -> None:
-    model = with_function(domain, name, [helper.make_node("Neg", ["a"], ["b"])])
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    found = session.run(None, {"a": np.array([2.0, 2.0], np.float32)})[0].tolist()
-    assert found == own * 2 if own else found != [-2.0, -2.0]
-
-
-@pytest.mark.parametrize(("deep", "refused"), [(8, False), (25, True)])
-def test_functions_that_stand_for_millions_of_operators_are_refused(deep: int, refused: bool) -> None:
-    """Twenty-five functions, each of which calls the next twice: onnxruntime does not end reading that."""
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
-    model = with_function("own", "f0", [])
-    del model.functions[:]
-    for at in range(deep):
-        inner = [(f"f{at + 1}", "own")] * 2 if at + 1 < deep else [("Neg", "")]
-        names = ["a", *(f"c{at}" for at in range(len(inner) - 1)), "b"]
-        body = [helper.make_node(name, [x], [y], domain=domain)
-                for (name, domain), x, y in zip(inner, names, names[1:], strict=False)]  # fmt: skip
-        model.functions.append(helper.make_function("own", f"f{at}", ["a"], ["b"], body, opsets))
-    if refused:
-        with pytest.raises(GraphError, match="stand for more than 1000000 operators"):
-            check_onnx(model.SerializeToString(), "g")
-    else:
-        check_onnx(model.SerializeToString(), "g")
-
-
-def test_a_function_that_calls_itself_is_refused() -> None:
-    model = with_function("own", "f", [helper.make_node("f", ["a"], ["b"], domain="own")])
-    with pytest.raises(GraphError, match="a function that calls itself"):
-        check_onnx(model.SerializeToString(), "g")
-
-
-@pytest.mark.parametrize("how", ["operator", "attribute", "argument"])
-def test_functions_of_a_frozen_graph_are_counted_and_named_in_the_same_way(how: str) -> None:
-    graph = read_graph_def(SOUND.read_bytes())
-    for at in range(25):
-        function = graph.library.function.add()
-        function.signature.name = f"f{at}"
-        for node in ("x", "y"):
-            inner = function.node_def.add(name=node, op="NoOp" if at == 24 else f"f{at + 1}")
-            if how != "operator" and at < 24:
-                inner.op = "PartitionedCall"
-                func = inner.attr.add(key="f").value.func
-                func.name = f"f{at + 1}" if how == "attribute" else "f24"
-                if how == "argument":
-                    func.attr.add(key="g").value.func.name = f"f{at + 1}"
-    with pytest.raises(GraphError, match="stand for more than 1000000 operators"):
-        check_frozen_graph(graph.SerializeToString(), "g")
-    graph.library.function[23].node_def.add(name="z", op="f0")
-    with pytest.raises(GraphError, match=r"a function that calls itself|more than"):
-        check_frozen_graph(graph.SerializeToString(), "g")
-    del graph.library.function[1:]
-    del graph.library.function[0].node_def[:]
-    check_frozen_graph(graph.SerializeToString(), "g")
-    graph.library.function[0].signature.name = "MatMul"
-    with pytest.raises(GraphError, match="a function with an operator's name of 'MatMul'"):
-        check_frozen_graph(graph.SerializeToString(), "g")
 
 
 def test_the_list_of_onnx_operators_has_only_such() -> None:

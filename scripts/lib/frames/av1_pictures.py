@@ -103,6 +103,17 @@ class Av1Pictures:
         return step - 1 if step <= count // 2 else 1  # back: a key frame with which they count anew is missing
 
 
+def frames_in(packet: bytes) -> int:
+    """Return how many frames a decoder decodes or shows for a packet, the hidden ones among them."""
+    count = 0
+    try:
+        for kind, _ in _units(packet):
+            count += kind in {_FRAME_HEADER, _FRAME}
+    except IndexError:
+        return count  # the packet is cut short
+    return count
+
+
 def _units(packet: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the units of a packet: the kind, and the beginning of the content."""
     place = 0

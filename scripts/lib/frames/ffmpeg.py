@@ -14,6 +14,7 @@ import av.video.codeccontext
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import messages
+from scripts.lib.frames.mp4_tables import check_tables
 from scripts.lib.frames.source import most_pixels
 
 # Formats whose demuxers open other files or addresses, which no media may: playlists, indexes beside their data, files
@@ -64,7 +65,8 @@ def open_media(media: Path | bytes) -> av.container.InputContainer:
 
     Raises:
         MediaFault: `unreadable`: FFmpeg does not know the content, or its description is damaged or missing;
-            `unsupported`: it is a playlist, or of another format that needs other files.
+            `unsupported`: it is a playlist, or of another format that needs other files, or its tables tell of more
+            samples than it has.
         OSError: the file cannot be opened.
     """
     messages.listen()
@@ -72,6 +74,7 @@ def open_media(media: Path | bytes) -> av.container.InputContainer:
         "protocol_whitelist": "fd",
         "format_whitelist": ",".join(_TAKEN),
     }
+    check_tables(media)
     if isinstance(media, bytes):
         return _opened(io.BytesIO(media), options, media[:_HEAD_BYTES])
     with media.open("rb", buffering=0) as stream:

@@ -10,7 +10,8 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
-from scripts.lib.frames.damage import find_damage, jpeg, tiff
+from scripts.lib.frames.av1_pictures import frames_in
+from scripts.lib.frames.damage import codestream, find_damage, jpeg, tiff
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
 
@@ -30,6 +31,9 @@ _KINDS = {
     "pbm": "PNM",
 }
 
+# In one picture: each layer is one, of which there are few. Each frame may be 20 bytes, and costs a whole picture.
+MOST_AVIF_FRAMES = 100
+_USUAL_BESIDE = 1  # bytes a pixel that describe a JPEG 2000, and are reckoned with its pixels already
 _HEAD_BYTES = 64
 _WEBP_HEADER = 30
 _CONVERT = "convert it, as to PNG, and upload it anew"
@@ -91,9 +95,13 @@ class StillFrames(FrameSource):
                 raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
             self._take_size(width, height)
             if self._kind == "AVIF":
+                _check_avif_frames(media)
                 self._matrix = _avif_matrix(container)
 
     def _take_size(self, width: int, height: int) -> None:
+        if self._kind == "JPEG 2000":
+            beside = codestream.bytes_beside(self._content()) / (width * height)
+            self._pixel_bytes += max(0, beside - _USUAL_BESIDE)
         check_size(width, height, self._pixel_bytes)
         self.bytes_needed = width * height * self._pixel_bytes
 
@@ -111,7 +119,7 @@ class StillFrames(FrameSource):
         self._take_size(header.width, header.height)
         if way := tiff.unsupported(content):
             raise MediaFault("unsupported", f"{way}; {_CONVERT}")
-        tiff.check_scans(content)
+        tiff.check_parts(content)
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
         picture = self._decode()
@@ -175,6 +183,19 @@ def _webp_canvas(header: bytes) -> tuple[int, int]:
     if header[12:16] != b"VP8X":
         return 0, 0
     return int.from_bytes(header[24:27], "little") + 1, int.from_bytes(header[27:30], "little") + 1
+
+
+def _check_avif_frames(media: Path | bytes) -> None:
+    """Refuse a picture that would take hours to decode: libaom decodes all frames of a packet to show the last."""
+    with ffmpeg.open_media(media) as container:
+        try:
+            packets = [frames_in(bytes(packet)) for packet in container.demux() if packet.size]
+        except av.error.FFmpegError as error:
+            raise MediaFault("unreadable", f"FFmpeg cannot read it: {ffmpeg.reason(error)}") from error
+    if (count := max(packets, default=0)) > MOST_AVIF_FRAMES:
+        raise MediaFault(
+            "unsupported", f"it is an AVIF of {count} frames in one picture; at most {MOST_AVIF_FRAMES} are taken"
+        )
 
 
 def _avif_matrix(container: av.container.InputContainer) -> Matrix | None:

@@ -251,6 +251,15 @@ def check_file(size: int) -> None:
     _check_memory(f"its file has {memory.megabytes(size)} MB and is read as a whole, which takes", _HELD * size)
 
 
+def check_index(entries: int, bytes_per_entry: int) -> None:
+    """Refuse a file of so many samples that the list of them needs more memory than its job has.
+
+    Raises:
+        MediaFault: `unsupported`, as of check_size.
+    """
+    _check_memory(f"its tables tell of {entries} samples, which take", entries * bytes_per_entry)
+
+
 def _check_memory(what: str, needed: float) -> None:
     left = memory.left()
     if needed > left:

@@ -226,7 +226,12 @@ class VideoPackets(FrameSource):
             return 0
         with ffmpeg.open_media(self._path) as container:
             stream = container.streams[self._stream.index]
-            held = sum(1 for packet in container.demux(stream) if packet.dts is not None or packet.size)
+            held = 0
+            try:
+                for packet in container.demux(stream):
+                    held += packet.dts is not None or packet.size > 0
+            except av.error.FFmpegError as error:
+                log.debug("counting its packets: %s", ffmpeg.reason(error))  # said when they are decoded
         return max(0, declared - held)
 
     def close(self) -> None:

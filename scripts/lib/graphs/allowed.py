@@ -67,14 +67,17 @@ SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert Sequence
 Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze Sub Sum
 SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 """)
-# Those that onnxruntime's optimiser and quantizer write. EPContext, which names libraries and files, is not there.
+# Those that onnxruntime's optimisers and quantizers write, for convolutions and for attention. EPContext, which names
+# libraries and files, is not there.
 _MICROSOFT = _names("""
-BiasAdd BiasGelu BiasSoftmax ConvTransposeWithDynamicPads CropAndResize DequantizeLinear DynamicQuantizeMatMul
-ExpandDims FastGelu FusedConv FusedGemm FusedMatMul FusedMatMulActivation GatherND Gelu GridSample GroupNorm Inverse
-LayerNormalization MatMulIntegerToFloat MulInteger MultiHeadAttention NhwcConv NhwcFusedConv NhwcMaxPool Pad
-QAttention QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu
-QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu Range SkipGroupNorm
-SkipLayerNormalization TransposeMatMul Trilu Unique
+Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu ConvTransposeWithDynamicPads CropAndResize DequantizeLinear
+DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm
+FusedMatMul FusedMatMulActivation GatherBlockQuantized GatherND Gelu GemmFastGelu GridSample GroupNorm Inverse
+LayerNormalization MatMulBnb4 MatMulIntegerToFloat MatMulNBits MulInteger MultiHeadAttention NhwcConv NhwcFusedConv
+NhwcMaxPool Pad QAttention QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool
+QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu
+Range RotaryEmbedding SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization TransposeMatMul Trilu
+Unique
 """)
 _NCHWC = _names("AveragePool Conv GlobalAveragePool GlobalMaxPool MaxPool ReorderInput ReorderOutput Upsample")
 

@@ -23,7 +23,7 @@ _TENSORFLOW = {
     "FunctionDef": {"signature": (1, "OpDef"), "node_def": (3, "NodeDef*"), "attr": (5, "Attr*")},
     "OpDef": {"name": (1, "string"), "input_arg": (2, "Arg*"), "output_arg": (3, "Arg*"), "attr": (4, "AttrDef*")},
     "Arg": {"type": (3, "int32")},
-    "AttrDef": {"default_value": (3, "AttrValue")},
+    "AttrDef": {"type": (2, "string"), "default_value": (3, "AttrValue")},
     "NodeDef": {"name": (1, "string"), "op": (2, "string"), "attr": (5, "Attr*")},
     "Attr": {"key": (1, "string"), "value": (2, "AttrValue")},
     "AttrValue": {
@@ -38,10 +38,11 @@ _ONNX = {
     "GraphProto": {"node": (1, "NodeProto*")},
     "FunctionProto": {
         "name": (1, "string"), "node": (7, "NodeProto*"), "domain": (10, "string"),
-        "attribute_proto": (11, "Attribute*"),
+        "attribute_proto": (11, "Attribute*"), "overload": (13, "string"),
     },
     "NodeProto": {
         "name": (3, "string"), "op_type": (4, "string"), "attribute": (5, "Attribute*"), "domain": (7, "string"),
+        "overload": (8, "string"),
     },
     "Attribute": {"g": (6, "GraphProto"), "graphs": (11, "GraphProto*")},
 }  # fmt: skip

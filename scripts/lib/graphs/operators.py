@@ -6,7 +6,7 @@ the list does not name is refused, also where nothing leads to it.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ _LARGEST = 2**31 - 1  # a protobuf message cannot be larger
 # TensorFlow's DataType. A reference to a variable has 100 more.
 _STRING, _RESOURCE, _VARIANT, _REFERENCES = 7, 20, 21, 100
 _NAMES = {_STRING: "STRING", _RESOURCE: "RESOURCE", _VARIANT: "VARIANT"}
+_ARGUMENT = "a {} as an argument of a function"
 # What onnxruntime takes for its own format, whatever the file is called.
 _ORT = b"ORTM"
 
@@ -108,11 +109,11 @@ def _refuse(problems: Iterator[Problem], graph: str, remedy: str = _REMEDY) -> N
 
 def _problems_of_graph_def(message: Any) -> Iterator[Problem]:
     functions = {function.signature.name for function in message.library.function}
+    if (what := expansion.problem(*_calls_of_graph_def(message))) is not None:
+        yield Problem("", "", what)
     for node in message.node:
         yield from _problems_of_node(node, "", functions)
     yield from _problems_of_library(message.library, functions)
-    if (what := expansion.problem(*_calls_of_graph_def(message), "")) is not None:
-        yield Problem("", "", what)
 
 
 def _problems_of_library(library: Any, functions: set[str]) -> Iterator[Problem]:
@@ -154,8 +155,11 @@ def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[st
         odd = tensor.resource_handle_val or tensor.variant_val or tensor.dtype in (_RESOURCE, _VARIANT)
         if odd or (tensor.dtype == _STRING and operator != "Const"):
             yield Problem(at.node, at.place, f"a constant of type {_type_name(tensor.dtype)}")
-    called = [value.func] if value.HasField("func") else []
-    for function in (*called, *value.list.func):
+    called = _called(value)
+    # A function may call what it is given in many places, and hand it on: a few stand for millions of operators.
+    if called and (operator in functions or not operator):
+        yield Problem(at.node, at.place, _ARGUMENT.format("function"))
+    for function in called:
         if function.name not in functions:
             yield Problem(
                 at.node, at.place, f"a call of {function.name[:100]!r}, which is not a function of the graph's library"
@@ -163,7 +167,7 @@ def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[st
         elif operator not in allowed.CALLING and operator not in functions:
             yield Problem(at.node, at.place, f"a call of {function.name[:100]!r} by {operator or 'an attribute'}")
         for attr in function.attr:
-            yield from _problems_of_value(attr.value, at, operator, functions)
+            yield from _problems_of_value(attr.value, at, function.name, functions)
 
 
 def _may_have(operator: str, number: int, is_function: bool) -> bool:
@@ -182,7 +186,7 @@ def _type_name(number: int) -> str:
 def _problems_of_model(message: Any) -> Iterator[Problem]:
     functions = {(function.domain, function.name) for function in message.functions}
     yield from _problems_of_nodes(message.graph.node, "", functions)
-    if (what := expansion.problem(*_calls_of_model(message), "")) is not None:
+    if (what := expansion.problem(*_calls_of_model(message))) is not None:
         yield Problem("", "", what)
     for function in message.functions:
         # onnxruntime takes its own operator where a function has the same name.
@@ -191,41 +195,59 @@ def _problems_of_model(message: Any) -> Iterator[Problem]:
                 "", function.name, f"a function of the domain {function.domain[:100]!r}, which is not its own"
             )
         yield from _problems_of_nodes(function.node, function.name, functions)
-        for attribute in function.attribute_proto:
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _problems_of_nodes(graph.node, function.name, functions)
+        if any(_graphs(function.attribute_proto)):
+            yield Problem("", function.name, _ARGUMENT.format("graph"))
     if message.training_info:
         yield Problem("", "", "graphs for training")
 
 
-def _calls_of_model(message: Any) -> tuple[dict[Hashable, Counter[Hashable]], dict[Hashable, int]]:
-    """Return how often the graph and each function call which functions, and how many nodes they have themselves."""
-    calls: dict[Hashable, Counter[Hashable]] = {}
-    for key, holder in [("", message.graph), *(((each.domain, each.name), each) for each in message.functions)]:
-        holders = [holder]
-        calls[key] = Counter()
-        while holders:
-            nodes = holders.pop().node
-            calls[key].update((node.domain, node.op_type) for node in nodes)
-            holders += [
-                graph for node in nodes for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)
-            ]
-    return calls, {key: each.total() for key, each in calls.items()}
+def _calls_of_model(message: Any) -> tuple[expansion.Calls, list[tuple[expansion.Key, expansion.Calls]]]:
+    """Return the nodes of the graph and those of each function, as calls."""
+    functions = [
+        (_key(each.domain, each.name, each.overload), _calls_of_nodes([each, *_graphs(each.attribute_proto)]))
+        for each in message.functions
+    ]
+    return _calls_of_nodes([message.graph]), functions
 
 
-def _calls_of_graph_def(message: Any) -> tuple[dict[Hashable, Counter[Hashable]], dict[Hashable, int]]:
+def _calls_of_nodes(holders: list[Any]) -> expansion.Calls:
+    """Count the nodes of graphs, and of those in their attributes, by what identifies a function."""
+    calls: expansion.Calls = Counter()
+    while holders:
+        nodes = holders.pop().node
+        calls.update((node.domain, node.op_type, node.overload) for node in nodes)
+        holders += [graph for node in nodes for graph in _graphs(node.attribute)]
+    return calls
+
+
+def _calls_of_graph_def(message: Any) -> tuple[expansion.Calls, list[tuple[expansion.Key, expansion.Calls]]]:
     """Return the same of a frozen graph, whose nodes call by an operator's name or by an attribute."""
-    calls: dict[Hashable, Counter[Hashable]] = {}
-    holders = [("", message.node), *((each.signature.name, each.node_def) for each in message.library.function)]
-    for key, nodes in holders:
-        values = [attr.value for node in nodes for attr in node.attr]
-        calls[key] = Counter(node.op for node in nodes)
-        while values:
-            value = values.pop()
-            for called in (*([value.func] if value.HasField("func") else []), *value.list.func):
-                calls[key][called.name] += 1
-                values += [attr.value for attr in called.attr]
-    return calls, {key: len(nodes) for key, nodes in holders}
+    functions = [(_key(each.signature.name), _calls_of_node_defs(each.node_def)) for each in message.library.function]
+    return _calls_of_node_defs(message.node), functions
+
+
+def _calls_of_node_defs(nodes: Any) -> expansion.Calls:
+    calls: expansion.Calls = Counter((node.op,) for node in nodes)
+    values = [attr.value for node in nodes for attr in node.attr]
+    while values:
+        value = values.pop()
+        for called in _called(value):
+            calls[(called.name,)] += 1
+            values += [attr.value for attr in called.attr]
+    return calls
+
+
+def _called(value: Any) -> list[Any]:
+    return [*([value.func] if value.HasField("func") else []), *value.list.func]
+
+
+def _key(*parts: str) -> expansion.Key:
+    return parts
+
+
+def _graphs(attributes: Any) -> Iterator[Any]:
+    for attribute in attributes:
+        yield from (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs)
 
 
 def _problems_of_nodes(nodes: Any, place: str, functions: set[tuple[str, str]]) -> Iterator[Problem]:
@@ -234,6 +256,8 @@ def _problems_of_nodes(nodes: Any, place: str, functions: set[tuple[str, str]]) 
         if not known and (node.domain, node.op_type) not in functions:
             domain = f" of the domain {node.domain[:100]!r}" if node.domain else ""
             yield Problem(node.name or "without a name", place, f"the operator {node.op_type[:100]!r}{domain}")
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _problems_of_nodes(graph.node, node.name or node.op_type, functions)
+        # The function may put it in many places, and hand it on: a few stand for millions of operators.
+        if (node.domain, node.op_type) in functions and any(_graphs(node.attribute)):
+            yield Problem(node.name or "without a name", place, _ARGUMENT.format("graph"))
+        for graph in _graphs(node.attribute):
+            yield from _problems_of_nodes(graph.node, node.name or node.op_type, functions)

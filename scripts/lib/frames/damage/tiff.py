@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from scripts.lib.errors import MediaFault
 from scripts.lib.frames.damage import jpeg, lzw
 
 SIGNATURE = 4
@@ -13,9 +14,17 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _TABLES = 322, 323, 324, 325, 347
 _YCBCR = 6
-# By the number of a type: its length and letter for struct.
-_TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
+# By the number of a type: its letter for struct; all in which libtiff takes a whole number.
+_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MOST_ENTRIES = 4096
+# How many numbers a tag may have: one for each line or tile in each plane, or a few. More cost memory for nothing.
+_LISTED, _FEW = 1 << 22, 1 << 16
+_MOST_VALUES = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), _LISTED) | dict.fromkeys(
+    (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TABLES),
+    _FEW,
+)
+# Strips and tiles may lie over each other, as empty ones do; each costs its length again.
+_MOST_TIMES, _ALWAYS_TAKEN = 16, 1 << 26
 _PLAIN, _LZW, _DEFLATE, _JPEG, _PACKBITS = 1, 5, (8, 32946), 7, 32773
 _READ = {_PLAIN, 2, 3, 4, _LZW, *_DEFLATE, _JPEG, _PACKBITS, 32771, 34676, 34677}
 _NAMES = {
@@ -38,7 +47,8 @@ class Header:
         width: in pixels.
         height: in pixels.
         compression: TIFF's number of it.
-        tags: the values of every entry that could be read.
+        tags: the values of those entries that this module looks at and could read; of several of one tag the first,
+            as for libtiff.
     """
 
     width: int
@@ -59,7 +69,9 @@ def read_header(content: bytes) -> Header | None:
         content: the whole file.
     """
     try:
-        tags = dict(_entries(content))
+        tags: dict[int, tuple[int, ...]] = {}
+        for tag, values in _entries(content):
+            tags.setdefault(tag, values)
         return Header(tags[_WIDTH][0], tags[_HEIGHT][0], tags.get(_COMPRESSION, (_PLAIN,))[0], tags)
     except (struct.error, KeyError, IndexError):
         return None
@@ -74,19 +86,25 @@ def unsupported(content: bytes) -> str | None:
     return f"it is a TIFF compressed with {name}, which OpenCV does not decode"
 
 
-def check_scans(content: bytes) -> None:
-    """Refuse the first picture where JPEG within it would take hours to decode.
+def check_parts(content: bytes) -> None:
+    """Refuse the first picture where its strips or tiles would take hours to decode.
 
     Raises:
-        MediaFault: as of jpeg.check_scans.
+        MediaFault: `unsupported`: they lie over each other many times; or as of jpeg.check_scans.
     """
     header = read_header(content)
-    if header is None or header.compression != _JPEG:
+    if header is None:
         return
     tags = header.tags
     for places, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
-        for start, count in zip(tags.get(places, ()), tags.get(lengths, ()), strict=False):
-            jpeg.check_scans(content[start : start + count])
+        starts, counts = tags.get(places, ()), tags.get(lengths, ())
+        if header.compression == _JPEG and len(counts) < len(starts):
+            counts += (len(content),) * (len(starts) - len(counts))  # libtiff guesses them
+        if sum(counts[: len(starts)]) > max(_ALWAYS_TAKEN, _MOST_TIMES * len(content)):
+            raise MediaFault("unsupported", f"it is a TIFF whose parts are {_MOST_TIMES} times the file's length")
+        if header.compression == _JPEG:
+            for start, count in zip(starts, counts, strict=False):
+                jpeg.check_scans(content[start : start + count])
 
 
 def find_damage(content: bytes) -> str | None:
@@ -112,7 +130,10 @@ def find_damage(content: bytes) -> str | None:
 
 
 def _entries(content: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield the tags of the first directory, with their whole numbers; other kinds of values are left out."""
+    """Yield those tags of the first directory that are looked at, with their whole numbers.
+
+    Other kinds of values are left out, and more of them than a picture has.
+    """
     order = {b"II": "<", b"MM": ">"}[content[:2]]
     (version,) = struct.unpack_from(f"{order}H", content, 2)
     offset, number, entry = ("Q", "Q", "HHQ8s") if version == 43 else ("I", "H", "HHI4s")
@@ -122,15 +143,16 @@ def _entries(content: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
     for _ in range(min(entries, _MOST_ENTRIES)):
         tag, kind, count, value = struct.unpack_from(order + entry, content, at)
         at += struct.calcsize(order + entry)
-        if kind not in _TYPES:
+        if kind not in _TYPES or count > _MOST_VALUES.get(tag, 0):
             continue
         form = f"{order}{count}{_TYPES[kind]}"
-        if struct.calcsize(form) <= len(value):
-            yield tag, struct.unpack_from(form, value)
-        else:
-            (place,) = struct.unpack(order + offset, value)
-            if place + struct.calcsize(form) <= len(content):
-                yield tag, struct.unpack_from(form, content, place)
+        place, held = 0, value
+        if struct.calcsize(form) > len(value):
+            (place,), held = struct.unpack(order + offset, value), content
+        if place + struct.calcsize(form) <= len(held):
+            values = struct.unpack_from(form, held, place)
+            if values and min(values) >= 0:
+                yield tag, values
 
 
 def _lengths(header: Header, *, tiled: bool) -> list[tuple[int, int]] | None:
@@ -147,8 +169,8 @@ def _lengths(header: Header, *, tiled: bool) -> list[tuple[int, int]] | None:
         width, height = tags.get(_TILE_WIDTH, (0,))[0], tags.get(_TILE_HEIGHT, (0,))[0]
         if not width or not height:
             return None
-        length = (width * each + 7) // 8 * height
-        return [(length, length)] * (-(-header.width // width) * -(-header.height // height) * planes)
+        length, count = (width * each + 7) // 8 * height, -(-header.width // width) * -(-header.height // height)
+        return [(length, length)] * (count * planes) if count * planes <= _LISTED else None
     rows = min(tags.get(_ROWS, (header.height,))[0], header.height)
     if not rows:
         return None

@@ -1,0 +1,145 @@
+"""Tables of MP4 and QuickTime that say much in few bytes, found before FFmpeg makes an index of all samples.
+
+A table may say of all samples at once that they have one size, and an edit list may show all of them again and again:
+three kilobytes took two gigabytes.
+"""
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.source import check_index
+
+# Boxes that hold boxes, for FFmpeg.
+_HOLDERS = {
+    *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"udta", b"dinf", b"wave"),
+    *(b"hoov", b"sinf", b"schi", b"tref", b"meta", b"ipro"),
+}
+_IN_FREE = {b"mvhd", b"cmov"}  # what FFmpeg looks for in free space where it finds no description
+_KIND = re.compile(rb"[ -~\xa9]{4}")
+_ONE = b"\0\0\0\1"
+_DEEPEST = 10  # FFmpeg's own limit
+# What each sample takes, measured; a file has at most so many for each of its bytes, and may always have the fewest.
+SAMPLE_BYTES = 72
+_ALWAYS_TAKEN = 1_000_000
+_LARGEST_DESCRIPTION = 1 << 26
+
+Box = tuple[bytes, int, int]  # kind, where its content begins, where it ends
+
+
+class _File:
+    """A file that is read by slices; one that is cut meanwhile ends there."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __len__(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def __getitem__(self, part: slice) -> bytes:
+        return os.pread(self._descriptor, max(0, part.stop - part.start), part.start)
+
+
+Content = bytes | _File
+
+
+def check_tables(media: Path | bytes) -> None:
+    """Refuse a file whose tables stand for more samples than a file of its length has, or than the memory can hold.
+
+    Args:
+        media: the file, or its content; one of another format is passed over.
+
+    Raises:
+        MediaFault: `unsupported`.
+        OSError: the file cannot be read.
+    """
+    if isinstance(media, bytes):
+        _check(media)
+        return
+    with media.open("rb", buffering=0) as stream:
+        _check(_File(stream.fileno()))
+
+
+def _check(content: Content) -> None:
+    size = len(content)
+    if not _KIND.fullmatch(content[4:8]):
+        return  # of another format
+    samples = sum(_counts(content, 0, size, 0))
+    if samples > max(_ALWAYS_TAKEN, size):
+        raise MediaFault("unsupported", f"its tables tell of {samples} samples, in a file of {size} bytes")
+    check_index(samples, SAMPLE_BYTES)
+
+
+def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]:
+    """Yield how many samples each track and each piece of a track tells of."""
+    for kind, at, stop in _boxes(content, start, end):
+        if kind == b"trak":
+            yield _of_track(content, at, stop)
+        elif kind == b"trun" and at + 8 <= stop:
+            yield int.from_bytes(content[at + 4 : at + 8])
+        elif kind == b"cmov":
+            yield from _compressed(content, at, stop)
+        in_free = kind == b"free" and content[at + 4 : at + 8] in _IN_FREE
+        if (kind in _HOLDERS or in_free) and depth < _DEEPEST:
+            yield from _counts(content, at, stop, depth + 1)
+
+
+def _of_track(content: Content, start: int, end: int) -> int:
+    """Return how many entries FFmpeg's index of a track has: its samples, as often as the edit list shows them."""
+    sizes = list(_found(content, start, end, b"stsz"))
+    times = list(_found(content, start, end, b"stts"))
+    kinds = [content[at + 8 : at + 12] for at, _ in _found(content, start, end, b"hdlr")]
+    edits = sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in _found(content, start, end, b"elst"))
+    # Sound without compression: each of its samples is one, and FFmpeg counts chunks in their place.
+    if b"soun" in kinds and b"vide" not in kinds and len(times) == 1:
+        at, _ = times[0]
+        if content[at + 4 : at + 8] == content[at + 12 : at + 16] == _ONE:
+            return 0
+    samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in sizes)
+    return samples * max(1, edits)
+
+
+def _found(content: Content, start: int, end: int, wanted: bytes, depth: int = 0) -> Iterator[tuple[int, int]]:
+    for kind, at, stop in _boxes(content, start, end):
+        if kind == wanted:
+            yield at, stop
+        elif kind in _HOLDERS and depth < _DEEPEST:
+            yield from _found(content, at, stop, wanted, depth + 1)
+
+
+def _boxes(content: Content, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes of a piece of a file; one that is longer than the piece ends with it."""
+    at = start
+    while at + 8 <= end:
+        head, begin = content[at : at + 16], at + 8
+        size, kind = int.from_bytes(head[:4]), head[4:8]
+        if size == 1:
+            size, begin = int.from_bytes(head[8:]), at + 16
+        if size == 0:
+            size = end - at
+        if size < begin - at:
+            return
+        stop = min(end, at + size)
+        if kind == b"meta" and content[begin : begin + 4] == bytes(4):
+            begin += 4  # ISO's has a version, QuickTime's has none
+        yield kind, begin, stop
+        at = stop
+
+
+def _compressed(content: Content, start: int, end: int) -> Iterator[int]:
+    """Yield the counts of a description that is compressed as a whole."""
+    for kind, at, stop in _boxes(content, start, end):
+        if kind == b"cmvd":
+            unpacker = zlib.decompressobj()
+            try:
+                whole = unpacker.decompress(content[at + 4 : stop], _LARGEST_DESCRIPTION)
+            except zlib.error:
+                continue  # FFmpeg will say so
+            if unpacker.unconsumed_tail:
+                raise MediaFault(
+                    "unsupported", f"its description is compressed, and longer than {_LARGEST_DESCRIPTION >> 20} MiB"
+                )
+            yield from _counts(whole, 0, len(whole), 1)

@@ -1,0 +1,151 @@
+"""An MP4 of a few kilobytes whose tables stand for millions of samples is refused before FFmpeg lists these."""
+
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from scripts.lib import memory
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.mp4_tables import check_tables
+from scripts.lib.frames.reader import open_frames
+from tests.media_files import FAST, FRAGMENTS, write_video
+
+MANY = 30_000_000
+TABLE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+EDITS = (b"moov", b"trak", b"edts")
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def changed(video: bytes, kind: bytes, content: bytes, parents: tuple[bytes, ...]) -> bytes:
+    """Return a file with another content of a box that stands behind its pictures."""
+    at = video.index(kind) - 4
+    size = int.from_bytes(video[at : at + 4])
+    made = bytearray(video[:at] + box(kind, content) + video[at + size :])
+    for parent in parents:
+        place = video.index(parent) - 4
+        struct.pack_into(">I", made, place, int.from_bytes(made[place : place + 4]) + 8 + len(content) - size)
+    return bytes(made)
+
+
+def of_one_size(video: bytes, samples: int) -> bytes:
+    """Return a file whose tables say that it has so many samples of one byte, in one chunk."""
+    video = changed(video, b"stsz", struct.pack(">III", 0, 1, samples), TABLE)
+    video = changed(video, b"stsc", struct.pack(">IIIII", 0, 1, 1, samples, 1), TABLE)
+    return changed(video, b"stts", struct.pack(">IIII", 0, 1, samples, 512), TABLE)
+
+
+def shown_again(video: bytes, times: int) -> bytes:
+    """Return a file of 10,000 samples that its edit list shows so many times."""
+    edits = struct.pack(">II", 0, times) + struct.pack(">IIHH", 10_000, 0, 1, 0) * times
+    return of_one_size(changed(video, b"elst", edits, EDITS), 10_000)
+
+
+def in_pieces(video: bytes, samples: int) -> bytes:
+    """Return a file in pieces, whose first says that it has so many samples as all others are."""
+    return changed(video, b"trun", struct.pack(">III", 1, samples, 100), (b"moof", b"traf"))
+
+
+def compressed(video: bytes) -> bytes:
+    """Return a file whose description is compressed, as QuickTime's old ones are."""
+    at = video.index(b"moov") - 4
+    whole = zlib.compress(video[at:])
+    packed = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", len(video) - at) + whole)
+    return video[:at] + box(b"moov", box(b"cmov", packed))
+
+
+def in_free_space(video: bytes) -> bytes:
+    """Return a file whose description stands where others have free space."""
+    return video.replace(b"moov", b"free")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> bytes:
+    return write_video(tmp_path / "whole.mp4", range(5)).read_bytes()
+
+
+@pytest.fixture
+def pieces(tmp_path: Path) -> bytes:
+    return write_video(tmp_path / "pieces.mp4", range(5), mux=FRAGMENTS).read_bytes()
+
+
+@pytest.mark.parametrize("how", ["one size", "edits", "pieces", "compressed", "free", "large boxes"])
+def test_tables_of_many_samples_are_refused_at_once(tmp_path: Path, video: bytes, pieces: bytes, how: str) -> None:
+    made = {
+        "one size": of_one_size(video, MANY),
+        "edits": shown_again(video, MANY // 10_000),
+        "pieces": in_pieces(pieces, MANY),
+        "compressed": compressed(of_one_size(video, MANY)),
+        "free": in_free_space(of_one_size(video, MANY)),
+        "large boxes": of_one_size(video, MANY).replace(b"\0\0\0\x08free", struct.pack(">I4sQ", 1, b"free", 16)),
+    }[how]
+    path = tmp_path / "a.mp4"
+    path.write_bytes(made)
+    started = time.monotonic()
+    with pytest.raises(MediaFault, match=f"its tables tell of {MANY} samples, in a file of {len(made)} bytes") as it:
+        open_frames(path, "video")
+    assert it.value.state == "unsupported"
+    with pytest.raises(MediaFault, match="its tables tell of"):
+        check_tables(made)
+    assert time.monotonic() - started < 1
+
+
+def test_a_description_that_unpacks_to_more_than_any_has_is_refused(tmp_path: Path, video: bytes) -> None:
+    at = video.index(b"moov") - 4
+    bomb = zlib.compress(bytes(1 << 27))
+    packed = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", 1 << 27) + bomb)
+    with pytest.raises(MediaFault, match="its description is compressed, and longer than 64 MiB"):
+        check_tables(video[:at] + box(b"moov", box(b"cmov", packed)))
+
+
+def test_an_index_that_takes_more_than_the_job_has_is_refused(video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "left", lambda: 50_000_000)
+    check_tables(of_one_size(video, 500_000))
+    with pytest.raises(MediaFault, match=r"its tables tell of 900000 samples, which take 65 MB .*mem_mb"):
+        check_tables(of_one_size(video, 900_000))
+
+
+@pytest.mark.parametrize("mux", [{}, FAST, FRAGMENTS, {"movflags": "frag_keyframe+empty_moov+default_base_moof"}])
+def test_sound_files_are_read_as_before(tmp_path: Path, mux: dict[str, str]) -> None:
+    path = write_video(tmp_path / "a.mp4", range(30), mux=mux)
+    with open_frames(path, "video") as frames:
+        assert len(list(frames)) == 30
+        assert not frames.summary.damaged
+
+
+def test_a_compressed_description_is_read(tmp_path: Path, video: bytes) -> None:
+    path = tmp_path / "a.mov"
+    path.write_bytes(compressed(video))
+    with open_frames(path, "video") as frames:
+        assert len(list(frames)) == 5
+
+
+def test_sound_without_compression_has_a_sample_for_each_moment(tmp_path: Path) -> None:
+    """FFmpeg lists chunks of it; an hour has 170 million samples."""
+    path = tmp_path / "a.mov"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=48000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 2_000_000), np.int16), "s16", "mono")
+        silence.sample_rate = 48000
+        for packet in stream.encode(silence):
+            out.mux(packet)
+    content = path.read_bytes()
+    assert struct.pack(">III", 0, 2, 2_000_000) in content
+    check_tables(content[:5000] + content[content.index(b"moov") - 4 :])  # also where the file is cut
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"abc", b"\xff\xd8\xff\xe0\0\x10JFIF", b"\0\0\0\1moov", b"\0\0\0\0moov\0\0\0\1trak"]
+)
+def test_what_is_no_mp4_or_is_cut_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    check_tables(content)
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    check_tables(path)
