@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.files import sha256
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.listing import ListedFile, shown_path
@@ -16,7 +16,7 @@ from scripts.lib.records import Kind, LocalFile, MediaRecord
 from scripts.lib.tator_md5 import tator_md5
 from scripts.lib.workflow import job
 from scripts.lib.workflow.batches import write_hashes
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.failures import as_fault, note
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 def list_media(
     *, listing: Path, kind: str, changed_by: str, records: list[Path], md5: bool = False, batch: Path | None = None
 ) -> None:
-    """Write a record for each media, whatever its state.
+    """Write a record for each media, whatever its state; an unforeseen error with one file is that media's state.
 
     The same file, of the same size and date, gives the same record, so that nothing is done again with it.
 
@@ -44,8 +44,13 @@ def list_media(
     for path, file in zip(records, files, strict=True):
         try:
             record = _record(Path(folder, file.path), file, kind, changed_by, md5=md5)
-        except MediaFault as fault:
-            _log.warning("media %d: %s", file.media_id, fault)
+        except Exception as error:
+            if not of_one_media(error):
+                raise
+            fault = as_fault(error)
+            _log.warning(
+                "media %d: %s", file.media_id, fault, exc_info=None if isinstance(error, PipelineError) else error
+            )
             local = LocalFile(path=file.path, size=file.size, modified_ns=file.modified_ns)
             record = _without_result(file, fault, local)
             if fault.state == "failed":
