@@ -30,7 +30,7 @@ Noted = Callable[[], AbstractContextManager[None]]  # around whatever opens a me
 def list_media(
     *, listing: Path, kind: str, changed_by: str, records: list[Path], md5: bool = False, batch: Path | None = None
 ) -> None:
-    """Write a record for each media, whatever its state.
+    """Write a record for each media, whatever its state; an unforeseen error with one file is that media's state.
 
     The same file, of the same size and date, gives the same record, so that nothing is done again with it.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.errors import PipelineError, of_one_media
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.folder_source.local_media import check, listed_folder
@@ -21,6 +22,7 @@ from scripts.lib.server.values import OddValue
 from scripts.lib.tator_md5 import tator_md5
 from scripts.lib.uploads.matching import LocalEntry, TatorEntry, match
 from scripts.lib.workflow import job
+from scripts.lib.workflow.failures import as_fault
 
 COLUMNS = ("media_id", "path", "tator_id", "by", "why_not")
 FIELDS = "id,name,type,md5,width,height,fps,num_frames"
@@ -80,14 +82,27 @@ def _local(record: MediaRecord, folder: Path, match_by: str) -> LocalEntry:
     path = record.local.path if record.local else record.name or ""
     md5, fault = record.md5, None
     if match_by == "md5" and md5 is None and record.state == "ready":
-        file = folder / path
-        checked = check(record, file)
-        if checked.state == "ready":
-            with file.open("rb") as stream:
-                md5 = tator_md5(stream)
-        else:
-            fault = f"its md5 is not known: {checked.reason}; media.md5 notes it while the files are here"
+        try:
+            md5, reason = _md5(record, folder / path)
+        except Exception as error:
+            if not of_one_media(error):
+                raise
+            reason = as_fault(error).reason
+            _log.warning(
+                "media %d: %s", record.media_id, reason, exc_info=None if isinstance(error, PipelineError) else error
+            )
+        if reason:
+            fault = f"its md5 is not known: {reason}; media.md5 notes it while the files are here"
     return LocalEntry(record.media_id, shown_path(path), record.kind, md5, fault)
+
+
+def _md5(record: MediaRecord, file: Path) -> tuple[str | None, str | None]:
+    """Return Tator's md5 of a file, or why it is not known."""
+    checked = check(record, file)
+    if checked.state != "ready":
+        return None, checked.reason
+    with file.open("rb") as stream:
+        return tator_md5(stream), None
 
 
 def _entries(rows: Iterator[dict[str, Any]], types: dict[int, dict[str, Any]]) -> Iterator[TatorEntry]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.docker_engine import docker_engine, registry
 from tests.forks import SLOW_TO_IMPORT
+from tests.media_files import ordinary_scheduling
 from tests.needs import NOT_UNIT, OF_FIXTURES, OF_FOLDERS, Current, look_for_environments
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
 from tests.tator_server.launch import Server, running
@@ -64,6 +65,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     grouped = getattr(session.config.option, "loadgroup", False)
     if grouped and any("@" not in item.nodeid for item in session.items):
         raise pytest.UsageError("pytest-xdist took no groups; expected test ids that end with @group")
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_scheduling() -> Iterator[None]:
+    """Let no test leave the real-time priority of an encoder behind: what a later one starts would stop the machine."""
+    with ordinary_scheduling():
+        yield
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def number_in(picture: np.ndarray) -> int:
 
 
 @contextmanager
-def _ordinary_scheduling() -> Iterator[None]:
+def ordinary_scheduling() -> Iterator[None]:
     """Undo what SVT-AV1 does to the calling thread of root: real-time priority, which every later child inherits."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
@@ -86,7 +86,7 @@ def write_video(
         cover: a JPEG of 160 x 90 pixels to attach as its picture.
         paint: makes a frame of its number and size.
     """
-    with _ordinary_scheduling(), av.open(str(path), "w", format=container, options=mux or {}) as out:
+    with ordinary_scheduling(), av.open(str(path), "w", format=container, options=mux or {}) as out:
         stream: Any = out.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = pixels

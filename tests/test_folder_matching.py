@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 import tator
 
-from scripts.lib.folder_source.listing import media_id_of
+from scripts import match_media as match_script
+from scripts.lib.folder_source.listing import list_folder, media_id_of
+from scripts.lib.folder_source.run_listing import write_listing
+from scripts.lib.record_files import read_record
+from scripts.lib.records.match import MatchesRecord
+from scripts.list_media import list_media
 from tests.conftest import SYNTHETIC
 from tests.test_end_to_end import MARK
 from tests.test_folder_run import FolderRun
@@ -211,6 +216,39 @@ def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
     survey.server.change("media", wide, width=320, height=180)
     survey.put()
     assert len(survey.there(wide)) == count(survey, "wide.jpg")
+
+
+def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(survey, tmp_path, monkeypatch):
+    survey.pictures("a.jpg", "b.jpg")
+    monkeypatch.setenv("TATOR_AUTH_TOKEN", survey.server.token)
+    found = list_folder(survey.media)
+    write_listing(tmp_path / "listing", found)
+    records = [tmp_path / f"{file.media_id}.json" for file in found.files]
+    list_media(listing=tmp_path / "listing", kind="any", changed_by="time", records=records)
+    sums = iter([RuntimeError("the wrong moment"), "0" * 32])
+
+    def summed(_):
+        if isinstance(one := next(sums), Exception):
+            raise one
+        return one
+
+    monkeypatch.setattr(match_script, "tator_md5", summed)
+    (tmp_path / "matches").mkdir()
+    matches = [tmp_path / "matches" / path.name for path in records]
+    match_script.match_media(
+        records=records,
+        listing=tmp_path / "listing",
+        match_by="md5",
+        host=survey.server.host,
+        project_id=survey.server.project_id,
+        media_ids=[],
+        mark_attribute=MARK,
+        matches=matches,
+        match_table=tmp_path / "matches.csv",
+    )
+    found = [one for path in matches for one in read_record(MatchesRecord, path).matches]
+    assert [one.state for one in found] == ["failed", "missing"]
+    assert "its md5 is not known: an unforeseen error, RuntimeError: the wrong moment" in (found[0].reason or "")
 
 
 def test_what_was_not_detected_in_needs_the_folder(survey):

@@ -17,6 +17,7 @@ from scripts.lib.files import write_json
 from tests.faults import site as site_module
 from tests.faults.site import Site
 from tests.faults.steps import until
+from tests.scripts.tator_steps import Steps
 from tests.workflow import ROOT
 
 # Where it is raised: file, the line before which it is, the expression for the media's number.
@@ -39,6 +40,8 @@ PLACES = {
     ),
     "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", "self._wanted.media_id"),
     "upload": ("scripts/lib/uploads/upload.py", "    if found.state in options.accepted:\n", "media.media_id"),
+    "track": ("scripts/track.py", "    reason = _why_not(outcome)\n", 'outcome["media_id"]'),
+    "upload_tracks": ("scripts/lib/uploads/track_upload.py", '    if tracked.state == "failed":\n', "media.media_id"),
     "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", "read_record(MediaRecord, record).media_id"),
     "split": ("scripts/split_media.py", "    path, fetched =", "read_record(MediaRecord, record).media_id"),
     "join": ("scripts/join_parts.py", "    if plan:\n", "read_record(MediaRecord, media_files.record).media_id"),
@@ -162,6 +165,22 @@ def test_in_jobs_that_media_share(breakable, undisturbed):
         fails(site, place, [2])
     site.goes_well()
     assert site.boxes() == undisturbed.boxes
+
+
+@pytest.mark.parametrize("per_job", [1, 8])
+def test_in_each_job_of_tracks(breakable, per_job):
+    site = breakable
+    site.settings["media"] = {"per_job": per_job}
+    site.settings["track"] = {"enabled": True}
+    kind = Steps(site.folder, site.server).add_track_type()
+    site.settings["upload"] |= {"track_type_id": kind, "track_length_attribute": "Length"}
+    for place in ("track", "upload_tracks"):
+        fails(site, place, [2])
+    site.goes_well()
+    assert site.marked() == [1, 2]
+    tracks = json.loads((site.folder / "results/tracks/1.json").read_text())["tracks"]
+    uploads = json.loads((site.folder / "results/track_uploads/1.json").read_text())
+    assert (uploads["state"], len(tracks) > 0) == ("verified", True)
 
 
 def test_jobs_that_are_killed_or_crash(breakable, undisturbed):

@@ -17,7 +17,7 @@ from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
-from scripts.lib.frames.timeline import Timeline
+from scripts.lib.frames.timeline import FrameTimes, Timeline
 from tests.made_records import media_record, stored_file
 from tests.media_files import Size, number_in, painted, set_display_matrix, set_edit, write_video
 from tests.tator_server.launch import Server, running
@@ -206,6 +206,29 @@ def interlaced(folder: Path) -> Path:
     return write(folder / "fields.mp4", encode={"flags": "+ildct+ilme", "preset": "ultrafast"})
 
 
+def avi_without_delay(folder: Path) -> Path:
+    """Write H.264 into an AVI, which has only times of decoding: newer versions of FFmpeg add a picture to them."""
+    return write(folder / "plain.avi", encode={"bf": "0", "g": "10", "preset": "ultrafast"})
+
+
+def avi_dropped(folder: Path) -> Path:
+    left = [n for n in range(40) if n % 5 != 3]
+    return write(folder / "gaps.avi", left, times=left, encode={"bf": "0", "g": "10", "preset": "ultrafast"})
+
+
+def avi_in_other_order(folder: Path) -> Path:
+    return write(folder / "b.avi")
+
+
+def avi_mpeg4(folder: Path) -> Path:
+    return write(folder / "m.avi", codec="mpeg4", encode={"bf": "2", "b": "2M"})
+
+
+def mxf_without_order(folder: Path) -> Path:
+    """Write H.264 with B-frames into MXF: FFmpeg's muxer leaves the order of showing out of the index."""
+    return write(folder / "b.mxf")
+
+
 def recorded(_: Path) -> Path:
     return ODD / "z_vfr.mp4"
 
@@ -250,6 +273,11 @@ KINDS: dict[Callable[[Path], Path], Expected] = {
     tagged_180: Expected(turned=180),
     oblong_pixels: SAME,
     interlaced: Expected(),
+    avi_without_delay: SAME,
+    avi_dropped: Expected(repeated=True),
+    avi_in_other_order: Expected(repeated=True),
+    avi_mpeg4: Expected(repeated=True),
+    mxf_without_order: VARIABLE,
     recorded: VARIABLE,
 }
 
@@ -294,6 +322,14 @@ def test_the_picture_under_a_number_is_the_copys(tmp_path: Path, site: Server, k
     assert (unlike_copy(original, shown) is None) is expected.alike
 
 
+@pytest.mark.parametrize(
+    ("tag", "degrees"),
+    [("90", 270), ("-90", 90), ("450", 270), (" 180", 180), ("45", 0), ("+-90", 0), ("1e2", 0), ("9" * 5000, 0)],
+)
+def test_any_tag_is_an_angle_or_none(tag: str, degrees: int) -> None:
+    assert Shown(None, *SIZE).turn(tag, None, *SIZE) == degrees
+
+
 def test_2997_hours_after_the_beginning(tmp_path: Path) -> None:
     """Compare with the transcoder's filter where 29.97, for 30000/1001, has lost half a picture, after 4.6 hours."""
     video = write(tmp_path / "v.mkv", rate=Fraction(30000, 1001), encode={"bf": "0"})
@@ -315,6 +351,25 @@ def test_2997_hours_after_the_beginning(tmp_path: Path) -> None:
         found |= dict.fromkeys(numbers[-40:], at - 1)
     found |= dict.fromkeys(timeline.finish(), 29)
     assert {number: found[number] for number in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([(0, -1), (1, 0), (2, 1)], [0, 1, 2]),
+        ([(0, 2), (2, 3), (3, 4), (1, 5), (5, 6)], [0, 2, 3, 5, 6]),  # ffprobe's best_effort_timestamp of an MXF
+        ([(0, 0), (1, 0), (2, 0)], [0, 1, 2]),
+        ([(None, 0), (None, 1), (None, None)], [0, 1, None]),
+        ([(0, None), (1, None)], [0, 1]),
+    ],
+)
+def test_the_time_of_a_frame_is_that_of_the_clock_which_goes_on(
+    times: list[tuple[int | None, int | None]], expected: list[int | None]
+) -> None:
+    found = FrameTimes()
+    assert [found.of(*pair) for pair in times] == expected
+    by_decoding = FrameTimes(of_decoding=True)
+    assert [by_decoding.of(*pair) for pair in times] == [decoded for _, decoded in times]
 
 
 def test_a_picture_that_would_stand_for_hours_is_refused(tmp_path: Path) -> None:

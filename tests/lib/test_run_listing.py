@@ -1,11 +1,13 @@
 """The listing that a run works with, and what becomes of results when files go and come back."""
 
+import errno
 import os
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from scripts import list_media as list_script
 from scripts.lib.detection.media_detection import MediaFrames
 from scripts.lib.detection.numbering import numbering_of
 from scripts.lib.errors import PipelineError, SettingsError
@@ -167,6 +169,33 @@ def test_a_file_that_goes_before_it_is_looked_at_is_a_fault_of_its_media(tmp_pat
     states = [read_record(MediaRecord, path).state for path in paths]
     assert states == ["failed", "ready"]
     assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run looks again
+
+
+def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = folder_of(tmp_path, "a.mp4", "b.png")
+    write_video(folder / "a.mp4", range(5))
+
+    def raises(_):
+        raise AssertionError("width has to be even")
+
+    monkeypatch.setattr(list_script, "VideoFrames", raises)
+    records = listed(tmp_path, folder)
+    assert {name: record.state for name, record in records.items()} == {"a.mp4": "failed", "b.png": "ready"}
+    assert "an unforeseen error, AssertionError: width has to be even" in (records["a.mp4"].reason or "")
+    assert records["a.mp4"].local is not None
+    assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run looks again
+
+
+def test_an_error_of_the_machine_ends_the_listing(tmp_path, monkeypatch):
+    folder = folder_of(tmp_path, "a.mp4")
+
+    def raises(_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(list_script, "_kind", raises)
+    with pytest.raises(OSError, match="too many open files"):
+        listed(tmp_path, folder)
 
 
 def test_pictures_of_a_video_stand_at_the_numbers_at_which_tator_shows_them(tmp_path):

@@ -332,6 +332,20 @@ def test_what_is_no_id_is_refused(value):
     assert "tator.project_id" in refusal({"tator": {"project_id": value}})
 
 
+@pytest.mark.parametrize("value", [2**63, 10**40, "9" * 19])
+def test_an_id_that_no_database_holds_is_refused_wherever_it_stands(value):
+    for media_ids in ([value], [5, value], [value, 5]):
+        assert re.search(r"tator\.media_ids\.0: \d+ is too large", refusal({"tator": {"media_ids": media_ids}}))
+    assert re.search(r"tator\.project_id: \d+ is too large", refusal({"tator": {"project_id": value}}))
+    assert resolve({"tator": {"media_ids": [5, 2**63 - 1]}})["tator"]["media_ids"] == [5, 2**63 - 1]
+
+
+@pytest.mark.parametrize("name", ["~/media.txt", "~", "~someone/media.txt"])
+def test_a_media_file_with_a_tilde_is_refused(name):
+    said = refusal({"tator": {"media_ids": [], "media_file": name}})
+    assert "~ is replaced by a shell only; expected the whole path" in said
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
 def test_what_is_no_number_is_refused(value):
     assert "detect.keep_threshold" in refusal({"detect": {"keep_threshold": value}})

@@ -1,17 +1,21 @@
 """Check that an original's pictures are, one by one, those of the streaming copy that Tator's transcoder made of it."""
 
 from array import array
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.completeness import CodedPacket
 from scripts.lib.frames.rotation import display_matrix
 from scripts.lib.frames.shown import Shown, matrix_is_plain
 from scripts.lib.frames.video import VideoFrames
 
 # In usual distances of two pictures: how far an even one may be off, and what is a gap; the share that must be even.
 _EVEN, _GAP, _CONSTANT = 0.2, 1.5, 0.9
+# Among so many pictures the decoder changes the order of some, where it does so at all.
+_FIRST_PICTURES = 20
 
 
 class _Difference(Exception):
@@ -35,7 +39,10 @@ def unlike_copy(path: Path, shown: Shown) -> str | None:
         with VideoFrames(path) as video:
             _compare_first(video, shown)
         with VideoFrames(path) as video:
-            _compare_numbers(video, shown)
+            untold = _compare_numbers(video, shown)
+        if untold:
+            with VideoFrames(path) as video:
+                _compare_order(video)
     except MediaFault:
         return None
     except _Difference as unlike:
@@ -60,21 +67,42 @@ def _compare_first(video: VideoFrames, shown: Shown) -> None:
         )
     if frame.interlaced_frame:
         raise _Difference("its pictures are interlaced")
+    if video.is_avi and isinstance(frame.opaque, CodedPacket) and frame.opaque.index < video.last_packet:
+        raise _Difference(
+            "its pictures come out late, and an AVI has no times for that: the first stands twice in the copy"
+        )
 
 
-def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
+def _compare_order(video: VideoFrames) -> None:
+    """Decode the first pictures.
+
+    Raises:
+        _Difference: their times go back, as where a muxer did not write those of showing: FFmpeg makes up others.
+    """
+    last: int | None = None
+    for frame in islice(video.decoded(), _FIRST_PICTURES):
+        if last is not None and frame.pts is not None and frame.pts <= last:
+            raise _Difference("its pictures come in another order than its times say")
+        last = frame.pts
+
+
+def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
     """Compare the numbers of its pictures, by the times of their packets, with those in order.
+
+    Returns:
+        whether all times of showing are those of decoding, though the decoder may change the order.
 
     Raises:
         _Difference: a picture stands at another number, at several, or at none.
     """
     line, times, timeless = video.timeline(shown), array("q"), 0
     first: int | None = None  # the time of the first key frame: what comes or is shown before it cannot be decoded
-    started = False
+    started, untold = False, video.reorders and not video.is_avi
     for packet in video.packets():
-        time = packet.pts if packet.pts is not None else packet.dts
+        time = packet.dts if packet.pts is None or video.is_avi else packet.pts
+        untold = untold and packet.pts == packet.dts
         if packet.is_corrupt:
-            return
+            return False
         if not started and packet.is_keyframe:
             started, first = True, time
         if not started or packet.is_discard:
@@ -84,7 +112,7 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
         elif first is None or time >= first:
             times.append(time)
     if video.summary.damaged or line is None or not times:
-        return  # pictures without a time are counted by the transcoder, too
+        return False  # pictures without a time are counted by the transcoder, too
     if timeless:
         raise _Difference(f"{timeless} of its pictures have no time")
     # In order of time: of a clock that starts anew in mid-stream the pictures come apart, and stand elsewhere.
@@ -94,6 +122,7 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> None:
         if line.end != number:
             where = f"picture {number}, at {line.seconds:.3f} s"
             raise _Difference(f"{where}, stands at number {line.end} in the copy{_gaps(in_order)}")
+    return untold
 
 
 def _gaps(times: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from scripts.lib.frames.conversion import Turning
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.shown import Shown, turned
 from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, log
+from scripts.lib.frames.timeline import FrameTimes
 from scripts.lib.frames.video import VideoFrames
 
 # An hour at 28 pictures a second. Beyond it a time in the file is wrong, and boxes would be written without end.
@@ -51,9 +52,10 @@ class OriginalFrames(VideoFrames):
             yield from super()._pictures()
             return
         before: av.video.frame.VideoFrame | None = None
+        times = FrameTimes(of_decoding=self.is_avi)
         for frame in self._frames():
             self._check_frame(frame)
-            numbers = self._timeline.add(frame.pts if frame.pts is not None else frame.dts, frame.duration)
+            numbers = self._timeline.add(times.of(frame.pts, frame.dts), frame.duration)
             if before is not None:
                 yield from self._give(before, numbers)
                 if numbers and numbers.stop > self._wanted[-1]:

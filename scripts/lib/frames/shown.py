@@ -68,14 +68,22 @@ class Shown:
         Returns:
             0, 90, 180 or 270; None where it is unknown: then pictures are turned as players do.
         """
-        if tag is not None and tag.strip().lstrip("+-").isdecimal() and int(tag) % 360:
-            return _TURNS_BY_TAG.get(int(tag) % 360, 0)
+        if by_tag := _angle_of_tag(tag):
+            return _TURNS_BY_TAG.get(by_tag, 0)
         angle = matrix_angle(matrix)
         if angle in (90, 270) and self.is_swapped(width, height):
             return _TURNS_BY_TAG[angle]  # by an FFmpeg older than version 5, which makes a tag of the matrix
         if angle == 0 and matrix_is_plain(matrix):
             return 0
         return 0 if self.width and self.height else None
+
+
+def _angle_of_tag(tag: str | None) -> int:
+    """Return the angle of a tag `rotate`, from 0 to 359; 0 for what is no whole number."""
+    try:
+        return int(tag or 0) % 360
+    except ValueError:
+        return 0
 
 
 def matrix_is_plain(matrix: Matrix | None) -> bool:

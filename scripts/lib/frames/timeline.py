@@ -88,6 +88,49 @@ class Timeline:
         return nearest(time * self._numbers_a_unit)
 
 
+class FrameTimes:
+    """Says when frames are shown, as FFmpeg's command line, and so the transcoder, takes it.
+
+    A frame bears the time at which its packet is to be shown, and the time of the packet that was decoded when it came
+    out. FFmpeg takes the first of them, unless it went back more often than the other.
+    """
+
+    def __init__(self, *, of_decoding: bool = False) -> None:
+        """Begin.
+
+        Args:
+            of_decoding: take the time of decoding only, for AVI, whose packets have no other; newer versions of FFmpeg
+                make one up, a picture later.
+        """
+        self._of_decoding = of_decoding
+        self._last_shown: int | None = None
+        self._last_decoded: int | None = None
+        self._wrong_shown = self._wrong_decoded = 0
+
+    def of(self, shown: int | None, decoded: int | None) -> int | None:
+        """Return the time of the next frame, None where it has none.
+
+        Args:
+            shown: its packet's time of showing.
+            decoded: the time of decoding of the packet with which it came out.
+        """
+        if self._of_decoding:
+            shown = None
+        if decoded is not None:
+            self._wrong_decoded += self._last_decoded is not None and decoded <= self._last_decoded
+            self._last_decoded = decoded
+        elif shown is not None:
+            self._last_decoded = shown
+        if shown is not None:
+            self._wrong_shown += self._last_shown is not None and shown <= self._last_shown
+            self._last_shown = shown
+        elif decoded is not None:
+            self._last_shown = decoded
+        if shown is not None and (decoded is None or self._wrong_shown <= self._wrong_decoded):
+            return shown
+        return decoded
+
+
 def nearest(value: Fraction) -> int:
     """Round to the nearest whole number, halves away from zero."""
     whole = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)

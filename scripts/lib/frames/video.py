@@ -128,7 +128,16 @@ class VideoFrames(VideoPackets):
 
     def first(self) -> av.video.frame.VideoFrame | None:
         """Return the first frame as it is decoded, None where there is none; nothing else can be read then."""
-        return next(self._frames(), None)
+        return next(self.decoded(), None)
+
+    def decoded(self) -> Iterator[av.video.frame.VideoFrame]:
+        """Yield the frames as they are decoded, once; nothing else can be read then."""
+        return self._frames()
+
+    @property
+    def reorders(self) -> bool:
+        """Whether the decoder may give out pictures in another order than that of their packets."""
+        return bool(self._decoder.has_b_frames)
 
     def timeline(self, shown: Shown) -> Timeline | None:
         """Return what numbers the pictures as Tator shows them; None where the file has no rate: they are counted then.

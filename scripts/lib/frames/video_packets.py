@@ -80,6 +80,16 @@ class VideoPackets(FrameSource):
         check_size(*((width, height) if width else messages.too_large(self._said) or (0, 0)), self._pixel_bytes)
         return stream
 
+    @property
+    def is_avi(self) -> bool:
+        """Whether the file is an AVI, whose pictures have no time but that of decoding."""
+        return self._container.format.name == "avi"
+
+    @property
+    def last_packet(self) -> int:
+        """The index of the packet that was read last, from 0; -1 before the first."""
+        return self._packets - 1
+
     def packets(self) -> Iterator["Packet"]:
         """Yield the stream's packets, undecoded; after an error the demuxer is asked again."""
         failures = 0

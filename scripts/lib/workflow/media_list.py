@@ -23,6 +23,10 @@ def read(path: Path) -> list[int]:
         SettingsError: it cannot be read, names none, or a line holds something else; each such line is named.
     """
     name = shown(str(path))[1:-1]
+    if any(part.startswith("~") for part in path.parts) and not path.exists():
+        raise SettingsError(
+            f"tator.media_file: {name}: ~ is replaced by a shell only; expected the whole path: {Path.home()}/..."
+        )
     try:
         text = read_text(path, LARGEST_BYTES)
     except (OSError, ValueError) as error:

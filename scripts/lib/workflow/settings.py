@@ -54,6 +54,7 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 # Python refuses to read numbers of more than some thousand digits.
 LONGEST_NUMBER = 100
+_TOO_LARGE = 2**63  # for a database's largest integer
 # A section, its settings, a list, and its entries; what else is in such a file Snakemake's own rules may use.
 DEEPEST = 20
 # Of a list that is all wrong, a few lines say enough.
@@ -68,7 +69,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
-            "integer": lambda _, value: type(value) is int and abs(value) < 2**63,
+            "integer": lambda _, value: type(value) is int and abs(value) < _TOO_LARGE,
             "number": lambda _, value: type(value) in (int, float) and abs(value) < float("inf"),
         }
     ),
@@ -304,7 +305,7 @@ def _normalise(settings: dict[str, Any]) -> None:
 
 
 def _is_id(value: Any) -> bool:
-    return type(value) is int and value >= 1
+    return type(value) is int and 1 <= value < _TOO_LARGE
 
 
 def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:

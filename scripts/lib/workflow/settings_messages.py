@@ -25,7 +25,8 @@ def explain(error: ValidationError) -> Iterator[str]:
     elif instance is None:
         yield f"{path}: missing; {_expectation(schema)}"
     else:
-        yield f"{path}: {shown(instance)} is invalid; {_expectation(schema)}"
+        too_large = error.validator == "type" and type(instance) is int and "integer" in rule
+        yield f"{path}: {shown(instance)} is {'too large' if too_large else 'invalid'}; {_expectation(schema)}"
 
 
 def _key(text: str) -> str:
