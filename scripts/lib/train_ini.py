@@ -73,7 +73,7 @@ def size(path: Path) -> Size | None:
     """
     try:
         text = _text(path.read_bytes(), str(path))
-    except (OSError, GraphError):
+    except (OSError, ValueError, GraphError):  # also of a name that no file can have
         return None
     sides: dict[str, int] = {}
     inside = False
