@@ -4,8 +4,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.accuracy import mean_ap50 as ap50
+from scripts.lib.evaluation.truth import LabeledBox
 
 __all__ = ["LabeledBox", "ap50", "read_truth"]
 

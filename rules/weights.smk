@@ -14,6 +14,7 @@ checkpoint get_network:
         "../envs/network.yaml"
     params:
         **plan.asked_of_network,
+        needs_size=True,
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],
         archive=config["network"]["archive"],

@@ -8,8 +8,8 @@ import numpy as np
 
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
-from scripts.lib.evaluation.accuracy import LabeledBox, Sweep, average_precision, by_threshold, confusion, match_boxes
-from scripts.lib.evaluation.truth import read_truth
+from scripts.lib.evaluation.accuracy import Sweep, average_precision, by_threshold, confusion, match_boxes
+from scripts.lib.evaluation.truth import LabeledBox, read_truth
 from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.data_images import labels
 from scripts.lib.data_images.members import FOLDER, LARGEST, OPTIONAL, Members
@@ -16,7 +17,8 @@ from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.graphs import class_names, external
-from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.description import input_size
+from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, look_at
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.record_files import write_record
@@ -54,6 +56,7 @@ def get_network(
     first_label: int | None = None,
     img_max_side: int | None = None,
     img_min_side: int | None = None,
+    needs_size: bool = False,
 ) -> None:
     """Get the network from the one source that is given.
 
@@ -80,6 +83,7 @@ def get_network(
         first_label: the label of the first class.
         img_max_side: width of the network's input in pixels; None for what its file says.
         img_min_side: height of the network's input in pixels; None for what its file says.
+        needs_size: refuse a frozen graph, too, whose size nothing says; others always have to have one.
 
     Raises:
         SettingsError: the settings contradict each other.
@@ -98,13 +102,13 @@ def get_network(
         raise SettingsError("network.digest: a folder has none; expected it with an image: use network.sha256")
     with stoppable(), _beside(graph.parent) as folder:
         reference = Reference.parse(data_image, digest) if data_image is not None else None
-        size = None  # that a label of the image says
+        labelled = None
         if directory is not None:
             origin = _from_directory(directory, names, folder)
         elif archive is not None:
-            origin, size = _from_archive(archive, reference, digest, names, folder)
+            origin, labelled = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
-            origin, size = _from_image(reference, names, folder, fetch, ca_file)
+            origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
         siblings = external.sibling_of(folder / graph.name)
         beside = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
@@ -115,8 +119,12 @@ def get_network(
         _check_operators(folder / graph.name, origin.reference)
         if graph.suffix == ".onnx":
             external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
-        network = look_at(folder / graph.name, asked, origin.reference)
-        if (warning := network.other_size(asked, size)) is not None:
+        stated = _stated_size(labelled, folder / TRAIN_INI)
+        network = look_at(folder / graph.name, asked, origin.reference, stated=stated)
+        if needs_size and network.description is None:
+            own = network.size or (stated.size if stated else None)
+            input_size((img_max_side, img_min_side), None, network.signature.source, own)
+        if (warning := network.warning(asked, stated)) is not None:
             _log.warning("%s", warning)
             job.tell_user(f"{origin.reference}: {graph.name}: {warning}")
         classes = network.names.names
@@ -127,8 +135,17 @@ def get_network(
         for path in (graph, weights) if weights else (graph,):
             (folder / path.name).replace(path)
         description_found = network.description.to_values() if network.description else None
-        write_record(provenance, replace(origin, files=found, description=description_found))
+        size = list(stated.size) if stated else None
+        write_record(provenance, replace(origin, files=found, size=size, description=description_found))
     _log.info("%s: %s, %d classes: %s", origin.reference, graph.name, len(classes), ", ".join(classes))
+
+
+def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
+    """Return what is said beside the graph of the size that it was trained at: by a label, or by OpenEM's train.ini."""
+    if labelled is not None:
+        return StatedSize(labelled, "data image's label")
+    trained = train.size(ini)
+    return StatedSize(trained, f"section [Detect] of {TRAIN_INI}") if trained is not None else None
 
 
 @contextmanager

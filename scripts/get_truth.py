@@ -6,8 +6,7 @@ from pathlib import Path
 
 from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import LabeledBox
-from scripts.lib.evaluation.truth import foreign_truth, size_in_pixels, write_truth
+from scripts.lib.evaluation.truth import LabeledBox, foreign_truth, size_in_pixels, write_truth
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.server import rows

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib import deadline, yaml_text
+from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.fitting import Fitting
+from scripts.lib.graphs.class_names import TRAIN_INI
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
 from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look_at
@@ -84,7 +86,7 @@ def inspect_network(
     check_operators(graph)
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
     asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
-    size = asked_size or found.size
+    size = asked_size or found.size or train.size(graph.with_name(TRAIN_INI))
     lines = lines_about(found, size)
     if picture is None:
         return lines

@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.lib import deadline
+from scripts.lib import train_ini as train
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images import labels as image_labels
 from scripts.lib.data_images.build import DataImage, build, write_archive
@@ -64,7 +65,7 @@ def make_pipeline_image(
         daemon: load it into a Docker engine, which then pushes it; else this does all by itself.
         output: write it into a file as well, for `network.archive` or `docker load`.
         ca_file: certificates of the authorities that vouch for the registry; without an engine only.
-        size: width and height of the network's input, for a label.
+        size: width and height that the network was trained at, for a label; by default what OpenEM's train.ini says.
         family: what the network is, as network.family.
         first_label: the label of the first class, as network.first_label.
 
@@ -93,7 +94,10 @@ def make_pipeline_image(
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
             classes, description = _looked_at(files, name, original, size, family, first_label)
-        made = build(files, _labels(files, classes, size, description), Path(folder))
+        labels = _labels(files, classes, size or _trained_size(files), description)
+        if graph_pb is not None and not image_labels.size(labels):
+            _say(f"{graph_pb}: no size is known; with --img-max-side and --img-min-side a run takes it from the image")
+        made = build(files, labels, Path(folder))
         for name, path in files.items():
             _say(f"{name}: SHA-256 {sha256(path)}")
         if output is not None:
@@ -177,6 +181,12 @@ def _shape(shape: Any) -> list[int]:
     if shape.rank.is_dynamic or len(shape) <= len(some):
         return some
     return [shape[at].get_length() if shape[at].is_static else any_size for at, any_size in enumerate(some)]
+
+
+def _trained_size(files: dict[str, Path]) -> tuple[int, int] | None:
+    """Return what train.ini says of the size that the network was trained at."""
+    ini = files.get(class_names.TRAIN_INI)
+    return train.size(ini) if ini is not None else None
 
 
 def _labels(

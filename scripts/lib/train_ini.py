@@ -1,9 +1,10 @@
-"""The class names of a network, from its train.ini."""
+"""The class names of a network, from its train.ini, and the size that it was trained at where that is there too."""
 
 import configparser
 import re
 from pathlib import Path
 
+from scripts.lib.boxes import Size
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
 
@@ -18,6 +19,7 @@ MOST_NAMES = 10_000
 # Of [Data]; configparser takes quadratic time where many cannot be read.
 _MOST_LINES = 2 * MOST_NAMES
 _SHOWN = 200
+_SIDE = re.compile(r"\s*(?P<side>width|height)\s*[=:]\s*(?P<value>[1-9][0-9]{0,4})\s*(?:[;#].*)?", re.IGNORECASE)
 
 
 class _Parser(configparser.ConfigParser):
@@ -62,6 +64,25 @@ def names(content: bytes, source: str) -> list[str]:
                 "expected a different name for each class: rename one"
             )
     return found
+
+
+def size(path: Path) -> Size | None:
+    """Return Width and Height of section [Detect], with which OpenEM trained the network, or None.
+
+    Nothing else in the section has to be as expected: the names alone are needed.
+    """
+    try:
+        text = _text(path.read_bytes(), str(path))
+    except (OSError, ValueError, GraphError):  # also of a name that no file can have
+        return None
+    sides: dict[str, int] = {}
+    inside = False
+    for line in text.splitlines():
+        if header := _HEADER.match(line):
+            inside = header["name"].strip().casefold() == "detect"
+        elif inside and (found := _SIDE.fullmatch(line)):
+            sides[found["side"].casefold()] = int(found["value"])
+    return Size(sides["width"], sides["height"]) if len(sides) == 2 else None
 
 
 def _cut(text: str) -> str:

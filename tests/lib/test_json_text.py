@@ -51,7 +51,7 @@ def test_true_boxes_that_are_nested_too_deeply(tmp_path):
     path.write_text(DEEP)
     with pytest.raises(PipelineError, match=r"not COCO JSON as expected.*nested too deeply"):
         list(foreign_truth(path, [], []))
-    assert "nested too deeply" in str(truth_check.problem(path, [1]))
+    assert "nested too deeply" in str(truth_check.problem_of_boxes(path, [1], None))
 
 
 def test_settings_of_suppression_in_a_network_that_are_nested_too_deeply():

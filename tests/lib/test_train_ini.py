@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError
-from scripts.lib.train_ini import names, species
+from scripts.lib.train_ini import names, size, species
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic/train.ini"
 
@@ -149,3 +150,44 @@ def test_a_megabyte_of_anything_takes_no_time_and_no_long_message(text: str, wor
             names(content, "train.ini")
         assert len(str(caught.value)) < 1000
     assert time.monotonic() - started < 2
+
+
+# The sections of OpenEM's own file, less comments; other networks of it have sizes of theirs.
+OPENEM = """[Data]
+Species=cod,crab
+[FindRuler]
+Width=640
+Height=360
+[Detect]
+# Width of the input image.
+Width=1280
+# Height of the input image.
+Height=720
+BatchSize=4
+Backbone=resnet152
+[Classify]
+Width=300
+Height=300
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (OPENEM, Size(1280, 720)),
+        ("[detect]\r\nheight : 480 ; of the input\r\nwidth : 640\r\n", Size(640, 480)),
+        ("[Data]\nSpecies=cod\n", None),
+        ("[Detect]\nWidth=640\n", None),
+        ("[Detect]\nWidth=wide\nHeight=0\n", None),
+        ("[Classify]\nWidth=300\n[Detect]\nHeight=300\n", None),
+        ("\0", None),
+    ],
+)
+def test_size_of_the_training(text: str, expected: Size | None, tmp_path: Path) -> None:
+    path = tmp_path / "train.ini"
+    path.write_text(text)
+    assert size(path) == expected
+
+
+def test_no_file_says_no_size(tmp_path: Path) -> None:
+    assert size(tmp_path / "train.ini") is None

@@ -7,8 +7,7 @@ import pytest
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation import truth_check
-from scripts.lib.evaluation.accuracy import LabeledBox
-from scripts.lib.evaluation.truth import foreign_truth, read_truth, write_truth
+from scripts.lib.evaluation.truth import LabeledBox, foreign_truth, read_truth, write_truth
 from tests.made_records import media_record
 
 MEDIA = [
@@ -127,7 +126,7 @@ def coco(image='{"id": 1, "media_id": 7, "frame": 3}', box="[1, 2, 3, 4]"):
 def test_odd_values_of_coco_are_a_sentence(tmp_path, content):
     with pytest.raises(PipelineError, match="expected"):
         boxes(tmp_path, content, "truth.json")
-    told = truth_check.problem(tmp_path / "truth.json", [7])
+    told = truth_check.problem_of_boxes(tmp_path / "truth.json", [7], NAMES)
     assert told is None or "expected" in told
 
 

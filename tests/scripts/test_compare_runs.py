@@ -6,8 +6,8 @@ import pytest
 
 from scripts.commands import compare_runs
 from scripts.lib.colours import colour
-from scripts.lib.evaluation.accuracy import LabeledBox
 from scripts.lib.evaluation.comparison import changes
+from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.files import read_json
 from tests.browser import look_at
 from tests.report_run import FakeRun

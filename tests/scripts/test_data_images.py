@@ -115,6 +115,19 @@ class TestMake:
         get(**where, img_max_side=1280, img_min_side=720)
         assert "1280 x 720; the data image's label says 640 x 360, and at another size" in warnings[0]
 
+    @pytest.mark.parametrize("says", [True, False])
+    def test_the_label_is_what_openems_train_ini_says(self, get, capsys, tmp_path, says):
+        ini, archive = tmp_path / "train.ini", tmp_path / "sized.tar"
+        ini.write_bytes(INI + (b"\n[Detect]\nWidth=640\nHeight=360\n" if says else b""))
+        arguments = [*MAKE[:2], "--train-ini", str(ini), "--no-daemon", "--output", str(archive), "sized:1"]
+        assert main(arguments) == 0
+        assert ("no size is known; with --img-max-side" in capsys.readouterr().err) != says
+        if says:
+            assert get(archive=archive)["size"] == [640, 360]
+        else:
+            with pytest.raises(SettingsError, match=r"set detect\.img_max_side"):
+                get(archive=archive, needs_size=True)
+
     @pytest.mark.parametrize("names", ["cod,flatfish", "cod,flatfish,crab,eel"])
     def test_a_count_that_does_not_fit_names_both(self, capsys, tmp_path, names):
         (tmp_path / "train.ini").write_text(f"[Data]\nSpecies={names}\n")

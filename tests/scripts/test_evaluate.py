@@ -10,8 +10,7 @@ from scripts.evaluate import evaluate
 from scripts.get_truth import get_truth
 from scripts.lib.downloads.frames_again import MediaPlace
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import LabeledBox
-from scripts.lib.evaluation.truth import read_truth, write_truth
+from scripts.lib.evaluation.truth import LabeledBox, read_truth, write_truth
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
 from scripts.picture_errors import picture_errors

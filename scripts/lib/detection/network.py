@@ -94,9 +94,11 @@ class Network:
             SettingsError: neither the settings nor the network say it.
         """
         asked = (self.options.img_max_side, self.options.img_min_side)
-        own = None
+        own, stated = None, self._provenance.size
         if self.description is None and None in asked:
             own = size_of_input(read_file(self._files.graph, self.name))
+        if own is None and stated is not None:
+            own = Size(*stated)
         return input_size(asked, self.description, self._files.graph.name, own)
 
     def load(self) -> Engine:

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scripts.lib.boxes import iou_matrix
+from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.records.evaluation import AtThreshold, BestF1, Curve
 
 MOST_BOXES = 300  # in a picture; what networks give at most
@@ -24,16 +25,6 @@ THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 AP_IOUS = np.linspace(0.5, 0.95, 10)
 
 Verdict = Literal["right", "confused", "double", "false alarm"]
-
-
-@dataclass(frozen=True, slots=True)
-class LabeledBox:
-    """A box in pixels in one picture (media, frame), with a species, and a score if it was found by a network."""
-
-    picture: tuple[int, int]
-    xywh: tuple[float, float, float, float]
-    species: str
-    score: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import numpy as np
 
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError, ServerError
-from scripts.lib.evaluation.accuracy import LabeledBox, overlaps
+from scripts.lib.evaluation.accuracy import overlaps
+from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.record_files import read_record
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project

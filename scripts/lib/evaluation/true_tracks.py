@@ -66,12 +66,17 @@ def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[
         PipelineError: naming the file, the line, and what was expected.
     """
     found: dict[int, list[TrackedBox]] = {}
-    for media_id, box in _boxes(path, MediaFinder(media)):
+    for media_id, box in tracked_boxes_of(path, MediaFinder(media)):
         found.setdefault(media_id, []).append(box)
     return found
 
 
-def _boxes(path: Path, finder: MediaFinder) -> Iterator[tuple[int, TrackedBox]]:
+def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, TrackedBox]]:
+    """Yield each box of a file's tracks with its media, one of the finder's.
+
+    Raises:
+        PipelineError: as of read_true_tracks.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)

@@ -4,17 +4,19 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from scripts.lib import json_text
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.accuracy import LabeledBox
-from scripts.lib.evaluation.truth_check import LARGEST_COCO
 from scripts.lib.files import read_text, replacing
 from scripts.lib.records import MediaRecord
 
+Named = TypeVar("Named")
+# JSON is read as a whole, and takes several times as much memory.
+LARGEST_COCO = 2**30
 # Of any video; arrays hold no larger number.
 LAST_FRAME = 2**31 - 1
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
@@ -24,6 +26,16 @@ EXPECTED = (
     "expected a CSV file with the columns frame, x, y, w (or width), h (or height), species (or label, species_id, "
     "det_species), and media_id or video_id where there is more than one media; or COCO JSON"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledBox:
+    """A box in pixels in one picture (media, frame), with a species, and a score if it was found by a network."""
+
+    picture: tuple[int, int]
+    xywh: tuple[float, float, float, float]
+    species: str
+    score: float = 1.0
 
 
 def read_truth(path: Path) -> list[LabeledBox]:
@@ -59,7 +71,11 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
     Raises:
         PipelineError: naming the file, the place, and what was expected.
     """
-    finder = MediaFinder(media)
+    return boxes_of(path, MediaFinder(media), names)
+
+
+def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> Iterator[LabeledBox]:
+    """Yield what foreign_truth does, with the finder of its media; names are None where they are not known yet."""
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         x, y, w, h = box.xywh
@@ -152,7 +168,7 @@ class MediaFinder:
         return int(candidates[0])
 
 
-def _csv(path: Path, finder: MediaFinder, names: Sequence[str]) -> Iterator[LabeledBox]:
+def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
@@ -173,7 +189,7 @@ def _csv(path: Path, finder: MediaFinder, names: Sequence[str]) -> Iterator[Labe
         raise PipelineError(f"{path}: not CSV: {error}; {EXPECTED}") from error
 
 
-def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str], place: str) -> LabeledBox | None:
+def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | None, place: str) -> LabeledBox | None:
     if None in row.values():
         raise PipelineError(f"{place}: too few fields; {EXPECTED}")
     if "media_id" in row:
@@ -187,9 +203,10 @@ def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str], plac
     species = row.get("species")
     if species is None:
         number = int(row["species_id"])
-        if not 1 <= number <= len(names):
-            raise PipelineError(f"{place}: species {number}; expected 1 to {len(names)}, as in train.ini")
-        species = names[number - 1]
+        if number < 1 or (names is not None and number > len(names)):
+            least = f"1 to {len(names)}" if names is not None else "1 or more"
+            raise PipelineError(f"{place}: species {number}; expected {least}, as in train.ini")
+        species = names[number - 1] if names is not None else str(number)
     xywh = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
     return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
 
@@ -199,6 +216,12 @@ def _frame_in(name: str, finder: MediaFinder) -> int:
     if "/" not in name or finder.by_path(name) is not None:
         return 0
     return int(PurePosixPath(name).stem)
+
+
+def _named(what: str, known: Mapping[Any, Named], identity: Any) -> Named:
+    if identity not in known:
+        raise ValueError(f"an annotation is of {what} {short(str(identity))}, which the file does not list")
+    return known[identity]
 
 
 def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
@@ -211,10 +234,10 @@ def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
             frame = image["frame"] if "frame" in image else _frame_in(image["file_name"], finder)
             pictures[image["id"]] = None if found is None else (found, int(frame))
         for annotation in content["annotations"]:
-            picture = pictures[annotation["image_id"]]
+            picture = _named("image", pictures, annotation["image_id"])
             if picture is not None:
                 x, y, w, h = map(float, annotation["bbox"])
-                yield LabeledBox(picture, (x, y, w, h), names[annotation["category_id"]])
+                yield LabeledBox(picture, (x, y, w, h), _named("category", names, annotation["category_id"]))
     except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PipelineError(
             f"{path}: not COCO JSON as expected ({type(error).__name__}: {short(str(error), 200)}); {EXPECTED}"

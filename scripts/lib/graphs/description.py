@@ -207,14 +207,14 @@ def input_size(
         asked: detect.img_max_side and detect.img_min_side.
         description: of its family; None for a network that has an engine of its own.
         graph: what errors call it.
-        own: the size that such a network's input has; None where it takes any.
+        own: the size where the description has none; None where it is not known.
 
     Raises:
         SettingsError: neither says it, or they contradict each other.
         GraphError: the size is not one that the network takes.
     """
     width, height = asked
-    own = description.size if description else own
+    own = (description.size if description else None) or own
     if width is None or height is None:
         if own is None:
             raise SettingsError(

@@ -54,33 +54,53 @@ class FoundNetwork:
         """The size that the file says, of its input or in what is written of its training; None where it says none."""
         return self.description.size if self.description is not None else size_of_input(self.signature)
 
-    def other_size(self, asked: NetworkSettings, labelled: Size | None = None) -> str | None:
-        """Return what is to be said where the settings name another size than the network was made for, or None.
+    def warning(self, asked: NetworkSettings, stated: "StatedSize | None" = None) -> str | None:
+        """Return what is wrong, or may be, with the size that the settings name; None where nothing is.
 
         Args:
             asked: what the settings say.
-            labelled: what a label of its data image says; its file comes first.
+            stated: the size that is said beside the graph; the graph's own comes first.
         """
-        sides, known = (asked.img_max_side, asked.img_min_side), self.size or labelled
-        if known is None or None in sides or sides == known:
+        sides = (asked.img_max_side, asked.img_min_side)
+        known = StatedSize(self.size, "network's file") if self.size is not None else stated
+        if None in sides:
             return None
-        told, remedy = "network's file", "leave both settings out to take the file's size"
-        if self.size is None:
-            told, remedy = "data image's label", "set them to the size that the network was trained at"
+        setting = f"detect.img_max_side, detect.img_min_side: {sides[0]} x {sides[1]}"
+        if known is None and self.description is not None:  # it has a convention of its own, or resizes inside
+            return None
+        if known is None:
+            return (
+                f"{setting}; the network says no size, so that this one cannot be checked: at another size than it was "
+                "trained at it may find less"
+            )
+        if sides == known.size:
+            return None
+        remedy = "leave both settings out to take this size"
         return (
-            f"detect.img_max_side, detect.img_min_side: {sides[0]} x {sides[1]}; the {told} says {known.width} x "
-            f"{known.height}, and at another size it may find less: {remedy}"
+            f"{setting}; the {known.source} says {known.size.width} x {known.size.height}, and at another size it may "
+            f"find less: {remedy}"
         )
 
 
-def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True) -> FoundNetwork:
+@dataclass(frozen=True)
+class StatedSize:
+    """The size that a network was trained at, and what says so: "data image's label", for example."""
+
+    size: Size
+    source: str
+
+
+def look_at(
+    graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True, stated: StatedSize | None = None
+) -> FoundNetwork:
     """Find out what a network is, from its graph and the files beside it.
 
     Args:
         graph: the graph.
         asked: what the settings say.
         source: what errors call the folder.
-        needs_size: refuse a network whose size neither its file nor the settings say.
+        needs_size: refuse a network whose size neither its file nor the settings say, nor `stated`.
+        stated: the size that is said beside the graph.
 
     Raises:
         GraphError: it is no detector, of no known family, or its names do not fit.
@@ -101,11 +121,12 @@ def look_at(graph: Path, asked: NetworkSettings, source: str, *, needs_size: boo
     description = describe(signature, known)
     sides = (asked.img_max_side, asked.img_min_side)
     said = description is not None and description.size is not None
+    beside = stated.size if stated else None
     if description is None:
-        if needs_size and not signature.is_frozen:  # of a frozen graph the settings always say it
-            input_size(sides, None, signature.source, size_of_input(signature))
+        if needs_size and not signature.is_frozen:  # it has to be known only to run it
+            input_size(sides, None, signature.source, size_of_input(signature) or beside)
     elif needs_size or said or asked.img_max_side:
-        size = input_size(sides, description, signature.source)
+        size = input_size(sides, description, signature.source, beside)
         read_input(signature, description, size)
         _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
     return FoundNetwork(names, description, signature)

@@ -28,6 +28,13 @@ class ProvenanceRecord:
     digest: Annotated[str | None, Key("Of the data image.")]
     image_id: str | None = None
     files: Annotated[dict[str, NetworkFile], Key("By name.")]
+    size: Annotated[
+        list[int] | None,
+        Key(
+            "Width and height that it was trained at, where a label of its image or its train.ini says them.",
+            optional=True,
+        ),
+    ] = None
     description: Annotated[
         dict[str, Any] | None,
         Key("How it is fed and read, where its family has a description.", schema={"type": "object"}, optional=True),

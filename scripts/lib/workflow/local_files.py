@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.display_text import shown
-from scripts.lib.errors import SettingsError
-from scripts.lib.evaluation import truth_check
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.train_ini import species
 
 # Section, key, and whether it names a folder. tator.media_file and media.folder are not here: they have been read by
 # then (see media_list and folder_source/run_listing)
@@ -36,11 +36,35 @@ def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: b
         value = settings[section][key] if detects or section != "network" else None
         if value and (found := problem(value, is_folder=is_folder)):
             problems.append(f"  - {section}.{key}: {shown(value)} {found}")
-    truth = settings["evaluate"]["truth_file"]
-    if truth and not problems and (found := truth_check.problem(Path(truth), media_ids)):
-        problems.append(f"  - evaluate.truth_file: {shown(truth)} {found}")
+    problems = problems or [f"  - {line}" for line in _problems_of_truth(settings, media_ids)]
     if problems:
         raise SettingsError("\n".join(["the configuration cannot be used:", *problems]))
+
+
+def _problems_of_truth(settings: Mapping[str, Any], media_ids: Collection[int]) -> list[str]:
+    """Return what is wrong in the files of true boxes and tracks, a line for each."""
+    boxes, tracks = (settings["evaluate"][key] for key in ("truth_file", "track_truth_file"))
+    if not boxes and not tracks:
+        return []
+    from scripts.lib.evaluation import truth_check  # which takes a while to import
+
+    found = {}
+    if boxes:
+        names = _names(settings["network"]["directory"])
+        found["truth_file"] = truth_check.problem_of_boxes(Path(boxes), media_ids, names)
+    if tracks:
+        found["track_truth_file"] = truth_check.problem_of_tracks(Path(tracks), media_ids)
+    return [
+        f"evaluate.{key}: {shown(settings['evaluate'][key])} {problem}" for key, problem in found.items() if problem
+    ]
+
+
+def _names(directory: str | None) -> list[str] | None:
+    """Return the species of a network in a folder; None where none can be read, which get_network reports."""
+    try:
+        return species(Path(directory, "train.ini")) if directory else None
+    except GraphError:
+        return None
 
 
 def problem(value: str, *, is_folder: bool) -> str | None:

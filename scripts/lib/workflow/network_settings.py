@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.engines.table import names_of
+from scripts.lib.train_ini import size
 
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
@@ -17,6 +18,10 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
         problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
     sized = {"engine": names_of(is_built=True), "precision": ["int8"]}
     needing = [f"detect.{key}: {detect[key]}" for key, values in sized.items() if detect[key] in values]
+    if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
+        needing.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
+    if network["directory"] and network["graph"] == "graph.pb" and not size(Path(network["directory"], "train.ini")):
+        needing.append("network.graph: graph.pb, where no train.ini says the size that it was trained at")
     if None in sides and needing:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
     if (network["family"] == "described") != (network["description"] is not None):
