@@ -31,6 +31,7 @@ if work_dir():
 check_writable(Path.cwd())
 plan = make_plan()
 forget_failed_media()
+move_files_of_media()
 forget_shared_jobs()
 correct_dates()
 

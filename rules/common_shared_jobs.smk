@@ -8,7 +8,7 @@ scripts/lib/workflow/media_files.py, and `jobs_to_repeat` looks whether they are
 from functools import cache
 from pathlib import Path
 
-from scripts.lib.workflow import media_files as files_behind
+from scripts.lib.workflow import batch_check, media_files as files_behind
 
 
 def gathered(*names):
@@ -22,7 +22,7 @@ def gathered_by_hashes(*names):
     """Return for `params:` which files of all media a rule takes, where `gathered` has left them out."""
     if not plan.hashes_suffice:
         return {}
-    return {"of_media": list(names), "order": plan.order}
+    return {"of_media": list(names), "order": plan.order, **in_folders()}
 
 
 def each_file():
@@ -34,20 +34,37 @@ def each_file():
     return [] if plan.by_storage else files
 
 
+def in_folders():
+    """Return for `params:` that the files of single media lie in sub-folders, where they do."""
+    return {"in_folders": True} if plan.in_folders else {}
+
+
 @cache
 def jobs_to_repeat():
-    """Return the hashes of jobs whose media lack a file that is to be made again: what this plan only shows.
+    """Return the hashes of jobs of whose media a file is to be made again: what this plan only shows.
 
     When a run begins, such hashes are removed, so that Snakemake makes them again; what is whole of a job's media is kept.
     """
     if not (plan.files_behind_jobs and workflow.is_main_process):
         return frozenset()
-    found = files_behind.lacking(plan.shared_jobs, plan.made_of_each_media)
-    if not is_new_run():
-        return frozenset(found)
-    for path in found:
-        Path(path).unlink(missing_ok=True)
+    begins = is_new_run()
+    found = batch_check.to_repeat(
+        plan.shared_jobs,
+        plan.made_of_each_media,
+        in_folders=plan.in_folders,
+        note=begins,
+    )
+    if not begins:
+        return frozenset(str(each.batch) for each in found)
+    for each in found:
+        each.forget()
     return frozenset()
+
+
+def move_files_of_media():
+    """Put the files of single media into sub-folders, or out of them, where the run has grown or shrunk."""
+    if is_new_run() and not plan.by_storage:
+        files_behind.move(Path(), in_folders=plan.in_folders)
 
 
 def forget_shared_jobs():
@@ -118,4 +135,9 @@ def job_params(media_ids, *, takes=(), makes=()):
     if plan.files_behind_jobs and makes:
         batch = plan.hash_file(makes[0], media_ids[0])
         made = {"made_of_media": list(makes), "lacks": batch in jobs_to_repeat()}
-    return {"of_media": names, "job_media_ids": numbers_of(media_ids), **made}
+    return {
+        "of_media": names,
+        "job_media_ids": numbers_of(media_ids),
+        **made,
+        **in_folders(),
+    }

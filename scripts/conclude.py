@@ -1,17 +1,20 @@
 """Print the table of the media's states, and set the run's exit code."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
+from itertools import chain, islice
 from pathlib import Path
 
 from scripts.lib.display_text import printable, short
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record
-from scripts.lib.records.summary import MediaSummary, SummaryRecord
+from scripts.lib.records.summary import MediaSummary
+from scripts.lib.summary_file import read_lines, read_summary
 from scripts.lib.workflow import job
 
 # Of media with the same reason so many are named; the table has all.
 NAMED = 10
+LINES_AT_ONCE = 1000
 
 
 def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
@@ -20,14 +23,18 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     Raises:
         PipelineError: a sentence that says which media failed and why.
     """
-    run = read_record(SummaryRecord, summary)
-    job.tell_user("\n" + table.read_text(encoding="utf-8"))
+    run = read_summary(summary)
+    with table.open(encoding="utf-8", newline="") as lines:
+        told = chain(["\n"], lines, ["\n"])
+        while some := list(islice(told, LINES_AT_ONCE)):
+            job.tell_user("".join(some).removesuffix("\n"))
     totals, uploaded = run.totals, run.destination is not None
     if run.failed:
-        others = "done and marked" if uploaded else "done"
+        others, failed = "done and marked" if uploaded else "done", set(run.failed)
+        some_boxes = any(line.boxes_in_tator for line in read_lines(summary) if line.media_id in failed)
         raise PipelineError(
-            f"{len(run.failed)} of {totals.media} media have {run.lacking} from this run: "
-            f"{faults(run.media, set(run.failed))}. The others are {others}."
+            f"{len(failed)} of {totals.media} media have {run.lacking(some_boxes=some_boxes)} from this run: "
+            f"{faults(read_lines(summary), failed)}. The others are {others}."
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""
     in_tator += f", and {totals.tracks_in_tator} tracks" if totals.tracks_in_tator is not None else ""
@@ -45,17 +52,22 @@ def faults(media: Iterable[MediaSummary], failed: Collection[int]) -> str:
         failed: the numbers of those without a result.
     """
     groups: dict[tuple[str, str], list[str]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     for one in media:
         if one.media_id in failed:
             name = f"{one.media_id} ({short(one.name)})" if one.name else str(one.media_id)
-            groups.setdefault((one.state, printable(one.reason or "")), []).append(name)
+            group = one.state, printable(one.reason or "")
+            counts[group] += 1
+            if counts[group] <= NAMED:
+                groups.setdefault(group, []).append(name)
     sentences = []
     for (state, reason), names in groups.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        if len(names) == 1:
+        count = counts[state, reason]
+        more = f" and {count - NAMED} more" if count > NAMED else ""
+        if count == 1:
             sentences.append(f"media {names[0]} is {state}: {reason}")
         else:
-            sentences.append(f"{len(names)} media are {state}: {reason} (media {', '.join(names[:NAMED])}{more})")
+            sentences.append(f"{count} media are {state}: {reason} (media {', '.join(names)}{more})")
     return "; ".join(sentences)
 
 

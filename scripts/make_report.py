@@ -1,6 +1,6 @@
 """Make the report: one HTML page about the run."""
 
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,19 @@ from scripts.lib.detections import read_detections
 from scripts.lib.display_text import short
 from scripts.lib.pages import TatorPlace, charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
+from scripts.lib.pages.chosen_media import ChosenMedia, Speed
 from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, pictured_tracks, rows_of
 from scripts.lib.previews import Album
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
-from scripts.lib.records.summary import SummaryRecord
+from scripts.lib.records.summary import RunSummary
+from scripts.lib.summary_file import read_lines, read_summary
+from scripts.lib.tracking.chosen_tracks import read_pictures
 from scripts.lib.workflow import job
 
-ROWS_SHOWN, SPECIES_CHARTED, SLOWEST = 200, 12, 5
+SPECIES_CHARTED, IDS_SHOWN = 12, 1000
 
 
 def make_report(
@@ -69,32 +72,27 @@ def make_report(
         host: Tator's address.
         project_id: the project.
     """
-    run = read_record(SummaryRecord, summary)
+    run = read_summary(summary)
     names = train.species(train_ini)
     destination = run.destination
     place = None
     if destination is not None and host is not None and project_id is not None:
         place = TatorPlace(host, project_id, destination.version_id)
-    total = Findings()
-    media = []
+    of_tracks = {shown.chosen.media_id for path in track_pictures or () for shown, _ in read_pictures(path)}
+    failed, chosen = set(run.failed), ChosenMedia(media_in_detail, of_tracks)
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     for line, record, outcome, csv, album, track in zip(
-        run.media, records, outcomes, detections, previews, tracked, strict=True
+        read_lines(summary), records, outcomes, detections, previews, tracked, strict=True
     ):
         findings = Findings()
         findings.add(read_detections(csv))
-        total.merge(findings)
         link = place.address(line.media_id) if place else None
-        no_result = line.media_id in run.failed
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
-        media.append(ReportedMedia(line, known, found, csv, album, findings, link, no_result, track))
-    counted = CountPages(place, names)
-    renderer = FrameRenderer(place, names, upload_threshold, counted.max_ns(counts))
-    by_doubt = sorted(media, key=lambda each: (not each.failed, -each.findings.doubt))
-    shown = [each for each in by_doubt if Album.open(each.previews).pictures]
-    failed = [each for each in media if each.failed]
-    cards = [card(each, renderer) for each in shown[:media_in_detail] if not each.is_picture]
-    verified = [moment for path in uploads or () if (moment := read_record(UploadRecord, path).verified_at)]
+        chosen.add(ReportedMedia(line, known, found, csv, album, findings, link, line.media_id in failed, track))
+    counted, shown = CountPages(place, names), chosen.in_detail
+    max_ns = counted.max_ns(counts, {each.line.media_id for each in shown})
+    renderer = FrameRenderer(place, names, upload_threshold, max_ns)
+    cards = [card(each, renderer) for each in shown if not each.is_picture]
     write_page(
         "overview.html",
         page,
@@ -104,44 +102,56 @@ def make_report(
             "project_id": project_id,
             "version": short(destination.version) if destination else None,
             "folder": None if place else settings["media"]["folder"],
-            "verified": _span(verified),
+            "verified": _span(uploads or ()),
         },
         totals=run.totals,
-        states=Counter(each.line.state for each in media),
-        failed_states=Counter(each.line.state for each in failed),
-        tiles=_tiles(run, media),
-        media=[_row(each) for each in media],
-        failed=[_row(each) for each in failed],
-        lacking=run.lacking,
-        rows_shown=ROWS_SHOWN,
-        **_found(total, names, keep_threshold, upload_threshold),
-        check=least_sure(media, renderer) if len(media) > 1 or not media_in_detail else [],
+        states=chosen.states,
+        failed_states=chosen.failed_states,
+        tiles=_tiles(run, chosen),
+        media=chosen.rows,
+        failed=chosen.failed_rows,
+        failed_count=len(failed),
+        lacking=run.lacking(some_boxes=chosen.boxes_of_failed > 0),
+        **_found(chosen.total, names, keep_threshold, upload_threshold),
+        check=least_sure(chosen.least_sure, renderer) if run.totals.media > 1 or not media_in_detail else [],
         counts=counted.values(counts),
         max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
-        tracks=[found for path in track_pictures or () for found in pictured_tracks(path, media, renderer)],
+        tracks=[found for path in track_pictures or () for found in pictured_tracks(path, chosen.kept, renderer)],
         cards=cards,
         pictures=[
             renderer.picture(each, entry, rows_of(each, {0})[0], each.name)
-            for each in shown[:media_in_detail]
+            for each in shown
             if each.is_picture
             for entry in Album.open(each.previews).pictures
         ],
-        left_out=max(0, len(shown) - media_in_detail),
+        left_out=max(0, chosen.with_pictures - media_in_detail),
         accuracy=accuracy_values(*(evaluation[0], evaluation[1], names), place=place) if evaluation else None,
-        speed=_speed(media),
-        made=_made(run, media),
-        settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
+        speed=_speed(chosen.speed),
+        made=_made(run, chosen),
+        settings=_shown_settings(settings),
     )
 
 
-def _span(moments: list[str]) -> str:
-    first, last = min(moments, default=""), max(moments, default="")
+def _shown_settings(settings: dict[str, Any]) -> str:
+    """Return the settings as text; of very many media the first numbers."""
+    tator = settings.get("tator") or {}
+    media_ids = tator.get("media_ids") or []
+    if len(media_ids) > IDS_SHOWN:
+        more = f"and {len(media_ids) - IDS_SHOWN:,} more"
+        settings = {**settings, "tator": {**tator, "media_ids": [*media_ids[:IDS_SHOWN], more]}}
+    return str(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def _span(uploads: Iterable[Path]) -> str:
+    first = last = ""
+    for path in uploads:
+        if moment := read_record(UploadRecord, path).verified_at:
+            first, last = min(first or moment, moment), max(last, moment)
     return first if first == last else f"from {first} to {last}"
 
 
-def _tiles(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
+def _tiles(run: RunSummary, chosen: ChosenMedia) -> dict[str, str]:
     totals = run.totals
-    people = sum(line.left_to_people for line in run.media)
     tiles = {
         "media": f"{totals.media:,}",
         "frames decoded": f"{totals.frames:,}",
@@ -151,23 +161,10 @@ def _tiles(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
         tiles |= {
             "boxes in Tator": f"{totals.boxes_in_tator:,}",
             **({} if totals.tracks_in_tator is None else {"tracks in Tator": f"{totals.tracks_in_tator:,}"}),
-            "left alone because of people": f"{people:,}",
+            "left alone because of people": f"{chosen.people:,}",
         }
-    seconds = sum(each.outcome.seconds for each in media if each.outcome.frames.used)
-    used = sum(each.outcome.frames.used for each in media)
-    return tiles | ({"frames a second": f"{used / seconds:.1f}"} if used else {})
-
-
-def _row(media: ReportedMedia) -> dict[str, Any]:
-    line = media.line
-    return {
-        **vars(line),
-        "name": short(line.name or ""),
-        "reason": short(line.reason or "", 160),
-        "people": line.people_in_words,
-        "link": media.link,
-        "failed": media.failed,
-    }
+    speed = chosen.speed
+    return tiles | ({"frames a second": f"{speed.frames / speed.seconds:.1f}"} if speed.frames else {})
 
 
 def _found(total: Findings, names: list[str], keep: float, upload: float) -> dict[str, Any]:
@@ -201,45 +198,25 @@ def _found(total: Findings, names: list[str], keep: float, upload: float) -> dic
     }
 
 
-def _speed(media: list[ReportedMedia]) -> dict[str, Any]:
-    busy = [each for each in media if each.outcome.frames.used]
-    frames = sum(each.outcome.frames.used for each in busy)
-    seconds = sum(each.outcome.seconds for each in busy)
-    stages: Counter[str] = Counter()
-    for each in busy:
-        stages.update(each.outcome.stages)
-    slowest = sorted(busy, key=lambda each: each.outcome.frames.used / each.outcome.seconds)[:SLOWEST]
+def _speed(speed: Speed) -> dict[str, Any]:
     return {
-        "frames": frames,
-        "seconds": seconds,
-        "rate": frames / seconds if busy else 0.0,
-        "chart": charts.stages("stages", stages) if busy else "",
-        "slowest": [
-            {
-                "name": each.name,
-                "rate": each.outcome.frames.used / each.outcome.seconds,
-                "seconds": each.outcome.seconds,
-            }
-            for each in slowest
-        ],
+        "frames": speed.frames,
+        "seconds": speed.seconds,
+        "rate": speed.frames / speed.seconds if speed.frames else 0.0,
+        "chart": charts.stages("stages", speed.stages) if speed.frames else "",
+        "slowest": speed.slowest,
     }
 
 
-def _made(run: SummaryRecord, media: list[ReportedMedia]) -> dict[str, str]:
+def _made(run: RunSummary, chosen: ChosenMedia) -> dict[str, str]:
     """Return where the boxes come from: network, engine, destination."""
     network, destination = run.network, run.destination
-    engines = {
-        " ".join(str(engine[key]) for key in ("name", "version", "device", "precision"))
-        for each in media
-        if (engine := each.outcome.engine)
-    }
-    sizes = {f"{used.width} x {used.height}" for each in media if (used := each.outcome.network)}
     return {
         "network": f"{network.reference} ({network.source})",
         "digest": network.digest or "none: it came from a folder",
         **{f"SHA-256 of {name}": file.sha256 for name, file in network.files.items()},
-        "network's input": ", ".join(sorted(sizes)) or "not used",
-        "engine": ", ".join(sorted(engines)) or "not used",
+        "network's input": ", ".join(sorted(chosen.sizes)) or "not used",
+        "engine": ", ".join(sorted(chosen.engines)) or "not used",
         **({"version in Tator": f"{short(destination.version)} ({destination.version_id})"} if destination else {}),
     }
 

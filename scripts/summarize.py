@@ -1,13 +1,14 @@
 """Write the state of each media into one JSON file and one table."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import tabulate
 
 from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.record_files import read_record
 from scripts.lib.records import (
     DestinationRecord,
     DetectionRecord,
@@ -19,12 +20,14 @@ from scripts.lib.records import (
 )
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records.network import ProvenanceRecord
-from scripts.lib.records.summary import MediaSummary, SummaryRecord, Totals
+from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import TracksRecord
+from scripts.lib.summary_file import RunningTotals, read_lines, write_summary
 from scripts.lib.workflow import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", "people", "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60
+ROWS_AT_ONCE = 1000
 
 
 def summarize(
@@ -43,6 +46,8 @@ def summarize(
     counts: list[Path] | None = None,
 ) -> None:
     """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped, failed).
+
+    Memory stays flat, however many media there are.
 
     Args:
         records: what resolve_media found, a file a media.
@@ -64,7 +69,7 @@ def summarize(
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     uploaded: list[Path] | list[None] = uploads or [None] * len(records)
     with_tracks: list[Path] | list[None] = track_uploads or [None] * len(records)
-    media = [
+    media = (
         _line(
             read_record(MediaRecord, record),
             read_record(DetectionRecord, outcome),
@@ -77,29 +82,47 @@ def summarize(
         for record, outcome, upload, track, track_upload in zip(
             records, outcomes, uploaded, tracked, with_tracks, strict=True
         )
-    ]
-    write_record(
-        summary,
-        SummaryRecord(
-            media=media,
-            totals=Totals(
-                media=len(media),
-                frames=sum(line.frames for line in media),
-                boxes=sum(line.boxes for line in media),
-                boxes_in_tator=sum(line.boxes_in_tator for line in media),
-                tracks_in_tator=sum(line.tracks_in_tator or 0 for line in media) if track_uploads else None,
-            ),
-            failed=[line.media_id for line in media if line.state not in good_states(on_damaged)],
-            network=read_record(ProvenanceRecord, provenance),
-            destination=boxes_go_to.lasting if boxes_go_to else None,
-        ),
     )
+    totals = RunningTotals(good_states(on_damaged), with_tracks=bool(track_uploads))
+    network, goes_to = read_record(ProvenanceRecord, provenance), boxes_go_to.lasting if boxes_go_to else None
+    write_summary(summary, media, totals, network, goes_to)
+    left_out = {*(() if destination else ("in Tator", "people")), *(() if track_uploads else ("tracks in Tator",))}
+    shown = [at for at, name in enumerate(COLUMNS) if name not in left_out]
     with replacing(table) as stream:
-        left_out = {*(() if destination else ("in Tator", "people")), *(() if track_uploads else ("tracks in Tator",))}
-        shown = [at for at, name in enumerate(COLUMNS) if name not in left_out]
-        rows = [[row[at] for at in shown] for row in map(_row, media)]
-        headers = [COLUMNS[at] for at in shown]
-        stream.write(tabulate.tabulate(rows, headers, tablefmt="simple", disable_numparse=True) + "\n")
+        for line in table_lines([COLUMNS[at] for at in shown], lambda: _rows(summary, shown)):
+            stream.write(line + "\n")
+
+
+def _rows(summary: Path, shown: Sequence[int]) -> Iterator[list[str]]:
+    for line in read_lines(summary):
+        row = _row(line)
+        yield [row[at] for at in shown]
+
+
+def table_lines(headers: Sequence[str], rows: Callable[[], Iterable[list[str]]]) -> Iterator[str]:
+    """Yield the lines of a table of any number of rows, as wide as its widest cells.
+
+    Args:
+        headers: of the columns.
+        rows: yields the rows, each time anew.
+    """
+    widest = list(headers)
+    for row in rows():
+        widest = [max(pair, key=_width) for pair in zip(widest, row, strict=True)]
+    # Each part is a table that begins with the widest cells, of which the head and these are left out.
+    yield from _part(headers, widest, [])[:2]
+    left = iter(rows())
+    while part := list(islice(left, ROWS_AT_ONCE)):
+        yield from _part(headers, widest, part)[3:]
+
+
+def _width(cell: str) -> int:
+    return len(cell.strip())  # tabulate strips them
+
+
+def _part(headers: Sequence[str], widest: list[str], rows: list[list[str]]) -> list[str]:
+    table: str = tabulate.tabulate([widest, *rows], headers, tablefmt="simple", disable_numparse=True)
+    return table.split("\n")
 
 
 def _line(
@@ -149,16 +172,16 @@ def _counts(upload: UploadRecord | TrackUploadRecord | None) -> dict[str, int]:
     return {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {}
 
 
-def _row(line: MediaSummary) -> list[Any]:
+def _row(line: MediaSummary) -> list[str]:
     name, reason = printable(line.name or ""), printable(line.reason or "")
     return [
-        line.media_id,
+        str(line.media_id),
         name[:LONGEST_NAME],
         line.state,
-        line.frames,
-        line.boxes,
-        line.boxes_in_tator,
-        line.tracks_in_tator,
+        str(line.frames),
+        str(line.boxes),
+        str(line.boxes_in_tator),
+        "" if line.tracks_in_tator is None else str(line.tracks_in_tator),
         line.people_in_words,
         f"{line.seconds:.1f}",
         reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",

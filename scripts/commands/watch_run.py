@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -133,7 +134,8 @@ class Run:
         self.jobs = list(self._running())
 
     def _read_new(self, kind: type[Record], known: dict[str, Record], where: str) -> None:
-        for path in (self.folder / where).glob("*.json"):
+        place = self.folder / where
+        for path in chain(place.glob("*.json"), place.glob("[0-9][0-9][0-9]/*.json")):  # sub-folders of many media
             if path.stem not in known and self._is_of_this_run(path):
                 known[path.stem] = read_record(kind, path)
 
@@ -159,7 +161,7 @@ class Run:
         outdated, started = self.outdated
         if self.media_ids is not None and path.stem not in self.media_ids:
             return False
-        return path.parent.name == "records" or path.stem not in outdated or path.stat().st_mtime >= started
+        return "records" in path.parts[-3:-1] or path.stem not in outdated or path.stat().st_mtime >= started
 
     def _running(self) -> Iterator[Job]:
         for log in (log for rule in _MADE_BY for log in (self.folder / "logs" / rule).glob("*.log")):

@@ -1,13 +1,13 @@
 """Files of single media that lie behind a shared job's file of hashes."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
+from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, media_id_of
 from scripts.lib.folder_source.run_listing import LISTING, write_listing
 from scripts.lib.workflow import media_files
-from scripts.lib.workflow.batches import OF_EACH_MEDIA
 
 FOLDER: dict[str, dict[str, object]] = {"media": {"folder": "survey"}, "tator": {"media_ids": []}}
 TATOR: dict[str, dict[str, object]] = {"media": {"folder": None}, "tator": {"media_ids": [5, 3]}}
@@ -51,23 +51,40 @@ def test_where_a_job_writes():
     assert media_files.made_in({}) == set()
 
 
-def test_hashes_without_a_file_that_they_stand_for():
-    jobs = [[1, 2], [5]]
-    assert media_files.lacking(jobs, OF_EACH_MEDIA) == []  # nothing was made yet
-    touch("resources/batches/resolved_1.json", "resources/batches/detected_1.json", "resources/batches/resolved_5.json")
-    touch(*(f"resources/records/{number}.json" for number in (1, 2, 5)))
-    touch(*(f"results/detections/{number}.{kind}" for number in (1, 2) for kind in ("csv", "json")))
-    touch("results/previews/1.zip", "results/previews/2.zip")
-    assert media_files.lacking(jobs, OF_EACH_MEDIA) == []
-    for name, batch in (
-        ("resources/records/5.json", "resolved_5"),
-        ("resources/records/2.json", "resolved_1"),
-        ("results/previews/1.zip", "detected_1"),
-        ("results/detections/2.csv", "detected_1"),
-    ):
-        Path(name).unlink()
-        assert media_files.lacking(jobs, OF_EACH_MEDIA) == [f"resources/batches/{batch}.json"]
-        touch(name)
+def test_files_of_many_media_lie_in_sub_folders():
+    """So that of a million media no folder has more than some thousand entries, and those of one job come together."""
+    params = {"of_media": ["records", "outcomes"], "job_media_ids": [7, 1042], "in_folders": True}
+    assert media_files.named(params, TATOR) == {
+        "records": ["resources/records/007/7.json", "resources/records/042/1042.json"],
+        "outcomes": ["results/detections/007/7.json", "results/detections/042/1042.json"],
+    }
+    files = media_files.named(params, TATOR)["records"]
+    assert (len(files), files[1], list(files[:1])) == (2, "resources/records/042/1042.json", [files[0]])
+    assert list(files.paths) == [Path(name) for name in files]
+    media_files.make_folders({**params, "made_of_media": "records"})
+    assert sorted(path.name for path in Path("resources/records").iterdir()) == ["007", "042"]
+
+
+@pytest.mark.parametrize("media_ids", [range(1, 200_001), [media_id_of(f"cam{n % 9}/{n}.jpg") for n in range(50_000)]])
+def test_sub_folders_are_filled_alike(media_ids):
+    """Those of numbers one after another, as Tator's are, and those of numbers made of names."""
+    entries = Counter(media_files.sub_folder(media_id) for media_id in media_ids)
+    assert len(entries) == 1000
+    assert 1.7 * len(media_ids) / 1000 > max(entries.values())
+
+
+def test_files_move_when_the_run_grows_or_shrinks():
+    names = ["resources/records/7.json", "results/detections/1042.csv", "results/detections/1042.json"]
+    others = ["results/detections.csv", "results/previews/notes.txt", "results/yolo/1.json"]
+    touch(*names, *others)
+    assert media_files.move(Path(), in_folders=False) == 0
+    assert media_files.move(Path(), in_folders=True) == 3
+    assert Path("results/detections/042/1042.csv").exists()
+    assert Path("resources/records/007/7.json").exists()
+    assert media_files.move(Path(), in_folders=True) == 0
+    assert media_files.move(Path(), in_folders=False) == 3
+    assert sorted(str(path) for path in Path().rglob("*") if path.is_file()) == sorted(names + others)
+    assert not Path("results/detections/042").exists()
 
 
 def test_media_that_share_no_jobs_any_more_are_looked_at_anew():

@@ -47,7 +47,7 @@ def test_nothing_comes_back_for_something_else(folder, results, made_with, media
 
 def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):
     Finished(folder, []).keep(7, None, results)
-    (last,) = folder.glob("7/*.1")
+    (last,) = folder.glob("*/7/*.1")
     last.unlink()
     again = Finished(folder, [])
     assert not again.restore(7, None, results)
@@ -59,8 +59,8 @@ def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):
 
 
 def test_of_a_media_only_the_last_is_kept(folder, results):
-    (folder / "7").mkdir(parents=True)
-    (folder / "7" / "something else").touch()
+    (folder / "007" / "7").mkdir(parents=True)
+    (folder / "007" / "7" / "something else").touch()
     for settings in ("first", "second"):
         Finished(folder, [settings]).keep(7, None, results)
         Finished(folder, [settings]).keep(77, None, results)

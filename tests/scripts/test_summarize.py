@@ -1,8 +1,10 @@
 """The state of each media, and the end of the run."""
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
+import tabulate
 
 from scripts.conclude import conclude, faults
 from scripts.lib.errors import PipelineError
@@ -10,8 +12,9 @@ from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import as_content, write_record
 from scripts.lib.records import MarksRecord, TracksDestination, TrackUploadRecord
 from scripts.lib.records.counts import CountsInTator
+from scripts.lib.summary_file import RunningTotals, read_lines, read_summary, write_summary
 from scripts.lib.workflow import job
-from scripts.summarize import summarize
+from scripts.summarize import summarize, table_lines
 from tests.made_records import (
     destination,
     detection_record,
@@ -185,3 +188,57 @@ def test_media_of_the_same_reason_stand_together():
     assert faults(media, {*range(1, 13), 20}) == (
         f"12 media are damaged: cut (media {names} and 2 more); media 20 is missing: deleted"
     )
+
+
+def test_a_table_in_parts_is_the_table(monkeypatch):
+    monkeypatch.setattr("scripts.summarize.ROWS_AT_ONCE", 3)
+    headers = ["media", "name", "why"]
+    for count in (0, 1, 3, 7):
+        rows = [[str(7**number), "  a name  " * number, "True" if number < 4 else ""] for number in range(count)]
+        whole = tabulate.tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
+        assert list(table_lines(headers, lambda rows=rows: rows)) == whole.split("\n"), count
+
+
+def test_memory_stays_flat(run, tmp_path, monkeypatch):
+    """Of ten times the media the summary takes no more: a line of each would be 3 kB."""
+    run(GOOD, ("damaged", "verified", None))
+    paths = {
+        name: [tmp_path / f"{name}_{number}.json" for number in (1, 2)] for name in ("records", "outcomes", "uploads")
+    }
+    monkeypatch.setattr(job, "tell_user", lambda _: None)
+    monkeypatch.setattr("scripts.summarize.ROWS_AT_ONCE", 50)
+    monkeypatch.setattr("scripts.conclude.LINES_AT_ONCE", 50)
+    peaks = []
+    for times in (50, 500):
+        tracemalloc.start()
+        summarize(
+            **{name: files * times for name, files in paths.items()},
+            tracks=[],
+            **{name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")},
+            on_damaged="accept",
+            table=tmp_path / "summary.txt",
+        )
+        conclude(summary=tmp_path / "summary.json", table=tmp_path / "summary.txt", outcome=tmp_path / "outcome.txt")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(read_json(tmp_path / "summary.json")["media"]) == 2 * times
+        assert len((tmp_path / "summary.txt").read_text().splitlines()) == 2 * times + 2
+    assert peaks[1] < 1.2 * peaks[0] + 100_000
+
+
+def test_a_summary_of_an_earlier_version_is_read(run, tmp_path):
+    run(GOOD, ("damaged", "verified", None))
+    path = tmp_path / "summary.json"
+    lines, whole = list(read_lines(path)), read_summary(path)
+    assert [line.state for line in lines] == ["done", "damaged"]
+    assert whole.failed == [2]
+    write_json(path, read_json(path))  # indented, as it was once written
+    assert list(read_lines(path)) == lines
+    assert read_summary(path) == whole
+
+
+def test_a_summary_without_media(tmp_path):
+    path, totals = tmp_path / "summary.json", RunningTotals(["done"], with_tracks=False)
+    write_summary(path, [], totals, provenance(), None)
+    assert read_json(path)["media"] == list(read_lines(path)) == []
+    assert read_summary(path).totals.media == 0

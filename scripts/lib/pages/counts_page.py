@@ -20,7 +20,7 @@ ROWS_SHOWN, MEDIA_SHOWN, SPECIES_SHOWN = 100, 40, 12
 
 @dataclass(frozen=True)
 class MaxNs:
-    """MaxN of all media, and the least score of the boxes that count.
+    """MaxN of media, and the least score of the boxes that count.
 
     Attributes:
         threshold: that score.
@@ -55,38 +55,47 @@ class CountPages:
 
     def values(self, counts: Path) -> dict[str, Any]:
         """Return what the template counts.html needs, from what count_species wrote."""
-        rows = [row for row in _rows(counts) if row["max_n"] != "0"]
         most: dict[str, int] = defaultdict(int)
-        for row in rows:
+        for row in _counted(counts):
             most[row["species"]] = max(most[row["species"]], int(row["max_n"]))
         shown = sorted(most, key=lambda species: -most[species])[:SPECIES_SHOWN]
+        rows: list[dict[str, str]] = []
         by_media: dict[int, dict[str, Any]] = {}
-        for row in rows:
-            entry = by_media.setdefault(int(row["media_id"]), {"name": self._name(row), "cells": {}})
-            entry["cells"][row["species"]] = {
-                "max_n": int(row["max_n"]),
-                "link": self.link(int(row["media_id"]), row["max_n_frame"]),
-                "shade": int(row["max_n"]) / most[row["species"]],
-            }
+        row_count = media_count = 0
+        tracks, last, threshold = False, None, None
+        for row in _counted(counts):  # the rows of a media stand together
+            media_id = int(row["media_id"])
+            row_count += 1
+            media_count += media_id != last
+            last, threshold, tracks = media_id, float(row["threshold"]), tracks or bool(row["tracks"])
+            if row_count <= ROWS_SHOWN:
+                rows.append(row)
+            if media_count <= MEDIA_SHOWN:
+                entry = by_media.setdefault(media_id, {"name": self._name(row), "cells": {}})
+                entry["cells"][row["species"]] = {
+                    "max_n": int(row["max_n"]),
+                    "link": self.link(media_id, row["max_n_frame"]),
+                    "shade": int(row["max_n"]) / most[row["species"]],
+                }
         return {
-            "threshold": float(rows[0]["threshold"]) if rows else None,
+            "threshold": threshold,
             "species": shown,
-            "media": list(by_media.values())[:MEDIA_SHOWN],
-            "media_left_out": max(0, len(by_media) - MEDIA_SHOWN),
+            "media": list(by_media.values()),
+            "media_left_out": media_count - len(by_media),
             "species_left_out": len(most) - len(shown),
-            "rows": [self._row(row) for row in rows[:ROWS_SHOWN]],
-            "rows_left_out": max(0, len(rows) - ROWS_SHOWN),
-            "tracks": any(row["tracks"] for row in rows),
+            "rows": [self._row(row) for row in rows],
+            "rows_left_out": row_count - len(rows),
+            "tracks": tracks,
         }
 
-    def max_ns(self, counts: Path) -> MaxNs:
-        """Return MaxN of each media, from what count_species wrote."""
+    def max_ns(self, counts: Path, media_ids: Collection[int]) -> MaxNs:
+        """Return MaxN of each of these media, from what count_species wrote."""
         numbers = {name: at for at, name in enumerate(self.names, start=1)}
         most: dict[int, dict[int, int]] = defaultdict(dict)
         threshold = 0.0
         for row in _rows(counts):
             threshold = float(row["threshold"])
-            if row["max_n"] != "0":
+            if row["max_n"] != "0" and int(row["media_id"]) in media_ids:
                 most[int(row["media_id"])][numbers[row["species"]]] = int(row["max_n"])
         return MaxNs(threshold, most)
 
@@ -151,6 +160,10 @@ class CountPages:
 
 def _when(seconds: str, frame: str) -> str:
     return charts.clock(float(seconds)) if seconds else f"frame {int(frame):,}"
+
+
+def _counted(path: Path) -> Iterator[dict[str, str]]:
+    return (row for row in _rows(path) if row["max_n"] != "0")
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -1,8 +1,7 @@
 """The part of the report about single media: timelines, preview clips, and pictures with boxes."""
 
-import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.tracking.chosen_tracks import KINDS, read_pictures
 
-CHECKED, BINS, TRACKS_SHOWN = 6, 120, 60
+BINS, TRACKS_SHOWN = 120, 60
 WORDS = {
     "certain": "among the surest",
     "crowded": "among the most boxes",
@@ -159,17 +158,35 @@ def rows_of(media: ReportedMedia, frames: set[int]) -> dict[int, list[Detection]
     return found
 
 
-def least_sure(media: list[ReportedMedia], renderer: FrameRenderer) -> list[PagePicture]:
-    """Return the frames of all media in which the network was least sure."""
-    candidates = []
-    for at, each in enumerate(media):
-        entries = {entry.frame: entry for entry in Album.open(each.previews).pictures if "doubtful" in entry.kinds}
-        for frame, rows in rows_of(each, set(entries)).items() if entries else ():
-            doubt = 1 - sum(map(margin, rows)) / len(rows)
-            candidates.append((doubt, -at, -frame, entries[frame], rows))
-    best = heapq.nlargest(CHECKED, candidates, key=lambda found: found[:3])
+@dataclass(frozen=True)
+class Candidate:
+    """A frame in which the network was unsure.
+
+    Attributes:
+        media: it is of.
+        entry: its picture.
+        rows: its boxes.
+        doubt: how unsure, from 0 to 1.
+    """
+
+    media: ReportedMedia
+    entry: AlbumPicture
+    rows: list[Detection]
+    doubt: float
+
+
+def doubtful_frames(media: ReportedMedia, album: Album) -> Iterator[Candidate]:
+    """Yield the frames of a media that were kept because the network was unsure, in their order."""
+    entries = {entry.frame: entry for entry in album.pictures if "doubtful" in entry.kinds}
+    for frame, rows in sorted(rows_of(media, set(entries)).items()) if entries else ():
+        yield Candidate(media, entries[frame], rows, 1 - sum(map(margin, rows)) / len(rows))
+
+
+def least_sure(candidates: Iterable[Candidate], renderer: FrameRenderer) -> list[PagePicture]:
+    """Return pictures of the frames of all media in which the network was least sure."""
     return [
-        renderer.picture(media[-at], entry, rows, _titled(media[-at], -frame)) for _, at, frame, entry, rows in best
+        renderer.picture(each.media, each.entry, each.rows, _titled(each.media, each.entry.frame))
+        for each in candidates
     ]
 
 
@@ -210,9 +227,14 @@ def only_for_counts(kinds: Iterable[str]) -> bool:
     return all((most := MostOf.of(kind)) is not None and most.threshold > 0 for kind in kinds)
 
 
-def pictured_tracks(path: Path, media: list[ReportedMedia], renderer: FrameRenderer) -> list[PicturedTracks]:
-    """Return the pictures that crop_tracks made, by what their tracks were chosen for."""
-    by_id = {each.line.media_id: each for each in media}
+def pictured_tracks(path: Path, by_id: Mapping[int, ReportedMedia], renderer: FrameRenderer) -> list[PicturedTracks]:
+    """Return the pictures that crop_tracks made, by what their tracks were chosen for.
+
+    Args:
+        path: the file of pictures.
+        by_id: their media, by number.
+        renderer: makes links.
+    """
     found = [PicturedTracks(kind, []) for kind in KINDS]
     pictures = {kind.kind: kind.pictures for kind in found}
     for shown, content in read_pictures(path):

@@ -84,15 +84,22 @@ class SummaryRecord:
     network: ProvenanceRecord
     destination: Annotated[DestinationRecord | None, Key("Null in a folder's run.")]
 
-    @property
-    def lacking(self) -> str:
-        """What the failed media do not have, in words."""
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What the summary says of a run besides its single media; see SummaryRecord and scripts/lib/summary_file.py."""
+
+    totals: Totals
+    failed: list[int]
+    network: ProvenanceRecord
+    destination: DestinationRecord | None
+
+    def lacking(self, *, some_boxes: bool) -> str:
+        """Return what the failed media do not have, in words; `some_boxes` says whether boxes of one are in Tator."""
         if self.destination is None:
             return "no result"
-        failed = set(self.failed)
         # Boxes stand where only tracks or the mark failed.
-        some = any(line.boxes_in_tator for line in self.media if line.media_id in failed)
-        return "no boxes or no mark in Tator" if some else "no boxes in Tator"
+        return "no boxes or no mark in Tator" if some_boxes else "no boxes in Tator"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,14 @@
 """Which media share a job, and which have several."""
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import sha256, write_json
+from scripts.lib.files import sha256, write_bytes, write_json
 from scripts.lib.records import MediaRecord
 
 
@@ -103,9 +104,37 @@ def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
 
 
 def write_hashes(batch: Path, files: Iterable[Path]) -> None:
-    """Write what a job has made, in one file that changes when any of its files does."""
-    # Not the whole path: a storage has its own.
-    write_json(batch, {f"{path.parent.name}/{path.name}": sha256(path) for path in files})
+    """Write what a job has made, in one file that changes when any of its files does; dates are noted beside it."""
+    made = list(files)
+    hashes = {hash_key(path): sha256(path) for path in made}
+    note_times(batch, made)
+    write_json(batch, hashes)
+
+
+def hash_key(path: Path | str) -> str:
+    """Return under which name a file of hashes has a file: not the whole path, as a storage has its own."""
+    return "/".join(str(path).rsplit("/", 2)[-2:])
+
+
+def note_times(batch: Path, files: Iterable[Path]) -> None:
+    """Note date and size of each file that a job has made; not in the hashes, which change by content alone."""
+    states = {hash_key(path): path.stat() for path in files}
+    place = _times(batch)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(place, json.dumps({key: [state.st_mtime_ns, state.st_size] for key, state in states.items()}).encode())
+
+
+def times_of(batch: Path) -> dict[str, list[int]]:
+    """Return what `note_times` wrote; nothing for a job of a version that did not."""
+    try:
+        noted: dict[str, list[int]] = json.loads(_times(batch).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return noted
+
+
+def _times(batch: Path) -> Path:
+    return batch.parent / "times" / batch.name
 
 
 def require(files: Iterable[Path]) -> None:

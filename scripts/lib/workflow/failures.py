@@ -12,6 +12,7 @@ from pathlib import Path
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.token import redact
+from scripts.lib.workflow.media_files import sub_folder
 
 NOTES = Path("resources/failed")
 _LONGEST_REASON = 400
@@ -42,8 +43,10 @@ def note(media_id: int, files: Iterable[Path]) -> None:
         files: what the job made for it, below the current folder.
     """
     names = [os.path.relpath(path) for path in files]
+    folder = Path(names[0]).parent
+    step = folder.parent.name if folder.name == sub_folder(media_id) else folder.name
     NOTES.mkdir(parents=True, exist_ok=True)
-    write_json(NOTES / f"{media_id}.{Path(names[0]).parent.name}.json", names)
+    write_json(NOTES / f"{media_id}.{step}.json", names)
 
 
 def forget(folder: Path) -> list[str]:

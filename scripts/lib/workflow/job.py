@@ -22,7 +22,7 @@ from scripts.lib.workflow.job_log import JobLog
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches", "order"}
-NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, "lacks"}
+NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, media_files.IN_FOLDERS, "lacks"}
 
 _log = logging.getLogger(__name__)
 
@@ -105,15 +105,15 @@ def _count_failure(rule: str) -> None:
 
 def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
     """Return the sandbox for a job: it reads its inputs, and writes into its outputs' folders and its log."""
-    behind = media_files.made_in(dict(snakemake.params.items()))
-    for folder in behind:
-        folder.mkdir(parents=True, exist_ok=True)
+    params = dict(snakemake.params.items())
+    behind = media_files.made_in(params)
+    media_files.make_folders(params)
     log, outputs = Path(snakemake.log[0]), {Path(path).parent for path in snakemake.output} | behind
     if mode != "off":
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
     readable = [Path(path) for path in snakemake.input]
-    if listing := dict(snakemake.params.items()).get("listing"):  # of the user's folder, whose files are no inputs
+    if listing := params.get("listing"):  # of the user's folder, whose files are no inputs
         readable += [Path(listing), Path(listed_folder(Path(listing)))]
     return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(snakemake.rule, os.environ))
 
@@ -183,6 +183,8 @@ def _dataclass(kind: Any) -> type | None:
 
 def _as(value: Any, kind: Any) -> Any:
     if kind in (list[Path], list[Path] | None):
+        if isinstance(value, media_files.FilesOfMedia):
+            return value.paths
         # Snakemake unpacks a list of one.
         return [Path(item) for item in ([value] if isinstance(value, str | Path) else value)]
     return Path(value) if kind in (Path, Path | None) and value is not None else value

@@ -1,9 +1,9 @@
 """Files of single media that Snakemake does not know, as they lie behind a shared job's one file of hashes."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from scripts.lib.folder_source.run_listing import media_ids_of
 from scripts.lib.workflow.batches import EVERY_FILE_OF_EACH_MEDIA
@@ -11,9 +11,77 @@ from scripts.lib.workflow.batches import EVERY_FILE_OF_EACH_MEDIA
 # Parameters of a rule that name such files: which (names of EVERY_FILE_OF_EACH_MEDIA), of which media, and those that
 # the job makes. Without numbers it is those of all media, in the run's order.
 NAMES, NUMBERS, MADE = "of_media", "job_media_ids", "made_of_media"
+# Whether they lie in sub-folders; only there where they do.
+IN_FOLDERS = "in_folders"
+# More media than this get sub-folders: results/detections/ has two files of each, and 10,000 entries are enough.
+MOST_IN_A_FOLDER = 5_000
+_FOLDERS = 1_000
 
 
-def named(params: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, list[str]]:
+def file_of(pattern: str, media_id: int, *, in_folders: bool) -> str:
+    """Return a media's file, which may lie in a sub-folder named by the last three digits of its number.
+
+    Args:
+        pattern: of EVERY_FILE_OF_EACH_MEDIA.
+        media_id: the media's number.
+        in_folders: whether it lies in a sub-folder.
+    """
+    path = pattern.format(media_id=media_id)
+    if not in_folders:
+        return path
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{sub_folder(media_id)}/{name}"
+
+
+def sub_folder(media_id: int) -> str:
+    """Return the last three digits of a media's number: numbers of files and those of Tator spread over them alike."""
+    return f"{media_id % _FOLDERS:03d}"
+
+
+Kind = TypeVar("Kind")
+
+
+class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no hash either
+    """The files of some media, each made when it is asked for: lists of a hundred thousand paths take 50 MB each."""
+
+    def __init__(
+        self, pattern: str, media_ids: Sequence[int], kind: Callable[[str], Kind], *, in_folders: bool
+    ) -> None:
+        """Name the files; the arguments are those of `file_of`, and `kind` makes of a path what is given out."""
+        self._pattern, self._media_ids, self._kind, self._in_folders = pattern, media_ids, kind, in_folders
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._media_ids)
+
+    @overload
+    def __getitem__(self, at: int) -> Kind: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "FilesOfMedia[Kind]": ...
+
+    def __getitem__(self, at: int | slice) -> "Kind | FilesOfMedia[Kind]":
+        """Return one file, or some."""
+        if isinstance(at, slice):
+            return FilesOfMedia(self._pattern, self._media_ids[at], self._kind, in_folders=self._in_folders)
+        return self._kind(file_of(self._pattern, self._media_ids[at], in_folders=self._in_folders))
+
+    def __iter__(self) -> Iterator[Kind]:
+        """Yield each file."""
+        for media_id in self._media_ids:
+            yield self._kind(file_of(self._pattern, media_id, in_folders=self._in_folders))
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether another list has the same files."""
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    @property
+    def paths(self) -> "FilesOfMedia[Path]":
+        """The same as paths."""
+        return FilesOfMedia(self._pattern, self._media_ids, Path, in_folders=self._in_folders)
+
+
+def named(params: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, FilesOfMedia[str]]:
     """Return the files that a job's parameters name, by the names of its arguments.
 
     Args:
@@ -24,7 +92,10 @@ def named(params: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, lis
     if not names:
         return {}
     numbers = _as_list(params[NUMBERS]) if NUMBERS in params else _of_the_run(config)
-    return {name: [EVERY_FILE_OF_EACH_MEDIA[name][0].format(media_id=number) for number in numbers] for name in names}
+    in_folders = bool(params.get(IN_FOLDERS))
+    return {
+        name: FilesOfMedia(EVERY_FILE_OF_EACH_MEDIA[name][0], numbers, str, in_folders=in_folders) for name in names
+    }
 
 
 def made_in(params: Mapping[str, Any]) -> set[Path]:
@@ -32,25 +103,43 @@ def made_in(params: Mapping[str, Any]) -> set[Path]:
     return {Path(EVERY_FILE_OF_EACH_MEDIA[name][0]).parent for name in _as_list(params.get(MADE, ()))}
 
 
-def lacking(shared_jobs: Sequence[Sequence[int]], made: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the files of hashes that are there though a file that they stand for is not.
+def make_folders(params: Mapping[str, Any]) -> None:
+    """Make the folders into which a job writes such files, with their sub-folders."""
+    numbers = _as_list(params.get(NUMBERS, ())) if params.get(IN_FOLDERS) else []
+    for folder in made_in(params):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in {sub_folder(media_id) for media_id in numbers}:
+            (folder / name).mkdir(exist_ok=True)
 
-    Each folder is listed once, however many media there are.
+
+def move(run_folder: Path, *, in_folders: bool) -> int:
+    """Put files of single media where this run has them, those of media that it no longer has as well.
+
+    A run that grows beyond MOST_IN_A_FOLDER media has them in sub-folders, and one that shrinks no longer.
 
     Args:
-        shared_jobs: the media of each job.
-        made: the files of each media, as in EVERY_FILE_OF_EACH_MEDIA.
+        run_folder: the run's.
+        in_folders: whether files lie in sub-folders.
+
+    Returns:
+        How many files were moved.
     """
-    there = set(_names("resources/batches"))
-    found = dict[str, None]()
-    for pattern, maker in made.values():
-        folder, _, name = pattern.rpartition("/")
-        names = set(_names(folder))
-        for media_ids in shared_jobs:
-            batch = f"{maker}_{media_ids[0]}.json"
-            if batch in there and not all(name.format(media_id=number) in names for number in media_ids):
-                found[f"resources/batches/{batch}"] = None
-    return list(found)
+    moved = 0
+    for folder in {Path(pattern).parent for pattern, _ in EVERY_FILE_OF_EACH_MEDIA.values()}:
+        place = run_folder / folder
+        if not place.is_dir():
+            continue
+        for name in os.listdir(place):  # noqa: PTH208 - a Path for each of many names takes longer than the listing
+            if in_folders and (media_id := _number(name)) is not None and (place / name).is_file():
+                (place / sub_folder(media_id)).mkdir(exist_ok=True)
+                (place / name).rename(place / sub_folder(media_id) / name)
+                moved += 1
+            elif not in_folders and _is_sub_folder(name) and (place / name).is_dir():
+                for path in (place / name).iterdir():
+                    path.rename(place / path.name)
+                    moved += 1
+                (place / name).rmdir()
+    return moved
 
 
 def forget_shared_jobs(run_folder: Path) -> bool:
@@ -65,18 +154,21 @@ def forget_shared_jobs(run_folder: Path) -> bool:
     batches = list((run_folder / "resources" / "batches").glob("*.json"))
     if not batches:
         return False
-    for record in (run_folder / "resources" / "records").glob("*.json"):
+    for record in (run_folder / "resources" / "records").rglob("*.json"):
         record.unlink()
     for batch in batches:  # last, as they say that this is to be done
         batch.unlink()
     return True
 
 
-def _names(folder: str) -> Iterable[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - a Path for each of a million names takes longer than the listing
-    except FileNotFoundError:
-        return ()
+def _number(name: str) -> int | None:
+    """Return the number that a media's file is named by; None for other files."""
+    stem, _, suffix = name.partition(".")
+    return int(stem) if stem.isascii() and stem.isdigit() and suffix in ("csv", "json", "zip") else None
+
+
+def _is_sub_folder(name: str) -> bool:
+    return len(name) == len(sub_folder(0)) and name.isascii() and name.isdigit()
 
 
 def _of_the_run(config: Mapping[str, Any]) -> list[int]:

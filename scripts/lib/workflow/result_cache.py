@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.files import replacing
+from scripts.lib.workflow.media_files import sub_folder
 
 
 class Finished:
@@ -51,12 +52,17 @@ class Finished:
         return True
 
     def _place(self, media_id: int) -> Path:
-        return self._folder / str(media_id)
+        return place_of(self._folder, media_id)
 
     def _kept(self, media_id: int, own: Any, count: int) -> list[Path]:
         depends = json.dumps([own, *self._made_with], sort_keys=True).encode()
         key = hashlib.sha256(depends).hexdigest()
         return [self._place(media_id) / f"{key}.{number}" for number in range(count)]
+
+
+def place_of(folder: Path, media_id: int) -> Path:
+    """Return where a media's results are kept: of a million media no folder has more than some thousand."""
+    return folder / sub_folder(media_id) / str(media_id)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from scripts.lib.detection import calibration
 from scripts.lib.errors import SettingsError
 from scripts.lib.folder_source.listing import ListedFile
 from scripts.lib.folder_source.run_listing import LISTING, digest
-from scripts.lib.workflow import batches
+from scripts.lib.workflow import batches, media_files
 from scripts.lib.workflow.network_plan import NetworkPlan
 
 # What a job of tracking is asked: the fields of TrackOptions.
@@ -231,6 +231,11 @@ class RunPlan(NetworkPlan):
         """Whether files of single media are no outputs of shared jobs; some rules for one media take them as input."""
         taken = self.config["export"]["crops"] or self.config["detect"]["precision"] == "int8"
         return self.hashes_suffice and not taken
+
+    @cached_property
+    def in_folders(self) -> bool:
+        """Whether the files of single media lie in sub-folders; not where Snakemake knows them, by these paths."""
+        return self.files_behind_jobs and len(self.media_ids) > media_files.MOST_IN_A_FOLDER
 
     @cached_property
     def order(self) -> str:

@@ -1,0 +1,159 @@
+"""What the report shows of a run of any number of media: sums over all of them, and those that it shows."""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import Any, Generic, TypeVar
+
+from scripts.lib.display_text import short
+from scripts.lib.pages.findings import Findings
+from scripts.lib.pages.shown_media import Candidate, ReportedMedia, doubtful_frames
+from scripts.lib.previews import Album
+from scripts.lib.records.summary import MediaSummary
+
+ROWS_SHOWN, SLOWEST, CHECKED = 200, 5, 6
+
+Kept = TypeVar("Kept")
+
+
+class Largest(Generic[Kept]):
+    """The things of the largest keys, of any number of things; of equal keys those that came first."""
+
+    def __init__(self, count: int, key: Callable[[Kept], tuple[Any, ...]]) -> None:
+        """Begin.
+
+        Args:
+            count: how many to keep.
+            key: of a thing.
+        """
+        self._count, self._key, self._came = count, key, 0
+        self._kept: list[tuple[tuple[Any, ...], int, Kept]] = []
+
+    def add(self, thing: Kept) -> None:
+        """Take the next thing."""
+        self._came += 1
+        entry = (self._key(thing), -self._came, thing)
+        if len(self._kept) < self._count:
+            heapq.heappush(self._kept, entry)
+        elif self._kept and entry[:2] > self._kept[0][:2]:
+            heapq.heapreplace(self._kept, entry)
+
+    @property
+    def sorted(self) -> list[Kept]:
+        """The things, that of the largest key first."""
+        return [thing for *_, thing in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
+
+
+class ChosenMedia:
+    """Takes one media after the other, and keeps what the page shows.
+
+    Attributes:
+        total: the boxes of all media.
+        states: how many media have which state.
+        failed_states: likewise, of those without a result.
+        rows: lines of the table, of the first media.
+        failed_rows: likewise, of the first without a result.
+        with_pictures: how many media have any.
+        kept: media by number, those that were asked for.
+        speed: frames, seconds and stages of all detection.
+        engines: the engines that were used, in words.
+        sizes: the sizes of the network's input, in words.
+        people: how much was left alone because of a person.
+        boxes_of_failed: boxes in Tator of media without a result.
+    """
+
+    def __init__(self, media_in_detail: int, keep: Collection[int]) -> None:
+        """Begin.
+
+        Args:
+            media_in_detail: how many media are shown with pictures.
+            keep: numbers of media that the page needs as well.
+        """
+        self._keep = keep
+        self.total = Findings()
+        self.states: Counter[str] = Counter()
+        self.failed_states: Counter[str] = Counter()
+        self.rows: list[dict[str, Any]] = []
+        self.failed_rows: list[dict[str, Any]] = []
+        self.with_pictures = self.people = self.boxes_of_failed = 0
+        self.kept: dict[int, ReportedMedia] = {}
+        self.speed = Speed()
+        self.engines: set[str] = set()
+        self.sizes: set[str] = set()
+        self._in_detail = Largest[ReportedMedia](media_in_detail, lambda each: (each.failed, each.findings.doubt))
+        self._doubtful = Largest[Candidate](CHECKED, lambda found: (found.doubt,))
+
+    def add(self, media: ReportedMedia) -> None:
+        """Take the next media."""
+        line, outcome = media.line, media.outcome
+        self.total.merge(media.findings)
+        self.states[line.state] += 1
+        self.people += line.left_to_people
+        _add_row(self.rows, media)
+        if media.failed:
+            self.failed_states[line.state] += 1
+            self.boxes_of_failed += line.boxes_in_tator
+            _add_row(self.failed_rows, media)
+        if line.media_id in self._keep:
+            self.kept[line.media_id] = media
+        album = Album.open(media.previews)
+        if album.pictures:
+            self.with_pictures += 1
+            self._in_detail.add(media)
+            for candidate in doubtful_frames(media, album):
+                self._doubtful.add(candidate)
+        if outcome.frames.used:
+            self.speed.add(media)
+        if outcome.engine:
+            self.engines.add(" ".join(str(outcome.engine[key]) for key in ("name", "version", "device", "precision")))
+        if outcome.network:
+            self.sizes.add(f"{outcome.network.width} x {outcome.network.height}")
+
+    @property
+    def in_detail(self) -> list[ReportedMedia]:
+        """The media that are shown with pictures: those without a result first, then those of the least sure boxes."""
+        return self._in_detail.sorted
+
+    @property
+    def least_sure(self) -> list[Candidate]:
+        """The frames in which the network was least sure."""
+        return self._doubtful.sorted
+
+
+class Speed:
+    """How fast detection was, from one media after the other; each has a frame that went through the network."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.frames, self.seconds = 0, 0.0
+        self.stages: Counter[str] = Counter()
+        self._slowest = Largest[tuple[str, float, float]](SLOWEST, lambda each: (-each[1],))
+
+    def add(self, media: ReportedMedia) -> None:
+        """Take the next media."""
+        used, seconds = media.outcome.frames.used, media.outcome.seconds
+        self.frames += used
+        self.seconds += seconds
+        self.stages.update(media.outcome.stages)
+        self._slowest.add((media.name, used / seconds, seconds))
+
+    @property
+    def slowest(self) -> list[dict[str, Any]]:
+        """The slowest media."""
+        return [{"name": name, "rate": rate, "seconds": seconds} for name, rate, seconds in self._slowest.sorted]
+
+
+def _add_row(rows: list[dict[str, Any]], media: ReportedMedia) -> None:
+    if len(rows) < ROWS_SHOWN:
+        rows.append(_row(media.line, media))
+
+
+def _row(line: MediaSummary, media: ReportedMedia) -> dict[str, Any]:
+    return {
+        **vars(line),
+        "name": short(line.name or ""),
+        "reason": short(line.reason or "", 160),
+        "people": line.people_in_words,
+        "link": media.link,
+        "failed": media.failed,
+    }

@@ -1,0 +1,102 @@
+"""The file of the summary, written and read a media at a time: a run may have a million."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import json_text
+from scripts.lib.display_text import as_json
+from scripts.lib.files import read_json, replacing
+from scripts.lib.record_files import as_content, from_content
+from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.summary import MediaSummary, RunSummary, Totals
+from scripts.lib.records.upload import DestinationRecord
+
+# A line of the file for each media, between these two.
+_FIRST, _LAST = '{"media": [\n', "],\n"
+
+
+class RunningTotals:
+    """What the summary says of all media, from one after the other."""
+
+    def __init__(self, good: Iterable[str], *, with_tracks: bool) -> None:
+        """Begin.
+
+        Args:
+            good: the states of media with a result.
+            with_tracks: whether tracks are uploaded.
+        """
+        self._good, self._with_tracks = set(good), with_tracks
+        self._media = self._frames = self._boxes = self._in_tator = self._tracks = 0
+        self.failed: list[int] = []
+
+    def add(self, line: MediaSummary) -> None:
+        """Take the next media."""
+        self._media += 1
+        self._frames += line.frames
+        self._boxes += line.boxes
+        self._in_tator += line.boxes_in_tator
+        self._tracks += line.tracks_in_tator or 0
+        if line.state not in self._good:
+            self.failed.append(line.media_id)
+
+    @property
+    def totals(self) -> Totals:
+        """Of the media so far."""
+        return Totals(
+            media=self._media,
+            frames=self._frames,
+            boxes=self._boxes,
+            boxes_in_tator=self._in_tator,
+            tracks_in_tator=self._tracks if self._with_tracks else None,
+        )
+
+
+def write_summary(
+    path: Path,
+    lines: Iterable[MediaSummary],
+    counted: RunningTotals,
+    network: ProvenanceRecord,
+    destination: DestinationRecord | None,
+) -> None:
+    """Write what became of each media, complete or not at all.
+
+    Args:
+        path: the file.
+        lines: of each media.
+        counted: what is to be said of all of them; this adds them.
+        network: where the network came from.
+        destination: where the boxes went; None where nothing goes to Tator.
+    """
+    with replacing(path) as stream:
+        stream.write(_FIRST)
+        for at, line in enumerate(lines):
+            counted.add(line)
+            stream.write((",\n" if at else "") + as_json(as_content(line)))
+        run = RunSummary(totals=counted.totals, failed=counted.failed, network=network, destination=destination)
+        stream.write("\n" + _LAST + as_json(as_content(run), indent=2)[2:] + "\n")
+
+
+def read_summary(path: Path) -> RunSummary:
+    """Return what a summary says of the run as a whole."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        if stream.readline() != _FIRST:  # of a version that wrote it as a whole
+            return from_content(RunSummary, read_json(path))
+        for line in stream:
+            if line == _LAST:
+                break
+        return from_content(RunSummary, json_text.parse("{" + stream.read()))
+
+
+def read_lines(path: Path) -> Iterator[MediaSummary]:
+    """Yield what a summary says of each media."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        if stream.readline() != _FIRST:
+            yield from (from_content(MediaSummary, each) for each in read_json(path)["media"])
+            return
+        for line in stream:
+            if line == _LAST:
+                return
+            if line.strip():
+                content: dict[str, Any] = json_text.parse(line.rstrip(",\n"))
+                yield from_content(MediaSummary, content)
