@@ -412,12 +412,12 @@ def test_a_size_that_nobody_says_is_asked_for_before_anything_is_downloaded(tmp_
 # ---- the other families
 
 
-def transformers(path: Path, columns: int, **files: dict) -> None:
+def transformers(path: Path, columns: int, shape: tuple = (1, 3, SIDE, SIDE), **files: dict) -> None:
     boxes, logits = np.zeros((1, 5, 4), np.float32), np.full((1, 5, columns), -9, np.float32)
     boxes[0, 0], logits[0, 0, 1], logits[0, 0, 0] = [0.25, 0.5, 0.25, 0.5], 2.0, 1.0
     if columns == 3:
         logits[0, 1:, 2] = 9  # no object
-    write_detector(path, {"logits": logits, "pred_boxes": boxes}, name="pixel_values")
+    write_detector(path, {"logits": logits, "pred_boxes": boxes}, name="pixel_values", shape=shape)
     for name, values in files.items():
         (path.parent / f"{name}.json").write_text(json.dumps(values))
 
@@ -447,7 +447,8 @@ def test_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
 
 @both_engines
 @pytest.mark.parametrize(
-    ("model_type", "iou"), [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("deta", 0.7)]
+    ("model_type", "iou"),
+    [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("lw_detr", 1.0), ("deta", 0.7)],
 )
 def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou: float, engine: str) -> None:
     """Their last column is a class, their pictures are DETR's, and their processors give a hundred boxes."""
@@ -456,6 +457,22 @@ def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
     assert (network.description.family, network.description.pixels.mean[0]) == ("rt-detr", 0.485)
     assert (network.description.suppression.iou, network.description.suppression.max_detections) == (iou, 100)
+    size = Size(SIDE, SIDE)
+    assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
+
+
+@both_engines
+@pytest.mark.parametrize(("model_type", "mean", "own"), [("deimv2", 0, Size(640, 640)), ("rf_detr", 0.485, None)])
+def test_detrs_of_transformers_that_score_as_rt_detr(
+    tmp_path: Path, model_type: str, mean: float, own: Size | None, engine: str
+) -> None:
+    """They give as many boxes as they have queries; without a file that says how pictures are prepared, as trained."""
+    config = {"model_type": model_type, "num_queries": 300, "id2label": {"0": "cod", "1": "crab"}}
+    transformers(tmp_path / "graph.onnx", 2, shape=(1, 3, "height", "width"), config=config)
+    network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
+    assert (network.description.family, network.description.size) == ("rt-detr", own)
+    assert network.description.pixels.mean[0] == mean
+    assert network.description.suppression.max_detections == 5
     size = Size(SIDE, SIDE)
     assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
 
