@@ -349,6 +349,51 @@ def test_torchvision_in_either_order(tmp_path: Path, engine: str, order: tuple[s
     assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 9, 9), 0, 0.4)]
 
 
+@both_engines
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engine: str, batch: int | str) -> None:
+    """Exported of a tensor; also where the file says that it takes any number, it gives the boxes of one picture."""
+    outputs = {
+        "boxes": np.array([[8, 4, 24, 20], [1, 1, 9, 9]], np.float32),
+        "labels": np.array([2, 1], np.int64),
+        "scores": np.array([0.9, 0.4], np.float32),
+    }
+    write_detector(tmp_path / "graph.onnx", outputs, shape=(batch, 3, SIDE, SIDE), name="picture")
+    names(tmp_path)
+    network = Network(tmp_path)
+    assert network.description.family == "torchvision"
+    assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 9, 9), 0, 0.4)]
+
+
+@both_engines
+def test_torchvision_of_several_pictures_at_once(tmp_path: Path, engine: str) -> None:
+    """Each has outputs of its own, of any number of boxes; the last batch is filled up."""
+    outputs = {
+        "10": np.array([[1, 1, 9, 9]], np.float32), "11": np.array([1], np.int64), "12": np.array([0.4], np.float32),
+        "20": np.array([[8, 4, 24, 20], [1, 1, 5, 5]], np.float32), "21": np.array([2, 1], np.int64),
+        "22": np.array([0.9, 0.8], np.float32),
+    }  # fmt: skip
+    write_detector(tmp_path / "graph.onnx", outputs, shape=(2, 3, SIDE, SIDE), name="picture")
+    names(tmp_path)
+    network = Network(tmp_path)
+    assert (network.description.family, network.description.outputs.pictures) == ("torchvision", 2)
+    assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 5, 5), 0, 0.8)]
+    with network.opened(engine, batch_size=3) as opened:
+        scores = opened.infer(np.zeros((3, SIDE, SIDE, 3), np.uint8)).scores
+    best = [sorted(of.max(axis=0).tolist()) for of in scores]
+    assert best == [pytest.approx(pair) for pair in ([0, 0.4], [0.8, 0.9], [0, 0.4])]
+
+
+def test_outputs_of_one_picture_where_several_go_in_are_refused(tmp_path: Path) -> None:
+    """A file may say that it takes any number, and give the first one's boxes alone."""
+    arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
+    write_detector(tmp_path / "graph.onnx", arrays, shape=("batch", 3, SIDE, SIDE))
+    names(tmp_path)
+    network = Network(tmp_path, family="described", description=DESCRIBED)
+    with pytest.raises(GraphError, match=r"boxes of 1 pictures where 2 went in; .* set detect\.batch_size: 1"):
+        found(network, "onnxruntime")
+
+
 # ---- trap 12: sides of a dynamic YOLO
 
 
@@ -552,6 +597,8 @@ def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
     ("wrong", "words"),
     [
         ({"outputs": {"boxes": 0}}, "outputs names neither or both"),
+        ({"outputs": {"boxes": 0, "scores": 1, "pictures": 0}}, "outputs.pictures is 0; expected 1 or more"),
+        ({"outputs": {"boxes": "corners", "scores": 1, "pictures": 2}}, "and outputs has names; expected places"),
         ({"outputs": {"tabel": 0}}, r"outputs\.tabel: unknown key"),
         ({"resize": {"kind": "crop"}}, r"resize\.kind is 'crop'; expected stretch or pad or letterbox"),
         ({"pixels": {"divisor": 0}}, "divisor and pixels.deviation hold 0"),

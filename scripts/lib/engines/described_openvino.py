@@ -53,7 +53,7 @@ class OpenVinoRunner(Runner):
         count = -(-batch_size // self._unit)
         compiled = compile_for_cpu(whole, str(graph), threads=threads, requests=count)
         self._tensor, self.version = ov.Tensor, str(ov.get_version())
-        self._count = len(description.outputs.all)
+        self._count, self._each = len(description.outputs.all), len(description.outputs.of_picture)
         self._idle = deque([compiled.create_infer_request() for _ in range(count)] for _ in range(self.depth))
         self._under_way: deque[tuple[Sequence[Any], list[Pixels]]] = deque()
 
@@ -77,7 +77,7 @@ class OpenVinoRunner(Runner):
             except RuntimeError as error:
                 raise GraphError(f"{self._graph}: OpenVINO cannot run it: {str(error).strip()}") from error
             outputs = [np.array(request.get_output_tensor(at).data) for at in range(self._count)]
-            found.append(cut(outputs, len(piece), self._unit))
+            found.extend(cut(outputs, self._each, len(piece), self._unit))
         return found
 
     def close(self) -> None:

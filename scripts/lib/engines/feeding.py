@@ -74,7 +74,9 @@ def read_input(signature: Signature, description: Description, size: Size | None
             f"{description.pixels.divisor:g}, less {list(description.pixels.mean)}: correct network.family, or pixels "
             "in network.description"
         )
-    return Input(one.name, one.kind, channels_last, batched, (shape[0] or None) if batched else 1)
+    # Where each picture has outputs of its own, an input that is open to any number was exported for that many.
+    batch = description.outputs.pictures or shape[0] or None
+    return Input(one.name, one.kind, channels_last, batched, batch if batched else 1)
 
 
 def own_size(tensor: Tensor) -> Size | None:
