@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -68,30 +68,33 @@ def asked(network: Exported, engine: str, threshold: float) -> DetectOptions:
     )  # fmt: skip
 
 
-def found_in(picture: np.ndarray, network: NetworkFiles, options: DetectOptions, folder: Path) -> np.ndarray:
-    """Return what the step finds in a picture: (n, 6) x1, y1, x2, y2, score, label from 0."""
-    media = folder / "picture.png"
-    cv2.imwrite(str(media), picture)
-    ready = {"media_id": 5, "state": "ready", "reason": None}
-    (folder / "record.json").write_text(
-        json.dumps(ready | {"name": "picture", "kind": "image", "width": 1, "height": 1})
-    )
-    (folder / "download.json").write_text(json.dumps(ready))
-    detect(
-        media=[media],
-        records=[folder / "record.json"],
-        downloads=[folder / "download.json"],
-        network_files=network,
-        detections=[folder / "found.csv"],
-        outcomes=[folder / "found.json"],
-        previews=[folder / "previews.zip"],
-        options=options,
-    )
-    rows = [
-        (row.x, row.y, row.x + row.w, row.y + row.h, row.score, row.species - 1)
-        for row in read_detections(folder / "found.csv")
+def found_in(
+    given: Sequence[np.ndarray], network: NetworkFiles, options: DetectOptions, folder: Path
+) -> list[np.ndarray]:
+    """Return what the step finds in each picture: (n, 6) x1, y1, x2, y2, score, label from 0."""
+    numbers = range(1, len(given) + 1)
+    paths = {
+        kind: [folder / f"{number}{suffix}" for number in numbers]
+        for kind, suffix in (
+            ("media", ".png"), ("records", "-record.json"), ("downloads", "-download.json"),
+            ("detections", ".csv"), ("outcomes", "-found.json"), ("previews", ".zip"),
+        )
+    }  # fmt: skip
+    for number, picture, media, record, download in zip(
+        numbers, given, paths["media"], paths["records"], paths["downloads"], strict=True
+    ):
+        cv2.imwrite(str(media), picture)
+        ready = {"media_id": number, "state": "ready", "reason": None}
+        record.write_text(json.dumps(ready | {"name": "picture", "kind": "image", "width": 1, "height": 1}))
+        download.write_text(json.dumps(ready))
+    detect(network_files=network, options=options, **paths)
+    return [
+        np.array(
+            [(row.x, row.y, row.x + row.w, row.y + row.h, row.score, row.species - 1) for row in read_detections(path)],
+            np.float64,
+        ).reshape(-1, 6)
+        for path in paths["detections"]
     ]
-    return np.array(rows, np.float64).reshape(-1, 6)
 
 
 def differences(
@@ -179,12 +182,10 @@ def compare(name: str, source: Path, theirs: Callable[[], float]) -> dict[str, A
         network = taken(wanted, source, Path(folder))
         for engine in ENGINES if wanted.graph.endswith(".onnx") else ENGINES[:1]:
             options = asked(wanted, engine, threshold)
-            for at, picture in enumerate(pictures()):
-                if wanted.fixed_frames and at:
-                    continue
+            given = pictures()[: 1 if wanted.fixed_frames else None]
+            for at, found in enumerate(found_in(given, network, options, Path(folder))):
                 expected = np.column_stack([oracle[f"{kind}_{at}"] for kind in ("boxes", "scores", "labels")])
-                found = found_in(picture, network, options, Path(folder))
-                size = (picture.shape[1], picture.shape[0])
+                size = (given[at].shape[1], given[at].shape[0])
                 count, boxes, scores = differences(found, expected.reshape(-1, 6), size, threshold)
                 result["compared"] += count
                 for key, value in (("boxes", boxes), ("scores", scores)):
@@ -219,7 +220,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--page", type=Path)
     parser.add_argument("names", nargs="*")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     environments = Environments(given.exporters.absolute(), given.conversion.absolute())
     failed = []
     for name in given.names or NETWORKS:

@@ -126,7 +126,7 @@ class MakeRunner(Protocol):
 
 def open_described(
     graph: Path, *, engine: str, make_runner: MakeRunner, description: Description, names: int, size: Size,
-    batch_size: int, threads: int, nms: Nms | None, device: Device,
+    batch_size: int, threads: int, nms: Nms | None, device: Device, precision: str = "f32",
 ) -> Engine:  # fmt: skip
     """Make a network of a described family ready.
 
@@ -141,6 +141,7 @@ def open_described(
         threads: of the CPU.
         nms: settings of the suppression in place of the family's.
         device: what it computes on, for the record.
+        precision: of the graph, for the record.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
@@ -152,7 +153,7 @@ def open_described(
         "name": engine,
         "version": None,
         **device.record,
-        "precision": "f32",
+        "precision": precision,
         "threads": threads,
         "batch_size": batch_size,
     }

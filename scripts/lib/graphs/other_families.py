@@ -23,8 +23,8 @@ def torchvision(signature: Signature, known: NetworkHints) -> Description | None
     taken = shape[0] if len(shape) == 4 else 1
     if set(first) != _ROLES or roles != first * pictures or taken not in (None, pictures):
         return None
-    places = {role: at for at, role in enumerate(first)}
-    outputs = OutputNames(**places, pictures=pictures)
+    boxes, scores, labels = (first.index(role) for role in ("boxes", "scores", "labels"))
+    outputs = OutputNames(boxes=boxes, scores=scores, labels=labels, pictures=pictures)
     return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=known.labels)
 
 

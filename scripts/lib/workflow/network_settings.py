@@ -15,10 +15,10 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     sides = (detect["img_max_side"], detect["img_min_side"])
     if None in sides and sides != (None, None):
         problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
-    sized = {"engine": names_of(is_built=True), "precision": ["int8"]}
-    needing = [f"detect.{key}: {detect[key]}" for key, values in sized.items() if detect[key] in values]
-    if None in sides and needing:
-        problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
+    if None in sides and detect["engine"] in names_of(is_built=True):
+        problems.append(
+            f"detect.img_max_side, detect.img_min_side: not set; expected both with detect.engine: {detect['engine']}"
+        )
     if (network["family"] == "described") != (network["description"] is not None):
         problems.append(
             f"network.family, network.description: {network['family']!r} and "
