@@ -790,6 +790,33 @@ def test_inspect_network_says_in_one_sentence_what_is_wrong(tmp_path: Path, caps
     assert "is no file" in capsys.readouterr().err
 
 
+def test_a_data_image_of_a_described_network(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    import tarfile
+
+    import yaml
+
+    from scripts.commands.make_pipeline_image import main
+
+    arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
+    graph = write_detector(tmp_path / "best.onnx", arrays)
+    names(tmp_path)
+    archive, described = tmp_path / "net.tar", tmp_path / "description.yaml"
+    command = ["--graph-onnx", str(graph), "--no-daemon", "--output", str(archive), "mine:1", "--family", "described"]
+    assert main(command) == 1
+    assert "expected both family: described and a description" in capsys.readouterr().err
+    described.write_text("outputs: [")
+    assert main([*command, "--description", str(described)]) == 1
+    assert "description.yaml: cannot be read" in capsys.readouterr().err
+    described.write_text(yaml.safe_dump(DESCRIBED))
+    assert main([*command, "--description", str(described)]) == 0
+    with tarfile.open(archive) as image:
+        configs = [json.loads(image.extractfile(one).read()) for one in image if one.isfile() and one.size < 9000]
+    [labels] = [
+        one["config"]["Labels"] for one in configs if isinstance(one, dict) and "Labels" in one.get("config", {})
+    ]
+    assert from_values(json.loads(labels["org.tator-detection.network"])).boxes.corners == "xywh"
+
+
 @pytest.mark.parametrize("names_beside", [True, False])
 def test_a_data_image_of_any_family(tmp_path: Path, names_beside: bool, capsys: pytest.CaptureFixture) -> None:
     import tarfile
