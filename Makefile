@@ -79,8 +79,7 @@ $(EXPORTERS_READY):
 
 # By hand, and when the code of a family changes; the table in docs/networks.md is written anew.
 test-exporters: setup setup-convert $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
-	$(BIN)/python -m tests.exporters.export_all $(EXPORTERS) $(CONVERT) build/exporters
-	$(BIN)/python -m tests.exporters.comparison build/exporters --page docs/networks.md
+	$(BIN)/python -m tests.exporters.comparison $(EXPORTERS) $(CONVERT) build/exporters --page docs/networks.md
 
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
 bench: setup setup-convert  ## measure detection against its engine and against other programs

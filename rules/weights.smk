@@ -54,8 +54,11 @@ rule convert_network:
 # Nothing of the media makes it run again: then the same network would score frames of the same run differently.
 rule quantize_network:
     input:
-        "resources/network/provenance.json",
+        # Of an .xml file; those of others are inside.
+        *plan.weights_of_graph.values(),
         **files_to_quantize_with(),
+        provenance="resources/network/provenance.json",
+        train_ini=ancient("resources/network/train.ini"),
         graph=ancient(f"resources/network/{config['network']['graph']}"),
     output:
         quantized="resources/network/int8/graph.xml",

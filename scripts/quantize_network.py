@@ -11,14 +11,16 @@ import numpy as np
 
 from scripts.lib import deadline
 from scripts.lib.boxes import Pixels, Size, iou_matrix
+from scripts.lib.detection.whole_network import WholeNetwork, read_network
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
-from scripts.lib.errors import GraphError, MediaFault, PipelineError
+from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import replacing, sha256
+from scripts.lib.fitting import Fitting
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
-from scripts.lib.preprocess import fit
+from scripts.lib.graphs.description import Resize
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.records.network_changes import (
@@ -65,11 +67,13 @@ def quantize_network(
     *,
     records: list[Path],
     graph: Path,
+    train_ini: Path,
+    provenance: Path,
     quantized: Path,
     weights: Path,
     drift: Path,
-    img_max_side: int,
-    img_min_side: int,
+    img_max_side: int | None,
+    img_min_side: int | None,
     keep_threshold: float,
     nms: dict[str, Any] | None,
     calibration_frames: int,
@@ -84,12 +88,14 @@ def quantize_network(
     Args:
         records: what resolve_media or list_media wrote of each media to take frames from; those that give none are
             passed over.
-        graph: the network, `graph.pb` or `graph.onnx`.
+        graph: the network, `graph.pb`, `graph.onnx`, or `graph.xml` with its weights beside it.
+        train_ini: the names of its classes.
+        provenance: what get_network wrote, with the description of its family.
         quantized: the `.xml` file to write.
         weights: the `.bin` file to write, of the same name.
         drift: the JSON record to write.
-        img_max_side: width of the network's input in pixels.
-        img_min_side: height of the network's input in pixels.
+        img_max_side: width of the network's input in pixels; None for what its file says.
+        img_min_side: height of the network's input in pixels; None for what its file says.
         keep_threshold: the least score of a box, here as in detection.
         nms: settings of the suppression in place of the graph's own.
         calibration_frames: frames to take of all media together.
@@ -103,7 +109,8 @@ def quantize_network(
         GraphError: the graph cannot be quantized.
         PipelineError: the drift is too large, or there are too few frames or boxes to tell.
     """
-    size = Size(img_max_side, img_min_side)
+    whole = read_network(graph, train_ini, provenance, (img_max_side, img_min_side), threads)
+    size = whole.size
     none = [None] * len(records)
     wanted = [read_record(MediaRecord, record) for record in records]
     files = [
@@ -114,7 +121,7 @@ def quantize_network(
     # Without a name, so that nothing is left of it after a kill.
     with tempfile.TemporaryFile(dir=quantized.parent) as file:
         store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))
-        used = take_frames(sources, store)
+        used = take_frames(sources, store, whole.resize)
         frames = range(sum(used.values()))
         held_back = frames[HOLD_BACK - 1 :: HOLD_BACK]
         learned = [at for at in frames if at not in held_back]
@@ -125,11 +132,11 @@ def quantize_network(
             )
         _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
         with deadline.watched(str(graph), f"being quantized with {len(learned)} frames", batches=10):
-            model, found_nms = _quantized(graph, size, nms, [store[at] for at in learned])
+            model, found_nms = _quantized(whole, nms, [store[at] for at in learned])
         _write(model, quantized, weights)
         del model
         found = measure(
-            lambda path: _engine(path, size, found_nms, threads),
+            lambda path: whole.opened(path, found_nms),
             (graph, quantized),
             (store[at] for at in held_back),
             keep_threshold,
@@ -154,17 +161,19 @@ def quantize_network(
     write_record(drift, result)
 
 
-def take_frames(sources: Sequence[CalibrationMedia], store: Pixels) -> dict[str, int]:
+def take_frames(sources: Sequence[CalibrationMedia], store: Pixels, resize: Resize) -> dict[str, int]:
     """Fill the store with frames, evenly from each media, fitted to the network.
 
     Args:
         sources: the media.
         store: (n, height, width, 3), written from the front.
+        resize: how a frame becomes the network's picture.
 
     Returns:
         How many frames each media gave, by its id; damage after the last of them is not looked for.
     """
     used: dict[str, int] = {}
+    fitting = Fitting(resize, Size(store.shape[2], store.shape[1]))
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
         name, at = str(source.record.media_id), sum(used.values())
         share = -(-(len(store) - at) // left)
@@ -175,7 +184,7 @@ def take_frames(sources: Sequence[CalibrationMedia], store: Pixels) -> dict[str,
             continue
         try:
             for picture in _spread(source, share):
-                fit(picture, store[at + used[name]])
+                fitting.fit(picture, store[at + used[name]])
                 used[name] += 1
         except MediaFault as fault:
             _log.info("media %s: %s; %d frames of it are used", name, fault, used[name])
@@ -195,26 +204,22 @@ def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
 
 
 def _quantized(
-    graph: Path, size: Size, nms: dict[str, Any] | None, frames: Sequence[Pixels]
+    whole: WholeNetwork, nms: dict[str, Any] | None, frames: Sequence[Pixels]
 ) -> tuple["openvino.Model", Nms]:
-    """Return the cut graph in int8, from bytes of pixels on, and its suppression's settings."""
-    from scripts.lib.engines.openvino_graph import after_convolutions, cut, load_openvino, read_graph, read_nms
+    """Return the graph in int8, from bytes of pixels to what comes before suppression, and that one's settings."""
+    from scripts.lib.engines.openvino_graph import after_convolutions, load_openvino
 
     load_openvino()  # first, as NNCF would load it with its telemetry
     import nncf
 
-    whole, layout = read_graph(graph)
-    if layout.labels is not None:
-        raise GraphError(
-            f"{graph}: suppresses its boxes itself, which cannot be cut off to quantize it; set detect.precision: f32"
-        )
-    part = cut(whole, layout, str(graph), 1, size)
-    classes = part.outputs[1].get_shape()[2]
-    found = read_nms(whole, layout, classes, str(graph)) if nms is None else nms_settings.from_values(nms)
+    part, own = whole.before_suppression(read_own=nms is None)
+    found = own if nms is None else nms_settings.from_values(nms)
+    unit = part.inputs[0].get_shape()[0]
+    batches = [frames[at : at + unit] for at in range(0, len(frames) - unit + 1, unit)]
     model = nncf.quantize(
         part,
-        nncf.Dataset(frames, lambda frame: frame[None]),
-        subset_size=len(frames),
+        nncf.Dataset(batches, np.stack),
+        subset_size=len(batches),
         # The fast kind makes all scores a little too high, so that more boxes pass the threshold.
         fast_bias_correction=False,
         # What turns the last convolutions' numbers into pixels: in int8 a box would be off by pixels.
@@ -234,13 +239,6 @@ def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
         for path in (weights, quantized):
             with replacing(path, "wb") as stream:
                 stream.write(made.with_suffix(path.suffix).read_bytes())
-
-
-def _engine(graph: Path, size: Size, nms: Nms, threads: int) -> Engine:
-    from scripts.lib.engines.openvino import OpenVinoEngine
-
-    with deadline.watched(str(graph), "being made ready"):
-        return OpenVinoEngine(graph, size=size, batch_size=1, threads=threads, nms=nms)
 
 
 def measure(

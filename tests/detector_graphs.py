@@ -64,6 +64,61 @@ def write_detector(
     return path
 
 
+def write_yolo(path: Path, batch: int = 1) -> Path:
+    """Write a network with the layout of YOLO11 for two classes: it scores each cell by convolutions, at random.
+
+    The sides of its boxes are sums over a softmax, as YOLO has them, of constants.
+    """
+    rng = np.random.default_rng(0)
+    nodes, constants, parts, cells = [], [], [], []
+
+    def constant(name: str, values: np.ndarray) -> str:
+        constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    for stride in (8, 16, 32):
+        weights = rng.normal(0, 1, (8, 3, stride, stride)).astype(np.float32) / stride
+        last = rng.normal(0, 1, (2 + 16, 8, 1, 1)).astype(np.float32) * 4
+        side = SIDE // stride
+        nodes += [
+            helper.make_node("Conv", ["images", constant(f"w{stride}", weights)], [f"f{stride}"], strides=[stride] * 2),
+            helper.make_node("Relu", [f"f{stride}"], [f"r{stride}"]),
+            helper.make_node("Conv", [f"r{stride}", constant(f"l{stride}", last)], [f"n{stride}"]),
+            helper.make_node(
+                "Reshape", [f"n{stride}", constant(f"s{stride}", np.array([batch, 18, side * side]))], [f"p{stride}"]
+            ),
+        ]
+        parts.append(f"p{stride}")
+        rows, columns = np.mgrid[:side, :side]
+        cells.append(np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], 0) * stride)
+    centres = np.concatenate(cells, 1).astype(np.float32)
+    bins = np.arange(16, dtype=np.float32).reshape(1, 16, 1, 1)
+    count = centres.shape[1]
+    nodes += [
+        helper.make_node("Concat", parts, ["all"], axis=2),
+        helper.make_node("Split", ["all", constant("parts", np.array([2, 16]))], ["logits", "bins"], axis=1),
+        helper.make_node("Sigmoid", ["logits"], ["scores"]),
+        helper.make_node("Softmax", ["bins"], ["shares"], axis=1),
+        helper.make_node("Reshape", ["shares", constant("as_map", np.array([batch, 16, 1, count]))], ["share_map"]),
+        helper.make_node("Conv", ["share_map", constant("numbers", bins)], ["side_map"]),
+        helper.make_node("Reshape", ["side_map", constant("as_row", np.array([batch, 1, count]))], ["side"]),
+        helper.make_node("Concat", ["side", "side"], ["sides"], axis=1),
+        helper.make_node(
+            "Concat", [constant("centres", np.repeat(centres[None], batch, 0)), "sides", "scores"], ["output0"], axis=1
+        ),
+    ]
+    graph = helper.make_graph(
+        nodes, "yolo",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch, 6, count])],
+        constants,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, ULTRALYTICS)
+    onnx.save(model, path)
+    return path
+
+
 def raw(rows: Sequence[Sequence[float]], boxes: int, *, boxes_last: bool = True) -> np.ndarray:
     """Return a table with these rows and, after them, rows of zeros: (1, numbers, boxes), or (1, boxes, numbers)."""
     table = np.zeros((1, boxes, len(rows[0])), np.float32)

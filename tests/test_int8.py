@@ -7,6 +7,7 @@ import pytest
 
 from scripts.lib.folder_source.listing import media_id_of
 from tests.conftest import SYNTHETIC
+from tests.detector_graphs import write_yolo
 from tests.test_end_to_end import COUNTS, ENDING, Site, ran
 from tests.test_folder_run import FolderRun
 
@@ -56,6 +57,32 @@ def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
     assert "Traceback" not in refused.stdout
     assert not (site.folder / "resources" / "network" / "int8" / "graph.xml").exists()
     assert site.boxes() == boxes
+
+
+@pytest.mark.convert
+@pytest.mark.parametrize("batch", [1, 2])
+def test_int8_of_a_yolo(tmp_path, batch):
+    """Its size is the file's; bytes go in, and what makes boxes of its numbers stays as exact as before."""
+    survey = FolderRun(tmp_path)
+    shutil.copy(SYNTHETIC / "clip_910002.mp4", survey.media)
+    network = tmp_path / "yolo"
+    network.mkdir()
+    write_yolo(network / "graph.onnx", batch)
+    survey.settings["network"] = {"directory": str(network), "graph": "graph.onnx"}
+    survey.settings["detect"] = {"engine": "openvino", "keep_threshold": 0.3, "batch_size": 3}
+    assert survey.run().returncode == 0
+    media = media_id_of("clip_910002.mp4")
+    exact = record(survey, media)
+    survey.settings["detect"] |= {"precision": "int8", "calibration_frames": 30, "max_drift": 0.2}
+    done = survey.run()
+    assert done.returncode == 0, done.stdout
+    rounded = record(survey, media)
+    assert (rounded["engine"]["precision"], exact["engine"]["precision"]) == ("int8", "f32")
+    assert rounded["network"]["description"] == exact["network"]["description"]
+    assert (rounded["network"]["width"], rounded["network"]["height"]) == (64, 64)
+    drift = rounded["network"]["int8"]
+    assert drift["boxes"]["f32"] > 50
+    assert 0 < drift["drift"] <= 0.2
 
 
 @pytest.mark.convert

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import deadline, yaml_text
+from scripts.lib import deadline
 from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
@@ -22,7 +22,7 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.class_names import TRAIN_INI
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
-from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look_at
+from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look_at, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
 from scripts.lib.token import redact
@@ -85,8 +85,7 @@ def inspect_network(
         raise GraphError(f"{graph}: is no file; expected a network: a .onnx, .pb or .xml file")
     check_operators(graph)
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
-    asked_size = Size(asked.img_max_side, asked.img_min_side) if asked.img_max_side and asked.img_min_side else None
-    size = asked_size or found.size or train.size(graph.with_name(TRAIN_INI))
+    size = asked.size or found.size or train.size(graph.with_name(TRAIN_INI))
     lines = lines_about(found, size)
     if picture is None:
         return lines
@@ -178,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.out is not None and given.picture is None:
         parser.error("--out needs --picture")
     try:
-        description = None if given.description is None else _yaml(given.description)
+        description = None if given.description is None else read_description(given.description)
         width, height = given.size or (None, None)
         asked = NetworkSettings(given.family, description, given.pixels, given.first_label, width, height)
         lines = inspect_network(
@@ -194,16 +193,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml_text.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"--description {path}: cannot be read ({error}); expected a YAML file") from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"--description {path}: holds {type(values).__name__}; expected keys and values")
-    return values
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from scripts.lib.files import replacing, sha256
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
-from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.found_network import NetworkSettings, look_at, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
@@ -51,6 +51,7 @@ def make_pipeline_image(
     size: tuple[int, int] | None = None,
     family: str = "auto",
     first_label: int | None = None,
+    description: Mapping[str, Any] | None = None,
 ) -> str:
     """Check a network, make its data image, and return what to call it in the configuration.
 
@@ -68,6 +69,7 @@ def make_pipeline_image(
         size: width and height that the network was trained at, for a label; by default what OpenEM's train.ini says.
         family: what the network is, as network.family.
         first_label: the label of the first class, as network.first_label.
+        description: of a network of the family `described`, as network.description.
 
     Raises:
         SettingsError: the arguments contradict each other.
@@ -87,14 +89,15 @@ def make_pipeline_image(
     if graph_xml is not None:
         files["graph.bin"] = graph_xml.with_suffix(".bin")
     _require(files.values())
+    asked = NetworkSettings(family, description, None, first_label, *(size or (None, None)))
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
             if external.write_whole(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
-            classes, description = _looked_at(files, name, original, size, family, first_label)
-        labels = _labels(files, classes, size or _trained_size(files), description)
+            classes, found = _looked_at(files, name, original, asked)
+        labels = _labels(files, classes, size or _trained_size(files), found)
         if graph_pb is not None and not image_labels.size(labels):
             _say(f"{graph_pb}: no size is known; with --img-max-side and --img-min-side a run takes it from the image")
         made = build(files, labels, Path(folder))
@@ -124,13 +127,8 @@ def _beside(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
     return found
 
 
-def _looked_at(  # noqa: PLR0917, only the function above calls it
-    files: dict[str, Path],
-    name: str,
-    original: Path,
-    size: tuple[int, int] | None,
-    family: str,
-    first_label: int | None,
+def _looked_at(
+    files: dict[str, Path], name: str, original: Path, asked: NetworkSettings
 ) -> tuple[tuple[str, ...], Description | None]:
     """Return a graph's class names and its description, as get_network will find them in the image."""
     with tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
@@ -141,11 +139,9 @@ def _looked_at(  # noqa: PLR0917, only the function above calls it
         graph = Path(folder, name)
         graph.symlink_to(files[name].absolute())
         check_operators(graph, str(original))
-        width, height = size or (None, None)
-        asked = NetworkSettings(family, first_label=first_label, img_max_side=width, img_min_side=height)
         found = look_at(graph, asked, str(original.parent), needs_size=False)
     if found.description is None:
-        _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), size)
+        _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), asked.size)
     else:
         listed = ", ".join(found.names.names)
         _say(f"{original}: family {found.description.family}; {len(found.names.names)} classes: {listed}")
@@ -245,7 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
     parser.add_argument("--graph-xml", type=Path, metavar="FILE", help="OpenVINO's graph, its .bin beside it")
     parser.add_argument("--train-ini", type=Path, metavar="FILE", help="class names (default: beside the graph)")
-    parser.add_argument("--family", choices=NAMES[:-1], default="auto", help="as network.family")
+    parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
+    parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
     parser.add_argument("--publish", action="store_true", help="push the image to its registry")
     parser.add_argument("--no-daemon", action="store_true", help="use no Docker engine")
@@ -269,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ca_file=given.ca_file,
             family=given.family,
             first_label=given.first_label,
+            description=None if given.description is None else read_description(given.description),
             size=(given.img_max_side, given.img_min_side) if given.img_max_side is not None else None,
         )
     except PipelineError as error:

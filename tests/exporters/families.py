@@ -60,9 +60,15 @@ NETWORKS = {
         "transformers", ("conditional_detr", (640, 480)), family="rt-detr", settings=_FRAME, fixed_frames=True
     ),
     "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
+    "DEIMv2": Exported("transformers", ("deimv2", (640, 640)), family="rt-detr"),
+    "LW-DETR": Exported("transformers", ("lw_detr", (512, 512)), family="rt-detr"),
+    "RF-DETR of transformers": Exported("transformers", ("rf_detr", (512, 512)), family="rt-detr"),
     "RF-DETR nano": Exported("rfdetr", family="rf-detr"),
     "SSDLite": Exported(
         "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME, fixed_frames=True
+    ),
+    "SSDLite batch 2": Exported(
+        "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), {"batch": 2}, family="torchvision", fixed_frames=True
     ),
     "Faster R-CNN": Exported(
         "torchvision",

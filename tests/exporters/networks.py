@@ -156,8 +156,8 @@ def plugin(folder: Path) -> None:
     np.savez(folder / "oracle.npz")
 
 
-def torchvision(folder: Path, name: str, threshold: float) -> None:
-    """Export with torchvision (BSD)."""
+def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None = None) -> None:
+    """Export with torchvision (BSD): of a list with one picture, or of a tensor with several."""
     from torchvision.models import detection
 
     seeded()
@@ -170,12 +170,10 @@ def torchvision(folder: Path, name: str, threshold: float) -> None:
     # Of Faster R-CNN: which of its proposals are looked at must not hang on ties.
     proposals = _layers(model, "rpn.head.cls_logits")
     spread(proposals, lambda: model([first]), share=None)
-    picture = torch.rand(3, 480, 640)
+    given: Any = [torch.rand(3, 480, 640)] if batch is None else torch.rand(batch, 3, 480, 640)
     path = str(folder / "graph.onnx")
-    axes = {"picture": {1: "height", 2: "width"}}
-    torch.onnx.export(
-        model, ([picture],), path, dynamo=False, opset_version=18, input_names=["picture"], dynamic_axes=axes
-    )
+    axes = {"picture": {1: "height", 2: "width"}} if batch is None else {}
+    torch.onnx.export(model, (given,), path, dynamo=False, opset_version=18, input_names=["picture"], dynamic_axes=axes)
 
     def predict(frame: np.ndarray) -> Found:
         rgb = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(2, 0, 1) / 255

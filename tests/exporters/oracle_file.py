@@ -1,5 +1,6 @@
-"""The file in which a package's own prediction is kept."""
+"""The file in which a package's own prediction is kept, and the measuring of its loop."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,20 +12,26 @@ from tests.exporters.pictures import pictures
 # Boxes, scores and labels of one picture.
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 THRESHOLD = 0.3
-_LOOPS = 5
+READY, RATE = "the oracle is written", "frames a second:"
+_SECONDS = 1.0
 
 
 def write(folder: Path, names: int, predict: Callable[[np.ndarray], Found], threshold: float = THRESHOLD) -> None:
-    """Write the names and what the package's own prediction finds."""
+    """Write the names and what the package's own prediction finds, then measure it whenever a line comes in."""
     if not any((folder / name).exists() for name in ("config.json", "metadata.yaml")):
         (folder / "names.txt").write_text("".join(f"class {number}\n" for number in range(names)))
     found = {}
     for at, picture in enumerate(pictures()):
         for kind, values in zip(("boxes", "scores", "labels"), predict(picture), strict=True):
             found[f"{kind}_{at}"] = np.asarray(values)
+    np.savez(folder / "oracle.npz", threshold=threshold, **found)
+    sys.stdout.write(f"\n{READY}\n")
+    sys.stdout.flush()
     first = pictures()[0]
-    started = time.perf_counter()
-    for _ in range(_LOOPS):
-        predict(first)
-    rate = _LOOPS / (time.perf_counter() - started)
-    np.savez(folder / "oracle.npz", rate=rate, threshold=threshold, **found)
+    for _ in sys.stdin:
+        started, count = time.perf_counter(), 0
+        while not count or time.perf_counter() - started < _SECONDS:
+            predict(first)
+            count += 1
+        sys.stdout.write(f"\n{RATE} {count / (time.perf_counter() - started)}\n")
+        sys.stdout.flush()

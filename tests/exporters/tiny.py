@@ -44,6 +44,14 @@ def _resnet(package: Any) -> Any:
     )  # fmt: skip
 
 
+def _hgnet(package: Any) -> Any:
+    return package.HGNetV2Config(
+        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], stem_channels=[3, 8, 16],
+        stage_in_channels=[16, 16, 32, 64], stage_mid_channels=[8, 8, 16, 16], stage_out_channels=[16, 32, 64, 128],
+        stage_num_blocks=[1, 1, 1, 1], out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+
+
 def _small() -> dict[str, Any]:
     return {
         "d_model": 64, "encoder_hidden_dim": 64, "encoder_in_channels": [32, 64, 128], "encoder_ffn_dim": 128,
@@ -60,13 +68,42 @@ def rt_detr(package: Any) -> tuple[Any, Any, Any]:
 
 def d_fine(package: Any) -> tuple[Any, Any, Any]:
     """Return a D-FINE."""
-    backbone = package.HGNetV2Config(
-        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], stem_channels=[3, 8, 16],
-        stage_in_channels=[16, 16, 32, 64], stage_mid_channels=[8, 8, 16, 16], stage_out_channels=[16, 32, 64, 128],
-        stage_num_blocks=[1, 1, 1, 1], out_features=["stage2", "stage3", "stage4"],
-    )  # fmt: skip
-    configuration = package.DFineConfig(backbone_config=backbone, **_small())
+    configuration = package.DFineConfig(backbone_config=_hgnet(package), **_small())
     return configuration, package.DFineForObjectDetection, package.RTDetrImageProcessor
+
+
+def deimv2(package: Any) -> tuple[Any, Any, Any]:
+    """Return a DEIMv2."""
+    configuration = package.Deimv2Config(backbone_config=_hgnet(package), **_small())
+    return configuration, package.Deimv2ForObjectDetection, package.RTDetrImageProcessor
+
+
+def _of_windows() -> dict[str, Any]:
+    """Return what the two that look at windows of a transformer's features have in common."""
+    return {
+        "d_model": 64, "decoder_ffn_dim": 128, "decoder_layers": 2, "num_queries": 100, "group_detr": 1,
+        "decoder_self_attention_heads": 4, "decoder_cross_attention_heads": 4, **_NAMED,
+    }  # fmt: skip
+
+
+def _transformer() -> dict[str, Any]:
+    return {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "patch_size": 16, "image_size": 512}
+
+
+def lw_detr(package: Any) -> tuple[Any, Any, Any]:
+    """Return an LW-DETR."""
+    backbone = package.LwDetrViTConfig(
+        **_transformer(), num_windows=4, window_block_indices=[0, 2], out_features=["stage2", "stage4"]
+    )
+    configuration = package.LwDetrConfig(backbone_config=backbone, projector_scale_factors=[1.0], **_of_windows())
+    return configuration, package.LwDetrForObjectDetection, package.DeformableDetrImageProcessor
+
+
+def rf_detr(package: Any) -> tuple[Any, Any, Any]:
+    """Return an RF-DETR of transformers."""
+    backbone = package.RfDetrDinov2Config(**_transformer(), num_windows=2, out_features=["stage2", "stage4"])
+    configuration = package.RfDetrConfig(backbone_config=backbone, **_of_windows())
+    return configuration, package.RfDetrForObjectDetection, package.RfDetrImageProcessor
 
 
 def _of_detr(package: Any, queries: int) -> dict[str, Any]:
@@ -103,4 +140,5 @@ def yolos(package: Any) -> tuple[Any, Any, Any]:
 
 CONFIGS = {
     "rt_detr": rt_detr, "d_fine": d_fine, "detr": detr, "conditional_detr": conditional_detr, "yolos": yolos,
+    "deimv2": deimv2, "lw_detr": lw_detr, "rf_detr": rf_detr,
 }  # fmt: skip

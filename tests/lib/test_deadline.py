@@ -111,6 +111,8 @@ CHANGES = """
 import time
 from pathlib import Path
 from scripts import convert_network, quantize_network
+from scripts.lib.boxes import Size
+from scripts.lib.detection.whole_network import WholeNetwork
 from scripts.lib import deadline
 def busy(*arguments, **named):
     time.sleep(60)
@@ -133,10 +135,11 @@ convert_network.convert_network(
 QUANTIZATION = """
 quantize_network.take_frames = limited({{"1": 20}})
 quantize_network.{busy} = busy
+quantize_network.read_network = lambda *asked: WholeNetwork(Path("graph.pb"), None, 1, Size(64, 64), 1)
 quantize_network.quantize_network(
-    graph=Path("graph.pb"), quantized=Path(folder, "a.xml"), weights=Path(folder, "a.bin"),
-    records=[], img_max_side=64, img_min_side=64, calibration_frames=20, keep_threshold=0.5,
-    drift=Path(folder, "a.json"), max_drift=0.1, threads=1, nms=None,
+    graph=Path("graph.pb"), train_ini=Path("train.ini"), provenance=Path("provenance.json"),
+    quantized=Path(folder, "a.xml"), weights=Path(folder, "a.bin"), records=[], img_max_side=64, img_min_side=64,
+    calibration_frames=20, keep_threshold=0.5, drift=Path(folder, "a.json"), max_drift=0.1, threads=1, nms=None,
 )
 """
 

@@ -349,6 +349,51 @@ def test_torchvision_in_either_order(tmp_path: Path, engine: str, order: tuple[s
     assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 9, 9), 0, 0.4)]
 
 
+@both_engines
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engine: str, batch: int | str) -> None:
+    """Exported of a tensor; also where the file says that it takes any number, it gives the boxes of one picture."""
+    outputs = {
+        "boxes": np.array([[8, 4, 24, 20], [1, 1, 9, 9]], np.float32),
+        "labels": np.array([2, 1], np.int64),
+        "scores": np.array([0.9, 0.4], np.float32),
+    }
+    write_detector(tmp_path / "graph.onnx", outputs, shape=(batch, 3, SIDE, SIDE), name="picture")
+    names(tmp_path)
+    network = Network(tmp_path)
+    assert network.description.family == "torchvision"
+    assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 9, 9), 0, 0.4)]
+
+
+@both_engines
+def test_torchvision_of_several_pictures_at_once(tmp_path: Path, engine: str) -> None:
+    """Each has outputs of its own, of any number of boxes; the last batch is filled up."""
+    outputs = {
+        "10": np.array([[1, 1, 9, 9]], np.float32), "11": np.array([1], np.int64), "12": np.array([0.4], np.float32),
+        "20": np.array([[8, 4, 24, 20], [1, 1, 5, 5]], np.float32), "21": np.array([2, 1], np.int64),
+        "22": np.array([0.9, 0.8], np.float32),
+    }  # fmt: skip
+    write_detector(tmp_path / "graph.onnx", outputs, shape=(2, 3, SIDE, SIDE), name="picture")
+    names(tmp_path)
+    network = Network(tmp_path)
+    assert (network.description.family, network.description.outputs.pictures) == ("torchvision", 2)
+    assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 5, 5), 0, 0.8)]
+    with network.opened(engine, batch_size=3) as opened:
+        scores = opened.infer(np.zeros((3, SIDE, SIDE, 3), np.uint8)).scores
+    best = [sorted(of.max(axis=0).tolist()) for of in scores]
+    assert best == [pytest.approx(pair) for pair in ([0, 0.4], [0.8, 0.9], [0, 0.4])]
+
+
+def test_outputs_of_one_picture_where_several_go_in_are_refused(tmp_path: Path) -> None:
+    """A file may say that it takes any number, and give the first one's boxes alone."""
+    arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
+    write_detector(tmp_path / "graph.onnx", arrays, shape=("batch", 3, SIDE, SIDE))
+    names(tmp_path)
+    network = Network(tmp_path, family="described", description=DESCRIBED)
+    with pytest.raises(GraphError, match=r"boxes of 1 pictures where 2 went in; .* set detect\.batch_size: 1"):
+        found(network, "onnxruntime")
+
+
 # ---- trap 12: sides of a dynamic YOLO
 
 
@@ -412,12 +457,12 @@ def test_a_size_that_nobody_says_is_asked_for_before_anything_is_downloaded(tmp_
 # ---- the other families
 
 
-def transformers(path: Path, columns: int, **files: dict) -> None:
+def transformers(path: Path, columns: int, shape: tuple = (1, 3, SIDE, SIDE), **files: dict) -> None:
     boxes, logits = np.zeros((1, 5, 4), np.float32), np.full((1, 5, columns), -9, np.float32)
     boxes[0, 0], logits[0, 0, 1], logits[0, 0, 0] = [0.25, 0.5, 0.25, 0.5], 2.0, 1.0
     if columns == 3:
         logits[0, 1:, 2] = 9  # no object
-    write_detector(path, {"logits": logits, "pred_boxes": boxes}, name="pixel_values")
+    write_detector(path, {"logits": logits, "pred_boxes": boxes}, name="pixel_values", shape=shape)
     for name, values in files.items():
         (path.parent / f"{name}.json").write_text(json.dumps(values))
 
@@ -447,7 +492,8 @@ def test_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
 
 @both_engines
 @pytest.mark.parametrize(
-    ("model_type", "iou"), [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("deta", 0.7)]
+    ("model_type", "iou"),
+    [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("lw_detr", 1.0), ("deta", 0.7)],
 )
 def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou: float, engine: str) -> None:
     """Their last column is a class, their pictures are DETR's, and their processors give a hundred boxes."""
@@ -456,6 +502,22 @@ def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
     assert (network.description.family, network.description.pixels.mean[0]) == ("rt-detr", 0.485)
     assert (network.description.suppression.iou, network.description.suppression.max_detections) == (iou, 100)
+    size = Size(SIDE, SIDE)
+    assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
+
+
+@both_engines
+@pytest.mark.parametrize(("model_type", "mean", "own"), [("deimv2", 0, Size(640, 640)), ("rf_detr", 0.485, None)])
+def test_detrs_of_transformers_that_score_as_rt_detr(
+    tmp_path: Path, model_type: str, mean: float, own: Size | None, engine: str
+) -> None:
+    """They give as many boxes as they have queries; without a file that says how pictures are prepared, as trained."""
+    config = {"model_type": model_type, "num_queries": 300, "id2label": {"0": "cod", "1": "crab"}}
+    transformers(tmp_path / "graph.onnx", 2, shape=(1, 3, "height", "width"), config=config)
+    network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
+    assert (network.description.family, network.description.size) == ("rt-detr", own)
+    assert network.description.pixels.mean[0] == mean
+    assert network.description.suppression.max_detections == 5
     size = Size(SIDE, SIDE)
     assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
 
@@ -535,6 +597,8 @@ def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
     ("wrong", "words"),
     [
         ({"outputs": {"boxes": 0}}, "outputs names neither or both"),
+        ({"outputs": {"boxes": 0, "scores": 1, "pictures": 0}}, "outputs.pictures is 0; expected 1 or more"),
+        ({"outputs": {"boxes": "corners", "scores": 1, "pictures": 2}}, "and outputs has names; expected places"),
         ({"outputs": {"tabel": 0}}, r"outputs\.tabel: unknown key"),
         ({"resize": {"kind": "crop"}}, r"resize\.kind is 'crop'; expected stretch or pad or letterbox"),
         ({"pixels": {"divisor": 0}}, "divisor and pixels.deviation hold 0"),
@@ -724,6 +788,33 @@ def test_inspect_network_says_in_one_sentence_what_is_wrong(tmp_path: Path, caps
     assert "finds one class for a whole picture" in capsys.readouterr().err
     assert main([str(tmp_path / "absent.onnx")]) == 1
     assert "is no file" in capsys.readouterr().err
+
+
+def test_a_data_image_of_a_described_network(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    import tarfile
+
+    import yaml
+
+    from scripts.commands.make_pipeline_image import main
+
+    arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
+    graph = write_detector(tmp_path / "best.onnx", arrays)
+    names(tmp_path)
+    archive, described = tmp_path / "net.tar", tmp_path / "description.yaml"
+    command = ["--graph-onnx", str(graph), "--no-daemon", "--output", str(archive), "mine:1", "--family", "described"]
+    assert main(command) == 1
+    assert "expected both family: described and a description" in capsys.readouterr().err
+    described.write_text("outputs: [")
+    assert main([*command, "--description", str(described)]) == 1
+    assert "description.yaml: cannot be read" in capsys.readouterr().err
+    described.write_text(yaml.safe_dump(DESCRIBED))
+    assert main([*command, "--description", str(described)]) == 0
+    with tarfile.open(archive) as image:
+        configs = [json.loads(image.extractfile(one).read()) for one in image if one.isfile() and one.size < 9000]
+    [labels] = [
+        one["config"]["Labels"] for one in configs if isinstance(one, dict) and "Labels" in one.get("config", {})
+    ]
+    assert from_values(json.loads(labels["org.tator-detection.network"])).boxes.corners == "xywh"
 
 
 @pytest.mark.parametrize("names_beside", [True, False])

@@ -11,6 +11,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.openvino_graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
+from scripts.lib.graphs.description import Resize
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
 from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
@@ -46,7 +47,7 @@ def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
     clip = SYNTHETIC / "clip_910001.mp4"
     store = np.zeros((30, 180, 320, 3), np.uint8)
     sources = [media(junk, 1), media(clip, 2), media(junk, 3, state="missing"), media(clip, 4)]
-    assert take_frames(sources, store) == {"1": 0, "2": 10, "3": 0, "4": 20}
+    assert take_frames(sources, store, Resize()) == {"1": 0, "2": 10, "3": 0, "4": 20}
     assert store.reshape(30, -1).std(axis=1).min() > 5
 
 

@@ -10,6 +10,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
+from scripts.lib.engines.feeding import of_bytes
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
@@ -81,6 +82,12 @@ class Network:
         values = self._provenance.description
         return None if values is None else from_values(values, str(self._files.provenance))
 
+    def _of_graph(self, precision: str) -> Description | None:
+        """Return the description of the graph that is read: quantize_network's takes bytes."""
+        if self.description is None or precision != "int8":
+            return self.description
+        return of_bytes(self.description)
+
     @property
     def resize(self) -> Resize:
         """How frames become pictures of the network's size."""
@@ -125,7 +132,7 @@ class Network:
             engines=self.options.engines,
             nms=None if nms is None else nms_settings.from_values(nms),
             rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
-            description=self.description,
+            description=self._of_graph(chosen.precision),
             names=len(names),
             device=self.options.device,
         )

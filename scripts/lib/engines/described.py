@@ -67,7 +67,8 @@ class DescribedEngine(Engine):
         Raises:
             GraphError: its outputs are not as described.
         """
-        self._runner, self._decoder = runner, Decoder(description, size, names, graph)
+        self._runner, self._decoder, self._graph = runner, Decoder(description, size, names, graph), graph
+        self._counts: deque[int] = deque()
         self.batch_size, self.size, self.classes, self.depth = batch_size, size, names, runner.depth
         self.nms = nms or description.suppression or FINAL
         self.description = record | {"layout": description.family, "version": runner.version}
@@ -80,10 +81,18 @@ class DescribedEngine(Engine):
     def start(self, batch: Pixels) -> None:
         """Begin a batch."""
         self._runner.start(batch)
+        self._counts.append(len(batch))
 
     def finish(self) -> Outputs:
         """Return the oldest batch's outputs; of frames with fewer boxes than another, the last ones have no score."""
+        wanted = self._counts.popleft()
         parts = [self._decoder.decode(outputs) for outputs in self._runner.finish()]
+        count = sum(len(part.boxes) for part in parts)
+        if count != wanted:
+            raise GraphError(
+                f"{self._graph}: gives the boxes of {count} pictures where {wanted} went in; expected those of each: "
+                "set detect.batch_size: 1, or export it with an axis for the batch in its outputs too"
+            )
         if len(parts) == 1:
             return parts[0]
         most = max(part.boxes.shape[1] for part in parts)
@@ -117,7 +126,7 @@ class MakeRunner(Protocol):
 
 def open_described(
     graph: Path, *, engine: str, make_runner: MakeRunner, description: Description, names: int, size: Size,
-    batch_size: int, threads: int, nms: Nms | None, device: Device,
+    batch_size: int, threads: int, nms: Nms | None, device: Device, precision: str = "f32",
 ) -> Engine:  # fmt: skip
     """Make a network of a described family ready.
 
@@ -132,6 +141,7 @@ def open_described(
         threads: of the CPU.
         nms: settings of the suppression in place of the family's.
         device: what it computes on, for the record.
+        precision: of the graph, for the record.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
@@ -143,7 +153,7 @@ def open_described(
         "name": engine,
         "version": None,
         **device.record,
-        "precision": "f32",
+        "precision": precision,
         "threads": threads,
         "batch_size": batch_size,
     }
@@ -178,6 +188,7 @@ class OnnxRuntimeRunner(Runner):
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = [_named_output(one, given, str(graph)) for one in description.outputs.all]
+        self._each = len(description.outputs.of_picture)
         self._ready: deque[list[Arrays]] = deque()
         self.version = str(onnxruntime.__version__)
 
@@ -185,16 +196,18 @@ class OnnxRuntimeRunner(Runner):
         """Run a batch."""
         if self._session is None:
             raise RuntimeError("the engine is closed")
-        self._ready.append([self._run(part) for part in parts(batch, self._taken.batch or len(batch))])
+        found = [self._run(part) for part in parts(batch, self._taken.batch or len(batch))]
+        self._ready.append([outputs for part in found for outputs in part])
 
-    def _run(self, part: Pixels) -> Arrays:
+    def _run(self, part: Pixels) -> list[Arrays]:
         whole = filled(part, self._taken.batch)
         content = numbers(whole, self._pixels, self._taken)
         try:
             found = self._session.run(self._outputs, {self._taken.name: content}) if self._session else []
         except Exception as error:  # onnxruntime's own kinds derive from Exception alone
-            raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}") from error
-        return cut(found, len(part), len(whole))
+            advice = "; set detect.batch_size: 1, if it takes one picture at a time" if len(whole) > 1 else ""
+            raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}{advice}") from error
+        return cut(found, self._each, len(part), len(whole))
 
     def finish(self) -> list[Arrays]:
         """Return the oldest batch's outputs."""
@@ -217,9 +230,18 @@ def filled(part: Pixels, count: int | None) -> Pixels:
     return np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else part
 
 
-def cut(outputs: Arrays, count: int, filled_to: int) -> Arrays:
-    """Return the outputs of the first frames, without those that filled the batch up."""
-    return outputs if count == filled_to else [output[:count] for output in outputs]
+def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Arrays]:
+    """Return the outputs of the first frames, without those that filled the batch up.
+
+    Args:
+        outputs: of the whole batch.
+        each: how many belong together; of more, each frame has its own.
+        count: the frames.
+        filled_to: those that went in.
+    """
+    if len(outputs) > each:
+        return [outputs[at : at + each] for at in range(0, count * each, each)]
+    return [outputs if count == filled_to else [output[:count] for output in outputs]]
 
 
 def _named_output(output: int | str, given: Sequence[str], graph: str) -> str:

@@ -43,17 +43,11 @@ class OpenVinoRunner(Runner):
         ov = load_openvino()
         self._graph = graph
         self._unit = taken.batch or 1
-        try:
-            model = ov.Core().read_model(graph)
-            part = ov.Model(_outputs(model, description, str(graph)), model.get_parameters())
-            part.reshape(taken.shape(self._unit, size))
-            whole = _taking_bytes(part, description.pixels, taken, self._unit, size)
-        except RuntimeError as error:
-            raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+        whole = read_of_bytes(graph, description, taken, size)
         count = -(-batch_size // self._unit)
         compiled = compile_for_cpu(whole, str(graph), threads=threads, requests=count)
         self._tensor, self.version = ov.Tensor, str(ov.get_version())
-        self._count = len(description.outputs.all)
+        self._count, self._each = len(description.outputs.all), len(description.outputs.of_picture)
         self._idle = deque([compiled.create_infer_request() for _ in range(count)] for _ in range(self.depth))
         self._under_way: deque[tuple[Sequence[Any], list[Pixels]]] = deque()
 
@@ -77,7 +71,7 @@ class OpenVinoRunner(Runner):
             except RuntimeError as error:
                 raise GraphError(f"{self._graph}: OpenVINO cannot run it: {str(error).strip()}") from error
             outputs = [np.array(request.get_output_tensor(at).data) for at in range(self._count)]
-            found.append(cut(outputs, len(piece), self._unit))
+            found.extend(cut(outputs, self._each, len(piece), self._unit))
         return found
 
     def close(self) -> None:
@@ -91,6 +85,28 @@ class OpenVinoRunner(Runner):
                     continue  # it says that it was cancelled
         self._under_way.clear()
         self._idle.clear()
+
+
+def read_of_bytes(graph: Path, description: Description, taken: Input, size: Size) -> "openvino.Model":
+    """Return a graph that takes the bytes of frames, (n, H, W, 3) BGR, and gives the outputs that are read, in order.
+
+    Args:
+        graph: a `.pb`, `.onnx` or `.xml` file.
+        description: of its family.
+        taken: its input; one frame where that is open to any number.
+        size: of its input.
+
+    Raises:
+        GraphError: OpenVINO cannot read it, or it lacks an output.
+    """
+    ov, unit = load_openvino(), taken.batch or 1
+    try:
+        model = ov.Core().read_model(graph)
+        part = ov.Model(_outputs(model, description, str(graph)), model.get_parameters())
+        part.reshape(taken.shape(unit, size))
+        return _taking_bytes(part, description.pixels, taken, unit, size)
+    except RuntimeError as error:
+        raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
 
 
 def _outputs(model: "openvino.Model", description: Description, graph: str) -> list[Any]:

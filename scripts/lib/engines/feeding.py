@@ -1,6 +1,6 @@
 """From bytes of pixels to the numbers that a described network takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,17 @@ def read_input(signature: Signature, description: Description, size: Size | None
             f"{description.pixels.divisor:g}, less {list(description.pixels.mean)}: correct network.family, or pixels "
             "in network.description"
         )
-    return Input(one.name, one.kind, channels_last, batched, (shape[0] or None) if batched else 1)
+    # Where each picture has outputs of its own, an input that is open to any number was exported for that many.
+    batch = description.outputs.pictures or shape[0] or None
+    return Input(one.name, one.kind, channels_last, batched, batch if batched else 1)
+
+
+def of_bytes(description: Description) -> Description:
+    """Return the description of the same network once it takes the bytes of frames and gives what is read, in order."""
+    outputs = description.outputs
+    kinds = [kind for kind in ("table", "boxes", "scores", "labels") if getattr(outputs, kind) is not None]
+    places: dict[str, Any] = {kind: at for at, kind in enumerate(kinds)}
+    return replace(description, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0))
 
 
 def own_size(tensor: Tensor) -> Size | None:

@@ -162,15 +162,30 @@ def after_convolutions(model: "openvino.Model") -> list[str]:
     """Return the names of the operators from which no convolution follows: what turns numbers into pixels."""
     followed: set[str] = set()
     for op in reversed(model.get_ordered_ops()):
-        if op.get_type_name() in _CONVOLUTIONS or op.get_friendly_name() in followed:
+        if _learns(op) or op.get_friendly_name() in followed:
             followed |= {source.get_node().get_friendly_name() for source in op.input_values()}
-    kept = followed | {op.get_friendly_name() for op in model.get_ops() if op.get_type_name() in _CONVOLUTIONS}
+    kept = followed | {op.get_friendly_name() for op in model.get_ops() if _learns(op)}
     aside = ("Constant", "Parameter", "Result")
     return [
         op.get_friendly_name()
         for op in model.get_ordered_ops()
         if op.get_friendly_name() not in kept and op.get_type_name() not in aside
     ]
+
+
+def _learns(op: "openvino.Node") -> bool:
+    """Whether it is a convolution, of weights that were trained: YOLO's sum over 0, 1, 2, ... of a softmax is none."""
+    if op.get_type_name() not in _CONVOLUTIONS:
+        return False
+    weights = op.input_value(1).get_node()
+    if weights.get_type_name() == "Convert":  # of halves
+        weights = weights.input_value(0).get_node()
+    if weights.get_type_name() != "Constant":
+        return True
+    shape = tuple(weights.get_output_shape(0))
+    if shape[0] != 1 or shape != (1, shape[1], *(1 for _ in shape[2:])):
+        return True
+    return not np.array_equal(np.asarray(weights.get_data(), np.float32).ravel(), np.arange(shape[1]))
 
 
 def _note(model: "openvino.Model") -> str | None:

@@ -135,6 +135,7 @@ def _open_described(
         threads=request.threads,
         nms=request.nms,
         device=device,
+        precision=request.precision,
     )
 
 

@@ -73,6 +73,8 @@ class OutputNames:
         labels: (N, A): each box has one score and this label, as after the network's own suppression.
         is_rows: the table holds rows of box, score and label.
         boxes_last: the table's last axis counts boxes.
+        pictures: how many pictures go in at once, each with outputs of its own, one picture's after the other's (these
+            are the first picture's places); None where the outputs have an axis for the batch.
     """
 
     table: Output | None = None
@@ -81,11 +83,32 @@ class OutputNames:
     labels: Output | None = None
     is_rows: bool = False
     boxes_last: bool = False
+    pictures: int | None = None
+
+    @property
+    def of_picture(self) -> list[Output]:
+        """Those that are used, of the first picture where each has its own."""
+        return [one for one in (self.table, self.boxes, self.scores, self.labels) if one is not None]
 
     @property
     def all(self) -> list[Output]:
-        """Those that are used."""
-        return [one for one in (self.table, self.boxes, self.scores, self.labels) if one is not None]
+        """Those that are used, of each picture."""
+        first = self.of_picture
+        further = range(1, self.pictures or 1)
+        return first + [one + at * len(first) for at in further for one in first if isinstance(one, int)]
+
+    @property
+    def contradiction(self) -> str | None:
+        """What is wrong with them together, None where nothing is."""
+        if (self.table is None) == (self.boxes is None or self.scores is None):
+            return "outputs names neither or both of table, and boxes with scores; expected one of the two"
+        if self.pictures is not None and self.pictures < 1:
+            return f"outputs.pictures is {self.pictures}; expected 1 or more, or null"
+        if (self.pictures or 1) > 1 and not all(isinstance(one, int) for one in self.of_picture):
+            return (
+                f"outputs.pictures is {self.pictures}, and outputs has names; expected places, of the first picture's"
+            )
+        return None
 
     @property
     def are_final(self) -> bool:
@@ -234,8 +257,8 @@ def input_size(
 
 def _contradiction(described: Description) -> str | None:
     outputs, boxes = described.outputs, described.boxes
-    if (outputs.table is None) == (outputs.boxes is None or outputs.scores is None):
-        return "outputs names neither or both of table, and boxes with scores; expected one of the two"
+    if outputs.contradiction is not None:
+        return outputs.contradiction
     if outputs.are_final and (described.scores.objectness or described.scores.background != "none"):
         return "outputs has labels, or rows, and scores has objectness or a background; expected one of the two"
     if (boxes.unit == "grid") != bool(boxes.strides):

@@ -1,4 +1,4 @@
-"""The DETR families: transformers' RT-DETR, D-FINE, DETR and YOLOS, and RF-DETR."""
+"""The DETR families: those of transformers, and RF-DETR of its own package."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ from scripts.lib.suppression import Nms
 IMAGENET = PixelFormat("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _FRACTIONS = BoxFormat("cxcywh", "fraction")
 # config.json's model_type. The others of transformers' detectors have scores that are made like one of these.
-_SIGMOID = ("rt_detr", "rt_detr_v2", "d_fine")
+_SIGMOID = ("rt_detr", "rt_detr_v2", "d_fine", "deimv2", "rf_detr")
 _SOFTMAX = ("detr", "yolos", "table-transformer")
 # Scores as RT-DETR's, pictures as DETR's; their processors give a hundred boxes, however many queries there are, and
 # that of DETA suppresses. Each with its IoU.
-_HUNDRED = {"conditional_detr": 1.0, "dab-detr": 1.0, "deformable_detr": 1.0, "deta": 0.7}
+_HUNDRED = {"conditional_detr": 1.0, "dab-detr": 1.0, "deformable_detr": 1.0, "lw_detr": 1.0, "deta": 0.7}
 # Transformers' filters, by Pillow's number.
 _BILINEAR = 2
 # Columns, and names that count from 1: what RF-DETR gives for COCO, and for 90 classes of one's own.
@@ -25,7 +25,7 @@ _COCO = (91, 90)
 
 
 def rt_detr(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe an RT-DETR or D-FINE of transformers: a sigmoid of each class, any of which a query may be."""
+    """Describe an RT-DETR, D-FINE or RF-DETR of transformers: a sigmoid of each class, any of which a query may be."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
     kind = _model_type(known)
@@ -33,7 +33,7 @@ def rt_detr(signature: Signature, known: NetworkHints) -> Description | None:
         prepared = _prepared(known, IMAGENET, None)
         suppression = Nms(iou=_HUNDRED[kind], max_detections=100, per_class=True)
     else:
-        prepared = _prepared(known, PixelFormat(), Size(640, 640))
+        prepared = _prepared(known, *((IMAGENET, None) if kind == "rf_detr" else (PixelFormat(), Size(640, 640))))
         suppression = Nms(iou=1.0, max_detections=_queries(signature, known), per_class=True)
     return _transformers("rt-detr", signature, known, prepared, Scores("sigmoid"), suppression)
 

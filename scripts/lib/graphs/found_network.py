@@ -9,7 +9,7 @@ from typing import Any
 from scripts.lib import json_text, yaml_text
 from scripts.lib.boxes import Size
 from scripts.lib.engines.feeding import own_size, read_input
-from scripts.lib.errors import GraphError
+from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_names import ClassNames
 from scripts.lib.graphs.description import Description, input_size
@@ -33,6 +33,11 @@ class NetworkSettings:
     first_label: int | None = None
     img_max_side: int | None = None
     img_min_side: int | None = None
+
+    @property
+    def size(self) -> Size | None:
+        """The size of the network's input, None where they do not say it."""
+        return Size(self.img_max_side, self.img_min_side) if self.img_max_side and self.img_min_side else None
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,21 @@ class StatedSize:
 
     size: Size
     source: str
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return what a YAML file holds that has network.description alone.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        values = yaml_text.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--description {path}: cannot be read ({error}); expected a YAML file") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"--description {path}: holds {type(values).__name__}; expected keys and values")
+    return values
 
 
 def look_at(

@@ -4,21 +4,27 @@ from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, 
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature, Tensor
 
+_ROLES = {"boxes", "scores", "labels"}
 _TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
 
 
 def torchvision(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe a detector of torchvision: one picture without an axis for the batch, labels of 64 bits."""
+    """Describe a detector of torchvision: boxes, scores and labels of 64 bits for each picture, without a batch's axis.
+
+    Its input has that axis where it was exported of a tensor; the number of its pictures is fixed then, whatever the
+    file says of it.
+    """
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
-    if shape is None or len(shape) != 3 or shape[0] != 3 or signature.inputs[0].kind != "float32":
-        return None
-    if len(signature.outputs) != 3:
+    if shape is None or len(shape) not in (3, 4) or shape[-3] != 3 or signature.inputs[0].kind != "float32":
         return None
     # Their order differs, and unless somebody gave names they are numbers.
-    found = {_role(output): at for at, output in enumerate(signature.outputs)}
-    if set(found) != {"boxes", "scores", "labels"}:
+    roles = [_role(output) for output in signature.outputs]
+    first, pictures = roles[: len(_ROLES)], len(roles) // len(_ROLES)
+    taken = shape[0] if len(shape) == 4 else 1
+    if set(first) != _ROLES or roles != first * pictures or taken not in (None, pictures):
         return None
-    outputs = OutputNames(boxes=found["boxes"], scores=found["scores"], labels=found["labels"])
+    boxes, scores, labels = (first.index(role) for role in ("boxes", "scores", "labels"))
+    outputs = OutputNames(boxes=boxes, scores=scores, labels=labels, pictures=pictures)
     return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=known.labels)
 
 

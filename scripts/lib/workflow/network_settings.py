@@ -16,8 +16,11 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     sides = (detect["img_max_side"], detect["img_min_side"])
     if None in sides and sides != (None, None):
         problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
-    sized = {"engine": names_of(is_built=True), "precision": ["int8"]}
-    needing = [f"detect.{key}: {detect[key]}" for key, values in sized.items() if detect[key] in values]
+    needing = []
+    if detect["engine"] in names_of(is_built=True):
+        needing.append(f"detect.engine: {detect['engine']}")
+    if network["graph"].endswith(".pb") and detect["precision"] == "int8":
+        needing.append("detect.precision: int8 and a graph.pb")
     if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
         needing.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
     if network["directory"] and network["graph"] == "graph.pb" and not size(Path(network["directory"], "train.ini")):

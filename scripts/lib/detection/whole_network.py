@@ -1,0 +1,106 @@
+"""The network that quantize_network takes: cut before its suppression, and opened before and after."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.lib import deadline
+from scripts.lib import train_ini as train
+from scripts.lib.boxes import Size
+from scripts.lib.engines.base import Engine
+from scripts.lib.engines.feeding import of_bytes, read_input
+from scripts.lib.engines.table import open_engine
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import Description, Resize, from_values, input_size
+from scripts.lib.graphs.found_network import size_of_input
+from scripts.lib.graphs.signature_reader import read_file
+from scripts.lib.record_files import read_record
+from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.suppression import FINAL, Nms
+
+if TYPE_CHECKING:
+    import openvino  # type: ignore[import-untyped]
+
+
+@dataclass(frozen=True)
+class WholeNetwork:
+    """The network as it came.
+
+    Attributes:
+        graph: its file.
+        description: of its family; None for one that has an engine of its own.
+        names: how many classes have a name.
+        size: of its input.
+        threads: of the CPU.
+    """
+
+    graph: Path
+    description: Description | None
+    names: int
+    size: Size
+    threads: int
+
+    @property
+    def resize(self) -> Resize:
+        """How frames become pictures of its size."""
+        return self.description.resize if self.description else Resize()
+
+    def before_suppression(self, *, read_own: bool) -> tuple["openvino.Model", Nms]:
+        """Return the graph from bytes of pixels to what comes before suppression, and the settings of that.
+
+        Args:
+            read_own: look for the settings in the graph; without, those that are returned mean nothing.
+
+        Raises:
+            GraphError: it suppresses inside, or is not what its description says.
+        """
+        if self.description is not None and self.description.suppression is not None:
+            from scripts.lib.engines.described_openvino import read_of_bytes
+
+            taken = read_input(read_file(self.graph), self.description, self.size)
+            return read_of_bytes(self.graph, self.description, taken, self.size), self.description.suppression
+        from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+
+        whole, layout = read_graph(self.graph)
+        if layout.labels is not None:
+            raise _uncut(self.graph)
+        part = cut(whole, layout, str(self.graph), 1, self.size)
+        classes = part.outputs[1].get_shape()[2]
+        return part, read_nms(whole, layout, classes, str(self.graph)) if read_own else FINAL
+
+    def opened(self, graph: Path, nms: Nms) -> Engine:
+        """Make this graph ready, or what quantization made of it, for batches of one."""
+        described = self.description
+        if described is None:
+            from scripts.lib.engines.openvino import OpenVinoEngine
+
+            with deadline.watched(str(graph), "being made ready"):
+                return OpenVinoEngine(graph, size=self.size, batch_size=1, threads=self.threads, nms=nms)
+        return open_engine(
+            graph, engine="openvino", size=self.size, batch_size=1, threads=self.threads, nms=nms, names=self.names,
+            description=described if graph == self.graph else of_bytes(described),
+        )  # fmt: skip
+
+
+def _uncut(graph: Path) -> GraphError:
+    return GraphError(
+        f"{graph}: suppresses its boxes itself, which cannot be cut off to quantize it; set detect.precision: f32"
+    )
+
+
+def read_network(
+    graph: Path, train_ini: Path, provenance: Path, asked: tuple[int | None, int | None], threads: int
+) -> WholeNetwork:
+    """Return the network as it came.
+
+    Raises:
+        GraphError: it suppresses its boxes itself.
+        SettingsError: neither the settings nor the network say its size.
+    """
+    values = read_record(ProvenanceRecord, provenance).description
+    described = None if values is None else from_values(values, str(provenance))
+    if described is not None and described.suppression is None:
+        raise _uncut(graph)
+    own = size_of_input(read_file(graph)) if described is None and None in asked else None
+    size = input_size(asked, described, str(graph), own)
+    return WholeNetwork(graph, described, len(train.species(train_ini)), size, threads)
