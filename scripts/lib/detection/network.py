@@ -126,6 +126,7 @@ class Network:
             description=self.description,
             names=len(names),
             device=self.options.device,
+            least_score=self.options.keep_threshold,
         )
         try:
             self.used = self._describe(engine, names)
