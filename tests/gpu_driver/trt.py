@@ -16,7 +16,11 @@ import onnxruntime
 from tests.gpu_driver.device import NAME, Device
 from tests.gpu_driver.strict import Misuse, read_api, strict
 
-_TYPES = {"tensor(uint8)": (np.uint8, "UINT8"), "tensor(float)": (np.float32, "FLOAT")}
+_TYPES = {
+    "tensor(uint8)": (np.uint8, "UINT8"),
+    "tensor(float)": (np.float32, "FLOAT"),
+    "tensor(int32)": (np.int32, "INT32"),
+}
 
 
 def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901 - it is a module's worth of classes

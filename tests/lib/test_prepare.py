@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from scripts.lib.boxes import Floats, Size
 from scripts.lib.engines.prepare import prepare
 from scripts.lib.engines.tensorrt_build import build_plan, make_logger
+from scripts.lib.engines.top_k import MOST
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.preprocess import fit, subtract_mean
@@ -122,9 +123,14 @@ def test_what_the_graph_is_made_of(precision, sample_onnx):
         ("frames", TensorProto.UINT8),
         ("boxes/stack:0", TensorProto.FLOAT),
         ("classification/concat:0", TensorProto.FLOAT),
+        ("candidates/boxes", TensorProto.FLOAT),
+        ("candidates/scores", TensorProto.FLOAT),
+        ("candidates/places", TensorProto.INT32),
+        ("candidates/mean", TensorProto.FLOAT),
     ]
     assert [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in tensors] == [
         [BATCH, 480, 640, 3], [BATCH, 6380, 4], [BATCH, 6380, 7],
+        [BATCH, MOST, 4], [BATCH, MOST, 7], [BATCH, MOST], [BATCH],
     ]  # fmt: skip
     kinds = {weight.name: weight.data_type for weight in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]

@@ -218,6 +218,20 @@ def test_each_frame_gets_its_own_boxes(
     assert mirror.batches == -(-frames // batch_size)
 
 
+def test_the_engine_knows_the_least_score_that_is_asked_for(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def open_engine(*_: object, least_score: float, **__: object) -> Mirror:
+        asked.append(least_score)
+        return Mirror(8)
+
+    monkeypatch.setattr(network, "open_engine", open_engine)
+    run(write_video(tmp_path / "a.mp4", range(3)), **(Mirror.settings | {"keep_threshold": 0.4}))
+    assert asked == [0.4]
+
+
 @pytest.mark.parametrize(
     ("asked", "frames"),
     [

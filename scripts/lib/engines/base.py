@@ -10,7 +10,10 @@ from scripts.lib.suppression import Nms
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch, before suppression.
+    """What a network says of a batch, before suppression, in the order of its anchors.
+
+    An engine that knows the least score asked for may leave out anchors that score less in every class, all of finite
+    scores.
 
     Attributes:
         boxes: (N, A, 4) float32, x1, y1, x2, y2 in network pixels.

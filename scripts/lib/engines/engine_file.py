@@ -23,7 +23,7 @@ from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, replacing, sha256, write_json
 
 _log = logging.getLogger(__name__)
-_MADE_BY = ("prepare.py", "half.py", "tensorrt_build.py")
+_MADE_BY = ("prepare.py", "half.py", "tensorrt_build.py", "top_k.py")
 
 
 @dataclass(frozen=True)

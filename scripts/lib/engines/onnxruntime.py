@@ -12,6 +12,7 @@ from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
 from scripts.lib.engines.devices import Device, require_provider
 from scripts.lib.engines.layouts import find_layout
+from scripts.lib.engines.top_k import MOST, OUTPUTS, Candidates, is_worth, write_picking
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.preprocess import subtract_mean
@@ -37,6 +38,7 @@ class OnnxRuntimeEngine(Engine):
         threads: int,
         nms: Nms | None = None,
         device: Device = Device(),  # noqa: B008, it never changes
+        least_score: float | None = None,
     ) -> None:
         """Load a graph.
 
@@ -47,6 +49,7 @@ class OnnxRuntimeEngine(Engine):
             threads: of the CPU.
             nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
             device: what it computes on.
+            least_score: leave out anchors that score less in every class, which are then not copied; None: give all.
 
         Raises:
             DeviceError: the GPU cannot be used.
@@ -75,7 +78,17 @@ class OnnxRuntimeEngine(Engine):
         self._device = device
         self._takes_bytes = probe.get_inputs()[0].type == _BYTES
         self._ready: deque[Outputs] = deque()
-        self.classes = self._try(shape, graph)
+        self._picking: _Picking | None = None
+        kinds = {output.name: output.type for output in probe.get_outputs()}
+        outputs = self._try(shape, graph)
+        self.classes = check_outputs(outputs.boxes.shape, outputs.scores.shape, self.batch_size, str(graph))
+        if (
+            least_score is not None
+            and is_worth(outputs.boxes.shape[1])
+            and {kinds[one] for one in self._outputs} == {_FLOATS}
+        ):
+            self._picking = _Picking(threads, device, least_score)
+            self._try(shape, graph)
         self.description = {
             "name": "onnxruntime",
             "version": onnxruntime.__version__,
@@ -84,15 +97,15 @@ class OnnxRuntimeEngine(Engine):
             "threads": threads,
             "batch_size": batch_size,
             "layout": layout.name,
+            **({"candidates": MOST} if self._picking else {}),
         }
 
-    def _try(self, shape: list[int], graph: Path) -> int:
-        """Run the graph once, to warm it and to see what comes out; return the number of classes."""
+    def _try(self, shape: list[int], graph: Path) -> Outputs:
+        """Run the graph once, to warm it and to see what comes out."""
         try:
-            outputs = self.infer(np.zeros(shape, np.uint8))
+            return self.infer(np.zeros(shape, np.uint8))
         except Exception as error:  # onnxruntime's own kinds derive from Exception alone
             raise GraphError(f"{graph}: onnxruntime cannot run it on a batch of {shape}: {error}") from error
-        return check_outputs(outputs.boxes.shape, outputs.scores.shape, self.batch_size, str(graph))
 
     def start(self, batch: Pixels) -> None:
         """Run a batch."""
@@ -101,6 +114,10 @@ class OnnxRuntimeEngine(Engine):
         missing = self.batch_size - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
         content = padded if self._takes_bytes else subtract_mean(padded)
+        if self._picking is not None:
+            bound = bind(self._session, self._outputs, self._input, content, self._device.name)
+            self._ready.append(self._picking.outputs(bound, len(batch)))
+            return
         boxes, scores = run_session(self._session, self._outputs, self._input, content, self._device)
         outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
         self._ready.append(outputs.first(len(batch)))
@@ -112,7 +129,38 @@ class OnnxRuntimeEngine(Engine):
     def close(self) -> None:
         """Free the engine."""
         self._ready.clear()
-        self._session = None
+        self._session = self._picking = None
+
+
+class _Picking:
+    """Picks candidates out of boxes and scores that lie where the session made them."""
+
+    def __init__(self, threads: int, device: Device, least_score: float) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(write_picking(), options, providers=device.providers)
+        require_provider(self._session.get_providers(), device)
+        self._place, self._least_score = device.name, least_score
+
+    def outputs(self, bound: "onnxruntime.IOBinding", count: int) -> Outputs:
+        """Return the candidates of the first frames of a batch that was run, or everything where they may not be all.
+
+        Args:
+            bound: its boxes and scores.
+            count: how many frames.
+        """
+        values = bound.get_outputs()
+        binding = self._session.io_binding()
+        for name, value in zip(("boxes", "scores"), values, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        for name in OUTPUTS:
+            binding.bind_output(name, self._place)
+        self._session.run_with_iobinding(binding)
+        found = Candidates(*binding.copy_outputs_to_cpu()).first(count).outputs(self._least_score)
+        return found or Outputs(*bound.copy_outputs_to_cpu()).first(count)
 
 
 def read_session(
@@ -164,13 +212,20 @@ def run_bound(
     session: "onnxruntime.InferenceSession", outputs: list[str], name: str, content: npt.NDArray[np.generic], place: str
 ) -> list[npt.NDArray[np.generic]]:
     """Run a batch with bound input and outputs; `place` is where the outputs are made: `cpu` or `cuda`."""
+    found: list[npt.NDArray[np.generic]] = bind(session, outputs, name, content, place).copy_outputs_to_cpu()
+    return found
+
+
+def bind(
+    session: "onnxruntime.InferenceSession", outputs: list[str], name: str, content: npt.NDArray[np.generic], place: str
+) -> "onnxruntime.IOBinding":
+    """Run a batch with bound input and outputs, and return these, where they were made; see run_bound."""
     binding = session.io_binding()
     binding.bind_cpu_input(name, np.ascontiguousarray(content))
     for output in outputs:
         binding.bind_output(output, place)
     session.run_with_iobinding(binding)
-    found: list[npt.NDArray[np.generic]] = binding.copy_outputs_to_cpu()
-    return found
+    return binding
 
 
 def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], graph: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from scripts.lib.boxes import Size
 from scripts.lib.engines.half import halve
 from scripts.lib.engines.layouts import Layout, find_layout
+from scripts.lib.engines.top_k import append_picking, is_worth
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.preprocess import MEAN
@@ -22,6 +23,8 @@ _FRAMES = "frames"
 
 def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> bytes:
     """Return the graph as an ONNX file's bytes: uint8 (N, H, W, 3) in, float32 boxes and scores out, all of fixed size.
+
+    Where it has many anchors, the best of them are further outputs, see top_k.py.
 
     With `f16` what stands between the first convolution and the last is in half precision; the mean before it, and
     the box decoding and the scores after it, are in float32.
@@ -50,6 +53,8 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
         if precision == "f16":
             halve(model, str(graph))
         _tidy(model, layout)
+        if is_worth(model.graph.output[1].type.tensor_type.shape.dim[1].dim_value):
+            append_picking(model, layout.boxes, layout.scores)
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
     except GraphError:

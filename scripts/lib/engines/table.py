@@ -41,6 +41,7 @@ class EngineRequest:
     description: "Description | None" = None
     names: int = 0
     device: str = "cpu"
+    least_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
             threads=request.threads,
             nms=request.nms,
             device=device,
+            # On a CPU picking takes as long as searching all scores does afterwards.
+            least_score=request.least_score if device.name == "cuda" else None,
         )
     )
 
@@ -113,6 +116,7 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
         precision=request.precision,
         folder=request.engines,
         nms=request.nms,
+        least_score=request.least_score,
     )
 
 
@@ -193,6 +197,7 @@ def open_engine(
     description: "Description | None" = None,
     names: int = 0,
     device: str = "cpu",
+    least_score: float | None = None,
 ) -> "Engine":
     """Make a network ready.
 
@@ -209,6 +214,7 @@ def open_engine(
         description: of a network of the families that have one.
         names: how many classes of such a network have a name.
         device: what onnxruntime computes on: auto, cpu or cuda.
+        least_score: what is looked for scores at least; anchors below it may be left out. None: all are given.
 
     Raises:
         GraphError: the engine cannot use the graph.
@@ -223,7 +229,9 @@ def open_engine(
             f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
             f"expected {' or '.join(kind.suffixes)}"
         )
-    request = EngineRequest(graph, size, batch_size, threads, precision, engines, nms, rows, description, names, device)
+    request = EngineRequest(
+        graph, size, batch_size, threads, precision, engines, nms, rows, description, names, device, least_score
+    )
     if kind.is_built:  # which takes as long as it takes
         return kind.open(request)
     with deadline.watched(str(graph), f"being made ready by {engine}"):

@@ -16,6 +16,7 @@ from scripts.lib.engines.cuda import Buffer, Gpu
 from scripts.lib.engines.engine_file import engine_parts, load_engine
 from scripts.lib.engines.layouts import find_layout
 from scripts.lib.engines.tensorrt_build import checked, load_tensorrt, make_logger
+from scripts.lib.engines.top_k import MOST, OUTPUTS, PLACES, Candidates
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.suppression import Nms
 
@@ -28,8 +29,9 @@ class TensorRtEngine(Engine):
     depth = 2
 
     def __init__(
-        self, graph: Path, *, size: Size, batch_size: int, precision: str, folder: Path, nms: Nms | None = None
-    ) -> None:
+        self, graph: Path, *, size: Size, batch_size: int, precision: str, folder: Path, nms: Nms | None = None,
+        least_score: float | None = None,
+    ) -> None:  # fmt: skip
         """Load the engine file of a graph, or build it.
 
         Args:
@@ -39,6 +41,7 @@ class TensorRtEngine(Engine):
             precision: f16 or f32.
             folder: of the engine files.
             nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
+            least_score: leave out anchors that score less in every class, which are then not copied; None: give all.
 
         Raises:
             GraphError: the file cannot be read, or its layout is not known.
@@ -56,8 +59,9 @@ class TensorRtEngine(Engine):
             stack.callback(self._drop, loaded)
             with self._gpu.current():
                 tensors = _tensors(trt, loaded[0], str(graph), logger)
+            picks = tensors.candidates and least_score is not None
             for _ in range(self.depth):
-                place = _Place(self._gpu, logger)
+                place = _Place(self._gpu, logger, least_score if picks else None)
                 stack.callback(place.close)
                 place.open(loaded[0], tensors, (batch_size, size.height, size.width, 3))
                 self._idle.append(place)
@@ -73,6 +77,7 @@ class TensorRtEngine(Engine):
             "compute_capability": parts.gpu.compute_capability,
             "driver": parts.gpu.driver,
             "file": parts.file,
+            **({"candidates": MOST} if picks else {}),
         }
 
     def start(self, batch: Pixels) -> None:
@@ -114,19 +119,20 @@ class TensorRtEngine(Engine):
 
 
 class _Tensors(NamedTuple):
-    """The names of an engine's tensors, and the layout that they are of."""
+    """The names of an engine's tensors, the layout that they are of, and whether it picks candidates."""
 
     frames: str
     boxes: str
     scores: str
     layout: str
+    candidates: bool
 
 
 class _Place:
     """What a batch under way needs: a context of the engine, a stream, and memory for each tensor."""
 
-    def __init__(self, gpu: Gpu, logger: Any) -> None:
-        self._gpu, self._logger = gpu, logger
+    def __init__(self, gpu: Gpu, logger: Any, least_score: float | None) -> None:
+        self._gpu, self._logger, self._least_score = gpu, logger, least_score
         self._context: Any = None
         self._stream: Any = None
         self._buffers: list[Buffer] = []
@@ -144,7 +150,9 @@ class _Place:
             self._checked("IExecutionContext.set_input_shape", self._context.set_input_shape(tensors.frames, shape))
             if vague := self._context.infer_shapes():
                 raise DeviceError(f"TensorRT's IExecutionContext.infer_shapes lacks the shapes of {', '.join(vague)}")
-            for name, dtype in ((tensors.frames, np.uint8), (tensors.boxes, np.float32), (tensors.scores, np.float32)):
+            names = [tensors.frames, tensors.boxes, tensors.scores, *(OUTPUTS if tensors.candidates else ())]
+            for name in names:
+                dtype = {tensors.frames: np.uint8, PLACES: np.int32}.get(name, np.float32)
                 buffer = self._gpu.buffer(self._shape(name), dtype)
                 self._buffers.append(buffer)
                 self._checked(
@@ -158,9 +166,19 @@ class _Place:
         """The shapes of boxes and scores."""
         return self._buffers[1].host.shape, self._buffers[2].host.shape
 
+    @property
+    def _whole(self) -> list[Buffer]:
+        """Boxes and scores of all anchors."""
+        return self._buffers[1:3]
+
+    @property
+    def _picked(self) -> list[Buffer]:
+        """The candidates, where they are asked for."""
+        return self._buffers[3:] if self._least_score is not None else []
+
     def start(self, batch: Pixels) -> None:
         """Queue a batch; the GPU is current."""
-        frames, *outputs = self._buffers
+        frames = self._buffers[0]
         frames.host[: len(batch)] = batch
         frames.host[len(batch) :] = 0
         self._frames = len(batch)
@@ -168,13 +186,22 @@ class _Place:
         self._checked(
             "IExecutionContext.execute_async_v3", self._context.execute_async_v3(stream_handle=self._stream.handle)
         )
-        for output in outputs:
-            output.download(self._stream)
+        self._download(self._picked or self._whole)
 
     def finish(self) -> Outputs:
         """Wait for the batch; the GPU is current."""
         self._stream.synchronize()
-        return Outputs(self._buffers[1].host, self._buffers[2].host).first(self._frames)
+        if self._least_score is not None:
+            found = Candidates(*(buffer.host for buffer in self._picked)).first(self._frames)
+            if (outputs := found.outputs(self._least_score)) is not None:
+                return outputs
+            self._download(self._whole)
+            self._stream.synchronize()
+        return Outputs(*(buffer.host for buffer in self._whole)).first(self._frames)
+
+    def _download(self, buffers: list[Buffer]) -> None:
+        for buffer in buffers:
+            buffer.download(self._stream)
 
     def close(self) -> None:
         """Free everything, whatever of it fails."""
@@ -212,7 +239,8 @@ def _tensors(trt: ModuleType, engine: Any, graph: str, logger: Any) -> _Tensors:
         name = checked("ICudaEngine.get_tensor_name", engine.get_tensor_name(at), logger)
         side = inputs if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs
         side[name] = engine.get_tensor_dtype(name)
+    picked = [outputs.pop(name) for name in OUTPUTS if name in outputs]
     layout = find_layout([{name} for name in outputs], graph)
     if list(inputs.values()) != [trt.DataType.UINT8] or set(outputs.values()) != {trt.DataType.FLOAT}:
         raise GraphError(f"{graph}: its engine takes {inputs} and gives {outputs}; expected bytes in, and floats out")
-    return _Tensors(next(iter(inputs)), layout.boxes, layout.scores, layout.name)
+    return _Tensors(next(iter(inputs)), layout.boxes, layout.scores, layout.name, bool(picked))

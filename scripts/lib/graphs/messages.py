@@ -81,6 +81,26 @@ _SIGNATURE = {
     "Entry": {"key": (1, "string"), "value": (2, "string")},
 }  # fmt: skip
 
+# What a graph of a few operators is written with.
+_WRITTEN = {
+    "ModelProto": {"ir_version": (1, "int64"), "graph": (7, "GraphProto"), "opset_import": (8, "Opset*")},
+    "Opset": {"domain": (1, "string"), "version": (2, "int64")},
+    "GraphProto": {
+        "node": (1, "NodeProto*"), "name": (2, "string"), "initializer": (5, "TensorProto*"),
+        "input": (11, "ValueInfo*"), "output": (12, "ValueInfo*"),
+    },
+    "NodeProto": {
+        "input": (1, "string*"), "output": (2, "string*"), "op_type": (4, "string"), "attribute": (5, "Attribute*"),
+    },
+    "Attribute": {"name": (1, "string"), "i": (3, "int64"), "ints": (8, "int64*"), "type": (20, "int32")},
+    "TensorProto": {
+        "dims": (1, "int64*"), "data_type": (2, "int32"), "int64_data": (7, "int64*"), "name": (8, "string"),
+    },
+    "ValueInfo": {"name": (1, "string"), "type": (2, "Type")},
+    "Type": {"tensor_type": (1, "TensorType")},
+    "TensorType": {"elem_type": (1, "int32")},
+}  # fmt: skip
+
 
 def read_graph_def(content: bytes) -> Any:
     """Return a frozen graph's nodes and library as messages.
@@ -118,6 +138,11 @@ def read_signature(content: bytes) -> Any:
     return _parse("signature", "ModelProto", content)
 
 
+def new_model() -> Any:
+    """Return an empty ONNX ModelProto, to be filled and written."""
+    return _classes("written")["checked.written.ModelProto"]()
+
+
 def _parse(package: str, name: str, content: bytes) -> Any:
     message = _classes(package)[f"checked.{package}.{name}"]()
     try:
@@ -130,7 +155,9 @@ def _parse(package: str, name: str, content: bytes) -> Any:
 @cache
 def _classes(package: str) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name=f"checked/{package}.proto", package=f"checked.{package}")
-    declarations = {"tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS, "signature": _SIGNATURE}
+    declarations = {
+        "tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS, "signature": _SIGNATURE, "written": _WRITTEN,
+    }  # fmt: skip
     for name, fields in declarations[package].items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
