@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scripts.lib.boxes import Size
+from scripts.lib.boxes import Pixels, Size
 
 OVERLAP = 0.2
 
@@ -21,6 +21,10 @@ class Region(NamedTuple):
     def size(self) -> Size:
         """Its width and height."""
         return Size(self.width, self.height)
+
+    def part_of(self, frame: Pixels) -> Pixels:
+        """Return that part of a frame, (height, width, 3), without copying it."""
+        return frame[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True)

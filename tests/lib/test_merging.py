@@ -71,9 +71,7 @@ def test_a_cut_box_goes_where_the_whole_picture_has_the_thing() -> None:
 
 
 def test_parts_of_a_thing_that_nothing_sees_whole_are_joined() -> None:
-    merged = merge(
-        [seen(LEFT, (20, 40, 200, 160, 0.7, 0)), seen(RIGHT, (100, 41, 281, 162, 0.8, 0))], FRAME, FRAME
-    )
+    merged = merge([seen(LEFT, (20, 40, 200, 160, 0.7, 0)), seen(RIGHT, (100, 41, 281, 162, 0.8, 0))], FRAME, FRAME)
     assert rows(merged) == [(20, 40, 281, 162, 0.8, 0)]
     assert (merged.joined, merged.dropped) == (1, 0)
 
@@ -123,7 +121,7 @@ BOX = st.tuples(st.integers(0, 90), st.integers(0, 90), st.integers(5, 60), st.i
 @settings(max_examples=200)
 @given(things=st.lists(BOX, max_size=25), overlap=st.sampled_from([0.0, 0.2, 0.5]))
 def test_things_that_lie_apart_come_out_as_they_are(things: list[tuple[int, ...]], overlap: float) -> None:
-    """Whatever the tiles: each thing, seen as far as each tile reaches, is one box again where tiles overlap enough."""
+    """Whatever the tiles: what they see of each thing goes, as the whole picture has it."""
     frame, tiling = Size(400, 400), Tiling(Size(160, 160), overlap)
     apart = [
         (100 * (at % 4) + 8, 100 * (at // 4) + 8, 100 * (at % 4) + 8 + w % 75 + 5, 100 * (at // 4) + 8 + h % 75 + 5)
@@ -137,9 +135,7 @@ def test_things_that_lie_apart_come_out_as_they_are(things: list[tuple[int, ...]
     assert sorted(row[:4] for row in rows(merge(found, frame, frame))) == sorted(apart)
 
 
-@given(
-    boxes=st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2, st.integers(1, 5)), max_size=40)
-)
+@given(boxes=st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2, st.integers(1, 5)), max_size=40))
 def test_pairs_are_suppressed_as_a_table_of_overlaps_is(boxes: list[tuple[int, ...]]) -> None:
     from scripts.lib.boxes import iou_matrix
 
@@ -157,7 +153,7 @@ def test_many_boxes_take_seconds(count: int) -> None:
     frame, tiling = Size(10_000, 10_000), Tiling(Size(640, 640))
     found, regions = [], tiling.regions(frame)
     for region in regions:
-        places = rng.uniform(0, 600, (count // len(regions), 2)) + (region.left, region.top)
+        places = rng.uniform(0, 600, (count // len(regions), 2)) + region[:2]
         found.append(seen(region, *[(x, y, x + 30, y + 30, 0.5, 0) for x, y in places]))
     started = time.process_time()
     merged = merge(found, frame, frame)

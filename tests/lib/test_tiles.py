@@ -1,5 +1,7 @@
 """Tiles: where they lie."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +33,7 @@ def test_tiles_cover_every_pixel_and_none_besides(frame: Size, size: Size, overl
 @given(length=st.integers(33, 5000), overlap=st.floats(0, 0.9))
 def test_neighbours_have_at_least_the_overlap_in_common(length: int, overlap: float) -> None:
     starts = [region.left for region in Tiling(Size(32, 32), overlap).regions(Size(length, 32))]
-    assert all(0 < after - before <= 32 - int(32 * overlap) for before, after in zip(starts, starts[1:], strict=False))
+    assert all(0 < after - before <= 32 - int(32 * overlap) for before, after in pairwise(starts))
 
 
 @pytest.mark.parametrize(

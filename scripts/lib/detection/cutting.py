@@ -42,7 +42,8 @@ class Cutter:
         for at, region in enumerate(regions):
             is_last = at == len(regions) - 1
             small = shrunk(picture, PICTURE_SIDE) if is_last else None
-            yield _part(picture, region), Piece(frame, region, at == 0, small)
+            part = picture if region is None else region.part_of(picture)
+            yield part, Piece(frame, region, at == 0, small)
 
     def _with_whole(self, frame: Size) -> bool:
         """Return whether the frame as a whole is a piece: not where padding it would take gigabytes."""
@@ -55,9 +56,3 @@ class Cutter:
             "a frame of %d x %d pixels is too elongated to be detected as a whole too: only its tiles are", *frame
         )
         return False
-
-
-def _part(picture: Picture, region: Region | None) -> Picture:
-    if region is None:
-        return picture
-    return picture[region.top : region.top + region.height, region.left : region.left + region.width]

@@ -176,7 +176,7 @@ class Detector:
         """Log the progress: in media, or in frames where there is only one."""
         self._frames += sum(item.ends_frame for item in batch.items)
         self._ended += len(batch.ended)
-        if self._progress is None or not batch.items:
+        if self._progress is None or not batch.items or not self._frames:
             return
         if self._expected > 1:
             self._progress.report(self._ended, self._expected)
