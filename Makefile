@@ -80,6 +80,8 @@ $(EXPORTERS_READY):
 # By hand, and when the code of a family changes; the table in docs/networks.md is written anew.
 test-exporters: setup setup-convert $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
 	$(BIN)/python -m tests.exporters.comparison $(EXPORTERS) $(CONVERT) build/exporters --page docs/networks.md
+	PYTHONPATH=. $(EXPORTERS)/bin/python -m tests.exporters.sahi_oracle build/exporters/sahi.npz
+	$(BIN)/python -m tests.exporters.tiles build/exporters/sahi.npz --page docs/tiles.md
 
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
 bench: setup setup-convert  ## measure detection against its engine and against other programs

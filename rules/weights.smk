@@ -77,6 +77,7 @@ rule quantize_network:
         keep_threshold=config["detect"]["keep_threshold"],
         nms=config["network"]["nms"],
         calibration_frames=config["detect"]["calibration_frames"],
+        tiles=config["detect"]["tiles"],
         max_drift=config["detect"]["max_drift"],
         code=code("quantize_network"),
     script:

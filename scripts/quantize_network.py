@@ -32,6 +32,7 @@ from scripts.lib.records.network_changes import (
 )
 from scripts.lib.signals import stoppable
 from scripts.lib.suppression import Nms, Selection, select
+from scripts.lib.tiles import Tiling, from_values
 from scripts.lib.workflow import job, sandbox
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def quantize_network(
     media: list[Path] | None = None,
     downloads: list[Path] | None = None,
     listing: Path | None = None,
+    tiles: dict[str, Any] | str | None = None,
 ) -> None:
     """Write the network for OpenVINO with its convolutions in int8, and a record of how far it is from f32.
 
@@ -104,6 +106,7 @@ def quantize_network(
         media: the downloaded files.
         downloads: what download_media wrote of each.
         listing: of a folder's run, in place of these two.
+        tiles: how detection cuts large frames; of such a frame one tile is taken, and of a picture several.
 
     Raises:
         GraphError: the graph cannot be quantized.
@@ -121,7 +124,7 @@ def quantize_network(
     # Without a name, so that nothing is left of it after a kill.
     with tempfile.TemporaryFile(dir=quantized.parent) as file:
         store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))
-        used = take_frames(sources, store, whole.resize)
+        used = take_frames(sources, store, whole.resize, from_values(tiles, size))
         frames = range(sum(used.values()))
         held_back = frames[HOLD_BACK - 1 :: HOLD_BACK]
         learned = [at for at in frames if at not in held_back]
@@ -161,13 +164,16 @@ def quantize_network(
     write_record(drift, result)
 
 
-def take_frames(sources: Sequence[CalibrationMedia], store: Pixels, resize: Resize) -> dict[str, int]:
+def take_frames(
+    sources: Sequence[CalibrationMedia], store: Pixels, resize: Resize, tiling: Tiling | None = None
+) -> dict[str, int]:
     """Fill the store with frames, evenly from each media, fitted to the network.
 
     Args:
         sources: the media.
         store: (n, height, width, 3), written from the front.
         resize: how a frame becomes the network's picture.
+        tiling: how detection cuts large frames; None where it does not.
 
     Returns:
         How many frames each media gave, by its id; damage after the last of them is not looked for.
@@ -184,8 +190,10 @@ def take_frames(sources: Sequence[CalibrationMedia], store: Pixels, resize: Resi
             continue
         try:
             for picture in _spread(source, share):
-                fitting.fit(picture, store[at + used[name]])
-                used[name] += 1
+                most = share if source.record.file_kind == "image" else 1
+                for part in _parts(picture, tiling, most, at + used[name]):
+                    fitting.fit(part, store[at + used[name]])
+                    used[name] += 1
         except MediaFault as fault:
             _log.info("media %s: %s; %d frames of it are used", name, fault, used[name])
     return used
@@ -201,6 +209,17 @@ def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
     with open_frames(source.path, kind, wanted_frames(max(1, length // count), None, count)) as frames:
         for _, picture in frames:
             yield picture
+
+
+def _parts(picture: Pixels, tiling: Tiling | None, count: int, first: int) -> list[Pixels]:
+    """Return what the network is to see of a frame: it, or up to `count` of its tiles, evenly spread from one on."""
+    frame = Size(picture.shape[1], picture.shape[0])
+    if tiling is None or not tiling.cuts(frame):
+        return [picture]
+    regions = tiling.regions(frame)
+    count = min(count, len(regions))
+    chosen = [regions[(first + at * len(regions) // count) % len(regions)] for at in range(count)]
+    return [tile.part_of(picture) for tile in chosen]
 
 
 def _quantized(

@@ -65,7 +65,15 @@ def mapping_of_padded(frame: Size, network: Size) -> Mapping:
     return Mapping((0.0, 0.0), (padded.width / network.width, padded.height / network.height))
 
 
-def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size, mapping: Mapping | None = None) -> Integers:
+def on_media(
+    boxes: Floats,
+    *,
+    network: Size,
+    frame: Size,
+    media: Size,
+    mapping: Mapping | None = None,
+    region: tuple[int, int, int, int] | None = None,
+) -> Integers:
     """Map boxes onto the media and clip them to its picture, not to the padding.
 
     Args:
@@ -74,7 +82,9 @@ def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size, mapping:
         frame: the size of the decoded frame that the boxes lie in.
         media: the size to map to; it differs from the frame's where a video changes its size in mid-stream,
             which players stretch to the first frame's.
-        mapping: the way to the frame's pixels, where frames were not padded at the right or the bottom.
+        mapping: the way to the frame's pixels, where frames were not padded at the right or the bottom; of a tile,
+            the way to its own pixels.
+        region: of a tile, left, top, width and height in pixels of the frame; boxes are clipped at its edges.
 
     Returns:
         (n, 4) x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.
@@ -84,7 +94,12 @@ def on_media(boxes: Floats, *, network: Size, frame: Size, media: Size, mapping:
         [mapping.scale[0] * media.width / frame.width, mapping.scale[1] * media.height / frame.height], np.float64
     )
     corners = boxes.reshape(-1, 2, 2).astype(np.float64) - np.array(mapping.start, np.float64)
-    corners = np.rint(corners * scale * THOUSANDTHS)
-    corners = np.clip(corners, 0, np.array(media, np.float64) * THOUSANDTHS).astype(np.int64)
+    ends = np.array(media, np.float64) * THOUSANDTHS
+    if region is None:
+        corners = np.clip(np.rint(corners * scale * THOUSANDTHS), 0, ends)
+    else:
+        edges = np.array([region[:2], (region[0] + region[2], region[1] + region[3])], np.float64) * ends / frame
+        corners = np.clip(np.rint(corners * scale * THOUSANDTHS + edges[0]), *np.rint(edges))
+    corners = corners.astype(np.int64)
     low, high = corners.min(axis=1), corners.max(axis=1)
     return np.concatenate([low, high - low], axis=1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Integers, iou_matrix
 
@@ -83,6 +84,28 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
         kept.append(int(best))
         left = left[~(iou_matrix(corners[best][None], corners[left])[0] > iou)]
     return order[np.asarray(kept, np.int64)]
+
+
+def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:
+    """Return which boxes greedy non-maximum suppression keeps, where it is known which of them overlap.
+
+    Args:
+        order: (n,) indices of the boxes, best first.
+        pairs: (m, 2) those that overlap too much, each pair once.
+
+    Returns:
+        (n,), by the boxes' indices.
+    """
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    ranks = np.sort(rank[pairs], axis=1)
+    ranks = ranks[np.argsort(ranks[:, 0], kind="stable")]
+    better, starts = np.unique(ranks[:, 0], return_index=True)
+    kept = np.ones(len(order), bool)
+    for best, worse in zip(better.tolist(), np.split(ranks[:, 1], starts[1:]), strict=False):
+        if kept[best]:
+            kept[worse] = False
+    return kept[rank]
 
 
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:

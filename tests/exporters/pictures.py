@@ -14,3 +14,14 @@ def pictures() -> list[np.ndarray]:
     """Return the frame in each size, (height, width, 3) BGR."""
     _, frame = cv2.VideoCapture(str(CLIP)).read()
     return [frame if size == (frame.shape[1], frame.shape[0]) else cv2.resize(frame, size) for size in SIZES]
+
+
+def large_pictures() -> list[np.ndarray]:
+    """Return mosaics of the clip's frames, 4 x 4 and 3 x 2 of them, for detection in tiles."""
+    video = cv2.VideoCapture(str(CLIP))
+    frames = [video.read()[1] for _ in range(150)]
+    made = []
+    for columns, rows, step in ((4, 4, 9), (3, 2, 23)):
+        chosen = [frames[step * at] for at in range(columns * rows)]
+        made.append(np.vstack([np.hstack(chosen[columns * row : columns * (row + 1)]) for row in range(rows)]))
+    return made

@@ -1,5 +1,6 @@
 """Parts that do not fit together are not joined, and nothing is written."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from scripts.lib.chosen_frames import THRESHOLDS, MostOf
 from scripts.lib.detection.joining import _join_albums, join
 from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part
 from scripts.lib.previews import Album, Previews
@@ -77,6 +79,24 @@ def test_frames_for_maxn_are_those_of_the_whole(tmp_path: Path) -> None:
     whole = counted(album("whole.zip", range(90)))
     assert counted(tmp_path / "joined.zip") == whole
     assert {MostOf.of(kind).threshold for kind in whole} == {0, *THRESHOLDS}  # type: ignore[union-attr]
+
+
+def test_counts_of_tiles_are_those_of_all_parts(tmp_path: Path) -> None:
+    counts = {"frames": 5, "tiles": 45, "whole": 5, "joined": 2, "dropped": 31}
+    said = {"width": 64, "height": 64, "overlap": 0.2, **counts}
+    records: list[dict] = [
+        {"decoded": 10, "tiles": said, "seams": {"head_hashes": [], "tail_hashes": ["a"]}},
+        {"decoded": 20, "tiles": said | {"joined": 3}, "seams": {"head_hashes": ["a"], "tail_hashes": []}},
+    ]
+    parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
+    for files, record in zip(parts, records, strict=True):
+        write_record(files.outcome, detection_record(**record))
+        files.detections.write_text(f"{HEADER}\n")
+        Previews(25.0).write(files.previews)
+    found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
+    assert join(PLAN, parts, found, SEARCH, 25.0) is None
+    doubled = {key: 2 * count for key, count in counts.items()} | {"joined": 5}
+    assert json.loads(found.outcome.read_text())["tiles"] == said | doubled
 
 
 def test_what_was_not_cut(tmp_path: Path) -> None:

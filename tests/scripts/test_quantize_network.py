@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.graphs.description import Resize
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
+from scripts.lib.tiles import Tiling
 from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
 from tests.made_records import download_record, media_record
 from tests.media_files import number_in, write_video
@@ -49,6 +51,23 @@ def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
     sources = [media(junk, 1), media(clip, 2), media(junk, 3, state="missing"), media(clip, 4)]
     assert take_frames(sources, store, Resize()) == {"1": 0, "2": 10, "3": 0, "4": 20}
     assert store.reshape(30, -1).std(axis=1).min() > 5
+
+
+def test_of_frames_that_are_cut_into_tiles_these_are_taken(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (400, 700, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    clip = SYNTHETIC / "clip_910001.mp4"
+    store = np.zeros((10, 180, 320, 3), np.uint8)
+    tiling = Tiling(Size(320, 180))
+    used = take_frames([media(tmp_path / "a.png", 1, "image"), media(clip, 2)], store, tiling)
+    assert used == {"1": 5, "2": 5}
+    tiles = [region.part_of(picture) for region in tiling.regions(Size(700, 400))]
+    assert len(tiles) == 9
+    taken = [next(at for at, tile in enumerate(tiles) if (tile == one).all()) for one in store[:5]]
+    assert taken == [0, 1, 3, 5, 7]
+    _, frame = cv2.VideoCapture(str(clip)).read()
+    inside = Tiling(Size(320, 180)).regions(Size(640, 360))
+    assert min(int(np.abs(store[5].astype(int) - tile.part_of(frame)).max()) for tile in inside) < 30
 
 
 class Given(Engine):

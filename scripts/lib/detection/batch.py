@@ -6,18 +6,36 @@ from typing import NamedTuple
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.tiles import Region
+
+
+class Piece(NamedTuple):
+    """What of a frame that is cut into tiles one place of a batch holds.
+
+    Attributes:
+        frame: the frame's size.
+        region: a tile; None for the frame as a whole.
+        begins: whether it is the first of the frame.
+        picture: with the last of the frame: the frame, made smaller, to look at; else None.
+    """
+
+    frame: Size
+    region: Region | None
+    begins: bool
+    picture: Pixels | None
 
 
 class Item(NamedTuple):
-    """A frame in a batch.
+    """A frame in a batch, or a piece of one.
 
     Attributes:
         task: whose it is.
         number: its own.
         numbers: all those at which it stands.
-        size: its own, before it was fitted.
+        size: its own, or the piece's, before it was fitted.
         media: the size that boxes refer to.
         restarts: how often the media had been begun anew.
+        piece: of a frame that is cut into tiles; None where this is the frame.
     """
 
     task: MediaTask
@@ -26,6 +44,12 @@ class Item(NamedTuple):
     size: Size
     media: Size
     restarts: int
+    piece: Piece | None = None
+
+    @property
+    def ends_frame(self) -> bool:
+        """Whether nothing of its frame comes after it."""
+        return self.piece is None or self.piece.picture is not None
 
 
 @dataclass

@@ -20,7 +20,8 @@ import numpy as np
 
 from scripts.lib import preprocess
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.detection.batch import Batch, Item
+from scripts.lib.detection.batch import Batch, Item, Piece
+from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import Fitted, FittingPool
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.pictures_ahead import Opener, opened_ahead
@@ -46,6 +47,7 @@ class _UnderWay(NamedTuple):
     number: int
     numbers: Sequence[int]
     media: Size
+    piece: Piece | None
 
 
 class _Reading(NamedTuple):
@@ -76,6 +78,7 @@ class BatchReader:
         shape: tuple[int, int, int, int],
         fit: Callable[[Pixels, Pixels], None] = preprocess.fit,
         threads: int = 1,
+        cutter: Cutter | None = None,
     ) -> None:
         """Prepare.
 
@@ -84,8 +87,9 @@ class BatchReader:
             shape: of a batch.
             fit: writes a frame into its place in a batch.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
+            cutter: cuts large frames into tiles; None where that is not asked for.
         """
-        self._tasks, self._threads = tasks, threads
+        self._tasks, self._threads, self._cutter = tasks, threads, cutter
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
@@ -196,21 +200,24 @@ class BatchReader:
         """
         with source as frames:
             task.frames.summary = frames.summary
-            several = several and frames.defers
+            # Tiles of one frame are fitted at once, in place of several frames.
+            several = several and frames.defers and self._cutter is None
             reading = _Reading(task, given if several or frames.threads > 1 else None, again)
             most: int | None = None  # under way at once
             try:
                 for number, picture in frames.later() if several else frames:
                     if callable(picture) and most is not None and most < 2:
                         picture = picture()  # noqa: PLW2901, one after another
-                    yield from self._arrived(reading, most - 1 if callable(picture) and most else 0)
-                    while self._batch is None and self._under_way and self._free.empty():
-                        yield from self._arrived(reading, len(self._under_way) - 1)
-                    self._current()
-                    if self._stop:
-                        return
-                    media = Size(frames.summary.width, frames.summary.height)
-                    self._place(picture, number, frames.numbers(number), media, sums=reading.compares)
+                    room = most - 1 if callable(picture) and most else 0
+                    media, numbers = Size(frames.summary.width, frames.summary.height), frames.numbers(number)
+                    for part, piece in self._pieces(picture):
+                        yield from self._arrived(reading, room if piece is None else self._fitting.at_once - 1)
+                        while self._batch is None and self._under_way and self._free.empty():
+                            yield from self._arrived(reading, len(self._under_way) - 1)
+                        self._current()
+                        if self._stop:
+                            return
+                        self._place(part, number, numbers, media, piece, sums=reading.compares)
                     if not callable(picture):
                         most = self._fitting.most(picture) if most is None else most
                         yield from self._arrived(reading, 0)
@@ -223,13 +230,33 @@ class BatchReader:
             finally:
                 self._take_back()
 
-    def _place(self, picture: Picture | Later, number: int, numbers: Sequence[int], media: Size, *, sums: bool) -> None:
-        """Fit a frame into the next place, or have that done."""
+    def _pieces(self, picture: Picture | Later) -> Iterable[tuple[Picture | Later, Piece | None]]:
+        """Return what goes into the network of a frame."""
+        if self._cutter is None or callable(picture):
+            return ((picture, None),)
+        return self._cutter.pieces(picture)
+
+    def _place(
+        self,
+        picture: Picture | Later,
+        number: int,
+        numbers: Sequence[int],
+        media: Size,
+        piece: Piece | None,
+        *,
+        sums: bool,
+    ) -> None:
+        """Fit a frame, or a piece of one, into the next place, or have that done."""
         batch = self._current()
         place = batch.pixels[batch.taken]
         fitting = self._fitting
-        fitted = fitting.submit(picture, place) if callable(picture) else fitting.fit(picture, place, sums=sums)
-        self._under_way.append(_UnderWay(fitted, batch, number, numbers, media))
+        if callable(picture):
+            fitted = fitting.submit(picture, place)
+        elif piece is None:
+            fitted = fitting.fit(picture, place, sums=sums)
+        else:
+            fitted = fitting.submit_piece(picture, place, sums=sums)
+        self._under_way.append(_UnderWay(fitted, batch, number, numbers, media, piece))
         batch.taken += 1
         if batch.taken == len(batch.pixels):
             self._batch = None
@@ -252,9 +279,11 @@ class BatchReader:
             try:
                 fitted = frame.fitted.result()
             except MediaFault as fault:
+                if frame.piece is not None:  # it was converted before it was counted
+                    raise
                 raise NotSound(fault.reason) from None
             task, again = reading.task, reading.again
-            item = Item(task, frame.number, frame.numbers, fitted.size, frame.media, task.frames.restarts)
+            item = Item(task, frame.number, frame.numbers, fitted.size, frame.media, task.frames.restarts, frame.piece)
             if reading.given is not None:
                 reading.given.append(digest_of(item, fitted.sums))
             elif again is not None and not again.complete:

@@ -60,6 +60,11 @@ class FittingPool:
         one = _COPIES * picture.nbytes + 3 * padded.width * padded.height
         return min(_FOR_EACH * self.threads, int(memory.left() * _SHARE / one))
 
+    @property
+    def at_once(self) -> int:
+        """How many pieces of one frame may be under way."""
+        return _FOR_EACH * self.threads
+
     def submit(self, make: Later, place: Pixels) -> Future[Fitted]:
         """Have a frame converted and fitted by one of the threads.
 
@@ -68,6 +73,16 @@ class FittingPool:
             place: (height, width, 3), where it goes.
         """
         return self._pool.submit(lambda: self._fitted(make(), place, sums=True))
+
+    def submit_piece(self, picture: Picture, place: Pixels, *, sums: bool) -> Future[Fitted]:
+        """Have a piece of a frame fitted by one of the threads.
+
+        Args:
+            picture: the piece.
+            place: (height, width, 3), where it goes.
+            sums: whether those of its rows are asked for.
+        """
+        return self._pool.submit(self._fitted, picture, place, sums=sums)
 
     def fit(self, picture: Picture, place: Pixels, *, sums: bool) -> Future[Fitted]:
         """Fit a frame at once.

@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import pairwise
 from operator import attrgetter
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.lib.chosen_frames import ChosenFrames
 from scripts.lib.detection.media_detection import DetectionOutputs, final_state, log_outcome
+from scripts.lib.detection.media_task import TileCounters
 from scripts.lib.detection.numbering import with_disagreements
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import HEADER
@@ -21,6 +22,7 @@ from scripts.lib.frames.source import Summary
 from scripts.lib.previews import CLIP, POSTER, Album, AlbumPicture, picture_name, rate, write_album
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
+from scripts.lib.records.detection import TilesUsed
 
 
 def join(
@@ -122,12 +124,21 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
         numbering=last.numbering,
         boxes=boxes,
         boxes_without_area=sum(record.boxes_without_area for record in records),
+        tiles=_tiles([record.tiles for record in records if record.tiles]),
         network=made_with.network,
         engine=made_with.engine,
         seconds=round(sum(record.seconds for record in records), 3),
         stages={stage: round(seconds, 3) for stage, seconds in stages.items()},
         seams=None,
     )
+
+
+def _tiles(parts: Sequence[TilesUsed]) -> TilesUsed | None:
+    """Return what is said of tiles of all parts; None where they were not asked for."""
+    if not parts:
+        return None
+    counts = {key: sum(getattr(each, key) for each in parts) for key in asdict(TileCounters())}
+    return replace(parts[0], **counts)
 
 
 def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride: int) -> None:

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput, TileCounters
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
 from scripts.lib.detection.options import DetectOptions
@@ -24,6 +24,8 @@ from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
+from scripts.lib.records.detection import TilesUsed
+from scripts.lib.tiles import Tiling
 from scripts.lib.workflow import failures
 
 _log = logging.getLogger(__name__)
@@ -205,6 +207,7 @@ class MediaResults(ResultOutput):
             boxes_without_area=counters.boxes_without_area,
             threshold=options.keep_threshold,
             asked=options.frames,
+            tiles=tiles_used(self._network.tiling, counters.tiles) if counters.frames else None,
             network=self._network.used if counters.frames else None,
             engine=self._network.engine_used if counters.frames else None,
             seconds=max(0.001, round(sum(counters.stages.values()), 3)),
@@ -218,6 +221,14 @@ class MediaResults(ResultOutput):
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
+
+
+def tiles_used(tiling: Tiling | None, counted: TileCounters) -> TilesUsed | None:
+    """Return what the record says of tiles; None where none were asked for."""
+    if tiling is None:
+        return None
+    width, height = tiling.size
+    return TilesUsed(width=width, height=height, overlap=tiling.overlap, **asdict(counted))
 
 
 def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
@@ -326,5 +337,6 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
         threshold=options.keep_threshold,
         name=network.name,
         threads=options.threads,
+        tiling=network.tiling,
     )
     detector.run(media, expected)

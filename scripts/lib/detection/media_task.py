@@ -46,6 +46,25 @@ class FrameInput(ABC):
 
 
 @dataclass
+class TileCounters:
+    """What was counted of the frames that were cut into tiles.
+
+    Attributes:
+        frames: how many they were.
+        tiles: of all of them.
+        whole: those that went through the network as a whole too.
+        joined: boxes that were made of parts, at each of their frame's numbers.
+        dropped: boxes that went as a better one shows the same thing, likewise.
+    """
+
+    frames: int = 0
+    tiles: int = 0
+    whole: int = 0
+    joined: int = 0
+    dropped: int = 0
+
+
+@dataclass
 class Counters:
     """What was counted of a media's frames; the caller's thread counts.
 
@@ -55,6 +74,7 @@ class Counters:
         boxes_without_area: boxes left out because nothing of them lies within the picture.
         stages: seconds of the caller's thread, by what they went into.
         restarts: how often the media was begun anew.
+        tiles: of frames that were cut into tiles.
     """
 
     frames: int = 0
@@ -62,11 +82,13 @@ class Counters:
     boxes_without_area: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     restarts: int = 0
+    tiles: TileCounters = field(default_factory=TileCounters)
 
     def restart(self) -> None:
         """Begin to count anew; the seconds are those of all readings."""
         self.frames = self.boxes = self.boxes_without_area = 0
         self.restarts += 1
+        self.tiles = TileCounters()
 
 
 class FrameResult(NamedTuple):
@@ -75,7 +97,8 @@ class FrameResult(NamedTuple):
     Attributes:
         number: the frame's.
         numbers: all those at which it stands, its own among them.
-        picture: (h, w, 3) as the network saw it less its padding; does not last.
+        picture: (h, w, 3) as the network saw it less its padding, or of a frame that was cut into tiles a smaller copy;
+            does not last.
         media: the size that the boxes refer to.
         boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
         labels: (n,) classes, from 0.

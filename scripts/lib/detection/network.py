@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from scripts.lib import tiles
 from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.detection.options import DetectOptions
@@ -21,6 +22,7 @@ from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.tiles import Tiling
 from scripts.lib.workflow.engine_choice import choose_for_family
 
 
@@ -107,6 +109,15 @@ class Network:
         if own is None and stated is not None:
             own = Size(*stated)
         return input_size(asked, self.description, self._files.graph.name, own)
+
+    @cached_property
+    def tiling(self) -> Tiling | None:
+        """How large frames are cut into tiles; None where they are not.
+
+        Raises:
+            SettingsError: neither the settings nor the network say the size of its input.
+        """
+        return None if self.options.tiles is None else tiles.from_values(self.options.tiles, self.size)
 
     def load(self) -> Engine:
         """Make the network ready.

@@ -28,6 +28,8 @@ class DetectOptions:
         first_label: for a network that gives rows, the label of the first class.
         threads: of the CPU.
         device: what onnxruntime computes on: auto, cpu or cuda.
+        tiles: how frames that are larger than a tile are cut: `auto`, or some of width, height, overlap and whole;
+            None for no tiles.
     """
 
     img_max_side: int | None
@@ -45,6 +47,7 @@ class DetectOptions:
     first_label: int | None
     threads: int
     device: str = "auto"
+    tiles: dict[str, Any] | str | None = None
 
     @property
     def frames(self) -> AskedFrames:

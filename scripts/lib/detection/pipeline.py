@@ -16,15 +16,18 @@ import numpy as np
 
 from scripts.lib import deadline, suppression
 from scripts.lib.boxes import Floats, Pixels, Size, on_media
-from scripts.lib.detection.batch import Batch, Item
+from scripts.lib.detection.batch import Batch, Item, Piece
 from scripts.lib.detection.batch_reader import BatchReader
+from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.media_task import FrameResult, MediaTask
+from scripts.lib.detection.merging import Seen, merge
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import Resize
 from scripts.lib.progress import Progress
+from scripts.lib.tiles import Tiling
 
 # Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
 _UNWRITTEN = 4
@@ -60,6 +63,7 @@ class Detector:
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
         threads: int = 1,
+        tiling: Tiling | None = None,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
 
@@ -71,11 +75,14 @@ class Detector:
             name: what errors call the network.
             resize: how frames become pictures of this size.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
+            tiling: how large frames are cut into tiles; None where they are not.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
         self._threads = threads
+        self._cutter = Cutter(tiling, self._fitting) if tiling else None
+        self._seen: list[Seen] = []  # in the pieces of the frame that is under way
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
@@ -97,7 +104,7 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._threads)
+            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._threads, self._cutter)
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
@@ -141,7 +148,12 @@ class Detector:
                 self._open[item.task] = None
                 self._restart(item.task, item.restarts)
                 found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
-                self._take(item, batch.pixels[index], found)
+                seen, without_area = self._placed(item, found)
+                item.task.counters.boxes_without_area += len(item.numbers) * without_area
+                if item.piece is None:
+                    self._take(item, self._fitting.shown(batch.pixels[index], item.size), seen)
+                else:
+                    self._gather(item, item.piece, seen)
         for task in batch.ended:
             self._restart(task, task.frames.restarts)
             given_out, through = task.frames.summary.used, task.counters.frames
@@ -162,9 +174,9 @@ class Detector:
 
     def _tell(self, batch: Batch) -> None:
         """Log the progress: in media, or in frames where there is only one."""
-        self._frames += len(batch.items)
+        self._frames += sum(item.ends_frame for item in batch.items)
         self._ended += len(batch.ended)
-        if self._progress is None or not batch.items:
+        if self._progress is None or not batch.items or not self._frames:
             return
         if self._expected > 1:
             self._progress.report(self._ended, self._expected)
@@ -183,19 +195,47 @@ class Detector:
         _check_ranges(found, highest, self._name, item.number)
         return found
 
-    def _take(self, item: Item, pixels: Pixels, found: suppression.Selection) -> None:
-        task, media, numbers = item.task, item.media, item.numbers
-        way = self._fitting.mapping(item.size)
-        boxes = on_media(found.boxes, network=self._fitting.network, frame=item.size, media=media, mapping=way)
+    def _placed(self, item: Item, found: suppression.Selection) -> tuple[Seen, int]:
+        """Return boxes on the media, and how many are left out as nothing of them lies within the picture."""
+        piece = item.piece
+        region = piece.region if piece else None
+        boxes = on_media(
+            found.boxes,
+            network=self._fitting.network,
+            frame=piece.frame if piece else item.size,
+            media=item.media,
+            mapping=self._fitting.mapping(item.size),
+            region=region,
+        )
         solid = (boxes[:, 2:] > 0).all(axis=1)
-        counters = task.counters
+        return Seen(region, boxes[solid], found.labels[solid], found.scores[solid]), int((~solid).sum())
+
+    def _gather(self, item: Item, piece: Piece, seen: Seen) -> None:
+        """Take what was found in a piece of a frame; with the last one, put all of the frame together."""
+        counted, count = item.task.counters.tiles, len(item.numbers)
+        if piece.begins:
+            self._seen = []
+        self._seen.append(seen)
+        if piece.picture is None:
+            self._watch.lap("boxes", [item.task])
+            return
+        merged = merge(self._seen, piece.frame, item.media)
+        whole = sum(each.region is None for each in self._seen)
+        counted.frames += 1
+        counted.tiles += len(self._seen) - whole
+        counted.whole += whole
+        counted.joined += count * merged.joined
+        counted.dropped += count * merged.dropped
+        self._seen = []
+        self._take(item, piece.picture, Seen(None, merged.boxes, merged.labels, merged.scores))
+
+    def _take(self, item: Item, picture: Pixels, seen: Seen) -> None:
+        task, counters = item.task, item.task.counters
         counters.frames += 1
-        counters.boxes += len(numbers) * int(solid.sum())
-        counters.boxes_without_area += int((~solid).sum())
-        picture = self._fitting.shown(pixels, item.size)
+        counters.boxes += len(item.numbers) * len(seen.boxes)
         self._watch.lap("boxes", [task])
-        solid_boxes = boxes[solid], found.labels[solid], found.scores[solid]
-        task.results.take(FrameResult(item.number, numbers, picture, media, *solid_boxes))
+        boxes = seen.boxes, seen.labels, seen.scores
+        task.results.take(FrameResult(item.number, item.numbers, picture, item.media, *boxes))
         self._watch.lap("pictures", [task])
 
 

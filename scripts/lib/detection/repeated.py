@@ -43,4 +43,5 @@ def digest_of(item: Item, sums: bytes) -> int:
         item: of which the numbers and sizes count.
         sums: of the rows of its picture.
     """
-    return hash((item.number, tuple(item.numbers), item.size, item.media, sums))
+    region = item.piece.region if item.piece else None
+    return hash((item.number, tuple(item.numbers), item.size, item.media, region, sums))

@@ -102,6 +102,20 @@ class AskedFrames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TilesUsed:
+    """How frames were cut into tiles, and what became of that; only where `detect.tiles` is set."""
+
+    width: Annotated[int, Key("Of a tile, in pixels of the frame.")]
+    height: int
+    overlap: Annotated[float, Key("The share of a tile that it has in common with the next one.", part="share")]
+    frames: Annotated[int, Key("Those that were larger than a tile, and cut.", part="count")]
+    tiles: Annotated[int, Key("Of all of them.", part="count")]
+    whole: Annotated[int, Key("Those that went through the network as a whole too.", part="count")]
+    joined: Annotated[int, Key("Boxes that were made of parts in several tiles.", part="count")]
+    dropped: Annotated[int, Key("Boxes that went, as a better one shows the same thing.", part="count")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seams:
     """Hashes of the frames at both ends of a part of a video: its first ones, and the first ones after its last."""
 
@@ -146,6 +160,7 @@ class DetectionRecord:
     boxes_without_area: Annotated[int, Key("Left out, as nothing of them lies within the picture.", part="count")]
     threshold: Annotated[float, Key("The least score of a box.", part="share")]
     asked: AskedFrames
+    tiles: Annotated[TilesUsed | None, Key("Where tiles are asked for.", optional=True)] = None
     network: Annotated[NetworkUsed | None, Key("Null where no frame was looked at.")]
     engine: Annotated[dict[str, object] | None, Key("Null where no frame was looked at.", schema=_ENGINE)]
     seconds: Annotated[float, Key("From the job's start to its end.", schema={"type": "number", "minimum": 0})]

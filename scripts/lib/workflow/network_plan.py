@@ -21,6 +21,7 @@ _DETECT_OPTIONS = (
     "engine",
     "precision",
     "device",
+    "tiles",
 )
 
 

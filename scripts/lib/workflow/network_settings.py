@@ -27,6 +27,11 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
         needing.append("network.graph: graph.pb, where no train.ini says the size that it was trained at")
     if None in sides and needing:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
+    tiles = detect["tiles"]
+    if isinstance(tiles, dict) and ("width" in tiles) != ("height" in tiles):
+        problems.append(
+            f"detect.tiles: {tiles}; expected width and height, or neither, for tiles of the network's own size"
+        )
     if (network["family"] == "described") != (network["description"] is not None):
         problems.append(
             f"network.family, network.description: {network['family']!r} and "

@@ -1,0 +1,58 @@
+"""Large frames on their way into batches: cut into tiles, and as a whole."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scripts.lib.boxes import Size, padded_size
+from scripts.lib.detection.batch import Piece
+from scripts.lib.fitting import Fitting
+from scripts.lib.frames.source import MAX_PIXELS, Picture
+from scripts.lib.previews import PICTURE_SIDE, shrunk
+from scripts.lib.tiles import Region, Tiling
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts frames that are larger than a tile.
+
+    Attributes:
+        tiling: how.
+        fitting: how the pieces become pictures of the network's size.
+    """
+
+    tiling: Tiling
+    fitting: Fitting
+
+    def pieces(self, picture: Picture) -> Iterator[tuple[Picture, Piece | None]]:
+        """Yield the pieces of a frame, parts of the same array: the whole if it is asked for, and each tile.
+
+        Args:
+            picture: (height, width, 3) BGR; yielded alone, without a piece, where it is not larger than a tile.
+        """
+        frame = Size(picture.shape[1], picture.shape[0])
+        if not self.tiling.cuts(frame):
+            yield picture, None
+            return
+        regions: list[Region | None] = [*self.tiling.regions(frame)]
+        if self._with_whole(frame):
+            regions.insert(0, None)
+        for at, region in enumerate(regions):
+            is_last = at == len(regions) - 1
+            small = shrunk(picture, PICTURE_SIDE) if is_last else None
+            part = picture if region is None else region.part_of(picture)
+            yield part, Piece(frame, region, at == 0, small)
+
+    def _with_whole(self, frame: Size) -> bool:
+        """Return whether the frame as a whole is a piece: not where padding it would take gigabytes."""
+        if not self.tiling.whole or self.fitting.resize.kind != "pad":
+            return self.tiling.whole
+        padded = padded_size(frame, self.fitting.network)
+        if padded.width * padded.height <= MAX_PIXELS:
+            return True
+        _log.warning(
+            "a frame of %d x %d pixels is too elongated to be detected as a whole too: only its tiles are", *frame
+        )
+        return False

@@ -1,0 +1,178 @@
+"""One set of boxes of a frame that was detected in tiles.
+
+What several tiles see, or a tile and the whole picture, is one box. Two boxes of one label are the same thing where,
+in what both tiles see, they overlap by more than half (IoU). A box that ends at an edge of its tile, inside the
+picture, is cut: it goes where another tile, or the picture as a whole, has the thing uncut. Where none has, its parts
+are joined.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Size
+from scripts.lib.suppression import suppress_pairs
+from scripts.lib.tiles import Region
+
+SAME = 0.5
+# A box that comes as near to an edge of its tile as this share of the tile's side ends there.
+_EDGE = 0.01
+# Rows of the table of overlaps that are computed at once.
+_ROWS = 64
+
+_Numbers = npt.NDArray[np.float64]
+_Flags = npt.NDArray[np.bool_]
+
+
+class Seen(NamedTuple):
+    """What was found in one tile, or in the whole picture.
+
+    Attributes:
+        region: the tile, in pixels of the frame; None for the whole.
+        boxes: (n, 4) x, y, width, height in thousandths of a media pixel, none without area.
+        labels: (n,) classes.
+        scores: (n, C).
+    """
+
+    region: Region | None
+    boxes: Integers
+    labels: Integers
+    scores: Floats
+
+
+class Merged(NamedTuple):
+    """The boxes of a frame, best first, as in Seen.
+
+    Attributes:
+        boxes: (n, 4).
+        labels: (n,).
+        scores: (n, C).
+        joined: how many of them were made of parts.
+        dropped: how many boxes went, as a better one shows the same thing.
+    """
+
+    boxes: Integers
+    labels: Integers
+    scores: Floats
+    joined: int
+    dropped: int
+
+
+def merge(seen: Sequence[Seen], frame: Size, media: Size) -> Merged:
+    """Return one box for each thing of a frame.
+
+    Args:
+        seen: what was found in each of its tiles, and in the whole; one at least.
+        frame: the frame's size.
+        media: the size that the boxes refer to.
+    """
+    boxes = np.concatenate([each.boxes for each in seen])
+    labels, scores = (np.concatenate([each[at] for each in seen]) for at in (2, 3))
+    corners = boxes.astype(np.float64)
+    corners[:, 2:] += corners[:, :2]
+    counts = [len(each.boxes) for each in seen]
+    piece = np.repeat(np.arange(len(seen)), counts)
+    limits = np.repeat([_limits(each.region, frame, media) for each in seen], counts, axis=0)
+    cut = _ends_at_edge(corners, limits, media)
+    own = scores[np.arange(len(labels)), labels]
+    pairs, overlaps = _same_things(corners, limits, labels, piece)
+    kept = suppress_pairs(np.lexsort((-own, cut)), pairs[~cut[pairs].all(axis=1)])
+    loose = kept & cut
+    parts = pairs[loose[pairs].all(axis=1)]
+    parts = parts[_are_best(parts, overlaps[loose[pairs].all(axis=1)], piece)]
+    group = _groups(parts, len(boxes))
+    low, high = corners[:, :2].copy(), corners[:, 2:].copy()
+    np.minimum.at(low, group, corners[:, :2])
+    np.maximum.at(high, group, corners[:, 2:])
+    members = np.bincount(group, minlength=len(boxes))
+    # The best of each group stands for it.
+    order = np.flatnonzero(kept)
+    order = order[np.argsort(-own[order], kind="stable")]
+    chosen = order[np.sort(np.unique(group[order], return_index=True)[1])]
+    low, high = low[group[chosen]].astype(np.int64), high[group[chosen]].astype(np.int64)
+    return Merged(
+        np.concatenate([low, high - low], axis=1),
+        labels[chosen],
+        scores[chosen],
+        joined=int((members[group[chosen]] > 1).sum()),
+        dropped=len(boxes) - len(order),
+    )
+
+
+def _limits(region: Region | None, frame: Size, media: Size) -> list[float]:
+    """Return the edges of a tile: left, top, right, bottom in thousandths of a media pixel."""
+    left, top, width, height = region or (0, 0, *frame)
+    across, down = (THOUSANDTHS * most / side for most, side in zip(media, frame, strict=True))
+    return [left * across, top * down, (left + width) * across, (top + height) * down]
+
+
+def _ends_at_edge(corners: _Numbers, limits: _Numbers, media: Size) -> _Flags:
+    """Return which boxes end at an edge of their tile that lies within the picture."""
+    margin = (limits[:, 2:] - limits[:, :2]) * _EDGE
+    before = (limits[:, :2] > 0) & (corners[:, :2] - limits[:, :2] <= margin)
+    ends = np.array(media, np.float64) * THOUSANDTHS - 0.5  # half a thousandth for rounding
+    behind = (limits[:, 2:] < ends) & (limits[:, 2:] - corners[:, 2:] <= margin)
+    found: _Flags = np.any(before | behind, axis=1)
+    return found
+
+
+def _same_things(corners: _Numbers, limits: _Numbers, labels: Integers, piece: Integers) -> tuple[Integers, _Numbers]:
+    """Return which boxes of different tiles show the same thing: (m, 2) indices, and how far they overlap.
+
+    Boxes are taken from left to right, and each is compared only with those that begin before it ends.
+    """
+    order = np.argsort(corners[:, 0], kind="stable")
+    starts = corners[order, 0]
+    pairs, overlaps = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+    for first in range(0, len(order), _ROWS):
+        some = order[first : first + _ROWS]
+        last = int(np.searchsorted(starts, corners[some, 2].max(), "left"))
+        others = order[first:last]
+        possible = (labels[some][:, None] == labels[others]) & (piece[some][:, None] != piece[others])
+        possible &= corners[some, 1][:, None] < corners[others, 3]
+        possible &= corners[others, 1] < corners[some, 3][:, None]
+        possible &= np.arange(len(some))[:, None] < np.arange(len(others))
+        one, other = np.nonzero(possible)
+        one, other = some[one], others[other]
+        overlap = _overlaps(corners[one], corners[other], limits[one], limits[other])
+        same = overlap > SAME
+        pairs.append(np.stack([one[same], other[same]], axis=1))
+        overlaps.append(overlap[same])
+    return np.concatenate(pairs), np.concatenate(overlaps)
+
+
+def _overlaps(some: _Numbers, others: _Numbers, some_limits: _Numbers, other_limits: _Numbers) -> _Numbers:
+    """Return the intersection over union of boxes, pair by pair, within what both of their tiles show."""
+    low, high = np.maximum(some_limits, other_limits)[:, :2], np.minimum(some_limits, other_limits)[:, 2:]
+    shown = [
+        (np.minimum(boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)).clip(0).prod(axis=1)
+        for boxes in (some, others)
+    ]
+    shared = (np.minimum(some, others)[:, 2:] - np.maximum(some, others)[:, :2]).clip(0).prod(axis=1)
+    union = shown[0] + shown[1] - shared
+    found: _Numbers = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    return found
+
+
+def _are_best(pairs: Integers, overlaps: _Numbers, piece: Integers) -> _Flags:
+    """Return which pairs are the best of both their boxes in the other's tile: parts of one thing, of each tile one."""
+    best = np.ones(len(pairs), bool)
+    for own, other in ((0, 1), (1, 0)):
+        keys = (-overlaps, piece[pairs[:, other]], pairs[:, own])
+        order = np.lexsort(keys)
+        box, tile = pairs[order, own], piece[pairs[order, other]]
+        best[order[1:]] &= (box[1:] != box[:-1]) | (tile[1:] != tile[:-1])
+    return best
+
+
+def _groups(pairs: Integers, count: int) -> Integers:
+    """Return of each box the least index of those that pairs connect it with."""
+    group = np.arange(count)
+    while True:
+        before = group.copy()
+        np.minimum.at(group, pairs[:, 0], before[pairs[:, 1]])
+        np.minimum.at(group, pairs[:, 1], before[pairs[:, 0]])
+        if (group == before).all():
+            return group

@@ -1,0 +1,77 @@
+"""Tiles: overlapping regions of a large frame, each of which goes through the network by itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from scripts.lib.boxes import Pixels, Size
+
+OVERLAP = 0.2
+
+
+class Region(NamedTuple):
+    """A part of a frame, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def size(self) -> Size:
+        """Its width and height."""
+        return Size(self.width, self.height)
+
+    def part_of(self, frame: Pixels) -> Pixels:
+        """Return that part of a frame, (height, width, 3), without copying it."""
+        return frame[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How frames are cut into tiles.
+
+    Attributes:
+        size: of a tile, in pixels of the frame.
+        overlap: the share of a tile's width and height that it has in common with the next one, from 0 to below 1.
+        whole: whether the frame goes through the network as a whole too.
+    """
+
+    size: Size
+    overlap: float = OVERLAP
+    whole: bool = True
+
+    def cuts(self, frame: Size) -> bool:
+        """Return whether a frame is larger than a tile; others are not cut."""
+        return frame.width > self.size.width or frame.height > self.size.height
+
+    def regions(self, frame: Size) -> list[Region]:
+        """Return the tiles of a frame, row by row: as large as the others those at its end, which overlap more.
+
+        Of a side that is shorter than a tile's, all is in each tile.
+        """
+        width, height = (min(most, side) for most, side in zip(self.size, frame, strict=True))
+        return [
+            Region(left, top, width, height)
+            for top in _starts(frame.height, height, self.overlap)
+            for left in _starts(frame.width, width, self.overlap)
+        ]
+
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """Return where the tiles of one row begin; the last one ends where the row does."""
+    return [*range(0, length - side, side - int(side * overlap)), length - side]
+
+
+def from_values(values: Mapping[str, Any] | str | None, network: Size) -> Tiling | None:
+    """Return what detect.tiles asks for.
+
+    Args:
+        values: the setting: `auto`, or some of width, height, overlap and whole; None for no tiles.
+        network: the size of the network's input, which tiles have unless the setting says another.
+    """
+    if values is None:
+        return None
+    given = {} if isinstance(values, str) else dict(values)
+    size = Size(given.pop("width", network.width), given.pop("height", network.height))
+    return Tiling(size, **given)
