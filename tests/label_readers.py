@@ -1,13 +1,16 @@
 """Read a run's exports with the programs that they are for; by hand, as these are heavy.
 
-    python -m venv readers && readers/bin/pip install megadetector-utils labelformat label-studio-sdk
+    python -m venv readers && readers/bin/pip install megadetector-utils labelformat label-studio-sdk python-dwca-reader
     readers/bin/python tests/label_readers.py RUN_FOLDER MEDIA_FOLDER
 
-RUN_FOLDER is that of a run on MEDIA_FOLDER with export.megadetector, yolo, cvat and label_studio.
+RUN_FOLDER is that of a run on MEDIA_FOLDER with export.megadetector, yolo, cvat, label_studio and counts.
 """
 
+import csv
 import json
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -58,6 +61,23 @@ def read_label_studio(path: Path, names: list[str]) -> str:
     return f"{count} boxes"
 
 
+def read_darwin_core(path: Path) -> str:
+    """Read the occurrences as an archive of one file; return how many there are."""
+    from dwca.read import DwCAReader
+
+    with path.open(encoding="utf-8", newline="") as stream:
+        expected = list(csv.DictReader(stream))
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "occurrences.zip")
+        with zipfile.ZipFile(archive, "w") as packed:
+            packed.write(path, path.name)
+        with DwCAReader(str(archive)) as found:
+            rows = [dict(row.data) for row in found]
+    if rows != expected:
+        raise ValueError(f"{path}: the reader finds other values than the file has")
+    return f"{len(rows)} occurrences"
+
+
 def main(run: Path, media: Path) -> None:
     """Read all exports, and print what they hold."""
     results = run / "results"
@@ -67,6 +87,7 @@ def main(run: Path, media: Path) -> None:
     sys.stdout.write(f"CVAT: {read_cvat(results / 'cvat')}\n")
     label_studio = read_label_studio(results / "detections.label_studio.json", names)
     sys.stdout.write(f"Label Studio: {label_studio}\n")
+    sys.stdout.write(f"Darwin Core: {read_darwin_core(results / 'occurrences.csv')}\n")
 
 
 if __name__ == "__main__":

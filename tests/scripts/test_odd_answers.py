@@ -136,7 +136,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0
             Project(where["host"], project), version, [1, 2], type_id=steps.server.localization_type_id,
             species="Species", confidence="Confidence",
         )  # fmt: skip
-        for media_id in (1, 2):
+        for media_id in side.media:
             list(changes(side.boxes(media_id), side.boxes(media_id), 0.5, 0.1))
         return []
 

@@ -245,6 +245,36 @@ def test_merged_tracks_are_not_made_again(ready):
     assert list(by_species(ready)) == ["cod"]
 
 
+def test_split_track_is_not_made_again(ready):
+    """Tator has no split: a person takes boxes out of a track, and makes another one of these."""
+    run(ready)
+    cod = by_species(ready)["cod"]
+    out = cod["localizations"][2:]
+    ready.person.update_state(cod["id"], {"localization_ids_remove": out})
+    where = read_json(ready.folder / "destination.json")
+    drawn = {"media_ids": [1], "type": where["tracks"]["type_id"], "version": where["version_id"]}
+    ready.person.create_state_list(ready.server.project_id, [{**drawn, "localization_ids": out}])
+    before = sorted(ready.states(), key=lambda state: state["id"])
+    for tracks in ((COD, CRAB), (CRAB,), (COD, CRAB)):
+        ready.tracked(1, *tracks)
+        people = run(ready)["people"]
+        assert (people["edited"] + people["added"]).count(cod["elemental_id"]) == 1
+        assert len(people["added"]) >= 1
+        assert sorted(ready.states(), key=lambda state: state["id"]) == before
+
+
+def test_box_deleted_on_the_page_leaves_its_track_to_the_person(ready):
+    """The page takes the box out of each of its tracks, and then deletes it."""
+    run(ready)
+    cod = by_species(ready)["cod"]
+    gone = cod["localizations"][0]
+    for state in ready.person.get_state_list(ready.server.project_id, related_id=[gone]):
+        ready.person.update_state(state.id, {"localization_ids_remove": [gone]})
+    ready.person.delete_localization(gone, {})
+    left_alone(ready, "cod", "edited")
+    assert gone not in {box["id"] for box in ready.boxes()}
+
+
 def test_merged_track_that_was_edited_before_is_not_made_again(ready):
     """Its older mark stays, hidden in lists, and is no track that stands."""
     run(ready)
