@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")
         return 1
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # they hold the network's own names
     return 0
 
 

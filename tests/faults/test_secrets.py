@@ -4,10 +4,13 @@ import csv
 import json
 import os
 import re
+import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from scripts.lib.workflow import job_secrets
 from tests.faults.site import RUN_SECONDS, Site, media_of_a_site
 from tests.faults.steps import until
 from tests.tator_server.launch import running
@@ -21,6 +24,7 @@ NAMES = (
     "right-to-left \u202e4pm.exe 日本" + "n" * 5000 + ".mp4",
     "...",
 )
+RULE = re.compile(r"\.snakemake/scripts/\w+\.(\w+)\.py")
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
@@ -41,6 +45,45 @@ def test_no_command_line_of_the_whole_tree_holds_the_token(site):
     for rule in ("resolve_media", "download_media", "prepare_upload", "detect", "upload_detections", "mark_processed"):
         assert any(f"{rule}.py" in line for line in lines.values()), rule
     assert not [line for line in lines.values() if site.server.token in line]
+
+
+def variables(process: psutil.Process) -> set[str]:
+    """Return the names of a process's variables; psutil takes one that was overwritten for the end of all."""
+    entries = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    return {entry.partition(b"=")[0].decode(errors="replace") for entry in entries if entry}
+
+
+def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(site):
+    """What /proc shows of each, with their children, once it has dropped what it was started with."""
+    secrets = {"TATOR_AUTH_TOKEN", "TATOR_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"}
+    site.environ |= dict.fromkeys(secrets - {"TATOR_AUTH_TOKEN"}, "x" * 40)
+    run = site.start()
+    seen: dict[str, list[set[str]]] = {}  # of the jobs themselves
+    children: dict[tuple[str, int], set[str]] = {}  # the last of each, by the rule and its number
+
+    def looked() -> bool:
+        for job in run.jobs():
+            try:
+                [rule, *_] = RULE.findall(" ".join(job.cmdline())) or [""]
+                if rule and (names := variables(job)):
+                    seen.setdefault(rule, []).append(secrets & names)
+                for child in job.children(recursive=True) if rule else ():
+                    children[rule, child.pid] = secrets & variables(child)
+            except (psutil.Error, OSError):  # it ended meanwhile
+                continue
+        return run.process.poll() is not None
+
+    while not looked():
+        time.sleep(0.002)
+    assert run.wait() == 0, run.text
+    assert {"resolve_media", "detect", "upload_detections", "get_network", "make_report", "conclude"} <= seen.keys()
+    # Each starts with all and drops some in its first moments; after those nothing has more.
+    least = {rule: set.intersection(*found) for rule, found in seen.items()}
+    assert least == {rule: secrets & job_secrets.USED.get(rule, frozenset()) for rule in seen}
+    for rule, found in seen.items():
+        assert found[-1] == least[rule], rule
+    assert {rule for rule, _ in children} >= {"detect", "get_network"}
+    assert [(rule, found) for (rule, _), found in children.items() if not found <= least[rule]] == []
 
 
 FAILURES = {

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
@@ -46,7 +46,7 @@ class FrameAgain:
 def frames_again(
     wanted: Mapping[int, Collection[int]], records: Iterable[Path], place: MediaPlace, folder: Path
 ) -> Iterator[FrameAgain]:
-    """Yield the wanted frames, by media and number; what cannot be had any more is left out.
+    """Yield the wanted frames, by media and number; what cannot be had any more is left out, and stops no other media.
 
     Each media is read up to the last frame that is wanted.
 
@@ -62,24 +62,31 @@ def frames_again(
         by_id[record.media_id] = record
     connection = None if place.host is None or place.project_id is None else Connection(place.host, place.project_id)
     for media_id, frames in sorted(wanted.items()):
-        record = by_id[media_id]
-        with TemporaryDirectory(dir=folder) as room:
-            if connection is not None:
-                media = Path(room, "media")
-                fetched = fetch_media(record, media, connection, lasting=False)
-            else:
-                media, fetched = media_file(record, None, None, place.listing)
-            if fetched.state == "ready":
-                yield from _read(media, record, Shown.of_original(record, fetched), set(frames))
-            else:
-                _log.warning("media %d: %s; its pictures are left out", media_id, fetched.reason)
+        try:
+            yield from _of_media(by_id[media_id], set(frames), connection, place, folder)
+        except Exception as error:
+            if not (isinstance(error, MediaFault) or of_one_media(error)):
+                raise
+            foreseen = isinstance(error, PipelineError)
+            _log.warning(
+                "media %d: %s; its pictures are left out", media_id, error, exc_info=None if foreseen else error
+            )
 
 
-def _read(media: Path, record: MediaRecord, shown: Shown | None, frames: set[int]) -> Iterator[FrameAgain]:
-    try:
+def _of_media(
+    record: MediaRecord, frames: set[int], connection: Connection | None, place: MediaPlace, folder: Path
+) -> Iterator[FrameAgain]:
+    with TemporaryDirectory(dir=folder) as room:
+        if connection is not None:
+            media = Path(room, "media")
+            fetched = fetch_media(record, media, connection, lasting=False)
+        else:
+            media, fetched = media_file(record, None, None, place.listing)
+        if fetched.state != "ready":
+            _log.warning("media %d: %s; its pictures are left out", record.media_id, fetched.reason)
+            return
+        shown = Shown.of_original(record, fetched)
         with open_frames(media, record.file_kind, range(min(frames), max(frames) + 1), None, shown) as source:
             for first, picture in source:
                 for number in sorted(frames.intersection(source.numbers(first))):
                     yield FrameAgain(record.media_id, number, picture)
-    except MediaFault as fault:
-        _log.warning("media %d: %s; its pictures are left out", record.media_id, fault)
