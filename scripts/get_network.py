@@ -193,10 +193,12 @@ def _check_length(path: Path) -> None:
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
     for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
-        plain = Path(name).name
-        path = directory / plain
-        if plain == name.removeprefix("./") and plain and path.is_file() and not (folder / plain).exists():
-            _copy(path, folder / plain)
+        place = external.place_of(name)
+        if place is None or not (path := directory / place).is_file() or (folder / place).exists():
+            continue
+        if path.parent.resolve().is_relative_to(directory.resolve()):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            _copy(path, folder / place)
 
 
 def _copy(path: Path, copy: Path) -> None:

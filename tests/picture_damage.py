@@ -9,6 +9,7 @@ noticed, and how many undamaged files were taken for damaged ones.
 import io
 import logging
 import random
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,37 @@ def with_opencv(extension: str, picture: np.ndarray, *options: int) -> bytes:
     return cv2.imencode(extension, picture, list(options))[1].tobytes()
 
 
+def cmyk(picture: np.ndarray) -> bytes:
+    """Return a JPEG as printers have it."""
+    stream = io.BytesIO()
+    Image.fromarray(picture[..., ::-1]).convert("CMYK").save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+def tiles_of_jpeg(picture: np.ndarray, side: int = 64) -> bytes:
+    """Return a TIFF whose tiles are whole JPEG files, with colours at half the resolution."""
+    height, width = picture.shape[:2]
+    filled = np.pad(picture, ((0, -height % side), (0, -width % side), (0, 0)))
+    tiles = [
+        with_pillow("JPEG", filled[y : y + side, x : x + side], quality=85)
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+    starts = [8 + sum(map(len, tiles[:number])) for number in range(len(tiles))]
+    count, data = len(tiles), b"".join(tiles)
+    tables = 8 + len(data)
+    data += (
+        struct.pack(f"<{count}I", *starts) + struct.pack(f"<{count}I", *map(len, tiles)) + struct.pack("<3H", 8, 8, 8)
+    )
+    entries = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, tables + 8 * count), (259, 3, 1, 7), (262, 3, 1, 6),
+        (277, 3, 1, 3), (322, 4, 1, side), (323, 4, 1, side), (324, 4, count, tables),
+        (325, 4, count, tables + 4 * count), (530, 3, 2, 2 | 2 << 16),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory
+
+
 def files() -> dict[str, bytes]:
     """Return a sound file of each format."""
     picture = scene()
@@ -57,12 +89,15 @@ def files() -> dict[str, bytes]:
         "JPEG, optimised": with_pillow("JPEG", picture, quality=80, optimize=True),
         "JPEG, progressive": with_pillow("JPEG", picture, quality=80, progressive=True),
         "JPEG, restarts": with_opencv(".jpg", picture, cv2.IMWRITE_JPEG_RST_INTERVAL, 40),
+        "JPEG, CMYK": cmyk(picture),
         "PNG": with_opencv(".png", picture),
         "WebP, lossy": with_opencv(".webp", picture, cv2.IMWRITE_WEBP_QUALITY, 85),
         "WebP, lossless": with_opencv(".webp", picture, cv2.IMWRITE_WEBP_QUALITY, 101),
         "TIFF, LZW": with_pillow("TIFF", picture, compression="tiff_lzw"),
         "TIFF, Deflate": with_pillow("TIFF", picture, compression="tiff_adobe_deflate"),
         "TIFF, PackBits": with_pillow("TIFF", picture, compression="packbits"),
+        "TIFF, JPEG": with_pillow("TIFF", picture, compression="jpeg"),
+        "TIFF, tiles of JPEG": tiles_of_jpeg(picture),
         "JPEG 2000": with_opencv(".jp2", picture),
         "JPEG 2000, lossy": with_opencv(".jp2", picture, cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 100),
         "JPEG 2000, rate": with_pillow(

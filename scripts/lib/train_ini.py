@@ -20,6 +20,7 @@ MOST_NAMES = 10_000
 _MOST_LINES = 2 * MOST_NAMES
 _SHOWN = 200
 _SIDE = re.compile(r"\s*(?P<side>width|height)\s*[=:]\s*(?P<value>[1-9][0-9]{0,4})\s*(?:[;#].*)?", re.IGNORECASE)
+_BRACKETS = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
 
 class _Parser(configparser.ConfigParser):
@@ -47,12 +48,12 @@ def names(content: bytes, source: str) -> list[str]:
     value = _unquoted(_value(_text(content, source), source))
     if not value:
         raise GraphError(f"{source}: Species in [Data] is empty; {EXPECTED}: write the names of the classes")
-    if value[0] in "[(" and value[-1] in "])":
+    found = [_unquoted(name.strip()) for name in value.split(",")]
+    if _opens(found[0]) or _closes(found[-1]) or all(map(_in_brackets, found)):
         raise GraphError(
             f"{source}: the names in Species stand in brackets ({value[0]}...{value[-1]}): {short(value, 200)!r}; "
             "expected them bare, with commas between: delete the brackets"
         )
-    found = [_unquoted(name.strip()) for name in value.split(",")]
     if len(found) > MOST_NAMES:
         raise GraphError(f"{source}: Species holds {len(found)} names; expected at most {MOST_NAMES}")
     first: dict[str, int] = {}
@@ -83,6 +84,20 @@ def size(path: Path) -> Size | None:
         elif inside and (found := _SIDE.fullmatch(line)):
             sides[found["side"].casefold()] = int(found["value"])
     return Size(sides["width"], sides["height"]) if len(sides) == 2 else None
+
+
+def _opens(name: str) -> bool:
+    """Return whether a name begins with a bracket that is not closed in it."""
+    return name[:1] in _BRACKETS and _BRACKETS[name[0]] not in name
+
+
+def _closes(name: str) -> bool:
+    """Return whether a name ends with a bracket that is not opened in it."""
+    return any(name.endswith(closing) and opening not in name for opening, closing in _BRACKETS.items())
+
+
+def _in_brackets(name: str) -> bool:
+    return name[:1] in _BRACKETS and name.endswith(_BRACKETS[name[0]])
 
 
 def _cut(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import onnx
 import pytest
@@ -63,7 +63,64 @@ def test_a_plan_knows_the_file_beside_the_graph(source: Path) -> None:
     assert external.sibling_of(source / "graph.onnx") == []
 
 
-@pytest.mark.parametrize("name", ["../source/graph.onnx.data", "/etc/hostname", "absent.bin", "", ".."])
+@pytest.mark.parametrize("name", ["./graph.onnx.data", "weights/graph.onnx.data", "a/./b//w.bin"])
+def test_weights_below_the_folder_are_taken_hashed_and_part_of_the_plan(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    whole = (get(tmp_path, directory=source) / "graph.onnx").read_bytes()
+    data = (source / "graph.onnx.data").read_bytes()
+    (source / "graph.onnx.data").unlink()
+    (source / name).parent.mkdir(parents=True, exist_ok=True)
+    (source / name).write_bytes(data)
+    renamed(source, name)
+    place = str(PurePosixPath(name))
+    assert external.sibling_of(source / "graph.onnx") == [place]
+    folder = get(tmp_path, directory=source)
+    assert (folder / "graph.onnx").read_bytes() == whole
+    assert place in json.loads((folder / "provenance.json").read_text())["files"]
+    assert sorted(path.name for path in folder.iterdir()) == ["graph.onnx", "provenance.json", "train.ini"]
+
+
+def test_each_tensor_in_a_file_of_its_own(source: Path, tmp_path: Path) -> None:
+    whole = (get(tmp_path, directory=source) / "graph.onnx").read_bytes()
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    (apart / "train.ini").write_bytes((source / "train.ini").read_bytes())
+    onnx.save_model(
+        onnx.load(source / "graph.onnx"),
+        apart / "graph.onnx",
+        save_as_external_data=True,
+        all_tensors_to_one_file=False,
+        size_threshold=0,
+    )
+    files = external.sibling_of(apart / "graph.onnx")
+    assert len(files) > 1
+    folder = get(tmp_path, directory=apart)
+    found = onnx.load(folder / "graph.onnx").graph.initializer
+    expected = onnx.load_from_string(whole).graph.initializer
+    assert [onnx.numpy_helper.to_array(one).tolist() for one in found] == [
+        onnx.numpy_helper.to_array(one).tolist() for one in expected
+    ]
+    assert set(files) <= set(json.loads((folder / "provenance.json").read_text())["files"])
+
+
+def test_a_folder_that_leads_out_by_a_link_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (source / "graph.onnx.data").rename(tmp_path / "elsewhere" / "w.bin")
+    (source / "weights").symlink_to(tmp_path / "elsewhere")
+    renamed(source, "weights/w.bin")
+    with pytest.raises(GraphError, match=r"its weights are in the file 'weights/w\.bin', which is not there"):
+        get(tmp_path, directory=source)
+    with pytest.raises(GraphError, match=r"expected a file in the graph's own folder, or in one below it"):
+        make_pipeline_image(
+            image="network:1", graph_onnx=source / "graph.onnx", output=tmp_path / "image.tar", daemon=False
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../source/graph.onnx.data", "weights/../../x", "/etc/hostname", "absent.bin", "a/absent.bin", "", ".", ".."],
+)
 def test_weights_elsewhere_or_absent_are_refused(source: Path, tmp_path: Path, name: str) -> None:
     renamed(source, name)
     with pytest.raises(GraphError, match="its weights are"):

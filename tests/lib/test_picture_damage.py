@@ -30,6 +30,21 @@ def test_holes_that_change_a_picture_are_noticed(name: str) -> None:
     assert row.noticed == row.changed
 
 
+@pytest.mark.parametrize("name", ["JPEG", "JPEG, optimised", "JPEG, CMYK"])
+def test_zeros_anywhere_in_the_header_of_a_jpeg_are_noticed(name: str) -> None:
+    content = FILES[name]
+    sound, changed = read(content)[0], 0
+    assert sound is not None
+    for length in (16, 64):
+        for start in range(2, 640, 14):
+            picture, noticed = read(content[:start] + bytes(length) + content[start + length :])
+            same = picture is not None and picture.shape == sound.shape
+            if not same or (np.abs(picture.astype(int) - sound).max(axis=2) > 8).sum() > 64:
+                changed += 1
+                assert noticed, (length, start)
+    assert changed > 20
+
+
 @pytest.mark.parametrize(
     ("name", "part"), [("y1_hole64.jpg", "premature end of data"), ("p03_noeoi.jpg", "Premature end")]
 )

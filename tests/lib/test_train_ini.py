@@ -36,6 +36,7 @@ def test_reads_the_sample():
         ("[ data ]\nSPECIES=cod", ["cod"]),
         ("[Data]\nSpecies=100% cod,%(x)s,${y}", ["100% cod", "%(x)s", "${y}"]),
         ("[Data]\nSpecies=Müllers Fisch,魚,cá", ["Müllers Fisch", "魚", "cá"]),
+        ("[Data]\nSpecies=(juv.) cod,crab (adult)", ["(juv.) cod", "crab (adult)"]),
         ("[Data]\nSpecies=a=b,c:d,[x]", ["a=b", "c:d", "[x]"]),
         ("[Data]\nTrain=1\nTrain=2\nflag\nSpecies=cod", ["cod"]),
         (
@@ -108,7 +109,21 @@ def test_names_survive_a_round(written):
     assert names(f"[Data]\nSpecies={' , '.join(written)}\n".encode(), "train.ini") == written
 
 
-@pytest.mark.parametrize("value", ["[cod, crab]", "('cod', 'crab')", "[cod]"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[cod, crab]",
+        "('cod', 'crab')",
+        "[cod]",
+        "{cod, crab}",
+        "<cod, crab>",
+        "[cod], [crab]",
+        "[cod, crab",
+        "cod, crab]",
+        "\"['cod', 'crab']\"",
+        "[cod, king (crab)] ; as of 2019",
+    ],
+)
 def test_brackets_around_the_names_are_refused(value: str) -> None:
     with pytest.raises(GraphError, match="stand in brackets") as found:
         names(f"[Data]\nSpecies={value}\n".encode(), "train.ini")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from scripts.lib.frames import dv_blocks
-from scripts.lib.frames.damage import codestream
+from scripts.lib.frames.damage import codestream, jpeg
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
@@ -101,6 +101,8 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
     """
     if codec in _FINDERS:
         return _FINDERS[codec](content)
+    if codec == "mjpeg" and (table := jpeg.damaged_table(content)):
+        return table
     run = _LONGER_RUNS.get(codec, bytes(least))
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
@@ -168,17 +170,17 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
 }
 
 
-def _flat_is_zero(jpeg: bytes) -> bool:
+def _flat_is_zero(picture: bytes) -> bool:
     """Return whether a table says that blocks of one colour are coded in zeros, as made-to-measure tables may."""
-    place = jpeg.find(_HUFFMAN)
+    place = picture.find(_HUFFMAN)
     while place >= 0:
-        table, end = place + 4, place + 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
-        while table + 17 < min(end, len(jpeg)):
+        table, end = place + 4, place + 2 + int.from_bytes(picture[place + 2 : place + 4], "big")
+        while table + 17 < min(end, len(picture)):
             # Class (1 for what follows a block's mean), 16 counts of codes, then symbols: the first has only zeros.
-            if jpeg[table] >> 4 == 1 and jpeg[table + 17] == 0:
+            if picture[table] >> 4 == 1 and picture[table + 17] == 0:
                 return True
-            table += 17 + sum(jpeg[table + 1 : table + 17])
-        place = jpeg.find(_HUFFMAN, place + 2)
+            table += 17 + sum(picture[table + 1 : table + 17])
+        place = picture.find(_HUFFMAN, place + 2)
     return False
 
 

@@ -13,7 +13,7 @@ import av.stream
 import av.video.stream
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, messages
+from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, iso_fragments, messages
 from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.truncation import known_end, missing_bytes
 
@@ -214,6 +214,8 @@ class VideoPackets(FrameSource):
             expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
             if self._packets < expected:
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
+        if "mov" in names and (what := iso_fragments.destroyed(self._path, self._stream.id)):
+            return what
         missing = missing_bytes(self._path, self._container.format.name)
         return f"the file lacks {missing} bytes at its end" if missing else None
 

@@ -4,7 +4,7 @@ What follows, above all every hash of the graph, then depends on the weights too
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.errors import GraphError
@@ -41,7 +41,16 @@ def sibling_of(graph: Path) -> list[str]:
         names = files_of(graph)
     except GraphError:
         return []
-    return [name for name in names if Path(name).name == name and (graph.parent / name).is_file()]
+    places = {place for name in names if (place := place_of(name)) and (graph.parent / place).is_file()}
+    return sorted(map(str, places))
+
+
+def place_of(name: str) -> PurePosixPath | None:
+    """Return where a file of weights is, below the graph's folder; None for a name that leads elsewhere or nowhere."""
+    place = PurePosixPath(name)
+    if "\0" in name or not place.parts or place.is_absolute() or ".." in place.parts:
+        return None
+    return place
 
 
 def write_whole(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
@@ -122,13 +131,13 @@ def _entries(tensor: Any) -> dict[str, str]:
 
 
 def _inside(folder: Path, name: str, source: str) -> Path:
-    """Return the file of a name; refuse one that is not there, or not in the folder itself."""
-    path = folder / name
-    plain = name not in ("", ".", "..") and "\0" not in name and Path(name).name == name.removeprefix("./")
-    if not plain or path.is_symlink():
+    """Return the file of a name; refuse one that is not there, not below the folder, or behind a symbolic link."""
+    place = place_of(name)
+    path = folder / (place or "")
+    if place is None or path.resolve() != folder.resolve() / place:
         raise GraphError(
-            f"{source}: its weights are said to be in {name[:200]!r}; expected a file in the graph's own folder: put "
-            "it there, and export the graph anew"
+            f"{source}: its weights are said to be in {name[:200]!r}; expected a file in the graph's own folder, or "
+            "in one below it: put it there, and export the graph anew"
         )
     if not path.is_file():
         raise GraphError(

@@ -9,7 +9,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import Picture
 
-_SOI, _EOI, _SOS, _DHT = 0xD8, 0xD9, 0xDA, 0xC4
+_SOI, _EOI, _SOS, _DHT, _DQT = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB
 # A progressive picture of four components has some forty. Each is a walk over the whole picture, and may be 30 bytes.
 MOST_SCANS = 100
 _SCAN = bytes([0xFF, _SOS])
@@ -19,6 +19,8 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the kinds of SOF
 _PROGRESSIVE = (0xC2,)
 _SEQUENTIAL = (0xC0, 0xC1)
 _EXIF = b"\xff\xe1", b"Exif\0\0"
+# How many symbols of a Huffman table may be there twice: in sound files none is.
+_TWICE = 3
 # Zeros in a row that are never chance: 128 bits, which stand for dozens of coefficients of -1.
 _ZEROS = bytes(16)
 
@@ -70,6 +72,8 @@ def decode_whole(content: bytes) -> Picture | None:
     header = content[:65536]
     if _EXIF[1] in header or _ZEROS in content:  # it may have to be turned, or is suspect
         return None
+    if damaged_table(content):
+        return None
     try:
         _, _, space, _ = simplejpeg.decode_jpeg_header(content)
         if space not in ("YCbCr", "Gray"):
@@ -89,6 +93,8 @@ def find_damage(content: bytes) -> str | None:
     except ValueError as error:
         if unsupported(content) is None and "color conversion" not in str(error):
             return f"libjpeg: {error}"
+    if table := damaged_table(content):
+        return table
     place = _zeros(content)
     return None if place is None else f"zeros instead of compressed data at byte {place}"
 
@@ -124,6 +130,39 @@ def _zeros(content: bytes) -> int | None:
             if found >= 0:
                 return found
     return None
+
+
+def damaged_table(content: bytes) -> str | None:
+    """Return which table in the header holds what none may: a divisor of zero, or symbols twice; None for none."""
+    for segment in segments(content):
+        if segment.marker == _SOS:
+            return None  # later tables, of progressive pictures, are left to libjpeg
+        if segment.marker == _DQT and not _divides(segment.body):
+            return "a quantization table holds zeros"
+        if segment.marker == _DHT and any(len(found) - len(set(found)) > _TWICE for found in _symbols(segment.body)):
+            return "a Huffman table holds symbols twice"
+    return None
+
+
+def _divides(body: bytes) -> bool:
+    """Return whether all values of quantization tables are above zero."""
+    at = 0
+    while at < len(body):
+        size = 128 if body[at] >> 4 else 64
+        values = body[at + 1 : at + 1 + size]
+        if 0 in (values if size == 64 else np.frombuffer(values[: len(values) & ~1], ">u2").tolist()):
+            return False
+        at += 1 + size
+    return True
+
+
+def _symbols(body: bytes) -> Iterator[bytes]:
+    """Yield the symbols of each Huffman table."""
+    at = 0
+    while at + 17 < len(body):
+        count = sum(body[at + 1 : at + 17])
+        yield body[at + 17 : at + 17 + count]
+        at += 17 + count
 
 
 def _first_symbols(body: bytes) -> dict[int, int]:

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -116,8 +116,9 @@ def find_damage(content: bytes) -> str | None:
     tiled = _TILES in tags
     starts = tags.get(_TILES if tiled else _STRIPS, ())
     counts = tags.get(_TILE_BYTES if tiled else _STRIP_BYTES, ())
-    lengths = _lengths(header, tiled=tiled)
-    if lengths is None or len(starts) != len(counts) or len(starts) < len(lengths):
+    # Without them, as of samples that are stored at a lower resolution, checksums and JPEG are looked at all the same.
+    lengths: Sequence[tuple[int, int] | None] = _lengths(header, tiled=tiled) or [None] * len(starts)
+    if len(starts) != len(counts) or len(starts) < len(lengths):
         return None  # OpenCV has decoded it all the same
     name = "tile" if tiled else "strip"
     for number, (start, count, allowed) in enumerate(zip(starts, counts, lengths, strict=False)):
@@ -179,7 +180,14 @@ def _lengths(header: Header, *, tiled: bool) -> list[tuple[int, int]] | None:
     return [(line * (below - above), line * rows) for above, below in pairwise(edges)] * planes
 
 
-def _damage_of(data: bytes, header: Header, allowed: tuple[int, int]) -> str | None:
+def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None) -> str | None:
+    """Return what is wrong with a strip or tile.
+
+    Args:
+        data: as it is stored.
+        header: of its picture.
+        allowed: how many bytes it may become; None where that is unknown.
+    """
     compression = header.compression
     if compression == _JPEG:
         tables = bytes(header.tags.get(_TABLES, ()))
@@ -198,11 +206,11 @@ def _damage_of(data: bytes, header: Header, allowed: tuple[int, int]) -> str | N
             return f"its compressed data cannot be read: {error}"
     elif compression == _PACKBITS:
         found = _unpacked(data)
-    elif compression == _PLAIN:
+    elif compression == _PLAIN and allowed is not None:
         found = min(max(len(data), allowed[0]), allowed[1]) if len(data) >= allowed[0] else len(data)
     else:
         return None
-    return None if found in allowed else f"its data are {found} bytes; expected {allowed[0]}"
+    return None if allowed is None or found in allowed else f"its data are {found} bytes; expected {allowed[0]}"
 
 
 def _inflated(data: bytes) -> int:

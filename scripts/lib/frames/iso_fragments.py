@@ -1,0 +1,152 @@
+"""Destroyed fragments in files of the MP4 family, which FFmpeg passes over without a word.
+
+Such a file, as Tator's streaming copies are, describes its pictures in many boxes `moof` (ISO/IEC 14496-12), each
+before the box `mdat` that holds them. A description that was lost is no error for FFmpeg: its pictures are not there.
+"""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+_HEAD, _LONG_HEAD = 8, 16
+_FULL = 4  # version and flags
+_DATA = (b"moof", b"mdat")
+# By the flag that says that it is there: bytes of a field. Of a `tfhd` and a `trun`, and of each sample of the latter.
+_OF_TRACK = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}
+_OF_RUN = {0x1: 4, 0x4: 4}
+_OF_SAMPLE = {0x100: 4, 0x200: 4, 0x400: 4, 0x800: 4}
+_SAMPLE_SIZE = 0x200
+
+
+class Box(NamedTuple):
+    """A box: what it is, and where its content begins and ends."""
+
+    kind: bytes
+    begin: int
+    end: int
+
+
+class _DestroyedError(Exception):
+    """A description is not whole."""
+
+
+def destroyed(path: Path, track: int) -> str | None:
+    """Return a sentence on the first fragment whose description is not whole; None for none, and without fragments.
+
+    Args:
+        path: the file.
+        track: the video's number in the file.
+    """
+    if not path.stat().st_size:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _first_fault(data, track)
+
+
+def _first_fault(data: mmap.mmap, track: int) -> str | None:
+    fragments, at, time = 0, 0, 0
+    while at + _HEAD <= len(data):
+        box = _box(data, at, len(data))
+        if box is None:
+            # Behind the last box may stand anything; without fragments the index tells of loss.
+            lost = fragments or data.find(b"mvex", 0, at) >= 0
+            return _words(at) if lost and any(data.find(kind, at) >= 0 for kind in _DATA) else None
+        if box.kind == b"moov":
+            time = 0  # another file begins
+        if box.kind == b"moof" and box.end <= len(data):
+            fragments += 1
+            try:
+                time = _check(data, box, track, time)
+            except _DestroyedError:
+                return _words(at)
+        at = box.end
+    return None
+
+
+def _words(place: int) -> str:
+    return f"the description of a fragment is destroyed, at byte {place} of the file: pictures are missing or wrong"
+
+
+def _box(data: mmap.mmap, at: int, end: int) -> Box | None:
+    """Return the box at a place, None where there is none; its end may lie behind the file's."""
+    kind, length, head = data[at + 4 : at + _HEAD], int.from_bytes(data[at : at + 4], "big"), _HEAD
+    if length == 1:
+        length, head = int.from_bytes(data[at + _HEAD : at + _LONG_HEAD], "big"), _LONG_HEAD
+    if len(kind) < 4 or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind):
+        return None
+    if length == 0:  # up to the end of what it is in
+        return Box(kind, at + head, end)
+    return Box(kind, at + head, at + length) if length >= head else None
+
+
+def _boxes(data: mmap.mmap, parent: Box) -> Iterator[Box]:
+    """Yield the boxes in a box.
+
+    Raises:
+        _DestroyedError: they do not fill it.
+    """
+    at = parent.begin
+    while at < parent.end:
+        box = _box(data, at, parent.end)
+        if box is None or box.end > parent.end:
+            raise _DestroyedError
+        yield box
+        at = box.end
+
+
+def _check(data: mmap.mmap, fragment: Box, track: int, before: int) -> int:
+    """Look at the description of a fragment; return the time at which the video goes on.
+
+    Raises:
+        _DestroyedError: it is not whole, or that time is before that of an earlier fragment.
+    """
+    kinds, time = [], before
+    for box in _boxes(data, fragment):
+        kinds.append(box.kind)
+        if box.kind != b"traf":
+            continue
+        parts = list(_boxes(data, box))
+        header = next((part for part in parts if part.kind == b"tfhd"), None)
+        if header is None or not _fits(data, header, _FULL + 4, _OF_TRACK):
+            raise _DestroyedError
+        number = _number(data, header.begin + _FULL)
+        if not number:
+            raise _DestroyedError
+        for part in parts:
+            if part.kind == b"trun":
+                _check_run(data, part, ours=number == track)
+            elif part.kind == b"tfdt" and number == track:
+                time = int.from_bytes(data[part.begin + _FULL : part.end], "big")
+    if b"mfhd" not in kinds or b"traf" not in kinds or time < before:
+        raise _DestroyedError
+    return time
+
+
+def _check_run(data: mmap.mmap, run: Box, *, ours: bool) -> None:
+    """Look at a row of samples.
+
+    Raises:
+        _DestroyedError: its length is not that of its samples, or a picture has no bytes.
+    """
+    count, flags = _number(data, run.begin + _FULL), _number(data, run.begin) & 0xFFFFFF
+    each = sum(size for flag, size in _OF_SAMPLE.items() if flags & flag)
+    start = run.begin + _FULL + 4 + sum(size for flag, size in _OF_RUN.items() if flags & flag)
+    if start + count * each != run.end:
+        raise _DestroyedError
+    if ours and count and flags & _SAMPLE_SIZE:
+        fields = np.frombuffer(data[start : run.end], ">u4").reshape(count, each // 4)
+        if not fields[:, int(bool(flags & 0x100))].all():
+            raise _DestroyedError
+
+
+def _fits(data: mmap.mmap, box: Box, least: int, fields: dict[int, int]) -> bool:
+    """Return whether a box is as long as its flags say."""
+    flags = _number(data, box.begin) & 0xFFFFFF
+    return box.end - box.begin == least + sum(size for flag, size in fields.items() if flags & flag)
+
+
+def _number(data: mmap.mmap, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "big")
