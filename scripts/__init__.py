@@ -1,15 +1,19 @@
 """The workflow's scripts; one that lacks a package or is interrupted says so in one sentence."""
 
 import sys
-from pathlib import Path
-from types import TracebackType
+
+TYPE_CHECKING = False  # typing, like any other import, would leave a moment without the hook
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
-def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Say what to do where a command of this folder lacks a package, or was interrupted; show others as Python does."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("interrupted; the same command continues the work\n")
         return
+    from pathlib import Path
+
     command = getattr(sys.modules.get("__main__"), "__file__", None)
     ours = command is not None and Path(command).resolve().is_relative_to(Path(__file__).resolve().parent)
     name = error.name if isinstance(error, ModuleNotFoundError) else None

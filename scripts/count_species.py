@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from scripts.lib import train_ini as train
-from scripts.lib.counting import MediaCounts, SpeciesCount, count, looked_at
+from scripts.lib.counting import MediaCounts, SpeciesCount, analysed_frames, count
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
@@ -67,7 +67,7 @@ def count_species(
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
         outcome = read_record(DetectionRecord, outcome_file)
-        looked = looked_at(read_record(MediaRecord, record_file), outcome)
+        looked = analysed_frames(read_record(MediaRecord, record_file), outcome)
         if looked.frames and outcome.state in COUNTED:
             counted = count(read_detections(boxes), looked, threshold, interval_seconds)
             lines.append((_media(outcome, described, counted, threshold), counted, _tracks(track_file)))
@@ -106,7 +106,7 @@ def _begin(stream: IO[Any], columns: Sequence[str]) -> "csv.DictWriter[str]":
 def _media(
     outcome: DetectionRecord, described: Mapping[str, MediaAttributes], counted: MediaCounts, threshold: float
 ) -> dict[str, Any]:
-    fps = counted.looked_at.fps
+    fps = counted.analysed_frames.fps
     of_media = described.get(str(outcome.media_id))
     return {
         "media_id": outcome.media_id,
@@ -114,7 +114,7 @@ def _media(
         "section": _field(of_media.section if of_media is not None else None),
         "state": outcome.state,
         "fps": None if fps is None else float(fps),
-        "frames_looked_at": len(counted.looked_at.frames),
+        "frames_looked_at": len(counted.analysed_frames.frames),
         "threshold": threshold,
     }
 
@@ -122,7 +122,7 @@ def _media(
 def _whole(counted: MediaCounts, species: int, tracks: Counter[int] | None) -> dict[str, Any]:
     found = counted.whole.get(species, SpeciesCount())
     return {
-        **_most(counted, found, counted.looked_at.frames),
+        **_most(counted, found, counted.analysed_frames.frames),
         "first_frame": found.first_frame,
         "first_seconds": _seconds(counted, found.first_frame),
         "seconds_seen": counted.seconds_seen(found),
@@ -133,7 +133,7 @@ def _whole(counted: MediaCounts, species: int, tracks: Counter[int] | None) -> d
 
 def _interval(counted: MediaCounts, number: int, species: int) -> dict[str, Any]:
     frames = counted.frames_of(number)
-    known, length = counted.looked_at.fps is not None, counted.interval_seconds
+    known, length = counted.analysed_frames.fps is not None, counted.interval_seconds
     return {
         "interval": number,
         "start_seconds": float(number * length) if known else None,
@@ -155,7 +155,7 @@ def _most(counted: MediaCounts, found: SpeciesCount, frames: range) -> dict[str,
 
 
 def _seconds(counted: MediaCounts, frame: int | None) -> float | None:
-    return None if frame is None else counted.looked_at.seconds(frame)
+    return None if frame is None else counted.analysed_frames.seconds(frame)
 
 
 def _attribute_columns(described: Iterable[MediaAttributes], taken: set[str]) -> dict[str, str]:

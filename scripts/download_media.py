@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
-from scripts.lib.downloads.unfinished import remove_stale
+from scripts.lib.downloads.part_files import remove_stale
 from scripts.lib.errors import MediaFault
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from scripts.lib import train_ini as train
-from scripts.lib.counting import looked_at
+from scripts.lib.counting import analysed_frames
 from scripts.lib.display_text import as_json, printable
 from scripts.lib.files import replacing
 from scripts.lib.record_files import read_record
@@ -107,7 +107,7 @@ def _write_mot(stream: IO[Any], media: ExportedTracks) -> None:
 
 
 def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> None:
-    looked = looked_at(media.record, media.outcome)
+    looked = analysed_frames(media.record, media.outcome)
     species = {one.track: (names[one.species - 1], one.confidence) for one in media.tracks}
     rows = csv.writer(stream, lineterminator="\n")
     stream.write(",".join(_VIAME) + "\n")

@@ -100,7 +100,7 @@ def get_network(
         )
     if directory is not None and digest:
         raise SettingsError("network.digest: a folder has none; expected it with an image: use network.sha256")
-    with stoppable(), _beside(graph.parent) as folder:
+    with stoppable(), _scratch_folder(graph.parent) as folder:
         reference = Reference.parse(data_image, digest) if data_image is not None else None
         labelled = None
         if directory is not None:
@@ -110,10 +110,10 @@ def get_network(
         elif reference is not None:
             origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
         siblings = external.sibling_of(folder / graph.name)
-        beside = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
+        optional = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
             name: NetworkFile(sha256=hash_of(folder / name), size=(folder / name).stat().st_size)
-            for name in (*names, *beside, *sorted(siblings))
+            for name in (*names, *optional, *sorted(siblings))
         }
         _check(found, sha256 or {}, origin.reference)
         _check_operators(folder / graph.name, origin.reference)
@@ -128,7 +128,7 @@ def get_network(
             _log.warning("%s", warning)
             job.tell_user(f"{origin.reference}: {graph.name}: {warning}")
         classes = network.names.names
-        if TRAIN_INI not in beside:
+        if TRAIN_INI not in optional:
             content = class_names.to_train_ini(classes, network.names.source)
             (folder / TRAIN_INI).write_text(content, encoding="utf-8")
         (folder / TRAIN_INI).replace(train_ini)
@@ -149,7 +149,7 @@ def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
 
 
 @contextmanager
-def _beside(parent: Path) -> Iterator[Path]:
+def _scratch_folder(parent: Path) -> Iterator[Path]:
     """Make an empty folder on the same disk, and remove it in the end; leftovers of a killed run go first."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)

@@ -84,7 +84,7 @@ def prepare_upload(
         chosen = project_needs.chosen_version(project.versions(), "number", version_number, "upload.version_number")
     else:
         description = _description(project, "", network, box_type, track_type)
-        notes = Notes.beside(destination, "version", destination)
+        notes = Notes.of_run(destination, "version", destination)
         chosen, new = project_needs.version_named(project, version, description, notes)
         beside = [one for one in made_at_once(project.versions(), chosen["id"]) if one != chosen["id"]]
     _describe(project, chosen, network, box_type, track_type)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.counting import looked_at
+from scripts.lib.counting import analysed_frames
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
@@ -95,7 +95,7 @@ def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) ->
     for record_file, outcome_file, upload_file in zip(records, outcomes, uploads, strict=True):
         upload = read_record(UploadRecord, upload_file)
         if upload.state == "verified":
-            looked = looked_at(read_record(MediaRecord, record_file), read_record(DetectionRecord, outcome_file))
+            looked = analysed_frames(read_record(MediaRecord, record_file), read_record(DetectionRecord, outcome_file))
             if looked.frames:
                 yield upload.media_id
 

@@ -85,7 +85,7 @@ def make_pipeline_image(
         raise SettingsError("no graph is given; expected --graph-pb FILE, --graph-onnx FILE or --graph-xml FILE")
     if not daemon and not publish and output is None:
         raise SettingsError("--no-daemon: the image would go nowhere; expected --publish or --output FILE")
-    files = {**graphs, **_beside(next(iter(graphs.values())), train_ini_file)}
+    files = {**graphs, **_sibling_files(next(iter(graphs.values())), train_ini_file)}
     if graph_xml is not None:
         files["graph.bin"] = graph_xml.with_suffix(".bin")
     _require(files.values())
@@ -118,7 +118,7 @@ def _require(files: Iterable[Path]) -> None:
             raise GraphError(f"{path}: is not a file; expected the network's file there")
 
 
-def _beside(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
+def _sibling_files(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
     """Return the files with names and settings beside a graph; train.ini where no other file or graph may name them."""
     found = {name: graph.with_name(name) for name in OPTIONAL if graph.with_name(name).is_file()}
     ini = train_ini_file or graph.with_name(class_names.TRAIN_INI)

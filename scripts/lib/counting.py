@@ -18,7 +18,7 @@ from scripts.lib.records import AskedFrames, DetectionRecord, MediaRecord
 
 
 @dataclass(frozen=True)
-class LookedAt:
+class AnalysedFrames:
     """The frames of a media that went through the network.
 
     Attributes:
@@ -39,7 +39,7 @@ def frames_of_video(outcome: Mapping[str, Any]) -> range:
     return frames_used(from_content(AskedFrames, outcome["asked"]), outcome["frames"]["numbers"])
 
 
-def looked_at(record: MediaRecord, outcome: DetectionRecord) -> LookedAt:
+def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFrames:
     """Return which frames of a media were looked at.
 
     Args:
@@ -48,9 +48,9 @@ def looked_at(record: MediaRecord, outcome: DetectionRecord) -> LookedAt:
     """
     numbers = outcome.frames.numbers
     if outcome.kind != "video":
-        return LookedAt(range(numbers), None)
+        return AnalysedFrames(range(numbers), None)
     rate = record.fps or (outcome.numbering.rate if outcome.numbering is not None else None)
-    return LookedAt(frames_used(outcome.asked, numbers), Fraction(str(rate)) if rate else None)
+    return AnalysedFrames(frames_used(outcome.asked, numbers), Fraction(str(rate)) if rate else None)
 
 
 @dataclass
@@ -86,25 +86,25 @@ class MediaCounts:
     """The counts of one media, as a whole and by intervals.
 
     Attributes:
-        looked_at: its frames.
+        analysed_frames: its frames.
         interval_seconds: how long an interval is; without a rate the whole media is one.
         whole: by species, from 1; species without a box are not there.
         intervals: likewise, by the interval's number.
     """
 
-    looked_at: LookedAt
+    analysed_frames: AnalysedFrames
     interval_seconds: Fraction
     whole: dict[int, SpeciesCount] = field(default_factory=dict)
     intervals: dict[int, dict[int, SpeciesCount]] = field(default_factory=dict)
 
     def interval(self, frame: int) -> int:
         """Return the number of the interval that a frame lies in, from 0."""
-        fps = self.looked_at.fps
+        fps = self.analysed_frames.fps
         return 0 if fps is None else math.floor(frame / fps / self.interval_seconds)
 
     def frames_of(self, interval: int) -> range:
         """Return the frames of an interval that were looked at."""
-        frames, fps = self.looked_at.frames, self.looked_at.fps
+        frames, fps = self.analysed_frames.frames, self.analysed_frames.fps
         if fps is None:
             return frames
         first, end = (math.ceil(fps * self.interval_seconds * at) for at in (interval, interval + 1))
@@ -114,8 +114,8 @@ class MediaCounts:
     def all_intervals(self) -> Iterator[int]:
         """Yield the numbers of the intervals in which a frame was looked at."""
         at = 0
-        while at < len(self.looked_at.frames):
-            number = self.interval(self.looked_at.frames[at])
+        while at < len(self.analysed_frames.frames):
+            number = self.interval(self.analysed_frames.frames[at])
             yield number
             at += len(self.frames_of(number))
 
@@ -125,11 +125,11 @@ class MediaCounts:
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
         """Return how long a species is in sight: each frame that was looked at counts until the next one."""
-        fps = self.looked_at.fps
-        return None if fps is None else round(float(counted.frames_seen * self.looked_at.frames.step / fps), 3)
+        fps = self.analysed_frames.fps
+        return None if fps is None else round(float(counted.frames_seen * self.analysed_frames.frames.step / fps), 3)
 
 
-def count(rows: Iterable[Detection], looked: LookedAt, threshold: float, interval_seconds: float) -> MediaCounts:
+def count(rows: Iterable[Detection], looked: AnalysedFrames, threshold: float, interval_seconds: float) -> MediaCounts:
     """Count the boxes of one media; memory grows with its length in intervals only.
 
     Args:

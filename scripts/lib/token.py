@@ -42,7 +42,7 @@ def _is_sendable(token: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """Replace the token, authorization values, the query part of addresses, and control characters (texts.py)."""
+    """Replace the token, authorization values, the query part of addresses, and control characters."""
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")

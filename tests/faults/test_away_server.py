@@ -149,25 +149,25 @@ def test_note_is_old_after_a_patience(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Path("resources").mkdir()
     outage = Outage("https://tator.example:8443/rest", "list media")
-    assert not outage.stands()
-    outage.begins("no answer")
-    assert outage.stands()
-    assert Outage("https://tator.example:8443", "mark media").stands()
-    assert not Outage("https://tator.example/rest", "list media").stands()
+    assert not outage.is_noted()
+    outage.note("no answer")
+    assert outage.is_noted()
+    assert Outage("https://tator.example:8443", "mark media").is_noted()
+    assert not Outage("https://tator.example/rest", "list media").is_noted()
     [note] = outages.FOLDER.glob("*")
     assert note.name.endswith("+list_media.away.json")
     assert "tator.example" not in note.name + note.read_text()
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "30")
     moment = time.time()
     monkeypatch.setattr(time, "time", lambda: moment + 31)
-    assert not outage.stands()
+    assert not outage.is_noted()
 
 
 def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("resources").mkdir()
-    Outage("https://a.example", "list media").is_over()
-    Outage("https://a.example", "list media").begins("no answer")
+    Outage("https://a.example", "list media").clear()
+    Outage("https://a.example", "list media").note("no answer")
     (outages.FOLDER / ".a+x.away.json.part").touch()
     outages.forget(tmp_path)
     assert [path.suffix for path in outages.FOLDER.iterdir()] == [".answered"]
@@ -176,8 +176,8 @@ def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Outage("https://a.example", "list media").begins("no answer")
-    Outage("https://a.example", "list media").is_over()
+    Outage("https://a.example", "list media").note("no answer")
+    Outage("https://a.example", "list media").clear()
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.counting import LookedAt, count, looked_at
+from scripts.lib.counting import AnalysedFrames, analysed_frames, count
 from scripts.lib.detections import Detection
 from scripts.lib.records import Numbering
 from tests.made_records import detection_record, media_record
@@ -25,23 +25,23 @@ def box(frame: int, species: int = 1, score: float = 0.9) -> Detection:
 
 def test_max_n_is_of_one_frame_and_the_first_with_so_many() -> None:
     rows = [box(3), box(7), box(7), box(7, 2), box(9), box(9)]
-    counts = count(rows, LookedAt(range(100), Fraction(25)), 0.5, 60)
+    counts = count(rows, AnalysedFrames(range(100), Fraction(25)), 0.5, 60)
     assert sorted(counts.whole) == [1, 2]
     cod = counts.whole[1]
     assert (cod.max_n, cod.max_n_frame, cod.first_frame, cod.frames_seen, cod.boxes) == (2, 7, 3, 3, 5)
-    assert counts.mean(cod, counts.looked_at.frames) == 0.05
+    assert counts.mean(cod, counts.analysed_frames.frames) == 0.05
     assert counts.seconds_seen(cod) == 0.12
-    assert counts.looked_at.seconds(7) == 0.28
+    assert counts.analysed_frames.seconds(7) == 0.28
 
 
 def test_boxes_below_the_threshold_do_not_count() -> None:
-    counts = count([box(3, score=0.49), box(4, score=0.5)], LookedAt(range(9), None), 0.5, 60)
+    counts = count([box(3, score=0.49), box(4, score=0.5)], AnalysedFrames(range(9), None), 0.5, 60)
     assert counts.whole[1].first_frame == 4
-    assert count([box(3, score=0.4)], LookedAt(range(9), None), 0.5, 60).whole == {}
+    assert count([box(3, score=0.4)], AnalysedFrames(range(9), None), 0.5, 60).whole == {}
 
 
 def test_intervals_hold_the_frames_that_were_looked_at() -> None:
-    looked = LookedAt(range(10, 100, 10), Fraction(10))  # frames 10 to 90: seconds 1 to 9
+    looked = AnalysedFrames(range(10, 100, 10), Fraction(10))  # frames 10 to 90: seconds 1 to 9
     counts = count([box(20), box(30), box(30), box(90)], looked, 0.0, 3)
     assert list(counts.all_intervals()) == [0, 1, 2, 3]
     assert [list(counts.frames_of(number)) for number in range(4)] == [[10, 20], [30, 40, 50], [60, 70, 80], [90]]
@@ -56,7 +56,7 @@ def test_intervals_hold_the_frames_that_were_looked_at() -> None:
 def test_each_frame_is_in_the_one_interval_that_says_so(
     start: int, step: int, length: int, fps: Fraction | None, seconds: float
 ) -> None:
-    looked = LookedAt(range(start, start + step * length, step), fps)
+    looked = AnalysedFrames(range(start, start + step * length, step), fps)
     counts = count((), looked, 0.0, seconds)
     found = {number: list(counts.frames_of(number)) for number in counts.all_intervals()}
     assert [frame for frames in found.values() for frame in frames] == list(looked.frames)
@@ -71,12 +71,12 @@ def test_the_rate_is_tators_or_that_of_the_numbers(
 ) -> None:
     asked = {"frame_stride": 2, "frame_range": [1, 6], "max_frames": None}
     outcome = replace(detection_record(decoded=9, asked=asked), numbering=numbering)
-    assert looked_at(media_record(**record), outcome) == LookedAt(
+    assert analysed_frames(media_record(**record), outcome) == AnalysedFrames(
         range(1, 7, 2), None if fps is None else Fraction(fps)
     )
 
 
 def test_a_picture_has_no_time() -> None:
-    looked = looked_at(media_record(fps=25.0), detection_record(decoded=1, kind="image"))
-    assert looked == LookedAt(range(1), None)
+    looked = analysed_frames(media_record(fps=25.0), detection_record(decoded=1, kind="image"))
+    assert looked == AnalysedFrames(range(1), None)
     assert looked.seconds(0) is None

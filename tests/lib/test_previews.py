@@ -13,7 +13,7 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.chosen_frames import PICTURES_A_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames
-from scripts.lib.counting import LookedAt, count
+from scripts.lib.counting import AnalysedFrames, count
 from scripts.lib.detection import pipeline
 from scripts.lib.detections import Detection
 from scripts.lib.errors import PipelineError
@@ -85,7 +85,7 @@ def test_the_same_of_the_boxes_of_each_score(tmp_path):
     ]
     boxes[40] = [(0, 0.7)] * 12  # 0.7 has no float of four bytes: the nearest one is less
     album = shown(tmp_path / "a.zip", range(60), lambda frame: boxes[frame])
-    whole = LookedAt(range(60), None)
+    whole = AnalysedFrames(range(60), None)
     rows = [
         Detection("1_a", frame, 10, 20, 30, 40, (round(score, 6),) * 2, label + 1)
         for frame in range(60)

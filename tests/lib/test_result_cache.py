@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.result_cache import ResultCache
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def folder(request, tmp_path, monkeypatch):
 
 
 def test_what_was_kept_comes_back(folder, results):
-    Finished(folder, ["network"]).keep(7, {"name": "a"}, results)
+    ResultCache(folder, ["network"]).keep(7, {"name": "a"}, results)
     for path in results:
         path.unlink()
-    assert Finished(folder, ["network"]).restore(7, {"name": "a"}, results)
+    assert ResultCache(folder, ["network"]).restore(7, {"name": "a"}, results)
     assert [path.read_text() for path in results] == ["the first 7.csv", "the first 7.json"]
 
 
@@ -38,23 +38,23 @@ def test_what_was_kept_comes_back(folder, results):
     ("made_with", "media_id", "own"), [("other", 7, "a"), ("network", 8, "a"), ("network", 7, "b")]
 )
 def test_nothing_comes_back_for_something_else(folder, results, made_with, media_id, own):
-    Finished(folder, ["network"]).keep(7, {"name": "a"}, results)
+    ResultCache(folder, ["network"]).keep(7, {"name": "a"}, results)
     results[0].unlink()
     results[0].write_text("another run's")
-    assert not Finished(folder, [made_with]).restore(media_id, {"name": own}, results)
+    assert not ResultCache(folder, [made_with]).restore(media_id, {"name": own}, results)
     assert results[0].read_text() == "another run's"
 
 
 def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):
-    Finished(folder, []).keep(7, None, results)
+    ResultCache(folder, []).keep(7, None, results)
     (last,) = folder.glob("*/7/*.1")
     last.unlink()
-    again = Finished(folder, [])
+    again = ResultCache(folder, [])
     assert not again.restore(7, None, results)
     results[0].unlink()
     results[0].write_text("the second")
     again.keep(7, None, results)
-    assert Finished(folder, []).restore(7, None, results)
+    assert ResultCache(folder, []).restore(7, None, results)
     assert results[0].read_text() == "the second"
 
 
@@ -62,7 +62,7 @@ def test_of_a_media_only_the_last_is_kept(folder, results):
     (folder / "007" / "7").mkdir(parents=True)
     (folder / "007" / "7" / "something else").touch()
     for settings in ("first", "second"):
-        Finished(folder, [settings]).keep(7, None, results)
-        Finished(folder, [settings]).keep(77, None, results)
+        ResultCache(folder, [settings]).keep(7, None, results)
+        ResultCache(folder, [settings]).keep(77, None, results)
     assert len([path for path in folder.rglob("*") if path.is_file()]) == 4
-    assert not Finished(folder, ["first"]).restore(7, None, results)
+    assert not ResultCache(folder, ["first"]).restore(7, None, results)

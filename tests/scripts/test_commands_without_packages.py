@@ -49,3 +49,10 @@ def test_an_interrupt_is_one_sentence() -> None:
     done = subprocess.run([sys.executable, "-S", "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == -signal.SIGINT
     assert done.stderr == "interrupted; the same command continues the work\n"
+
+
+def test_an_interrupt_is_one_sentence_from_the_first_import_on() -> None:
+    """Nothing is imported before the hook is set but what each start of Python has imported."""
+    code = "import sys; before = set(sys.modules); import scripts; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["scripts"]

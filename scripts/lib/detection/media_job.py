@@ -23,7 +23,7 @@ from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_progress import JobProgress
-from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.result_cache import ResultCache
 
 # Pictures that no disk needs to see are of so many bytes at most.
 IN_MEMORY = 16 * 10**6
@@ -127,7 +127,7 @@ class Notes:
         progress: knows which media are under way.
     """
 
-    done: Finished
+    done: ResultCache
     progress: JobProgress
 
 

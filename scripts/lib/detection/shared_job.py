@@ -10,12 +10,12 @@ from scripts.lib.detection.media_job import MediaInJob, MediaJob, MediaSource, N
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.downloads.connection import Connection
-from scripts.lib.downloads.unfinished import remove_stale
+from scripts.lib.downloads.part_files import remove_stale
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.workflow.batches import SharedJob, write_hashes
 from scripts.lib.workflow.job_progress import JobProgress
-from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.result_cache import ResultCache
 
 MEGABYTE = 10**6
 
@@ -94,8 +94,8 @@ def record_failed_shared(
     write_hashes(shared.batch, _outputs(work))
 
 
-def _finished(shared: SharedJob, network_files: NetworkFiles, options: DetectOptions) -> Finished:
-    return Finished(shared.finished, [shared.code_hash, options.key, *map(sha256, network_files.all)])
+def _finished(shared: SharedJob, network_files: NetworkFiles, options: DetectOptions) -> ResultCache:
+    return ResultCache(shared.finished, [shared.code_hash, options.key, *map(sha256, network_files.all)])
 
 
 def _outputs(work: Sequence[MediaInJob]) -> list[Path]:

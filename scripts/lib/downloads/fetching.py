@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.part_files import locked, part_path, require_room
 from scripts.lib.downloads.transfer import download
-from scripts.lib.downloads.unfinished import locked, part_path, require_room
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 from scripts.lib.records import DownloadRecord, MediaRecord

@@ -9,8 +9,8 @@ import requests
 import urllib3
 
 from scripts.lib.downloads.connection import Connection, NoAddress
+from scripts.lib.downloads.part_files import size_of, write_all
 from scripts.lib.downloads.references import is_reference
-from scripts.lib.downloads.unfinished import size_of, write_all
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.network_access.answers import AnswerTooLarge, pieces
 from scripts.lib.network_access.least_rate import LeastRate, TooSlow
@@ -107,7 +107,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 f"media {wanted.media_id}: {trying.given_up(interrupted)}; run again{on}, or look at the media in Tator"
             ) from None
         else:
-            trying.store.is_over()
+            trying.store.clear()
             size = size_of(stream)
             _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * has_md5)
             media_id = wanted.media_id
@@ -129,13 +129,13 @@ class _Trying:
     def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
         """Whether to give up now; see `retrying`."""
         self._seconds = seconds
-        self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.stands()
+        self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.is_noted()
         return self._waited
 
     def given_up(self, interrupted: _Interrupted) -> str:
         """Return the final error message, and tell the other jobs if the store is unavailable."""
         if isinstance(interrupted, _StoreAway):
-            self.store.begins(str(interrupted))
+            self.store.note(str(interrupted))
         return f"{interrupted}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 

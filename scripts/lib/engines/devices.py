@@ -75,14 +75,14 @@ def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, st
     """
     if asked == "cpu":
         return Device("cpu", _CONFIGURED)
-    lack = missing_gpu(environ, devices)
-    if lack is None and CUDA_PROVIDER not in available:
-        lack = f"this onnxruntime has no CUDA provider, only {', '.join(available)}"
-    if lack is None:
+    missing = missing_gpu(environ, devices)
+    if missing is None and CUDA_PROVIDER not in available:
+        missing = f"this onnxruntime has no CUDA provider, only {', '.join(available)}"
+    if missing is None:
         return Device("cuda", _CONFIGURED if asked == "cuda" else "auto: an NVIDIA GPU is here")
     if asked == "cuda":
-        raise DeviceError(f"detect.device: cuda: {lack}; expected a GPU: {_REMEDY}")
-    return Device("cpu", f"auto: {lack}")
+        raise DeviceError(f"detect.device: cuda: {missing}; expected a GPU: {_REMEDY}")
+    return Device("cpu", f"auto: {missing}")
 
 
 def require_provider(used: Sequence[str], device: Device) -> None:

@@ -103,11 +103,11 @@ class FrameRenderer:
     def max_n_frames(self, media: ReportedMedia, rows: Mapping[int, list[Detection]]) -> dict[int, dict[int, int]]:
         """Return MaxN by species, by the first of these frames that shows so many boxes of it."""
         found: dict[int, dict[int, int]] = defaultdict(dict)
-        told: set[int] = set()
+        listed: set[int] = set()
         for frame in sorted(rows):
             for species, number in self.counts.reached(media.line.media_id, rows[frame]).items() if self.counts else ():
-                if species not in told:
-                    told.add(species)
+                if species not in listed:
+                    listed.add(species)
                     found[frame][species] = number
         return found
 

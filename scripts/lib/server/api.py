@@ -305,7 +305,7 @@ class Project(TrackCalls):
             nonlocal why
             if isinstance(fault, NotReached) and seconds >= NEVER_ANSWERED_SECONDS and outage.never_answered():
                 return True
-            if isinstance(fault, Transient) and fault.of_server and tries >= TRIES and outage.stands():
+            if isinstance(fault, Transient) and fault.of_server and tries >= TRIES and outage.is_noted():
                 why = ", as another job of this run has waited already"
                 return True
             return False
@@ -315,13 +315,13 @@ class Project(TrackCalls):
             answer = retrying(Transient, enough=enough)(call)
         except Transient as fault:
             if fault.of_server:
-                outage.begins(str(fault))
+                outage.note(str(fault))
             remedy = "run again later"
             if isinstance(fault, NotReached) and outage.never_answered():
                 remedy += ", or correct tator.host: nothing has answered there yet"
             seconds = time.monotonic() - started
             raise ServerUnavailable(f"{fault}; tried for {seconds:.0f} s{why}; {remedy}") from None
-        outage.is_over()
+        outage.clear()
         return answer
 
     def _paced(self, what: str, call: Callable[[], Any], needs: str) -> Any:

@@ -26,18 +26,18 @@ def made_at_once(versions: Iterable[Mapping[str, Any]], version_id: int) -> list
 
 
 def in_one_version(
-    look: Callable[[], list[int]], bring: Callable[[int], _Settled], empty: Callable[[int], object]
+    look: Callable[[], list[int]], reconcile: Callable[[int], _Settled], empty: Callable[[int], object]
 ) -> _Settled:
-    """Bring what a media is to have into the first version, and remove it from the others; return what `bring` does.
+    """Write what a media is to have into the first version, and remove it from the others; return what the first gave.
 
     Args:
         look: returns the ids of the versions.
-        bring: does it in a version.
+        reconcile: writes into a version what the media is to have there.
         empty: removes from a version what the workflow made for the media.
     """
     while True:
         first, *others = versions = look()
-        settled = bring(first)
+        settled = reconcile(first)
         for other in others:
             empty(other)
         if look() == versions:

@@ -47,13 +47,13 @@ class Outage:
         named = re.sub(r"[^A-Za-z0-9]+", "_", call)
         self._note, self._answered = FOLDER / f"{self._name}+{named}.{_AWAY}", FOLDER / f"{self._name}.answered"
 
-    def stands(self) -> bool:
+    def is_noted(self) -> bool:
         """Whether a job gave up on the server within the last `patience()` seconds, and its call still fails."""
         # A second at least: file systems and clocks of several machines differ a little.
         limit = max(1.0, patience())
         return any(abs(time.time() - _written(note)) <= limit for note in FOLDER.glob(f"{self._name}+*.{_AWAY}"))
 
-    def begins(self, fault: str) -> None:
+    def note(self, fault: str) -> None:
         """Write down that a job gave up; `fault` is fit for a log."""
         if not FOLDER.parent.is_dir():  # a command, outside a run's folder
             return
@@ -64,7 +64,7 @@ class Outage:
         except (OSError, PipelineError) as error:  # another job writes it now, or the folder is read-only
             _log.info("other jobs are not told that a server is away: %s", error)
 
-    def is_over(self) -> None:
+    def clear(self) -> None:
         """Note that the server answered the call."""
         try:
             self._note.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ class Notes:
     record: Path
 
     @classmethod
-    def beside(cls, destination: Path, name: str, record: Path) -> "Notes":
+    def of_run(cls, destination: Path, name: str, record: Path) -> "Notes":
         """Return the notes of the run whose record of prepare_upload this is."""
         return cls(destination.parent / FOLDER, name, record)
 

@@ -65,7 +65,7 @@ class CommonOptions(ABC):
 
     def notes(self, media_id: int, upload: Path) -> Notes:
         """Return where the writes for a media are noted; `upload` is the record of its upload."""
-        return Notes.beside(self.destination, f"{self.WHAT}.{media_id}", upload)
+        return Notes.of_run(self.destination, f"{self.WHAT}.{media_id}", upload)
 
     @property
     @abstractmethod

@@ -134,8 +134,8 @@ class Rounds(ABC, Generic[_Plan]):
             except LostAnswer as lost:
                 if lost.outage is None:
                     raise
-                waited = lost.outage.stands()
-                lost.outage.begins(str(lost))
+                waited = lost.outage.is_noted()
+                lost.outage.note(str(lost))
                 raise ServerUnavailable(f"{lost}, {_WAITED}") if waited else lost from None
             except _PartlyWritten as partly:
                 _log.warning("%s; some of it was written: looking again", partly)
@@ -149,7 +149,7 @@ class Rounds(ABC, Generic[_Plan]):
         todo = self._look()
         looks = 0
         while rest := self._unanswered.seconds_left(making=bool(todo.create)):
-            if self._outage is not None and self._outage.stands():
+            if self._outage is not None and self._outage.is_noted():
                 raise ServerUnavailable(f"a request may still be under way, and is not waited for, {_WAITED}")
             pause(rest, looks)
             looks += 1
@@ -298,7 +298,7 @@ def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -
 
 def _others_waited(fault: BaseException, tries: int, _seconds: float) -> bool:
     """Whether a lost answer is of a server that another job has waited for."""
-    return isinstance(fault, LostAnswer) and tries >= TRIES and fault.outage is not None and fault.outage.stands()
+    return isinstance(fault, LostAnswer) and tries >= TRIES and fault.outage is not None and fault.outage.is_noted()
 
 
 class _PartlyWritten(Exception):

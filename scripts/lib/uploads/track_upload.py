@@ -153,7 +153,7 @@ def _verified(
     media: MediaTracks,
     tracks: list[TrackToUpload],
 ) -> TrackUploadRecord:
-    def bring(version_id: int, wanted: list[TrackToUpload]) -> tuple[TrackPlan, datetime]:
+    def reconcile(version_id: int, wanted: list[TrackToUpload]) -> tuple[TrackPlan, datetime]:
         work = TrackReconciliation(
             project,
             result.media_id,
@@ -166,7 +166,7 @@ def _verified(
         return carried_out(work, project, result.media_id, version_id)
 
     settled, changed_at = in_one_version(
-        partial(options.versions, project), partial(bring, wanted=tracks), partial(bring, wanted=[])
+        partial(options.versions, project), partial(reconcile, wanted=tracks), partial(reconcile, wanted=[])
     )
     return replace(
         result,

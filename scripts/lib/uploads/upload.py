@@ -199,7 +199,7 @@ def _reconcile(
 ) -> tuple[ReconcilePlan, datetime]:
     """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
 
-    def bring(version_id: int, wanted: list[Box]) -> tuple[ReconcilePlan, datetime]:
+    def reconcile(version_id: int, wanted: list[Box]) -> tuple[ReconcilePlan, datetime]:
         where = replace(options.boxes_where, version_id=version_id)
         tracks = replace(options.tracks_where, version_id=version_id) if options.tracks_where else None
 
@@ -211,7 +211,9 @@ def _reconcile(
         )
         return carried_out(work, project, media_id, version_id)
 
-    return in_one_version(partial(options.versions, project), partial(bring, wanted=boxes), partial(bring, wanted=[]))
+    return in_one_version(
+        partial(options.versions, project), partial(reconcile, wanted=boxes), partial(reconcile, wanted=[])
+    )
 
 
 def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:

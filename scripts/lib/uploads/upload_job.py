@@ -18,7 +18,7 @@ from scripts.lib.server.faults import ServerUnavailable
 from scripts.lib.uploads.options import CommonOptions
 from scripts.lib.workflow.batches import SharedJob, write_hashes
 from scripts.lib.workflow.failures import as_fault
-from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.result_cache import ResultCache
 
 # A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
 CONNECTIONS = 8
@@ -57,7 +57,7 @@ class MediaFiles(ABC):
 
     @property
     def kept(self) -> tuple[int, list[str], tuple[Path]]:
-        """What Finished is told of it: the media, what its result depends on, and the file that the job leaves."""
+        """For the cache of results: the media, what its result depends on, and the file that the job leaves."""
         hashes = [*map(sha256, self.made_of), *self.made_of_besides]
         return self.media_id, hashes, (self.upload,)
 
@@ -95,9 +95,9 @@ class UploadJob(ABC, Generic[_One]):
         """
         self._notes, self._work, self._shared, self._connections = options.notes, work, shared, connections
         self.connect = cache(lambda: Project(host, project_id, connections=min(connections, len(work))))
-        self._done: Finished | None = None
+        self._done: ResultCache | None = None
         if shared is not None:
-            self._done = Finished(shared.finished, [shared.code_hash, host, project_id, options.key])
+            self._done = ResultCache(shared.finished, [shared.code_hash, host, project_id, options.key])
 
     @abstractmethod
     def asks(self, one: _One) -> bool:
@@ -149,7 +149,7 @@ class UploadJob(ABC, Generic[_One]):
         expected = self.recorded(one).standing
         return expected is not None and self.count(self.connect(), one) == expected
 
-    def _upload_shared(self, done: Finished, one: _One) -> None:
+    def _upload_shared(self, done: ResultCache, one: _One) -> None:
         kept = one.kept
         try:
             answered = not self._notes(kept[0], one.upload).files()

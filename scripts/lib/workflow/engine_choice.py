@@ -110,10 +110,10 @@ def _automatic(
     """Return what `auto` stands for, and why."""
     if device == "cpu":
         return DEFAULT_ENGINE, "auto: detect.device is cpu"
-    lack = _lacking(environ, devices) or unfit
+    obstacle = _lacking(environ, devices) or unfit
     if precision not in (None, *ENGINES["tensorrt"].precisions):
-        lack = f"TensorRT does not compute with {precision} here"
-    if lack is None:
+        obstacle = f"TensorRT does not compute with {precision} here"
+    if obstacle is None:
         return "tensorrt", "auto: an NVIDIA GPU and TensorRT's packages are here"
     if (
         precision in (None, *ENGINES["onnxruntime"].precisions)
@@ -121,13 +121,13 @@ def _automatic(
         and missing_gpu(environ, devices) is None
         and has_cuda_provider()
     ):
-        return "onnxruntime", f"auto: {lack}; onnxruntime has a CUDA provider"
+        return "onnxruntime", f"auto: {obstacle}; onnxruntime has a CUDA provider"
     if device == "cuda":
         raise SettingsError(
-            f"detect.device: cuda: {lack}, and onnxruntime has no GPU; expected one that TensorRT or onnxruntime can "
-            "use: start the run where it is, install onnxruntime-gpu, or set detect.device: auto or cpu"
+            f"detect.device: cuda: {obstacle}, and onnxruntime has no GPU; expected one that TensorRT or onnxruntime "
+            "can use: start the run where it is, install onnxruntime-gpu, or set detect.device: auto or cpu"
         )
-    return DEFAULT_ENGINE, f"auto: {lack}"
+    return DEFAULT_ENGINE, f"auto: {obstacle}"
 
 
 def set_engine(
@@ -155,7 +155,7 @@ def set_engine(
 
 def _lacking(environ: Mapping[str, str], devices: Path) -> str | None:
     """Return what TensorRT lacks here, None if nothing."""
-    if (lack := missing_gpu(environ, devices)) is not None:
-        return lack
+    if (obstacle := missing_gpu(environ, devices)) is not None:
+        return obstacle
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     return f"an NVIDIA GPU is here, but not {', '.join(absent)}" if absent else None

@@ -12,7 +12,7 @@ from scripts.lib.files import replacing
 from scripts.lib.workflow.media_files import sub_folder
 
 
-class Finished:
+class ResultCache:
     """Results by what they depend on: links, which take no room, in a folder for each media.
 
     A link is named `{hash of what the results depend on}.{number}`; that all are there says that they are whole.

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from scripts.lib.downloads.unfinished import part_path, remove_stale, write_all
+from scripts.lib.downloads.part_files import part_path, remove_stale, write_all
 from scripts.lib.records import MediaRecord
 from tests.made_records import media_record, stored, stored_file
 
