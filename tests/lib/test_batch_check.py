@@ -9,8 +9,8 @@ import pytest
 
 from scripts.lib.workflow import batch_check
 from scripts.lib.workflow.batches import OF_EACH_MEDIA, write_hashes
-from scripts.lib.workflow.media_files import file_of
 from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.sub_folders import file_of
 
 JOBS = [[1, 2], [5]]
 
