@@ -23,13 +23,13 @@ from scripts.lib.folder_source.run_listing import (
 )
 from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
+from scripts.lib.workflow.sub_folders import file_of
 from scripts.list_media import list_media
 from tests.media_files import number_in, write_video
 from tests.test_folder_run import ODD_NAME
 
 MEDIA = {"include": [], "exclude": []}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(30)
-from scripts.lib.workflow.sub_folders import file_of
 
 
 def folder_of(base: Path, *names: str) -> Path:
