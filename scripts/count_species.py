@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,32 +63,40 @@ def count_species(
     names = train.species(train_ini)
     described = read_records(MediaAttributes, attributes[0]) if attributes else {}
     columns = _attribute_columns(described.values(), taken={*MEDIA, *WHOLE, *INTERVAL})
-    lines = []
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
-    for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
-        outcome = read_record(DetectionRecord, outcome_file)
-        looked = analysed_frames(read_record(MediaRecord, record_file), outcome)
-        if looked.frames and outcome.state in COUNTED:
-            counted = count(read_detections(boxes), looked, threshold, interval_seconds)
-            lines.append((_media(outcome, described, counted, threshold), counted, _tracks(track_file)))
-    seen = sorted({species for _, counted, _ in lines for species in counted.whole})
-    with replacing(counts) as stream:
-        rows = _begin(stream, [*MEDIA, *WHOLE, *columns.values()])
-        for media, counted, by_species in lines:
+
+    def each() -> Iterator[tuple[DetectionRecord, MediaCounts, Path | None]]:
+        for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
+            outcome = read_record(DetectionRecord, outcome_file)
+            looked = analysed_frames(read_record(MediaRecord, record_file), outcome)
+            if looked.frames and outcome.state in COUNTED:
+                yield outcome, count(read_detections(boxes), looked, threshold, interval_seconds), track_file
+
+    # Media are counted twice, since what is known of each of very many takes more room than time.
+    seen = sorted(_seen(each(), len(names)))
+    with replacing(counts) as of_media, replacing(intervals) as of_intervals:
+        rows = _begin(of_media, [*MEDIA, *WHOLE, *columns.values()])
+        parts = _begin(of_intervals, [*MEDIA, *INTERVAL, *columns.values()])
+        for outcome, counted, track_file in each():
+            media, by_species = _media(outcome, described, counted, threshold), _tracks(track_file)
             more = _attributes(described, media["media_id"], columns)
             for species in seen:
-                rows.writerow(
-                    {**media, **_whole(counted, species, by_species), "species": _field(names[species - 1]), **more}
-                )
-    with replacing(intervals) as stream:
-        rows = _begin(stream, [*MEDIA, *INTERVAL, *columns.values()])
-        for media, counted, _ in lines:
-            more = _attributes(described, media["media_id"], columns)
+                named = {**media, "species": _field(names[species - 1]), **more}
+                rows.writerow({**named, **_whole(counted, species, by_species)})
             for number in counted.all_intervals():
                 for species in seen:
-                    rows.writerow(
-                        {**media, **_interval(counted, number, species), "species": _field(names[species - 1]), **more}
-                    )
+                    named = {**media, "species": _field(names[species - 1]), **more}
+                    parts.writerow({**named, **_interval(counted, number, species)})
+
+
+def _seen(media: Iterable[tuple[DetectionRecord, MediaCounts, Path | None]], species: int) -> set[int]:
+    """Return the species that any media has; the rest of the media are not looked at when all were seen."""
+    found: set[int] = set()
+    for _, counted, _ in media:
+        found |= counted.whole.keys()
+        if len(found) == species:
+            break
+    return found
 
 
 def _tracks(record: Path | None) -> Counter[int] | None:

@@ -68,7 +68,7 @@ def detect(
     if listing is not None:
         work, source = located(work, listing), LocalFiles()
     if shared is not None:
-        from scripts.lib.detection.shared_job import detect_shared  # Tator's client, which other jobs do not need
+        from scripts.lib.detection.shared_job import detect_shared
 
         detect_shared(work, network_files, options, ahead or source, shared, killed=killed)
     elif planned is not None and part is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
-from scripts.lib.folder_source.run_listing import of_media, read_listing
+from scripts.lib.folder_source.run_listing import of_media
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
@@ -23,7 +23,7 @@ def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> 
         media_table: the file to write. `modified` is in UTC; bytes of a path that are no UTF-8 stand as `\xNN`; the
             kind is empty for what media.kind leaves out.
     """
-    files = of_media(read_listing(listing), (int(path.stem) for path in records))
+    files = of_media(listing, (int(path.stem) for path in records))
     with replacing(media_table) as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(COLUMNS)

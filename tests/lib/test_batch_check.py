@@ -9,8 +9,8 @@ import pytest
 
 from scripts.lib.workflow import batch_check
 from scripts.lib.workflow.batches import OF_EACH_MEDIA, write_hashes
-from scripts.lib.workflow.media_files import file_of
-from scripts.lib.workflow.result_cache import Finished
+from scripts.lib.workflow.result_cache import ResultCache
+from scripts.lib.workflow.sub_folders import file_of
 
 JOBS = [[1, 2], [5]]
 
@@ -41,7 +41,7 @@ def made(tmp_path, monkeypatch, in_folders):
             write_hashes(Path(f"resources/batches/{maker}_{media_ids[0]}.json"), files)
         for number in media_ids:
             results = [place(name, number, in_folders) for name in ("detections", "outcomes", "previews")]
-            Finished(Path("resources/finished"), []).keep(number, None, results)
+            ResultCache(Path("resources/finished"), []).keep(number, None, results)
     assert repeated(in_folders) == []
 
 
@@ -98,7 +98,7 @@ def test_another_content_goes_with_what_was_kept_of_that_media(in_folders, older
     assert found.changed == [(path, 2)]
     found.forget()
     assert not path.exists()
-    kept = Finished(Path("resources/finished"), [])
+    kept = ResultCache(Path("resources/finished"), [])
     results = {
         number: [place(name, number, in_folders) for name in ("detections", "outcomes", "previews")]
         for number in (1, 2)

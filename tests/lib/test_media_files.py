@@ -8,6 +8,7 @@ import pytest
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, media_id_of
 from scripts.lib.folder_source.run_listing import LISTING, write_listing
 from scripts.lib.workflow import media_files
+from scripts.lib.workflow.sub_folders import sub_folder
 
 FOLDER: dict[str, dict[str, object]] = {"media": {"folder": "survey"}, "tator": {"media_ids": []}}
 TATOR: dict[str, dict[str, object]] = {"media": {"folder": None}, "tator": {"media_ids": [5, 3]}}
@@ -68,7 +69,7 @@ def test_files_of_many_media_lie_in_sub_folders():
 @pytest.mark.parametrize("media_ids", [range(1, 200_001), [media_id_of(f"cam{n % 9}/{n}.jpg") for n in range(50_000)]])
 def test_sub_folders_are_filled_alike(media_ids):
     """Those of numbers one after another, as Tator's are, and those of numbers made of names."""
-    entries = Counter(media_files.sub_folder(media_id) for media_id in media_ids)
+    entries = Counter(sub_folder(media_id) for media_id in media_ids)
     assert len(entries) == 1000
     assert 1.7 * len(media_ids) / 1000 > max(entries.values())
 

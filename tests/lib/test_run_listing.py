@@ -17,6 +17,7 @@ from scripts.lib.folder_source.run_listing import (
     begin,
     digest,
     list_for_run,
+    media_ids_of,
     of_media,
     read_listing,
     read_part,
@@ -24,6 +25,7 @@ from scripts.lib.folder_source.run_listing import (
 )
 from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
+from scripts.lib.workflow.sub_folders import file_of
 from scripts.list_media import list_media
 from tests.media_files import number_in, write_video
 from tests.test_folder_run import ODD_NAME
@@ -46,10 +48,12 @@ def test_it_is_written_and_read_whatever_the_names(tmp_path):
     write_listing(tmp_path / "run" / "listing", found)
     assert read_listing(tmp_path / "run" / "listing") == Listing(found.folder, list(found.files), LeftOut())
     assert local_media.listed_folder(tmp_path / "run" / "listing") == str(folder)
-    ids = [file.media_id for file in found.files][::-1]
-    assert [file.media_id for file in of_media(found, ids)] == ids
+    written, ids = tmp_path / "run" / "listing", [file.media_id for file in found.files]
+    assert list(media_ids_of(written)) == ids
+    assert list(of_media(written, ids)) == list(found.files)
+    assert list(of_media(written, ids[1::2])) == list(found.files)[1::2]
     with pytest.raises(PipelineError, match="no file has the id 7"):
-        list(of_media(found, [7]))
+        list(of_media(written, [7]))
     with pytest.raises(PipelineError, match="start the run again"):
         read_listing(tmp_path / "nothing")
 
@@ -238,3 +242,27 @@ def test_a_part_is_read_of_it_whichever_ids(tmp_path):
         read_part(tmp_path / "listing.jsonl", [200])
     with pytest.raises(PipelineError, match="expected the listing of this run"):
         read_part(tmp_path / "other.jsonl", [1])
+
+
+def test_results_of_files_that_are_gone_wait_wherever_they_lie(tmp_path):
+    """In results/ itself, or in the sub-folders that a run of many media has."""
+    folder, run = folder_of(tmp_path, "a.png", "b.png"), tmp_path / "run"
+    listing = list_folder(folder)
+    begin(listing, run)
+    gone = listing.files[0].media_id
+    for in_folders in (False, True):
+        results = [
+            run / "results" / file_of(pattern, gone, in_folders=in_folders)
+            for pattern in ("detections/{media_id}.csv", "previews/{media_id}.zip", "tracks/{media_id}.json")
+        ]
+        for path in results:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("its boxes")
+        (folder / "a.png").rename(tmp_path / "a.png")
+        assert "1 file of the last run is gone" in begin(list_folder(folder), run)[0]
+        assert not any(path.exists() for path in results)
+        (tmp_path / "a.png").rename(folder / "a.png")
+        begin(list_folder(folder), run)
+        assert all(path.exists() for path in results)
+        for path in results:
+            path.unlink()

@@ -4,13 +4,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.detection.download_ahead import DownloadAhead
 from scripts.lib.detection.media_detection import record_failure
 from scripts.lib.detection.media_job import MediaInJob, MediaJob, MediaSource, Notes
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
-from scripts.lib.downloads.connection import Connection
-from scripts.lib.downloads.part_files import remove_stale
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.workflow.batches import SharedJob, write_hashes
@@ -71,8 +68,13 @@ def detect_shared(
     progress.clear()
 
 
-def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> DownloadAhead:
+def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> MediaSource:
     """Return what downloads the media that are left to do; leftovers of other downloads are removed."""
+    # Tator's client takes half a second of the processor to import, and files of a folder do not need it.
+    from scripts.lib.detection.download_ahead import DownloadAhead
+    from scripts.lib.downloads.connection import Connection
+    from scripts.lib.downloads.part_files import remove_stale
+
     to_disk = {each.media: each.wanted for each in left if options.keep_files or not each.fits_memory}
     remove_stale({each.media: to_disk.get(each.media) for each in work})
     connection = Connection(options.host, options.project_id)

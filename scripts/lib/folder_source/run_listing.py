@@ -7,6 +7,7 @@ was planned with. The run's folder keeps the listing of the last run, so that th
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -16,12 +17,16 @@ from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder
 from scripts.lib.workflow import local_files
+from scripts.lib.workflow.sub_folders import file_of
 
 LISTING = Path("resources/folder/listing.jsonl")
 # Folders that a run makes, which may lie in the folder that it reads.
 _OWN = ("results", "resources", "logs")
 # The files of a media in results, and where they wait for the media to come back.
-_RESULTS = ("detections/{}.csv", "detections/{}.json", "previews/{}.zip", "uploads/{}.json", "crops/{}")
+_RESULTS = (
+    *("detections/{media_id}.csv", "detections/{media_id}.json", "previews/{media_id}.zip", "uploads/{media_id}.json"),
+    *("tracks/{media_id}.csv", "tracks/{media_id}.json", "crops/{media_id}"),
+)
 _GONE = Path("resources/folder/gone")
 _NAMED = 5
 
@@ -78,8 +83,12 @@ def detected_before(folder: str, run_folder: Path) -> Listing:
         SettingsError: not all of its media were detected in.
     """
     listing = read_listing(run_folder / LISTING)
-    outcomes = {name for name in os.listdir(run_folder / "results" / "detections") if name.endswith(".json")}  # noqa: PTH208
-    left = [file.path for file in listing.files if f"{file.media_id}.json" not in outcomes]
+    outcome = str(run_folder / "results/detections/{media_id}.json")
+    left = [
+        file.path
+        for file in listing.files
+        if not any(os.path.exists(file_of(outcome, file.media_id, in_folders=flag)) for flag in (False, True))  # noqa: PTH110
+    ]
     if left:
         raise SettingsError(
             f"media.folder: {shown(folder)} does not exist, and {len(left)} of its {len(listing.files)} media were not "
@@ -122,10 +131,11 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
 
 def _move(media_id: int, source: Path, target: Path) -> None:
     for pattern in _RESULTS:
-        name = pattern.format(media_id)
-        if (source / name).exists() and not (target / name).exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).rename(target / name)
+        for in_folders in (False, True):
+            name = file_of(pattern, media_id, in_folders=in_folders)
+            if (source / name).exists() and not (target / name).exists():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).rename(target / name)
 
 
 def write_listing(path: Path, listing: Listing) -> None:
@@ -199,17 +209,33 @@ def read_listing(path: Path) -> Listing:
     Raises:
         PipelineError: it is not there.
     """
+    with _opened(path) as stream:
+        folder = json.loads(stream.readline())["folder"]
+        return Listing(folder, [ListedFile(*json.loads(line)) for line in stream], LeftOut())
+
+
+def each_file(listing: Path = LISTING) -> Iterator[ListedFile]:
+    """Yield a listing's files, in its order.
+
+    Raises:
+        PipelineError: it is not there.
+    """
+    with _opened(listing) as stream:
+        stream.readline()
+        for line in stream:
+            yield ListedFile(*json.loads(line))
+
+
+def media_ids_of(listing: Path = LISTING) -> "array[int]":
+    """Return the numbers of a listing's media, in its order."""
+    return array("q", (file.media_id for file in each_file(listing)))
+
+
+def _opened(path: Path) -> IO[str]:
     try:
-        with path.open(encoding="utf-8") as stream:
-            folder = json.loads(stream.readline())["folder"]
-            return Listing(folder, [ListedFile(*json.loads(line)) for line in stream], LeftOut())
+        return path.open(encoding="utf-8")
     except FileNotFoundError:
         raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
-
-
-def media_ids_of(listing: Path = LISTING) -> list[int]:
-    """Return the numbers of a listing's media, in its order."""
-    return [file.media_id for file in read_listing(listing).files]
 
 
 def digest(files: Iterable[ListedFile]) -> str:
@@ -220,14 +246,15 @@ def digest(files: Iterable[ListedFile]) -> str:
     return found.hexdigest()
 
 
-def of_media(listing: Listing, media_ids: Iterable[int]) -> Iterator[ListedFile]:
-    """Yield the files of media, in the order asked for.
+def of_media(listing: Path, media_ids: Iterable[int]) -> Iterator[ListedFile]:
+    """Yield the files of media, which are asked for in the listing's order; memory stays flat.
 
     Raises:
-        PipelineError: the listing has none of that id.
+        PipelineError: the listing is gone, or has none of that id, or not in this order.
     """
-    by_id = {file.media_id: file for file in listing.files}
+    files = each_file(listing)
     for media_id in media_ids:
-        if media_id not in by_id:
-            raise PipelineError(f"{listing.folder}: no file has the id {media_id} by now; start the run again")
-        yield by_id[media_id]
+        file = next((file for file in files if file.media_id == media_id), None)
+        if file is None:
+            raise PipelineError(f"{listing}: no file has the id {media_id} by now; start the run again")
+        yield file

@@ -10,8 +10,8 @@ from typing import Any
 
 from scripts.lib.files import read_json, sha256
 from scripts.lib.workflow.batches import hash_key, note_times, times_of
-from scripts.lib.workflow.media_files import file_of
 from scripts.lib.workflow.result_cache import place_of
+from scripts.lib.workflow.sub_folders import file_of
 
 BATCHES = Path("resources/batches")
 # Where the jobs keep what they finished, by the word that their files of hashes begin with; see result_cache.py.

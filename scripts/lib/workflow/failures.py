@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.token import redact
-from scripts.lib.workflow.media_files import sub_folder
+from scripts.lib.workflow.sub_folders import sub_folder
 
 NOTES = Path("resources/failed")
 _LONGEST_REASON = 400

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 
 from scripts.lib.folder_source.run_listing import media_ids_of
 from scripts.lib.workflow.batches import EVERY_FILE_OF_EACH_MEDIA
+from scripts.lib.workflow.sub_folders import file_of, is_sub_folder, sub_folder
 
 # Parameters of a rule that name such files: which (names of EVERY_FILE_OF_EACH_MEDIA), of which media, and those that
 # the job makes. Without numbers it is those of all media, in the run's order.
@@ -15,27 +16,6 @@ NAMES, NUMBERS, MADE = "of_media", "job_media_ids", "made_of_media"
 IN_FOLDERS = "in_folders"
 # More media than this get sub-folders: results/detections/ has two files of each, and 10,000 entries are enough.
 MOST_IN_A_FOLDER = 5_000
-_FOLDERS = 1_000
-
-
-def file_of(pattern: str, media_id: int, *, in_folders: bool) -> str:
-    """Return a media's file, which may lie in a sub-folder named by the last three digits of its number.
-
-    Args:
-        pattern: of EVERY_FILE_OF_EACH_MEDIA.
-        media_id: the media's number.
-        in_folders: whether it lies in a sub-folder.
-    """
-    path = pattern.format(media_id=media_id)
-    if not in_folders:
-        return path
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/{sub_folder(media_id)}/{name}"
-
-
-def sub_folder(media_id: int) -> str:
-    """Return the last three digits of a media's number: numbers of files and those of Tator spread over them alike."""
-    return f"{media_id % _FOLDERS:03d}"
 
 
 Kind = TypeVar("Kind")
@@ -134,7 +114,7 @@ def move(run_folder: Path, *, in_folders: bool) -> int:
                 (place / sub_folder(media_id)).mkdir(exist_ok=True)
                 (place / name).rename(place / sub_folder(media_id) / name)
                 moved += 1
-            elif not in_folders and _is_sub_folder(name) and (place / name).is_dir():
+            elif not in_folders and is_sub_folder(name) and (place / name).is_dir():
                 for path in (place / name).iterdir():
                     path.rename(place / path.name)
                     moved += 1
@@ -167,11 +147,7 @@ def _number(name: str) -> int | None:
     return int(stem) if stem.isascii() and stem.isdigit() and suffix in ("csv", "json", "zip") else None
 
 
-def _is_sub_folder(name: str) -> bool:
-    return len(name) == len(sub_folder(0)) and name.isascii() and name.isdigit()
-
-
-def _of_the_run(config: Mapping[str, Any]) -> list[int]:
+def _of_the_run(config: Mapping[str, Any]) -> Sequence[int]:
     if config["media"]["folder"]:
         return media_ids_of()
     media_ids: list[int] = config["tator"]["media_ids"]

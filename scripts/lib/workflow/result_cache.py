@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.files import replacing
-from scripts.lib.workflow.media_files import sub_folder
+from scripts.lib.workflow.sub_folders import sub_folder
 
 
 class ResultCache:

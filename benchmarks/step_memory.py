@@ -1,0 +1,183 @@
+"""The memory of the steps that take all media, with records of media that nobody looked at.
+
+`python -m benchmarks.step_memory STEP FOLDER` runs one, in a folder that `make_run` filled, and prints its peak in MB
+and its seconds of the processor.
+"""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import measured_process
+from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
+from scripts.lib.folder_source.run_listing import LISTING, media_ids_of, write_listing
+from scripts.lib.workflow import job
+from scripts.lib.workflow.batches import OF_EACH_MEDIA
+from scripts.lib.workflow.media_files import FilesOfMedia
+from scripts.lib.workflow.sub_folders import file_of
+from tests.workflow import ROOT
+
+STEPS = (
+    *("merge_detections", "count_species", "tabulate_media", "summarize", "conclude", "export_megadetector"),
+    *("export_parquet", "export_label_studio", "make_report", "export_cvat", "export_yolo"),
+)
+# More links than a file may have on some file systems.
+_LINKS = 20_000
+_SETTINGS = {"media": {"folder": "survey"}}
+
+
+def measure_memory(folder: Path, small: int, large: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield for each step its peak memory with few and with many media, and how much more the latter is.
+
+    Args:
+        folder: for the runs.
+        small: how many media are few.
+        large: how many are many.
+    """
+    places = [folder / f"media-{count}" for count in (small, large)]
+    for place, count in zip(places, (small, large), strict=True):
+        make_run(place, count)
+    for step in STEPS:
+        found = [_measured(step, place) for place in places]
+        mb = [each["mb"] for each in found]
+        yield step, {"mb": mb, "ratio": mb[1] / mb[0], "cpu_seconds": [each["cpu_seconds"] for each in found]}
+
+
+def make_run(folder: Path, count: int) -> None:
+    """Write what the jobs before leave of so many pictures, numbered from 1, with two boxes each."""
+    from tests.report_run import FakeRun  # numpy and OpenCV, which the steps that are measured may do without
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        of_one = FakeRun(Path(made))
+        number = of_one.add("cam000/one.jpg", frames=1, kind="image", boxes=lambda _: [(0, 0.9), (1, 0.6)])
+        of_one.finish()
+        originals = {name: Path(made, pattern.format(media_id=number)) for name, (pattern, _) in OF_EACH_MEDIA.items()}
+        records = {name: json.loads(originals[name].read_bytes()) for name in ("records", "outcomes")}
+        files = []
+        for media_id in range(1, count + 1):
+            path = f"cam{media_id // 1000:05d}/{media_id:08d}.jpg"
+            files.append(ListedFile(media_id, path, 1, 1))
+            for name, (pattern, _) in OF_EACH_MEDIA.items():
+                target = folder / file_of(pattern, media_id, in_folders=True)
+                if not target.parent.exists():
+                    target.parent.mkdir(parents=True)
+                if name in records:
+                    target.write_text(json.dumps({**records[name], "media_id": media_id, "name": path}))
+                elif name != "uploads":
+                    if media_id % _LINKS == 1:
+                        originals[name] = target
+                        target.write_bytes(Path(made, pattern.format(media_id=number)).read_bytes())
+                    else:
+                        os.link(originals[name], target)
+        for shared in ("provenance.json", "train.ini"):
+            target = folder / "resources" / "network" / shared
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((of_one.folder / "resources" / "network" / shared).read_bytes())
+    write_listing(folder / LISTING, Listing("survey", files, LeftOut()))
+
+
+def _measured(step: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.step_memory", step, str(folder)]
+    found: dict[str, float] = json.loads(measured_process(command, directory=ROOT).output)
+    return found
+
+
+def _arguments(step: str) -> dict[str, Any]:
+    """Return the arguments of a step's function, as its rule gives them in a folder's run."""
+    media_ids, results = media_ids_of(), Path("results")
+
+    def every(*names: str) -> dict[str, Any]:
+        return {name: FilesOfMedia(OF_EACH_MEDIA[name][0], media_ids, Path, in_folders=True) for name in names}
+
+    boxes = every("records", "outcomes", "detections")
+    network = {"train_ini": Path("resources/network/train.ini")}
+    known: dict[str, Callable[[], dict[str, Any]]] = {
+        "merge_detections": lambda: {
+            **every("detections", "outcomes"),
+            **network,
+            "merged": results / "detections.csv",
+            "coco": results / "detections.coco.json",
+        },
+        "count_species": lambda: {
+            **boxes,
+            **network,
+            "tracks": [],
+            "attributes": [],
+            "threshold": 0.5,
+            "interval_seconds": 60.0,
+            "counts": results / "counts.csv",
+            "intervals": results / "counts_by_interval.csv",
+        },
+        "tabulate_media": lambda: {**every("records"), "listing": LISTING, "media_table": results / "media.csv"},
+        "summarize": lambda: {
+            **every("records", "outcomes"),
+            "tracks": [],
+            "provenance": Path("resources/network/provenance.json"),
+            "on_damaged": "fail",
+            "summary": results / "summary.json",
+            "table": results / "summary.txt",
+        },
+        "conclude": lambda: {
+            "summary": results / "summary.json",
+            "table": results / "summary.txt",
+            "outcome": results / "outcome.txt",
+        },
+        "make_report": lambda: {
+            **boxes,
+            **every("previews"),
+            **network,
+            "summary": results / "summary.json",
+            "tracks": [],
+            "counts": results / "counts.csv",
+            "intervals": results / "counts_by_interval.csv",
+            "evaluation": [],
+            "keep_threshold": 0.3,
+            "upload_threshold": 0.5,
+            "media_in_detail": 20,
+            "settings": _SETTINGS,
+            "page": results / "overview.html",
+        },
+        "export_parquet": lambda: {
+            **every("detections", "outcomes"),
+            **network,
+            "table": results / "detections.parquet",
+        },
+        "export_megadetector": lambda: {
+            **boxes,
+            **network,
+            "provenance": Path("resources/network/provenance.json"),
+            "keep_threshold": 0.3,
+            "megadetector": results / "detections.megadetector.json",
+        },
+        "export_label_studio": lambda: {
+            **boxes,
+            **network,
+            "provenance": Path("resources/network/provenance.json"),
+            "label_studio": results / "detections.label_studio.json",
+        },
+        "export_cvat": lambda: {**boxes, **network, "cvat": results / "cvat"},
+        "export_yolo": lambda: {**boxes, **network, "yolo": results / "yolo"},
+    }
+    return known[step]()
+
+
+def main(step: str, folder: str) -> None:
+    """Run a step and print what it took."""
+    os.chdir(folder)
+    job.tell_user = lambda _: None  # type: ignore[assignment] - a table of all media
+    begun = time.process_time()
+    getattr(import_module(f"scripts.{step}"), step)(**_arguments(step))
+    # Not getrusage's, which begins with that of the process that started this one.
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    sys.stdout.write(json.dumps({"mb": int(peak) * 1024 / 1e6, "cpu_seconds": time.process_time() - begun}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
