@@ -193,12 +193,14 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: floa
     """Export with torch.onnx a network of transformers (Apache-2.0), with its processor's settings beside it."""
     import transformers as package
 
-    from tests.exporters.tiny import CONFIGS, Plain, enliven
+    from tests.exporters.tiny import CONFIGS, Plain, enliven, fix_positions
 
     seeded()
     configuration, model_class, processor_class = CONFIGS[kind](package)
     model = model_class(configuration).eval()
     enliven(model)
+    if kind == "rf_detr":
+        fix_positions(model)
     processor = processor_class()
     height, width = size[1], size[0]
     softmax = kind in ("detr", "yolos")
