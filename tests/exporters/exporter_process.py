@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.exporters.families import NETWORKS
-from tests.exporters.oracle_file import RATE, READY
+from tests.exporters.oracle_file import RATE, READY, THREADS
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +41,7 @@ class Environments:
             "YOLO_AUTOINSTALL": "false",
             "YOLO_OFFLINE": "true",
             "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": str(THREADS),
         }
 
 

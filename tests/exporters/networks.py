@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.exporters.oracle_file import THRESHOLD, Found, write
+from tests.exporters.oracle_file import THRESHOLD, Found, limit_threads, write
 from tests.exporters.pictures import pictures
 
 
@@ -115,6 +115,7 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
             (folder / suffix).write_bytes(file.read_bytes())
     else:
         (folder / "graph.onnx").write_bytes(path.read_bytes())
+    limit_threads()
     own = (RTDETR if is_rtdetr else YOLO)(str(path), task="detect")
 
     def predict(picture: np.ndarray) -> Found:
