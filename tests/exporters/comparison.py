@@ -236,7 +236,7 @@ def main() -> int:
         sys.stdout.flush()
         if not result["within"]:
             failed.append(name)
-        if given.page and "times" in result:
+        if given.page and result["within"] and "times" in result:
             text = given.page.read_text(encoding="utf-8")
             given.page.write_text(with_rows(text, {name: row(result)}), encoding="utf-8")
     if failed:

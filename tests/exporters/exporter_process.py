@@ -1,6 +1,7 @@
 """Exports a network in the exporters' environment, and measures its package's own loop while the workflow's runs."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,8 @@ def exported(name: str, environments: Environments, folder: Path) -> Iterator[Ca
     Raises:
         RuntimeError: it was not exported.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     with (folder / "export.log").open("w") as log, subprocess.Popen(
         environments.command(name, folder), cwd=folder, env=environments.variables, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,

@@ -167,7 +167,8 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     softmax = name.startswith(("ssd", "faster"))
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in _layers(model, part)]
     last = [layer for layer in last if _outputs(layer) % 91 == 0]
-    spread(last, lambda: model([first]), share=None if softmax else 0.9995)
+    # All regions look much alike to random layers: what differs between them is to decide.
+    spread(last, lambda: model([first]), share=None if softmax else 0.9995, even=name.startswith("faster"))
     # Of Faster R-CNN: which of its proposals are looked at must not hang on ties.
     proposals = _layers(model, "rpn.head.cls_logits")
     spread(proposals, lambda: model([first]), share=None)
@@ -202,7 +203,11 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: floa
     enliven(model)
     if kind == "rf_detr":
         fix_positions(model)
-    processor = processor_class()
+    if kind == "deimv2":  # what it adds for the quality of a box would be all that its scores are made of
+        for layer in _layers(model, "reg_conf"):
+            layer.weight.data.mul_(0.01)
+    # Pillow's, as the workflow's: torchvision's rounds some pixels otherwise.
+    processor = getattr(package, f"{processor_class.__name__}Pil", processor_class)()
     height, width = size[1], size[0]
     softmax = kind in ("detr", "yolos")
     parts = ("class_labels_classifier", "enc_score_head", "class_embed")

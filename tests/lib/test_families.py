@@ -552,6 +552,7 @@ def test_detrs_of_transformers_that_score_as_rt_detr(
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
     assert (network.description.family, network.description.size) == ("rt-detr", own)
     assert network.description.pixels.mean[0] == mean
+    assert network.description.resize.filter == ("linear" if model_type == "rf_detr" else "antialiased")
     assert network.description.suppression.max_detections == 5
     size = Size(SIDE, SIDE)
     assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
