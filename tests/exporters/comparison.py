@@ -31,6 +31,7 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.suppression import select
 from tests.exporters.exporter_process import Environments, exported
 from tests.exporters.families import NETWORKS, Exported
+from tests.exporters.oracle_file import THREADS
 from tests.exporters.pictures import pictures
 
 ENGINES = ("openvino", "onnxruntime")
@@ -64,7 +65,8 @@ def asked(network: Exported, engine: str, threshold: float) -> DetectOptions:
     sides = {key: network.settings.get(key) for key in ("img_max_side", "img_min_side")}
     return DetectOptions(
         **sides, keep_threshold=threshold, batch_size=4, frame_stride=1, frame_range=None, max_frames=None,
-        engine=engine, precision="f32", engines=Path("engines"), nms=None, pixels=None, first_label=None, threads=2,
+        engine=engine, precision="f32", engines=Path("engines"), nms=None, pixels=None, first_label=None,
+        threads=THREADS,
     )  # fmt: skip
 
 
@@ -234,7 +236,7 @@ def main() -> int:
         sys.stdout.flush()
         if not result["within"]:
             failed.append(name)
-        if given.page and "times" in result:
+        if given.page and result["within"] and "times" in result:
             text = given.page.read_text(encoding="utf-8")
             given.page.write_text(with_rows(text, {name: row(result)}), encoding="utf-8")
     if failed:

@@ -1,6 +1,7 @@
 """Exports a network in the exporters' environment, and measures its package's own loop while the workflow's runs."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.exporters.families import NETWORKS
-from tests.exporters.oracle_file import RATE, READY
+from tests.exporters.oracle_file import RATE, READY, THREADS
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,7 @@ class Environments:
             "YOLO_AUTOINSTALL": "false",
             "YOLO_OFFLINE": "true",
             "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": str(THREADS),
         }
 
 
@@ -56,7 +58,8 @@ def exported(name: str, environments: Environments, folder: Path) -> Iterator[Ca
     Raises:
         RuntimeError: it was not exported.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     with (folder / "export.log").open("w") as log, subprocess.Popen(
         environments.command(name, folder), cwd=folder, env=environments.variables, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,

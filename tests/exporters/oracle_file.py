@@ -14,6 +14,20 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 THRESHOLD = 0.3
 READY, RATE = "the oracle is written", "frames a second:"
 _SECONDS = 1.0
+# Of either side: threads that wait for each other would be measured on a busy machine.
+THREADS = 1
+
+
+def limit_threads() -> None:
+    """Have sessions of onnxruntime take no more threads than PyTorch."""
+    import onnxruntime
+
+    class Options(onnxruntime.SessionOptions):
+        def __init__(self) -> None:
+            super().__init__()
+            self.intra_op_num_threads = THREADS
+
+    onnxruntime.SessionOptions = Options
 
 
 def write(folder: Path, names: int, predict: Callable[[np.ndarray], Found], threshold: float = THRESHOLD) -> None:

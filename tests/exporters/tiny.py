@@ -25,6 +25,13 @@ class Plain(nn.Module):
         return found.logits, found.pred_boxes
 
 
+def fix_positions(model: nn.Module) -> None:
+    """Leave the codes of positions as they are at the model's own size: their filter has no operator of ONNX."""
+    for part in model.modules():
+        if hasattr(part, "interpolate_pos_encoding"):
+            part.interpolate_pos_encoding = lambda *_, own=part: own.position_embeddings
+
+
 def enliven(model: nn.Module) -> None:
     """Make random weights as large as trained ones: with those of the start of a training all queries find one box."""
     for part in model.modules():

@@ -135,6 +135,41 @@ def test_objectness_multiplies_the_scores(tmp_path: Path, engine: str) -> None:
     assert found(network, engine) == [((36, 36, 44, 44), 0, 0.9), ((8, 4, 24, 20), 1, 0.4)]
 
 
+ANIMALS = {"stride": "64", "names": "{0: 'animal', 1: 'person', 2: 'vehicle'}"}
+
+
+@both_engines
+@pytest.mark.parametrize("shape", [(1, 3, SIDE, SIDE), ("batch", 3, "height", "width")])
+def test_megadetector_5_has_a_fourth_level(tmp_path: Path, engine: str, shape: tuple) -> None:
+    """A YOLOv5 with cells of 64 pixels too; a dynamic one does not say its size, and takes multiples of 64."""
+    rows = raw([[16, 12, 16, 16, 0.5, 0.2, 0.1, 0.8]], 3 * (CELLS + 1), boxes_last=False)
+    shapes = {"output": (shape[0], rows.shape[1] if shape[0] == 1 else "boxes", 8)}
+    write_detector(tmp_path / "graph.onnx", {"output": rows}, metadata=ANIMALS, shape=shape, shapes=shapes)
+    size = Size(SIDE, SIDE)
+    network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
+    assert (network.description.family, network.description.multiple) == ("yolov5", 64)
+    assert network.names == ["animal", "person", "vehicle"]
+    if shape[0] == 1 or engine == "openvino":  # the graph gives one picture's boxes, whatever goes in
+        assert found(network, engine, size=size) == [((8, 4, 24, 20), 2, 0.4)]
+    with pytest.raises(GraphError):
+        Network(tmp_path, img_max_side=96, img_min_side=96)
+
+
+@both_engines
+@pytest.mark.parametrize("head", ["Detect", "RTDETRDecoder"])
+def test_megadetector_6_is_one_of_ultralytics(tmp_path: Path, engine: str, head: str) -> None:
+    """A YOLOv9 or YOLOv10, or an RT-DETR."""
+    metadata = ULTRALYTICS | {"names": ANIMALS["names"], "head": head, "description": "Ultralytics model trained on x"}
+    if head == "Detect":
+        family, table = "ultralytics", raw([[16, 12, 16, 16, 0.1, 0.2, 0.9]], CELLS)
+    else:
+        family, table = "ultralytics-rtdetr", raw([[0.25, 0.1875, 0.25, 0.25, 0.9, 2]], 300, boxes_last=False)
+    write_detector(tmp_path / "graph.onnx", {"output0": table}, metadata=metadata)
+    network = Network(tmp_path)
+    assert (network.description.family, network.names[2]) == (family, "vehicle")
+    assert found(network, engine) == [((8, 4, 24, 20), 2, 0.9)]
+
+
 def test_older_exports_of_yolov5_give_what_the_boxes_are_made_of_besides(tmp_path: Path) -> None:
     rows = raw([[16, 12, 16, 16, 0.5, 0.2, 0.8]], 3 * CELLS, boxes_last=False)
     others = {f"level{side}": np.zeros((1, 3, side, side, 7), np.float32) for side in (8, 4, 2)}
@@ -517,6 +552,7 @@ def test_detrs_of_transformers_that_score_as_rt_detr(
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
     assert (network.description.family, network.description.size) == ("rt-detr", own)
     assert network.description.pixels.mean[0] == mean
+    assert network.description.resize.filter == ("linear" if model_type == "rf_detr" else "antialiased")
     assert network.description.suppression.max_detections == 5
     size = Size(SIDE, SIDE)
     assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]

@@ -79,7 +79,8 @@ def _transformers(  # noqa: PLR0917, only the two above call it
     columns = (_shape(signature, "logits") or (None,))[-1]
     labels = known.labels if columns is None or columns > known.names + (scores.background != "none") else None
     pixels, size = prepared
-    resize = Resize("stretch", filter="antialiased")
+    # RF-DETR's processor looks at four pixels, the others' as Pillow does.
+    resize = Resize("stretch", filter="linear" if _model_type(known) == "rf_detr" else "antialiased")
     return Description(
         family, OutputNames(boxes="pred_boxes", scores="logits"), resize, pixels, _FRACTIONS, scores, suppression,
         labels=labels,
