@@ -21,16 +21,19 @@ import numpy as np
 
 from benchmarks.case import BATCH_SIZE, Case, resnet50, sample_network, step_arguments
 from benchmarks.ceiling import CODECS, CeilingExtent, measure_ceiling
-from benchmarks.clips import repeat_clip, write_clip
+from benchmarks.clips import repeat_clip, write_clip, write_coded_clip
 from benchmarks.inside import bare, fitted
 from benchmarks.measure import Usage, cores, in_turns, measured, spread
 from benchmarks.network import Shape
+from benchmarks.nvdec import compared_with_cpu
 from scripts import detect as step
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection import network
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import open_engine
+from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, write_bytes
+from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.workflow import job
 from tests.workflow import ROOT
 
@@ -66,7 +69,7 @@ class Evidence:
         size = Size(160, 90) if self._quick else Size(1280, 720)
         once = write_clip(self._folder / "once.mp4", size, 8 if self._quick else 150)
         clip = repeat_clip(once, self._folder / "clip.mp4", 1 if self._quick else 4)
-        yield "NVDEC's frames against the CPU's", "", "not measured: the workflow has no reader with NVDEC"
+        yield from self._nvdec(size)
         yield "TensorRT", "", "not measured: its libraries are not on PyPI; `make test-gpu` where they are"
         for case in self._cases:
             with self._opened(case, self._device) as engine:
@@ -75,6 +78,25 @@ class Evidence:
                 for count in [count for count in _CORES if count < cores()] + [cores()]:
                     yield self._speed(case, engine, clip, batches * max(1, 600 // frames), count)
         yield from self._ceiling()
+
+    def _nvdec(self, size: Size) -> Iterator[Line]:
+        """Compare NVDEC's frames with the CPU's, sound and damaged, and the pace of both."""
+        what = "NVDEC's frames against the CPU's"
+        try:
+            library = load_nvdec("nvdec" if self._device == "cuda" else "cpu", os.environ)
+        except DeviceError as error:
+            yield what, "", f"not measured: {error}"
+            return
+        if library is None:
+            yield what, "", "not measured: there is no GPU"
+            return
+        for codec, encoder in CODECS.items():
+            clip = write_coded_clip(self._folder / f"nvdec-{codec}.mp4", size, 300, *encoder)
+            yield what, codec, compared_with_cpu(clip, library)
+            content = bytearray(clip.read_bytes())
+            content[len(content) // 2 : len(content) // 2 + 300] = bytes(300)
+            clip.write_bytes(content)
+            yield what, f"{codec} with a hole of 300 bytes", compared_with_cpu(clip, library)
 
     def _late(self) -> bool:
         return time.monotonic() > self._ends
