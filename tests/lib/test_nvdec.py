@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.nvdec import compared_with_cpu
 from scripts.lib import decode_threads
 from scripts.lib.detection import media_job
 from scripts.lib.errors import DeviceError
@@ -174,6 +175,15 @@ def test_what_is_printed_meanwhile_is_not_lost(capfd: pytest.CaptureFixture[str]
     assert again is not None
     assert again.words([]) is None
     again.close()
+
+
+def test_the_comparison_on_a_gpu_says_what_is_not_the_same(tmp_path: Path) -> None:
+    path = made(tmp_path, "h264.mp4")
+    found = compared_with_cpu(path, make_nvc(Calls()))
+    assert found.startswith("20 frames, at most 0 grey levels apart, within 2; CPU with one thread")
+    assert "unknown packet" in compared_with_cpu(path, make_nvc(Calls(), wrong="time"))
+    vp9 = write_video(tmp_path / "a.webm", range(3), codec="libvpx-vp9")
+    assert compared_with_cpu(vp9, make_nvc(Calls())).startswith("the CPU decodes it")
 
 
 # ---- the setting
