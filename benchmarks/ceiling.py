@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
 }
 SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080), "4k": Size(3840, 2160)}
 PACE = 200.0  # frames a second of the GPU that is imitated
+# Of a size's figures, together; with the clips and the last round a size takes eight minutes at most on two cores.
+_SECONDS = 270.0
+# Larger clips have fewer frames, so that each takes about as long, but no fewer than this.
+_PIXELS, _LEAST_FRAMES = 1920 * 1080, 100
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class CeilingExtent:
         sizes: of the clips, by name.
         codecs: of the clips, names of CODECS.
         counts: numbers of cores.
-        frames: of each clip.
+        frames: of each clip; of those larger than 1080p fewer.
         network: size of the network's input.
         rounds: of each comparison.
         patience: further rounds, in place of disturbed ones.
@@ -63,7 +68,8 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
     """
     for codec in extent.codecs:
         for name, size in extent.sizes.items():
-            clip = write_coded_clip(folder / f"{codec}-{name}.mp4", size, extent.frames, *CODECS[codec])
+            frames = min(extent.frames, max(_LEAST_FRAMES, extent.frames * _PIXELS // (size.width * size.height)))
+            clip = write_coded_clip(folder / f"{codec}-{name}.mp4", size, frames, *CODECS[codec])
             one_core: float | None = None
             for count in extent.counts:
                 figures = _figures(clip, folder / f"step-{codec}-{name}", count, extent)
@@ -88,7 +94,9 @@ def _figures(clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dic
         said.setdefault(way, []).append(figures)
         return Usage(figures["wall"], figures["cpu"], used.others)
 
-    found = in_turns([lambda way=way: run(way) for way in ways], extent.rounds, extent.patience)  # type: ignore[misc]
+    seconds = _SECONDS / (len(extent.codecs) * len(extent.counts))
+    actions = [partial(run, way) for way in ways]
+    found = in_turns(actions, extent.rounds, extent.patience, seconds)
     frames = said["step"][0]["frames"]
     by_way = [dict(zip(ways, usages, strict=True)) for usages in found]
     return {

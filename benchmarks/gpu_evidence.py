@@ -19,18 +19,22 @@ from unittest import mock
 import cv2
 import numpy as np
 
-from benchmarks.case import BATCH_SIZE, Case, resnet50, sample_network, step_arguments
+from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, resnet50, sample_network, step_arguments
 from benchmarks.ceiling import CODECS, CeilingExtent, measure_ceiling
-from benchmarks.clips import repeat_clip, write_clip
+from benchmarks.clips import repeat_clip, write_clip, write_coded_clip
 from benchmarks.inside import bare, fitted
 from benchmarks.measure import Usage, cores, in_turns, measured, spread
 from benchmarks.network import Shape
+from benchmarks.nvdec import compared_with_cpu
 from scripts import detect as step
-from scripts.lib.boxes import Pixels, Size
+from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.detection import network
-from scripts.lib.engines.base import Engine
+from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.table import open_engine
+from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, write_bytes
+from scripts.lib.frames.nvdec import load_nvdec
+from scripts.lib.suppression import select
 from scripts.lib.workflow import job
 from tests.workflow import ROOT
 
@@ -66,25 +70,45 @@ class Evidence:
         size = Size(160, 90) if self._quick else Size(1280, 720)
         once = write_clip(self._folder / "once.mp4", size, 8 if self._quick else 150)
         clip = repeat_clip(once, self._folder / "clip.mp4", 1 if self._quick else 4)
-        yield "NVDEC's frames against the CPU's", "", "not measured: the workflow has no reader with NVDEC"
+        yield from self._nvdec(size)
         yield "TensorRT", "", "not measured: its libraries are not on PyPI; `make test-gpu` where they are"
         for case in self._cases:
             with self._opened(case, self._device) as engine:
                 batches, frames = fitted([once], "video", case.size)
                 yield self._compared(case, engine, batches)
+                yield self._picked(case, engine, batches)
                 for count in [count for count in _CORES if count < cores()] + [cores()]:
                     yield self._speed(case, engine, clip, batches * max(1, 600 // frames), count)
         yield from self._ceiling()
+
+    def _nvdec(self, size: Size) -> Iterator[Line]:
+        """Compare NVDEC's frames with the CPU's, sound and damaged, and the pace of both."""
+        what = "NVDEC's frames against the CPU's"
+        try:
+            library = load_nvdec("nvdec" if self._device == "cuda" else "cpu", os.environ)
+        except DeviceError as error:
+            yield what, "", f"not measured: {error}"
+            return
+        if library is None:
+            yield what, "", "not measured: there is no GPU"
+            return
+        for codec, encoder in CODECS.items():
+            clip = write_coded_clip(self._folder / f"nvdec-{codec}.mp4", size, 300, *encoder)
+            yield what, codec, compared_with_cpu(clip, library)
+            content = bytearray(clip.read_bytes())
+            content[len(content) // 2 : len(content) // 2 + 300] = bytes(300)
+            clip.write_bytes(content)
+            yield what, f"{codec} with a hole of 300 bytes", compared_with_cpu(clip, library)
 
     def _late(self) -> bool:
         return time.monotonic() > self._ends
 
     @staticmethod
-    def _opened(case: Case, device: str) -> Engine:
-        graph = case.onnx or case.graph
+    def _opened(case: Case, device: str, least_score: float | None = None) -> Engine:
         return open_engine(
-            graph, engine="onnxruntime", size=case.size, batch_size=BATCH_SIZE, threads=cores(), device=device
-        )
+            case.onnx or case.graph, engine="onnxruntime", size=case.size, batch_size=BATCH_SIZE, threads=cores(),
+            device=device, least_score=least_score,
+        )  # fmt: skip
 
     def _compared(self, case: Case, engine: Engine, batches: list[Pixels]) -> Line:
         """Compare a network's boxes and scores on the GPU with those on the CPU."""
@@ -107,6 +131,33 @@ class Evidence:
             case.name,
             f"boxes: median {median:.5f} px, most {most:.5f} px; scores: most {score:.6f}; "
             f"{'within' if held else 'NOT within'} {_MEDIAN}, {_MOST} and {_SCORE}",
+        )
+
+    def _picked(self, case: Case, engine: Engine, batches: list[Pixels]) -> Line:
+        """Compare the boxes found in picked candidates with those found in all scores, and the pace of both."""
+        what = "candidates picked on the GPU against all scores"
+        if self._late():
+            return what, case.name, "no time left"
+        some = batches[: 2 if self._quick else 40]
+        with self._opened(case, self._device, THRESHOLD) as other:
+            if "candidates" not in other.description:
+                return what, case.name, "not measured: none are picked here"
+            copied, found, every = 0, [], []
+            for batch in some:
+                outputs = other.infer(batch)
+                copied += outputs.boxes.nbytes + outputs.scores.nbytes
+                found.append(_best_scores(outputs, other))
+                every.append(_best_scores(engine.infer(batch), engine))
+            seconds = [measured(partial(bare, each, some)).wall for each in (engine, other)]
+        one, its = np.concatenate(found), np.concatenate(every)
+        # Another session may sum in another order, so a score at the threshold may be there in one alone.
+        same = f"scores at most {np.abs(one - its).max(initial=0):.6f} apart" if len(one) == len(its) else "NOT as many"
+        frames = len(some) * BATCH_SIZE
+        return (
+            what,
+            case.name,
+            f"{len(one)} and {len(its)} boxes, {same}; {copied / frames / 1000:.0f} kB a frame; "
+            f"all scores {frames / seconds[0]:.0f}, candidates {frames / seconds[1]:.0f} frames/s",
         )
 
     def _speed(self, case: Case, engine: Engine, clip: Path, batches: list[Pixels], count: int) -> Line:
@@ -152,6 +203,12 @@ class Evidence:
                         for figure in ("step_fps", "of_decoding", "of_bare_loop", "of_pace", "cpu_ms_beside_decoding")
                     )
                     yield "the host's ceiling", label, words
+
+
+def _best_scores(outputs: Outputs, engine: Engine) -> Floats:
+    """Return the score of each box that is found, of frame after frame, highest first."""
+    found = [select(boxes, scores, THRESHOLD, engine.nms) for boxes, scores in zip(*outputs, strict=True)]
+    return np.concatenate([-np.sort(-each.scores.max(axis=1, initial=-np.inf)) for each in found])
 
 
 def _warm(actions: Sequence[partial[Usage]]) -> None:

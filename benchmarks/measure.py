@@ -1,5 +1,6 @@
 """Measure on a machine that is never quite quiet: in turns, and seeing what other programs took meanwhile."""
 
+import math
 import os
 import statistics
 import subprocess
@@ -72,16 +73,22 @@ def measured_process(
         return Usage(wall, cpu, others, pss, output.read().decode())
 
 
-def in_turns(actions: Sequence[Callable[[], Usage]], rounds: int, patience: int) -> list[list[Usage]]:
+def in_turns(
+    actions: Sequence[Callable[[], Usage]], rounds: int, patience: int, seconds: float = math.inf
+) -> list[list[Usage]]:
     """Measure the actions in turn, every second round backwards; return the quietest rounds, in order of time.
 
     Args:
         actions: what to compare.
         rounds: how many to return.
         patience: how many more to run, at most, in place of disturbed ones.
+        seconds: after which none is run in place of others.
     """
+    ends = time.monotonic() + seconds
     done: list[list[Usage]] = []
     while len(done) < rounds + patience and sum(map(quiet, done)) < rounds:
+        if len(done) >= rounds and time.monotonic() >= ends:
+            break
         order = actions if len(done) % 2 == 0 else actions[::-1]
         usages = [action() for action in order]
         done.append(usages if order is actions else usages[::-1])

@@ -84,6 +84,7 @@ def test_the_evidence_of_a_gpu_is_measured_with_the_provider_forced_off(tmp_path
         assert speeds
         assert all(float(figures.split("ratio ")[1]) > 0 for figures in speeds)
     assert "of_pace" in found["the host's ceiling", f"h264 720p x{measure.cores()}"]
+    assert text.count("none are picked here") == 2
     assert "NVDEC" in text
     assert "It took " in text
 

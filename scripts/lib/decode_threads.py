@@ -1,6 +1,7 @@
-"""With how many threads a job may decode a video: `detect.decode_threads`."""
+"""With how many threads a job may decode a video, and what decodes it: `detect.decode_threads`, `detect.decoder`."""
 
 _most: list[int] = []
+_decoder = ["auto"]
 
 
 def set_limit(threads: int | None) -> None:
@@ -11,3 +12,13 @@ def set_limit(threads: int | None) -> None:
 def limited(asked: int) -> int:
     """Return how many of the threads that are asked for may be taken."""
     return min([asked, *_most])
+
+
+def set_decoder(name: str) -> None:
+    """Say what decodes videos in this process: auto, cpu or nvdec; the pictures are the same."""
+    _decoder[:] = [name]
+
+
+def decoder() -> str:
+    """Return what is to decode videos: auto, cpu or nvdec."""
+    return _decoder[0]

@@ -22,7 +22,7 @@ from scripts.lib import preprocess
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import Batch, Item, Piece
 from scripts.lib.detection.cutting import Cutter
-from scripts.lib.detection.fitting_pool import Fitted, FittingPool
+from scripts.lib.detection.fitting_pool import Done, Fitted, FittingPool
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.pictures_ahead import Opener, opened_ahead
 from scripts.lib.detection.repeated import OtherFrames, Repeated, digest_of
@@ -42,7 +42,7 @@ _STOP_SECONDS = 0.5
 class _UnderWay(NamedTuple):
     """A frame that is being fitted into its place in a batch."""
 
-    fitted: Future[Fitted]
+    fitted: Future[Fitted] | Done
     batch: Batch
     number: int
     numbers: Sequence[int]
@@ -298,7 +298,8 @@ class BatchReader:
     def _take_back(self) -> None:
         """Give up the frames that are under way, and their places."""
         # One that was cancelled may never be done, when the pool is closed; one that was not is written to its place.
-        wait([frame.fitted for frame in self._under_way if not frame.fitted.cancel()])
+        left = [frame.fitted for frame in self._under_way if not frame.fitted.cancel()]
+        wait(each for each in left if isinstance(each, Future))
         batches = [frame.batch for frame in self._under_way] + ([self._batch] if self._batch else [])
         self._under_way.clear()
         if batches:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 
 from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput, TileCounters
 from scripts.lib.detection.network import Network, NetworkFiles
@@ -75,6 +76,7 @@ class MediaFrames(FrameInput):
         part: Part | None = None,
         *,
         threads: int = 1,
+        nvdec: ModuleType | None = None,
     ) -> None:
         """Name the file; nothing is opened yet.
 
@@ -86,10 +88,11 @@ class MediaFrames(FrameInput):
             asked: the numbers of the frames to give out.
             part: of a video, to read only this one.
             threads: with how many to decode a video.
+            nvdec: PyNvVideoCodec, to decode a video on the GPU; None: the CPU decodes.
         """
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
-        self._asked, self._part, self._threads = asked, part, threads
+        self._asked, self._part, self._threads, self._nvdec = asked, part, threads, nvdec
         self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
 
     def open(self) -> FrameSource:
@@ -103,11 +106,13 @@ class MediaFrames(FrameInput):
         if isinstance(media, bytes):
             self._media = b""  # held no longer than it is read: a content may be large
         shown = Shown.of_original(self._wanted, self._fetched)
-        return open_frames(media, self._wanted.file_kind, self._asked, self._part, shown, threads=self._threads)
+        return open_frames(
+            media, self._wanted.file_kind, self._asked, self._part, shown, threads=self._threads, nvdec=self._nvdec
+        )
 
     def open_again(self) -> FrameSource:
-        """Open a video's file again, to be decoded with one thread."""
-        self._threads = 1
+        """Open a video's file again, to be decoded by the CPU with one thread."""
+        self._threads, self._nvdec = 1, None
         return self.open()
 
 

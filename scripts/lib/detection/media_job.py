@@ -1,12 +1,14 @@
 """The media of one detection job: each gets a result, also after an unexpected error in one of them."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.lib import decode_threads
 from scripts.lib.detection.media_detection import (
     DetectionOutputs,
     MediaFrames,
@@ -18,6 +20,7 @@ from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import of_one_media
+from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
@@ -147,6 +150,7 @@ class MediaJob:
         """
         self._source, self._network_files, self._options, self._notes = source, network_files, options, notes
         self._begun: list[NotedResults] = []
+        self._nvdec = load_nvdec(decode_threads.decoder(), os.environ)
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.
@@ -210,6 +214,7 @@ class MediaJob:
             frames = MediaFrames(
                 *(fetched.media, each.wanted, fetched.record, options.wanted, each.part),
                 threads=options.threads,
+                nvdec=self._nvdec,
             )
             self._begun.append(NotedResults(each, fetched.record, network, self._notes))
             yield MediaTask(frames, self._begun[-1])

@@ -6,13 +6,16 @@ counted and not taken for the end. Only a part of a video, which parts.py cuts, 
 """
 
 from pathlib import Path
+from types import ModuleType
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch, unfit
 from scripts.lib.frames.original import OriginalFrames
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.pictures import StillFrames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, FrameSource
+from scripts.lib.frames.source import ALL_FRAMES, FrameSource, log
+from scripts.lib.frames.threads import NotSound
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
 
@@ -25,6 +28,7 @@ def open_frames(
     shown: Shown | None = None,
     *,
     threads: int = 1,
+    nvdec: ModuleType | None = None,
 ) -> FrameSource:
     """Open a media file for reading its frames.
 
@@ -37,6 +41,8 @@ def open_frames(
         shown: of a video's original, what Tator shows of it; None for a file whose pictures are numbered in order and
             turned as players do.
         threads: with how many to decode a video at most; with several, NotSound may end the reading.
+        nvdec: PyNvVideoCodec, for a video that is not read in parts to be decoded on the GPU where that gives the same;
+            NotSound may end the reading then too. None: the CPU decodes.
 
     Raises:
         MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
@@ -51,4 +57,26 @@ def open_frames(
         raise TypeError("a video is read from a file")
     if part is not None:
         return PartFrames(media, part, wanted, threads)
-    return VideoFrames(media, wanted, threads) if shown is None else OriginalFrames(media, shown, wanted, threads)
+    video = VideoFrames(media, wanted, threads) if shown is None else OriginalFrames(media, shown, wanted, threads)
+    if nvdec is not None and (why := _decode_on_gpu(video, media, nvdec)):
+        log.info("the CPU decodes it: %s", why)
+    return video
+
+
+def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str | None:
+    """Have NVDEC decode a video; return why not, None where it does."""
+    with VideoFrames(path) as other:
+        try:
+            first = other.first()
+        except MediaFault as fault:
+            return fault.reason
+        if first is None or (why := unfit(other.stream, first)):
+            return why if first is not None else "it has no frame"
+    if (watch := NvdecWatch.open()) is None:
+        return "another video is being decoded on the GPU"
+    try:
+        video.decode_with(NvdecContext(library, video.stream, first), watch)
+    except NotSound as error:
+        watch.close()
+        return str(error)
+    return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -22,6 +22,7 @@ from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.hevc_headers import HevcHeaders
 from scripts.lib.frames.leading import LeadingPictures
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
+from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
 from scripts.lib.frames.picture_order import PictureOrder
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.shown import Shown
@@ -31,6 +32,8 @@ from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
     from scripts.lib.frames.video_packets import Packet
 
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
@@ -76,7 +79,7 @@ class VideoFrames(VideoPackets):
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
         self.threads = threads_for(context, threads)
-        self._watch: ThreadWatch | None = None
+        self._watch: ThreadWatch | NvdecWatch | None = None
         self._before: int | None = None  # when the last frame is shown, where several threads decode
         context.options = {
             **context.options,
@@ -152,11 +155,6 @@ class VideoFrames(VideoPackets):
         start = nearest(Fraction(self._container.start_time or 0, av.time_base) / unit)
         return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
 
-    @property
-    def tag(self) -> str | None:
-        """The stream's tag `rotate`, by which Tator's transcoder turns pictures."""
-        return self._stream.metadata.get("rotate")
-
     def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
         """Refuse a frame that is too large, and record one that is damaged."""
         check_size(frame.width, frame.height, self._pixel_bytes)
@@ -206,8 +204,15 @@ class VideoFrames(VideoPackets):
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
+    def decode_with(self, context: NvdecContext, watch: NvdecWatch) -> None:
+        """Have NVDEC decode, before the first frame is read; what is not sound ends the reading with NotSound."""
+        self._decoder, self._watch = cast("VideoCodecContext", context), watch
+        self.threads = self._converter.threads = max(2, self.threads)
+
     def _begin_threads(self) -> None:
         """Let FFmpeg decode with several threads, if that is wanted and no other video is decoded so."""
+        if self._watch is not None:
+            return
         self._watch = ThreadWatch.open(self._decoder.name) if self.threads > 1 else None
         self.threads = self._converter.threads = self.threads if self._watch else 1
         context = self._decoder

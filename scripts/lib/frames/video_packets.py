@@ -58,6 +58,16 @@ class VideoPackets(FrameSource):
         self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
         self._fixed = fixed_packets.fixed_packets(path, self._container.format.name, self._stream.id)
 
+    @property
+    def stream(self) -> av.video.stream.VideoStream:
+        """The file's video stream."""
+        return self._stream
+
+    @property
+    def tag(self) -> str | None:
+        """The stream's tag `rotate`, by which Tator's transcoder turns pictures."""
+        return self._stream.metadata.get("rotate")
+
     def _choose_stream(self) -> av.video.stream.VideoStream:
         """Return the first video stream that is not an attached picture."""
         if ffmpeg.is_still(self._container) and self._container.format.name not in ffmpeg.ANIMATIONS:
