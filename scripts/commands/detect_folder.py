@@ -95,6 +95,9 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     found["network"] |= network_settings(options.network, out)
     if options.size:
         found["detect"] |= {"img_max_side": options.size[0], "img_min_side": options.size[1]}
+    if options.tiles:
+        sides = None if options.tiles == "auto" else dict(zip(("width", "height"), options.tiles, strict=True))
+        found["detect"]["tiles"] = sides or "auto"
     if options.threshold is not None:
         found["detect"]["keep_threshold"] = options.threshold
     found["export"] |= dict.fromkeys(options.export, True)
@@ -133,6 +136,10 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _tiles(text: str) -> tuple[int, int] | str:
+    return text if text == "auto" else _size(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,6 +152,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--size", type=_size, metavar="WIDTHxHEIGHT", help="that the network was trained at, in pixels; for a .pb"
+    )
+    parser.add_argument(
+        "--tiles",
+        type=_tiles,
+        metavar="auto|WIDTHxHEIGHT",
+        help="cut large pictures into tiles, of the network's size or of this one",
     )
     parser.add_argument("--out", type=Path, help="the folder for settings and results (FOLDER's name and _detections)")
     parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")

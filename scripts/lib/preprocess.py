@@ -38,9 +38,36 @@ def fit(frame: Pixels, out: Pixels) -> None:
         else:
             cv2.resize(frame, place, dst=out[: place.height, : place.width], interpolation=cv2.INTER_LINEAR)
         return
-    right, bottom = padded.width - size.width, padded.height - size.height
-    frame = np.asarray(cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+    near = _with_padding_that_mixes(size, padded, network)
+    if near != padded:
+        # The same bytes without a copy that is larger than the frame: what lies further out is black.
+        frame = _padded(frame, near)
+        scale = (network.width / padded.width, network.height / padded.height)
+        small = np.asarray(cv2.resize(frame, None, fx=scale[0], fy=scale[1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        small = small[: network.height, : network.width]
+        out[small.shape[0] :], out[: small.shape[0], small.shape[1] :] = 0, 0
+        out[: small.shape[0], : small.shape[1]] = small
+        return
+    frame = _padded(frame, padded)
     cv2.resize(frame, network, dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def _padded(frame: Pixels, to: Size) -> Pixels:
+    """Return a copy with black at the right and the bottom."""
+    right, bottom = to.width - frame.shape[1], to.height - frame.shape[0]
+    return np.asarray(cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+
+
+def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
+    """Return the frame's size with so much of its padding as comes into one pixel of the network with it.
+
+    Where the frame is enlarged that is all of the padding.
+    """
+    if padded.width < network.width or padded.height < network.height:
+        return padded
+    return Size(
+        *(min(whole, side + 2 * (whole // most) + 4) for side, whole, most in zip(frame, padded, network, strict=True))
+    )
 
 
 def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:

@@ -73,8 +73,9 @@ def main() -> int:
     )  # fmt: skip
     with TemporaryDirectory() as folder:
         write_record(Path(folder, "provenance.json"), provenance())
-        files = [CLIP.with_name(name) for name in ("graph.pb", "train.ini")]
-        network = NetworkFiles(*files, Path(folder, "provenance.json"), [])
+        network = NetworkFiles(
+            CLIP.with_name("graph.pb"), CLIP.with_name("train.ini"), Path(folder, "provenance.json"), []
+        )
         for at, picture in enumerate(large_pictures()):
             size = Size(picture.shape[1], picture.shape[0])
             found = found_in(picture, network, options, Path(folder))

@@ -1,6 +1,7 @@
 """Geometry and suppression, against plain restatements of what they have to equal."""
 
 import math
+from typing import Any
 from unittest import mock
 
 import cv2
@@ -66,6 +67,31 @@ def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, othe
     canvas = np.zeros((padded.height, padded.width, 3), np.uint8)
     canvas[: size.height, : size.width] = frame
     np.testing.assert_array_equal(out, cv2.resize(canvas, network, interpolation=cv2.INTER_LINEAR))
+
+
+@given(small_networks, st.builds(Size, st.integers(1, 1500), st.integers(1, 1500)), st.integers(0, 2**32 - 1))
+def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: Size, size: Size, seed: int) -> None:
+    padded = padded_size(size, network)
+    assume(padded.width * padded.height < 4_000_000)
+    frame = np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8)
+    out = np.full((network.height, network.width, 3), 77, np.uint8)
+    fit(frame, out)
+    canvas = np.zeros((padded.height, padded.width, 3), np.uint8)
+    canvas[: size.height, : size.width] = frame
+    np.testing.assert_array_equal(out, cv2.resize(canvas, network, interpolation=cv2.INTER_LINEAR))
+
+
+def test_a_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+    original = cv2.copyMakeBorder
+
+    def copy(*arguments: Any) -> np.ndarray:
+        shapes.append((made := original(*arguments)).shape)
+        return np.asarray(made)
+
+    monkeypatch.setattr(cv2, "copyMakeBorder", copy)
+    fit(np.zeros((3000, 2999, 3), np.uint8), np.zeros((180, 320, 3), np.uint8))
+    assert shapes == [(3000, 2999 + 2 * (5333 // 320) + 4, 3)]
 
 
 def test_where_a_frame_falls_between_pixels_no_padded_copy_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

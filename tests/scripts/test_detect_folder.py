@@ -62,6 +62,13 @@ def test_what_the_file_holds_already_stays(survey, tmp_path, monkeypatch):
     assert written(out)["export"] == {"yolo": True, "cvat": True}
 
 
+@pytest.mark.parametrize(("word", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
+def test_tiles(survey, tmp_path, monkeypatch, word, value):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    assert main(["survey", *WORDS, "--out", str(tmp_path / "out"), "--tiles", word]) == 0
+    assert written(tmp_path / "out")["detect"]["tiles"] == value
+
+
 def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     network = tmp_path / "models"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,8 +13,11 @@ import numpy as np
 import pytest
 
 from examples.accuracy import LabeledBox, ap50, read_truth
+from scripts.detect import detect
 from scripts.lib.boxes import Size
 from scripts.lib.detection import batch_reader, network
+from scripts.lib.detection.network import NetworkFiles
+from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import Detection
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.graphs.description import Resize
@@ -267,3 +272,81 @@ def test_lines_of_progress_count_frames(
     assert said == sorted(said)
     assert said[-1] == 60
     assert "days" not in caplog.text
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from scripts.lib.detection import network
+from tests.scripts.test_detect import Step
+from tests.scripts.test_detect_tiles import Corners
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+network.open_engine = lambda *_, **__: Corners(8)
+folder = Path(sys.argv[1])
+Step(folder)(folder / "small.png", kind="image", batch_size=8, **Corners.settings)
+before = peak()
+said = Step(folder)(folder / "a.jpg", kind="image", batch_size=8, tiles=eval(sys.argv[2]), **Corners.settings)
+assert said["state"] == "done" or sys.argv[2] == "None", said
+print(peak() - before)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_100_megapixels_take_the_memory_of_decoding_them(tmp_path: Path) -> None:
+    """The decoded picture has 300 MB. Tiles add a batch, and the whole a copy less than what decoding takes."""
+    cv2.imwrite(str(tmp_path / "small.png"), painted(Size(300, 200), (20, 20, 40, 40)))
+    cv2.imwrite(str(tmp_path / "a.jpg"), painted(Size(10_000, 10_000), (7000, 8000, 7090, 8064)))
+    peaks = {}
+    sized = {"width": 640, "height": 360}
+    for name, tiles in {"none": None, "tiles": sized | {"whole": False}, "both": sized}.items():
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(tmp_path), repr(tiles)],
+            cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        peaks[name] = int(done.stdout) / 1e6
+    assert peaks["tiles"] < 400
+    assert peaks["both"] < 700  # less than the 800 that are reserved for decoding a JPEG of this size
+
+
+def test_media_that_share_batches_have_the_boxes_that_they_have_alone(run: Step, tmp_path: Path) -> None:
+    """Pictures that are cut, one that is not, and one that cannot be read, in batches that none of them fills."""
+    large, _ = survey(PLACES)
+    pictures = {"a": large[:1000, :1500], "b": large[333:693, 1900:2540], "d": large[1200:, 2000:]}
+    media = [run.folder / f"{name}.png" for name in "abcd"]
+    alone = {}
+    for path in media:
+        if path.stem in pictures:
+            cv2.imwrite(str(path), pictures[path.stem])
+        else:
+            path.write_bytes(b"no picture")
+        outcome = run(path, kind="image", tiles=SIZED, batch_size=5)
+        alone[path.stem] = (run.detections.read_bytes(), outcome["tiles"] if path.stem in pictures else None)
+    assert len({content for content, _ in alone.values()}) == 4
+    ready = {"state": "ready", "reason": None}
+    for number, path in enumerate(media, 5):
+        known = ready | {"media_id": number, "name": path.name, "kind": "image", "width": 1, "height": 1}
+        path.with_suffix(".record").write_text(json.dumps(known))
+        path.with_suffix(".download").write_text(json.dumps(ready | {"media_id": number}))
+    options = DetectOptions(
+        threads=3, img_max_side=320, img_min_side=180, keep_threshold=0.3, batch_size=5, engine="openvino",
+        precision="f32", engines=run.folder, frame_stride=1, frame_range=None, max_frames=None, nms=None, pixels=None,
+        first_label=None, tiles=SIZED,
+    )  # fmt: skip
+    files = {kind: [path.with_suffix(f".{kind}") for path in media] for kind in ("csv", "json", "zip")}
+    detect(
+        records=[path.with_suffix(".record") for path in media],
+        network_files=NetworkFiles(
+            SYNTHETIC / "graph.pb", SYNTHETIC / "train.ini", run.folder / "provenance.json", []
+        ),
+        detections=files["csv"], outcomes=files["json"], previews=files["zip"], options=options, media=media,
+        downloads=[path.with_suffix(".download") for path in media],
+    )  # fmt: skip
+    for number, path in enumerate(media, 5):
+        content, tiles = alone[path.stem]
+        assert path.with_suffix(".csv").read_bytes().replace(b"%d_" % number, b"5_") == content
+        assert json.loads(path.with_suffix(".json").read_text()).get("tiles") == tiles

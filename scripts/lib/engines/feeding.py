@@ -87,11 +87,14 @@ def of_bytes(description: Description) -> Description:
     return replace(description, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0))
 
 
-def own_size(tensor: Tensor) -> Size | None:
-    """Return the size of the pictures that an input takes, None where it takes any."""
-    if tensor.shape is None or len(tensor.shape) not in (3, 4):
+def size_of_input(signature: Signature) -> Size | None:
+    """Return the size of the pictures that a graph takes; None where it takes any, or has several inputs."""
+    if len(signature.inputs) != 1:
         return None
-    picture = tensor.shape[-3:]
+    shape = signature.inputs[0].shape
+    if shape is None or len(shape) not in (3, 4):
+        return None
+    picture = shape[-3:]
     height, width = picture[:2] if picture[2] == COLOURS and picture[0] != COLOURS else picture[1:]
     return None if height is None or width is None else Size(width, height)
 

@@ -7,8 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from scripts.lib.boxes import Size
-from scripts.lib.engines.feeding import own_size
+from scripts.lib.engines.feeding import size_of_input
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
@@ -105,7 +104,7 @@ def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Descript
 
 def _completed(description: Description, signature: Signature, known: NetworkHints) -> Description:
     """Return a description with the size that the file says, and the labels that the settings and the names say."""
-    size: Size | None = own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
+    size = size_of_input(signature)
     if size is not None:
         description = description.with_size(size)
     if known.first_label is not None and description.family != DESCRIBED:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.lib import json_text, yaml_text
 from scripts.lib.boxes import Size
-from scripts.lib.engines.feeding import own_size, read_input
+from scripts.lib.engines.feeding import read_input, size_of_input
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_names import ClassNames
@@ -150,11 +150,6 @@ def look_at(
         read_input(signature, description, size)
         _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
     return FoundNetwork(names, description, signature)
-
-
-def size_of_input(signature: Signature) -> Size | None:
-    """Return the size of the pictures that a graph takes; None where it takes any, or has several inputs."""
-    return own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
 
 
 def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature:

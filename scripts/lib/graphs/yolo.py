@@ -100,9 +100,9 @@ def yolox(signature: Signature, known: NetworkHints) -> Description | None:
 
 def size_of(signature: Signature) -> Size | None:
     """Return the size that the input has, or that the metadata says: `imgsz`, height first."""
-    from scripts.lib.engines.feeding import own_size
+    from scripts.lib.engines.feeding import size_of_input
 
-    fixed = own_size(signature.inputs[0]) if len(signature.inputs) == 1 else None
+    fixed = size_of_input(signature)
     if fixed is not None:
         return fixed
     said = literal(signature.metadata.get("imgsz"))
