@@ -250,6 +250,7 @@ class BatchReader:
         batch = self._current()
         place = batch.pixels[batch.taken]
         fitting = self._fitting
+        fitted: Future[Fitted] | Done
         if callable(picture):
             fitted = fitting.submit(picture, place)
         elif piece is None:
