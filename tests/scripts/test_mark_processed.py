@@ -99,9 +99,15 @@ def test_nothing_to_mark_asks_nothing(ready):
     assert ready.server.requests() == []
 
 
-@pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset", "status"])
-def test_passing_faults(ready, kind):
-    ready.server.fault(kind, operation="UpdateMediaList")
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [
+        *((kind, False) for kind in ("drop_answer", "throttle", "reset", "html", "drop_and_go_on", "late_commit")),
+        *((kind, after) for kind in ("status", "outage") for after in (False, True)),
+    ],
+)
+def test_passing_faults(ready, kind, after):
+    ready.server.fault(kind, after=after, operation="UpdateMediaList")
     assert ready.mark(1)["media_ids"] == [1]
 
 

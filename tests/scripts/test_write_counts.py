@@ -254,9 +254,15 @@ def test_media_deleted_meanwhile(counted):
     assert (record["missing"], record["media_ids"]) == ([1], [2])
 
 
-@pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset", "status"])
-def test_passing_faults(counted, kind):
-    counted.server.fault(kind, operation="UpdateMediaList")
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [
+        *((kind, False) for kind in ("drop_answer", "throttle", "reset", "html", "drop_and_go_on", "late_commit")),
+        *((kind, after) for kind in ("status", "outage") for after in (False, True)),
+    ],
+)
+def test_passing_faults(counted, kind, after):
+    counted.server.fault(kind, after=after, operation="UpdateMediaList")
     assert counted.write()["media_ids"] == [1, 2]
     assert counted.stands(1) == [3, 2]
 
