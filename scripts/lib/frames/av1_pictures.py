@@ -14,6 +14,12 @@ _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
 _SLOTS = 8
 _ANY = 2  # of a setting of the sequence: each picture says
+_CODED = (
+    0,
+    4,
+    6,
+)  # units with coded pictures: groups of tiles, and frames; and what a unit becomes whose head is zeros
+_ZEROS = bytes(64)
 _HEAD = 128  # bytes, at most, of a unit that are read
 _USUAL = 2  # steps without a missing picture to one with, at least
 _CONFIGURATION, _CONFIGURATION_BYTES = 0x81, 4  # what stands before the units in MP4 and Matroska
@@ -103,8 +109,24 @@ class Av1Pictures:
         return step - 1 if step <= count // 2 else 1  # back: a key frame with which they count anew is missing
 
 
+def lost(packet: bytes) -> str | None:
+    """Return a sentence where a coded picture holds more zeros in a row than encoders write: at most 13 were seen."""
+    if _ZEROS not in packet:
+        return None
+    for kind, begin, end in _places(packet):
+        if kind in _CODED and _ZEROS in packet[begin:end]:
+            return f"{len(_ZEROS)} bytes of zeros or more in a coded picture: that part of the file was lost"
+    return None
+
+
 def _units(packet: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the units of a packet: the kind, and the beginning of the content."""
+    for kind, begin, end in _places(packet):
+        yield kind, packet[begin : min(end, begin + _HEAD)]
+
+
+def _places(packet: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the units of a packet: the kind, and where the content begins and ends."""
     place = 0
     while place < len(packet):
         head = packet[place]
@@ -112,13 +134,14 @@ def _units(packet: bytes) -> Iterator[tuple[int, bytes]]:
         length = 0
         if head & 2:
             for shift in range(0, 56, 7):
-                length |= (packet[place] & 127) << shift
+                byte = packet[place] if place < len(packet) else 0
+                length |= (byte & 127) << shift
                 place += 1
-                if packet[place - 1] < 128:
+                if byte < 128:
                     break
         else:
             length = len(packet) - place
-        yield head >> 3 & 15, packet[place : place + min(length, _HEAD)]
+        yield head >> 3 & 15, place, place + length
         place += length
 
 
