@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
+from scripts.lib.frames import av1_pictures
 from scripts.lib.frames.av1_pictures import Av1Pictures
 from tests.damage_sweep import FORMATS, read
 from tests.media_files import leave_out, write_video
@@ -58,3 +59,17 @@ def test_a_lost_packet_is_damage_and_later_frames_keep_their_numbers(
     frames, damaged = read(path)
     assert frames
     assert (damaged, frames[-1][0]) == (True, last)
+
+
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
+def test_zeros_in_a_coded_picture_are_noticed_wherever_they_stand(clip: Path) -> None:
+    with av.open(str(clip)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert not any(map(av1_pictures.lost, packets))
+    long = [packet for packet in packets if len(packet) > 600]
+    assert long
+    for packet in long:
+        for start in range(100, len(packet) - 300, 97):
+            assert av1_pictures.lost(packet[:start] + bytes(300) + packet[start + 300 :]), start
+    padding = bytes([15 << 3 | 2, 100]) + bytes(99) + b"\x80"
+    assert av1_pictures.lost(long[0] + padding) is None  # a unit of padding, for a constant rate

@@ -14,6 +14,9 @@ _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
 _SLOTS = 8
 _ANY = 2  # of a setting of the sequence: each picture says
+# Units with coded pictures: groups of tiles, and frames; and what a unit becomes whose head is zeros.
+_CODED = (0, 4, 6)
+_ZEROS = bytes(64)
 _HEAD = 128  # bytes, at most, of a unit that are read
 _USUAL = 2  # steps without a missing picture to one with, at least
 _CONFIGURATION, _CONFIGURATION_BYTES = 0x81, 4  # what stands before the units in MP4 and Matroska
@@ -105,17 +108,27 @@ class Av1Pictures:
 
 def frames_in(packet: bytes) -> int:
     """Return how many frames a decoder decodes or shows for a packet, the hidden ones among them."""
-    count = 0
-    try:
-        for kind, _ in _units(packet):
-            count += kind in {_FRAME_HEADER, _FRAME}
-    except IndexError:
-        return count  # the packet is cut short
-    return count
+    return sum(kind in {_FRAME_HEADER, _FRAME} for kind, _, _ in _places(packet))
+
+
+def lost(packet: bytes) -> str | None:
+    """Return a sentence where a coded picture holds more zeros in a row than encoders write: at most 13 were seen."""
+    if _ZEROS not in packet:
+        return None
+    for kind, begin, end in _places(packet):
+        if kind in _CODED and _ZEROS in packet[begin:end]:
+            return f"{len(_ZEROS)} bytes of zeros or more in a coded picture: that part of the file was lost"
+    return None
 
 
 def _units(packet: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the units of a packet: the kind, and the beginning of the content."""
+    for kind, begin, end in _places(packet):
+        yield kind, packet[begin : min(end, begin + _HEAD)]
+
+
+def _places(packet: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the units of a packet: the kind, and where the content begins and ends."""
     place = 0
     while place < len(packet):
         head = packet[place]
@@ -123,13 +136,14 @@ def _units(packet: bytes) -> Iterator[tuple[int, bytes]]:
         length = 0
         if head & 2:
             for shift in range(0, 56, 7):
-                length |= (packet[place] & 127) << shift
+                byte = packet[place] if place < len(packet) else 0
+                length |= (byte & 127) << shift
                 place += 1
-                if packet[place - 1] < 128:
+                if byte < 128:
                     break
         else:
             length = len(packet) - place
-        yield head >> 3 & 15, packet[place : place + min(length, _HEAD)]
+        yield head >> 3 & 15, place, place + length
         place += length
 
 

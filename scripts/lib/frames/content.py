@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from scripts.lib.frames import dv_blocks
+from scripts.lib.frames import av1_pictures, dv_blocks
 from scripts.lib.frames.damage import codestream, jpeg
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
@@ -164,6 +164,7 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
 
 # Codecs whose pictures are looked at in ways of their own.
 _FINDERS: dict[str, Callable[[bytes], str | None]] = {
+    "av1": av1_pictures.lost,
     "dnxhd": _lost_in_dnxhd,
     "dvvideo": dv_blocks.lost,
     "jpeg2000": codestream.find_damage,
