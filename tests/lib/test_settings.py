@@ -190,7 +190,12 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({"detect": {"max_frames": 0}}, {}, ["detect.max_frames", "0", ">= 1"]),
         ({"detect": {"img_max_side": "wide"}}, {}, ["detect.img_max_side", "'wide'", "integer"]),
         ({"detect": {"engine": "tensorfow"}}, {}, ["detect.engine", "'tensorfow'", "openvino, onnxruntime"]),
-        ({"tator": {"media_ids": []}}, {}, ["tator.media_ids", "[]"]),
+        (
+            {"tator": {"media_ids": []}},
+            {},
+            ["tator.media_ids", "[] is invalid, as it is empty; expected one entry at least: Numbers"],
+        ),
+        ({"network": {"directory": ""}}, {}, ["network.directory", "'' is invalid, as it is empty; expected one"]),
         ({}, {"TATOR_MEDIA_IDS": "1,x"}, ["tator.media_ids", "'x'", "integer"]),
         ({"tator": {"media_ids": [3, -1]}}, {}, ["tator.media_ids", "-1", ">= 1"]),
         ({"tator": {"host": "tator.example.org"}}, {}, ["tator.host", "'tator.example.org'", "https://"]),
