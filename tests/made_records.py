@@ -14,6 +14,7 @@ from scripts.lib.records import (
 )
 from scripts.lib.records.evaluation import Confusion, Curve, EvaluationRecord, Mistake
 from scripts.lib.records.network import NetworkFile, ProvenanceRecord
+from scripts.lib.records.network_changes import ConversionCheck
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import Track, TracksRecord
 
@@ -57,6 +58,13 @@ def provenance(reference: str = "weights", **known: Any) -> ProvenanceRecord:
     """Return where a network came from."""
     files = {name: NetworkFile(sha256="a" * 64, size=1) for name in ("train.ini", "graph.pb")}
     return ProvenanceRecord(**{"source": "directory", "reference": reference, "digest": None, "files": files, **known})
+
+
+def conversion_check(**known: Any) -> ConversionCheck:
+    """Return how far a converted network is from the given one: not at all."""
+    compared = {"pictures": 4, "width": 640, "height": 480, "boxes": 100, "highest_score": 0.9}
+    equal = {"box_difference": 0.0, "score_difference": 0.0, "box_tolerance": 0.05, "score_tolerance": 0.001}
+    return ConversionCheck(**{**compared, **equal, **known})
 
 
 def destination(**known: Any) -> DestinationRecord:

@@ -41,6 +41,16 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     local_files.check(settings("network.directory", str(tmp_path)), [])
 
 
+def checked_for(found: dict[str, dict[str, Any]], key: str, path: Path, complaint: str | None) -> None:
+    """Plan a run of media 1 and 2 with these settings, and look for this complaint of the file that the key names."""
+    if complaint is None:
+        local_files.check(found, [1, 2])
+        return
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        local_files.check(found, [1, 2])
+    assert f"{key}: {str(path)!r}" in str(caught.value)
+
+
 def coco(image: str, box: str = "[1, 1, 5, 5]", category: int = 4) -> str:
     annotation = f'{{"image_id": 1, "category_id": {category}, "bbox": {box}}}'
     return f'{{"images": [{image}], "annotations": [{annotation}], "categories": [{{"id": 4, "name": "cod"}}]}}'
@@ -96,12 +106,7 @@ def test_what_is_wrong_with_true_boxes_is_found_while_planning(
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     found: dict[str, dict[str, Any]] = {**settings("evaluate.truth_file", str(path))}
     found["network"] |= {"directory": str(tmp_path)}
-    if complaint is None:
-        local_files.check(found, [1, 2])
-        return
-    with pytest.raises(SettingsError, match=complaint) as caught:
-        local_files.check(found, [1, 2])
-    assert f"evaluate.truth_file: {str(path)!r}" in str(caught.value)
+    checked_for(found, "evaluate.truth_file", path, complaint)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +131,7 @@ def test_what_is_wrong_with_true_tracks_is_found_while_planning(
     path = tmp_path / "gt.txt"
     path.write_text(content)
     found = settings("evaluate.track_truth_file", str(path))
-    if complaint is None:
-        local_files.check(found, [1, 2])
-        return
-    with pytest.raises(SettingsError, match=complaint) as caught:
-        local_files.check(found, [1, 2])
-    assert f"evaluate.track_truth_file: {str(path)!r}" in str(caught.value)
+    checked_for(found, "evaluate.track_truth_file", path, complaint)
 
 
 def test_many_true_boxes_are_looked_at_in_part(tmp_path: Path) -> None:

@@ -99,3 +99,38 @@ def test_a_stored_manifest_is_known_by_its_name():
     for other in (None, "", f"11/{manifest.file_name(TEXT + ' ')}", f"11/{name}".replace(".yaml", "_ab_cd.yaml")):
         assert not manifest.is_stored_as(TEXT, other)
     assert yaml.safe_load(TEXT) == manifest.read(TEXT)
+
+
+FILES = {
+    "network": {"directory": None, "archive": None, "graph": "graph.onnx"},
+    "tator": {"ca_file": None},
+    "evaluate": {"truth_file": None, "track_truth_file": None},
+    "detect": {"engine": "openvino"},
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("network", "directory", "/nets/fish", "network.directory is /nets/fish: it has to be there in the pods"),
+        ("evaluate", "truth_file", "t.csv", "evaluate.truth_file is t.csv: it has to be there in the pods"),
+        ("evaluate", "track_truth_file", "gt.txt", "evaluate.track_truth_file is gt.txt: it has to be there"),
+        ("detect", "engine", "openvino", None),
+    ],
+)
+def test_files_that_pods_have_to_have_are_noted(section, key, value, words):
+    settings = {**FILES, section: {**FILES[section], key: value}}
+    found = list(manifest.notes(manifest.read(TEXT), settings))
+    assert len(found) == (words is not None)
+    assert all(words in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [("auto", "TensorRT"), ("tensorrt", "TensorRT"), ("onnxruntime", "onnxruntime"), ("openvino", None)],
+)
+def test_a_frozen_graph_that_the_image_cannot_convert_is_noted(engine, words):
+    settings = {**FILES, "network": {**FILES["network"], "graph": "graph.pb"}, "detect": {"engine": engine}}
+    found = list(manifest.notes(manifest.read(TEXT), settings))
+    assert len(found) == (words is not None)
+    assert all(f"graph.pb, which {words} cannot read and the image cannot convert" in line for line in found)

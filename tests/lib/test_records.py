@@ -33,7 +33,6 @@ from scripts.lib.records.evaluation import (
 from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.records.network_changes import (
     CalibrationFrames,
-    ConversionCheck,
     ConversionRecord,
     KeptBoxes,
     QuantizationRecord,
@@ -42,6 +41,7 @@ from scripts.lib.records.network_changes import (
 from scripts.lib.records.summary import MediaAttributes, SummaryRecord, Totals
 from scripts.lib.workflow import records_schema
 from tests.made_records import (
+    conversion_check,
     destination,
     detection_record,
     evaluation_record,
@@ -74,17 +74,7 @@ CONVERTED = ConversionRecord(
     onnx_sha256="a" * 64,
     layout="openem",
     opset=17,
-    checked=ConversionCheck(
-        pictures=4,
-        width=640,
-        height=480,
-        boxes=100,
-        highest_score=0.9,
-        box_difference=0.0,
-        score_difference=0.0,
-        box_tolerance=0.05,
-        score_tolerance=0.001,
-    ),
+    checked=conversion_check(),
     **MADE,
 )
 ACCURACY = {"hota": 0.5, "deta": 0.5, "assa": 0.5, "idf1": 0.5, "mota": -0.1}
@@ -118,6 +108,7 @@ RECORDS = [
     ),
     MarksRecord(attribute="Processed", media_ids=[1], missing=[], failed={"2": "its mark was refused"}),
     provenance(),
+    provenance(source="archive", size=[640, 480]),
     provenance(source="data_image", fetched_by="registry", description={"family": "yolo"}),
     destination(),
     destination(known={"Species": ["2026-11-28T11:31:41.000+00:00", "No"]}),

@@ -199,7 +199,12 @@ def test_the_reference_upload_steps_media_type_says_nothing():
         ({"detect": {"tiles": {"overlap": -0.1}}}, {}, ["detect.tiles.overlap: -0.1", ">= 0 <= 0.9"]),
         ({"detect": {"tiles": {"whole": "yes"}}}, {}, ["detect.tiles.whole: 'yes'", "boolean"]),
         ({"detect": {"tiles": {"overlapp": 0.1}}}, {}, ["detect.tiles.overlapp: unknown key; did you mean 'overlap'"]),
-        ({"tator": {"media_ids": []}}, {}, ["tator.media_ids", "[]"]),
+        (
+            {"tator": {"media_ids": []}},
+            {},
+            ["tator.media_ids", "[] is invalid, as it is empty; expected one entry at least: Numbers"],
+        ),
+        ({"network": {"directory": ""}}, {}, ["network.directory", "'' is invalid, as it is empty; expected one"]),
         ({}, {"TATOR_MEDIA_IDS": "1,x"}, ["tator.media_ids", "'x'", "integer"]),
         ({"tator": {"media_ids": [3, -1]}}, {}, ["tator.media_ids", "-1", ">= 1"]),
         ({"tator": {"host": "tator.example.org"}}, {}, ["tator.host", "'tator.example.org'", "https://"]),

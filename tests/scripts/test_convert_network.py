@@ -12,8 +12,8 @@ from scripts.convert_network import BOX_TOLERANCE, SCORE_TOLERANCE, _check, made
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
-from scripts.lib.records.network_changes import ConversionCheck
 from scripts.lib.suppression import Nms, Selection, select
+from tests.made_records import conversion_check
 from tests.oracle import SIZE, Oracle
 from tests.scripts.test_detect import AQUARIUM, Step
 
@@ -70,16 +70,8 @@ def test_the_record_says_how_far_it_is_from_tensorflow(oracle: Oracle) -> None:
 
 @pytest.mark.parametrize(("box", "score"), [(0.06, 0), (0, 2e-3), (math.nan, 0), (0, math.inf)])
 def test_another_network_is_refused(box: float, score: float) -> None:
-    checked = ConversionCheck(
-        pictures=4,
-        width=64,
-        height=32,
-        boxes=100,
-        highest_score=0.9,
-        box_difference=box,
-        score_difference=score,
-        box_tolerance=BOX_TOLERANCE,
-        score_tolerance=SCORE_TOLERANCE,
+    checked = conversion_check(
+        box_difference=box, score_difference=score, box_tolerance=BOX_TOLERANCE, score_tolerance=SCORE_TOLERANCE
     )
     with pytest.raises(GraphError, match=r"graph\.pb: converted to ONNX its boxes differ from TensorFlow's by"):
         _check(checked, Path("graph.pb"))

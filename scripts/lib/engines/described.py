@@ -16,6 +16,7 @@ from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.decoding import Decoder
 from scripts.lib.engines.devices import Device
 from scripts.lib.engines.feeding import Input, numbers, read_input
+from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.operators import check_operators
@@ -125,27 +126,21 @@ class MakeRunner(Protocol):
 
 
 def open_described(
-    graph: Path, *, engine: str, make_runner: MakeRunner, description: Description, names: int, size: Size,
-    batch_size: int, threads: int, nms: Nms | None, device: Device, precision: str = "f32",
-) -> Engine:  # fmt: skip
+    request: EngineRequest, description: Description, *, engine: str, make_runner: MakeRunner, device: Device
+) -> Engine:
     """Make a network of a described family ready.
 
     Args:
-        graph: a `.pb`, `.onnx` or `.xml` file.
+        request: what it is opened with; its graph is a `.pb`, `.onnx` or `.xml` file.
+        description: of its family.
         engine: its name, for the record.
         make_runner: makes what runs the graph in that engine.
-        description: of its family.
-        names: how many classes have a name.
-        size: of its input.
-        batch_size: frames a batch.
-        threads: of the CPU.
-        nms: settings of the suppression in place of the family's.
         device: what it computes on, for the record.
-        precision: of the graph, for the record.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
     """
+    graph, size, batch_size, threads = request.graph, request.size, request.batch_size, request.threads
     check_operators(graph)
     taken = read_input(read_file(graph), description, size)
     runner = make_runner(graph, description, taken, size=size, batch_size=batch_size, threads=threads)
@@ -153,13 +148,14 @@ def open_described(
         "name": engine,
         "version": None,
         **device.record,
-        "precision": precision,
+        "precision": request.precision,
         "threads": threads,
         "batch_size": batch_size,
     }
     return DescribedEngine(
-        runner, description, graph=str(graph), names=names, size=size, batch_size=batch_size, nms=nms, record=record
-    )
+        runner, description, graph=str(graph), names=request.names, size=size, batch_size=batch_size,
+        nms=request.nms, record=record,
+    )  # fmt: skip
 
 
 def _padded(array: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32]:

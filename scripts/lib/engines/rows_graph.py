@@ -6,39 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.devices import Device
 from scripts.lib.engines.layouts import find_layout
-from scripts.lib.engines.rows import RowsConvention, RowsEngine, RowsInput, Run
+from scripts.lib.engines.request import EngineRequest
+from scripts.lib.engines.rows import RowsEngine, RowsInput, Run
 from scripts.lib.errors import GraphError
-from scripts.lib.suppression import Nms
 
 ReadRows = Callable[[Path, int], tuple[Run, RowsInput, str] | None]
 
 
-def open_rows(
-    graph: Path, *, engine: str, read: ReadRows, size: Size, batch_size: int, threads: int, nms: Nms | None,
-    convention: RowsConvention | None, device: Device,
-) -> Engine | None:  # fmt: skip
+def open_rows(request: EngineRequest, *, engine: str, read: ReadRows, device: Device) -> Engine | None:
     """Return an engine for an ONNX graph that gives rows, None for one of another layout.
 
     Args:
-        graph: an `.onnx` file.
+        request: what it is opened with; its graph is an `.onnx` file.
         engine: its name, for the record.
         read: makes the graph ready in that engine; None where it gives no rows.
-        size: of the network's input.
-        batch_size: frames a batch.
-        threads: of the CPU.
-        nms: to suppress what the graph left.
-        convention: what the graph does not say.
         device: what it computes on, for the record.
 
     Raises:
         GraphError: the graph cannot be used.
         SettingsError: a setting is missing that it needs.
     """
-    opened = read(graph, threads)
+    opened = read(request.graph, request.threads)
     if opened is None:
         return None
     run, taken, version = opened
@@ -47,13 +38,13 @@ def open_rows(
         "version": version,
         **device.record,
         "precision": "f32",
-        "threads": threads,
-        "batch_size": batch_size,
+        "threads": request.threads,
+        "batch_size": request.batch_size,
         "layout": "rows",
     }
     return RowsEngine(
-        _blaming(run, graph, engine), taken, graph=str(graph), size=size, batch_size=batch_size, nms=nms,
-        convention=convention, description=description,
+        _blaming(run, request.graph, engine), taken, graph=str(request.graph), size=request.size,
+        batch_size=request.batch_size, nms=request.nms, convention=request.rows, description=description,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from scripts.lib import deadline
 from scripts.lib.engines.devices import Device, choose_device
+from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 
 if TYPE_CHECKING:
@@ -24,24 +25,6 @@ if TYPE_CHECKING:
     from scripts.lib.suppression import Nms
 
 _CPU = Device()
-
-
-@dataclass(frozen=True)
-class EngineRequest:
-    """What an engine is opened with; see open_engine."""
-
-    graph: Path
-    size: "Size"
-    batch_size: int
-    threads: int
-    precision: str
-    engines: Path
-    nms: "Nms | None"
-    rows: "RowsConvention | None"
-    description: "Description | None" = None
-    names: int = 0
-    device: str = "cpu"
-    least_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,19 +111,7 @@ def _open_described(
         return None
     from scripts.lib.engines.described import open_described
 
-    return open_described(
-        request.graph,
-        engine=engine,
-        make_runner=runner,
-        description=request.description,
-        names=request.names,
-        size=request.size,
-        batch_size=request.batch_size,
-        threads=request.threads,
-        nms=request.nms,
-        device=device,
-        precision=request.precision,
-    )
+    return open_described(request, request.description, engine=engine, make_runner=runner, device=device)
 
 
 def _open_rows(engine: str, read: "ReadRows", request: EngineRequest, device: Device = _CPU) -> "Engine | None":
@@ -149,17 +120,7 @@ def _open_rows(engine: str, read: "ReadRows", request: EngineRequest, device: De
         return None
     from scripts.lib.engines.rows_graph import open_rows
 
-    return open_rows(
-        request.graph,
-        engine=engine,
-        read=read,
-        size=request.size,
-        batch_size=request.batch_size,
-        threads=request.threads,
-        nms=request.nms,
-        convention=request.rows,
-        device=device,
-    )
+    return open_rows(request, engine=engine, read=read, device=device)
 
 
 ENGINES = {
@@ -202,19 +163,19 @@ def open_engine(
     """Make a network ready.
 
     Args:
-        graph: the network's file: `graph.pb`, `graph.onnx`, or OpenVINO's own `graph.xml`.
+        graph: the network's file.
         engine: a name of ENGINES.
-        size: width and height of the network's input.
-        batch_size: frames a batch.
-        threads: of the CPU.
-        precision: what to compute with, one of the engine's.
-        engines: the folder of engines that are built.
-        nms: suppression settings in place of the graph's own.
-        rows: how to read a graph that gives rows.
-        description: of a network of the families that have one.
-        names: how many classes of such a network have a name.
-        device: what onnxruntime computes on: auto, cpu or cuda.
-        least_score: what is looked for scores at least; anchors below it may be left out. None: all are given.
+        size: this and the others are EngineRequest's.
+        batch_size: see there.
+        threads: see there.
+        precision: see there.
+        engines: see there.
+        nms: see there.
+        rows: see there.
+        description: see there.
+        names: see there.
+        device: see there.
+        least_score: see there.
 
     Raises:
         GraphError: the engine cannot use the graph.

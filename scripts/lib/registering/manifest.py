@@ -176,17 +176,17 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
         ("network", "archive"),
         ("tator", "ca_file"),
         ("evaluate", "truth_file"),
+        ("evaluate", "track_truth_file"),
     ):
         if path := settings[section][key]:
             yield f"{section}.{key} is {path}: it has to be there in the pods"
     if '"run", "kubernetes' in json.dumps(workflow, default=str) and settings["detect"]["engine"] == "auto":
         yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
-    if settings["network"]["graph"] == "graph.pb" and settings["detect"]["engine"] in (
-        *names_of(is_built=True),
-        "auto",
-    ):
+    engine = settings["detect"]["engine"]
+    if settings["network"]["graph"] == "graph.pb" and engine not in names_of(suffix=".pb"):
+        reader = "onnxruntime" if engine == "onnxruntime" else "TensorRT"
         yield (
-            f"detect.engine is {settings['detect']['engine']} and network.graph is graph.pb, which TensorRT cannot "
+            f"detect.engine is {engine} and network.graph is graph.pb, which {reader} cannot "
             "read and the image cannot convert: for a GPU publish a data image with graph.onnx, and set "
             "network.graph to graph.onnx"
         )

@@ -24,6 +24,10 @@ def explain(error: ValidationError) -> Iterator[str]:
             yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
     elif instance is None:
         yield f"{path}: missing; {_expectation(schema)}"
+    elif error.validator in ("minItems", "minLength") and not instance:
+        what = "entry" if error.validator == "minItems" else "character"
+        expected = f"expected one {what} at least: {schema.get('description', '')}"
+        yield f"{path}: {shown(instance)} is invalid, as it is empty; {expected}"
     else:
         too_large = error.validator == "type" and type(instance) is int and "integer" in rule
         yield f"{path}: {shown(instance)} is {'too large' if too_large else 'invalid'}; {_expectation(schema)}"

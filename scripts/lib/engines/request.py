@@ -1,0 +1,44 @@
+"""What an engine is opened with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the table of engines is read while a run is planned
+    from scripts.lib.boxes import Size
+    from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.graphs.description import Description
+    from scripts.lib.suppression import Nms
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """What an engine is opened with.
+
+    Attributes:
+        graph: the network's file: `graph.pb`, `graph.onnx`, or OpenVINO's own `graph.xml`.
+        size: width and height of the network's input.
+        batch_size: frames a batch.
+        threads: of the CPU.
+        precision: what to compute with, one of the engine's.
+        engines: the folder of engines that are built.
+        nms: suppression settings in place of the graph's own.
+        rows: how to read a graph that gives rows.
+        description: of a network of the families that have one.
+        names: how many classes of such a network have a name.
+        device: what onnxruntime computes on: auto, cpu or cuda.
+        least_score: what is looked for scores at least; anchors below it may be left out. None: all are given.
+    """
+
+    graph: Path
+    size: "Size"
+    batch_size: int
+    threads: int
+    precision: str
+    engines: Path
+    nms: "Nms | None"
+    rows: "RowsConvention | None"
+    description: "Description | None" = None
+    names: int = 0
+    device: str = "cpu"
+    least_score: float | None = None
