@@ -15,9 +15,11 @@ from typing import Self
 
 from benchmarks.case import sample_network
 from benchmarks.clips import DISTINCT_PICTURES, write_clips, write_pictures
+from benchmarks.folder_runs import measure_folder_pictures, measure_folder_planning
 from benchmarks.measure import Usage
 from benchmarks.pictures import measure_pictures
 from benchmarks.run import Run
+from benchmarks.step_memory import STEPS, measure_memory
 from benchmarks.table import Figures, measured_sections
 from benchmarks.uploads import measure_connect, measure_uploads
 from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning
@@ -27,7 +29,7 @@ from scripts.lib.workflow.batches import batches, media_per_job
 from tests.tator_server.launch import Server, running
 
 # Pictures first: some file systems (ext4 without a journal) make files slowly for minutes after many were removed.
-SECTIONS = ("pictures", "planning", "clips", "idle", "uploads", "connect")
+SECTIONS = ("pictures", "planning", "clips", "idle", "uploads", "connect", "folder", "folder_plans", "memory")
 # What each figure should reach.
 TARGETS = {
     ("planning", "auto", "wall_seconds"): "<= 45",
@@ -38,6 +40,14 @@ TARGETS = {
     ("pictures", "one job", "ratio"): ">= 0.8",
     ("pictures", "one job", "cpu_ratio"): ">= 0.8",
     ("pictures", "auto", "ratio"): ">= 0.8",
+    **{("folder", f"pace {pace}", "peer_wall_ratio"): ">= 1.5" for pace in ("none", "50")},
+    ("folder", "pace none", "ms_beside_decoding"): "<= 3",
+    **{
+        ("folder_plans", f"{media}", "cpu_seconds"): f"<= {seconds}"
+        for media, seconds in ((1000, 4), (10_000, 5), (100_000, 10), (1_000_000, 60))
+    },
+    ("folder_plans", "1000000", "mb"): "<= 1000",
+    **{("memory", step, "ratio"): "<= 1.2" for step in STEPS},
     ("uploads", "boxes", "mb_ratio"): "<= 1.1",
     ("uploads", "boxes", "second_ratio"): "<= 0.05",
     ("uploads", "boxes", "workflow_second_ratio"): "<= 0.05",
@@ -59,6 +69,8 @@ class Extent:
         uploaded: media whose boxes are uploaded.
         boxes: of each of these.
         rounds: of what can be repeated.
+        files: of a folder, of dry runs.
+        records: media of the steps whose memory is measured, few and many.
     """
 
     planned: dict[int | str, int]
@@ -67,10 +79,12 @@ class Extent:
     uploaded: int
     boxes: int
     rounds: int
+    files: Sequence[int] = (1000, 10_000, 100_000, 1_000_000)
+    records: tuple[int, int] = (10_000, 100_000)
 
 
 FULL = Extent({"auto": 10_000, 1: 1000}, clips=1000, pictures=2000, uploaded=500, boxes=400, rounds=3)
-QUICK = Extent({"auto": 9}, clips=1, pictures=1, uploaded=1, boxes=30, rounds=1)
+QUICK = Extent({"auto": 9}, 1, pictures=1, uploaded=1, boxes=30, rounds=1, files=[9], records=(2, 4))
 
 
 class Bench:
@@ -130,6 +144,21 @@ class Bench:
     def connect(self) -> Iterator[tuple[str, Figures]]:
         """Yield what a job pays for Tator's schema."""
         yield "schema", measure_connect(Run(self._folder / "any", self._server(None), [], PICTURE), self._extent.rounds)
+
+    def folder(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what a picture of a folder costs."""
+        media, runs = self._folder / "folder-pictures", self._folder / "folder-runs"
+        runs.mkdir()
+        write_pictures(media, PICTURE, self._extent.pictures)
+        yield from measure_folder_pictures(runs, media, self._extent.rounds)
+
+    def folder_plans(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what it takes to plan a run on a folder's files."""
+        yield from measure_folder_planning(self._folder, self._extent.files)
+
+    def memory(self) -> Iterator[tuple[str, Figures]]:
+        """Yield how much more memory the steps take with many media than with few."""
+        yield from measure_memory(self._folder, *self._extent.records)
 
     @cached_property
     def _run_of_clips(self) -> tuple[Run, Usage]:
