@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ _IN_A_FOLDER = 1000
 _PACES = ("none", "50")  # pictures a second
 
 
-def measure_folder_planning(folder: Path, counts: Sequence[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield for each number of files what a dry run takes whose files nobody has looked at; the files are empty."""
-    for count in counts:
-        survey, run = folder / f"survey-{count}", folder / f"plan-{count}"
+def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a dry run takes for each number of empty files, by its name; nobody has looked at them."""
+    for name, count in counts.items():
+        survey, run = folder / f"survey-{name}", folder / f"plan-folder-{name}"
         for number in range(count):
             path = survey / f"{number // _IN_A_FOLDER:04d}" / f"{number % _IN_A_FOLDER:04d}.jpg"
             if number % _IN_A_FOLDER == 0:
@@ -33,7 +33,7 @@ def measure_folder_planning(folder: Path, counts: Sequence[int]) -> Iterator[tup
         }
         command = command_line(run, "--dry-run", "--quiet", "rules", settings=settings)
         used = measured_process(command, directory=run, environ=environment({}), watch_memory=True)
-        yield f"{count}", {"media": count, "cpu_seconds": used.cpu, "mb": used.pss / 1e6}
+        yield name, {"media": count, "cpu_seconds": used.cpu, "mb": used.pss / 1e6}
 
 
 def measure_folder_pictures(folder: Path, pictures: Path, rounds: int) -> Iterator[tuple[str, dict[str, Any]]]:
