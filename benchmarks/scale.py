@@ -5,8 +5,9 @@ seconds of the clock, not in those of the processor.
 """
 
 import argparse
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,9 +16,11 @@ from typing import Self
 
 from benchmarks.case import sample_network
 from benchmarks.clips import DISTINCT_PICTURES, write_clips, write_pictures
+from benchmarks.folder_runs import PEER_VARIABLE, measure_folder_pictures, measure_folder_planning
 from benchmarks.measure import Usage
 from benchmarks.pictures import measure_pictures
 from benchmarks.run import Run
+from benchmarks.step_memory import STEPS, measure_memory
 from benchmarks.table import Figures, measured_sections
 from benchmarks.uploads import measure_connect, measure_uploads
 from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning
@@ -27,7 +30,9 @@ from scripts.lib.workflow.batches import batches, media_per_job
 from tests.tator_server.launch import Server, running
 
 # Pictures first: some file systems (ext4 without a journal) make files slowly for minutes after many were removed.
-SECTIONS = ("pictures", "planning", "clips", "idle", "uploads", "connect")
+SECTIONS = ("pictures", "planning", "clips", "idle", "uploads", "connect", "folder", "folder_plans", "memory")
+# Files of a folder, and in how many seconds of the processor a run on them is to be planned.
+PLANS = {"1000": 4, "10000": 5, "100000": 10, "1000000": 60}
 # What each figure should reach.
 TARGETS = {
     ("planning", "auto", "wall_seconds"): "<= 45",
@@ -38,6 +43,11 @@ TARGETS = {
     ("pictures", "one job", "ratio"): ">= 0.8",
     ("pictures", "one job", "cpu_ratio"): ">= 0.8",
     ("pictures", "auto", "ratio"): ">= 0.8",
+    **({("folder", "pace 50", "peer_wall_ratio"): ">= 1.5"} if PEER_VARIABLE in os.environ else {}),
+    ("folder", "pace none", "ms_beside_decoding"): "<= 3",
+    **{("folder_plans", name, "cpu_seconds"): f"<= {seconds}" for name, seconds in PLANS.items()},
+    ("folder_plans", "1000000", "mb"): "<= 1000",
+    **{("memory", step, "ratio"): "<= 1.2" for step in STEPS},
     ("uploads", "boxes", "mb_ratio"): "<= 1.1",
     ("uploads", "boxes", "second_ratio"): "<= 0.05",
     ("uploads", "boxes", "workflow_second_ratio"): "<= 0.05",
@@ -59,6 +69,8 @@ class Extent:
         uploaded: media whose boxes are uploaded.
         boxes: of each of these.
         rounds: of what can be repeated.
+        files: of a folder, of dry runs, by their names.
+        records: media of the steps whose memory is measured, few and many.
     """
 
     planned: dict[int | str, int]
@@ -67,10 +79,30 @@ class Extent:
     uploaded: int
     boxes: int
     rounds: int
+    files: Mapping[str, int]
+    records: tuple[int, int]
 
 
-FULL = Extent({"auto": 10_000, 1: 1000}, clips=1000, pictures=2000, uploaded=500, boxes=400, rounds=3)
-QUICK = Extent({"auto": 9}, clips=1, pictures=1, uploaded=1, boxes=30, rounds=1)
+FULL = Extent(
+    {"auto": 10_000, 1: 1000},
+    clips=1000,
+    pictures=2000,
+    uploaded=500,
+    boxes=400,
+    rounds=3,
+    files={name: int(name) for name in PLANS},
+    records=(10_000, 100_000),
+)
+QUICK = Extent(
+    {"auto": 9},
+    clips=1,
+    pictures=1,
+    uploaded=1,
+    boxes=30,
+    rounds=1,
+    files=dict.fromkeys(PLANS, 9),
+    records=(2, 4),
+)
 
 
 class Bench:
@@ -130,6 +162,21 @@ class Bench:
     def connect(self) -> Iterator[tuple[str, Figures]]:
         """Yield what a job pays for Tator's schema."""
         yield "schema", measure_connect(Run(self._folder / "any", self._server(None), [], PICTURE), self._extent.rounds)
+
+    def folder(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what a picture of a folder costs."""
+        media, runs = self._folder / "folder-pictures", self._folder / "folder-runs"
+        runs.mkdir()
+        write_pictures(media, PICTURE, self._extent.pictures)
+        yield from measure_folder_pictures(runs, media, self._extent.rounds)
+
+    def folder_plans(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what it takes to plan a run on a folder's files."""
+        yield from measure_folder_planning(self._folder, self._extent.files)
+
+    def memory(self) -> Iterator[tuple[str, Figures]]:
+        """Yield how much more memory the steps take with many media than with few."""
+        yield from measure_memory(self._folder, *self._extent.records)
 
     @cached_property
     def _run_of_clips(self) -> tuple[Run, Usage]:

@@ -45,9 +45,9 @@ def measure_memory(folder: Path, small: int, large: int) -> Iterator[tuple[str, 
     for place, count in zip(places, (small, large), strict=True):
         make_run(place, count)
     for step in STEPS:
-        found = [_measured(step, place) for place in places]
-        mb = [each["mb"] for each in found]
-        yield step, {"mb": mb, "ratio": mb[1] / mb[0], "cpu_seconds": [each["cpu_seconds"] for each in found]}
+        few, many = (_measured(step, place) for place in places)
+        ms = 1000 * many["cpu_seconds"] / large
+        yield step, {"few_mb": few["mb"], "many_mb": many["mb"], "ratio": many["mb"] / few["mb"], "ms_a_media": ms}
 
 
 def make_run(folder: Path, count: int) -> None:

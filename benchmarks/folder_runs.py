@@ -1,0 +1,75 @@
+"""What is measured of runs on files of a folder: planning, one file changed, and what a picture costs."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.clips import SAMPLE
+from benchmarks.measure import cores, measured_process
+from tests.workflow import ROOT, command_line, environment
+
+# A Python with PyPI's package `megadetector`; without one the comparison is left out.
+PEER_VARIABLE = "MEGADETECTOR_PYTHON"
+_IN_A_FOLDER = 1000
+_PACES = ("none", "50")  # pictures a second
+
+
+def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a dry run takes for each number of empty files, by its name; nobody has looked at them."""
+    for name, count in counts.items():
+        survey, run = folder / f"survey-{name}", folder / f"plan-folder-{name}"
+        for number in range(count):
+            path = survey / f"{number // _IN_A_FOLDER:04d}" / f"{number % _IN_A_FOLDER:04d}.jpg"
+            if number % _IN_A_FOLDER == 0:
+                path.parent.mkdir(parents=True)
+            path.touch()
+        settings = {
+            "media": {"folder": str(survey)},
+            "network": {"directory": str(SAMPLE)},
+            "detect": {"img_max_side": 640, "img_min_side": 480},
+        }
+        command = command_line(run, "--dry-run", "--quiet", "rules", settings=settings)
+        used = measured_process(command, directory=run, environ=environment({}), watch_memory=True)
+        yield name, {"media": count, "cpu_seconds": used.cpu, "mb": used.pss / 1e6}
+
+
+def measure_folder_pictures(folder: Path, pictures: Path, rounds: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a picture costs in jobs that pictures share, beside decoding; and MegaDetector's script beside them.
+
+    Args:
+        folder: for the runs.
+        pictures: the media.
+        rounds: of each way; the least processor time counts, as other programs only add to it.
+    """
+    peer = os.environ.get(PEER_VARIABLE)
+    for pace in _PACES:
+        ours = [_run(folder, "step", pictures, pace) for _ in range(rounds)]
+        decoding = [_run(folder, "decode", pictures, pace) for _ in range(rounds)]
+        count = ours[0]["pictures"]
+        least, plain = min(one["cpu"] for one in ours), min(one["cpu"] for one in decoding)
+        found = {"pictures": count, "ms_beside_decoding": 1000 * (least - plain) / count}
+        if peer:
+            theirs = [_peer(folder, peer, pictures, pace) for _ in range(rounds)]
+            found |= {
+                "peer_cpu_ratio": min(one["cpu"] for one in theirs) / least,
+                "peer_wall_ratio": min(one["wall"] for one in theirs) / min(one["wall"] for one in ours),
+            }
+        yield f"pace {pace}", found
+
+
+def _run(folder: Path, way: str, pictures: Path, pace: str) -> dict[str, float]:
+    place = folder / f"{way}-{pace}-{len(list(folder.iterdir()))}"
+    place.mkdir()
+    words = ["-m", "benchmarks.folder_process", way, str(pictures), str(place), str(cores()), pace]
+    found: dict[str, float] = json.loads(measured_process([sys.executable, *words], directory=ROOT).output)
+    return found
+
+
+def _peer(folder: Path, python: str, pictures: Path, pace: str) -> dict[str, float]:
+    script = str(ROOT / "benchmarks" / "megadetector_process.py")
+    output = measured_process([python, script, str(pictures), str(folder), "0", pace], directory=ROOT).output
+    found: dict[str, float] = json.loads(output)
+    return found
