@@ -28,7 +28,9 @@ def make(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Convert, then quantize."""
     from scripts.convert_network import convert_network
+    from scripts.lib.record_files import write_record
     from scripts.quantize_network import quantize_network
+    from tests.made_records import provenance
 
     size = {"img_max_side": WIDTH, "img_min_side": HEIGHT}
     convert_network(
@@ -36,11 +38,14 @@ def main(folder: Path) -> None:
     )
     ready = {"media_id": 1, "state": "ready", "reason": None, "kind": "video", "name": "aquarium.mp4"}
     (folder / "ready.json").write_text(json.dumps(ready), encoding="utf-8")
+    write_record(folder / "provenance.json", provenance("a benchmark"))
     quantize_network(
         media=[SAMPLE / "aquarium.mp4"],
         records=[folder / "ready.json"],
         downloads=[folder / "ready.json"],
         graph=SAMPLE / "graph.pb",
+        train_ini=SAMPLE / "train.ini",
+        provenance=folder / "provenance.json",
         quantized=folder / "graph.xml",
         weights=folder / "graph.bin",
         drift=folder / "drift.json",
