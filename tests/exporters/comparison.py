@@ -184,7 +184,7 @@ def compare(name: str, source: Path, theirs: Callable[[], float]) -> dict[str, A
         network = taken(wanted, source, Path(folder))
         for engine in ENGINES if wanted.graph.endswith(".onnx") else ENGINES[:1]:
             options = asked(wanted, engine, threshold)
-            given = pictures()[: 1 if wanted.fixed_frames else None]
+            given = pictures(wanted.options.get("crop"))[: 1 if wanted.fixed_frames else None]
             for at, found in enumerate(found_in(given, network, options, Path(folder))):
                 expected = np.column_stack([oracle[f"{kind}_{at}"] for kind in ("boxes", "scores", "labels")])
                 size = (given[at].shape[1], given[at].shape[0])

@@ -191,7 +191,7 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     write(folder, 90, from_zero, threshold)
 
 
-def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: float = THRESHOLD) -> None:
+def transformers(folder: Path, kind: str, size: tuple[int, int], crop: int | None = None) -> None:
     """Export with torch.onnx a network of transformers (Apache-2.0), with its processor's settings beside it."""
     import transformers as package
 
@@ -229,11 +229,11 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], threshold: floa
         with torch.no_grad():
             found = model(pixel_values=given["pixel_values"])
         [result] = processor.post_process_object_detection(
-            found, threshold=threshold, target_sizes=[(frame.shape[0], frame.shape[1])]
+            found, threshold=THRESHOLD, target_sizes=[(frame.shape[0], frame.shape[1])]
         )
         return tuple(result[key].numpy() for key in ("boxes", "scores", "labels"))
 
-    write(folder, configuration.num_labels, predict, threshold)
+    write(folder, configuration.num_labels, predict, crop=crop)
 
 
 def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:

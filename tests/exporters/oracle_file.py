@@ -30,18 +30,24 @@ def limit_threads() -> None:
     onnxruntime.SessionOptions = Options
 
 
-def write(folder: Path, names: int, predict: Callable[[np.ndarray], Found], threshold: float = THRESHOLD) -> None:
+def write(
+    folder: Path,
+    names: int,
+    predict: Callable[[np.ndarray], Found],
+    threshold: float = THRESHOLD,
+    crop: int | None = None,
+) -> None:
     """Write the names and what the package's own prediction finds, then measure it whenever a line comes in."""
     if not any((folder / name).exists() for name in ("config.json", "metadata.yaml")):
         (folder / "names.txt").write_text("".join(f"class {number}\n" for number in range(names)))
     found = {}
-    for at, picture in enumerate(pictures()):
+    for at, picture in enumerate(pictures(crop)):
         for kind, values in zip(("boxes", "scores", "labels"), predict(picture), strict=True):
             found[f"{kind}_{at}"] = np.asarray(values)
     np.savez(folder / "oracle.npz", threshold=threshold, **found)
     sys.stdout.write(f"\n{READY}\n")
     sys.stdout.flush()
-    first = pictures()[0]
+    first = pictures(crop)[0]
     for _ in sys.stdin:
         started, count = time.perf_counter(), 0
         while not count or time.perf_counter() - started < _SECONDS:

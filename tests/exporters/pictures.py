@@ -10,9 +10,11 @@ CLIP = Path(__file__).parents[2] / "examples/aquarium/aquarium.mp4"
 SIZES = ((640, 480), (431, 637), (1279, 533), (1920, 1080))
 
 
-def pictures() -> list[np.ndarray]:
-    """Return the frame in each size, (height, width, 3) BGR."""
+def pictures(crop: int | None = None) -> list[np.ndarray]:
+    """Return the frame in each size, (height, width, 3) BGR; or a square of it alone, of so many pixels."""
     _, frame = cv2.VideoCapture(str(CLIP)).read()
+    if crop:
+        return [np.ascontiguousarray(frame[:crop, :crop])]
     return [frame if size == (frame.shape[1], frame.shape[0]) else cv2.resize(frame, size) for size in SIZES]
 
 

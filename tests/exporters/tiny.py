@@ -94,7 +94,13 @@ def _of_windows() -> dict[str, Any]:
 
 
 def _transformer() -> dict[str, Any]:
-    return {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "patch_size": 16, "image_size": 512}
+    return {
+        "hidden_size": 64,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "patch_size": 16,
+        "image_size": 480,
+    }
 
 
 def lw_detr(package: Any) -> tuple[Any, Any, Any]:
