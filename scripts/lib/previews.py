@@ -181,13 +181,14 @@ def write_album(path: Path, pictures: list[AlbumPicture], clip: AlbumClip | None
 def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> Iterator[tuple[MostOf, int]]:
     """Yield how many boxes of each species a frame has, at first all of them, then those of each threshold or more."""
     own = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as the CSV has them, whose rows count
-    for threshold in (0.0, *thresholds):
-        counted = labels[own >= threshold]
-        if not len(counted):
-            return
-        for label, count in enumerate(np.bincount(counted).tolist()):
-            if count:
-                yield MostOf(label + 1, threshold), count
+    levels = (0.0, *thresholds)
+    reached = np.searchsorted(levels, own, side="right")  # how many of them, as they rise
+    classes = int(labels.max()) + 1
+    table = np.bincount(reached * classes + labels, minlength=(len(levels) + 1) * classes).reshape(-1, classes)
+    boxes = table[::-1].cumsum(axis=0)[-2::-1]  # of a level or more
+    rows, columns = boxes.nonzero()
+    for level, label, count in zip(rows.tolist(), columns.tolist(), boxes[rows, columns].tolist(), strict=True):
+        yield MostOf(label + 1, levels[level]), count
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from scripts.lib import previews
 from scripts.lib.boxes import Size
-from scripts.lib.chosen_frames import PICTURES_A_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames
+from scripts.lib.chosen_frames import PICTURES_A_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames, MostOf
 from scripts.lib.counting import AnalysedFrames, count
 from scripts.lib.detection import pipeline
 from scripts.lib.detections import Detection
@@ -260,3 +261,22 @@ def test_equal_frames_make_the_same_clip_whatever_memory_holds():
         for filling in ("0", "85", "170")
     }  # fmt: skip
     assert len(sums) == 1
+
+
+@pytest.mark.parametrize("thresholds", [(), THRESHOLDS], ids=["all", "of thresholds"])
+def test_boxes_are_counted_at_each_threshold(thresholds: tuple[float, ...]) -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(0, 5, int(rng.integers(1, 60)))
+        scores = rng.uniform(0, 1, (len(labels), 5)).astype(np.float32)
+        # Some exactly at a threshold, as they stand in the CSV, or a digit beside it.
+        scores[::3] = rng.choice([*THRESHOLDS, 0.1999999, 0.3000004, 0.0, 1.0], (len(labels[::3]), 5))
+        own = [round(float(row[label]), 6) for row, label in zip(scores, labels, strict=True)]
+        boxes = list(zip(own, labels.tolist(), strict=True))
+        expected = [
+            (MostOf(species, threshold), count)
+            for threshold in (0.0, *thresholds)
+            for species in range(1, 6)
+            if (count := sum(score >= threshold and label == species - 1 for score, label in boxes))
+        ]
+        assert list(previews._counts(labels, scores, thresholds)) == expected
