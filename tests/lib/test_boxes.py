@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from scripts.lib import suppression
-from scripts.lib.boxes import THOUSANDTHS, Size, iou_matrix, on_media, padded_size
+from scripts.lib.boxes import THOUSANDTHS, Mapping, Size, iou_matrix, on_media, padded_size
 from scripts.lib.errors import MediaFault
 from scripts.lib.preprocess import fit, subtract_mean
 from scripts.lib.suppression import Nms, select, suppress
@@ -146,6 +146,17 @@ def test_a_box_of_the_picture_comes_back_to_its_place(frame: Size, network: Size
     boxes = (np.array([x1, y1, x2, y2]) * into).astype(np.float32)[None]
     found = on_media(boxes, network=network, frame=frame, media=frame)[0] / 1000
     np.testing.assert_allclose(found, [x1, y1, x2 - x1, y2 - y1], atol=max(frame) * 2e-6 + 2e-3)
+
+
+def test_boxes_of_a_tile_are_moved_to_its_place_and_clipped_at_its_edges() -> None:
+    found = on_media(
+        boxes_of((10, 10, 20, 20), (-5, 90, 60, 120), (150, 10, 170, 20), (120, 10, 180, 20)),
+        network=Size(200, 100), frame=Size(1000, 500), media=Size(2000, 1500),
+        mapping=Mapping((0.0, 0.0), (0.5, 0.5)), region=(300, 100, 70, 50),
+    )  # fmt: skip
+    np.testing.assert_array_equal(
+        found / THOUSANDTHS, [(610, 315, 10, 15), (600, 435, 60, 15), (740, 315, 0, 15), (720, 315, 20, 15)]
+    )
 
 
 def test_boxes_are_clipped_to_the_picture_and_not_to_the_padding() -> None:

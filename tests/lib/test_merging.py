@@ -109,6 +109,20 @@ def test_an_edge_of_the_picture_cuts_nothing() -> None:
     assert (rows(merged), merged.joined, merged.dropped) == ([one, other], 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("whole", "part"),
+    [
+        (seen(LEFT, (0, 50, 150, 90, 0.6, 0)), seen(RIGHT, (100, 50, 150, 90, 0.9, 0))),
+        (seen(RIGHT, (150, 50, 300, 90, 0.6, 0)), seen(LEFT, (150, 50, 200, 90, 0.9, 0))),
+        (seen(LEFT, (110, 0, 190, 60, 0.6, 0)), seen(Region(0, 30, 200, 170), (110, 30, 190, 60, 0.9, 0))),
+        (seen(LEFT, (110, 150, 190, 200, 0.6, 0)), seen(Region(0, 0, 200, 180), (110, 150, 190, 180, 0.9, 0))),
+    ],
+)
+def test_a_thing_at_an_edge_of_the_picture_is_whole(whole: Seen, part: Seen) -> None:
+    merged = merge([part, whole], FRAME, FRAME)
+    assert (merged.boxes.tolist(), merged.joined, merged.dropped) == (whole.boxes.tolist(), 0, 1)
+
+
 def test_boxes_refer_to_the_media_where_a_frame_has_another_size() -> None:
     media = Size(600, 800)
     parts = [seen(LEFT, (40, 160, 400, 640, 0.7, 0)), seen(RIGHT, (200, 160, 560, 640, 0.8, 0))]

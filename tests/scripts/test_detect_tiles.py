@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -272,45 +270,6 @@ def test_lines_of_progress_count_frames(
     assert said == sorted(said)
     assert said[-1] == 60
     assert "days" not in caplog.text
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from scripts.lib.detection import network
-from tests.scripts.test_detect import Step
-from tests.scripts.test_detect_tiles import Corners
-
-def peak():
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-network.open_engine = lambda *_, **__: Corners(8)
-folder = Path(sys.argv[1])
-Step(folder)(folder / "small.png", kind="image", batch_size=8, **Corners.settings)
-before = peak()
-said = Step(folder)(folder / "a.jpg", kind="image", batch_size=8, tiles=eval(sys.argv[2]), **Corners.settings)
-assert said["state"] == "done" or sys.argv[2] == "None", said
-print(peak() - before)
-"""
-
-
-@pytest.mark.timeout(600)
-def test_100_megapixels_take_the_memory_of_decoding_them(tmp_path: Path) -> None:
-    """The decoded picture has 300 MB. Tiles add a batch, and the whole a copy less than what decoding takes."""
-    cv2.imwrite(str(tmp_path / "small.png"), painted(Size(300, 200), (20, 20, 40, 40)))
-    cv2.imwrite(str(tmp_path / "a.jpg"), painted(Size(10_000, 10_000), (7000, 8000, 7090, 8064)))
-    peaks = {}
-    sized = {"width": 640, "height": 360}
-    for name, tiles in {"none": None, "tiles": sized | {"whole": False}, "both": sized}.items():
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, str(tmp_path), repr(tiles)],
-            cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        peaks[name] = int(done.stdout) / 1e6
-    assert peaks["tiles"] < 400
-    assert peaks["both"] < 700  # less than the 800 that are reserved for decoding a JPEG of this size
 
 
 def test_media_that_share_batches_have_the_boxes_that_they_have_alone(run: Step, tmp_path: Path) -> None:
