@@ -171,7 +171,7 @@ def _arguments(step: str) -> dict[str, Any]:
 def main(step: str, folder: str) -> None:
     """Run a step and print what it took."""
     os.chdir(folder)
-    job.tell_user = lambda _: None  # type: ignore[assignment] - a table of all media
+    job.tell_user = lambda text: None  # a table of all media
     begun = time.process_time()
     getattr(import_module(f"scripts.{step}"), step)(**_arguments(step))
     # Not getrusage's, which begins with that of the process that started this one.
