@@ -92,7 +92,8 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
             media's alone, when those of the others are set.
     """
     writes = _Writes(project, task)
-    writes.send(project.media(media_ids))
+    looked_at = time.monotonic()
+    writes.send(project.media(media_ids), looked_at)
     found = project.media(media_ids)
     errors: dict[int, PipelineError] = {}
     for media_id, one in found.items():
@@ -149,12 +150,12 @@ class _Writes:
     sent: dict[int, _Values] = field(default_factory=dict)
     _accepted_at: float = field(default_factory=time.monotonic)
 
-    def send(self, media: Mapping[int, _Media]) -> None:
+    def send(self, media: Mapping[int, _Media], looked_at: float) -> None:
         """Set what is due, by one call for the same values of at most 1,000 media of one type.
 
         Tator refuses a mixture of types. Of what somebody else changed meanwhile, what is due then is set.
         """
-        pending, looked_at = dict(media), time.monotonic()
+        pending = dict(media)
         for _ in range(ROUNDS):
             changed: dict[int, _Media] = {}
             alike = self._alike(pending)
@@ -165,7 +166,7 @@ class _Writes:
                 _log.info("asked to %s: %d of type %d", self.task.call, len(media_ids), type_id)
             if not changed:
                 break
-            pending, looked_at = changed, time.monotonic()
+            pending = changed
 
     def _alike(self, media: Mapping[int, _Media]) -> dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]]:
         """Return the media for which the same is due, by their type and the values."""
@@ -195,7 +196,11 @@ class _Writes:
             nonlocal media_ids, looked_at
             looked_at = time.monotonic()
             found = self.project.media(media_ids) if media_ids else {}
-            changed.update({media_id: one for media_id, one in found.items() if not self._is_due(one, wanted)})
+            for media_id, one in found.items():
+                if not self._is_due(one, wanted):
+                    changed[media_id] = one
+                    if not self.task.stands(one, wanted):  # an earlier try was not carried out, or is written over
+                        self.sent.pop(media_id, None)
             media_ids = sorted(found.keys() - changed.keys())
             return media_ids
 
