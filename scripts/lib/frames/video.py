@@ -17,7 +17,7 @@ from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.av1_pictures import Av1Pictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.conversion import Converter, Turning
-from scripts.lib.frames.damage import jpeg
+from scripts.lib.frames.damage import jpeg, png
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.hevc_headers import HevcHeaders
 from scripts.lib.frames.leading import LeadingPictures
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 
+
+_PNG = {"png", "apng"}
 
 # Formats that hold one time for each picture; and AVI, which holds none.
 _ONE_TIME = {"matroska", "webm", "avi"}
@@ -178,6 +180,8 @@ class VideoFrames(VideoPackets):
         self._refuse_encrypted()
         self._begin_threads()
         codec = self._codec
+        if codec in _PNG:
+            png.check_metadata(self._decoder.extradata or b"")
         for packet in self.packets():
             where = self._where(packet)
             coded = bytes(packet)
@@ -192,6 +196,8 @@ class VideoFrames(VideoPackets):
                 check_size(*size, self._pixel_bytes)
             if codec == "mjpeg":
                 jpeg.check_scans(coded)
+            if codec in _PNG:
+                png.check_metadata(coded)
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again

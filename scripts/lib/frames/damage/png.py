@@ -4,11 +4,17 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from scripts.lib.errors import MediaFault
+
 _SIGNATURE = 8
 _HEAD, _SUM = 8, 4
 # What changes the picture: the critical chunks, and of the others its orientation.
 _COUNTED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"eXIf")
 _ENDS = (b"IEND", b"fcTL")  # of an animation, the first picture counts
+# What is compressed by itself, and how many bytes of its content stand before that, behind the first zero. All of it
+# together, in one picture of a video, may have so many bytes: FFmpeg unpacks all of it, and copies it several times.
+_PACKED = {b"zTXt": 1, b"iCCP": 1, b"iTXt": 2}
+_MOST_UNPACKED = 1 << 24
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
@@ -32,8 +38,36 @@ def find_damage(content: bytes) -> str | None:
     return "its end is missing"
 
 
-def _chunks(content: bytes) -> Iterator[_Chunk]:
-    view, at = memoryview(content), _SIGNATURE
+def check_metadata(content: bytes) -> None:
+    """Refuse a picture of a video whose metadata unpack to more than any has, a thousand times their length.
+
+    Args:
+        content: a packet of PNG or APNG, or what its stream says of all of them.
+
+    Raises:
+        MediaFault: `unsupported`.
+    """
+    unpacked = 0
+    for chunk in _chunks(content, _SIGNATURE if content[1:4] in (b"PNG", b"MNG") else 0):
+        if (before := _PACKED.get(chunk.kind)) is None:
+            continue
+        begin = chunk.at + _HEAD
+        body = content[begin : begin + int.from_bytes(content[chunk.at : chunk.at + 4])]
+        packed = body[body.find(b"\0") + 1 + before :]
+        if chunk.kind == b"iTXt":  # the language and a translation of the keyword come before the text
+            packed = packed.split(b"\0", 2)[-1]
+        try:
+            unpacked += len(zlib.decompressobj().decompress(packed, _MOST_UNPACKED + 1))
+        except zlib.error:
+            continue
+        if unpacked > _MOST_UNPACKED:
+            raise MediaFault(
+                "unsupported", f"it has PNG pictures whose metadata unpack to more than {_MOST_UNPACKED >> 20} MiB"
+            )
+
+
+def _chunks(content: bytes, at: int = _SIGNATURE) -> Iterator[_Chunk]:
+    view = memoryview(content)
     while at + _HEAD <= len(content):
         length = int.from_bytes(view[at : at + 4], "big")
         kind = bytes(view[at + 4 : at + _HEAD])

@@ -1,0 +1,90 @@
+"""Pictures of a PNG video whose metadata unpack to a thousand times their length are refused unread."""
+
+import struct
+import time
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.damage.png import check_metadata
+from scripts.lib.frames.reader import open_frames
+from tests.media_files import number_in, painted
+
+HEADS = {b"zTXt": b"Comment\0\0", b"iCCP": b"profile\0\0", b"iTXt": b"Comment\0\1\0en\0a comment\0"}
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_metadata(number: int, chunks: bytes) -> bytes:
+    picture = cv2.imencode(".png", painted(number))[1].tobytes()
+    at = picture.index(b"IDAT") - 4
+    return picture[:at] + chunks + picture[at:]
+
+
+def write(path: Path, pictures: list[bytes]) -> Path:
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("png", rate=25)
+        stream.height, stream.width = painted(0).shape[:2]
+        stream.pix_fmt = "rgb24"
+        for at, picture in enumerate(pictures):
+            packet = av.Packet(picture)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, at, at, Fraction(1, 25)
+            packet.is_keyframe = True
+            out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_metadata_that_unpack_to_very_much_are_refused_at_once(tmp_path: Path, kind: bytes, pieces: int) -> None:
+    """A megabyte of them took FFmpeg a gigabyte and 20 seconds; the second picture has them."""
+    packed = chunk(kind, HEADS[kind] + zlib.compress(bytes((1 << 27) // pieces), 1)) * pieces
+    path = write(tmp_path / "a.mov", [with_metadata(0, b""), with_metadata(1, packed)])
+    started = time.monotonic()
+    with (
+        open_frames(path, "video") as frames,
+        pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB") as it,
+    ):
+        list(frames)
+    assert it.value.state == "unsupported"
+    assert time.monotonic() - started < 2
+
+
+def test_usual_metadata_are_taken(tmp_path: Path) -> None:
+    usual = b"".join(chunk(kind, head + zlib.compress(bytes(1 << 20))) for kind, head in HEADS.items())
+    usual += chunk(b"tEXt", b"Comment\0" + b"x" * 1000)
+    path = write(tmp_path / "a.mov", [with_metadata(number, usual) for number in range(3)])
+    with open_frames(path, "video") as frames:
+        assert [number_in(picture) for _, picture in frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_what_a_stream_says_of_all_its_pictures_is_looked_at(kind: bytes) -> None:
+    """Of an animation that is all that stands before the first picture, without a signature."""
+    head = chunk(b"acTL", bytes(8))
+    check_metadata(head + chunk(kind, HEADS[kind] + zlib.compress(bytes(1 << 20))))
+    with pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB"):
+        check_metadata(head + chunk(kind, HEADS[kind] + zlib.compress(bytes(1 << 27), 1)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x89PNG",
+        b"\x89PNG\r\n\x1a\n\0\0\0\5zTXt",
+        b"\xff" * 30,
+        chunk(b"zTXt", b"broken"),
+        chunk(b"iCCP", b"x\0\0" + bytes(9)),
+        chunk(b"iTXt", b""),
+    ],
+)
+def test_what_is_cut_or_no_png_is_passed_over(content: bytes) -> None:
+    check_metadata(content)
