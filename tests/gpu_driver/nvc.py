@@ -25,7 +25,7 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
 
     Args:
         calls: gets the calls, of which one may fail.
-        wrong: what else is not as it should be: `picture` or `time`.
+        wrong: what else is not as it should be: `picture`, `time`, or `word`: damage is told of, and nothing else.
     """
     api = read_api("pynvvideocodec", VERSION)
     module: Any = ModuleType("PyNvVideoCodec")
@@ -97,7 +97,7 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
                 return []
 
         def _shown(self, frame: av.VideoFrame) -> DecodedFrame:
-            if frame.is_corrupt:
+            if frame.is_corrupt or (wrong == "word" and (frame.pts or 0) > 3):
                 _say_damage(frame.pts or 0)
             content = np.ascontiguousarray(frame.reformat(format="nv12").to_ndarray()).reshape(-1)
             if wrong == "picture":

@@ -103,6 +103,11 @@ def test_another_picture_or_packet_than_the_cpus_ends_the_reading(tmp_path: Path
         read(made(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
 
 
+def test_damage_that_is_told_of_on_standard_output_alone_ends_the_reading(tmp_path: Path) -> None:
+    with pytest.raises(NotSound, match="NVDEC: Decode Error occurred for picture"):
+        read(made(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong="word"))
+
+
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that has jobs find a library."""
