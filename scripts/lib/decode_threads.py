@@ -1,7 +1,7 @@
 """With how many threads a job may decode a video, and what decodes it: `detect.decode_threads`, `detect.decoder`."""
 
 _most: list[int] = []
-_decoder = ["auto"]
+_decoder = ["cpu"]
 
 
 def set_limit(threads: int | None) -> None:

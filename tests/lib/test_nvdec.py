@@ -228,9 +228,9 @@ def test_a_driver_that_lacks_the_decoder_is_named(
 def test_a_job_asks_for_what_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
     monkeypatch.setattr(media_job, "load_nvdec", lambda name, _: asked.append(name))
-    decode_threads.set_decoder("cpu")
+    decode_threads.set_decoder("auto")
     try:
         Step(tmp_path)(write_video(tmp_path / "a.mp4", range(3)))
     finally:
-        decode_threads.set_decoder("auto")
-    assert asked == ["cpu"]
+        decode_threads.set_decoder("cpu")
+    assert asked == ["auto"]

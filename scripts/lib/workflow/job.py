@@ -76,7 +76,7 @@ def run(
         seconds = detect.get("batch_timeout_seconds", deadline.DEFAULT_SECONDS)
         deadline.set_limit(seconds, before_end=lambda: _count_failure(snakemake.rule))
         decode_threads.set_limit(detect.get("decode_threads"))
-        decode_threads.set_decoder(detect.get("decoder", "auto"))
+        decode_threads.set_decoder(detect.get("decoder", "cpu"))
         arguments = bind(function, _given(snakemake))
         try:
             after_kill = go_on or record_failure
