@@ -62,6 +62,7 @@ def run(graph: Path, engine: str, seconds: int) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.networks
 @pytest.mark.parametrize("of_picture", [True, False])
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_loop_without_an_end(tmp_path: Path, engine: str, of_picture: bool) -> None:
@@ -144,6 +145,7 @@ quantize_network.quantize_network(
 """
 
 
+@pytest.mark.networks
 @pytest.mark.parametrize(
     ("step", "busy", "doing"),
     [

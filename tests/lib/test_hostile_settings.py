@@ -36,6 +36,7 @@ HOSTILE_VALUES = [
 ]  # fmt: skip
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("number", range(len(HOSTILE_VALUES)))
 def test_any_value_of_any_setting_is_taken_or_refused_with_a_sentence(number):
     value = HOSTILE_VALUES[number]

@@ -51,6 +51,7 @@ def table():
     return {f"{rule}_7" if rule.endswith("_many") else rule: used for rule, used in job_secrets.USED.items()}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("rule", sorted(SCRIPT_OF))
 def test_a_job_and_its_children_have_only_the_secrets_that_it_uses(rule, tmp_path):
     seen = tmp_path / "seen.json"

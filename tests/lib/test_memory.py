@@ -71,6 +71,7 @@ def peak(path: Path, kind: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_takes_no_more_than_is_reckoned(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / name
@@ -108,6 +109,7 @@ VIDEOS = {
 }
 
 
+@pytest.mark.videos
 @pytest.mark.parametrize("name", VIDEOS)
 def test_a_video_takes_no_more_than_is_reckoned(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mov", range(8), size=(WIDTH, HEIGHT), **VIDEOS[name])

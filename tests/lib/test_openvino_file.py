@@ -51,6 +51,7 @@ def test_a_dimension_that_is_no_length_is_free(dim):
     assert found.inputs[0].shape == (None,)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "inside", ["<rt_info>" + "<a>" * 100_000 + "</a>" * 100_000 + "</rt_info>", "<a/>" * 2_000_001],
     ids=["deep", "many"],

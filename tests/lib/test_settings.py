@@ -254,40 +254,6 @@ def test_missing_keys_are_all_named_at_once():
     ]
 
 
-NO_SIZE = {"img_max_side": None, "img_min_side": None}
-
-
-@pytest.mark.parametrize(
-    ("train_ini", "detect", "refused"),
-    [
-        (None, {}, "graph.pb, where no train.ini says the size"),
-        ("[Data]\nSpecies=cod\n", {}, "graph.pb, where no train.ini says the size"),
-        ("[Detect]\nWidth=640\nHeight=480\n", {}, None),
-        ("[Detect]\nWidth=640\nHeight=480\n", {"precision": "int8"}, "detect.precision: int8"),
-        (
-            "[Detect]\nWidth=640\nHeight=480\n",
-            {"engine": "onnxruntime"},
-            "onnxruntime, for which graph.pb is converted",
-        ),
-    ],
-)
-def test_sizes_of_a_graph_pb_may_be_left_out_where_train_ini_says_them(tmp_path, train_ini, detect, refused):
-    if train_ini is not None:
-        (tmp_path / "train.ini").write_text(train_ini)
-    config = {"network": {"directory": str(tmp_path)}, "detect": {**NO_SIZE, **detect}}
-    if refused is None:
-        assert resolve(config)["detect"]["img_max_side"] is None
-    else:
-        text = refusal(config)
-        assert "detect.img_max_side, detect.img_min_side: not set; expected both with" in text
-        assert refused in text
-
-
-def test_a_data_image_may_say_the_size_of_its_graph_pb():
-    config = {"network": {"directory": None, "data_image": "registry.example.org/fish:1"}, "detect": NO_SIZE}
-    assert resolve(config)["detect"]["img_max_side"] is None
-
-
 @pytest.mark.parametrize("value", ["", "two words", "line\n"])
 def test_token_is_asked_for_by_name_and_never_shown(value):
     with pytest.raises(SettingsError, match="TATOR_AUTH_TOKEN") as caught:

@@ -21,6 +21,7 @@ from scripts.lib.network_access.least_rate import LeastRate, TooSlow
 from scripts.lib.network_access.sessions import Session
 from scripts.lib.records import MediaRecord, StoredFile
 
+pytestmark = pytest.mark.service
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: 1000000\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"

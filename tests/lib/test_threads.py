@@ -48,6 +48,7 @@ def made(folder: Path, name: str) -> Path:
     return write_video(folder / name, range(20), size=SIZE, paint=textured, **FORMATS[name])
 
 
+@pytest.mark.videos
 @pytest.mark.parametrize("name", THREADED)
 def test_a_sound_video_is_the_same_with_any_number_of_threads(tmp_path: Path, name: str) -> None:
     path = made(tmp_path, name)
@@ -64,6 +65,7 @@ def test_other_decoders_have_one_thread(tmp_path: Path, name: str) -> None:
     assert read(path, 5) == read(path, 1)
 
 
+@pytest.mark.videos
 @pytest.mark.parametrize("name", THREADED)
 @pytest.mark.parametrize("zeros", [True, False])
 def test_damage_is_never_passed_over(tmp_path: Path, name: str, zeros: bool) -> None:
