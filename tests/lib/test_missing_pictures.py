@@ -87,6 +87,27 @@ def test_a_first_key_frame_that_is_lost_is_no_beginning_in_the_middle(tmp_path: 
         assert "15 coded pictures are missing, the first at the file's beginning" in summary.damage
 
 
+@pytest.mark.parametrize("begin", [1, 2, 3])
+def test_a_transport_packet_whose_head_was_zeroed_shortly_before_a_key_frame(tmp_path: Path, begin: int) -> None:
+    """FFmpeg drops it, and the jump of the counter looks like a joint, since a key frame follows."""
+    fine = {
+        "codec": "libx265",
+        "encode": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=18:bframes=0:qp=8"},
+    }
+    path = write_video(tmp_path / "a.ts", range(30), size=SIZE, paint=textured, container="mpegts", **fine)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    key = next(at for at, packet in enumerate(packets) if at and packet.is_keyframe)
+    inside = max(packets[key - 2 : key], key=lambda packet: packet.size)
+    assert inside.size > 1000
+    assert not numbers_of(path)[1].damaged
+    with path.open("r+b") as file:
+        file.seek((inside.pos or 0) // 188 * 188 + 3 * 188 + begin)
+        file.write(bytes(64))
+    summary = numbers_of(path)[1]
+    assert any("of the container" in error["what"] for error in summary.errors), summary.damage
+
+
 @pytest.mark.parametrize("filling", ["zeros", "noise"])
 @pytest.mark.parametrize(
     ("name", "hole", "length"),

@@ -16,6 +16,7 @@ Places = npt.NDArray[np.int64]
 # A transport packet begins with a byte 0x47; some writers put 4 bytes before each, others 16 behind it.
 _SYNC, _PACKET, _DISTANCES = 0x47, 188, (188, 192, 204)
 _PIECES, _PIECE = 16, 1 << 12  # how many pieces of so many packets tell whether a stream is encrypted
+_FILLING = 0x1FFF  # the number of packets that hold nothing
 _PES = b"\0\0\1"
 _IN_A_ROW = 8  # packets from which their distance is known
 _AT_ONCE = 1 << 16  # packets looked at in one step
@@ -120,12 +121,15 @@ class TransportPackets(FixedPackets):
     def _look(self, starts: Places) -> PacketFaults:
         sync, high, low, control = (self._data[starts + place] for place in range(4))
         # Bit 16 of the fourth byte: it holds content. The topmost two: how that is encrypted.
-        ours = (sync == _SYNC) & ((high & 0x1F).astype(int) << 8 | low == self._stream_id) & (control & 0x10 != 0)
+        number = (high & 0x1F).astype(int) << 8 | low
+        ours = (sync == _SYNC) & (number == self._stream_id) & (control & 0x10 != 0)
         encrypted = ours & (control & 0xC0 != 0)
         destroyed = 0
         if self._on_grid:
             announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
-            destroyed = int((sync != _SYNC).sum()) + self._without_start(starts[announced], control[announced])
+            # Neither content nor a field of its own: no writer makes such a packet, but for filling up.
+            lost = (sync != _SYNC) | ((control & 0x30 == 0) & (number != _FILLING))
+            destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
         return PacketFaults(destroyed, int(encrypted.sum()), int(ours.sum()))
 
     def mostly_encrypted(self) -> bool:

@@ -25,8 +25,8 @@ class _Difference(Exception):
 def unlike_copy(path: Path, shown: Shown) -> str | None:
     """Say in what an original differs from Tator's copy of it; None where each picture stands at its own number.
 
-    Reads the whole file, and decodes one picture. What is damaged counts as no difference: whoever decodes it finds out
-    what is wrong with it.
+    Reads the whole file, and decodes one picture, or the first ones where no time tells their order. What is damaged
+    counts as no difference: whoever decodes it finds out what is wrong with it.
 
     Args:
         path: the original.
