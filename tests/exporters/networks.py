@@ -106,6 +106,9 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
         branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
         last = [level[-1] for branch in branches for level in branch or ()]
     if options.get("half"):
+        # With borders too, which would be far from all that it knows.
+        fitted = nn.functional.pad(_a_picture(480, 640), (0, 0, 80, 80), value=114 / 255)
+        picture = torch.cat([picture, picture.flip(3), fitted])
         normalize(inner, lambda: inner(picture))
     spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999)
     path = Path(model.export(**{"format": "onnx", **options}))
@@ -116,7 +119,7 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     else:
         (folder / "graph.onnx").write_bytes(path.read_bytes())
     limit_threads()
-    own = (RTDETR if is_rtdetr else YOLO)(str(path), task="detect")
+    own = RTDETR(str(path)) if is_rtdetr else YOLO(str(path), task="detect")
 
     def predict(picture: np.ndarray) -> Found:
         # Of a graph of any size it would pad less than to the whole size.
@@ -131,7 +134,6 @@ def without_oracle(folder: Path, yaml: str) -> None:
     """Export with Ultralytics what is to be refused."""
     from ultralytics import YOLO
 
-    seeded()
     Path(YOLO(yaml).export(format="onnx")).replace(folder / "graph.onnx")
     np.savez(folder / "oracle.npz")
 
