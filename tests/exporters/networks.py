@@ -106,6 +106,9 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
         branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
         last = [level[-1] for branch in branches for level in branch or ()]
     if options.get("half"):
+        # With borders too, which would be far from all that it knows.
+        fitted = nn.functional.pad(_a_picture(480, 640), (0, 0, 80, 80), value=114 / 255)
+        picture = torch.cat([picture, picture.flip(3), fitted])
         normalize(inner, lambda: inner(picture))
     spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999)
     path = Path(model.export(**{"format": "onnx", **options}))
@@ -116,7 +119,7 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     else:
         (folder / "graph.onnx").write_bytes(path.read_bytes())
     limit_threads()
-    own = (RTDETR if is_rtdetr else YOLO)(str(path), task="detect")
+    own = RTDETR(str(path)) if is_rtdetr else YOLO(str(path), task="detect")
 
     def predict(picture: np.ndarray) -> Found:
         # Of a graph of any size it would pad less than to the whole size.
@@ -131,7 +134,6 @@ def without_oracle(folder: Path, yaml: str) -> None:
     """Export with Ultralytics what is to be refused."""
     from ultralytics import YOLO
 
-    seeded()
     Path(YOLO(yaml).export(format="onnx")).replace(folder / "graph.onnx")
     np.savez(folder / "oracle.npz")
 
@@ -167,11 +169,9 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     softmax = name.startswith(("ssd", "faster"))
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in _layers(model, part)]
     last = [layer for layer in last if _outputs(layer) % 91 == 0]
-    # All regions look much alike to random layers: what differs between them is to decide.
     spread(last, lambda: model([first]), share=None if softmax else 0.9995, even=name.startswith("faster"))
     # Of Faster R-CNN: which of its proposals are looked at must not hang on ties.
-    proposals = _layers(model, "rpn.head.cls_logits")
-    spread(proposals, lambda: model([first]), share=None)
+    spread(_layers(model, "rpn.head.cls_logits"), lambda: model([first]), share=None)
     given: Any = [torch.rand(3, 480, 640)] if batch is None else torch.rand(batch, 3, 480, 640)
     path = str(folder / "graph.onnx")
     axes = {"picture": {1: "height", 2: "width"}} if batch is None else {}
@@ -208,7 +208,7 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], crop: int | Non
             layer.weight.data.mul_(0.01)
     # Pillow's, as the workflow's: torchvision's rounds some pixels otherwise.
     processor = getattr(package, f"{processor_class.__name__}Pil", processor_class)()
-    height, width = size[1], size[0]
+    width, height = size
     softmax = kind in ("detr", "yolos")
     parts = ("class_labels_classifier", "enc_score_head", "class_embed")
     last = [layer for part in parts for layer in _layers(model, part)]
@@ -260,13 +260,12 @@ def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:
 def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
     """Export with YOLOv5's own repository, as packaged (GPL-3: used here, never shipped)."""
     import onnx
+    import yolov5 as package
     from yolov5.models.yolo import DetectionModel
     from yolov5.utils.augmentations import letterbox
     from yolov5.utils.general import non_max_suppression, scale_boxes
 
     seeded()
-    import yolov5 as package
-
     model = DetectionModel(str(Path(package.__file__).parent / "models/yolov5n.yaml"), ch=3, nc=80).eval()
     spread(model.model[-1].m, lambda: model(_a_picture(640, 640)), share=0.5)
     for level in model.model[-1].m:
@@ -275,7 +274,7 @@ def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
     for part in model.modules():
         part.inplace = False
         part.export = True
-    # What its export_onnx does, which today's PyTorch would do with another exporter by default.
+    # What its export_onnx does.
     path = str(folder / "graph.onnx")
     torch.onnx.export(
         model, (torch.rand(1, 3, 640, 640),), path, dynamo=False, opset_version=17,
