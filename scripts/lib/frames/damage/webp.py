@@ -12,7 +12,7 @@ import numpy as np
 
 _RIFF, _HEAD = 12, 8
 _FRAME_HEADER = 10  # of VP8: the size of the first part, a signature, width and height
-# What encoders leave over at the end of a part: libwebp's two bytes at most, libvpx's four.
+# More than what encoders leave over at the end of a part: libwebp's three bytes at most, libvpx's four.
 _SPARE = {b"VP8 ": 5, b"VP8L": 4}
 
 
@@ -23,7 +23,8 @@ def find_damage(content: bytes) -> str | None:
         return "its compressed data are missing"
     kind, body = found
     for name, shorter in _shortened(kind, body):
-        if _can_be_decoded(kind, shorter):
+        # Each of them: of a sound part that is cut elsewhere, other bits may happen to need fewer bytes.
+        if all(_can_be_decoded(kind, each) for each in shorter):
             return f"nothing needs the last bytes of its {name}: the compressed data were changed"
     return None
 
@@ -41,19 +42,23 @@ def _compressed(content: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _shortened(kind: bytes, body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the compressed data without the last bytes of each part, and the part's name."""
-    spare = _SPARE[kind]
+def _shortened(kind: bytes, body: bytes) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield each part's name, and the compressed data without its last bytes, the most of them first."""
+    spare = range(_SPARE[kind], 0, -1)
     if kind == b"VP8L":
-        yield "compressed data", body[:-spare]
+        yield "compressed data", (body[:-count] for count in spare)
         return
-    yield "coefficients", body[:-spare]
+    yield "coefficients", (body[:-count] for count in spare)
     tag = int.from_bytes(body[:3], "little")
     length = tag >> 5
     end = _FRAME_HEADER + length
-    if length > spare and end <= len(body):
-        shorter = (tag & 31 | length - spare << 5).to_bytes(3, "little")
-        yield "modes", shorter + body[3 : end - spare] + body[end:]
+    if length > spare[0] and end <= len(body):
+        yield "modes", (_with_fewer_modes(body, tag, end, count) for count in spare)
+
+
+def _with_fewer_modes(body: bytes, tag: int, end: int, count: int) -> bytes:
+    length = tag >> 5
+    return (tag & 31 | length - count << 5).to_bytes(3, "little") + body[3 : end - count] + body[end:]
 
 
 def _can_be_decoded(kind: bytes, body: bytes) -> bool:
