@@ -94,8 +94,8 @@ class FakeRun:
             write_json(self._path(path), content)
         self._path("resources/network/train.ini").write_text(f"[Data]\nSpecies={','.join(self.species)}\n", "utf-8")
         uploads = [self._path("results/track_uploads/{}.json", upload.media_id) for upload in self.track_uploads]
-        for path, upload in zip(uploads, self.track_uploads, strict=True):
-            write_record(path, upload)
+        for place, upload in zip(uploads, self.track_uploads, strict=True):
+            write_record(place, upload)
         summarize(
             **self.every,
             tracks=[],
@@ -109,7 +109,7 @@ class FakeRun:
         )
 
     @property
-    def every(self) -> dict[str, list[Path]]:
+    def every(self) -> dict[str, Any]:
         """The files of each media."""
         kinds = {"records": "resources/records/{}.json", "outcomes": "results/detections/{}.json",
                  "uploads": "results/uploads/{}.json"}  # fmt: skip
@@ -123,7 +123,7 @@ class FakeRun:
             tracks.append(self._path("results/tracks/{}.json", number))
             write_json(tracks[-1], {"media_id": number, "state": "done", "reason": None, "tracks": found})
         results = self.folder / "results"
-        counted = {"counts": results / "counts.csv", "intervals": results / "counts_by_interval.csv"}
+        counted: dict[str, Any] = {"counts": results / "counts.csv", "intervals": results / "counts_by_interval.csv"}
         write_json(self._path("resources/attributes.json"), self.described)
         count_species(
             records=self.every["records"],
@@ -136,7 +136,7 @@ class FakeRun:
             interval_seconds=1,
             **counted,
         )
-        arguments = {
+        arguments: dict[str, Any] = {
             "evaluation": [], "host": "https://tator.example.org", "project_id": 11, "keep_threshold": 0.3,
             "upload_threshold": 0.5, "media_in_detail": 20, "settings": {"tator": {"project_id": 11}},
         } | changes  # fmt: skip
