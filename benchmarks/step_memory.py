@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from benchmarks.measure import measured_process
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
@@ -168,12 +169,16 @@ def _arguments(step: str) -> dict[str, Any]:
     return known[step]()
 
 
+def _say_nothing(_: str) -> None:
+    """Stand in for what prints."""
+
+
 def main(step: str, folder: str) -> None:
     """Run a step and print what it took."""
     os.chdir(folder)
-    job.tell_user = lambda text: None  # a table of all media
     begun = time.process_time()
-    getattr(import_module(f"scripts.{step}"), step)(**_arguments(step))
+    with mock.patch.object(job, "tell_user", _say_nothing):  # it would print a table of all media
+        getattr(import_module(f"scripts.{step}"), step)(**_arguments(step))
     # Not getrusage's, which begins with that of the process that started this one.
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     sys.stdout.write(json.dumps({"mb": int(peak) * 1024 / 1e6, "cpu_seconds": time.process_time() - begun}))

@@ -94,8 +94,8 @@ class FakeRun:
             write_json(self._path(path), content)
         self._path("resources/network/train.ini").write_text(f"[Data]\nSpecies={','.join(self.species)}\n", "utf-8")
         uploads = [self._path("results/track_uploads/{}.json", upload.media_id) for upload in self.track_uploads]
-        for uploaded, upload in zip(uploads, self.track_uploads, strict=True):
-            write_record(uploaded, upload)
+        for place, upload in zip(uploads, self.track_uploads, strict=True):
+            write_record(place, upload)
         summarize(
             **self.every,
             tracks=[],
