@@ -9,7 +9,7 @@ from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.server.api import Project
-from scripts.lib.server.media_attributes import Outcome, Task, set_attributes
+from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.workflow import job
 
 

@@ -12,7 +12,7 @@ from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
-from scripts.lib.server.media_attributes import Outcome, Task, set_attributes
+from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow import job
 

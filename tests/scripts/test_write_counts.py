@@ -10,8 +10,8 @@ from scripts.lib.errors import STORE_VARIABLE, PipelineError, ServerError
 from scripts.lib.files import read_json
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
-from scripts.lib.server import media_attributes
 from scripts.lib.server.api import Project
+from scripts.lib.uploads import media_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow.failures import forget
 from scripts.write_counts import write_counts
