@@ -1,6 +1,9 @@
 """Pictures of a PNG video whose metadata unpack to a thousand times their length are refused unread."""
 
+import os
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from fractions import Fraction
@@ -9,6 +12,7 @@ from pathlib import Path
 import av
 import cv2
 import pytest
+from PIL import Image
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.damage.png import check_metadata
@@ -63,6 +67,30 @@ def test_usual_metadata_are_taken(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mov", [with_metadata(number, usual) for number in range(3)])
     with open_frames(path, "video") as frames:
         assert [number_in(picture) for _, picture in frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["a.mov", "a.png"])
+def test_colour_profiles_with_a_name_leave_memory_whole(tmp_path: Path, name: str) -> None:
+    """PyAV freed the name twice once a frame's side data were listed; in debug mode such memory is written over."""
+    path = tmp_path / name
+    if path.suffix == ".mov":
+        named = chunk(b"iCCP", HEADS[b"iCCP"] + zlib.compress(bytes(1000)))
+        write(path, [with_metadata(number, named) for number in range(3)])
+    else:  # an animation
+        first, *others = (Image.fromarray(painted(number)) for number in range(3))
+        first.save(path, save_all=True, append_images=others, icc_profile=bytes(1000))
+    read = """
+import gc, sys
+from pathlib import Path
+from scripts.lib.frames.reader import open_frames
+for _ in range(5):
+    with open_frames(Path(sys.argv[1]), "video") as frames:
+        assert len(list(frames)) == 3
+    gc.collect()
+"""
+    debugged = os.environ | {"MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "165", "PYTHONMALLOC": "debug"}
+    done = subprocess.run([sys.executable, "-c", read, str(path)], env=debugged, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("kind", HEADS)

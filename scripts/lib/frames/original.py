@@ -90,7 +90,7 @@ class OriginalFrames(VideoFrames):
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return what turns frames of this one's angle as Tator's copy is turned."""
-        matrix = display_matrix(frame)
+        matrix = display_matrix(frame, self._codec)
         degrees = self._shown.turn(self.tag, matrix, frame.width, frame.height)
         if degrees is None or matrix is not None:
             log.info("the original's pictures are turned by %s", _words(degrees))

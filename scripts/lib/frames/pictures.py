@@ -202,7 +202,7 @@ def _avif_matrix(container: av.container.InputContainer) -> Matrix | None:
     """Return how the picture's properties turn it, which OpenCV ignores."""
     try:
         for frame in container.decode(video=0):
-            return display_matrix(frame)
+            return display_matrix(frame, "av1")
     except av.error.FFmpegError:
         return None  # OpenCV will say what is wrong with it
     return None

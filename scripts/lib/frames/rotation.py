@@ -13,6 +13,8 @@ from scripts.lib.frames.source import Picture
 Matrix = npt.NDArray[np.int32]
 
 _MATRIX_BYTES = 36
+# Codecs whose side data have metadata, a colour profile's name, which PyAV 18.1 frees twice once it has listed them.
+_NAMED = {"png", "apng"}
 # Display matrices by the angle, in degrees counterclockwise, that a player turns the picture by.
 _TURNS = {
     90: np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.int32),
@@ -21,8 +23,15 @@ _TURNS = {
 }
 
 
-def display_matrix(frame: av.video.frame.VideoFrame) -> Matrix | None:
-    """Return the frame's display matrix, (3, 3), or None."""
+def display_matrix(frame: av.video.frame.VideoFrame, codec: str) -> Matrix | None:
+    """Return the frame's display matrix, (3, 3), or None.
+
+    Args:
+        frame: as it was decoded.
+        codec: FFmpeg's name of its codec. Of PNG the angle alone is read, not whether pictures are mirrored.
+    """
+    if codec in _NAMED:
+        return _TURNS.get(frame.rotation % 360)
     try:
         data = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
     except KeyError:

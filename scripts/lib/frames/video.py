@@ -352,7 +352,7 @@ class VideoFrames(VideoPackets):
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return what turns frames of this one's angle as players do; None where they are upright."""
-        matrix = display_matrix(frame)
+        matrix = display_matrix(frame, self._codec)
         return None if matrix is None else partial(upright, matrix=matrix)
 
 

@@ -64,6 +64,11 @@ class VideoPackets(FrameSource):
         return self._stream
 
     @property
+    def codec(self) -> str:
+        """FFmpeg's name of its codec."""
+        return self._codec
+
+    @property
     def tag(self) -> str | None:
         """The stream's tag `rotate`, by which Tator's transcoder turns pictures."""
         return self._stream.metadata.get("rotate")
