@@ -50,7 +50,11 @@ def test_the_least():
         ({"media": {"exclude": "*.jpg"}}, {}, r"media\.exclude: '\*\.jpg' is invalid"),
         ({"media": {"changed_by": "size"}}, {}, r"media\.changed_by: 'size' is invalid"),
         ({"tator": {"project_id": "x"}}, {}, r"tator\.project_id: 'x' is invalid"),
-        ({"detect": {"img_max_side": None}}, {}, r"detect\.img_max_side: missing"),
+        (
+            {"detect": {"img_max_side": None}},
+            {},
+            r"detect\.img_max_side, detect\.img_min_side: None and 480; expected",
+        ),
     ],
 )
 def test_what_does_not_go_together(sections, environ, said):

@@ -59,7 +59,7 @@ def test_of_frames_that_are_cut_into_tiles_these_are_taken(tmp_path):
     clip = SYNTHETIC / "clip_910001.mp4"
     store = np.zeros((10, 180, 320, 3), np.uint8)
     tiling = Tiling(Size(320, 180))
-    used = take_frames([media(tmp_path / "a.png", 1, "image"), media(clip, 2)], store, tiling)
+    used = take_frames([media(tmp_path / "a.png", 1, "image"), media(clip, 2)], store, Resize(), tiling)
     assert used == {"1": 5, "2": 5}
     tiles = [region.part_of(picture) for region in tiling.regions(Size(700, 400))]
     assert len(tiles) == 9

@@ -61,8 +61,9 @@ def test_who_is_no_member_is_told_so(steps, server, monkeypatch):
 def test_a_viewer_is_told_what_marking_takes(steps, server, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["viewer"])
     server.change("project", server.project_id, permissions={"1": "Full Control", "3": "View Only"})
+    project = Connection(server.host, server.project_id).project
     with pytest.raises(Refused, match=r"mark media: .*; give the token's user the right Can Edit in this project"):
-        Connection(server.host, server.project_id).project.set_attributes([1], {MARK: "x"}, "mark media")
+        project.set_attributes([1], {MARK: "x"}, "mark media", still=lambda: [1])
     with pytest.raises(Refused, match=r"the right Can Transfer \(where the site has fine-grained permissions: Full Co"):
         Connection(server.host, server.project_id).project.addresses([f"1/{server.project_id}/1/x.mp4"])
 

@@ -9,7 +9,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.feeding import of_bytes, read_input, size_of_input
-from scripts.lib.engines.table import open_engine
+from scripts.lib.engines.table import names_of, open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, Resize, from_values, input_size
 from scripts.lib.graphs.signature_reader import read_file
@@ -75,8 +75,9 @@ class WholeNetwork:
 
             with deadline.watched(str(graph), "being made ready"):
                 return OpenVinoEngine(graph, size=self.size, batch_size=1, threads=self.threads, nms=nms)
+        (engine,) = names_of(precision="int8")
         return open_engine(
-            graph, engine="openvino", size=self.size, batch_size=1, threads=self.threads, nms=nms, names=self.names,
+            graph, engine=engine, size=self.size, batch_size=1, threads=self.threads, nms=nms, names=self.names,
             description=described if graph == self.graph else of_bytes(described),
         )  # fmt: skip
 

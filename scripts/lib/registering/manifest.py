@@ -184,7 +184,7 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
         yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
     engine = settings["detect"]["engine"]
     if settings["network"]["graph"] == "graph.pb" and engine not in names_of(suffix=".pb"):
-        reader = "onnxruntime" if engine == "onnxruntime" else "TensorRT"
+        reader = "TensorRT" if engine in ("auto", *names_of(is_built=True)) else engine
         yield (
             f"detect.engine is {engine} and network.graph is graph.pb, which {reader} cannot "
             "read and the image cannot convert: for a GPU publish a data image with graph.onnx, and set "

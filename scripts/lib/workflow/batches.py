@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import sha256, write_bytes, write_json
 from scripts.lib.records import MediaRecord
@@ -125,10 +126,10 @@ def note_times(batch: Path, files: Iterable[Path]) -> None:
 
 
 def times_of(batch: Path) -> dict[str, list[int]]:
-    """Return what `note_times` wrote; nothing for a job of a version that did not."""
+    """Return what `note_times` wrote; nothing for a job of a version that did not, or if it cannot be read."""
     try:
-        noted: dict[str, list[int]] = json.loads(_times(batch).read_bytes())
-    except FileNotFoundError:
+        noted: dict[str, list[int]] = json_text.parse(_times(batch).read_bytes())
+    except (FileNotFoundError, ValueError):
         return {}
     return noted
 
