@@ -122,6 +122,9 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
         if line.end != number:
             where = f"picture {number}, at {line.seconds:.3f} s"
             raise _Difference(f"{where}, stands at number {line.end} in the copy{_gaps(in_order)}")
+    until = video.shown_until(int(in_order[-1]))
+    if until is not None and len(last := line.finish(until, shown.count)) > 1:
+        raise _Difference(f"its last picture stands at the numbers {last[0]} to {last[-1]} in the copy")
     return untold
 
 

@@ -63,6 +63,25 @@ def check_tables(media: Path | bytes) -> None:
         _check(_File(stream.fileno()))
 
 
+def has_times_of_showing(path: Path, track: int) -> bool:
+    """Return whether a track's tables hold the times at which its samples are shown, beside those of decoding.
+
+    Args:
+        path: the file.
+        track: its number in the file; of one that is not found, or is stored in fragments, it is True.
+    """
+    with path.open("rb", buffering=0) as stream:
+        content = _File(stream.fileno())
+        if any(_found(content, 0, len(content), b"moof")):
+            return True
+        for at, stop in _found(content, 0, len(content), b"trak"):
+            for header, _ in _found(content, at, stop, b"tkhd"):
+                place = header + (20 if content[header : header + 1] == b"\1" else 12)
+                if int.from_bytes(content[place : place + 4]) == track:
+                    return any(_found(content, at, stop, b"ctts"))
+    return True
+
+
 def _check(content: Content) -> None:
     size = len(content)
     if not _KIND.fullmatch(content[4:8]):

@@ -21,6 +21,7 @@ from scripts.lib.frames.damage import jpeg, png
 from scripts.lib.frames.fields import SliceHeaders
 from scripts.lib.frames.hevc_headers import HevcHeaders
 from scripts.lib.frames.leading import LeadingPictures
+from scripts.lib.frames.mp4_tables import has_times_of_showing
 from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
 from scripts.lib.frames.picture_order import PictureOrder
@@ -156,6 +157,22 @@ class VideoFrames(VideoPackets):
             return None
         start = nearest(Fraction(self._container.start_time or 0, av.time_base) / unit)
         return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
+
+    def shown_until(self, time: int | None) -> int | None:
+        """Return when the file's last picture ends where FFmpeg's versions differ in that, None where they agree.
+
+        In MP4 and QuickTime without times of showing, the last sample lasts until the track's end for FFmpeg 5, and an
+        edit list may put that elsewhere; FFmpeg 8 takes the sample's own length.
+
+        Args:
+            time: when the last frame is shown.
+        """
+        end, samples = self._stream.duration, self._stream.index_entries
+        if "mov" not in self._container.format.name or time is None or not end or not len(samples):
+            return None
+        if samples[-1].timestamp != time or end <= time or has_times_of_showing(self._path, self._stream.id):
+            return None
+        return end
 
     def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
         """Refuse a frame that is too large, and record one that is damaged."""
