@@ -1,6 +1,7 @@
 """Small media files for tests: each frame has its number painted into it."""
 
 import os
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -161,6 +162,25 @@ def set_edit(path: Path, *, skip: int | None = None, milliseconds: int | None = 
         content[at : at + 4] = milliseconds.to_bytes(4, "big")
     if skip is not None:
         content[at + 4 : at + 8] = (start + skip).to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+def set_edits(path: Path, edits: Sequence[tuple[int, int, float]]) -> None:
+    """Give an MP4 whose index stands at its end another edit list for its first track.
+
+    Args:
+        path: the file.
+        edits: for each segment how many milliseconds it is shown; where it begins, in units of the track's clock, or -1
+            for nothing; and its rate.
+    """
+    content = bytearray(path.read_bytes())
+    at = content.index(b"elst") - 4
+    size = int.from_bytes(content[at : at + 4], "big")
+    rows = b"".join(struct.pack(">Iii", shown, begin, round(rate * 65536)) for shown, begin, rate in edits)
+    content[at : at + size] = struct.pack(">I4sII", 16 + len(rows), b"elst", 0, len(edits)) + rows
+    for parent in (b"moov", b"trak", b"edts"):
+        place = content.index(parent) - 4
+        struct.pack_into(">I", content, place, int.from_bytes(content[place : place + 4]) + 16 + len(rows) - size)
     path.write_bytes(content)
 
 

@@ -14,12 +14,13 @@ _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a
 class CodedPacket:
     """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
 
-    __slots__ = ("epoch", "index", "key", "leading", "place", "time", "where")
+    __slots__ = ("epoch", "index", "key", "leading", "place", "segment", "time", "where")
 
     def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
         self.leading = False  # shown before the first key frame, which stands before it
         self.place: GroupPlace | None = None
+        self.segment = 0  # of an edit list
 
     def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
         """Return whether it must have come out before `other`, if it comes at all.
@@ -28,6 +29,8 @@ class CodedPacket:
             other: what came out.
             timed: whether times say when pictures are shown.
         """
+        if self.segment != other.segment:
+            return False
         if self.leading and not other.leading:
             return True
         if self.place is not None and other.place is not None:
@@ -71,9 +74,10 @@ class Completeness:
         self.next_frame: int | None = 0
         self._pending: dict[int, CodedPacket] = {}
         self._first_key: CodedPacket | None = None
+        self._key_left_out = False  # a key frame that an edit list leaves out came first
         self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
-        self._announced = 0
+        self._announced = self._segment = 0
         # The last gap whose places were counted: its epoch, the times it lies between, and how many of its places no
         # packet has claimed. Packets of pictures from there may follow.
         self._filled = (0, 0, 0, 0)
@@ -86,14 +90,23 @@ class Completeness:
 
     @property
     def key_seen(self) -> bool:
-        """Whether a key frame was announced."""
-        return self._first_key is not None
+        """Whether there was a key frame."""
+        return self._first_key is not None or self._key_left_out
 
     def skips(self, decoded_at: int | None) -> bool:
         """Return whether a packet that is announced next comes later than one picture after the last."""
         if decoded_at is None or self._decoded_at is None or not self._period:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
+
+    def leave_out(self, *, key: bool) -> None:
+        """Note a packet whose picture an edit list leaves out; those behind a key frame can be decoded."""
+        self._key_left_out = self._key_left_out or (key and self._first_key is None)
+
+    def begin_anew(self) -> None:
+        """Take what follows for another recording, as where an edit list goes on elsewhere in the file."""
+        self._segment += 1
+        self._epoch, self._decoded_at = self._epoch + 1, None
 
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
         """Note a packet whose picture is to be shown."""
@@ -111,7 +124,8 @@ class Completeness:
                 self._offset = time - decoded_at
             self._latest = max(latest or (self._epoch, time), (self._epoch, time))
         coded = CodedPacket(index, self._epoch, time, where, key=key)
-        if key and self._first_key is None:
+        coded.segment = self._segment
+        if key and not self.key_seen:
             self._first_key = coded
         self._pending[index] = coded
         self._announced = index
@@ -205,7 +219,9 @@ class Completeness:
     def _absent(self, coded: CodedPacket, lost: int) -> int | None:
         """Return how many pictures more than those are missing before this one by their places; None if unknown."""
         here, last = coded.place, None if self._last is None else self._last.place
-        if here is None or last is None or (here.group != last.group and here.number == last.number + 1 + lost):
+        if here is None or last is None or self._last is None or coded.segment != self._last.segment:
+            return None
+        if here.group != last.group and here.number == last.number + 1 + lost:
             return None
         return max(0, here.number - last.number - 1 - lost)
 

@@ -58,10 +58,14 @@ _STRICTER, _STRICTER_BITS = {"vp9": "libvpx-vp9"}, 8  # it is often built withou
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
 
-def open_media(media: Path | bytes) -> av.container.InputContainer:
+def open_media(media: Path | bytes, *, edit_lists: bool = True) -> av.container.InputContainer:
     """Open a media file, by its path or its content.
 
     FFmpeg gets a file descriptor, or a content, and no protocol by which it could open anything else.
+
+    Args:
+        media: the file.
+        edit_lists: whether edit lists of MP4 and QuickTime hold; without them the index has all samples in order.
 
     Raises:
         MediaFault: `unreadable`: FFmpeg does not know the content, or its description is damaged or missing;
@@ -74,6 +78,8 @@ def open_media(media: Path | bytes) -> av.container.InputContainer:
         "protocol_whitelist": "fd",
         "format_whitelist": ",".join(_TAKEN),
     }
+    if not edit_lists:
+        options["ignore_editlist"] = "1"
     check_tables(media)
     if isinstance(media, bytes):
         return _opened(io.BytesIO(media), options, media[:_HEAD_BYTES])

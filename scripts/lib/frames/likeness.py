@@ -10,12 +10,15 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.completeness import CodedPacket
 from scripts.lib.frames.rotation import display_matrix
 from scripts.lib.frames.shown import Shown, matrix_is_plain
+from scripts.lib.frames.timeline import Timeline
 from scripts.lib.frames.video import VideoFrames
 
 # In usual distances of two pictures: how far an even one may be off, and what is a gap; the share that must be even.
 _EVEN, _GAP, _CONSTANT = 0.2, 1.5, 0.9
 # Among so many pictures the decoder changes the order of some, where it does so at all.
 _FIRST_PICTURES = 20
+# Codecs of which FFmpeg 5 shows a picture that an edit list leaves out.
+_SHOWN_ALL_THE_SAME = {"mjpeg"}
 
 
 class _Difference(Exception):
@@ -67,6 +70,8 @@ def _compare_first(video: VideoFrames, shown: Shown) -> None:
         raise _Difference(
             f"its pictures are {frame.width} x {frame.height} pixels, those of the copy {shown.width} x {shown.height}"
         )
+    if video.jumps:
+        raise _Difference("its edit list takes its pictures from several places")
     if frame.interlaced_frame:
         raise _Difference("its pictures are interlaced")
     if video.is_avi and isinstance(frame.opaque, CodedPacket) and frame.opaque.index < video.last_packet:
@@ -107,6 +112,8 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
             return False
         if not started and packet.is_keyframe:
             started, first = True, time
+        if packet.is_discard and video.codec in _SHOWN_ALL_THE_SAME:
+            raise _Difference("its edit list begins within a picture")
         if not started or packet.is_discard:
             continue
         if time is None:
@@ -124,7 +131,18 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
         if line.end != number:
             where = f"picture {number}, at {line.seconds:.3f} s"
             raise _Difference(f"{where}, stands at number {line.end} in the copy{_gaps(in_order)}")
+    _compare_last(line, video.shown_until(int(in_order[-1])), shown)
     return untold
+
+
+def _compare_last(line: Timeline, until: int | None, shown: Shown) -> None:
+    """Look at the numbers of the last picture.
+
+    Raises:
+        _Difference: there are several, as where an edit list is longer than the pictures.
+    """
+    if until is not None and len(numbers := line.finish(until, shown.count)) > 1:
+        raise _Difference(f"its last picture stands at the numbers {numbers[0]} to {numbers[-1]} in the copy")
 
 
 def _gaps(times: np.ndarray) -> str:

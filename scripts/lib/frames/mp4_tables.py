@@ -63,6 +63,48 @@ def check_tables(media: Path | bytes) -> None:
         _check(_File(stream.fileno()))
 
 
+def has_times_of_showing(path: Path, track: int) -> bool:
+    """Return whether a track's tables hold the times at which its samples are shown, beside those of decoding.
+
+    Args:
+        path: the file.
+        track: its number in the file; of one that is not found, or is stored in fragments, it is True.
+    """
+    with path.open("rb", buffering=0) as stream:
+        content = _File(stream.fileno())
+        found = _track(content, track)
+        return found is None or any(_found(content, *found, b"ctts"))
+
+
+def segments(path: Path, track: int) -> int:
+    """Return of how many segments a track's edit list is, 0 where it has none.
+
+    Args:
+        path: the file.
+        track: its number in the file; one that is not found, or is stored in fragments, has none.
+    """
+    with path.open("rb", buffering=0) as stream:
+        content = _File(stream.fileno())
+        found = _track(content, track)
+        lists = [] if found is None else _found(content, *found, b"elst")
+        return sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in lists)
+
+
+def _track(content: Content, number: int) -> tuple[int, int] | None:
+    """Return where a track's description lies; None for one that is not found, or is stored in fragments."""
+    for kind, at, stop in _boxes(content, 0, len(content)):
+        if kind != b"moov":
+            continue
+        if any(_found(content, at, stop, b"mvex")):
+            return None
+        for begin, end in _found(content, at, stop, b"trak"):
+            for header, _ in _found(content, begin, end, b"tkhd"):
+                place = header + (20 if content[header : header + 1] == b"\1" else 12)
+                if int.from_bytes(content[place : place + 4]) == number:
+                    return begin, end
+    return None
+
+
 def _check(content: Content) -> None:
     size = len(content)
     if not _KIND.fullmatch(content[4:8]):

@@ -63,7 +63,7 @@ class OriginalFrames(VideoFrames):
                     return  # the rest is not asked for
             before = frame
         if before is not None:
-            yield from self._give(before, self._timeline.finish())
+            yield from self._give(before, self._timeline.finish(self.shown_until(before.pts), self._shown.count))
             if self.summary.numbers > self._wanted[-1]:
                 return
         self._end()

@@ -27,18 +27,20 @@ class Shown:
         rate: of the copies, in pictures a second; None where there is no copy, or the record has no rate.
         width: pixels; None where the record does not say.
         height: likewise.
+        count: how many pictures the copies have by Tator's count; None where there is no copy, or no count.
     """
 
     rate: Fraction | None = None
     width: int | None = None
     height: int | None = None
+    count: int | None = None
 
     @classmethod
     def of(cls, record: MediaRecord) -> Self:
         """Return what a record of resolve_media says."""
         rate = rounded_rate(record.fps) if record.copy and record.fps else None
         size = record.copy or record
-        return cls(rate or None, size.width, size.height)
+        return cls(rate or None, size.width, size.height, record.num_frames if record.copy else None)
 
     @classmethod
     def of_original(cls, record: MediaRecord, download: DownloadRecord) -> Self | None:

@@ -12,6 +12,8 @@ from fractions import Fraction
 _DECIMALS = 4
 # What FFmpeg takes for a break of the clock, in formats whose clock may start anew: seconds forward and back.
 _JUMP, _STEP_BACK = 10, Fraction(1, 10)
+# For so many seconds the transcoder appends black pictures.
+_BLACK = Fraction(8, 100)
 
 
 def rounded_rate(rate: float | Fraction) -> Fraction:
@@ -35,7 +37,7 @@ class Timeline:
             start: the time at which the file starts, in these units; other streams may begin before the pictures.
             breaks: whether the file's format is one whose clock may start anew in mid-stream, such as MPEG-TS.
         """
-        self._numbers_a_unit = rate * time_base
+        self._rate, self._numbers_a_unit = rate, rate * time_base
         self._unit, self._offset, self._breaks = time_base, -start, breaks
         self._usual = max(1, round(1 / self._numbers_a_unit))
         self._after: int | None = None  # when the last picture ends, by its own duration
@@ -63,11 +65,23 @@ class Timeline:
             return range(0)
         return self._up_to(number - self._first)
 
-    def finish(self) -> range:
-        """Return the numbers of the last picture."""
+    def finish(self, until: int | None = None, count: int | None = None) -> range:
+        """Return the numbers of the last picture.
+
+        Args:
+            until: when it ends for other versions of FFmpeg than this one; None: they agree.
+            count: how many numbers the copy has by Tator, which tells what the transcoder's FFmpeg takes: its black end
+                included, and at times without its last number. None where that is unknown: `until` holds.
+        """
         if self._first is None or self._after is None:
             return range(0)
-        return self._up_to(self._number(self._after) - self._first)
+        ends = [self._number(self._after) - self._first]
+        if until is not None:
+            ends.insert(0, self._number(until + self._offset) - self._first)
+        if count is not None:
+            pictures = count - nearest(_BLACK * self._rate) + Fraction(1, 2)
+            ends.sort(key=lambda end: abs(end - pictures))
+        return self._up_to(ends[0])
 
     @property
     def seconds(self) -> float:

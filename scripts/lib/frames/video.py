@@ -1,7 +1,6 @@
 """Frames of a video, packet by packet."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,30 +13,21 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
-from scripts.lib.frames.av1_pictures import Av1Pictures
+from scripts.lib.frames.coded_pictures import CodedPictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg, png
-from scripts.lib.frames.fields import SliceHeaders
-from scripts.lib.frames.hevc_headers import HevcHeaders
-from scripts.lib.frames.leading import LeadingPictures
-from scripts.lib.frames.mpeg_pictures import CODECS, MpegPictures
+from scripts.lib.frames.mpeg_pictures import CODECS
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
-from scripts.lib.frames.picture_order import PictureOrder
 from scripts.lib.frames.rotation import display_matrix, upright
-from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, check_size, most_pixels, with_padding
 from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for
-from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
     from scripts.lib.frames.video_packets import Packet
-
-_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
-
 
 _PNG = {"png", "apng"}
 
@@ -70,18 +60,15 @@ class VideoFrames(VideoPackets):
             reorders=bool(context.has_b_frames),
             two_times=not _ONE_TIME & set(self._container.format.name.split(",")),
         )
-        self._av1 = Av1Pictures(context.extradata or b"") if self._codec == "av1" else None
-        self._mpeg = MpegPictures(self._first_packets()) if self._codec in CODECS else None
-        self._headers = SliceHeaders(self._codec, context.extradata or b"")
-        self._hevc = HevcHeaders(context.extradata or b"") if self._codec == "hevc" else None
-        self._order = PictureOrder()
-        self._leading = LeadingPictures(self._codec, context.extradata or b"")
+        first_packets = self._first_packets() if self._codec in CODECS else []
+        self._coded = CodedPictures(self._codec, context.extradata or b"", first_packets)
         context.copy_opaque = True  # each frame brings the packet that it came from
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
         self.threads = threads_for(context, threads)
         self._watch: ThreadWatch | NvdecWatch | None = None
+        self._left_out = False  # whether an edit list leaves out the last packet
         self._before: int | None = None  # when the last frame is shown, where several threads decode
         context.options = {
             **context.options,
@@ -93,11 +80,6 @@ class VideoFrames(VideoPackets):
         self.summary.declared = self._stream.frames or None
         self.summary.expected = self._expected()
         self.summary.rate = float(self._stream.average_rate or 0)
-
-    def _period(self) -> Fraction | None:
-        """Return how long a frame is shown, in the stream's time unit, where the stream says it."""
-        rate, base = self._stream.base_rate, self._stream.time_base
-        return 1 / (rate * base) if rate and base else None
 
     def _expected(self) -> int | None:
         """Return how many frames will probably be given out: as many as are declared, or as the duration holds."""
@@ -144,19 +126,6 @@ class VideoFrames(VideoPackets):
         """Whether the decoder may give out pictures in another order than that of their packets."""
         return bool(self._decoder.has_b_frames)
 
-    def timeline(self, shown: Shown) -> Timeline | None:
-        """Return what numbers the pictures as Tator shows them; None where the file has no rate: they are counted then.
-
-        Args:
-            shown: what Tator shows of the video.
-        """
-        rate = shown.rate or (rounded_rate(self._stream.average_rate) if self._stream.average_rate else None)
-        unit = self._stream.time_base
-        if not rate or not unit:
-            return None
-        start = nearest(Fraction(self._container.start_time or 0, av.time_base) / unit)
-        return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
-
     def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
         """Refuse a frame that is too large, and record one that is damaged."""
         check_size(frame.width, frame.height, self._pixel_bytes)
@@ -166,7 +135,8 @@ class VideoFrames(VideoPackets):
     def _end(self) -> None:
         """Judge what was read up to the file's end."""
         self.summary.read_to_end = True
-        self._add_unseen(self._order.end(), f"the end, after packet {self._packets - 1}")
+        if not self._left_out:  # of what an edit list cuts off, pictures are missing
+            self._add_unseen(self._coded.end(), f"the end, after packet {self._packets - 1}")
         if lost := self._completeness.end():
             self.summary.add_missing(len(lost), lost[0].where)
         self.summary.cut = self._cut()
@@ -185,13 +155,17 @@ class VideoFrames(VideoPackets):
         for packet in self.packets():
             where = self._where(packet)
             coded = bytes(packet)
+            self._left_out = packet.is_discard
+            if self._packets - 1 in self.jumps:  # the decoder goes on all the same, as Tator's transcoder's does
+                self._coded.begin_anew()
+                self._completeness.begin_anew()
             if not content.is_for_decoder(codec, coded):
                 continue
-            second = self._headers.is_second(coded, key=packet.is_keyframe)  # decoded into the frame of the first
-            if missing := self._missing_before(coded, packet.dts):
+            key = packet.is_keyframe
+            told = self._coded.take(coded, self._decoder.has_b_frames, key=key)
+            if missing := told.missing or int(told.begins_anew and self._completeness.skips(packet.dts)):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
-            place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
-            self._add_unseen(self._order.missing_before(place, self._decoder.has_b_frames), where)
+            self._add_unseen(told.unseen, where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
             if codec == "mjpeg":
@@ -201,12 +175,14 @@ class VideoFrames(VideoPackets):
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again
-            if not (packet.is_discard or second or hidden or content.is_header(codec, coded)):
-                key = packet.is_keyframe
-                announced = self._completeness.announce(self._packets - 1, packet.pts, packet.dts, where, key=key)
-                announced.leading = self._leading.includes(coded, place, key=key)
-                announced.place = self._mpeg.place(coded) if self._mpeg is not None else None
-                packet.opaque = announced
+            if not (told.second or hidden or content.is_header(codec, coded)):
+                leads, in_group = self._coded.place(coded, told, key=key)
+                if packet.is_discard:
+                    self._completeness.leave_out(key=key)
+                else:
+                    announced = self._completeness.announce(self._packets - 1, packet.pts, packet.dts, where, key=key)
+                    announced.leading, announced.place = leads, in_group
+                    packet.opaque = announced
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
@@ -254,12 +230,6 @@ class VideoFrames(VideoPackets):
             raise NotSound(f"frame {self.summary.decoded} is damaged or of an unknown packet")
         if frame.pts is None or (before is not None and frame.pts <= before):
             raise NotSound(f"frame {self.summary.decoded} has no time, or one before that of the last")
-
-    def _missing_before(self, coded: bytes, decoded_at: int | None) -> int:
-        """Return how many pictures are missing before a packet by the numbers that pictures bear, as far as they do."""
-        if self._av1 is not None:
-            return self._av1.missing_before(coded)
-        return self._headers.missing or int(self._headers.begins_anew and self._completeness.skips(decoded_at))
 
     def _add_unseen(self, count: int, where: str) -> None:
         """Note pictures that are missing by the places of the others; those that gaps in time have room for count.

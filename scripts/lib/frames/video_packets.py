@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,16 @@ import av.stream
 import av.video.stream
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, encryption, ffmpeg, fixed_packets, iso_fragments, messages
+from scripts.lib.frames import content, edit_list, encryption, ffmpeg, fixed_packets, iso_fragments, messages
+from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
+from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 from scripts.lib.frames.truncation import known_end, missing_bytes
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
 
+_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
 # Formats whose demuxer knows every sample before the first packet is read.
 _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
@@ -55,6 +59,7 @@ class VideoPackets(FrameSource):
             self._container.close()
             raise
         self._end_of_container = known_end(path, self._container.format.name)
+        self.jumps = edit_list.jumps(path, self._container, self._stream)  # where an edit list goes on elsewhere
         self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
         self._fixed = fixed_packets.fixed_packets(path, self._container.format.name, self._stream.id)
 
@@ -65,7 +70,7 @@ class VideoPackets(FrameSource):
 
     @property
     def codec(self) -> str:
-        """FFmpeg's name of its codec."""
+        """FFmpeg's name of the video's codec."""
         return self._codec
 
     @property
@@ -104,6 +109,28 @@ class VideoPackets(FrameSource):
     def last_packet(self) -> int:
         """The index of the packet that was read last, from 0; -1 before the first."""
         return self._packets - 1
+
+    def timeline(self, shown: Shown) -> Timeline | None:
+        """Return what numbers the pictures as Tator shows them; None where the file has no rate: they are counted then.
+
+        Args:
+            shown: what Tator shows of the video.
+        """
+        rate = shown.rate or (rounded_rate(self._stream.average_rate) if self._stream.average_rate else None)
+        unit = self._stream.time_base
+        if not rate or not unit:
+            return None
+        start = nearest(Fraction(self._container.start_time or 0, av.time_base) / unit)
+        return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
+
+    def shown_until(self, time: int | None) -> int | None:
+        """Return when the file's last picture, shown at `time`, ends where FFmpeg's versions differ in that."""
+        return edit_list.last_picture_until(self._path, self._container, self._stream, time)
+
+    def _period(self) -> Fraction | None:
+        """Return how long a frame is shown, in the stream's time unit, where the stream says it."""
+        rate, base = self._stream.base_rate, self._stream.time_base
+        return 1 / (rate * base) if rate and base else None
 
     def packets(self) -> Iterator["Packet"]:
         """Yield the stream's packets, undecoded; after an error the demuxer is asked again."""

@@ -1,0 +1,84 @@
+"""What a stream's coded pictures say of themselves by their headers, whatever the codec."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from scripts.lib.frames.av1_pictures import Av1Pictures
+from scripts.lib.frames.fields import SliceHeaders
+from scripts.lib.frames.hevc_headers import HevcHeaders
+from scripts.lib.frames.leading import LeadingPictures
+from scripts.lib.frames.mpeg_pictures import CODECS, GroupPlace, MpegPictures
+from scripts.lib.frames.picture_order import PictureOrder, PlaceInOrder
+
+
+class Told(NamedTuple):
+    """What a packet tells.
+
+    Attributes:
+        second: whether it is a second field, which is decoded into the frame of the first.
+        missing: how many pictures that others refer to are missing before it.
+        begins_anew: whether its numbers begin anew without a key frame: that was lost, or the encoder emptied its
+            memory.
+        unseen: how many pictures are missing by their places in the order of showing, as far as is known by now.
+        place: its own place there; None where its header does not tell.
+    """
+
+    second: bool
+    missing: int
+    begins_anew: bool
+    unseen: int
+    place: PlaceInOrder | None
+
+
+class CodedPictures:
+    """Takes the packets of a stream one after another."""
+
+    def __init__(self, codec: str, description: bytes, first_packets: Iterable[bytes]) -> None:
+        """Begin a stream.
+
+        Args:
+            codec: FFmpeg's name of the codec.
+            description: its extradata.
+            first_packets: the first ones, read for codecs whose encoders count in different ways.
+        """
+        self._codec, self._description = codec, description
+        self._mpeg = MpegPictures(first_packets) if codec in CODECS else None
+        self._leading = LeadingPictures(codec, description)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Take what follows for pictures from elsewhere in the file."""
+        self._av1 = Av1Pictures(self._description) if self._codec == "av1" else None
+        self._headers = SliceHeaders(self._codec, self._description)
+        self._hevc = HevcHeaders(self._description) if self._codec == "hevc" else None
+        self._order = PictureOrder()
+
+    def take(self, coded: bytes, delay: int, *, key: bool) -> Told:
+        """Read the next packet.
+
+        Args:
+            coded: what it holds.
+            delay: how many pictures the decoder holds back.
+            key: whether it is a key frame.
+        """
+        second = self._headers.is_second(coded, key=key)
+        missing, anew = self._headers.missing, self._headers.begins_anew
+        if self._av1 is not None:
+            missing, anew = self._av1.missing_before(coded), False
+        place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
+        return Told(second, missing, anew, self._order.missing_before(place, delay), place)
+
+    def place(self, coded: bytes, told: Told, *, key: bool) -> tuple[bool, GroupPlace | None]:
+        """Return whether a packet's picture leads the first key frame (leading.py), and its place in its group.
+
+        Args:
+            coded: a packet with a picture of its own.
+            told: what take() returned.
+            key: whether it is a key frame.
+        """
+        leads = self._leading.includes(coded, told.place, key=key)
+        return leads, self._mpeg.place(coded) if self._mpeg is not None else None
+
+    def end(self) -> int:
+        """Return how many are missing among the last pictures by their places in the order of showing."""
+        return self._order.end()
