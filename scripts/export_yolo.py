@@ -53,8 +53,9 @@ def export_yolo(
                 lines.append(f"{row.species - 1} {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n")
             path.write_text("".join(lines), encoding="utf-8")
     names = dict(enumerate(train.species(train_ini)))
+    readable = all(name.isprintable() for name in names.values())  # else all but ASCII is escaped
     content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
-    (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=readable), encoding="utf-8")
 
 
 if __name__ == "__main__":
