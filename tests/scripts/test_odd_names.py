@@ -299,3 +299,25 @@ def test_rows_of_a_csv_end_with_a_line_feed_and_are_quoted_only_where_they_have_
         table.writerows([["a", 1, None, "b c"], ["\r", "\n", "\r\n", '"']])
     assert path.read_bytes() == b'a,1,,b c\n"\r","\n","\r\n",""""\n'
     assert os.linesep == "\n"
+
+
+def test_labels_of_files_whose_names_are_no_names_for_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Too long a name, and names of which one is a file and the other a folder."""
+    run = FakeRun(tmp_path)
+    paths = {
+        "x" * 255: "image",
+        "a.jpg": "image",
+        "a.txt.mp4": "video",
+        "b.mp4": "video",
+        "b/0000/00000000.jpg": "image",
+    }
+    for path, kind in paths.items():
+        number = run.add(path, kind=kind, frames=1)
+        record = run.folder / f"resources/records/{number}.json"
+        write_json(record, {**read_json(record), "local": {"path": path, "size": 1, "modified_ns": 1}})
+    run.finish()
+    export_yolo(**exports(run), train_ini=tmp_path / "resources/network/train.ini", yolo=tmp_path / "yolo")
+    labels = tmp_path / "yolo/labels"
+    found = {str(path.relative_to(labels)) for path in labels.rglob("*.txt") if path.is_file()}
+    assert found == {"1.txt", "a.txt", "3/0000/00000000.txt", "b/0000/00000000.txt", "5.txt"}
+    assert caplog.text.count("no file can be called") == 3
