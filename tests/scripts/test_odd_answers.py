@@ -89,7 +89,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0
             "version_number": None, "track_type_id": track_type, "track_length_attribute": "Length",
         },
         "track": {"enabled": True}, "media": {"kind": "any"}, "mark": {"attribute": MARK}, "counts": {"attributes": {}},
-        "evaluate": {"truth_version": None, "track_truth_version": None, "truth_file": None},
+        "evaluate": {"truth_version": None, "track_truth_version": None, "truth_file": None, "track_truth_file": None},
         "network": {"directory": None, "archive": None, "graph": "graph.onnx"}, "detect": {"engine": "openvino"},
         "tator": {"ca_file": None},
     }  # fmt: skip

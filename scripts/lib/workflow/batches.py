@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import sha256, write_bytes, write_json
+from scripts.lib.files import read_json, sha256, write_bytes, write_json
 from scripts.lib.records import MediaRecord
 
 
@@ -127,7 +127,7 @@ def note_times(batch: Path, files: Iterable[Path]) -> None:
 def times_of(batch: Path) -> dict[str, list[int]]:
     """Return what `note_times` wrote; nothing for a job of a version that did not."""
     try:
-        noted: dict[str, list[int]] = json.loads(_times(batch).read_bytes())
+        noted: dict[str, list[int]] = read_json(_times(batch))
     except FileNotFoundError:
         return {}
     return noted
