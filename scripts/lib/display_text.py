@@ -11,8 +11,8 @@ LONGEST_SHOWN = 200
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# A path with an address in it has one slash.
-_USER = re.compile(r"(?://|:/)[^/@\s]+@")
+# A path with an address in it has one slash. A password may hold `/` and `@`.
+_USER = re.compile(r"(?://|:/)\S*@")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
