@@ -1,11 +1,11 @@
 """Count the animals of each media: MaxN and what is reported beside it, as tables that go into a paper."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from scripts.lib import csv_text
 from scripts.lib import train_ini as train
 from scripts.lib.counting import MediaCounts, SpeciesCount, analysed_frames, count
 from scripts.lib.detections import read_detections
@@ -75,8 +75,8 @@ def count_species(
     # Media are counted twice, since what is known of each of very many takes more room than time.
     seen = sorted(_seen(each(), len(names)))
     with replacing(counts) as of_media, replacing(intervals) as of_intervals:
-        rows = _begin(of_media, [*MEDIA, *WHOLE, *columns.values()])
-        parts = _begin(of_intervals, [*MEDIA, *INTERVAL, *columns.values()])
+        rows = csv_text.dict_writer(of_media, [*MEDIA, *WHOLE, *columns.values()])
+        parts = csv_text.dict_writer(of_intervals, [*MEDIA, *INTERVAL, *columns.values()])
         for outcome, counted, track_file in each():
             media, by_species = _media(outcome, described, counted, threshold), _tracks(track_file)
             more = _attributes(described, media["media_id"], columns)
@@ -103,12 +103,6 @@ def _tracks(record: Path | None) -> Counter[int] | None:
     """Return the number of tracks by species; None where nothing is known of them."""
     found = None if record is None else read_record(TracksRecord, record)
     return Counter(track.species for track in found.tracks) if found is not None and found.state == "done" else None
-
-
-def _begin(stream: IO[Any], columns: Sequence[str]) -> "csv.DictWriter[str]":
-    rows = csv.DictWriter(stream, columns, lineterminator="\n")
-    rows.writeheader()
-    return rows
 
 
 def _media(
@@ -190,8 +184,9 @@ def _attributes(described: Mapping[str, MediaAttributes], media_id: int, columns
 def _field(value: Any) -> Any:
     """Return a value for a CSV field: what is neither text nor a number as JSON."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # a lone surrogate, which JSON can hold, has no UTF-8
-    return as_json(value) if isinstance(value, list | dict | bool) else value
+        # A lone surrogate, which JSON can hold, has no UTF-8.
+        return csv_text.cut(value.encode("utf-8", "replace").decode())
+    return csv_text.cut(as_json(value)) if isinstance(value, list | dict | bool) else value
 
 
 if __name__ == "__main__":

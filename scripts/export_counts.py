@@ -1,9 +1,9 @@
 """Write the counts in the forms that the field reads: Darwin Core occurrences, and MaxN as EventMeasure writes it."""
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from scripts.lib import csv_text
 from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
 from scripts.lib.pages import TatorPlace
@@ -49,20 +49,14 @@ def export_counts(
     """
     place = None if host is None or project_id is None else TatorPlace(host, project_id, version=None)
     with replacing(occurrences) as stream:
-        rows = csv.DictWriter(stream, OCCURRENCE, lineterminator="\n")
-        rows.writeheader()
-        for row in _rows(counts):
+        rows = csv_text.dict_writer(stream, OCCURRENCE)
+        for row in csv_text.read_rows(counts):
             rows.writerow(_occurrence(row, place, network))
     with replacing(max_n) as stream:
         stream.write("\t".join(MAX_N) + "\n")
-        for row in _rows(counts):
+        for row in csv_text.read_rows(counts):
             if row["max_n"] != "0":
                 stream.write("\t".join(printable(field) for field in _line(row)) + "\n")
-
-
-def _rows(counts: Path) -> Iterator[dict[str, str]]:
-    with counts.open(encoding="utf-8", newline="") as stream:
-        yield from csv.DictReader(stream)
 
 
 def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str) -> dict[str, str]:

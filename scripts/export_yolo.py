@@ -1,5 +1,6 @@
 """Write all boxes as YOLO's text files."""
 
+import errno
 import logging
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from scripts.lib.label_files.media_boxes import each_media
 from scripts.lib.workflow import job
 
 FRAMES_IN_A_FOLDER = 10_000
+# Too long with `.txt` at its end, or a folder or file of another media: a video `a.txt.mp4` beside a picture `a.jpg`.
+_NO_SUCH_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 
 _log = logging.getLogger(__name__)
 
@@ -44,17 +47,35 @@ def export_yolo(
             stem = media.path
         taken.add(stem)
         for frame, rows in media.boxes():
-            name = f"{stem}/{frame // FRAMES_IN_A_FOLDER:04d}/{frame:08d}" if media.is_video else stem
-            path = labels / f"{name}.txt"
-            path.parent.mkdir(parents=True, exist_ok=True)
             lines = []
             for row in rows:
                 x, y, w, h = media.share(row)
                 lines.append(f"{row.species - 1} {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n")
-            path.write_text("".join(lines), encoding="utf-8")
+            try:
+                _write(labels, stem, frame if media.is_video else None, lines)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_NAME:
+                    raise
+                _log.warning(
+                    "media %d: no file can be called labels/%s.txt; its labels are %d.txt",
+                    media.media_id,
+                    stem,
+                    media.media_id,
+                )
+                stem = str(media.media_id)
+                _write(labels, stem, frame if media.is_video else None, lines)
     names = dict(enumerate(train.species(train_ini)))
+    readable = all(name.isprintable() for name in names.values())  # else all but ASCII is escaped
     content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
-    (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=readable), encoding="utf-8")
+
+
+def _write(labels: Path, stem: str, frame: int | None, lines: list[str]) -> None:
+    name = stem if frame is None else f"{stem}/{frame // FRAMES_IN_A_FOLDER:04d}/{frame:08d}"
+    path = labels / f"{name}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as stream:
+        stream.writelines(lines)
 
 
 if __name__ == "__main__":

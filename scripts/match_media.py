@@ -1,12 +1,12 @@
 """Find the media in Tator that the files of the user's folder are, to put their boxes there."""
 
-import csv
 import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import csv_text
 from scripts.lib.errors import PipelineError, of_one_media
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
@@ -69,7 +69,7 @@ def match_media(
     project_needs.check_media_types(types, used, [project_needs.of_media(mark_attribute)])
     _write(matches, found)
     with replacing(match_table) as stream:
-        table = csv.writer(stream, lineterminator="\n")
+        table = csv_text.writer(stream)
         table.writerow(COLUMNS)
         for file in files:
             one = found[file.media_id]

@@ -1,9 +1,9 @@
 """Write the table of the user's files, with the ids under which results name them."""
 
-import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scripts.lib import csv_text
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.folder_source.run_listing import of_media
@@ -25,7 +25,7 @@ def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> 
     """
     files = of_media(listing, (int(path.stem) for path in records))
     with replacing(media_table) as stream:
-        rows = csv.writer(stream, lineterminator="\n")
+        rows = csv_text.writer(stream)
         rows.writerow(COLUMNS)
         for path, file in zip(records, files, strict=True):
             kind = read_record(MediaRecord, path).kind or ""

@@ -1,11 +1,11 @@
 """Write MaxN of each media into attributes of the media in Tator."""
 
-import csv
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import csv_text
 from scripts.lib.counting import analysed_frames
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
@@ -102,12 +102,11 @@ def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) ->
 
 def _read(counts: Path, attributes: Collection[str]) -> dict[tuple[int, str], int]:
     """Return MaxN by media and species, of the species that have an attribute."""
-    with counts.open(encoding="utf-8", newline="") as stream:
-        return {
-            (int(row["media_id"]), row["species"]): int(row["max_n"])
-            for row in csv.DictReader(stream)
-            if row["species"] in attributes
-        }
+    return {
+        (int(row["media_id"]), row["species"]): int(row["max_n"])
+        for row in csv_text.read_rows(counts)
+        if row["species"] in attributes
+    }
 
 
 def _changes(

@@ -54,6 +54,16 @@ def test_the_page_names_no_package_in_vain(sboms: dict[str, dict[str, Any]]) -> 
     assert not not_shipped() & IMAGE
 
 
+def test_the_page_names_what_the_image_for_a_gpu_ships_besides() -> None:
+    locks = "".join(path.read_text() for path in (ROOT / "tests" / "gpu").glob("*.lock"))
+    besides = set(re.findall(r"^([a-z0-9-]+)==", locks, re.MULTILINE)) - IMAGE
+    assert {"pycuda", "tensorrt-cu12", "nvidia-cuda-runtime-cu12"} <= besides
+    (words,) = re.findall(r"^With `ENGINE=tensorrt`.*?^$", PAGE + "\n", re.MULTILINE | re.DOTALL)
+    of_nvidia = {name for name in besides if name.startswith(("nvidia-", "tensorrt-"))}
+    assert sorted(name for name in besides - of_nvidia if f"{name} (" not in words) == []
+    assert "NVIDIA's own licences (proprietary" in words
+
+
 @pytest.mark.parametrize(
     ("licences", "said"),
     [

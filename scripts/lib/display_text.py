@@ -6,12 +6,13 @@ from typing import Any
 
 LONGEST = 40
 LONGEST_SHOWN = 200
-# What a terminal takes for commands, what turns the direction of a text, and what only looks like a line's end.
+# What a terminal takes for commands, what turns the direction of a text, what only looks like a line's end, and what
+# no XML file may hold.
 _COMMANDS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# A path with an address in it has one slash.
-_USER = re.compile(r"(?://|:/)[^/@\s]+@")
+# A path with an address in it has one slash. A password may hold `/` and `@`.
+_USER = re.compile(r"(?://|:/)\S*@")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 

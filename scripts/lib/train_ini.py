@@ -16,6 +16,7 @@ _OPTION = re.compile(r"(?P<option>[^=:]*)(?:(?P<vi>[=:])\s*(?P<value>.*))?$")
 # `;` after a blank starts a comment; so does `#`, unless a digit follows: "Sebastes #2" is a name.
 _COMMENT = re.compile(r"\s(?:;|#(?!\d)).*")
 MOST_NAMES = 10_000
+LONGEST_NAME = 10_000
 # Of [Data]; configparser takes quadratic time where many cannot be read.
 _MOST_LINES = 2 * MOST_NAMES
 _SHOWN = 200
@@ -34,7 +35,7 @@ def species(path: Path) -> list[str]:
     other section are allowed. A name may hold any character but a comma and a line break.
 
     Raises:
-        GraphError: the file cannot be read, has no such key, or a name is empty or there twice.
+        GraphError: the file cannot be read, has no such key, or a name is empty, very long, or there twice.
     """
     try:
         content = path.read_bytes()
@@ -64,6 +65,10 @@ def names(content: bytes, source: str) -> list[str]:
                 f"{source}: {_cut(name)!r} is name {first[name]} and name {number} in Species; "
                 "expected a different name for each class: rename one"
             )
+    if len(longest := max(found, key=len)) > LONGEST_NAME:
+        raise GraphError(
+            f"{source}: {_cut(longest)!r} in Species has {len(longest)} characters; expected at most {LONGEST_NAME}"
+        )
     return found
 
 

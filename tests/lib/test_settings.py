@@ -101,7 +101,13 @@ def test_plain_http_to_this_machine(host):
     assert resolve({"tator": {"host": host}})["tator"]["host"] == host
 
 
-@pytest.mark.parametrize("host", ["https://user:hunter2@t.org", "https://hunter2@t.org", "//x:hunter2@t.org"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("https://user:hunter2@t.org", "https://hunter2@t.org", "//x:hunter2@t.org", "user:hunter2@t.org"),
+        *("https://user:hunter2%40t.org", "https://user:hunter2\uff20t.org", "https://user:p@hunter2@t.org"),
+    ],
+)
 @pytest.mark.parametrize("way", ["file", "environment"])
 def test_a_password_in_the_address_is_refused_and_not_repeated(host, way):
     text = refusal({"tator": {"host": host}}) if way == "file" else refusal(environ={"TATOR_API_SERVICE": host})
@@ -113,6 +119,8 @@ def test_values_in_messages_are_cut_and_hold_no_password():
     text = refusal({"network": {"data_image": "https://user:hunter2@host/ image " + "x" * 10_000}})
     assert "hunter2" not in text
     assert len(text) < 2000
+    for host in ("https://user:p@hunter2@t.org", "https://user:p/hunter2@t.org"):
+        assert "hunter2" not in refusal({"tator": {"host": [host]}})
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000])

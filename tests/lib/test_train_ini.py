@@ -151,6 +151,7 @@ def test_a_section_name_of_blanks_takes_no_time() -> None:
         ("Species=" + ",".join(map(str, range(150_000))), "holds 150000 names; expected at most 10000"),
         ("Species=" + "a" * 999_999 + "," + "a" * 999_999, "is name 1 and name 2"),
         ("Species=,\n" + "a" * 1_000_000, "is empty"),
+        ("Species=cod," + "a" * 1_000_000, "has 1000000 characters; expected at most 10000"),
         ("Species=" + "," * 1_000_000, "expected at most 10000"),
     ],
 )

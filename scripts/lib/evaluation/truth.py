@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
 
-from scripts.lib import json_text
+from scripts.lib import csv_text, json_text
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_text, replacing
@@ -40,24 +40,23 @@ class LabeledBox:
 
 def read_truth(path: Path) -> list[LabeledBox]:
     """Return what `write_truth` wrote."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [
-            LabeledBox(
-                (int(row["media_id"]), int(row["frame"])),
-                (float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])),
-                row["species"],
-            )
-            for row in csv.DictReader(stream)
-        ]
+    return [
+        LabeledBox(
+            (int(row["media_id"]), int(row["frame"])),
+            (float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])),
+            row["species"],
+        )
+        for row in csv_text.read_rows(path)
+    ]
 
 
 def write_truth(path: Path, boxes: Iterable[LabeledBox]) -> None:
     """Write true boxes, ordered by media and frame."""
     with replacing(path) as stream:
-        rows = csv.writer(stream, lineterminator="\n")
+        rows = csv_text.writer(stream)
         rows.writerow(COLUMNS)
         for box in sorted(boxes, key=lambda box: box.picture):
-            rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), box.species])
+            rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), csv_text.cut(box.species)])
 
 
 def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:

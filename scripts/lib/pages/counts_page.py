@@ -1,6 +1,5 @@
 """What the report says of the counts: MaxN by media and species, when it was, and MaxN over time."""
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from scripts.lib import csv_text
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection
 from scripts.lib.display_text import short
@@ -93,7 +93,7 @@ class CountPages:
         numbers = {name: at for at, name in enumerate(self.names, start=1)}
         most: dict[int, dict[int, int]] = defaultdict(dict)
         threshold = 0.0
-        for row in _rows(counts):
+        for row in csv_text.read_rows(counts):
             threshold = float(row["threshold"])
             if row["max_n"] != "0" and int(row["media_id"]) in media_ids:
                 most[int(row["media_id"])][numbers[row["species"]]] = int(row["max_n"])
@@ -108,7 +108,7 @@ class CountPages:
         """
         numbers = {name: at for at, name in enumerate(self.names, start=1)}
         lines: dict[int, list[dict[str, str]]] = defaultdict(list)
-        for row in _rows(intervals):
+        for row in csv_text.read_rows(intervals):
             if int(row["media_id"]) in media_ids and row["start_seconds"]:
                 lines[int(row["media_id"])].append(row)
         found = {}
@@ -163,9 +163,4 @@ def _when(seconds: str, frame: str) -> str:
 
 
 def _counted(path: Path) -> Iterator[dict[str, str]]:
-    return (row for row in _rows(path) if row["max_n"] != "0")
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        yield from csv.DictReader(stream)
+    return (row for row in csv_text.read_rows(path) if row["max_n"] != "0")

@@ -7,10 +7,11 @@ sections as well. The token is not a setting: the jobs that need it read it from
 """
 
 import copy
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from jsonschema import Draft202012Validator, validators
 
@@ -142,7 +143,7 @@ def site(address: str) -> str:
     Raises:
         SettingsError: it holds a user name or a password, which would come into logs, or is no address.
     """
-    if "@" in address:
+    if "@" in unicodedata.normalize("NFKC", unquote(address)):  # `%40` and the wide one are read as `@`, too
         raise SettingsError("tator.host: it holds a user name or password; expected https://HOST[:PORT] without them")
     try:
         urlsplit(address.strip()).port  # noqa: B018 - it is read when it is asked for
