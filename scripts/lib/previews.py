@@ -32,6 +32,10 @@ JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
+# Copies of pictures that are written down, for the next ones: new memory takes longer than copying. At most 3 MB each;
+# as many as wait to be written.
+_SPARE = 6
+_spare: list[Pixels] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +132,7 @@ class Previews:
 
         def copy() -> Pixels:
             if not copies:
-                copies.append(shrunk(picture, PICTURE_SIDE))
+                copies.append(self._copied(picture))
             return copies[0]
 
         if self._first is None:
@@ -143,8 +147,16 @@ class Previews:
             scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
             self._stretch.add(ClipFrame(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
 
+    def _copied(self, picture: Pixels) -> Pixels:
+        if not self._with_clip and _spare:
+            spare = _spare.pop()  # of another size it is given up
+            if spare.shape == picture.shape == shrunk_shape(picture, PICTURE_SIDE):
+                np.copyto(spare, picture)
+                return spare
+        return shrunk(picture, PICTURE_SIDE)
+
     def write(self, path: Path) -> None:
-        """Write the file; also where nothing was shown."""
+        """Write the file, once; also where nothing was shown."""
         chosen = self._chosen.frames()
         if not chosen and self._first is not None:
             chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
@@ -161,6 +173,8 @@ class Previews:
             for frame, (picture, kinds) in chosen.items()
         ]
         write_album(path, pictures, clip, files)
+        if not self._with_clip and len(_spare) < _SPARE:
+            _spare.extend(picture for picture, _ in chosen.values())
 
 
 def rate(fps: float | None, stride: int) -> float:
@@ -201,11 +215,17 @@ def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
 
 def shrunk(picture: Pixels, side: int) -> Pixels:
     """Return a copy of which no side is longer, and each is even, as video needs it."""
-    scale = min(1.0, side / max(picture.shape[:2]))
-    height, width = (max(2, round(length * scale / 2) * 2) for length in picture.shape[:2])
-    if (height, width) == picture.shape[:2]:
+    height, width, _ = shape = shrunk_shape(picture, side)
+    if shape == picture.shape:
         return picture.copy()
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def shrunk_shape(picture: Pixels, side: int) -> tuple[int, int, int]:
+    """Return what shape it has then."""
+    scale = min(1.0, side / max(picture.shape[:2]))
+    height, width = (max(2, round(length * scale / 2) * 2) for length in picture.shape[:2])
+    return height, width, 3
 
 
 def jpeg(picture: Pixels) -> bytes:

@@ -13,6 +13,8 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 
 Record = TypeVar("Record")
+# What most values are: looked at first, as a record is written and read for each media.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,21 @@ def _missing_key_named(path: Path) -> Iterator[None]:
 
 def as_content(record: Any) -> Any:
     """Return what JSON holds of a record: its keys in the order of the model, those that do not apply left out."""
+    kind = type(record)
+    if kind in _PLAIN:
+        return record
     if isinstance(record, list):
         return [as_content(each) for each in record]
     if isinstance(record, dict):
         return {name: as_content(each) for name, each in record.items()}
-    if not dataclasses.is_dataclass(record) or isinstance(record, type):
+    if not dataclasses.is_dataclass(kind):
         return record
     content = {}
-    for name, _, key, _ in declared_keys(type(record)):
+    for name, _, key, _ in declared_keys(kind):
         value = getattr(record, name)
         applies = key.only is None or key.only == getattr(record, "state", None)
         if applies and not (key.optional and value is None):
-            content[name] = as_content(value)
+            content[name] = value if type(value) in _PLAIN else as_content(value)
     return content
 
 
@@ -124,7 +129,7 @@ def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
     """
     return kind(
         **{
-            name: _value(annotation, content[name])
+            name: value if type(value := content[name]) in _PLAIN else _value(annotation, value)
             for name, annotation, _, needed in declared_keys(kind)
             if needed or name in content
         }

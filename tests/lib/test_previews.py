@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from types import SimpleNamespace
 
@@ -168,6 +169,37 @@ def test_a_picture_has_no_clip(tmp_path, clip, thresholds):
     assert (len(album.pictures), album.clip) == (1, None)
     counted = {f"most of 1 at 0.{tenth + 1}" for tenth in range(thresholds)}
     assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful", "most of 1", *counted}
+
+
+def test_a_picture_takes_the_memory_of_one_that_is_written_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(previews, "_spare", [])
+    size, boxes = Size(320, 240), (np.array([[10, 20, 30, 40]]), np.zeros(1, np.int64), np.ones((1, 1), np.float32))
+    albums = [Previews(None, clip=False) for _ in range(4)]
+    for frame in (0, 1):  # neither is written yet
+        albums[frame].look(frame, painted(frame, size), size, *boxes)
+    albums[0].write(tmp_path / "0.zip")
+    picture = painted(2, size)
+    tracemalloc.start()
+    albums[2].look(2, picture, size, *boxes)
+    assert tracemalloc.get_traced_memory()[1] < picture.nbytes / 2
+    tracemalloc.stop()
+    albums[3].look(3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
+    for frame in (1, 2, 3):
+        albums[frame].write(tmp_path / f"{frame}.zip")
+    for frame in range(4):
+        with zipfile.ZipFile(tmp_path / f"{frame}.zip") as archive:
+            content = np.frombuffer(archive.read(f"{frame:08d}.jpg"), np.uint8)
+        assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == frame
+
+
+def test_few_pictures_wait_for_the_next_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(previews, "_spare", [])
+    albums = [Previews(None, clip=False) for _ in range(2 * previews._SPARE)]
+    for album in albums:
+        album.look(0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
+    for album in albums:
+        album.write(tmp_path / "a.zip")
+    assert len(previews._spare) == previews._SPARE
 
 
 def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):

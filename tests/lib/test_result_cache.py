@@ -1,5 +1,7 @@
 """What is finished comes back as it was, and nothing else does."""
 
+import hashlib
+import json
 import os
 
 import pytest
@@ -43,6 +45,14 @@ def test_nothing_comes_back_for_something_else(folder, results, made_with, media
     results[0].write_text("another run's")
     assert not ResultCache(folder, [made_with]).restore(media_id, {"name": own}, results)
     assert results[0].read_text() == "another run's"
+
+
+@pytest.mark.parametrize("made_with", [[], ["network"], ["hash", {"b": 1, "a": [2]}, "network"]])
+def test_what_an_earlier_version_kept_is_found(folder, results, made_with):
+    own = {"name": "a", "file": None}
+    ResultCache(folder, made_with).keep(7, own, results)
+    key = hashlib.sha256(json.dumps([own, *made_with], sort_keys=True).encode()).hexdigest()
+    assert {path.name for path in folder.glob("*/7/*")} == {f"{key}.0", f"{key}.1"}
 
 
 def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):

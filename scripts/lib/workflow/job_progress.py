@@ -64,6 +64,13 @@ class JobProgress:
         return suspects
 
     def _note(self, said: dict[str, int | str]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(said) + "\n")
+        line = f"{json.dumps(said)}\n".encode()
+        try:
+            self._append(line)
+        except FileNotFoundError:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._append(line)
+
+    def _append(self, line: bytes) -> None:
+        with self._path.open("ab") as stream:
+            stream.write(line)

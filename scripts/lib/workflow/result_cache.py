@@ -25,7 +25,8 @@ class ResultCache:
             folder: for the results of all media.
             made_with: what they all depend on, besides what is the media's own.
         """
-        self._folder, self._made_with = folder, made_with
+        self._folder = folder
+        self._tail = json.dumps([None, *made_with], sort_keys=True).removeprefix("[null")  # the same for each media
 
     def keep(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
         """Keep a media's results; what was kept of it before goes.
@@ -35,8 +36,12 @@ class ResultCache:
             own: what its results depend on, besides what they all do.
             results: its files, safe on their disk.
         """
-        shutil.rmtree(self._place(media_id), ignore_errors=True)
-        self._place(media_id).mkdir(parents=True)
+        place = self._place(media_id)
+        try:
+            place.mkdir(parents=True)
+        except FileExistsError:
+            shutil.rmtree(place)
+            place.mkdir()
         for kept, path in zip(self._kept(media_id, own, len(results)), results, strict=True):
             _link(path, kept)
 
@@ -55,9 +60,9 @@ class ResultCache:
         return place_of(self._folder, media_id)
 
     def _kept(self, media_id: int, own: Any, count: int) -> list[Path]:
-        depends = json.dumps([own, *self._made_with], sort_keys=True).encode()
-        key = hashlib.sha256(depends).hexdigest()
-        return [self._place(media_id) / f"{key}.{number}" for number in range(count)]
+        depends = f"[{json.dumps(own, sort_keys=True)}{self._tail}"
+        place, key = self._place(media_id), hashlib.sha256(depends.encode()).hexdigest()
+        return [place / f"{key}.{number}" for number in range(count)]
 
 
 def place_of(folder: Path, media_id: int) -> Path:
