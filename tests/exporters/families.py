@@ -17,8 +17,8 @@ class Exported:
         settings: what has to be said in `network` and of its size.
         tolerance: how far boxes (pixels) and scores may be off.
         refused: words of the sentence that refuses it, for what finds no boxes or cannot be run.
-        is_half: suppress nothing on either side, and with OpenVINO let a box have the label of another class with a score
-            as high within the tolerance: the package rounds each number to half precision, OpenVINO none.
+        is_half: suppress nothing on either side, and with OpenVINO let a box have another class whose score is as high
+            within the tolerance: the package rounds each number to half precision, OpenVINO none.
         fixed_frames: compare on the first picture alone: the package fits others to sizes of their own.
     """
 

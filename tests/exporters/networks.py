@@ -39,7 +39,11 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     if half:
         picture = letterboxed(640)
         normalize(inner, lambda: inner(picture))
-    spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999, highest=2.0 if half else None)
+    for layer in layers_of(inner, "bbox_head"):
+        if outputs_of(layer) == 4:  # 0 before a training: all boxes as the proposals
+            layer.weight.data.normal_(0, 0.1)
+    share = 0.998 if is_rtdetr else 0.9999
+    spread(last, lambda: inner(picture), share=share, even=is_rtdetr, highest=2.0 if half or is_rtdetr else None)
     path = Path(model.export(**{"format": "onnx", **options}))
     if path.is_dir():
         for file in path.iterdir():
