@@ -100,11 +100,15 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     seeded()
     model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91).eval()
     first = torch.from_numpy(np.ascontiguousarray(pictures()[0][..., ::-1])).permute(2, 0, 1) / 255
+    if not name.startswith("ssd"):  # or features vanish, and what is compared is how programs round
+        normalize(model, lambda: model([first]))
     softmax = name.startswith(("ssd", "faster"))
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in layers_of(model, part)]
     last = [layer for layer in last if outputs_of(layer) % 91 == 0]
     spread(last, lambda: model([first]), share=None if softmax else 0.9995, even=name.startswith("faster"))
-    # Of Faster R-CNN: which of its proposals are looked at must not hang on ties.
+    # Of Faster R-CNN: boxes that are no proposals.
+    spread(layers_of(model, "box_predictor.bbox_pred"), lambda: model([first]), share=None)
+    # And which of its proposals are looked at must not hang on ties.
     spread(layers_of(model, "rpn.head.cls_logits"), lambda: model([first]), share=None)
     given: Any = [torch.rand(3, 480, 640)] if batch is None else torch.rand(batch, 3, 480, 640)
     path = str(folder / "graph.onnx")

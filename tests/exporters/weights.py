@@ -40,12 +40,15 @@ def spread(
     for layer in layers:
         numbers: list[torch.Tensor] = []
         hook = layer.register_forward_hook(lambda _layer, _given, output, kept=numbers: kept.append(output.detach()))
+        before = layer.weight.detach().clone(), layer.bias.detach().clone()
         with torch.no_grad():
             layer.weight.normal_(0, 1)
             layer.bias.zero_()
             run()
             hook.remove()
-            if not numbers:  # of a level that predictions leave out
+            if not numbers:  # of a level that predictions leave out; another may have the same weights
+                layer.weight.copy_(before[0])
+                layer.bias.copy_(before[1])
                 continue
             if even:
                 rows = torch.cat([part.flatten(0, -2) for part in numbers])
