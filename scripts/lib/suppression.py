@@ -153,6 +153,9 @@ def _select_per_class(boxes: Floats, scores: Floats, threshold: float, nms: Nms)
         kept_anchors.append(kept)
         kept_labels.append(np.full(len(kept), label, np.int64))
     anchors, labels = np.concatenate(kept_anchors), np.concatenate(kept_labels)
-    order = np.argsort(-scores[anchors, labels], kind="stable")[: nms.max_detections]
+    # Of equal scores, which half precision often has, the first anchor is taken where there is one list of them, and
+    # the first class where each class has a list of its own: as the networks' own packages do.
+    keys = (anchors,) if nms.best_class else ()
+    order = np.lexsort((*keys, -scores[anchors, labels]))[: nms.max_detections]
     anchors, labels = anchors[order], labels[order]
     return Selection(boxes[anchors], labels, scores[anchors])

@@ -8,7 +8,6 @@ spread so that some boxes score high.
 
 import json
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.exporters.oracle_file import THRESHOLD, Found, limit_threads, write
+from tests.exporters.oracle_file import MOST_BOXES, THRESHOLD, Found, limit_threads, write
 from tests.exporters.pictures import pictures
-
-
-def seeded() -> None:
-    """Begin the random numbers anew."""
-    torch.manual_seed(0)
-    np.random.seed(0)
-
-
-def spread(
-    layers: Iterable[nn.Module], run: Callable[[], object], *, share: float | None = 0.9995, even: bool = False
-) -> None:
-    """Scale the last layers of scores, so that few score high and none tie.
-
-    Args:
-        layers: each gives one number a class.
-        run: runs the network on a picture.
-        share: of the numbers, how many are to be less than 1; None to leave the bias 0, as before a softmax.
-        even: take from each class its mean, so that none is the best of all boxes; the classes come last.
-    """
-    for layer in layers:
-        numbers: list[torch.Tensor] = []
-        hook = layer.register_forward_hook(lambda _layer, _given, output, kept=numbers: kept.append(output.detach()))
-        with torch.no_grad():
-            layer.weight.normal_(0, 1)
-            layer.bias.zero_()
-            run()
-            hook.remove()
-            if not numbers:  # of a level that predictions leave out
-                continue
-            if even:
-                rows = torch.cat([part.flatten(0, -2) for part in numbers])
-                layer.bias.sub_(rows.mean(dim=0))
-                numbers = [rows + layer.bias]
-            found = torch.cat([part.flatten() for part in numbers])
-            scale = 2 / float(found.std())
-            layer.weight.mul_(scale)
-            layer.bias.mul_(scale)
-            if share is not None:
-                ordered = (found * scale).sort().values
-                layer.bias.add_(1 - float(ordered[int(share * (len(ordered) - 1))]))
-
-
-def _a_picture(height: int, width: int) -> torch.Tensor:
-    """Return the frame, (1, 3, height, width), from 0 to 1."""
-    import cv2
-
-    rgb = cv2.resize(pictures()[0], (width, height))[..., ::-1]
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].float() / 255
-
-
-def _layers(model: nn.Module, part: str) -> list[nn.Module]:
-    """Return the layers whose name holds `part` and that have weights of their own."""
-    return [layer for name, layer in model.named_modules() if part in name and isinstance(layer, nn.Linear | nn.Conv2d)]
-
-
-def _outputs(layer: nn.Module) -> int:
-    """Return how many numbers a layer gives."""
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
-
-
-def normalize(model: nn.Module, run: Callable[[], object]) -> None:
-    """Set the statistics of batch normalization from a run, so that no number is too large or small for fp16."""
-    parts = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
-    for part in parts:
-        part.train()
-        part.momentum = 1.0
-    with torch.no_grad():
-        run()
-    for part in parts:
-        part.eval()
+from tests.exporters.weights import a_picture, layers_of, letterboxed, normalize, outputs_of, seeded, spread
 
 
 def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options: Any) -> None:
@@ -98,19 +28,22 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     is_rtdetr = "rtdetr" in yaml
     model = (RTDETR if is_rtdetr else YOLO)(yaml)
     inner = model.model.eval()
-    picture = _a_picture(640, 640)
+    picture = a_picture(640, 640)
     if is_rtdetr:
-        last = [*_layers(inner, "enc_score_head"), *_layers(inner, "dec_score_head")]
+        last = [*layers_of(inner, "enc_score_head"), *layers_of(inner, "dec_score_head")]
     else:
         # The last of each level's layers gives scores.
         branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
         last = [level[-1] for branch in branches for level in branch or ()]
-    if options.get("half"):
-        # With borders too, which would be far from all that it knows.
-        fitted = nn.functional.pad(_a_picture(480, 640), (0, 0, 80, 80), value=114 / 255)
-        picture = torch.cat([picture, picture.flip(3), fitted])
+    half = bool(options.get("half"))
+    if half:
+        picture = letterboxed(640)
         normalize(inner, lambda: inner(picture))
-    spread(last, lambda: inner(picture), share=0.998 if is_rtdetr else 0.9999)
+    for layer in layers_of(inner, "bbox_head"):
+        if outputs_of(layer) == 4:  # 0 before a training: all boxes as the proposals
+            layer.weight.data.normal_(0, 0.1)
+    share = 0.998 if is_rtdetr else 0.9999
+    spread(last, lambda: inner(picture), share=share, even=is_rtdetr, highest=2.0 if half or is_rtdetr else None)
     path = Path(model.export(**{"format": "onnx", **options}))
     if path.is_dir():
         for file in path.iterdir():
@@ -119,11 +52,12 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     else:
         (folder / "graph.onnx").write_bytes(path.read_bytes())
     limit_threads()
+    kept = {"iou": 1.0, "max_det": MOST_BOXES} if half else {}
     own = RTDETR(str(path)) if is_rtdetr else YOLO(str(path), task="detect")
 
     def predict(picture: np.ndarray) -> Found:
         # Of a graph of any size it would pad less than to the whole size.
-        [result] = own.predict(picture, conf=threshold, verbose=False, device="cpu", rect=False)
+        [result] = own.predict(picture, conf=threshold, verbose=False, device="cpu", rect=False, **kept)
         boxes = result.boxes
         return boxes.xyxy.numpy(), boxes.conf.numpy(), boxes.cls.numpy()
 
@@ -166,12 +100,16 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     seeded()
     model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91).eval()
     first = torch.from_numpy(np.ascontiguousarray(pictures()[0][..., ::-1])).permute(2, 0, 1) / 255
+    if not name.startswith("ssd"):  # or features vanish, and what is compared is how programs round
+        normalize(model, lambda: model([first]))
     softmax = name.startswith(("ssd", "faster"))
-    last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in _layers(model, part)]
-    last = [layer for layer in last if _outputs(layer) % 91 == 0]
+    last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in layers_of(model, part)]
+    last = [layer for layer in last if outputs_of(layer) % 91 == 0]
     spread(last, lambda: model([first]), share=None if softmax else 0.9995, even=name.startswith("faster"))
-    # Of Faster R-CNN: which of its proposals are looked at must not hang on ties.
-    spread(_layers(model, "rpn.head.cls_logits"), lambda: model([first]), share=None)
+    # Of Faster R-CNN: boxes that are no proposals.
+    spread(layers_of(model, "box_predictor.bbox_pred"), lambda: model([first]), share=None)
+    # And which of its proposals are looked at must not hang on ties.
+    spread(layers_of(model, "rpn.head.cls_logits"), lambda: model([first]), share=None)
     given: Any = [torch.rand(3, 480, 640)] if batch is None else torch.rand(batch, 3, 480, 640)
     path = str(folder / "graph.onnx")
     axes = {"picture": {1: "height", 2: "width"}} if batch is None else {}
@@ -204,16 +142,16 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], crop: int | Non
     if kind == "rf_detr":
         fix_positions(model)
     if kind == "deimv2":  # what it adds for the quality of a box would be all that its scores are made of
-        for layer in _layers(model, "reg_conf"):
+        for layer in layers_of(model, "reg_conf"):
             layer.weight.data.mul_(0.01)
     # Pillow's, as the workflow's: torchvision's rounds some pixels otherwise.
     processor = getattr(package, f"{processor_class.__name__}Pil", processor_class)()
     width, height = size
     softmax = kind in ("detr", "yolos")
     parts = ("class_labels_classifier", "enc_score_head", "class_embed")
-    last = [layer for part in parts for layer in _layers(model, part)]
+    last = [layer for part in parts for layer in layers_of(model, part)]
     last = [layer for layer in last if layer.out_features in (configuration.num_labels, configuration.num_labels + 1)]
-    picture = _a_picture(height, width)
+    picture = a_picture(height, width)
     spread(last, lambda: model(pixel_values=picture), share=None if softmax else 0.98, even=True)
     torch.onnx.export(
         Plain(model), (torch.rand(1, 3, height, width),), str(folder / "graph.onnx"), dynamo=False, opset_version=17,
@@ -236,16 +174,22 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], crop: int | Non
     write(folder, configuration.num_labels, predict, crop=crop)
 
 
-def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:
+def rfdetr(folder: Path, threshold: float = THRESHOLD, crop: int | None = None) -> None:
     """Export with rfdetr (Apache-2.0)."""
     from rfdetr import RFDETRNano
 
     seeded()
     network = RFDETRNano(pretrain_weights=None, device="cpu")
-    inner = network.model.model
-    picture = _a_picture(384, 384)
-    last = [layer for layer in _layers(inner, "class_embed") if getattr(layer, "out_features", 0) == 91]
-    spread(last, lambda: inner.eval()(picture), share=0.999)
+    inner = network.model.model.eval()
+    picture = a_picture(384, 384)
+    # The n-th best proposal gets the n-th query: of random ones, whose proposals score alike, each would be another for
+    # a change of the pixels by a millionth.
+    inner.query_feat.weight.data[:] = inner.query_feat.weight.data[:1].clone()
+    for layer in layers_of(inner, "bbox_embed"):
+        if outputs_of(layer) == 4:  # 0 before a training: all boxes as the proposals
+            layer.weight.data.normal_(0, 0.1)
+    last = [layer for layer in layers_of(inner, "class_embed") if getattr(layer, "out_features", 0) == 91]
+    spread(last, lambda: inner(picture), share=0.999)
     network.export(output_dir=str(folder), format="onnx")
     [written] = list(folder.glob("*.onnx"))
     written.rename(folder / "graph.onnx")
@@ -254,7 +198,7 @@ def rfdetr(folder: Path, threshold: float = THRESHOLD) -> None:
         result = network.predict(np.ascontiguousarray(frame[..., ::-1]), threshold=threshold)
         return result.xyxy, result.confidence, result.class_id
 
-    write(folder, 91, predict, threshold)
+    write(folder, 91, predict, threshold, crop)
 
 
 def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
@@ -267,7 +211,7 @@ def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
 
     seeded()
     model = DetectionModel(str(Path(package.__file__).parent / "models/yolov5n.yaml"), ch=3, nc=80).eval()
-    spread(model.model[-1].m, lambda: model(_a_picture(640, 640)), share=0.5)
+    spread(model.model[-1].m, lambda: model(a_picture(640, 640)), share=0.5)
     for level in model.model[-1].m:
         level.bias.data.view(3, -1)[:, 4:] -= 3  # of objectness and classes
     model.names = {number: f"class {number}" for number in range(80)}
@@ -312,7 +256,7 @@ def yolox(folder: Path, threshold: float = THRESHOLD, *, decoded: bool = False) 
     ).eval()
     model.head.decode_in_inference = True
     heads = [*model.head.cls_preds, *model.head.obj_preds]
-    spread(heads, lambda: model(_a_picture(416, 416) * 255), share=0.98)
+    spread(heads, lambda: model(a_picture(416, 416) * 255), share=0.98)
     for layer in model.head.reg_preds:
         layer.weight.data.normal_(0, 0.02)
         layer.bias.data.fill_(1.0)

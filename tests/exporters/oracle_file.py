@@ -16,6 +16,8 @@ READY, RATE = "the oracle is written", "frames a second:"
 _SECONDS = 1.0
 # Of either side: threads that wait for each other would be measured on a busy machine.
 THREADS = 1
+# Of a network that is compared without suppression.
+MOST_BOXES = 10_000
 
 
 def limit_threads() -> None:

@@ -263,6 +263,17 @@ def test_an_anchor_of_two_classes_gives_two_boxes_within_classes() -> None:
     assert found.labels.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(("best_class", "kept"), [(True, [1, 0]), (False, [0, 0])])
+def test_of_equal_scores_the_first_anchors_of_one_list_are_taken_and_else_the_first_classes(
+    best_class: bool, kept: list[int]
+) -> None:
+    """Half precision gives many boxes the same score; as Ultralytics' predictor, and as keras-retinanet's, choose."""
+    boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3), (4, 4, 5, 5))
+    scores = np.array([[0, 1], [1, 0], [1, 0]], np.float32)
+    nms = Nms(iou=0.5, max_detections=2, per_class=True, best_class=best_class)
+    assert select(boxes, scores, 0.3, nms).labels.tolist() == kept
+
+
 def test_the_networks_own_least_score_counts() -> None:
     boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3))
     for per_class in (True, False):

@@ -12,10 +12,12 @@ from scripts.get_network import get_network
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.described import DescribedEngine
+from scripts.lib.engines.feeding import Input, numbers
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.fitting import Fitting
-from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.description import Description, PixelFormat, from_values
+from scripts.lib.graphs.detr import IMAGENET
 from scripts.lib.suppression import select
 from scripts.lib.workflow import job
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
@@ -326,6 +328,16 @@ def test_a_graph_that_takes_and_gives_halves(tmp_path: Path, engine: str) -> Non
     table = raw([[16, 12, 16, 16, 0.1, 0.9]], CELLS).astype(np.float16)
     write_detector(tmp_path / "graph.onnx", {"output0": table}, kind="float16", metadata=ULTRALYTICS)
     assert found(Network(tmp_path), engine) == [((8, 4, 24, 20), 1, 0.9)]
+
+
+@pytest.mark.parametrize("pixels", [PixelFormat("rgb", 255.0), IMAGENET, PixelFormat("bgr", 1.0)])
+def test_pixels_are_those_of_the_exporters_predictors_to_the_last_bit(pixels: PixelFormat) -> None:
+    """One bit of a pixel, rounded to halves in each layer, moved boxes of a half YOLO by 5 pixels."""
+    frames = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    given = numbers(frames, pixels, Input("images", "float32", channels_last=True, batched=True, batch=1))
+    expected = frames.astype(np.float32) / np.float32(pixels.divisor)
+    expected = (expected - np.float32(pixels.mean)) / np.float32(pixels.deviation)
+    assert given.tobytes() == expected.tobytes()
 
 
 # ---- trap 10: RF-DETR's labels are scores to be

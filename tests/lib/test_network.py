@@ -9,7 +9,9 @@ from scripts.lib.boxes import Size
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import SettingsError
+from scripts.lib.suppression import Nms
 from scripts.lib.workflow import job
+from tests.detector_graphs import write_yolo
 
 SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 INI = (SYNTHETIC / "train.ini").read_text()
@@ -80,3 +82,16 @@ def test_a_size_that_only_the_settings_say_cannot_be_checked(fetched: Fetched) -
 def test_a_size_that_nothing_says_is_asked_for_before_any_media_is_downloaded(fetched: Fetched) -> None:
     with pytest.raises(SettingsError, match=r"does not say which .*; set detect.img_max_side and detect.img_min_side"):
         fetched.size(INI)
+
+
+@pytest.mark.parametrize(("said", "expected"), [({}, True), ({"best_class": False}, False)])
+def test_another_iou_leaves_a_yolo_one_box_an_anchor(tmp_path: Path, said: dict, expected: bool) -> None:
+    out = [tmp_path / "out" / name for name in ("graph.onnx", "train.ini", "provenance.json")]
+    write_yolo(tmp_path / "graph.onnx", 2)
+    get_network(graph=out[0], train_ini=out[1], provenance=out[2], directory=tmp_path)
+    nms = {"iou": 0.5, "max_detections": 9, "per_class": True, "min_score": None} | said
+    options = DetectOptions(
+        None, None, 0.3, 1, 1, None, None, "onnxruntime", "f32", Path("engines"), nms, None, None, 1
+    )
+    with Network(NetworkFiles(*out, []), options).load() as engine:
+        assert engine.nms == Nms(iou=0.5, max_detections=9, per_class=True, best_class=expected)

@@ -140,7 +140,7 @@ class Network:
             threads=self.options.threads,
             precision=chosen.precision,
             engines=self.options.engines,
-            nms=None if nms is None else nms_settings.from_values(nms),
+            nms=None if nms is None else nms_settings.from_values({"best_class": self._best_class} | nms),
             rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
             description=self._of_graph(chosen.precision),
             names=len(names),
@@ -154,6 +154,11 @@ class Network:
             engine.close()
             raise
         return engine
+
+    @property
+    def _best_class(self) -> bool:
+        """Whether an anchor gives one box in this family, which `network.nms` leaves so where it does not say it."""
+        return self.description is not None and bool((own := self.description.suppression) and own.best_class)
 
     def _describe(self, engine: Engine, names: list[str]) -> NetworkUsed:
         files, described = self._files, self.description

@@ -114,10 +114,13 @@ def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArr
         return np.ascontiguousarray(found if taken.batched else found[0])
     planes = np.empty((len(batch), COLOURS, *batch.shape[1:3]), np.float32)
     for at, channel in enumerate(order):
-        mean, deviation = pixels.mean[at], pixels.deviation[at]
-        np.multiply(batch[..., channel], np.float32(1 / (pixels.divisor * deviation)), out=planes[:, at])
-        if mean:
-            planes[:, at] -= np.float32(mean / deviation)
+        # In the steps of the exporters' own predictors, to the last bit: half precision makes a pixel of one bit.
+        plane = planes[:, at]
+        np.divide(batch[..., channel], np.float32(pixels.divisor), out=plane)
+        if pixels.mean[at]:
+            plane -= np.float32(pixels.mean[at])
+        if pixels.deviation[at] != 1:
+            plane /= np.float32(pixels.deviation[at])
     found = planes.transpose(0, 2, 3, 1) if taken.channels_last else planes
     found = found if taken.batched else found[0]
     return np.ascontiguousarray(found, np.float16 if taken.kind == "float16" else np.float32)
