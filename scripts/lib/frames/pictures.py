@@ -11,7 +11,7 @@ import numpy as np
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.av1_pictures import frames_in
-from scripts.lib.frames.damage import codestream, find_damage, jpeg, tiff
+from scripts.lib.frames.damage import codestream, find_damage, jpeg, png, tiff
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
 
@@ -136,13 +136,15 @@ class StillFrames(FrameSource):
         whole = jpeg.decode_whole(content) if self._kind == "JPEG" else None
         if whole is not None:
             return whole
+        # What OpenCV does with an odd animation may harm its memory, and the first picture is all that is wanted of it.
+        pixels = png.without_animation(content) if self._kind == "PNG" else content
         flags = cv2.IMREAD_COLOR
         if self._kind == "AVIF":
             flags |= cv2.IMREAD_IGNORE_ORIENTATION  # EXIF says there what its own properties have said already
         if self._kind == "TIFF":
             flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black
         try:
-            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+            decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), flags)
         except cv2.error as error:
             raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
