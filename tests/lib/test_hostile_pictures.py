@@ -262,3 +262,22 @@ def test_of_a_tiff_of_many_pages_the_first_is_taken(tmp_path: Path) -> None:
     assert (picture == 7).all()
     assert source.summary.errors == []
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(("mode", "bare"), [("CMYK", False), ("LA", True)])
+def test_a_jpeg_2000_of_colours_that_opencv_does_not_know_is_not_called_damaged(mode: str, bare: bool) -> None:
+    stream = io.BytesIO()
+    Image.new(mode, (40, 30)).save(stream, "JPEG2000", no_jp2=bare)
+    with pytest.raises(MediaFault, match="OpenCV does not decode this sort of JPEG 2000; convert it") as caught:
+        list(open_frames(stream.getvalue(), "image"))
+    assert caught.value.state == "unsupported"
+
+
+def test_a_grey_codestream_of_jpeg_2000_is_read() -> None:
+    stream = io.BytesIO()
+    Image.new("L", (40, 30), 77).save(stream, "JPEG2000", no_jp2=True)
+    with open_frames(stream.getvalue(), "image") as source:
+        ((_, picture),) = list(source)
+    assert picture.shape == (30, 40, 3)
+    assert (picture == 77).all()
+    assert source.summary.errors == []
