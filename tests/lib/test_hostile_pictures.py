@@ -45,12 +45,12 @@ def units(packet: bytes) -> list[bytes]:
 
 def avif(path: Path, frames: int) -> None:
     """Write a picture with so many frames more than the one that is its own."""
-    with av.open(str(path), "w", format="avif") as out:
-        stream = out.add_stream("libsvtav1", rate=1, options={"preset": "12", "svtav1-params": "avif=1"})
-        stream.width = stream.height = _SIDE
-        stream.pix_fmt = "yuv420p"
-        picture = av.VideoFrame.from_ndarray(np.full((_SIDE, _SIDE, 3), 90, np.uint8), "bgr24")
-        coded = bytes([*stream.encode(picture), *stream.encode(None)][0])
+    still = io.BytesIO()  # by libaom: SVT-AV1 would give root's process real-time priority
+    Image.new("RGB", (_SIDE, _SIDE), (90, 90, 90)).save(still, "AVIF", codec="aom")
+    still.seek(0)
+    with av.open(still) as source, av.open(str(path), "w", format="avif") as out:
+        stream = out.add_stream_from_template(source.streams.video[0], opaque=True)
+        coded = next(bytes(packet) for packet in source.demux() if packet.size)
         again = b"".join(unit for unit in units(coded) if unit[0] >> 3 & 15 in (3, 4, 6))
         packet = av.Packet(coded + again * frames)
         packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1)
