@@ -1,18 +1,22 @@
-"""Pictures of a few kilobytes that would take hours, or all memory, to decode."""
+"""Pictures of a few kilobytes that would take hours, or all memory, to decode, or harm it."""
 
+import io
 import struct
 import time
+import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from scripts.lib import memory
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.damage import codestream, tiff
+from scripts.lib.frames.damage import codestream, png, tiff
 from scripts.lib.frames.reader import open_frames
 from tests.lib.test_jpeg_scans import progressive
 
@@ -41,12 +45,12 @@ def units(packet: bytes) -> list[bytes]:
 
 def avif(path: Path, frames: int) -> None:
     """Write a picture with so many frames more than the one that is its own."""
-    with av.open(str(path), "w", format="avif") as out:
-        stream = out.add_stream("libsvtav1", rate=1, options={"preset": "12", "svtav1-params": "avif=1"})
-        stream.width = stream.height = _SIDE
-        stream.pix_fmt = "yuv420p"
-        picture = av.VideoFrame.from_ndarray(np.full((_SIDE, _SIDE, 3), 90, np.uint8), "bgr24")
-        coded = bytes([*stream.encode(picture), *stream.encode(None)][0])
+    still = io.BytesIO()  # by libaom: SVT-AV1 would give root's process real-time priority
+    Image.new("RGB", (_SIDE, _SIDE), (90, 90, 90)).save(still, "AVIF", codec="aom")
+    still.seek(0)
+    with av.open(still) as source, av.open(str(path), "w", format="avif") as out:
+        stream = out.add_stream_from_template(source.streams.video[0], opaque=True)
+        coded = next(bytes(packet) for packet in source.demux() if packet.size)
         again = b"".join(unit for unit in units(coded) if unit[0] >> 3 & 15 in (3, 4, 6))
         packet = av.Packet(coded + again * frames)
         packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1)
@@ -181,3 +185,100 @@ def test_parts_of_a_tiff_that_lie_over_each_other_are_refused(tmp_path: Path) ->
     with pytest.raises(MediaFault, match="whose parts are 16 times the file's length"):
         read(path)
     tiff.check_parts(tiff_of([*entries, (273, 4, 1, 2000), (279, 4, 1, size)], bytes(size)))
+
+
+def chunk(kind: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def control(number: int = 0, side: int = 8, place: int = 0, dispose: int = 0) -> bytes:
+    """Return what says where a picture of an animation lies."""
+    return chunk(b"fcTL", struct.pack(">5I2H2B", number, side, side, place, place, 1, 10, dispose, 0))
+
+
+def animation(count: int, first: bytes, second: bytes = b"") -> bytes:
+    """Return a PNG of 8 x 8 pixels whose animation has these parts before and behind its picture."""
+    rows = zlib.compress(b"".join(b"\0" + bytes([90]) * 24 for _ in range(8)))
+    header = chunk(b"IHDR", struct.pack(">2I5B", 8, 8, 8, 2, 0, 0, 0))
+    head = b"\x89PNG\r\n\x1a\n" + header + chunk(b"acTL", struct.pack(">2I", count, 0))
+    return head + first + chunk(b"IDAT", rows) + second + chunk(b"IEND")
+
+
+SECOND = chunk(b"fdAT", struct.pack(">I", 2) + zlib.compress(bytes(200)))
+ANIMATIONS = {
+    "sound": animation(2, control(), control(1) + SECOND),
+    "of none": animation(0, control()),
+    "of very many": animation(2**32 - 1, control()),
+    "larger than the picture": animation(2, control(side=9), control(1) + SECOND),
+    "huge": animation(2, control(side=2**31 - 1), control(1, 2**31 - 1) + SECOND),
+    "outside": animation(2, control(), control(1, place=2**32 - 4) + SECOND),
+    "of an unknown way": animation(2, control(dispose=7), control(1) + SECOND),
+    "without its second": animation(2, control(), control(1) + chunk(b"fdAT")),
+    "cut": animation(2, control(), control(1) + SECOND)[:-30],
+}
+
+
+@pytest.mark.parametrize("how", ANIMATIONS)
+def test_of_an_animated_png_opencv_gets_the_still_picture(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Odd animations harmed its memory, and sound pictures that came with one were called damaged."""
+    given: list[bytes] = []
+
+    def decode(content: np.ndarray, flags: int) -> np.ndarray | None:
+        given.append(content.tobytes())
+        return decoded(content, flags)
+
+    decoded = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", decode)
+    path = tmp_path / "a.png"
+    path.write_bytes(ANIMATIONS[how])
+    with open_frames(path, "image") as source:
+        ((_, picture),) = list(source)
+    assert picture.shape == (8, 8, 3)
+    assert (picture == 90).all()
+    assert source.summary.errors == []
+    assert len(given) == 1
+    assert not [kind for kind in (b"acTL", b"fcTL", b"fdAT") if kind in given[0]]
+
+
+def test_an_animation_in_which_the_still_picture_is_not_shown() -> None:
+    """It is the one that Pillow opens, of which Tator makes its copies."""
+    pictures = [Image.new("RGB", (30, 20), (shade, 0, 0)) for shade in (10, 20, 30)]
+    stream = io.BytesIO()
+    pictures[0].save(stream, "PNG", save_all=True, append_images=pictures[1:], default_image=True)
+    with open_frames(stream.getvalue(), "image") as source:
+        ((_, picture),) = list(source)
+    assert (picture == np.asarray(Image.open(stream).convert("RGB"))[:, :, ::-1]).all()
+    assert png.without_animation(png.without_animation(stream.getvalue())) == png.without_animation(stream.getvalue())
+
+
+def test_of_a_tiff_of_many_pages_the_first_is_taken(tmp_path: Path) -> None:
+    pages = [Image.new("L", (16, 16), at % 256) for at in range(7, 1007)]
+    path = tmp_path / "a.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    started = time.monotonic()
+    with open_frames(path, "image") as source:
+        ((_, picture),) = list(source)
+    assert (picture == 7).all()
+    assert source.summary.errors == []
+    assert time.monotonic() - started < 2
+
+
+def test_a_jpeg_2000_of_colours_that_opencv_does_not_know_is_not_called_damaged() -> None:
+    stream = io.BytesIO()
+    Image.new("CMYK", (40, 30)).save(stream, "JPEG2000")
+    with pytest.raises(MediaFault, match="OpenCV does not decode this sort of JPEG 2000; convert it") as caught:
+        list(open_frames(stream.getvalue(), "image"))
+    assert caught.value.state == "unsupported"
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 77), ("LA", (77, 255))])
+def test_a_grey_codestream_of_jpeg_2000_is_read(mode: str, colour: Any) -> None:
+    stream = io.BytesIO()
+    Image.new(mode, (40, 30), colour).save(stream, "JPEG2000", no_jp2=True)
+    with open_frames(stream.getvalue(), "image") as source:
+        ((_, picture),) = list(source)
+    assert picture.shape == (30, 40, 3)
+    assert (picture == 77).all()
+    assert source.summary.errors == []

@@ -18,6 +18,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.damage.png import check_metadata
 from scripts.lib.frames.reader import open_frames
 from tests.media_files import number_in, painted
+from tests.workflow import ROOT
 
 HEADS = {b"zTXt": b"Comment\0\0", b"iCCP": b"profile\0\0", b"iTXt": b"Comment\0\1\0en\0a comment\0"}
 
@@ -116,3 +117,19 @@ def test_what_a_stream_says_of_all_its_pictures_is_looked_at(kind: bytes) -> Non
 )
 def test_what_is_cut_or_no_png_is_passed_over(content: bytes) -> None:
     check_metadata(content)
+
+
+def test_a_colour_profile_does_not_crash_what_comes_after(tmp_path: Path) -> None:
+    """PyAV freed the profile's metadata a second time; in a process of its own, as that ended it."""
+    profile = chunk(b"iCCP", HEADS[b"iCCP"] + zlib.compress(bytes(200)))
+    path = write(tmp_path / "a.mov", [with_metadata(number, profile) for number in range(3)])
+    code = (
+        "import gc, sys; from pathlib import Path; from scripts.lib.frames.reader import open_frames\n"
+        "for _ in range(5):\n"
+        "    with open_frames(Path(sys.argv[1]), 'video') as frames: print(sum(1 for _ in frames))\n"
+        "    gc.collect()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["3"] * 5), done.stderr

@@ -11,7 +11,7 @@ import numpy as np
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.av1_pictures import frames_in
-from scripts.lib.frames.damage import codestream, find_damage, jpeg, tiff
+from scripts.lib.frames.damage import codestream, find_damage, jpeg, png, tiff
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
 
@@ -136,18 +136,24 @@ class StillFrames(FrameSource):
         whole = jpeg.decode_whole(content) if self._kind == "JPEG" else None
         if whole is not None:
             return whole
+        # What OpenCV does with an odd animation may harm its memory, and the first picture is all that is wanted of it.
+        pixels = png.without_animation(content) if self._kind == "PNG" else content
         flags = cv2.IMREAD_COLOR
         if self._kind == "AVIF":
             flags |= cv2.IMREAD_IGNORE_ORIENTATION  # EXIF says there what its own properties have said already
         if self._kind == "TIFF":
             flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black
         try:
-            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+            decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), flags)
         except cv2.error as error:
             raise MediaFault("unreadable", f"the picture cannot be decoded: {error}") from error
         # OpenCV returns None for what it cannot decode, whatever its annotations say.
         if not isinstance(decoded, np.ndarray) and self._kind == "JPEG" and not jpeg.find_damage(content + jpeg.END):
             decoded = cv2.imdecode(np.frombuffer(content + jpeg.END, np.uint8), flags)
+        if not isinstance(decoded, np.ndarray) and self._kind == "JPEG 2000":
+            # A codestream says of its components not what they mean; OpenCV makes no colours of a single one.
+            grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+            decoded = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR) if isinstance(grey, np.ndarray) else grey
         if not isinstance(decoded, np.ndarray):
             raise _not_decoded(self._kind, content)
         if decoded.dtype == np.uint16:
@@ -174,8 +180,10 @@ def _not_decoded(kind: str, content: bytes) -> MediaFault:
     """Return why OpenCV does not decode a picture: it is of a way of compressing that it does not know, or damaged."""
     if kind == "JPEG" and (way := jpeg.unsupported(content)):
         return MediaFault("unsupported", f"{way}; {_CONVERT}")
-    damage = find_damage(kind, content) or "OpenCV cannot decode it"
-    return MediaFault("unreadable", f"the picture is damaged: {damage}")
+    damage = find_damage(kind, content)
+    if damage is None and kind == "JPEG 2000":  # FFmpeg finds nothing wrong with it
+        return MediaFault("unsupported", f"OpenCV does not decode this sort of JPEG 2000; {_CONVERT}")
+    return MediaFault("unreadable", f"the picture is damaged: {damage or 'OpenCV cannot decode it'}")
 
 
 def _webp_canvas(header: bytes) -> tuple[int, int]:

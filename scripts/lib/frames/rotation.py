@@ -1,5 +1,7 @@
 """Turning pictures upright, as players and browsers do."""
 
+import ctypes
+import gc
 from collections.abc import Mapping
 from typing import cast
 
@@ -7,6 +9,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 from av.buffer import Buffer
+from av.dictionary import Dictionary
 
 from scripts.lib.frames.source import Picture
 
@@ -33,6 +36,11 @@ def display_matrix(frame: av.video.frame.VideoFrame, codec: str) -> Matrix | Non
     if codec in _NAMED:
         return _TURNS.get(frame.rotation % 360)
     try:
+        for each in frame.side_data:
+            # PyAV frees metadata that the frame frees too, as of a PNG's colour profile: so it never gets to that.
+            for part in gc.get_referents(each):
+                if isinstance(part, Dictionary):
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(part))
         data = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
     except KeyError:
         return None

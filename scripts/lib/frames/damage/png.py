@@ -11,6 +11,8 @@ _HEAD, _SUM = 8, 4
 # What changes the picture: the critical chunks, and of the others its orientation.
 _COUNTED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"eXIf")
 _ENDS = (b"IEND", b"fcTL")  # of an animation, the first picture counts
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+_OF_ANIMATIONS = (b"acTL", b"fcTL", b"fdAT")
 # What is compressed by itself, and how many bytes of its content stand before that, behind the first zero. All of it
 # together, in one picture of a video, may have so many bytes: FFmpeg unpacks all of it, and copies it several times.
 _PACKED = {b"zTXt": 1, b"iCCP": 1, b"iTXt": 2}
@@ -36,6 +38,22 @@ def find_damage(content: bytes) -> str | None:
             return None
         pictured |= chunk.kind == b"IDAT"
     return "its end is missing"
+
+
+def without_animation(content: bytes) -> bytes:
+    """Return a PNG with its still picture alone, as programs show it that know of no animations."""
+    if not any(kind in content for kind in _OF_ANIMATIONS):
+        return content
+    kept: list[bytes] = []
+    at, pictured, whole, last = 0, False, False, b""
+    for chunk in _chunks(content):
+        last = chunk.kind
+        pictured |= last == b"IDAT"
+        if last in _OF_ANIMATIONS:
+            whole |= pictured  # whatever comes behind, or is cut off there
+            kept.append(content[at : chunk.at])
+            at = chunk.at + _HEAD + int.from_bytes(content[chunk.at : chunk.at + 4]) + _SUM
+    return b"".join([*kept, content[at:], _END if whole and last != b"IEND" else b""])
 
 
 def check_metadata(content: bytes) -> None:
