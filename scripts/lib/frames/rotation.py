@@ -1,7 +1,5 @@
 """Turning pictures upright, as players and browsers do."""
 
-import ctypes
-import gc
 from collections.abc import Mapping
 from typing import cast
 
@@ -9,7 +7,6 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 from av.buffer import Buffer
-from av.dictionary import Dictionary
 
 from scripts.lib.frames.source import Picture
 
@@ -36,11 +33,6 @@ def display_matrix(frame: av.video.frame.VideoFrame, codec: str) -> Matrix | Non
     if codec in _NAMED:
         return _TURNS.get(frame.rotation % 360)
     try:
-        for each in frame.side_data:
-            # PyAV frees metadata that the frame frees too, as of a PNG's colour profile: so it never gets to that.
-            for part in gc.get_referents(each):
-                if isinstance(part, Dictionary):
-                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(part))
         data = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
     except KeyError:
         return None
