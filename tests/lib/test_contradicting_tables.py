@@ -14,7 +14,7 @@ pytestmark = pytest.mark.videos
 WORDS = "its index contradicts itself ({}): pictures may be missing or wrong"
 
 
-def places(content: bytes, kind: bytes) -> range:
+def places(content: bytes | bytearray, kind: bytes) -> range:
     at = content.index(kind) - 4
     return range(at + 8, at + int.from_bytes(content[at : at + 4]))
 
