@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from scripts import mark_processed
 from scripts.lib.errors import STORE_VARIABLE, ServerError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import UploadRecord
+from scripts.lib.server import media_attributes
 from scripts.lib.workflow.failures import forget
 from tests.scripts.tator_steps import MARK
 
@@ -182,6 +184,27 @@ def test_odd_record_of_one_media(ready, eight, changes):
     marked = ready.mark(*eight)
     assert marked["media_ids"] == eight[1:]
     assert marked["failed"].keys() | set(map(str, marked["missing"])) == {"1"}
+
+
+@pytest.mark.parametrize("calls_before", [0, 1, 2])
+def test_an_unforeseen_error_with_one_media_leaves_the_others_marked(ready, eight, monkeypatch, caplog, calls_before):
+    calls = []
+
+    def marked_since(media, attribute, moment):
+        calls.append(media["id"])
+        if media["id"] == eight[3] and calls.count(eight[3]) > calls_before:
+            raise ZeroDivisionError("odd")
+        return is_marked(media, attribute, moment)
+
+    is_marked = mark_processed._marked_since
+    monkeypatch.setattr(mark_processed, "_marked_since", marked_since)
+    monkeypatch.setattr(media_attributes, "LOOK_SECONDS", 0.0)  # look again before the write
+    marked = ready.mark(*eight)
+    assert marked["media_ids"] == [one for one in eight if one != eight[3]]
+    assert marked["failed"].keys() == {str(eight[3])}
+    assert "an unforeseen error, ZeroDivisionError: odd" in marked["failed"][str(eight[3])]
+    assert "Traceback" in caplog.text
+    assert [name.endswith("marks.json") for name in forget(ready.folder)] == [True]
 
 
 def test_mark_that_is_not_kept(ready, eight):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from scripts import write_counts as script
 from scripts.lib.errors import STORE_VARIABLE, PipelineError, ServerError
 from scripts.lib.files import read_json
 from scripts.lib.record_files import read_record, write_record
@@ -319,6 +320,19 @@ def test_odd_record_of_one_media(counted, changes):
     record = counted.write()
     assert record["media_ids"] == [2]
     assert record["failed"].keys() | set(map(str, record["missing"])) == {"1"}
+
+
+def test_an_unforeseen_error_with_one_media_leaves_the_others_written(counted, monkeypatch):
+    def odd(media, *rest):
+        if media["id"] == 1:
+            raise ZeroDivisionError("odd")
+        return changes(media, *rest)
+
+    changes = script._changes
+    monkeypatch.setattr(script, "_changes", odd)
+    record = counted.write()
+    assert record["media_ids"] == [2]
+    assert "an unforeseen error, ZeroDivisionError: odd" in record["failed"]["1"]
 
 
 def test_token_refused_is_everybodys(counted):

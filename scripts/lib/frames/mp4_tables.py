@@ -10,6 +10,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import check_index
 
@@ -26,6 +29,7 @@ _DEEPEST = 10  # FFmpeg's own limit
 SAMPLE_BYTES = 72
 _ALWAYS_TAKEN = 1_000_000
 _LARGEST_DESCRIPTION = 1 << 26
+_TABLE_HEAD = 8  # version, flags and the number of rows
 
 Box = tuple[bytes, int, int]  # kind, where its content begins, where it ends
 
@@ -88,6 +92,76 @@ def segments(path: Path, track: int) -> int:
         found = _track(content, track)
         lists = [] if found is None else _found(content, *found, b"elst")
         return sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in lists)
+
+
+def contradiction(path: Path, track: int) -> str | None:
+    """Return a sentence on what cannot be in a track's tables, as where a part of them was lost; None for nothing.
+
+    FFmpeg takes such tables, and gives other pictures or fewer.
+
+    Args:
+        path: the file.
+        track: its number in the file; one that is not found, or is stored in fragments, is passed over.
+    """
+    with path.open("rb", buffering=0) as stream:
+        content = _File(stream.fileno())
+        found = _track(content, track)
+        what = _contradiction(content, *found) if found is not None else None
+    return f"its index contradicts itself ({what}): pictures may be missing or wrong" if what else None
+
+
+def _contradiction(content: Content, start: int, end: int) -> str | None:
+    tables = {kind: (at, stop) for kind, at, stop in _inside(content, start, end)}
+    if any(not _KIND.fullmatch(kind) for kind in tables):
+        return "a table without a name"
+    length = len(content)
+    scale, duration = _clock(content, *tables.get(b"mdhd", (0, 0)))
+    shown = _rows(content, tables, b"stts", 2)
+    total = int((shown[:, 0] * shown[:, 1]).sum())
+    offsets = _rows(content, tables, b"ctts", 2)
+    # Some count the length up to the end of the picture that is shown last, which may be decoded long before.
+    longest = 2 * total + int(offsets[:, 1].max(initial=0))
+    if not scale or (duration and total and not total / 2 <= duration <= longest):
+        return "the track's clock"
+    sizes = _rows(content, tables, b"stsz", 1, skip=4)
+    if int(sizes.sum()) > length:
+        return "samples that are longer than the file"
+    at, stop = tables.get(b"ctts", (0, 0))
+    if stop - at >= _TABLE_HEAD + 8 and len(offsets) * 8 != stop - at - _TABLE_HEAD:
+        return "times of showing"
+    counts = offsets[:, 0]
+    if len(counts) and len(sizes) and (not counts.all() or abs(int(counts.sum()) - len(sizes)) > 1):
+        return "times of showing"
+    chunks = _rows(content, tables, b"stco", 1)
+    return "places outside the file" if ((chunks < _TABLE_HEAD) | (chunks >= length)).any() else None
+
+
+def _inside(content: Content, start: int, end: int, depth: int = 0) -> Iterator[Box]:
+    """Yield the boxes of a track's description, at all depths, in which its tables stand."""
+    for kind, at, stop in _boxes(content, start, end):
+        yield kind, at, stop
+        if kind in (b"mdia", b"minf", b"stbl") and depth < _DEEPEST:
+            yield from _inside(content, at, stop, depth + 1)
+
+
+def _clock(content: Content, at: int, stop: int) -> tuple[int, int]:
+    """Return units a second and the length of a track in units, by its `mdhd`; 0 where it is unknown."""
+    head = content[at:stop]
+    long = head[:1] == b"\1"
+    scale, duration = (head[20:24], head[24:32]) if long else (head[12:16], head[16:20])
+    known = set(duration) != {0xFF}
+    return int.from_bytes(scale), int.from_bytes(duration) if known else 0
+
+
+def _rows(
+    content: Content, tables: dict[bytes, tuple[int, int]], kind: bytes, columns: int, skip: int = 0
+) -> npt.NDArray[np.int64]:
+    """Return a table's rows, (rows, columns), as far as they stand in the file; none where it has no such table."""
+    at, stop = tables.get(kind, (0, 0))
+    begin = at + _TABLE_HEAD + skip
+    rows = min(int.from_bytes(content[begin - 4 : begin]), max(0, stop - begin) // (4 * columns)) if at else 0
+    found = np.frombuffer(content[begin : begin + rows * columns * 4], ">u4").astype(np.int64)
+    return found[: len(found) // columns * columns].reshape(-1, columns)
 
 
 def _track(content: Content, number: int) -> tuple[int, int] | None:

@@ -14,7 +14,16 @@ import av.stream
 import av.video.stream
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, edit_list, encryption, ffmpeg, fixed_packets, iso_fragments, messages
+from scripts.lib.frames import (
+    content,
+    edit_list,
+    encryption,
+    ffmpeg,
+    fixed_packets,
+    iso_fragments,
+    messages,
+    mp4_tables,
+)
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
@@ -256,10 +265,12 @@ class VideoPackets(FrameSource):
             expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
             if self._packets < expected:
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
-        if "mov" in names and (what := iso_fragments.destroyed(self._path, self._stream.id)):
+        is_mp4 = "mov" in names
+        if is_mp4 and (what := iso_fragments.destroyed(self._path, self._stream.id)):
             return what
-        missing = missing_bytes(self._path, self._container.format.name)
-        return f"the file lacks {missing} bytes at its end" if missing else None
+        if missing := missing_bytes(self._path, self._container.format.name):
+            return f"the file lacks {missing} bytes at its end"
+        return mp4_tables.contradiction(self._path, self._stream.id) if is_mp4 else None
 
     def _first_packets(self) -> list[bytes]:
         """Return what the stream's first packets hold, as far as they can be read."""

@@ -79,7 +79,8 @@ class Outcome:
 def set_attributes(project: Project, media_ids: list[int], task: Task, record: Path) -> Outcome:
     """Set attributes of media where they are due, and look whether they stand; a refusal is no word on that.
 
-    What Tator refuses for one media is that media's fault: it is noted, so that the next run makes the record again.
+    What Tator refuses for one media is that media's fault, and so is an unforeseen error with its record: it is noted,
+    so that the next run makes the record again.
 
     Args:
         project: where the media are.
@@ -95,7 +96,7 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
     looked_at = time.monotonic()
     writes.send(project.media(media_ids), looked_at)
     found = project.media(media_ids)
-    errors: dict[int, PipelineError] = {}
+    errors: dict[int, Exception] = {}
     for media_id, one in found.items():
         if error := _error(one, writes.sent.get(media_id, {}), task):
             errors[media_id] = writes.errors.get(media_id, error)
@@ -113,15 +114,22 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
     return Outcome(found, failed, missing)
 
 
-def _error(media: _Media, sent: _Values, task: Task) -> PipelineError | None:
+def _error(media: _Media, sent: _Values, task: Task) -> Exception | None:
     """Return what is wrong with a media in the end, if anything; `sent` is what it was to get."""
     try:
         if sent and task.stands(media, sent):
             return None
         names = ", ".join(map(repr, sent or _due(media, task)))
-    except Unusable as odd:
-        return odd
+    except Exception as error:
+        return _noted(error)
     return MediaServerError(f"Tator does not keep {task.kept} {names}; run again") if names else None
+
+
+def _noted(error: Exception) -> Exception:
+    """Return what went wrong with a media's record; what was not foreseen goes into the log as a whole."""
+    if not isinstance(error, PipelineError):
+        _log.error("an unforeseen error with a media's record", exc_info=error)
+    return error
 
 
 def _due(media: _Media, task: Task) -> _Values:
@@ -146,7 +154,7 @@ class _Writes:
 
     project: Project
     task: Task
-    errors: dict[int, PipelineError] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
     sent: dict[int, _Values] = field(default_factory=dict)
     _accepted_at: float = field(default_factory=time.monotonic)
 
@@ -175,8 +183,8 @@ class _Writes:
             try:
                 if due := _due(one, self.task):
                     alike[_type_of(one), tuple(sorted(due.items()))].append(media_id)
-            except Unusable as fault:
-                self.errors[media_id] = fault
+            except Exception as error:
+                self.errors[media_id] = _noted(error)
         return alike
 
     def _set(self, wanted: _Values, media_ids: list[int], looked_at: float) -> dict[int, _Media]:
@@ -199,7 +207,7 @@ class _Writes:
             for media_id, one in found.items():
                 if not self._is_due(one, wanted):
                     changed[media_id] = one
-                    if not self.task.stands(one, wanted):  # an earlier try was not carried out, or is written over
+                    if not self._stands(one, wanted):  # an earlier try was not carried out, or is written over
                         self.sent.pop(media_id, None)
             media_ids = sorted(found.keys() - changed.keys())
             return media_ids
@@ -225,7 +233,15 @@ class _Writes:
     def _is_due(self, media: _Media, wanted: _Values) -> bool:
         try:
             return bool(_due(media, self.task) == wanted)
-        except Unusable:
+        except Exception as error:
+            self.errors[media["id"]] = _noted(error)
+            return False
+
+    def _stands(self, media: _Media, wanted: _Values) -> bool:
+        try:
+            return self.task.stands(media, wanted)
+        except Exception as error:
+            self.errors[media["id"]] = _noted(error)
             return False
 
 
