@@ -32,7 +32,7 @@ from scripts.list_media import list_media
 from tests.made_records import provenance
 
 SIZE = Size(640, 480)
-_CLASSES = 7  # the sample's
+CLASSES = 7  # the sample's
 _NO_PACE = "none"
 
 
@@ -91,7 +91,7 @@ def detect(pictures: Path, threads: int, pace: float | None) -> int:
             "threads": threads,
         },
     )
-    engine = PacedEngine(SIZE, BATCH_SIZE, _CLASSES, len(anchors(SIZE)), pace)
+    engine = PacedEngine(SIZE, BATCH_SIZE, CLASSES, len(anchors(SIZE)), pace)
     with mock.patch.object(network, "open_engine", return_value=engine):
         step.detect(**arguments)
     states = {read_json(path)["state"] for path in every("outcomes")}

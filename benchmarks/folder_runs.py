@@ -7,14 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.case import DEFAULTS
 from benchmarks.clips import SAMPLE
+from benchmarks.folder_process import CLASSES, SIZE
 from benchmarks.measure import cores, measured_process
+from benchmarks.network import anchors
+from scripts.lib.engines import nms_settings
 from tests.workflow import ROOT, command_line, environment
 
 # A Python with PyPI's package `megadetector`; without one the comparison is left out.
 PEER_VARIABLE = "MEGADETECTOR_PYTHON"
 _IN_A_FOLDER = 1000
-_PACES = ("none", "50")  # pictures a second
+_PACES = ("none", "50", "20")  # pictures a second
 
 
 def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -70,6 +74,8 @@ def _run(folder: Path, way: str, pictures: Path, pace: str) -> dict[str, float]:
 
 def _peer(folder: Path, python: str, pictures: Path, pace: str) -> dict[str, float]:
     script = str(ROOT / "benchmarks" / "megadetector_process.py")
-    output = measured_process([python, script, str(pictures), str(folder), "0", pace], directory=ROOT).output
+    network = (*SIZE, len(anchors(SIZE)), CLASSES, DEFAULTS["keep_threshold"], nms_settings.DEFAULT.iou)
+    words = [str(pictures), str(folder), "0", pace, *map(str, network)]
+    output = measured_process([python, script, *words], directory=ROOT).output
     found: dict[str, float] = json.loads(output)
     return found

@@ -1,9 +1,12 @@
-"""MegaDetector's batch script with an engine of stated cost: `megadetector_process.py PICTURES OUT WORKERS PACE`.
+"""MegaDetector's batch script with an engine of stated cost.
+
+    megadetector_process.py PICTURES OUT WORKERS PACE WIDTH HEIGHT ANCHORS CLASSES THRESHOLD IOU
 
 It runs in an environment that has PyPI's package `megadetector`, which the workflow does not need. Its detector is
-replaced, so it needs neither weights nor PyTorch. WORKERS is 0 for its default, one picture after the other, or how
-many processes load pictures ahead (`--use_image_queue`). Writes a JSON object: seconds, seconds of the processor,
-pictures.
+replaced, so it needs neither weights nor PyTorch. The one in its place does what its detectors do beside the network,
+and what the workflow does too: it scales a picture to the network's size, and suppresses boxes of as many anchors and
+classes. WORKERS is 0 for its default, one picture after the other, or how many processes load pictures ahead
+(`--use_image_queue`). Writes a JSON object: seconds, seconds of the processor, pictures.
 """
 
 import json
@@ -14,33 +17,80 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from megadetector.detection import run_detector_batch as batch  # type: ignore[import-not-found]
 
 _BOXES = 20  # a picture, as PacedEngine has
+_SIDE, _SCORE, _GREY = 40, 0.9, 114
 
 
 class PacedDetector:
     """Gives the same boxes for every picture, after the time that a GPU would take."""
 
-    def __init__(self, pace: float | None) -> None:
-        """Take how many pictures a second; None for no cost."""
+    def __init__(  # noqa: PLR0917
+        self, pace: float | None, size: tuple[int, int], anchors: int, classes: int, threshold: float, iou: float
+    ) -> None:
+        """Prepare.
+
+        Args:
+            pace: pictures a second; None for no cost.
+            size: width and height of the network's input.
+            anchors: boxes before suppression.
+            classes: how many it scores.
+            threshold: the least score of a box.
+            iou: of suppression.
+        """
         self._seconds = 0.0 if pace is None else 1 / pace
-        self._ready = 0.0
+        self._size, self._threshold, self._iou = size, threshold, iou
+        rng = np.random.default_rng(0)
+        corners = rng.uniform(0, (size[0] - _SIDE, size[1] - _SIDE), (anchors, 2))
+        self._boxes = np.concatenate([corners, np.full((anchors, 2), float(_SIDE))], axis=1)  # x, y, width, height
+        self._scores = rng.uniform(0, 0.05, (anchors, classes)).astype(np.float32)
+        self._scores[rng.choice(anchors, min(_BOXES, anchors), replace=False), 0] = _SCORE
 
     def generate_detections_one_image(self, image: Any, image_id: str, **_: Any) -> dict[str, Any]:
         """Return a picture's boxes."""
-        self._ready = max(time.monotonic(), self._ready) + self._seconds
-        image.load()  # what the network would be given
-        time.sleep(max(0.0, self._ready - time.monotonic()))
-        box = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.1, 0.1]}
-        return {"file": image_id, "detections": [dict(box) for _ in range(_BOXES)], "max_detection_conf": 0.9}
+        begun = time.monotonic()
+        self._scaled(np.asarray(image))
+        time.sleep(self._seconds)  # as its detectors do: nothing else is done while the network runs
+        detections = self._suppressed()
+        if not detections or time.monotonic() < begun + self._seconds:
+            raise RuntimeError("the detector found nothing, or took less than the network would")
+        return {"file": image_id, "detections": detections, "max_detection_conf": _SCORE}
+
+    def _scaled(self, picture: Any) -> Any:
+        """Return a picture in the network's size, with grey edges, as colours in planes."""
+        width, height = self._size
+        scale = min(width / picture.shape[1], height / picture.shape[0])
+        inner = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+        if inner != (picture.shape[1], picture.shape[0]):
+            picture = cv2.resize(picture, inner, interpolation=cv2.INTER_LINEAR)
+        right, bottom = width - inner[0], height - inner[1]
+        if right or bottom:
+            picture = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(_GREY,) * 3)
+        return np.ascontiguousarray(picture.transpose((2, 0, 1)))
+
+    def _suppressed(self) -> list[dict[str, Any]]:
+        rows, labels = np.nonzero(self._scores > self._threshold)
+        found = []
+        for label in np.unique(labels):
+            of_class = rows[labels == label]
+            boxes, scores = self._boxes[of_class], self._scores[of_class, label]
+            for at in cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._threshold, self._iou):
+                box = (boxes[at] / (*self._size, *self._size)).round(4).tolist()
+                found.append({"category": str(label + 1), "conf": round(float(scores[at]), 3), "bbox": box})
+        return found
 
 
-def main(pictures: str, out: str, workers: str, pace: str) -> None:
-    """Run it and print what it took."""
+def main(pictures: str, out: str, workers: str, pace: str, *network: str) -> None:
+    """Run it and print what it took; `network` is the size, anchors, classes, threshold and IoU."""
+    width, height, anchors, classes, threshold, iou = network
+    shape = (int(width), int(height)), int(anchors), int(classes), float(threshold), float(iou)
+    cv2.setNumThreads(1)
     said, sys.stdout = sys.stdout, sys.stderr
     files = [str(path) for path in sorted(Path(pictures).rglob("*")) if path.is_file()]
-    batch.load_detector = lambda *_, **__: PacedDetector(None if pace == "none" else float(pace))
+    batch.load_detector = lambda *_, **__: PacedDetector(None if pace == "none" else float(pace), *shape)
     batch.is_gpu_available = lambda *_, **__: False  # it would ask PyTorch
     wall = time.monotonic()
     before = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -9,13 +9,15 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from scripts.lib import train_ini as train
-from scripts.lib.detections import Detection, read_detections
+from scripts.lib.detections import read_detections
 from scripts.lib.files import replacing
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.workflow import job
 
-ROWS_AT_ONCE = 100_000
+# Of one media or of many: a group of rows for each picture would make the file larger than the CSV, and its list of
+# groups, which is kept until the end, grow with the pictures.
+ROWS_AT_ONCE = 10_000
 SCHEMA = pa.schema(
     [
         ("media_id", pa.int64()),
@@ -43,25 +45,25 @@ def export_parquet(*, detections: list[Path], outcomes: list[Path], train_ini: P
         replacing(table, "wb") as stream,
         parquet.ParquetWriter(stream, SCHEMA, compression="zstd") as writer,
     ):
-        for path, record in zip(detections, outcomes, strict=True):
-            media_id = read_record(DetectionRecord, record).media_id
-            rows = read_detections(path)
-            while batch := list(islice(rows, ROWS_AT_ONCE)):
-                entries = list(_entries(media_id, batch, names))
-                writer.write_table(pa.Table.from_pylist(entries, SCHEMA))
+        entries = _entries(detections, outcomes, names)
+        while batch := list(islice(entries, ROWS_AT_ONCE)):
+            writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
 
 
-def _entries(media_id: int, rows: list[Detection], names: list[str]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        yield {
-            "media_id": media_id,
-            "video_id": row.video_id,
-            "frame": row.frame,
-            **{"x": row.x, "y": row.y, "w": row.w, "h": row.h},
-            "species": names[row.species - 1],
-            "score": row.score,
-            "scores": row.scores,
-        }
+def _entries(detections: list[Path], outcomes: list[Path], names: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one media after the other."""
+    for path, record in zip(detections, outcomes, strict=True):
+        media_id = read_record(DetectionRecord, record).media_id
+        for row in read_detections(path):
+            yield {
+                "media_id": media_id,
+                "video_id": row.video_id,
+                "frame": row.frame,
+                **{"x": row.x, "y": row.y, "w": row.w, "h": row.h},
+                "species": names[row.species - 1],
+                "score": row.score,
+                "scores": row.scores,
+            }
 
 
 if __name__ == "__main__":

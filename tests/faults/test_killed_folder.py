@@ -89,6 +89,20 @@ def finished(folder: Path) -> dict[int, int]:
     return found
 
 
+def finished_count(folder: Path) -> int:
+    """Return of how many media results are kept."""
+    return sum(1 for _ in (folder / "resources" / "finished").glob("*/*"))
+
+
+def ended(run: Run, seconds: float) -> bool:
+    """Let the run go on for so long; tell whether it ended before."""
+    try:
+        run.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def boxes_file(folder: Path, media_id: int) -> Path:
     flat = folder / "results" / "detections" / f"{media_id}.csv"
     return flat if flat.exists() else flat.parent / sub_folder(media_id) / flat.name
@@ -115,11 +129,15 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
         folder, kept = tmp_path / f"run{runs}", dict[int, int]()
         while had < KILLS:
             run = start(folder, settings)
-            try:
-                run.wait(seconds * chance.uniform(0.1, 0.95))
+            if had % 2:
+                over = ended(run, seconds * chance.uniform(0.1, 0.95))
+            else:  # within a job, mostly: so many media more are finished
+                count = chance.randint(len(kept) + 1, MEDIA)
+                while not (over := ended(run, 0.05)) and finished_count(folder) < count:
+                    pass
+            if over:
                 break
-            except subprocess.TimeoutExpired:
-                run.kill()
+            run.kill()
             had += 1
             kept = finished(folder) | kept
             unlocked = snakemake(folder, "--unlock", settings=settings)
