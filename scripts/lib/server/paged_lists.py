@@ -51,15 +51,11 @@ class PagedLists(ABC):
             begun = {"after": last} if last else {}
             asked, page = self._read(what, partial(self._page, what, listed, otherwise, stop=size, **begun))
             with rows.used_for(what):
-                if leave_out_odd:
-                    found = rows.listed(what, page)
-                else:
-                    ids = [rows.identifier(row) for row in values.array(page, "it")]
-                    found = [{**row, "id": number} for row, number in zip(page, ids, strict=True)]
-            ids = [row["id"] for row in found]
+                found = rows.listed(what, page) if leave_out_odd else values.array(page, "it")
+                ids = [rows.identifier(row) for row in found]
             if len(page) >= asked and (not ids or ids[0] <= last or ids != sorted(ids)):
                 raise ServerError(f"{what}: Tator lists them in another order than by id; expected one of 1.0 or newer")
-            yield from found
+            yield from ({**row, "id": number} for row, number in zip(found, ids, strict=True))
             if len(page) < asked:
                 return
             last = ids[-1]
