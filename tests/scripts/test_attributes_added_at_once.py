@@ -64,7 +64,8 @@ def test_another_kind_of_attribute_is_said(race) -> None:
 def test_two_registrations_at_once(server, tmp_path, names: tuple[str, str]) -> None:
     """Each of the two wants an attribute of the box type and two of media, and each has all of them in the end."""
     server.change("localization_type", 31, attribute_types=[SPECIES])
-    server.fault("late_commit", operation="CreateAttributeType", seconds=1, times=None)
+    # Long enough to meet, also where one of the two starts late on a busy machine.
+    server.fault("late_commit", operation="CreateAttributeType", seconds=3, times=None)
     runs = []
     for number, name in enumerate(names):
         folder = tmp_path / str(number)
