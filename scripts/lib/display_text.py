@@ -11,8 +11,9 @@ LONGEST_SHOWN = 200
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# A path with an address in it has one slash. A password may hold `/` and `@`.
-_USER = re.compile(r"(?://|:/)\S*@")
+_WORD = re.compile(r"\S+")
+# What begins an address; one that stands in a path has lost a slash.
+_ADDRESS = ("//", ":/")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
@@ -52,4 +53,11 @@ def shown(value: Any) -> str:
     except RecursionError:
         return "a value nested too deeply"
     text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
-    return printable(_USER.sub("//...@", text))
+    return printable(_WORD.sub(_without_user, text))
+
+
+def _without_user(word: re.Match[str]) -> str:
+    """Return a word without the user and the password of an address in it, which may hold `/` and `@`."""
+    begin = min((at for sign in _ADDRESS if (at := word[0].find(sign)) >= 0), default=len(word[0]))
+    end = word[0].rfind("@")
+    return word[0] if end < begin + 2 else f"{word[0][:begin]}//...@{word[0][end + 1 :]}"

@@ -194,7 +194,7 @@ def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(tmp_path, monke
 def test_an_error_of_the_machine_ends_the_listing(tmp_path, monkeypatch):
     folder = folder_of(tmp_path, "a.mp4")
 
-    def raises(_):
+    def raises(*_):
         raise OSError(errno.EMFILE, "too many open files")
 
     monkeypatch.setattr(list_script, "_kind", raises)
