@@ -130,7 +130,8 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
             raise PipelineError(
                 f"{archive.filename}: {name} has {size} bytes; expected at most {LARGEST_MEMBER}: make it again"
             )
-        return archive.read(name)  # no more than that size, whatever is packed in it
+        # No more than that size, whatever is packed in it; NotImplementedError is of a compression that Python lacks.
+        return archive.read(name)
     except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise PipelineError(f"{archive.filename}: {name} cannot be read ({error}); make it again") from error
 

@@ -54,6 +54,14 @@ class Run:
         """Return the exit status; raises subprocess.TimeoutExpired."""
         return self.process.wait(seconds)
 
+    def ended_within(self, seconds: float) -> bool:
+        """Let it go on for so long; tell whether it ended before."""
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     @property
     def text(self) -> str:
         return self.terminal.read_text(errors="replace")

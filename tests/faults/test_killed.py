@@ -8,14 +8,13 @@ server after their job was killed, and nobody sees the boxes until they are comm
 
 import os
 import random
-import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.faults.site import Run, Site, new_site
+from tests.faults.site import Site, new_site
 from tests.faults.steps import until
 
 KILLS = int(os.environ.get("KILLS", "16"))
@@ -36,24 +35,15 @@ def full_seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
         return time.monotonic() - started
 
 
-def ended(run: Run, seconds: float) -> bool:
-    """Let the run go on for so long; tell whether it ended before."""
-    try:
-        run.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
 def one_life(site: Site, chance: random.Random, full_seconds: float) -> int:
     """Start a run, kill some of its scripts, and in the end, mostly, the run itself; return how many kills it was."""
     run, killed, seen = site.start(), 0, set[int]()
     end = time.monotonic() + full_seconds * chance.uniform(0.2, 0.8)
-    while time.monotonic() < end and not ended(run, 0.02):
+    while time.monotonic() < end and not run.ended_within(0.02):
         for job in run.jobs():
             if job.pid not in seen and killed < JOBS_KILLED_IN_A_LIFE:
                 seen.add(job.pid)
-                if chance.random() < 0.7 and not ended(run, chance.uniform(0.0, 0.1 * full_seconds)):
+                if chance.random() < 0.7 and not run.ended_within(chance.uniform(0.0, 0.1 * full_seconds)):
                     killed += killed_now(job)
     way = chance.choice(("everything", "everything", "only Snakemake", "nothing"))
     if run.process.poll() is not None or way == "nothing":

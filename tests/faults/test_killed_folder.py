@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import random
-import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
@@ -94,15 +93,6 @@ def finished_count(folder: Path) -> int:
     return sum(1 for _ in (folder / "resources" / "finished").glob("*/*"))
 
 
-def ended(run: Run, seconds: float) -> bool:
-    """Let the run go on for so long; tell whether it ended before."""
-    try:
-        run.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
 def boxes_file(folder: Path, media_id: int) -> Path:
     flat = folder / "results" / "detections" / f"{media_id}.csv"
     return flat if flat.exists() else flat.parent / sub_folder(media_id) / flat.name
@@ -130,10 +120,10 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
         while had < KILLS:
             run = start(folder, settings)
             if had % 2:
-                over = ended(run, seconds * chance.uniform(0.1, 0.95))
+                over = run.ended_within(seconds * chance.uniform(0.1, 0.95))
             else:  # within a job, mostly: so many media more are finished
                 count = chance.randint(len(kept) + 1, MEDIA)
-                while not (over := ended(run, 0.05)) and finished_count(folder) < count:
+                while not (over := run.ended_within(0.05)) and finished_count(folder) < count:
                     pass
             if over:
                 break

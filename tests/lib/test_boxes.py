@@ -55,22 +55,7 @@ def test_fit_is_padding_with_black_and_one_resize(size: tuple[int, int]) -> None
     np.testing.assert_array_equal(out, cv2.resize(canvas, (320, 180), interpolation=cv2.INTER_LINEAR))
 
 
-@given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
-def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
-    side = 1 + other % ((network.height if wide else network.width) * times)
-    size = Size(network.width * times, side) if wide else Size(side, network.height * times)
-    padded = padded_size(size, network)
-    assume(padded.width * padded.height < 2_000_000)
-    frame = np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8)
-    out = np.full((network.height, network.width, 3), 77, np.uint8)
-    fit(frame, out)
-    canvas = np.zeros((padded.height, padded.width, 3), np.uint8)
-    canvas[: size.height, : size.width] = frame
-    np.testing.assert_array_equal(out, cv2.resize(canvas, network, interpolation=cv2.INTER_LINEAR))
-
-
-@given(small_networks, st.builds(Size, st.integers(1, 1500), st.integers(1, 1500)), st.integers(0, 2**32 - 1))
-def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: Size, size: Size, seed: int) -> None:
+def assert_fitted_as_its_padded_copy(network: Size, size: Size, seed: int) -> None:
     padded = padded_size(size, network)
     assume(padded.width * padded.height < 4_000_000)
     frame = np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8)
@@ -79,6 +64,18 @@ def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: S
     canvas = np.zeros((padded.height, padded.width, 3), np.uint8)
     canvas[: size.height, : size.width] = frame
     np.testing.assert_array_equal(out, cv2.resize(canvas, network, interpolation=cv2.INTER_LINEAR))
+
+
+@given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
+    side = 1 + other % ((network.height if wide else network.width) * times)
+    size = Size(network.width * times, side) if wide else Size(side, network.height * times)
+    assert_fitted_as_its_padded_copy(network, size, seed)
+
+
+@given(small_networks, st.builds(Size, st.integers(1, 1500), st.integers(1, 1500)), st.integers(0, 2**32 - 1))
+def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: Size, size: Size, seed: int) -> None:
+    assert_fitted_as_its_padded_copy(network, size, seed)
 
 
 def test_a_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
