@@ -16,6 +16,7 @@ from tests.forks import SLOW_TO_IMPORT
 from tests.media_files import ordinary_scheduling
 from tests.needs import NOT_UNIT, OF_FIXTURES, OF_FOLDERS, Current, look_for_environments
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
+from tests.random_network import write_random_network
 from tests.tator_server.launch import Server, running
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     folder, frames = tmp_path_factory.mktemp("oracle") / "converted", real_frames()
     folder.mkdir()
     return Oracle(folder, frames, *ask(SAMPLE / "graph.pb", frames, folder))
+
+
+@pytest.fixture(scope="session")
+def fizyr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a network of random weights in keras-retinanet's later layout, with three outputs."""
+    return write_random_network(tmp_path_factory.mktemp("fizyr") / "graph.pb")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from tests.onnx_graph import write_onnx
 pytestmark = pytest.mark.networks
 
 DATA = Path(__file__).parents[1] / "data"
-OPENEM, FIZYR = DATA / "synthetic/graph.pb", DATA / "layouts/fizyr_random.pb"
+OPENEM = DATA / "synthetic/graph.pb"
 SIZE = Size(320, 180)
 OPENEM_LAYOUT, FIZYR_LAYOUT, CUT_LAYOUT = LAYOUTS[:3]
 
@@ -80,9 +80,9 @@ def test_openem_equals_the_whole_graph(clip: str, threshold: float) -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.6])
-def test_fizyr_equals_the_whole_graph(threshold: float) -> None:
-    batch, run = pictures("clip_910003", 3), whole(FIZYR)
-    with opened(FIZYR, batch_size=3) as engine:
+def test_fizyr_equals_the_whole_graph(fizyr: Path, threshold: float) -> None:
+    batch, run = pictures("clip_910003", 3), whole(fizyr)
+    with opened(fizyr, batch_size=3) as engine:
         assert engine.nms == Nms(iou=0.5, max_detections=300, min_score=pytest.approx(0.05), per_class=True)
         for picture, found in zip(batch, selections(engine, batch, threshold), strict=True):
             boxes, scores, labels = run(picture)

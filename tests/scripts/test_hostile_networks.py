@@ -75,8 +75,8 @@ def test_what_is_allowed_has_no_state_outside_the_run(hostile: Path) -> None:
     assert set(found["stateful"]) <= STATEFUL
 
 
-def test_sound_networks_pass() -> None:
-    for graph in (SOUND, ROOT / "examples/aquarium/graph.pb", ROOT / "tests/data/layouts/fizyr_random.pb"):
+def test_sound_networks_pass(fizyr: Path) -> None:
+    for graph in (SOUND, ROOT / "examples/aquarium/graph.pb", fizyr):
         check_operators(graph)
 
 

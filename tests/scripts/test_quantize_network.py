@@ -128,9 +128,9 @@ def test_what_is_refused():
         _check(replace(found, boxes=KeptBoxes(f32=9, int8=9, both=9)), 1, "3, 4")
 
 
-@pytest.mark.parametrize("graph", ["synthetic/graph.pb", "layouts/fizyr_random.pb"])
-def test_what_follows_the_last_convolutions_stays_exact(graph):
-    model, layout = read_graph(SYNTHETIC.parent / graph)
+@pytest.mark.parametrize("graph", ["openem", "fizyr"])
+def test_what_follows_the_last_convolutions_stays_exact(graph, fizyr):
+    model, layout = read_graph(fizyr if graph == "fizyr" else SYNTHETIC / "graph.pb")
     part = cut(model, layout, graph, 1, Size(320, 180))
     kinds = {op.get_friendly_name(): op.get_type_name() for op in part.get_ops()}
     exact = after_convolutions(part)
