@@ -1,11 +1,16 @@
 """Holes in the descriptions of fragments, as Tator's streaming copies have them: FFmpeg passes over them silently."""
 
 import random
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from scripts.lib.frames.iso_fragments import destroyed
+from scripts.lib.frames.video import VideoFrames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import FRAGMENTS, write_video
 
@@ -68,3 +73,26 @@ def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:
         for place in (begin, begin + 3, begin + 20, end - 1, end, end + 5, end + 100):
             path.write_bytes(content[:place])
             assert destroyed(path, 1) is None, place
+
+
+class BeginsAgain:
+    """A container whose demuxer fails after 30 packets and then begins the file again, as FFmpeg's may."""
+
+    def __init__(self, container: av.container.InputContainer) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        self._container.seek(0)
+        yield from islice(self._container.demux(stream), 30)
+        raise av.error.InvalidDataError(1, "Invalid data found when processing input")
+
+
+def test_a_file_that_ffmpeg_begins_again_is_read_once(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["dash"])
+    with VideoFrames(path) as frames:
+        frames._container = BeginsAgain(frames._container)
+        assert len(list(islice(frames.packets(), 100))) == 30
+    assert frames.summary.damaged

@@ -142,8 +142,11 @@ class VideoPackets(FrameSource):
         return 1 / (rate * base) if rate and base else None
 
     def packets(self) -> Iterator["Packet"]:
-        """Yield the stream's packets, undecoded; after an error the demuxer is asked again."""
-        failures = 0
+        """Yield the stream's packets, undecoded; after an error the demuxer is asked again.
+
+        Behind destroyed fragments FFmpeg may begin the file again, without end: that is where the reading stops.
+        """
+        failures, furthest = 0, -1
         packets = self._container.demux(self._stream)
         while failures < _DEMUX_TRIES:
             try:
@@ -163,7 +166,10 @@ class VideoPackets(FrameSource):
             self._said += said
             # An empty packet would tell the decoder that the stream has ended.
             if packet.size:
-                failures = 0
+                if failures and packet.pos is not None and packet.pos <= furthest:
+                    self._report_at_end()
+                    return
+                failures, furthest = 0, max(furthest, packet.pos or 0)
                 self._packets += 1
                 self._check(packet)
                 yield packet
