@@ -13,10 +13,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from scripts.lib.boxes import THOUSANDTHS, Floats, Integers
 from scripts.lib.errors import PipelineError
+
+if TYPE_CHECKING:  # reading needs no numpy
+    from scripts.lib.boxes import Floats, Integers
 
 COLUMNS = ("video_id", "frame", "x", "y", "w", "h", "det_conf", "det_species")
 HEADER = ",".join(COLUMNS)
@@ -72,7 +74,7 @@ class DetectionWriter:
         self._start = _quoted(video_id)
         stream.write(HEADER + "\n")
 
-    def write(self, frame: int, boxes: Integers, labels: Integers, scores: Floats) -> None:
+    def write(self, frame: int, boxes: "Integers", labels: "Integers", scores: "Floats") -> None:
         """Write a frame's rows.
 
         Args:
@@ -81,6 +83,8 @@ class DetectionWriter:
             labels: (n,) classes, from 0.
             scores: (n, C).
         """
+        from scripts.lib.boxes import THOUSANDTHS
+
         for box, label, row in zip(boxes.tolist(), labels.tolist(), scores.tolist(), strict=True):
             x, y, w, h = (f"{value // THOUSANDTHS}.{value % THOUSANDTHS:03d}" for value in box)
             confidence = ":".join(f"{score:.6f}" for score in row)

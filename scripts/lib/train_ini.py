@@ -3,10 +3,13 @@
 import configparser
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scripts.lib.boxes import Size
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
+
+if TYPE_CHECKING:  # most jobs read names alone, and need no numpy
+    from scripts.lib.boxes import Size
 
 EXPECTED = "expected a section [Data] with the line Species=name,name,..."
 _HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")
@@ -72,7 +75,7 @@ def names(content: bytes, source: str) -> list[str]:
     return found
 
 
-def size(path: Path) -> Size | None:
+def size(path: Path) -> "Size | None":
     """Return Width and Height of section [Detect], with which OpenEM trained the network, or None.
 
     Nothing else in the section has to be as expected: the names alone are needed.
@@ -88,7 +91,11 @@ def size(path: Path) -> Size | None:
             inside = header["name"].strip().casefold() == "detect"
         elif inside and (found := _SIDE.fullmatch(line)):
             sides[found["side"].casefold()] = int(found["value"])
-    return Size(sides["width"], sides["height"]) if len(sides) == 2 else None
+    if len(sides) < 2:
+        return None
+    from scripts.lib.boxes import Size
+
+    return Size(sides["width"], sides["height"])
 
 
 def _opens(name: str) -> bool:

@@ -173,3 +173,10 @@ def test_engine_names_stand_in_the_table_alone():
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_environment_of_each_engine_is_there(engine):
     assert (Path(__file__).parents[2] / "envs" / f"{ENGINES[engine].environment}.yaml").exists()
+
+
+def test_jobs_that_compute_nothing_do_not_import_numpy():
+    talking = "resolve_media, prepare_upload, get_attributes, download_media, mark_processed"
+    rules = f"{talking}, merge_detections, summarize, conclude"
+    code = f"import sys; from scripts import {rules}; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
