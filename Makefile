@@ -50,9 +50,10 @@ screenshot: demo  ## take README's picture of the report, from the demo; needs C
 test-unit: setup  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
 
-# Three at once also on two cores: many tests wait for a server or a pod.
+# One more than there are cores, and at most six: many tests wait for a server or a pod.
+WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 5 ? cores + 1 : 6)))
 test: setup setup-convert setup-clusters  ## run the tests
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --durations 20
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 20
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.
