@@ -35,13 +35,13 @@ class Oracle(NamedTuple):
 
 
 def real_frames() -> np.ndarray:
-    """Return 200 frames of a real clip: all of the sample, and a third of them mirrored."""
+    """Return 80 frames of a real clip: every second one of the sample, and five of them mirrored."""
     from scripts.lib.frames.reader import open_frames
     from scripts.lib.preprocess import fit
 
     with open_frames(SAMPLE / "aquarium.mp4", "video") as clip:
-        pictures = [picture for _, picture in clip]
-    pictures += [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures[::3]]
+        pictures = [picture for number, picture in clip if number % 2 == 0]
+    pictures += [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures[::15]]
     frames = np.empty((len(pictures), SIZE.height, SIZE.width, 3), np.uint8)
     for picture, frame in zip(pictures, frames, strict=True):
         fit(picture, frame)

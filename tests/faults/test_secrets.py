@@ -5,14 +5,16 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 
 from scripts.lib.workflow import job_secrets
-from tests.faults.site import RUN_SECONDS, Site, media_of_a_site
-from tests.faults.steps import until
+from tests.faults.site import Site, media_of_a_site, new_site
 from tests.tator_server.launch import running
 
 NAMES = (
@@ -25,26 +27,57 @@ NAMES = (
     "...",
 )
 RULE = re.compile(r"\.snakemake/scripts/\w+\.(\w+)\.py")
+OTHER_SECRET = "other-than-the-token" * 2
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
-def test_no_command_line_of_the_whole_tree_holds_the_token(site):
-    run, lines = site.start("--verbose"), dict[int, str]()
-    tree = psutil.Process(run.process.pid)
+@dataclass
+class Watched:
+    """What was seen of a good run's processes while it ran.
 
-    def looked() -> bool:
-        try:
-            for process in [tree, *tree.children(recursive=True)]:
-                lines[process.pid] = lines.get(process.pid, "") + " ".join(process.cmdline())
-        except psutil.Error:  # it ended meanwhile
-            pass
-        return run.process.poll() is not None
+    Attributes:
+        site: where it ran.
+        lines: the command lines of the whole tree.
+        jobs: by the rule, which secrets each job of it had, whenever it was looked at.
+        children: the same of the jobs' own children, as they were seen last, by the rule and their number.
+    """
 
-    until(looked, RUN_SECONDS)
-    assert run.wait() == 0, run.text
-    for rule in ("resolve_media", "download_media", "prepare_upload", "detect", "upload_detections", "mark_processed"):
-        assert any(f"{rule}.py" in line for line in lines.values()), rule
-    assert not [line for line in lines.values() if site.server.token in line]
+    site: Site
+    lines: set[str] = field(default_factory=set)
+    jobs: dict[str, list[set[str]]] = field(default_factory=dict)
+    children: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+
+    def look(self, tree: psutil.Process) -> None:
+        """Look at the processes of the run once."""
+        for process in [tree, *tree.children(recursive=True)]:
+            try:
+                line = " ".join(process.cmdline())
+                self.lines.add(line)
+                [rule, *_] = RULE.findall(line) or [""]
+                if rule and (names := variables(process)):
+                    self.jobs.setdefault(rule, []).append(SECRETS & names)
+                for child in process.children(recursive=True) if rule else ():
+                    self.children[rule, child.pid] = SECRETS & variables(child)
+            except (psutil.Error, OSError):  # it ended meanwhile
+                continue
+
+
+SECRETS = {"TATOR_AUTH_TOKEN", "TATOR_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"}
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Return what a good run showed to who looked at it all the time."""
+    with new_site(tmp_path_factory.mktemp("watched")) as site:
+        site.environ |= dict.fromkeys(SECRETS - {"TATOR_AUTH_TOKEN"}, OTHER_SECRET)
+        run, seen = site.start("--verbose"), Watched(site)
+        tree = psutil.Process(run.process.pid)
+        while run.process.poll() is None:
+            with suppress(psutil.Error):  # it ended meanwhile
+                seen.look(tree)
+            time.sleep(0.002)
+        assert run.wait() == 0, run.text
+        yield seen
 
 
 def variables(process: psutil.Process) -> set[str]:
@@ -53,37 +86,30 @@ def variables(process: psutil.Process) -> set[str]:
     return {entry.partition(b"=")[0].decode(errors="replace") for entry in entries if entry}
 
 
-def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(site):
+def test_no_command_line_of_the_whole_tree_holds_the_token(watched):
+    for rule in ("resolve_media", "download_media", "prepare_upload", "detect", "upload_detections", "mark_processed"):
+        assert any(f"{rule}.py" in line for line in watched.lines), rule
+    secrets = (watched.site.server.token, OTHER_SECRET)
+    assert not [line for line in watched.lines if any(secret in line for secret in secrets)]
+
+
+def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(watched):
     """What /proc shows of each, with their children, once it has dropped what it was started with."""
-    secrets = {"TATOR_AUTH_TOKEN", "TATOR_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"}
-    site.environ |= dict.fromkeys(secrets - {"TATOR_AUTH_TOKEN"}, "x" * 40)
-    run = site.start()
-    seen: dict[str, list[set[str]]] = {}  # of the jobs themselves
-    children: dict[tuple[str, int], set[str]] = {}  # the last of each, by the rule and its number
-
-    def looked() -> bool:
-        for job in run.jobs():
-            try:
-                [rule, *_] = RULE.findall(" ".join(job.cmdline())) or [""]
-                if rule and (names := variables(job)):
-                    seen.setdefault(rule, []).append(secrets & names)
-                for child in job.children(recursive=True) if rule else ():
-                    children[rule, child.pid] = secrets & variables(child)
-            except (psutil.Error, OSError):  # it ended meanwhile
-                continue
-        return run.process.poll() is not None
-
-    while not looked():
-        time.sleep(0.002)
-    assert run.wait() == 0, run.text
-    assert {"resolve_media", "detect", "upload_detections", "get_network", "make_report", "conclude"} <= seen.keys()
+    rules = {"resolve_media", "detect", "upload_detections", "get_network", "make_report", "conclude"}
+    assert rules <= watched.jobs.keys()
     # Each starts with all and drops some in its first moments; after those nothing has more.
-    least = {rule: set.intersection(*found) for rule, found in seen.items()}
-    assert least == {rule: secrets & job_secrets.USED.get(rule, frozenset()) for rule in seen}
-    for rule, found in seen.items():
+    least = {rule: set.intersection(*found) for rule, found in watched.jobs.items()}
+    assert least == {rule: SECRETS & job_secrets.USED.get(rule, frozenset()) for rule in watched.jobs}
+    for rule, found in watched.jobs.items():
         assert found[-1] == least[rule], rule
-    assert {rule for rule, _ in children} >= {"detect", "get_network"}
-    assert [(rule, found) for (rule, _), found in children.items() if not found <= least[rule]] == []
+    assert {rule for rule, _ in watched.children} >= {"detect", "get_network"}
+    assert [(rule, found) for (rule, _), found in watched.children.items() if not found <= least[rule]] == []
+
+
+def test_nothing_written_is_open_to_others(watched):
+    written = [path for path in watched.site.folder.rglob("*") if not path.is_symlink()]
+    assert watched.site.folder / "results" / "summary.json" in written
+    assert [path for path in written if path.stat().st_mode & 0o002] == []
 
 
 FAILURES = {
@@ -103,12 +129,6 @@ def test_failing_runs_write_no_secret(site, what):
     status, text = site.run("--verbose")
     assert status != 0, text
     assert site.secrets_in(text) == []
-
-
-def test_nothing_written_is_open_to_others(site):
-    site.goes_well()
-    open_to_all = [path for path in site.folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o002]
-    assert open_to_all == []
 
 
 def test_the_workers_umask_holds_for_all_that_they_write(site):
