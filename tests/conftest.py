@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("shared")
 
 set_forkserver_preload(list(SLOW_TO_IMPORT))
 
-# Each job of a run is a process that imports scripts/: what compiles them once saves each of these a sixth of its start.
+# Each job of a run is a process that imports scripts/: compiled once, they save each a sixth of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No request of the stand-in takes longer, unless a test orders it; a job waits so long after a lost answer.
@@ -80,7 +80,7 @@ def _ordinary_scheduling() -> Iterator[None]:
 
 @pytest.fixture
 def media_folder(tmp_path: Path) -> Path:
-    """Return a folder with two clips, to which a test may add before it uses `tator_server`."""
+    """Return a folder with two videos, to which a test may add before it uses `tator_server`."""
     folder = tmp_path / "media"
     folder.mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):

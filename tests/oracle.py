@@ -14,7 +14,7 @@ from scripts.lib.boxes import Size
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "aquarium"
-# Half of the clip's, to keep TensorFlow's share of the tests small.
+# Half of the video's, to keep TensorFlow's share of the tests small.
 SIZE = Size(320, 240)
 
 
@@ -35,12 +35,12 @@ class Oracle(NamedTuple):
 
 
 def real_frames() -> np.ndarray:
-    """Return 80 frames of a real clip: every second one of the sample, and five of them mirrored."""
+    """Return 80 frames of a real video: every second one of the sample, and five of them mirrored."""
     from scripts.lib.frames.reader import open_frames
     from scripts.lib.preprocess import fit
 
-    with open_frames(SAMPLE / "aquarium.mp4", "video") as clip:
-        pictures = [picture for number, picture in clip if number % 2 == 0]
+    with open_frames(SAMPLE / "aquarium.mp4", "video") as video:
+        pictures = [picture for number, picture in video if number % 2 == 0]
     pictures += [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures[::15]]
     frames = np.empty((len(pictures), SIZE.height, SIZE.width, 3), np.uint8)
     for picture, frame in zip(pictures, frames, strict=True):

@@ -23,15 +23,15 @@ from PIL import Image
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.reader import open_frames
 
-CLIP = Path(__file__).parent / "data" / "synthetic" / "clip_910001.mp4"
+VIDEO = Path(__file__).parent / "data" / "synthetic" / "clip_910001.mp4"
 SIZES = (64, 500, 3000)
 # A change is seen where more pixels than a block of 8 x 8 differ by more than this.
 _VISIBLE, _PIXELS = 8, 64
 
 
 def scene(width: int = 640, height: int = 360) -> np.ndarray:
-    """Return a frame of the sample clip, (height, width, 3) BGR, with some noise, as cameras have."""
-    with av.open(str(CLIP)) as container:
+    """Return a frame of a synthetic video, (height, width, 3) BGR, with some noise, as cameras have."""
+    with av.open(str(VIDEO)) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="bgr24")
     large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
     noise = np.random.default_rng(1).normal(0, 4, large.shape)

@@ -13,9 +13,9 @@ def site(tmp_path):
     """Yield a site of a sound picture, one without its end marker, and one with a hole; each shows animals."""
     folder = tmp_path / "media"
     folder.mkdir()
-    clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
-    frame = clip.read()[1]
-    clip.release()
+    video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
+    frame = video.read()[1]
+    video.release()
     content = cv2.imencode(".jpg", frame)[1].tobytes()
     (folder / "a_sound.jpg").write_bytes(content)
     assert content.endswith(b"\xff\xd9")

@@ -96,15 +96,15 @@ def answered(address):
 
 
 def test_accuracy_in_tator_is_the_networks_own(demo):
-    """The clip's boxes, as the whole graph gives them on frames that OpenCV reads, without any code of ours."""
+    """The video's boxes, as the whole graph gives them on frames that OpenCV reads, without any code of ours."""
     names = species(SAMPLE / "train.ini")
     ov = load_openvino()
     core = ov.Core()
     model = core.read_model(SAMPLE / "graph.pb")
     model.reshape([1, 480, 640, 3])
     network = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found, clip, frame = [], cv2.VideoCapture(str(SAMPLE / "aquarium.mp4")), 0
-    while (read := clip.read())[0]:
+    found, video, frame = [], cv2.VideoCapture(str(SAMPLE / "aquarium.mp4")), 0
+    while (read := video.read())[0]:
         for x1, y1, x2, y2, label, *scores in network([(read[1] - MEAN)[None]])[0][0].tolist():
             score = scores[int(label)]
             if score >= THRESHOLD:

@@ -286,8 +286,8 @@ def clone(run_of_readme: tuple[Clone, str], tmp_path: Path) -> Clone:
 
 def test_detecting_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "survey").mkdir()
-    clip = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
-    cv2.imwrite(str(tmp_path / "survey" / "fish.jpg"), clip.read()[1])
+    video = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
+    cv2.imwrite(str(tmp_path / "survey" / "fish.jpg"), video.read()[1])
     clone = Clone(tmp_path, None)
     commands = block("README.md", "python -m scripts.commands.detect_folder")
     told = clone.run(replaced(commands, {SET_UP: "", "FOLDER": "survey"}))
@@ -307,8 +307,8 @@ def test_looking_at_a_network(tmp_path: Path) -> None:
     sample = "examples/aquarium/graph.pb"
     told = clone.run(replaced(inline("README.md", "python -m scripts.commands.inspect_network"), {"FILE": sample}))
     assert "fish, jellyfish, penguin" in told
-    clip = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
-    cv2.imwrite(str(tmp_path / "in.png"), clip.read()[1])
+    video = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
+    cv2.imwrite(str(tmp_path / "in.png"), video.read()[1])
     shown = inline("docs/networks.md", "python -m scripts.commands.inspect_network FILE --picture")
     told = clone.run(replaced(shown, {"FILE": sample, "IN": "in.png", "OUT": "out"}) + " --size 640 480")
     assert "fish 0." in told

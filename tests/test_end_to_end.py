@@ -1,4 +1,4 @@
-"""From selected media in Tator to verified boxes in Tator, by the unmodified workflow, on real clips."""
+"""From selected media in Tator to verified boxes in Tator, by the unmodified workflow, on real videos."""
 
 import json
 import re

@@ -20,7 +20,7 @@ from tests.test_end_to_end import MARK
 from tests.test_folder_run import FolderRun
 from tests.test_many import jobs
 
-CLIP, OTHER = "clip_910001.mp4", "clip_910002.mp4"
+VIDEO, OTHER = "clip_910001.mp4", "clip_910002.mp4"
 SAME = ("frame", "x", "y", "width", "height", "attributes")
 
 
@@ -71,7 +71,7 @@ def count(survey, name):
 def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(survey):
     """What matches none or several is listed, keeps the run from ending well, and is looked for again."""
     (survey.media / "dive").mkdir()
-    shutil.copy(SYNTHETIC / CLIP, survey.media / "dive" / CLIP)
+    shutil.copy(SYNTHETIC / VIDEO, survey.media / "dive" / VIDEO)
     shutil.copy(SYNTHETIC / OTHER, survey.media / OTHER)
     survey.pictures("a/one.jpg", "b/one.jpg", "both.jpg", "new.jpg")
     one = survey.server.add_media("one.jpg", dtype="image", files={"image": [survey.media / "a" / "one.jpg"]})
@@ -105,14 +105,14 @@ def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(sur
         path.name: content for path, content in before.items()
     }
     table = survey.table()
-    assert (table[f"dive/{CLIP}"]["tator_id"], table[f"dive/{CLIP}"]["by"]) == (str(number(survey, CLIP)), "name")
+    assert (table[f"dive/{VIDEO}"]["tator_id"], table[f"dive/{VIDEO}"]["by"]) == (str(number(survey, VIDEO)), "name")
     assert table["a/one.jpg"]["why_not"] == f"2 files match media {one} in Tator by their name (a/one.jpg, b/one.jpg)"
     assert table["both.jpg"]["why_not"].startswith(f"2 media in Tator have its name ({both[0]}, {both[1]})")
     assert table["new.jpg"]["why_not"] == "no image in Tator has its name"
     states = survey.states()
     assert (states["new.jpg"], states["both.jpg"], states["a/one.jpg"]) == ("missing", "failed", "failed")
     assert "4 of 6 media have no boxes in Tator from this run: " in done.stdout, done.stdout
-    for name in (f"dive/{CLIP}", OTHER):
+    for name in (f"dive/{VIDEO}", OTHER):
         there = number(survey, name.rpartition("/")[2])
         assert len(survey.there(there)) == count(survey, name) > 0
         assert re.match("20", survey.mark(there))
@@ -133,7 +133,7 @@ def look_again(survey, one, both):
     assert done.returncode == 1
     assert jobs(done)["upload_detections"] == 4, done.stdout
     assert survey.states() | {"a/one.jpg": "", "b/one.jpg": ""} == {
-        **dict.fromkeys((f"dive/{CLIP}", OTHER), "done"),
+        **dict.fromkeys((f"dive/{VIDEO}", OTHER), "done"),
         "a/one.jpg": "",
         "b/one.jpg": "",
         "both.jpg": survey.states()["both.jpg"],
@@ -146,7 +146,7 @@ def look_again(survey, one, both):
 
 @pytest.mark.parametrize("per_job", [1, 8])
 def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_path, per_job):
-    shutil.copy(SYNTHETIC / CLIP, survey.media / "GOPR0001.mp4")
+    shutil.copy(SYNTHETIC / VIDEO, survey.media / "GOPR0001.mp4")
     shutil.copy(SYNTHETIC / OTHER, survey.media / "GOPR0002.mp4")
     survey.settings["media"] |= {"per_job": per_job, "md5": True}
     assert survey.run().returncode == 0
@@ -154,12 +154,12 @@ def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_
     done = survey.put(match="md5")
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in survey.put(match="md5").stdout
-    clip, other = number(survey, CLIP), number(survey, OTHER)
-    boxes = survey.there(clip), survey.there(other)
+    video, other = number(survey, VIDEO), number(survey, OTHER)
+    boxes = survey.there(video), survey.there(other)
     assert [len(each) for each in boxes] == [count(survey, "GOPR0001.mp4"), count(survey, "GOPR0002.mp4")]
     summary = json.loads((survey.folder / "results" / "summary.json").read_text())
     assert {media["name"]: (media["tator_id"], media["marked"]) for media in summary["media"]} == {
-        "GOPR0001.mp4": (clip, True),
+        "GOPR0001.mp4": (video, True),
         "GOPR0002.mp4": (other, True),
     }
 
@@ -167,7 +167,7 @@ def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_
     later = FolderRun.__new__(FolderRun)
     later.folder = tmp_path / "later"
     later.settings = {
-        "tator": {**survey.upload["tator"], "media_ids": [clip, other]},
+        "tator": {**survey.upload["tator"], "media_ids": [video, other]},
         "network": survey.settings["network"],
         "detect": survey.settings["detect"],
         "upload": {"localization_type_id": survey.server.localization_type_id},
@@ -176,40 +176,40 @@ def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_
     done = later.run(TATOR_AUTH_TOKEN=survey.server.token)
     assert done.returncode == 0, done.stdout
     assert survey.server.requests("CreateLocalizationList") == []
-    assert (survey.there(clip), survey.there(other)) == boxes
+    assert (survey.there(video), survey.there(other)) == boxes
 
     # A person edits one and adds another; the folder's run leaves both.
-    [edited, *_] = survey.api.get_localization_list(survey.server.project_id, media_id=[clip])
+    [edited, *_] = survey.api.get_localization_list(survey.server.project_id, media_id=[video])
     person = tator.get_api(survey.server.host, survey.server.tokens["person"])
     person.update_localization(edited.id, {"x": 0.01})
     person.create_localization_list(
         survey.server.project_id,
         [
-            {"media_id": clip, "type": survey.server.localization_type_id, "version": edited.version, "frame": 0,
+            {"media_id": video, "type": survey.server.localization_type_id, "version": edited.version, "frame": 0,
              "x": 0.9, "y": 0.9, "width": 0.05, "height": 0.05, "attributes": {"Species": "cod"}},
         ],
     )  # fmt: skip
-    changed = survey.there(clip)
+    changed = survey.there(video)
     shutil.rmtree(survey.folder / "results" / "uploads")
     done = survey.put(match="md5")
     assert done.returncode == 0, done.stdout
-    assert survey.there(clip) == changed
+    assert survey.there(video) == changed
     assert len(changed) == len(boxes[0]) + 1
 
 
 def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
-    for name in (CLIP, OTHER):
+    for name in (VIDEO, OTHER):
         shutil.copy(SYNTHETIC / name, survey.media / name)
     survey.pictures("wide.jpg")
     wide = survey.server.add_media("wide.jpg", dtype="image", files={"image": [survey.media / "wide.jpg"]})
-    survey.server.change("media", number(survey, CLIP), fps=12.5)
+    survey.server.change("media", number(survey, VIDEO), fps=12.5)
     survey.server.change("media", number(survey, OTHER), num_frames=1000)
     survey.server.change("media", wide, width=1000, height=100)
     done = survey.put()
     assert done.returncode == 1, done.stdout
     assert set(survey.states().values()) == {"failed"}
     reasons = survey.reasons()
-    assert "is not shown as the file is: Tator shows 12.5000 pictures a second, the file" in reasons[CLIP]
+    assert "is not shown as the file is: Tator shows 12.5000 pictures a second, the file" in reasons[VIDEO]
     assert "Tator says 1000 frames, the file has" in reasons[OTHER]
     assert "Tator says 1000 x 100 pixels, the file has" in reasons["wide.jpg"]
     assert not [box for media_id in (*survey.server.media, wide) for box in survey.there(media_id)]

@@ -35,8 +35,8 @@ class FolderRun:
     def run(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         return snakemake(self.folder, *arguments, settings=self.settings, environ=environ)
 
-    def pictures(self, *names: str, clip: str = "clip_910001.mp4", first: int = 0) -> None:
-        video = cv2.VideoCapture(str(SYNTHETIC / clip))
+    def pictures(self, *names: str, of: str = "clip_910001.mp4", first: int = 0) -> None:
+        video = cv2.VideoCapture(str(SYNTHETIC / of))
         for _ in range(first):
             video.read()
         for name in names:

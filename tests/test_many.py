@@ -20,15 +20,15 @@ PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT
 
 @pytest.fixture
 def twenty(tmp_path):
-    """A site of twenty media: two clips, one that is not a video, and pictures of several sizes."""
+    """A site of twenty media: two videos, one that is not a video, and pictures of several sizes."""
     folder = tmp_path / "media"
     folder.mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):
         shutil.copy(SYNTHETIC / name, folder / name)
     (folder / "junk.mp4").write_text("this is not a video\n" * 100)
-    clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910003.mp4"))
+    video = cv2.VideoCapture(str(SYNTHETIC / "clip_910003.mp4"))
     for number in range(17):
-        _, picture = clip.read()
+        _, picture = video.read()
         cv2.imwrite(str(folder / f"{number:02d}.png"), picture[: 180 + 9 * number] if number % 2 else picture)
     with running(folder, tmp_path / "state") as server:
         yield server

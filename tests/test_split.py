@@ -39,8 +39,8 @@ def folder(tmp_path_factory):
 
 
 def pictures():
-    for clip in sorted(SYNTHETIC.glob("clip_*.mp4")):
-        with open_frames(clip, "video") as frames:
+    for path in sorted(SYNTHETIC.glob("clip_*.mp4")):
+        with open_frames(path, "video") as frames:
             yield from (picture for _, picture in frames)
 
 

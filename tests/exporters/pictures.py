@@ -5,14 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-CLIP = Path(__file__).parents[2] / "examples/aquarium/aquarium.mp4"
+VIDEO = Path(__file__).parents[2] / "examples/aquarium/aquarium.mp4"
 # Width and height: as it is, upright and odd, wide and odd, large.
 SIZES = ((640, 480), (431, 637), (1279, 533), (1920, 1080))
 
 
 def pictures(crop: int | None = None) -> list[np.ndarray]:
     """Return the frame in each size, (height, width, 3) BGR; or a square of it alone, of so many pixels."""
-    _, frame = cv2.VideoCapture(str(CLIP)).read()
+    _, frame = cv2.VideoCapture(str(VIDEO)).read()
     if crop:
         return [np.ascontiguousarray(frame[:crop, :crop])]
     return [frame if size == (frame.shape[1], frame.shape[0]) else cv2.resize(frame, size) for size in SIZES]
@@ -20,7 +20,7 @@ def pictures(crop: int | None = None) -> list[np.ndarray]:
 
 def large_pictures() -> list[np.ndarray]:
     """Return mosaics of the clip's frames, 4 x 4 and 3 x 2 of them, for detection in tiles."""
-    video = cv2.VideoCapture(str(CLIP))
+    video = cv2.VideoCapture(str(VIDEO))
     frames = [video.read()[1] for _ in range(150)]
     made = []
     for columns, rows, step in ((4, 4, 9), (3, 2, 23)):

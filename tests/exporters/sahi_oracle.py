@@ -14,9 +14,9 @@ from sahi.predict import get_sliced_prediction
 from sahi.prediction import ObjectPrediction
 from sahi.utils.compatibility import fix_full_shape_list, fix_shift_amount_list
 
-from tests.exporters.pictures import CLIP, large_pictures
+from tests.exporters.pictures import VIDEO, large_pictures
 
-GRAPH = CLIP.with_name("graph.pb")
+GRAPH = VIDEO.with_name("graph.pb")
 WIDTH, HEIGHT = 640, 480
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 OVERLAP, THRESHOLD = 0.2, 0.3

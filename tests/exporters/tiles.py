@@ -20,7 +20,7 @@ from scripts.lib.files import read_json
 from scripts.lib.record_files import write_record
 from scripts.lib.tiles import Tiling
 from tests.exporters.comparison import differences, found_in
-from tests.exporters.pictures import CLIP, large_pictures
+from tests.exporters.pictures import VIDEO, large_pictures
 from tests.made_records import provenance
 
 SIZE, THRESHOLD = Size(640, 480), 0.3
@@ -74,7 +74,7 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         write_record(Path(folder, "provenance.json"), provenance())
         network = NetworkFiles(
-            CLIP.with_name("graph.pb"), CLIP.with_name("train.ini"), Path(folder, "provenance.json"), []
+            VIDEO.with_name("graph.pb"), VIDEO.with_name("train.ini"), Path(folder, "provenance.json"), []
         )
         for at, picture in enumerate(large_pictures()):
             size = Size(picture.shape[1], picture.shape[0])

@@ -82,7 +82,7 @@ class Run:
 
 @dataclass
 class Site:
-    """A server with a clip and pictures, and the folder and settings of a run on them."""
+    """A server with a video and a picture, and the folder and settings of a run on them."""
 
     server: Server
     folder: Path
@@ -100,7 +100,7 @@ class Site:
                 "media_ids": list(self.server.media),
             },
             "network": {"directory": str(SYNTHETIC)},
-            # Low, so that the clip's boxes need several requests.
+            # Low, so that the video's boxes need several requests.
             "detect": {"img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.05},
             "upload": {"localization_type_id": self.server.localization_type_id},
         }
@@ -203,7 +203,7 @@ def new_site(folder: Path) -> Iterator[Site]:
 def media_of_a_site(folder: Path) -> None:
     """Make the folder of media that each site has."""
     folder.mkdir(parents=True)
-    clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
-    cv2.imwrite(str(folder / "picture.png"), clip.read()[1])
-    clip.release()
+    video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
+    cv2.imwrite(str(folder / "picture.png"), video.read()[1])
+    video.release()
     shutil.copy(SYNTHETIC / "clip_910002.mp4", folder / "clip.mp4")

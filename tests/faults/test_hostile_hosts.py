@@ -51,9 +51,9 @@ def from_store(steps, monkeypatch):
 
 @pytest.mark.usefixtures("impatient")
 def test_a_store_that_redirects_gets_no_token_and_its_redirect_neither(steps, from_store, media_folder):
-    clip = (media_folder / "clip_910001.mp4").read_bytes()
+    video = (media_folder / "clip_910001.mp4").read_bytes()
     with (
-        host(lambda handler: reply(handler, 200, clip)) as (second, there),
+        host(lambda handler: reply(handler, 200, video)) as (second, there),
         host(lambda handler: reply(handler, 307, b"", Location=f"{second}/x")) as (first, here),
     ):
         assert from_store(first)["md5_checked"]

@@ -26,7 +26,7 @@ def assert_same(path: Path) -> None:
             assert np.abs(picture.astype(np.int16) - decoded).max() <= LEVELS
 
 
-def test_the_sample_clip_is_the_same() -> None:
+def test_the_sample_video_is_the_same() -> None:
     assert_same(SAMPLE / "aquarium.mp4")
 
 

@@ -10,11 +10,11 @@ from scripts.lib.frames.av1_pictures import Av1Pictures
 from tests.damage_sweep import FORMATS, read
 from tests.media_files import leave_out, write_video
 
-CLIPS = sorted((Path(__file__).parents[1] / "data" / "av1").glob("*.mkv"))
+VIDEOS = sorted((Path(__file__).parents[1] / "data" / "av1").glob("*.mkv"))
 
 
 def packets_of(path: Path) -> tuple[bytes, list[bytes], set[int]]:
-    """Return a clip's description, its packets, and which of them are key frames."""
+    """Return a video's description, its packets, and which of them are key frames."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
@@ -27,7 +27,7 @@ def missing(description: bytes, packets: list[bytes]) -> list[int]:
     return [pictures.missing_before(packet) for packet in packets]
 
 
-@pytest.mark.parametrize("path", CLIPS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.stem)
 def test_each_picture_that_is_left_out_is_missing_and_no_other(path: Path) -> None:
     description, packets, keys = packets_of(path)
     assert not any(missing(description, packets))
@@ -42,7 +42,7 @@ def test_each_picture_that_is_left_out_is_missing_and_no_other(path: Path) -> No
 
 
 def test_packets_that_are_no_av1() -> None:
-    description, packets, _ = packets_of(CLIPS[0])
+    description, packets, _ = packets_of(VIDEOS[0])
     for junk in (b"", b"\0", b"\xff" * 40, packets[0][:5], bytes(300)):
         assert missing(junk, [junk, junk]) == [0, 0]
         assert missing(description, [*packets[:8], junk]) == [0] * 9
@@ -61,9 +61,9 @@ def test_a_lost_packet_is_damage_and_later_frames_keep_their_numbers(
     assert (damaged, frames[-1][0]) == (True, last)
 
 
-@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
-def test_zeros_in_a_coded_picture_are_noticed_wherever_they_stand(clip: Path) -> None:
-    with av.open(str(clip)) as container:
+@pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.stem)
+def test_zeros_in_a_coded_picture_are_noticed_wherever_they_stand(path: Path) -> None:
+    with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     assert not any(map(av1_pictures.lost, packets))
     long = [packet for packet in packets if len(packet) > 600]

@@ -27,7 +27,7 @@ FILTERS = (
     f"[1:v:0]scale={SIZE[0]}:{SIZE[1]},setsar=1[bv];[bv]fps=25.0[bv_fps];[vid_fps][bv_fps]concat=n=2:v=1:a=0[all]"
 )
 F = 512  # one picture, in units of the track's clock; 40 ms
-# Segments: milliseconds, begin behind the first picture, rate. The clip has 30 pictures.
+# Segments: milliseconds, begin behind the first picture, rate. The video has 30 pictures.
 EDITS: dict[str, list[tuple[int, int, float]]] = {
     "whole": [(1200, 0, 1)],
     "longer": [(1800, 0, 1)],

@@ -41,10 +41,10 @@ def whole(graph: Path):
     return lambda picture: [compiled([subtract_mean(picture[None])])[port][0].copy() for port in compiled.outputs]
 
 
-def pictures(clip: str, count: int) -> np.ndarray:
-    """Return (count, 180, 320, 3) pictures of a clip."""
+def pictures(video: str, count: int) -> np.ndarray:
+    """Return (count, 180, 320, 3) pictures of a video."""
     batch = np.zeros((count, SIZE.height, SIZE.width, 3), np.uint8)
-    with open_frames(DATA / f"synthetic/{clip}.mp4", "video") as frames:
+    with open_frames(DATA / f"synthetic/{video}.mp4", "video") as frames:
         for (_, picture), place in zip(frames, batch, strict=False):
             fit(picture, place)
     return batch
@@ -61,9 +61,9 @@ def selections(engine: Engine, batch: np.ndarray, threshold: float) -> list[Sele
 # ---- the cut graph with our suppression equals the whole graph
 
 
-@pytest.mark.parametrize(("clip", "threshold"), [("clip_910002", 0.05), ("clip_910004", 0.3), ("clip_910005", 0.001)])
-def test_openem_equals_the_whole_graph(clip: str, threshold: float) -> None:
-    batch, run = pictures(clip, 60 if threshold > 0.01 else 4), whole(OPENEM)
+@pytest.mark.parametrize(("video", "threshold"), [("clip_910002", 0.05), ("clip_910004", 0.3), ("clip_910005", 0.001)])
+def test_openem_equals_the_whole_graph(video: str, threshold: float) -> None:
+    batch, run = pictures(video, 60 if threshold > 0.01 else 4), whole(OPENEM)
     with opened(OPENEM) as engine:
         assert engine.nms == Nms(iou=pytest.approx(0.4), max_detections=300)
         assert engine.classes == 3

@@ -35,8 +35,8 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
 def frames() -> np.ndarray:
     """Return batches of frames from all six scenes of the sample clip."""
     found = np.zeros((8, SIZE.height, SIZE.width, 3), np.uint8)
-    with open_frames(ROOT / "examples/aquarium/aquarium.mp4", "video") as clip:
-        for number, picture in clip:
+    with open_frames(ROOT / "examples/aquarium/aquarium.mp4", "video") as video:
+        for number, picture in video:
             if number % 18 == 5 and number // 18 < len(found):
                 fit(picture, found[number // 18])
     return found.reshape(-1, BATCH, *found.shape[1:])

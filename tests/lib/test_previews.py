@@ -233,7 +233,7 @@ def test_padding_is_taken_off(frame):
     assert fitted.sum() - view.sum() < 0.02 * fitted.sum() + 1
 
 
-def test_a_stopwatch_shares_the_time_among_the_clips_of_a_batch(monkeypatch):
+def test_a_stopwatch_shares_the_time_among_the_media_of_a_batch(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 3.5])
     monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(now))
     watch = pipeline.Stopwatch()

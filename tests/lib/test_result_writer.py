@@ -46,7 +46,7 @@ def written(*arguments: Any, **named: Any) -> MediaTask:
     return MediaTask(Nothing(), Written(*arguments, **named))
 
 
-def test_clips_are_finished_in_order_and_taken_off() -> None:
+def test_media_are_finished_in_order_and_taken_off() -> None:
     notes: list[str] = []
     unfinished: dict[MediaTask, None] = {}
     with ResultWriter(unfinished) as writer:

@@ -28,7 +28,7 @@ from tests.onnx_graph import write_onnx
 
 pytestmark = pytest.mark.networks
 
-CLIP = Path(__file__).parents[1] / "data/synthetic/clip_910001.mp4"
+VIDEO = Path(__file__).parents[1] / "data/synthetic/clip_910001.mp4"
 SIZE, BATCH = Size(320, 180), 2
 
 
@@ -170,10 +170,10 @@ def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_t
 
 
 class FiveFrames(FrameInput):
-    """The first frames of a clip."""
+    """The first frames of a video."""
 
     def open(self) -> FrameSource:
-        return open_frames(CLIP, "video", wanted_frames(1, None, 5))
+        return open_frames(VIDEO, "video", wanted_frames(1, None, 5))
 
     open_again = open
 
@@ -258,7 +258,7 @@ def test_without_the_packages_one_sentence_says_what_to_do(graph, tmp_path, monk
 def test_graphs_that_tensorrt_cannot_take(tmp_path, monkeypatch):
     device = install(monkeypatch, TENSORRT[0])
     with pytest.raises(GraphError, match=r"cannot read a file that ends in '\.pb'"):
-        opened(CLIP.with_name("graph.pb"), tmp_path)
+        opened(VIDEO.with_name("graph.pb"), tmp_path)
     with pytest.raises(GraphError, match="unknown layout"):
         opened(write_onnx(tmp_path / "a.onnx", outputs=("one", "two")), tmp_path)
     with pytest.raises(GraphError, match=r"expected boxes \(2, anchors, 4\)"):

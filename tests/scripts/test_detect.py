@@ -101,18 +101,18 @@ def labelled(rows: list[Detection], media_id: int) -> list[LabeledBox]:
 # ---- the result
 
 
-def test_the_synthetic_clips_as_well_as_the_bare_network(run: Step) -> None:
+def test_the_synthetic_videos_as_well_as_the_bare_network(run: Step) -> None:
     truth, found = [], []
-    for clip in range(910001, 910007):
-        outcome = run(SYNTHETIC / f"clip_{clip}.mp4", keep_threshold=0.05)
+    for number in range(910001, 910007):
+        outcome = run(SYNTHETIC / f"clip_{number}.mp4", keep_threshold=0.05)
         assert outcome["state"] == "done"
         assert outcome["frames"] == {
             "decoded": 60, "declared": 60, "missing": 0, "skipped": 0,
             "used": 60, "numbers": 60, "read_to_end": True, "errors": [], "error_count": 0,
         }  # fmt: skip
         assert outcome["boxes"] == len(run.rows())
-        truth += read_truth(SYNTHETIC / f"clip_{clip}.csv", clip)
-        found += labelled(run.rows(), clip)
+        truth += read_truth(SYNTHETIC / f"clip_{number}.csv", number)
+        found += labelled(run.rows(), number)
     assert ap50(truth, found) == pytest.approx(0.9835, abs=0.002)
 
 
@@ -154,15 +154,15 @@ def test_rows_are_in_order_inside_and_above_the_threshold(run: Step) -> None:
 
 @pytest.mark.parametrize(("frames", "batch_size"), [(1, 8), (5, 8), (8, 8), (17, 8), (60, 7), (60, 64)])
 def test_the_last_batch_loses_nothing(run: Step, tmp_path: Path, frames: int, batch_size: int) -> None:
-    clip = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
+    path = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
     media = tmp_path / "media.mkv"
-    video = cv2.VideoCapture(str(clip))
+    video = cv2.VideoCapture(str(path))
     pictures = [video.read()[1] for _ in range(frames)]
     write_pictures(media, pictures)
     outcome = run(media, batch_size=batch_size)
     assert outcome["frames"]["decoded"] == frames
     seen = {row.frame for row in run.rows()}
-    run(clip)
+    run(path)
     assert seen == {row.frame for row in run.rows() if row.frame < frames}
     assert frames - 1 in seen
 

@@ -12,7 +12,7 @@ from tests.scripts.test_detect import SYNTHETIC, Step
 
 pytestmark = pytest.mark.networks
 
-CLIP = SYNTHETIC / "clip_910001.mp4"
+VIDEO = SYNTHETIC / "clip_910001.mp4"
 ORIGINAL = {"role": "archival", "role_reason": "the media has only an original"}
 
 
@@ -34,7 +34,7 @@ def without_packet(source: Path, target: Path, lost: int) -> Path:
 
 def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> None:
     record = {"file": stored_file("a.mp4"), "copy": None, "fps": 12.5, "num_frames": 300, "width": 360, "height": 640}
-    outcome = step_in(tmp_path / "step")(CLIP, record=record, download=ORIGINAL)
+    outcome = step_in(tmp_path / "step")(VIDEO, record=record, download=ORIGINAL)
     assert outcome["state"] == "done"
     sentences = [
         "Tator's record says 360 x 640 pixels, the pictures read are 640 x 360",
@@ -48,7 +48,7 @@ def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> N
 def test_the_black_pictures_that_the_transcoder_appends_are_no_disagreement(tmp_path: Path) -> None:
     for count in (58, 60, 61, 62):
         record = {"file": stored_file("a.mp4"), "fps": 20.0, "num_frames": count, "width": 640, "height": 360}
-        outcome = step_in(tmp_path / str(count))(CLIP, record=record, download=ORIGINAL)
+        outcome = step_in(tmp_path / str(count))(VIDEO, record=record, download=ORIGINAL)
         assert (outcome["numbering"]["disagreements"], outcome["reason"]) == ([], None), count
 
 

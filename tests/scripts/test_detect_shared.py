@@ -24,14 +24,14 @@ SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 
 
 class Job:
-    """A clip and three pictures on a site, and a job of them all; notes what was downloaded to a disk."""
+    """A video and three pictures on a site, and a job of them all; notes what was downloaded to a disk."""
 
     def __init__(self, steps: Steps, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.steps, self.on_disk = steps, list[int]()
-        clip = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
+        video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
         self.pictures = []
         for number in range(3):
-            _, picture = clip.read()
+            _, picture = video.read()
             path = folder / f"{number}.png"
             cv2.imwrite(str(path), picture)
             self.pictures.append(steps.server.add_media(path.name, dtype="image", files={"image": [path]}))

@@ -26,14 +26,14 @@ from tests.scripts.test_detect import SPECIES, SYNTHETIC, Step, run, write_pictu
 __all__ = ["run"]
 pytestmark = pytest.mark.networks
 
-CLIP = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
+VIDEO = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
 # The network was trained on such frames at half their size.
 SIZED = {"width": 640, "height": 360}
 
 
-def frames_of(clip: Path, numbers: list[int]) -> list[np.ndarray]:
-    """Return some frames of a clip, (360, 640, 3)."""
-    video = cv2.VideoCapture(str(clip))
+def frames_of(path: Path, numbers: list[int]) -> list[np.ndarray]:
+    """Return some frames of a video, (360, 640, 3)."""
+    video = cv2.VideoCapture(str(path))
     found = [video.read()[1] for _ in range(max(numbers) + 1)]
     return [found[number] for number in numbers]
 
@@ -41,9 +41,9 @@ def frames_of(clip: Path, numbers: list[int]) -> list[np.ndarray]:
 def survey(places: list[tuple[int, int]], size: Size = Size(3200, 1800)) -> tuple[np.ndarray, list[LabeledBox]]:  # noqa: B008
     """Return a large picture with a frame of the sample at each place, and the true boxes in it."""
     numbers = [5 * at for at in range(len(places))]
-    picture = np.full((size.height, size.width, 3), frames_of(CLIP, [0])[0].mean(axis=(0, 1)), np.uint8)
+    picture = np.full((size.height, size.width, 3), frames_of(VIDEO, [0])[0].mean(axis=(0, 1)), np.uint8)
     truth = []
-    for (left, top), frame, number in zip(places, frames_of(CLIP, numbers), numbers, strict=True):
+    for (left, top), frame, number in zip(places, frames_of(VIDEO, numbers), numbers, strict=True):
         picture[top : top + 360, left : left + 640] = frame
         for box in read_truth(SYNTHETIC / "clip_910004.csv", 5, [number]):
             x, y, w, h = box.xywh
@@ -92,9 +92,9 @@ def test_the_record_says_how_tiles_were_cut(run: Step, tmp_path: Path) -> None:
 @pytest.mark.parametrize("tiles", [{"width": 640, "height": 360}, {"width": 700, "height": 16384}])
 def test_frames_that_are_not_larger_than_a_tile_give_what_they_gave(run: Step, tiles: dict) -> None:
     files = (run.detections, run.previews)
-    run(CLIP)
+    run(VIDEO)
     before = [path.read_bytes() for path in files]
-    outcome = run(CLIP, tiles=tiles)
+    outcome = run(VIDEO, tiles=tiles)
     assert [path.read_bytes() for path in files] == before
     assert outcome["tiles"]["frames"] == outcome["tiles"]["tiles"] == 0
 
@@ -102,7 +102,7 @@ def test_frames_that_are_not_larger_than_a_tile_give_what_they_gave(run: Step, t
 def test_a_video_comes_out_the_same_with_any_threads_and_batches(run: Step) -> None:
     found = {}
     for batch_size, threads in ((8, 1), (1, 4), (7, 2), (64, 3)):
-        outcome = run(CLIP, tiles="auto", batch_size=batch_size, threads=threads, max_frames=12)
+        outcome = run(VIDEO, tiles="auto", batch_size=batch_size, threads=threads, max_frames=12)
         found[run.detections.read_bytes()] = outcome["boxes"]
         assert outcome["tiles"]["frames"] == outcome["frames"]["used"] == 12
         assert outcome["tiles"]["tiles"] == 9 * 12
@@ -111,9 +111,9 @@ def test_a_video_comes_out_the_same_with_any_threads_and_batches(run: Step) -> N
 
 
 def test_a_stride(run: Step) -> None:
-    run(CLIP, tiles="auto")
+    run(VIDEO, tiles="auto")
     every = [(row.frame, row.x, row.y) for row in run.rows()]
-    outcome = run(CLIP, tiles="auto", frame_stride=7, frame_range=[3, 40])
+    outcome = run(VIDEO, tiles="auto", frame_stride=7, frame_range=[3, 40])
     wanted = range(3, 41, 7)
     assert [(row.frame, row.x, row.y) for row in run.rows()] == [row for row in every if row[0] in wanted]
     assert outcome["tiles"]["frames"] == len(wanted)
@@ -205,7 +205,7 @@ def test_a_long_strip_is_detected_in_its_tiles_alone(
 
 def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: Path) -> None:
     media = tmp_path / "a.mkv"
-    write_pictures(media, frames_of(CLIP, list(range(30))))
+    write_pictures(media, frames_of(VIDEO, list(range(30))))
     cut(media, 0.6)
     outcomes, found = [], []
     for threads in (1, 4):
@@ -221,7 +221,7 @@ def test_a_video_that_is_begun_anew_keeps_nothing_of_before(run: Step, monkeypat
     from scripts.lib.detection.cutting import Cutter
     from scripts.lib.frames.threads import NotSound
 
-    run(CLIP, tiles="auto", max_frames=20)
+    run(VIDEO, tiles="auto", max_frames=20)
     expected = run.detections.read_bytes()
     original, given = Cutter.pieces, []
 
@@ -233,7 +233,7 @@ def test_a_video_that_is_begun_anew_keeps_nothing_of_before(run: Step, monkeypat
             yield piece
 
     monkeypatch.setattr(Cutter, "pieces", pieces)
-    outcome = run(CLIP, tiles="auto", max_frames=20)
+    outcome = run(VIDEO, tiles="auto", max_frames=20)
     assert len(given) > 20 * 10
     assert run.detections.read_bytes() == expected
     assert outcome["tiles"]["frames"] == 20
@@ -241,7 +241,7 @@ def test_a_video_that_is_begun_anew_keeps_nothing_of_before(run: Step, monkeypat
     given.clear()
     digests = iter(range(10**9))
     monkeypatch.setattr(batch_reader, "digest_of", lambda *_: next(digests))
-    outcome = run(CLIP, tiles="auto", max_frames=20)
+    outcome = run(VIDEO, tiles="auto", max_frames=20)
     assert len(given) > 20 * 10 + 50
     assert run.detections.read_bytes() == expected
     assert outcome["tiles"]["frames"] == 20
@@ -264,7 +264,7 @@ def test_lines_of_progress_count_frames(
 ) -> None:
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0)
     with caplog.at_level("INFO"):
-        run(CLIP, tiles="auto", batch_size=8)
+        run(VIDEO, tiles="auto", batch_size=8)
     said = [int(found) for found in re.findall(r"(\d+) of 60 frames", caplog.text)]
     assert said[0] in (1, 2)
     assert said == sorted(said)

@@ -80,7 +80,7 @@ def test_megadetector(run, tmp_path):
         "detector_metadata": {"conservative_detection_threshold": 0.3},
     }
     assert content["detection_categories"] == {"1": "cod", "2": "crab & <co>"}
-    first, empty, odd, clip, junk = content["images"]
+    first, empty, odd, video, junk = content["images"]
     assert first == {
         "file": "cam1/a.jpg",
         "detections": [
@@ -91,9 +91,9 @@ def test_megadetector(run, tmp_path):
     }
     assert empty == {"file": "cam1/empty.jpg", "detections": []}
     assert odd["file"] == ODD  # as Python names the file
-    assert clip["frame_rate"] == 12.5
-    assert clip["frames_processed"] == list(range(0, 31, 2))
-    assert [found["frame_number"] for found in clip["detections"]] == [4, 4, 20]
+    assert video["frame_rate"] == 12.5
+    assert video["frames_processed"] == list(range(0, 31, 2))
+    assert [found["frame_number"] for found in video["detections"]] == [4, 4, 20]
     assert junk == {"file": "junk.jpg", "failure": "unreadable: junk", "detections": None}
 
 
@@ -159,8 +159,8 @@ def test_cvat(run, tmp_path):
     assert [image.attrib["id"] for image in images] == ["0", "1", "2"]
     boxes = [_box(box) for box in images[0]]
     assert boxes == [("cod", 20, 10, 60, 30, 0.9), ("crab & <co>", 150, 90, 200, 100, 0.5)]
-    clip = list(parse(tmp_path / "cvat" / "4.xml").getroot().iter("image"))
-    assert [(image.attrib["id"], image.attrib["name"], len(image)) for image in clip] == [
+    video = list(parse(tmp_path / "cvat" / "4.xml").getroot().iter("image"))
+    assert [(image.attrib["id"], image.attrib["name"], len(image)) for image in video] == [
         ("4", "frame_000004", 2),
         ("20", "frame_000020", 1),
     ]
@@ -174,7 +174,7 @@ def _box(box: ET.Element) -> tuple[str | float, ...]:
 def test_label_studio(run, tmp_path):
     path = tmp_path / "tasks.json"
     run.export(export_label_studio, provenance=tmp_path / "provenance.json", label_studio=path)
-    first, empty, odd, clip = json.loads(path.read_text())
+    first, empty, odd, video = json.loads(path.read_text())
     assert first["data"] == {"image": "/data/local-files/?d=cam1/a.jpg", "media_id": 1}
     [prediction] = first["predictions"]
     assert prediction["model_version"] == "network"
@@ -185,8 +185,8 @@ def test_label_studio(run, tmp_path):
     assert one["id"] != other["id"]
     assert empty["predictions"] == [{"model_version": "network", "result": []}]
     assert odd["data"]["image"] == "/data/local-files/?d=caf%E9.jpg"
-    assert clip["data"]["video"] == "/data/local-files/?d=clip.mp4"
-    region = clip["predictions"][0]["result"][2]
+    assert video["data"]["video"] == "/data/local-files/?d=clip.mp4"
+    region = video["predictions"][0]["result"][2]
     assert region["type"] == "videorectangle"
     assert region["value"]["labels"] == ["crab & <co>"]
     [shown] = region["value"]["sequence"]

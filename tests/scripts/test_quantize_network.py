@@ -46,9 +46,9 @@ def test_a_long_media_is_not_read_to_its_end(tmp_path, monkeypatch):
 def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
     junk = tmp_path / "junk"
     junk.write_text("no video")
-    clip = SYNTHETIC / "clip_910001.mp4"
+    video = SYNTHETIC / "clip_910001.mp4"
     store = np.zeros((30, 180, 320, 3), np.uint8)
-    sources = [media(junk, 1), media(clip, 2), media(junk, 3, state="missing"), media(clip, 4)]
+    sources = [media(junk, 1), media(video, 2), media(junk, 3, state="missing"), media(video, 4)]
     assert take_frames(sources, store, Resize()) == {"1": 0, "2": 10, "3": 0, "4": 20}
     assert store.reshape(30, -1).std(axis=1).min() > 5
 
@@ -56,16 +56,16 @@ def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
 def test_of_frames_that_are_cut_into_tiles_these_are_taken(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (400, 700, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
-    clip = SYNTHETIC / "clip_910001.mp4"
+    video = SYNTHETIC / "clip_910001.mp4"
     store = np.zeros((10, 180, 320, 3), np.uint8)
     tiling = Tiling(Size(320, 180))
-    used = take_frames([media(tmp_path / "a.png", 1, "image"), media(clip, 2)], store, Resize(), tiling)
+    used = take_frames([media(tmp_path / "a.png", 1, "image"), media(video, 2)], store, Resize(), tiling)
     assert used == {"1": 5, "2": 5}
     tiles = [region.part_of(picture) for region in tiling.regions(Size(700, 400))]
     assert len(tiles) == 9
     taken = [next(at for at, tile in enumerate(tiles) if (tile == one).all()) for one in store[:5]]
     assert taken == [0, 1, 3, 5, 7]
-    _, frame = cv2.VideoCapture(str(clip)).read()
+    _, frame = cv2.VideoCapture(str(video)).read()
     inside = Tiling(Size(320, 180)).regions(Size(640, 360))
     assert min(int(np.abs(store[5].astype(int) - tile.part_of(frame)).max()) for tile in inside) < 30
 

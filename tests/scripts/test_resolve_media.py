@@ -53,8 +53,8 @@ def test_every_other_media_is_named_with_its_reason(steps):
 
 
 def test_largest_streaming_file_when_there_is_no_archival_copy(steps, media_folder):
-    clip = media_folder / "clip_910001.mp4"
-    media_id = steps.server.add_media("streamed.mp4", files={"streaming": [clip]})
+    video = media_folder / "clip_910001.mp4"
+    media_id = steps.server.add_media("streamed.mp4", files={"streaming": [video]})
     (record,) = steps.resolve(media_id)
     assert record["file"]["role"] == "streaming"
 

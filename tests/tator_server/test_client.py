@@ -121,8 +121,8 @@ def test_one_box_as_an_object_and_by_chunks(server: Server, api, version: int) -
 
 
 def test_any_make_of_media(server: Server, api, tmp_path: Path) -> None:
-    clip = SYNTHETIC / "clip_910001.mp4"
-    streaming = api.get_media(server.add_media("s.mp4", files={"streaming": [clip]}))
+    file = SYNTHETIC / "clip_910001.mp4"
+    streaming = api.get_media(server.add_media("s.mp4", files={"streaming": [file]}))
     assert streaming.media_files.archival is None
     assert drain(api, streaming, tmp_path / "s.mp4")[-1] == 100
     assert streaming.md5 != tator.util.md5sum(str(tmp_path / "s.mp4"))
@@ -136,7 +136,7 @@ def test_any_make_of_media(server: Server, api, tmp_path: Path) -> None:
 
     foreign = server.add_media("x.mp4", project=server.foreign_project_id)
     assert api.get_media_list_by_id(server.project_id, {"ids": [foreign]}) == []
-    archived = server.add_media("old.mp4", files={"archival": [clip]}, archive_state="archived")
+    archived = server.add_media("old.mp4", files={"archival": [file]}, archive_state="archived")
     assert [m.id for m in api.get_media_list(server.project_id, archive_lifecycle="archived")] == [archived]
     assert server.change("media", archived, num_frames=1)["num_frames"] == 1
 
