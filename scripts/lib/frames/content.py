@@ -13,7 +13,7 @@ from scripts.lib.frames.units import by_lengths, by_start_codes
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
-# Nothing marks where their pictures end.
+# Nothing says where their pictures end.
 WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}

@@ -43,13 +43,13 @@ def lost(content: bytes) -> str | None:
     return f"{count} {'block is' if count == 1 else 'blocks are'} destroyed: that part of the file was lost"
 
 
-def _has_run(marks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return in which rows of the last axis at least `_RUN` marks stand side by side."""
-    rows = marks.reshape(-1, marks.shape[-1])
+def _has_run(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return in which rows of the last axis at least `_RUN` values side by side are true."""
+    rows = flags.reshape(-1, flags.shape[-1])
     candidates = np.flatnonzero(rows.sum(axis=1) >= _RUN)
     found = np.zeros(len(rows), bool)
     if len(candidates):
         sums = np.cumsum(rows[candidates], axis=1, dtype=np.int64)
         before = np.concatenate([np.zeros((len(sums), 1), np.int64), sums], axis=1)
         found[candidates] = (before[:, _RUN:] - before[:, :-_RUN] == _RUN).any(axis=1)
-    return found.reshape(marks.shape[:-1])
+    return found.reshape(flags.shape[:-1])

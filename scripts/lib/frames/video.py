@@ -74,7 +74,7 @@ class VideoFrames(VideoPackets):
             **context.options,
             "max_pixels": str(most_pixels(self._pixel_bytes)),
             # Where pictures of HEVC bring a checksum, it is compared. How many bits are left over is told of codecs
-            # whose pictures have no mark for their end: too many where what came before was changed.
+            # in which nothing says where a picture ends: too many where what came before was changed.
             "err_detect": "crccheck+buffer" if self._codec in content.WITHOUT_END else "crccheck",
         }
         self.summary.declared = self._stream.frames or None

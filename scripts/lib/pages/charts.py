@@ -148,16 +148,16 @@ def _beside(axes: Axes, x: float, y: float, words: str, *, left: bool) -> None:
 
 
 def timeline(
-    name: str, edges: Means, means: Mapping[int, Means], fps: float | None, marks: Sequence[TimelineMarker]
+    name: str, edges: Means, means: Mapping[int, Means], fps: float | None, markers: Sequence[TimelineMarker]
 ) -> Markup:
-    """Return boxes a frame over a video's time, one species upon the other, and marks that lead to a frame.
+    """Return boxes a frame over a video's time, one species upon the other, and markers that lead to a frame.
 
     Args:
         name: of the chart; no two of a page have the same.
         edges: of the bins, in frames.
         means: boxes a frame in each bin, by species from 1.
         fps: frames a second; without it the axis shows frames.
-        marks: what to point at.
+        markers: what to point at.
     """
     scale = 1 / fps if fps else 1.0
     with _chart(name, 1.7) as (axes, made):
@@ -168,10 +168,10 @@ def timeline(
         top = max(float(base.max(initial=0)) * 1.18, 1e-3)
         axes.set_ylim(0, top)
         axes.set_xlim(edges[0] * scale, edges[-1] * scale)
-        if marks:
-            at = [(mark.frame + 0.5) * scale for mark in marks]
+        if markers:
+            at = [(marker.frame + 0.5) * scale for marker in markers]
             points = axes.scatter(at, [top * 0.95] * len(at), marker="v", color=INK, s=26, clip_on=False, zorder=3)
-            points.set_urls([mark.address for mark in marks])
+            points.set_urls([marker.address for marker in markers])
         axes.set_ylabel("boxes a frame")
         axes.set_xlabel("time" if fps else "frame")
         axes.yaxis.set_major_locator(MaxNLocator(4))
@@ -184,13 +184,13 @@ def timeline(
 def max_n_over_time(
     name: str, steps: Mapping[int, Sequence[tuple[float, int]]], length: float, peaks: Sequence[Peak]
 ) -> Markup:
-    """Return MaxN by interval, a stepped line a species, with marks that lead to the frames of the highest.
+    """Return MaxN by interval, a stepped line a species, with markers that lead to the frames of the highest.
 
     Args:
         name: of the chart; no two of a page have the same.
         steps: by species from 1, the second at which an interval begins, and its MaxN.
         length: of an interval in seconds.
-        peaks: what to mark.
+        peaks: what to point at.
     """
     with _chart(name, 1.7) as (axes, made):
         for species, points in sorted(steps.items()):

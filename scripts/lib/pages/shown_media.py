@@ -289,5 +289,5 @@ def _timeline(media: ReportedMedia, entries: list[AlbumPicture], renderer: Frame
     if media.is_picture or len(looked_at) < 2:
         return ""
     edges, means = over_time(read_detections(media.detections), looked_at, BINS)
-    marks = [charts.TimelineMarker(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
-    return charts.timeline(f"timeline-{media.line.media_id}", edges, means, media.record.fps, marks)
+    markers = [charts.TimelineMarker(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
+    return charts.timeline(f"timeline-{media.line.media_id}", edges, means, media.record.fps, markers)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|(?P<word>[A-Za-z_][\w]*)|(?P<number>\d+(?:\.\d+)?)"""
-    r"""|(?P<mark>&&|\|\||[=!<>]=|\?\?|\?\.|\.\.|\*\*|[-+*/%<>!()\[\]{},.?:|;=#])|(?P<space>\s+)|(?P<bad>.)""",
+    r"""|(?P<sign>&&|\|\||[=!<>]=|\?\?|\?\.|\.\.|\*\*|[-+*/%<>!()\[\]{},.?:|;=#])|(?P<space>\s+)|(?P<bad>.)""",
     re.DOTALL,
 )
 _PYTHON = {"&&": " and ", "||": " or ", "!": " not ", "true": "True", "false": "False", "nil": "None"}
@@ -65,14 +65,14 @@ def problems(expression: str) -> Iterator[str]:
         return
     open_brackets: list[str] = []
     for kind, text in tokens:
-        if kind == "mark" and text in "([{":
+        if kind == "sign" and text in "([{":
             open_brackets.append(text)
-        elif kind == "mark" and text in _PAIRS and (not open_brackets or open_brackets.pop() != _PAIRS[text]):
+        elif kind == "sign" and text in _PAIRS and (not open_brackets or open_brackets.pop() != _PAIRS[text]):
             yield f"{expression!r} has a {text!r} that closes nothing; correct the brackets"
             return
     if open_brackets:
         yield f"{expression!r} has a {open_brackets[-1]!r} that is not closed; correct the brackets"
-    elif not any(text in _OTHER for kind, text in tokens if kind in ("mark", "word")):
+    elif not any(text in _OTHER for kind, text in tokens if kind in ("sign", "word")):
         yield from _parsed(expression, tokens)
 
 
