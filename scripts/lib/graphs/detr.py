@@ -25,7 +25,7 @@ _COCO = (91, 90)
 
 
 def rt_detr(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe an RT-DETR, D-FINE or RF-DETR of transformers: a sigmoid of each class, any of which a query may be."""
+    """Describe an RT-DETR, D-FINE or RF-DETR of transformers: each class has a score of its own, by a sigmoid."""
     if not _is_transformers(signature) or _model_type(known) in _SOFTMAX:
         return None
     kind = _model_type(known)

@@ -51,7 +51,7 @@ def ultralytics(signature: Signature, known: NetworkHints) -> Description | None
 
 
 def ultralytics_rtdetr(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe an RT-DETR that Ultralytics exported: the shape of its end-to-end YOLOs, other numbers."""
+    """Describe an RT-DETR that Ultralytics exported: shaped as its end-to-end YOLOs, with other values."""
     del known
     output = _only(signature)
     is_rtdetr = _is_rtdetr(signature)

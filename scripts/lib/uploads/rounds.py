@@ -176,7 +176,14 @@ class Rounds(ABC, Generic[_Plan]):
         return todo
 
     def _send(self, write: Callable[[], None], *, makes: Collection[str] = (), removes: Collection[str] = ()) -> None:
-        """Make a write, of things with these elemental ids; one that removes rows by their ids can do no harm later."""
+        """Make a write, and count it.
+
+        Args:
+            write: sends the request.
+            makes: the elemental ids that it makes.
+            removes: those that it removes; without either it removes rows by their own ids, and needs no note: if it
+                is carried out late, it can do no harm.
+        """
         if ids := makes or removes:
             self._unanswered.send(write, ids, makes=bool(makes))
         else:

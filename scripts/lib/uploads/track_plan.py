@@ -175,7 +175,7 @@ def people_have(states: States, to: TrackDestination) -> set[int]:
 def _whose(
     outcome: TrackPlan, wanted: Mapping[str, TrackToUpload], boxes: BoxRows, states: States, to: TrackDestination
 ) -> _Standing:
-    """Sort the states by whose they are, and note in the outcome what is people's."""
+    """Separate the workflow's states from people's, and note the latter in the outcome."""
     rows = latest(states.latest)
     history: dict[str, list[_Row]] = defaultdict(list)
     for row in states.every:

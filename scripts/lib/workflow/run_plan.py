@@ -63,7 +63,7 @@ class RunPlan(NetworkPlan):
 
     @property
     def every_match(self) -> list[str]:
-        """Each of these files."""
+        """The files of matches: one a media, or one a shared job."""
         firsts = [media_ids[0] for media_ids in self.shared_jobs] or self.media_ids
         return self.of(firsts, "resources/matches/{media_id}.json")
 
