@@ -182,7 +182,7 @@ def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: 
 
 
 @pytest.fixture(params=["port", "name"])
-def nobody(request: pytest.FixtureRequest) -> str:
+def unreachable(request: pytest.FixtureRequest) -> str:
     """Return an address where nothing listens: a wrong port, and a name that nobody knows."""
     if request.param == "name":
         return "https://tator.nowhere.invalid"
@@ -192,14 +192,14 @@ def nobody(request: pytest.FixtureRequest) -> str:
 
 
 def test_address_where_nothing_ever_listened_is_given_up_soon(
-    steps: Steps, nobody: str, monkeypatch: pytest.MonkeyPatch
+    steps: Steps, unreachable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (steps.folder / "resources").mkdir()
     monkeypatch.setattr("scripts.lib.server.api.NEVER_ANSWERED_SECONDS", 2.0)
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "60")
     started = time.monotonic()
     with pytest.raises(ServerError, match=r"or correct tator\.host: nothing has answered there yet"):
-        Steps(steps.folder, replace(steps.server, host=nobody)).resolve(1)
+        Steps(steps.folder, replace(steps.server, host=unreachable)).resolve(1)
     assert time.monotonic() - started < 20
 
 

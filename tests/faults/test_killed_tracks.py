@@ -22,7 +22,7 @@ pytestmark = pytest.mark.service
 
 SECONDS = 1.0
 ANSWER_SECONDS = 10
-# At which request the job is killed (the last of its kind), what befalls it, and whether tracks were asked for by then.
+# The request at which the job is killed (the last of its kind), what happens to that, and whether tracks were asked for.
 # The server carries a late one out after the kill, unheard.
 MOMENTS = [
     ("CreateLocalizationList", "late_commit", False),

@@ -78,8 +78,8 @@ def breakable(site: Site, monkeypatch, tmp_path):
         text = path.read_text()
         assert text.count(before) == 1, (file, before)
         indent = re.match(" *", before)[0]
-        told = f'__import__("os").environ.get("INJECT") == {name!r} and ({number}) == 1'
-        new = f"{indent}if {told}:\n{indent}    from scripts.lib import harm\n{indent}    harm.do()\n"
+        condition = f'__import__("os").environ.get("INJECT") == {name!r} and ({number}) == 1'
+        new = f"{indent}if {condition}:\n{indent}    from scripts.lib import harm\n{indent}    harm.do()\n"
         path.write_text(text.replace(before, new + before))
     (root / "scripts/lib/harm.py").write_text(HARM)
     monkeypatch.setattr(site_module, "ROOT", root)

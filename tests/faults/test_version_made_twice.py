@@ -103,14 +103,14 @@ def test_the_other_has_uploaded_already(late, other, race):
 
 def test_the_other_s_next_run_takes_the_version_that_all_take(late, other, race, monkeypatch):
     first, second = race(lambda: upload(other))
-    tator, told = {"host": late.server.host, "project_id": late.server.project_id}, []
+    tator, messages = {"host": late.server.host, "project_id": late.server.project_id}, []
     files = {name: other.folder / f"{name}.json" for name in ("destination", "summary", "memory")}
 
     def losses():
-        return look_for_losses(tator, {"TATOR_AUTH_TOKEN": late.server.token}, tell=told.append, **files)
+        return look_for_losses(tator, {"TATOR_AUTH_TOKEN": late.server.token}, tell=messages.append, **files)
 
     assert losses() == 1
-    assert f"version {second} ('{NAME}') was made at the same moment as version {first}" in told[0]
+    assert f"version {second} ('{NAME}') was made at the same moment as version {first}" in messages[0]
     assert prepare(other) == first
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")  # long ago
     upload(other)

@@ -35,7 +35,7 @@ class Kubelet(Thread):
         self._account_folder: Path | None = None
         self.begun = self.ended = 0.0
         self.code: int | None = None
-        # Set by what befalls the node: it is cut off and reports nothing; it rebooted, and this is what it reports.
+        # Set by what happens to the node: it is cut off and reports nothing; it rebooted, and this is what it reports.
         self.cut_off, self.reboot = False, ""
 
     @property

@@ -1,4 +1,4 @@
-"""What befalls jobs in a cluster: pods lost in each way, quotas, refusals, sidecars, connections that say nothing."""
+"""What happens to jobs in a cluster: pods lost in each way, quotas, refusals, sidecars, silent connections."""
 
 import runpy
 import threading

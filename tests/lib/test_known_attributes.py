@@ -25,15 +25,15 @@ def box_type(**defaults):
     return {"attribute_types": [{"name": name, "default": default} for name, default in defaults.items()]}
 
 
-def told(known, of=OF_BOXES):
+def read_back(known, of=OF_BOXES):
     return from_description(to_description(WHAT, {of: known}, ENDING), of)
 
 
 @pytest.mark.parametrize("of", [OF_BOXES, OF_TRACKS])
-def test_what_is_told_is_known_again(of):
+def test_what_is_written_is_read_again(of):
     known = merged({}, box_type(Species=None, Reviewed="No", Points=[0.5, 1]), FIRST)
     known = merged(known, box_type(Species=None, Reviewed="Pending", Points=[0.5, 1], Later={"a": "}, "}), LATER)
-    assert told(known, of) == known
+    assert read_back(known, of) == known
 
 
 def test_both_kinds_in_one():
@@ -55,13 +55,13 @@ def test_what_somebody_edited(text):
 
 def test_twenty_attributes_with_defaults_fit():
     known = merged({}, box_type(**{f"Attribute number {number}": "none" for number in range(20)}), FIRST)
-    assert told(known) == known
+    assert read_back(known) == known
 
 
 def test_names_without_a_default_go_first_and_the_newest_of_them():
     known = merged({}, box_type(**{f"Free text {number:02}": None for number in range(60)}, Reviewed="No"), FIRST)
     known = merged(known, box_type(Reviewed="Pending", **{"Newest": None}), LATER)
-    kept = told(known)
+    kept = read_back(known)
     assert kept["Reviewed"] == [FIRST.isoformat(timespec="milliseconds"), "No", "Pending"]
     assert 20 < len(kept) < 60
     assert "Newest" not in kept
@@ -72,7 +72,7 @@ def test_then_defaults_that_were_replaced_and_then_the_longest():
     names = [f"Attribute number {number:02}" for number in range(13)]
     known = merged({}, box_type(**dict.fromkeys(names, "none")), FIRST)
     known = merged(known, box_type(**dict.fromkeys(names, "later than none"), Huge="x" * 2000), LATER)
-    kept = told(known)
+    kept = read_back(known)
     assert "Huge" not in kept
     assert ["none", "later than none"] not in kept.values()
     assert kept.keys() == set(names)

@@ -99,8 +99,8 @@ def test_a_run_and_what_people_made_of_it_in_tator(steps, tmp_path, capsys):
         ([str(run.folder), str(tmp_path / "nowhere")], "has no results/summary.json"),
     ):
         assert compare_runs.main([*where, *wrong]) == 1
-        told = capsys.readouterr().err
-        assert (words in told, "Traceback" in told) == (True, False), told
+        error = capsys.readouterr().err
+        assert (words in error, "Traceback" in error) == (True, False), error
     assert not (tmp_path / "none").exists()
 
 
@@ -113,8 +113,8 @@ def test_runs_without_a_common_media(tmp_path, capsys):
         run.finish()
     one, two, empty = (str(run.folder) for run in runs)
     assert compare_runs.main([one, empty, "--out", str(tmp_path / "none")]) == 1
-    told = capsys.readouterr().err
-    assert f"{one} (media 1) and {empty} (media none) have no media in common" in told
+    error = capsys.readouterr().err
+    assert f"{one} (media 1) and {empty} (media none) have no media in common" in error
     assert compare_runs.main([one, two, "--media", "2", "--out", str(tmp_path / "none")]) == 1
     assert f"--media: {one} has no media 2; it has 1" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

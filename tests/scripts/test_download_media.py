@@ -194,16 +194,16 @@ def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came, status, 
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "told"),
+    ("asked", "status", "message"),
     [
         ("Download", 404, r"media 1: the store answered 404; tried for .*run again to go on from byte"),
         ("Download", 403, r"media 1: the store answered 403; tried for .*run again to go on from byte"),
     ],
 )
-def test_media_that_is_there_is_not_said_to_be_missing(ready, impatient, asked, status, told):
+def test_media_that_is_there_is_not_said_to_be_missing(ready, impatient, asked, status, message):
     ready.server.fault("cut_download", after_bytes=30_000)
     ready.server.fault("status", status=status, operation=asked, nth=2, times=None)
-    with pytest.raises(ServerError, match=told):
+    with pytest.raises(ServerError, match=message):
         ready.download(1)
     (left,) = ready.folder.glob(".media_1.*.unfinished")
     assert left.stat().st_size > 0

@@ -1,4 +1,4 @@
-"""What is selected is told first, written complete or not at all, and can be read by a run."""
+"""What is selected is named first, written complete or not at all, and can be read by a run."""
 
 import json
 import subprocess
@@ -33,12 +33,12 @@ def server(tator_server, monkeypatch, tmp_path):
 
 @pytest.fixture
 def select(server, capsys):
-    """Return a function that runs the program: its exit code, the ids it gives, and what it tells."""
+    """Return a function that runs the program: its exit code, the ids it gives, and its standard error."""
 
     def run(*arguments):
         code = select_media.main(arguments)
-        out, told = capsys.readouterr()
-        return code, [int(line) for line in out.splitlines() if not line.startswith("#")], told
+        out, error = capsys.readouterr()
+        return code, [int(line) for line in out.splitlines() if not line.startswith("#")], error
 
     return run
 
@@ -56,7 +56,7 @@ SELECTIONS = [
     (["--search", '{"attribute": "$num_frames", "operation": "gt", "value": 1000}'], [3, 4]),
     (["--name", "done", "--search", '{"attribute": "$id", "operation": "lt", "value": 5}'], [4]),
 ]
-# With words of what is told.
+# With words of the message.
 FAILURES = [
     (["--attribute", "Note=x"], "no media type has an attribute 'Note'; they have 'Notes', 'Object Detector Pro"),
     (["--unprocessed", "--mark-attribute", "Seen"], "no media type has an attribute 'Seen'"),
@@ -104,23 +104,23 @@ def test_a_folder_is_selected_with_the_folders_inside_it(select, server):
     assert "with the 2 folders inside section" in select("--section", str(numbers[0]))[2]
     assert select("--section", str(numbers[1]))[:2] == (0, media[:2])
     assert select("--section", str(numbers[2]))[:2] == (0, media[1:2])
-    code, found, told = select("--section", str(numbers[3]))
-    assert (code, found, "folders inside" in told) == (0, media[2:], False)
+    code, found, error = select("--section", str(numbers[3]))
+    assert (code, found, "folders inside" in error) == (0, media[2:], False)
 
 
 def test_counts_hours_and_what_is_left_out_are_told(select):
-    code, _, told = select("--unprocessed")
+    code, _, error = select("--unprocessed")
     assert code == 0
-    assert told.splitlines()[0] == "4 media are selected: 3 videos (1.0 hours), 1 images"
-    assert "1 are left out: marked as processed (Object Detector Processed)\n" in told
-    assert "1 are left out: of the kind multi\n" in told
+    assert error.splitlines()[0] == "4 media are selected: 3 videos (1.0 hours), 1 images"
+    assert "1 are left out: marked as processed (Object Detector Processed)\n" in error
+    assert "1 are left out: of the kind multi\n" in error
 
 
 def test_names_and_wishes_do_no_harm(select, tmp_path):
-    code, _, told = select("--section", "7", "--attribute", "Notes=a, b=c", "--output", "media.txt")
+    code, _, error = select("--section", "7", "--attribute", "Notes=a, b=c", "--output", "media.txt")
     assert code == 0
-    assert "\x1b" not in told
-    assert [line for line in told.splitlines() if line.startswith("99")] == []
+    assert "\x1b" not in error
+    assert [line for line in error.splitlines() if line.startswith("99")] == []
     wish = "Notes=\n99\x1b\udcff"
     assert select("--attribute", wish)[0] == 1
     assert media_list.read(tmp_path / "media.txt") == [3]
@@ -144,8 +144,8 @@ def test_file_is_whole_or_as_it_was(select, server, tmp_path):
     remark = (tmp_path / "other.txt").read_text().splitlines()[1]
     assert json.loads(remark.removeprefix("# selected by ")) == {"kind": "video", "name": "done"}
     server.fault("status", operation="GetMediaList", times=None)
-    code, _, told = select("--output", str(path))
-    assert (code, "run again later" in told) == (1, True)
+    code, _, error = select("--output", str(path))
+    assert (code, "run again later" in error) == (1, True)
     server.clear_faults()
     assert select("--name", "none of this name", "--output", str(path))[0] == 1
     assert path.read_text() == before
@@ -154,10 +154,10 @@ def test_file_is_whole_or_as_it_was(select, server, tmp_path):
 
 def test_what_goes_wrong_is_said_in_a_line(select):
     for arguments, words in FAILURES:
-        code, ids, told = select(*arguments)
+        code, ids, error = select(*arguments)
         assert (code, ids) == (1, []), arguments
-        assert words in told
-        assert "Traceback" not in told
+        assert words in error
+        assert "Traceback" not in error
 
 
 def test_wrong_options(select):
@@ -174,8 +174,8 @@ def test_as_a_program_whose_reader_has_enough(monkeypatch):
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "5")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
-        told = process.stderr.read()
-    assert (process.returncode, "Traceback" in told, "Exception" in told) == (1, False, False)
+        error = process.stderr.read()
+    assert (process.returncode, "Traceback" in error, "Exception" in error) == (1, False, False)
     monkeypatch.delenv("TATOR_AUTH_TOKEN")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, "TATOR_AUTH_TOKEN is not set" in done.stderr) == (1, True)

@@ -87,10 +87,10 @@ def test_tracks_in_tator_are_counted_and_told(run, tmp_path, monkeypatch):
     assert summary["totals"]["tracks_in_tator"] == 2
     assert "tracks in Tator" in table
     assert "1 edited, tracks: 1 edited, 2 withheld" in table
-    told = []
-    monkeypatch.setattr(job, "tell_user", told.append)
+    messages = []
+    monkeypatch.setattr(job, "tell_user", messages.append)
     end(tmp_path)
-    assert told[-1] == "2 media, 20 frames, 8 boxes found, 6 in Tator, and 2 tracks."
+    assert messages[-1] == "2 media, 20 frames, 8 boxes found, 6 in Tator, and 2 tracks."
 
 
 def test_counts_of_people_are_told_and_those_that_do_not_stand_fail_their_media(run):
@@ -168,12 +168,12 @@ def test_a_name_cannot_spoil_the_table(run, name):
 
 def test_a_good_end_is_told(run, tmp_path, monkeypatch):
     run(GOOD)
-    told = []
-    monkeypatch.setattr(job, "tell_user", told.append)
+    messages = []
+    monkeypatch.setattr(job, "tell_user", messages.append)
     end(tmp_path)
     sentence = "1 media, 10 frames, 4 boxes found, 3 in Tator."
-    assert told[-1] == sentence
-    assert "a.mp4" in told[0]
+    assert messages[-1] == sentence
+    assert "a.mp4" in messages[0]
     assert (tmp_path / "outcome.txt").read_text() == sentence + "\n"
 
 

@@ -96,13 +96,13 @@ class Cluster:
         """Return the states of the jobs that SLURM has, ended ones left out."""
         return self.says("squeue", "--noheader", "--format=%T", *options).split()
 
-    def ever(self) -> list[str]:
+    def every_job(self) -> list[str]:
         """Return all that SLURM tells of each job it had, its batch script included."""
-        told = []
+        found = []
         for line in self.says("scontrol", "--details", "--oneliner", "show", "job").splitlines():
             number = line.split()[0].removeprefix("JobId=")
-            told.append(line + "\n" + self.says("scontrol", "write", "batch_script", number, "-"))
-        return told
+            found.append(line + "\n" + self.says("scontrol", "write", "batch_script", number, "-"))
+        return found
 
     def _start(self, program: str, *arguments: str) -> None:
         path = shutil.which(program, path=PATH) or program

@@ -84,7 +84,7 @@ def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_
     assert "rule detect:" not in last
     assert site.state() == undisturbed
 
-    slurm_was_asked_for_what_the_profile_says(cluster.ever())
+    slurm_was_asked_for_what_the_profile_says(cluster.every_job())
     assert any("srun -n1" in line for line in lines)
     the_token_is_nowhere(cluster, site, lines, (failed.text, ended.text, cancelled.text, run.text, last))
 
@@ -99,7 +99,7 @@ def slurm_was_asked_for_what_the_profile_says(jobs):
 
 def the_token_is_nowhere(cluster, site, lines, terminals):
     """But in the environment that SLURM keeps for each job, for its own eyes."""
-    assert not [text for text in [*cluster.ever(), *lines] if site.server.token in text]
+    assert not [text for text in [*cluster.every_job(), *lines] if site.server.token in text]
     assert site.secrets_in(*terminals) == []
     files = [path for path in cluster.folder.rglob("*") if path.is_file()]
     holding = [path for path in files if site.server.token.encode() in path.read_bytes()]

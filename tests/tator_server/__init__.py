@@ -1,6 +1,6 @@
 """A server that answers as Tator 1.5 does, on loopback, for tests and the demo.
 
-It serves what the unmodified `tator` client and the pipeline use, with the real server's treacheries, because
+It serves what the unmodified `tator` client and the pipeline use, with the real server's pitfalls, because
 a kinder stand-in would prove nothing. `test_conformance.py` replays answers recorded from a real server. What
 registering an algorithm takes (algorithms.py, uploads) was not recorded: it was read in the source of Tator 1.5.
 

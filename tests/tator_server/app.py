@@ -177,7 +177,7 @@ def _has_nan(record: Record) -> bool:
 
 
 def _media_named(operation: Operation, asked: Request, path: dict[str, int]) -> set[int]:
-    """Return the media ids that a request names anywhere, for faults that befall one media."""
+    """Return the media ids that a request names anywhere, for faults that apply to one media."""
     found = {path["id"]} if operation.path == "/rest/Media/{id}" else set()
     found |= {int(part) for part in asked.args.get("media_id", "").split(",") if part.isdigit()}
     body = asked.get_json(silent=True, cache=True) if operation.body else None

@@ -2,10 +2,10 @@
 
 An order is a JSON object: `kind`, and optionally
 
-- `operation`: the operationId that it befalls. `Download` is a request to a presigned address, and what the
-  body faults befall anyway; any other kind befalls every `/rest` operation unless told.
-- `media`: the one media id that it befalls (in the address, the query or the body).
-- `nth` (1): the first of the matching requests that it befalls; `times` (1): how many from there; null: all.
+- `operation`: the operationId that it applies to. `Download` is a request to a presigned address, and what the
+  body faults apply to anyway; any other kind applies to every `/rest` operation unless an order says otherwise.
+- `media`: the one media id that it applies to (in the address, the query or the body).
+- `nth` (1): the first of the matching requests that it applies to; `times` (1): how many from there; null: all.
 
 and the kind's own settings, described at `KINDS`.
 """
@@ -125,8 +125,8 @@ class Fault:
             order = {"times": None, **order}
         return cls(**order)
 
-    def befalls(self, operation: str, media: set[int], *, presigned: bool) -> bool:
-        """Count a request, and tell whether the fault happens to it."""
+    def applies(self, operation: str, media: set[int], *, presigned: bool) -> bool:
+        """Count a request; return whether the fault applies to it."""
         takes_cache = operation == "GetDownloadInfo" or (presigned and operation in _LISTS_WITH_ADDRESSES)
         if self.kind == "cache_down" and not takes_cache:
             return False
@@ -167,10 +167,10 @@ class Faults:
             return {"pending": [asdict(f) for f in pending], "fired": [asdict(f) for f in self._orders if f.fired]}
 
     def play(self, entry: Entry, handle: Callable[[], Response], *, expire: Callable[[], None]) -> Response:
-        """Answer a request with what `handle` returns, or with the faults that befall it."""
+        """Answer a request with what `handle` returns, or with the faults that apply to it."""
         with self._lock:
             presigned = "presigned" in request.args
-            due = [f for f in self._orders if f.befalls(entry.operation or "", set(entry.media), presigned=presigned)]
+            due = [f for f in self._orders if f.applies(entry.operation or "", set(entry.media), presigned=presigned)]
             meetings = [(self._meetings[id(fault)], fault.seconds) for fault in due if fault.kind in _HELD_BACK]
         entry.fault = "+".join(fault.kind for fault in due) or None
         for fault in due:
@@ -254,7 +254,7 @@ def _afterwards(fault: Fault, response: Response) -> Response:
 
 
 def _changed(fault: Fault, response: Response) -> Response:
-    """Return a good answer with what befalls its body."""
+    """Return a good answer with the fault in its body."""
     if fault.kind == "endless_list" and (request.method != "GET" or len(response.get_data()) % fault.buffer):
         return response
     if fault.kind in ("cut_list", "endless_list"):

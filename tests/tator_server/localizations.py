@@ -207,12 +207,12 @@ def _delete_localization(call: Call) -> Record:
     if call.params.get("prune"):
         call.store.execute("DELETE FROM localization WHERE id = ?", number)
     else:
-        number = _bury(call, box)
+        number = _add_tombstone(call, box)
     name = f"{box['version']}/{box['elemental_id']}@@{box['mark']}"
     return {"message": f"Localization {name} successfully deleted!", "id": number}
 
 
-def _bury(call: Call, box: Record) -> int:
+def _add_tombstone(call: Call, box: Record) -> int:
     """Add a tombstone: a mark that says the box is deleted."""
     return _add_mark(call.store, box | {"variant_deleted": True, "modified_by": call.user["id"]})
 
@@ -233,7 +233,7 @@ def _delete_localizations(call: Call) -> Record:
         if call.params.get("prune"):
             call.store.execute("DELETE FROM localization WHERE id = ?", box["id"])
         else:
-            _bury(call, box)
+            _add_tombstone(call, box)
     return {"message": f"Successfully deleted {len(found)} localizations!"}
 
 

@@ -1,6 +1,6 @@
 """Which objects a list, a count or a bulk change is about.
 
-The treacheries are the real server's: a list of ids that is empty filters nothing, and neither does an attribute
+The pitfalls are the real server's: a list of ids that is empty filters nothing, and neither does an attribute
 that no type has.
 """
 

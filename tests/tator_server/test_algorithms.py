@@ -1,4 +1,4 @@
-"""What Tator's source says of registering, kindnesses and treacheries alike, asked through the unmodified client."""
+"""What Tator's source says of registering, helpful or not, asked through the unmodified client."""
 
 import json
 from pathlib import Path

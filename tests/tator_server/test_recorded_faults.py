@@ -13,7 +13,7 @@ import pytest
 
 from .launch import Server
 from .test_client import box
-from .test_treacheries import refusal
+from .test_pitfalls import refusal
 
 LISTED = json.loads((Path(__file__).parents[1] / "data" / "tator-faults-recordings.json").read_text())
 RECORDINGS = {one["what"]: one for one in LISTED}

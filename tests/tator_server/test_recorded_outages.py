@@ -52,7 +52,7 @@ def normal(text: str) -> str:
     return re.sub(r"connecting to [^ ]+\. ", "connecting to <host:port>. ", text)
 
 
-def judged(answer: dict[str, str]) -> None:
+def raise_as_classified(answer: dict[str, str]) -> None:
     def call() -> None:
         error = ApiException(status=400)
         error.body = json.dumps(answer)
@@ -68,14 +68,14 @@ def test_all_kinds_were_recorded() -> None:
 @pytest.mark.parametrize("answer", OUTAGES, ids=lambda answer: answer["message"][-40:].strip())
 def test_recorded_outage_is_waited_for(answer: dict[str, str]) -> None:
     with pytest.raises(Ended) as fault:
-        judged(answer)
+        raise_as_classified(answer)
     assert fault.value.of_server
 
 
 @pytest.mark.parametrize("answer", CHECKS, ids=lambda answer: answer["message"][:20])
 def test_recorded_check_is_not(answer: dict[str, str]) -> None:
     with pytest.raises(Refused):
-        judged(answer)
+        raise_as_classified(answer)
 
 
 @pytest.mark.parametrize("answer", OUTAGES, ids=lambda answer: answer["message"][-40:].strip())
