@@ -22,7 +22,7 @@ pytestmark = pytest.mark.service
 
 SECONDS = 1.0
 ANSWER_SECONDS = 10
-# The request at which the job is killed (the last of its kind), what happens to that, and whether tracks were asked for.
+# The request at which the job is killed (the last of its kind), what happens to it, and whether it has tracks by then.
 # The server carries a late one out after the kill, unheard.
 MOMENTS = [
     ("CreateLocalizationList", "late_commit", False),
