@@ -26,6 +26,8 @@ def _sandbox() -> None:
     """Tell whether pods can be started at all."""
     if not shutil.which("bwrap"):
         lacking("bwrap (Debian's bubblewrap) is not installed")
+    if not shutil.which("git"):
+        lacking("git is not installed")
     if not CLUSTERS.exists():
         lacking(f"{CLUSTERS} is not there: make setup-clusters")
     tried = subprocess.run(
