@@ -27,7 +27,7 @@ OF_FOLDERS = {
 }
 # A test that has one of these is none of `make test-unit`.
 NOT_UNIT = {"service", "docker", "browser", "slurm", "clusters", "convert", "root", "sandbox"}
-NOT_UNIT |= {"networks", "videos", "tracks", "pages", "sweep"}
+NOT_UNIT |= {"jobs", "networks", "videos", "tracks", "pages", "sweep"}
 
 
 class Current:

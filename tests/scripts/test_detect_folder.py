@@ -30,6 +30,7 @@ def written(folder):
     return yaml.safe_load((folder / "settings.yaml").read_text())
 
 
+@pytest.mark.jobs
 def test_it_writes_the_settings_and_shows_the_plan(survey):
     environ = {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "scripts.commands.detect_folder", "survey", *WORDS, "--dry-run"]

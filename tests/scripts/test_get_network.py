@@ -330,6 +330,7 @@ get_network(graph=out / "graph.pb", train_ini=out / "train.ini", provenance=out 
         assert not {"start", "attach", "exec_create"} & set(actions)
 
 
+@pytest.mark.jobs
 def test_the_tail_runs_as_a_snakemake_job(tmp_path):
     (tmp_path / "Snakefile").write_text(f"""
 rule get_network:

@@ -59,6 +59,7 @@ def run_job(folder: Path, bad: set[str], what: str) -> dict[str, dict[str, Any]]
     return {name: read_json(path) for name, path in zip(NAMES, paths, strict=True)}
 
 
+@pytest.mark.jobs
 @pytest.mark.parametrize("bad", [{"a.mp4"}, {"b.mp4", "d.mp4"}])
 @pytest.mark.parametrize(
     ("what", "reason"),

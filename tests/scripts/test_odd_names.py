@@ -32,6 +32,8 @@ from scripts.merge_detections import merge_detections
 from scripts.tabulate_media import tabulate_media
 from tests.report_run import FakeRun
 
+pytestmark = pytest.mark.pages
+
 # What none of the texts that people open may hold: commands for terminals, what turns text round, other line ends.
 COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\U000e0000-\U000e007f]"
