@@ -152,8 +152,9 @@ def test_in_each_job_of_a_video_in_parts(breakable, undisturbed):
     site = breakable
     site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}
     assert site.server.media[1] == "clip.mp4"
-    for place in ("split", "join"):
-        fails(site, place, [2])
+    fails(site, "split", [2])
+    fails(site, "take", [2], signal.SIGKILL)  # in the job of a part
+    fails(site, "join", [2])
     site.goes_well()
     assert site.boxes() == undisturbed.boxes
 
@@ -192,12 +193,6 @@ def test_jobs_that_are_killed_or_crash(breakable, undisturbed):
     site.goes_well()
     assert site.boxes() == undisturbed.boxes
     assert not site.half_written()
-
-
-def test_job_of_a_part_of_a_video_that_is_killed(breakable):
-    site = breakable
-    site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}
-    fails(site, "take", [2], signal.SIGKILL)
 
 
 def test_jobs_that_media_share_and_one_of_them_kills(breakable, undisturbed):

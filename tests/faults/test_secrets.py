@@ -37,12 +37,14 @@ class Watched:
 
     Attributes:
         site: where it ran.
+        text: what the terminal showed.
         lines: the command lines of the whole tree.
         jobs: by the rule, which secrets each job of it had, whenever it was looked at.
         children: the same of the jobs' own children, as they were seen last, by the rule and their number.
     """
 
     site: Site
+    text: str = ""
     lines: set[str] = field(default_factory=set)
     jobs: dict[str, list[set[str]]] = field(default_factory=dict)
     children: dict[tuple[str, int], set[str]] = field(default_factory=dict)
@@ -67,9 +69,11 @@ SECRETS = {"TATOR_AUTH_TOKEN", "TATOR_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return what a good run showed to who looked at it all the time."""
+    """Yield what a run showed to who looked at it all the time; it went well after faults of downloads."""
     with new_site(tmp_path_factory.mktemp("watched")) as site:
         site.environ |= dict.fromkeys(SECRETS - {"TATOR_AUTH_TOKEN"}, OTHER_SECRET)
+        site.server.fault("cut_download", after_bytes=1000)
+        site.server.fault("expire_addresses", nth=3)
         run, seen = site.start("--verbose"), Watched(site)
         tree = psutil.Process(run.process.pid)
         while run.process.poll() is None:
@@ -77,6 +81,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 seen.look(tree)
             time.sleep(0.002)
         assert run.wait() == 0, run.text
+        seen.text = run.text
         yield seen
 
 
@@ -104,6 +109,13 @@ def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(watched):
         assert found[-1] == least[rule], rule
     assert {rule for rule, _ in watched.children} >= {"detect", "get_network"}
     assert [(rule, found) for (rule, _), found in watched.children.items() if not found <= least[rule]] == []
+
+
+def test_the_token_and_addresses_are_nowhere(watched):
+    """Neither in what the run and its report wrote, nor on the terminal, though a download was cut."""
+    status, text = watched.site.run("--report", str(watched.site.folder / "report.html"))
+    assert status == 0, text
+    assert watched.site.secrets_in(watched.text, text) == []
 
 
 def test_nothing_written_is_open_to_others(watched):
