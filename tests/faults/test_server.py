@@ -112,21 +112,21 @@ def test_version_deleted_half_way(site, undisturbed):
     assert site.marked() == undisturbed.marked
 
 
-@pytest.mark.parametrize("what", ["deleted", "emptied"])
-def test_boxes_that_are_gone_are_noticed_by_a_plain_run(site, undisturbed, what):
+def test_boxes_that_are_gone_are_noticed_by_a_plain_run(site, undisturbed):
+    """With their version, which is made again, and without it."""
     site.goes_well()
-    (mine,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
-    everything = {"version": [mine["id"]], "show_all_marks": 1, "show_deleted": 1}
-    site.api.delete_localization_list(site.server.project_id, {"prune": 1}, **everything)
-    if what == "deleted":
-        site.api.delete_version(mine["id"])
-    site.server.clear_requests()
-    text = site.goes_well()
-    words = "is not there any more" if what == "deleted" else "is empty, and the last run left"
-    assert f"upload.version: version {mine['id']} ('Object Detector') {words}" in text, text
-    assert contents(site.boxes()) == contents(undisturbed.boxes)
-    assert not site.server.requests("Download")
-    assert "Nothing to be done" in site.goes_well()
+    for what, words in (("deleted", "is not there any more"), ("emptied", "is empty, and the last run left")):
+        (mine,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
+        everything = {"version": [mine["id"]], "show_all_marks": 1, "show_deleted": 1}
+        site.api.delete_localization_list(site.server.project_id, {"prune": 1}, **everything)
+        if what == "deleted":
+            site.api.delete_version(mine["id"])
+        site.server.clear_requests()
+        text = site.goes_well()
+        assert f"upload.version: version {mine['id']} ('Object Detector') {words}" in text, text
+        assert contents(site.boxes()) == contents(undisturbed.boxes), what
+        assert not site.server.requests("Download"), what
+        assert "Nothing to be done" in site.goes_well(), what
 
 
 def contents(boxes):

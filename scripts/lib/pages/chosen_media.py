@@ -13,13 +13,13 @@ from scripts.lib.records.summary import MediaSummary
 
 ROWS_SHOWN, SLOWEST, CHECKED = 200, 5, 6
 
-Kept = TypeVar("Kept")
+Item = TypeVar("Item")
 
 
-class Largest(Generic[Kept]):
+class Largest(Generic[Item]):
     """The things of the largest keys, of any number of things; of equal keys those that came first."""
 
-    def __init__(self, count: int, key: Callable[[Kept], tuple[Any, ...]]) -> None:
+    def __init__(self, count: int, key: Callable[[Item], tuple[Any, ...]]) -> None:
         """Begin.
 
         Args:
@@ -27,9 +27,9 @@ class Largest(Generic[Kept]):
             key: of a thing.
         """
         self._count, self._key, self._came = count, key, 0
-        self._kept: list[tuple[tuple[Any, ...], int, Kept]] = []
+        self._kept: list[tuple[tuple[Any, ...], int, Item]] = []
 
-    def add(self, thing: Kept) -> None:
+    def add(self, thing: Item) -> None:
         """Take the next thing."""
         self._came += 1
         entry = (self._key(thing), -self._came, thing)
@@ -39,7 +39,7 @@ class Largest(Generic[Kept]):
             heapq.heapreplace(self._kept, entry)
 
     @property
-    def sorted(self) -> list[Kept]:
+    def sorted(self) -> list[Item]:
         """The things, that of the largest key first."""
         return [thing for *_, thing in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
 
