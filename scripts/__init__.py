@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Say what to do where a command of this folder lacks a package, or was interrupted; show others as Python does."""
     if issubclass(kind, KeyboardInterrupt):
-        sys.stderr.write("interrupted; the same command continues the work\n")
+        if not _is_part_of_run():  # the run says it, once
+            sys.stderr.write("interrupted; the same command continues the work\n")
         return
     from pathlib import Path
 
@@ -26,4 +27,16 @@ def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType
     )
 
 
+def _is_part_of_run() -> bool:
+    """Say whether a run started this process (lib/workflow/startup/sitecustomize.py)."""
+    return getattr(sys.modules.get("sitecustomize"), "PART_OF_A_RUN", False)
+
+
+def _show_ignored(args: "sys.UnraisableHookArgs") -> None:
+    """Show an exception that Python ignores, but no interrupt: it comes a second time, or while Python ends."""
+    if not issubclass(args.exc_type, KeyboardInterrupt):
+        _before(args)
+
+
 sys.excepthook = _show
+_before, sys.unraisablehook = sys.unraisablehook, _show_ignored
