@@ -162,7 +162,10 @@ def _draw(frame: Any, kept: Selection, names: Sequence[str], out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when the network cannot be used as it is."""
-    parser = argparse.ArgumentParser(description="Say what a network's file is, and show what it finds in a picture.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.inspect_network",
+        description="Say what a network's file is, and show what it finds in a picture.",
+    )
     parser.add_argument("graph", type=Path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml")
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
     parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")

@@ -235,7 +235,10 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when no image was made or published."""
-    parser = argparse.ArgumentParser(description="Make a data image of a network, and publish it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.make_pipeline_image",
+        description="Make a data image of a network, and publish it.",
+    )
     parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
     parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
     parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
