@@ -26,6 +26,7 @@ from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
 from scripts.lib.token import redact
+from scripts.lib.workflow import interrupts
 
 _LISTED = 20
 _GREEN = (80, 220, 80)
@@ -177,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
     parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
     given = parser.parse_args(arguments)
+    interrupts.raise_interrupts()
     if given.out is not None and given.picture is None:
         parser.error("--out needs --picture")
     try:

@@ -14,7 +14,7 @@ from scripts.lib.workflow import interrupts
 from tests.workflow import ROOT
 
 INTERRUPTED = "import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(60)"
-SENTENCE = "interrupted; the same command continues the work\n"
+SENTENCE = interrupts.SENTENCE
 
 
 def of_a_run() -> dict[str, str]:
@@ -38,11 +38,52 @@ def test_the_folder_is_the_last_and_stands_once():
     assert [Path(folder).name for folder in folders[2:]] == ["startup"]
 
 
+WORK = "from scripts.lib.workflow import interrupts; interrupts.raise_interrupts()\n"
+
+
 @pytest.mark.parametrize("first", ["", "import scripts; "])
 def test_an_interrupted_process_of_a_run_says_nothing(first):
     """The run says what to do, once, whatever number of jobs is interrupted."""
     done = ended(first + INTERRUPTED, of_a_run())
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_where_work_begins_an_interrupt_cleans_up():
+    done = ended(f"{WORK}try:\n  {INTERRUPTED}\nfinally:\n  print('cleaned up', flush=True)", of_a_run())
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "cleaned up\n", "")
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    """As in a shell's background job."""
+    code = WORK + "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('on')"
+    words = ["sh", "-c", f"trap '' INT; exec {sys.executable} -c \"$0\"", code]
+    done = subprocess.run(words, env=of_a_run(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "on\n", "")
+
+
+# As NumPy does in its compiled parts, where an interrupt comes while they are imported.
+ODD_NUMPY = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    raise ImportError("PyCapsule_Import could not import module") from None
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["-c", "import numpy"], ""), (["-m", "scripts.commands.compare_runs"], SENTENCE)]
+)
+def test_a_library_that_is_imported_turns_no_interrupt_into_another_error(tmp_path, words, said):
+    (tmp_path / "numpy.py").write_text(ODD_NUMPY)
+    environ = dict(os.environ, PYTHONPATH=str(tmp_path))
+    if not said:
+        interrupts.pass_on(environ)
+    done = subprocess.run(
+        [sys.executable, *words], env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, said)
 
 
 @pytest.mark.parametrize("in_a_run", [True, False])
@@ -83,7 +124,7 @@ def command(what: str) -> "subprocess.Popen[str]":
 def test_the_run_has_the_time_that_it_needs_to_stop(number):
     """A run that is killed leaves its folder locked: subprocess.run gives it a quarter of a second."""
     slow = (
-        "import time\ntry:\n  print('ready', flush=True); time.sleep(60)\n"
+        f"{WORK}import time\ntry:\n  print('ready', flush=True); time.sleep(60)\n"
         "except KeyboardInterrupt:\n  time.sleep(1.5); print('unlocked', flush=True); raise SystemExit(1)"
     )
     process = command(slow)

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
 _VARIABLE = "PYTHONPATH"
@@ -25,6 +27,20 @@ def pass_on(environ: MutableMapping[str, str]) -> None:
     folders = [folder for folder in environ.get(_VARIABLE, "").split(os.pathsep) if folder]
     if str(_STARTUP) not in folders:
         environ[_VARIABLE] = os.pathsep.join([*folders, str(_STARTUP)])
+
+
+def end_at_once(number: int, _frame: FrameType | None) -> None:
+    """Say the sentence and end: the handler of an interrupt while a command only imports."""
+    os.write(2, SENTENCE.encode())
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def raise_interrupts() -> None:
+    """Have an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ put off until here."""
+    put_off = signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, end_at_once)
+    if put_off and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:
@@ -61,7 +77,7 @@ def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: P
             signal.signal(number, handler)
     if asked:
         if code == -signal.SIGINT:  # while it planned; later it says the sentence itself (Snakefile, onerror)
-            sys.stderr.write("interrupted; the same command continues the work\n")
+            sys.stderr.write(SENTENCE)
         return INTERRUPTED
     return code
 

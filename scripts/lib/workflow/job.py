@@ -15,7 +15,7 @@ from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import redact
-from scripts.lib.workflow import environments, job_secrets, media_files, sandbox, supervision
+from scripts.lib.workflow import environments, interrupts, job_secrets, media_files, sandbox, supervision
 from scripts.lib.workflow.batches import require
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_log import JobLog
@@ -57,6 +57,7 @@ def run(
             what `function` was called with. Then the job ends well, as the media's state says what happened.
         go_on: for jobs of several media, what is called in place of record_failure when the job was killed.
     """
+    interrupts.raise_interrupts()
     # YAML takes a bare `off` for false.
     mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
     place = _sandbox(mode, snakemake)

@@ -1,29 +1,14 @@
-"""Let an interrupted process of a run end without a traceback; the run says that the same command continues it.
+"""Let an interrupt end a process of a run at once and silently, while it only imports.
 
 Python imports this file by its name at the start of each process whose PYTHONPATH names this folder, before Snakemake
-or a library, whose imports take a second or more. scripts/lib/workflow/interrupts.py passes the folder on.
+or a library, whose imports take a second or more and may turn an interrupt into another error.
+scripts/lib/workflow/interrupts.py passes the folder on, and has an interrupt raise KeyboardInterrupt again where work
+begins.
 """
 
-import sys
+import signal
 
-TYPE_CHECKING = False  # each import would leave a moment without the hooks
-if TYPE_CHECKING:
-    from types import TracebackType
+PART_OF_A_RUN = True  # scripts/__init__.py: the run says what to do, not each of its processes
 
-PART_OF_A_RUN = True
-_show, _show_ignored = sys.excepthook, sys.unraisablehook
-
-
-def _except(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
-    """Show an exception as Python does, but no interrupt."""
-    if not issubclass(kind, KeyboardInterrupt):
-        _show(kind, error, trace)
-
-
-def _ignored(args: "sys.UnraisableHookArgs") -> None:
-    """Show an exception that Python ignores, as while it ends, but no interrupt."""
-    if not issubclass(args.exc_type, KeyboardInterrupt):
-        _show_ignored(args)
-
-
-sys.excepthook, sys.unraisablehook = _except, _ignored
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
