@@ -87,6 +87,17 @@ def test_a_library_that_is_imported_turns_no_interrupt_into_another_error(tmp_pa
 
 
 @pytest.mark.parametrize("in_a_run", [True, False])
+def test_nor_does_one_that_is_imported_by_the_work(tmp_path, in_a_run):
+    (tmp_path / "numpy.py").write_text(ODD_NUMPY)
+    environ = dict(os.environ, PYTHONPATH=str(tmp_path))
+    if in_a_run:
+        interrupts.pass_on(environ)
+    done = ended(f"{WORK}import numpy", environ)
+    assert done.returncode == 1
+    assert done.stderr == ("" if in_a_run else SENTENCE)
+
+
+@pytest.mark.parametrize("in_a_run", [True, False])
 def test_an_interrupt_while_python_ends_is_silent(in_a_run):
     code = "import scripts\nclass Late:\n  def __del__(self): raise KeyboardInterrupt\nlate = Late(); del late"
     done = ended(code, of_a_run() if in_a_run else dict(os.environ))

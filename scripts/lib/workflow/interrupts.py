@@ -15,6 +15,7 @@ SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
 _VARIABLE = "PYTHONPATH"
+_noted: list[int] = []
 
 
 def pass_on(environ: MutableMapping[str, str]) -> None:
@@ -36,11 +37,25 @@ def end_at_once(number: int, _frame: FrameType | None) -> None:
     os.kill(os.getpid(), number)
 
 
-def raise_interrupts() -> None:
-    """Have an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ put off until here."""
-    put_off = signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, end_at_once)
-    if put_off and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def raise_interrupts(*, noted: bool = True) -> None:
+    """Have an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ put off until here.
+
+    Args:
+        noted: also note it for `came`; not in Snakemake, since asyncio leaves a handler alone that is not Python's own.
+    """
+    usual = (signal.SIG_DFL, signal.default_int_handler, end_at_once)
+    if signal.getsignal(signal.SIGINT) in usual and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _raise if noted else signal.default_int_handler)
+
+
+def came() -> bool:
+    """Say whether this process was interrupted: what is imported meanwhile may raise another error instead."""
+    return bool(_noted)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    _noted.append(number)
+    raise KeyboardInterrupt
 
 
 def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:

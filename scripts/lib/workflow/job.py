@@ -87,13 +87,15 @@ def run(
                 _log.error("%s", killed)
                 after_kill(killed, **arguments)
         except Exception as error:
-            if record_failure is None or not of_one_media(error):
+            if record_failure is None or interrupts.came() or not of_one_media(error):
                 raise
             fault = as_fault(error)
             _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
             record_failure(fault, **arguments)
         log.wait_until_written()
     except Exception as error:
+        if interrupts.came():
+            raise KeyboardInterrupt from None
         media_id = dict(snakemake.wildcards.items()).get("media_id")
         _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)
         _count_failure(snakemake.rule)
