@@ -136,7 +136,7 @@ def test_the_run_has_the_time_that_it_needs_to_stop(number):
     """A run that is killed leaves its folder locked: subprocess.run gives it a quarter of a second."""
     slow = (
         f"{WORK}import time\ntry:\n  print('ready', flush=True); time.sleep(60)\n"
-        "except KeyboardInterrupt:\n  time.sleep(1.5); print('unlocked', flush=True); raise SystemExit(1)"
+        "except KeyboardInterrupt:\n  time.sleep(0.6); print('unlocked', flush=True); raise SystemExit(1)"
     )
     process = command(slow)
     os.kill(process.pid, number)

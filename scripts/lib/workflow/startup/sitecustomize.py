@@ -6,7 +6,8 @@ scripts/lib/workflow/interrupts.py passes the folder on, and has an interrupt ra
 begins.
 """
 
-import signal
+# The module `signal` imports enum first: milliseconds in which an interrupt would show a traceback.
+import _signal as signal  # type: ignore[import-not-found]
 
 PART_OF_A_RUN = True  # scripts/__init__.py: the run says what to do, not each of its processes
 
