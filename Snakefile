@@ -28,6 +28,8 @@ if work_dir():
     workdir: work_dir()
 
 
+interrupts.raise_interrupts(noted=False)
+interrupts.pass_on(os.environ)
 check_writable(Path.cwd())
 plan = make_plan()
 forget_failed_media()

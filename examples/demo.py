@@ -7,7 +7,6 @@ import argparse
 import json
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import cv2
 import tator
 
 from examples.accuracy import LabeledBox, ap50, read_truth
+from scripts.lib.workflow import interrupts
 from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT, command_line, environment
 
@@ -37,7 +37,9 @@ def main() -> int:
         print(f"Tator stand-in: {server.host}, with {', '.join(server.media.values())}", flush=True)
         environ = {"TATOR_AUTH_TOKEN": server.token}
         command = command_line(folder, settings=settings_for(server))
-        exit_code = subprocess.run(command, cwd=folder, env=environment(environ), check=False).returncode
+        exit_code = interrupts.run_to_its_end(command, environment(environ), folder)
+        if exit_code == interrupts.INTERRUPTED:
+            return exit_code
         result: dict[str, Any] = {"media": 0, "boxes": 0, "ap50": None}
         if exit_code == 0:
             result = report(server)

@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 from tests.browser import FLAGS
 from tests.workflow import ROOT
 
-WIDTH, HEIGHT = 1100, 1545
+WIDTH, HEIGHT = 1100, 2010
 LARGEST_BYTES = 300_000
 
 

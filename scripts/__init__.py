@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Say what to do where a command of this folder lacks a package, or was interrupted; show others as Python does."""
-    if issubclass(kind, KeyboardInterrupt):
-        sys.stderr.write("interrupted; the same command continues the work\n")
+    if issubclass(kind, KeyboardInterrupt) or _was_interrupted():
+        if not _is_part_of_run():  # the run says it, once
+            sys.stderr.write("interrupted; the same command continues the work\n")
         return
     from pathlib import Path
 
@@ -26,4 +27,22 @@ def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType
     )
 
 
+def _is_part_of_run() -> bool:
+    """Say whether a run started this process (lib/workflow/startup/sitecustomize.py)."""
+    return getattr(sys.modules.get("sitecustomize"), "PART_OF_A_RUN", False)
+
+
+def _was_interrupted() -> bool:
+    """Say whether an interrupt came: a library that was being imported may have raised another error instead."""
+    interrupts = sys.modules.get("scripts.lib.workflow.interrupts")
+    return interrupts is not None and bool(interrupts.came())
+
+
+def _show_ignored(args: "sys.UnraisableHookArgs") -> None:
+    """Show an exception that Python ignores, but no interrupt: it comes a second time, or while Python ends."""
+    if not issubclass(args.exc_type, KeyboardInterrupt):
+        _before(args)
+
+
 sys.excepthook = _show
+_before, sys.unraisablehook = sys.unraisablehook, _show_ignored

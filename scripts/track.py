@@ -5,12 +5,15 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from scripts.lib.counting import frames_of_video
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
-from scripts.lib.files import read_json, replacing, write_json
+from scripts.lib.files import replacing
+from scripts.lib.frames.source import frames_used
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DetectionRecord
+from scripts.lib.records.states import WITH_RESULT
+from scripts.lib.records.tracks import Track, TracksRecord
 from scripts.lib.tracking.assign import assign
 from scripts.lib.tracking.trackers import TrackOptions
 from scripts.lib.tracking.tracks import NO_TRACK, Assignment, write_tracks
@@ -44,15 +47,15 @@ def track(
         batch: where the hashes of these go, for the jobs that take all media.
     """
     for csv, outcome_file, boxes, record in zip(detections, outcomes, track_boxes, tracks, strict=True):
-        outcome = read_json(outcome_file)
+        outcome = read_record(DetectionRecord, outcome_file)
         try:
             _track_one(csv, outcome, options, boxes, record)
         except Exception as error:
             if not of_one_media(error):
                 raise
             foreseen = isinstance(error, PipelineError)
-            _log.warning("media %d: %s", outcome["media_id"], error, exc_info=None if foreseen else error)
-            _write_failure(as_fault(error), outcome["media_id"], boxes, record)
+            _log.warning("media %d: %s", outcome.media_id, error, exc_info=None if foreseen else error)
+            _write_failure(as_fault(error), outcome.media_id, boxes, record)
     if batch is not None:
         write_hashes(batch, [*track_boxes, *tracks])
 
@@ -68,7 +71,7 @@ def record_failure(
 ) -> None:
     """Write what track writes for media whose job failed; the arguments are its own."""
     for outcome, boxes, record in zip(outcomes, track_boxes, tracks, strict=True):
-        _write_failure(fault, read_json(outcome)["media_id"], boxes, record)
+        _write_failure(fault, read_record(DetectionRecord, outcome).media_id, boxes, record)
     if batch is not None:
         write_hashes(batch, [*track_boxes, *tracks])
 
@@ -77,50 +80,50 @@ def _write_failure(fault: MediaFault, media_id: int, boxes: Path, record: Path) 
     note(media_id, [record, boxes])
     with replacing(boxes) as stream:
         write_tracks(stream, (), Assignment.empty(), 0, range(0))
-    write_json(record, {"media_id": media_id, "state": fault.state, "reason": fault.reason, "tracks": []})
+    write_record(record, TracksRecord(media_id=media_id, state="failed", reason=fault.reason, tracks=[]))
 
 
-def _track_one(csv: Path, outcome: dict[str, Any], options: TrackOptions, boxes: Path, record: Path) -> None:
+def _track_one(csv: Path, outcome: DetectionRecord, options: TrackOptions, boxes: Path, record: Path) -> None:
     reason = _why_not(outcome)
     frames, assigned = range(0), Assignment.empty()
     if reason is None:
-        frames = frames_of_video(outcome)
+        frames = frames_used(outcome.asked, outcome.frames.numbers)
         assigned = assign(partial(read_detections, csv), frames, options)
     with replacing(boxes) as stream:
         rows = read_detections(csv) if reason is None else iter(())
         filled = write_tracks(stream, rows, assigned, options.max_gap, frames)
     found = [
-        {
-            "track": number,
-            "species": one.species,
-            "confidence": one.confidence,
-            "first_frame": one.first_frame,
-            "last_frame": one.last_frame,
-            "best_frame": one.best[0],
-            "boxes": one.boxes,
-            "interpolated": filled.get(number, 0),
-        }
+        Track(
+            track=number,
+            species=one.species,
+            confidence=one.confidence,
+            first_frame=one.first_frame,
+            last_frame=one.last_frame,
+            best_frame=one.best[0],
+            boxes=one.boxes,
+            interpolated=filled.get(number, 0),
+        )
         for number, one in sorted(assigned.tracks.items())
     ]
-    _log.info("media %d: %d tracks", outcome["media_id"], len(found))
-    write_json(
+    _log.info("media %d: %d tracks", outcome.media_id, len(found))
+    write_record(
         record,
-        {
-            "media_id": outcome["media_id"],
-            "state": "done" if reason is None else "not tracked",
-            "reason": reason,
-            "tracks": found,
-            "boxes_without_track": sum(number == NO_TRACK for number in assigned.numbers),
-            "tracker": {"library": f"trackers {version('trackers')}", **asdict(options)},
-        },
+        TracksRecord(
+            media_id=outcome.media_id,
+            state="done" if reason is None else "not tracked",
+            reason=reason,
+            tracks=found,
+            boxes_without_track=sum(number == NO_TRACK for number in assigned.numbers),
+            tracker={"library": f"trackers {version('trackers')}", **asdict(options)},
+        ),
     )
 
 
-def _why_not(outcome: dict[str, Any]) -> str | None:
+def _why_not(outcome: DetectionRecord) -> str | None:
     """Say why a media has no tracks, or None."""
-    if outcome["state"] not in ("done", "no detections", "damaged"):
-        return f"{outcome['state']}: {outcome['reason']}"
-    return None if outcome["kind"] == "video" else "it is a picture"
+    if outcome.state not in (*WITH_RESULT, "damaged"):
+        return f"{outcome.state}: {outcome.reason}"
+    return None if outcome.kind == "video" else "it is a picture"
 
 
 if __name__ == "__main__":

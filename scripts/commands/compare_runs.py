@@ -142,7 +142,11 @@ def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> Drawn:
 
 def main(arguments: list[str] | None = None) -> int:
     """Compare what the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.compare_runs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("before", metavar="BEFORE")
     parser.add_argument("after", metavar="AFTER")
     parser.add_argument("--out", type=Path, default=Path("comparison"), help="folder to write into (%(default)s)")

@@ -10,7 +10,6 @@ more.
 import argparse
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
-from scripts.lib.workflow import folder_settings
+from scripts.lib.workflow import folder_settings, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
@@ -122,7 +121,7 @@ def detect_folder(options: argparse.Namespace) -> int:
     sys.stderr.write(f"settings: {path}\n")
     left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
     environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
-    code = subprocess.run(command, env=environ, check=False).returncode
+    code = interrupts.run_to_its_end(command, environ)
     page = out.absolute() / "results" / "overview.html"
     if not options.dry_run and page.exists():
         sys.stdout.write(f"page: {page}\n")
@@ -142,7 +141,11 @@ def _tiles(text: str) -> tuple[int, int] | str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.detect_folder",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="with pictures and videos, also in the folders below it")
     parser.add_argument(
         "--network",
@@ -166,10 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and end")
     options = parser.parse_args(arguments)
     codes: list[int] = []
-    try:
-        return command_line.run(lambda: codes.append(detect_folder(options))) or codes[0]
-    except KeyboardInterrupt:
-        return 130
+    return command_line.run(lambda: codes.append(detect_folder(options))) or codes[0]
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
 from scripts.lib.token import redact
+from scripts.lib.workflow import interrupts
 
 _LISTED = 20
 _GREEN = (80, 220, 80)
@@ -162,7 +163,10 @@ def _draw(frame: Any, kept: Selection, names: Sequence[str], out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when the network cannot be used as it is."""
-    parser = argparse.ArgumentParser(description="Say what a network's file is, and show what it finds in a picture.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.inspect_network",
+        description="Say what a network's file is, and show what it finds in a picture.",
+    )
     parser.add_argument("graph", type=Path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml")
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
     parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
@@ -174,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
     parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
     given = parser.parse_args(arguments)
+    interrupts.raise_interrupts()
     if given.out is not None and given.picture is None:
         parser.error("--out needs --picture")
     try:

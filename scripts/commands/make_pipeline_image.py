@@ -32,6 +32,7 @@ from scripts.lib.graphs.found_network import NetworkSettings, look_at, read_desc
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
+from scripts.lib.workflow import interrupts
 
 # To read the number of classes the graph gets an input of some size; any will do.
 SOME_SIDE = 256
@@ -235,7 +236,10 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when no image was made or published."""
-    parser = argparse.ArgumentParser(description="Make a data image of a network, and publish it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.make_pipeline_image",
+        description="Make a data image of a network, and publish it.",
+    )
     parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
     parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
     parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
@@ -251,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--img-max-side", type=int, metavar="N", help="width of the network's input, for a label")
     parser.add_argument("--img-min-side", type=int, metavar="N", help="height of the network's input, for a label")
     given = parser.parse_args(arguments)
+    interrupts.raise_interrupts()
     if (given.img_max_side is None) != (given.img_min_side is None):
         parser.error("expected both --img-max-side and --img-min-side, or none")
     try:

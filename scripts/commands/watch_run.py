@@ -288,7 +288,11 @@ def watch_run(folder: Path, console: Console, pause: float, once: bool = False) 
 
 def main(arguments: list[str] | None = None) -> int:
     """Watch what the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.watch_run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="the run's folder (the current one)")
     parser.add_argument("--once", action="store_true", help="say how it stands, and end")
     options = parser.parse_args(arguments)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.token import Redacting, redact
+from scripts.lib.workflow import interrupts
 
 
 def run(work: Callable[[], None]) -> int:
     """Do the work; return 0, or write the error to standard error and return 1."""
+    interrupts.raise_interrupts()
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting("%(message)s"))
     logging.basicConfig(handlers=[handler])

@@ -6,15 +6,13 @@ Only frames that went through the network count, and only boxes that score the t
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 from scripts.lib.detections import Detection
 from scripts.lib.frames.source import frames_used
-from scripts.lib.record_files import from_content
-from scripts.lib.records import AskedFrames, DetectionRecord, MediaRecord
+from scripts.lib.records import DetectionRecord, MediaRecord
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,6 @@ class AnalysedFrames:
     def seconds(self, frame: int) -> float | None:
         """Return when a frame is shown, from the media's beginning, in thousandths of a second."""
         return None if self.fps is None else round(float(frame / self.fps), 3)
-
-
-def frames_of_video(outcome: Mapping[str, Any]) -> range:
-    """Return the frames of a video that went through the network, by the record of its detection."""
-    return frames_used(from_content(AskedFrames, outcome["asked"]), outcome["frames"]["numbers"])
 
 
 def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFrames:

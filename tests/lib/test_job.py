@@ -1,6 +1,7 @@
 """Scripts as Snakemake runs them: arguments from the rule, words into the log, no secret anywhere."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,6 +72,27 @@ def test_errors_lose_their_secrets(tmp_path, error):
     assert ("Traceback" in log) is (error == "ValueError")
     assert secret not in log
     assert "abcdefgh" not in log
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_interrupt_that_a_library_turned_into_another_error_is_no_failure(tmp_path, recorded):
+    """As NumPy and OpenVINO do in their compiled parts, where it comes while they are imported."""
+    body = (
+        "import signal\n"
+        "    try: os.kill(os.getpid(), signal.SIGINT); __import__('time').sleep(60)\n"
+        "    except KeyboardInterrupt: raise ImportError('initialization failed') from None"
+    )
+    script = SCRIPT.format(body=body, log=tmp_path / "l")
+    if recorded:
+        failed = "lambda fault, **_: Path('recorded').touch()"
+        script = script.replace("job.run(work, snakemake)", f"job.run(work, snakemake, record_failure={failed})")
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGINT
+    assert not (tmp_path / "recorded").exists()
+    assert "Traceback" not in done.stderr + (tmp_path / "l").read_text()
 
 
 def test_missing_argument_is_an_error(tmp_path):

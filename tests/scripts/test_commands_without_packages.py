@@ -1,5 +1,6 @@
 """What people call says in one sentence that its packages are missing."""
 
+import importlib
 import signal
 import subprocess
 import sys
@@ -32,6 +33,13 @@ def test_one_sentence(name: str, what: list[str]) -> None:
     assert done.stderr.startswith("the package "), done.stderr
     assert "make setup" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_names_the_command_as_it_is_typed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"scripts.commands.{name}").main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: python -m scripts.commands.{name} ")
 
 
 def test_commands_are_found() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scripts.commands.detect_folder import main
-from scripts.lib.workflow import settings
+from scripts.lib.workflow import interrupts, settings
 from tests.conftest import SYNTHETIC
 from tests.workflow import ROOT
 
@@ -48,7 +48,7 @@ def test_it_writes_the_settings_and_shows_the_plan(survey):
 
 
 def test_what_the_file_holds_already_stays(survey, tmp_path, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     out = tmp_path / "out"
     out.mkdir()
     (out / "settings.yaml").write_text("detect: {keep_threshold: 0.6, batch_size: 8}\nreport: {media_in_detail: 3}\n")
@@ -65,13 +65,13 @@ def test_what_the_file_holds_already_stays(survey, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("word", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
 def test_tiles(survey, tmp_path, monkeypatch, word, value):
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     assert main(["survey", *WORDS, "--out", str(tmp_path / "out"), "--tiles", word]) == 0
     assert written(tmp_path / "out")["detect"]["tiles"] == value
 
 
 def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     network = tmp_path / "models"
     network.mkdir()
     (network / "reef.pb").write_bytes((SYNTHETIC / "graph.pb").read_bytes())
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_in_a_sentence(survey, capsys, words, said):
 
 
 def test_the_settings_that_it_writes_are_complete(survey, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     assert main(["survey", *WORDS]) == 0
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     for section, part in written(survey.with_name("survey_detections")).items():
@@ -112,7 +112,7 @@ def test_the_settings_that_it_writes_are_complete(survey, monkeypatch):
 
 
 def test_a_graph_that_names_its_classes_needs_nothing_beside_it(survey, tmp_path, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     network = tmp_path / "models"
     network.mkdir()
     for name in ("reef.onnx", "names.txt"):

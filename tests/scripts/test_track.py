@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from scripts.lib.errors import MediaFault, PipelineError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import read_json
+from scripts.lib.record_files import write_record
 from scripts.lib.tracking import assign
 from scripts.lib.tracking.trackers import TrackOptions
 from scripts.lib.tracking.tracks import COLUMNS, read_tracks
 from scripts.track import record_failure, track
 from tests.drawn_scenes import SCENES, Scene, as_csv
+from tests.made_records import detection_record
 
 OPTIONS = TrackOptions("bytetrack", 0.1, 0.4, 0.1, 3, 30)
 ASKED = {"frame_stride": 1, "frame_range": None, "max_frames": None}
@@ -27,12 +29,12 @@ class Media:
         """Add a media with a scene's boxes, of the frames that are asked for."""
         media_id = len(self.ids) + 1
         self.ids.append(media_id)
-        outcome = {
-            "media_id": media_id, "state": state, "reason": None if state == "done" else "why", "kind": kind,
-            "frames": {"numbers": scene.frames}, "asked": ASKED | asked,
-        }  # fmt: skip
-        write_json(self.folder / f"{media_id}.json", outcome)
-        chosen = range(scene.frames)[:: outcome["asked"]["frame_stride"]]
+        outcome = detection_record(
+            media_id=media_id, state=state, reason=None if state == "done" else "why", kind=kind,
+            decoded=scene.frames, asked=ASKED | asked,
+        )  # fmt: skip
+        write_record(self.folder / f"{media_id}.json", outcome)
+        chosen = range(scene.frames)[:: outcome.asked.frame_stride]
         found = [one for one in scene.detections() if one.frame in chosen]
         (self.folder / f"{media_id}.csv").write_text(as_csv(found, f"{media_id}_x"))
 

@@ -15,7 +15,7 @@ from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.metrics import count_failure
 from scripts.lib.token import redact
-from scripts.lib.workflow import environments, job_secrets, media_files, sandbox, supervision
+from scripts.lib.workflow import environments, interrupts, job_secrets, media_files, sandbox, supervision
 from scripts.lib.workflow.batches import require
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_log import JobLog
@@ -57,6 +57,7 @@ def run(
             what `function` was called with. Then the job ends well, as the media's state says what happened.
         go_on: for jobs of several media, what is called in place of record_failure when the job was killed.
     """
+    interrupts.raise_interrupts()
     # YAML takes a bare `off` for false.
     mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
     place = _sandbox(mode, snakemake)
@@ -86,13 +87,15 @@ def run(
                 _log.error("%s", killed)
                 after_kill(killed, **arguments)
         except Exception as error:
-            if record_failure is None or not of_one_media(error):
+            if record_failure is None or interrupts.came() or not of_one_media(error):
                 raise
             fault = as_fault(error)
             _log.error("%s", fault, exc_info=None if isinstance(error, PipelineError) else error)
             record_failure(fault, **arguments)
         log.wait_until_written()
     except Exception as error:
+        if interrupts.came():
+            raise KeyboardInterrupt from None
         media_id = dict(snakemake.wildcards.items()).get("media_id")
         _say(f"media {media_id}: {_message(error)}" if media_id and of_one_media(error) else _message(error), log)
         _count_failure(snakemake.rule)

@@ -4,7 +4,8 @@
 
 A setting's entry there holds, besides JSON Schema's keywords: `default`; `note`, a few words for config.yaml;
 `environment`, the variable that sets it too; `reference`, the reference workflow's keys for it. From that come
-config/config.yaml and the table in config/README.md.
+config/config.yaml and the table in config/README.md. The names that detect.engine takes in the schema come from the
+table of engines, scripts/lib/engines/table.py.
 """
 
 import re
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from scripts.lib.engines.table import ENGINES
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA, DEFAULTS, PAGE = (ROOT / "config" / name for name in ("config.schema.yaml", "config.yaml", "README.md"))
@@ -63,12 +66,19 @@ def with_table(page: str, schema: Mapping[str, Any]) -> str:
     return re.sub(re.escape(_TABLE_HEAD) + r"(\|.*\n)*", lambda _: table(schema), page)
 
 
+def with_engines(schema: str) -> str:
+    """Return the schema's text with the names of the engines' table as what detect.engine takes."""
+    entry = re.compile(r"(?<=\n      engine:\n)((?:        .*\n)*?        enum: ).*\n")
+    return entry.sub(lambda found: f"{found[1]}[{', '.join(['auto', *ENGINES])}]\n", schema, count=1)
+
+
 def _flow(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).strip().removesuffix("...").strip()
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
+    SCHEMA.write_text(with_engines(SCHEMA.read_text(encoding="utf-8")), encoding="utf-8")
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     DEFAULTS.write_text(defaults(schema), encoding="utf-8")
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), schema), encoding="utf-8")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from scripts.lib.errors import STORE_VARIABLE, MediaFault
-from scripts.lib.workflow.supervisor import COMMAND, KILLED_BY
+from scripts.lib.workflow.supervisor import COMMAND, KILLED_BY, STOPPING
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
@@ -33,6 +33,8 @@ def begin() -> MediaFault | None:
         supervisor = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
+        # Until the supervisor has its handlers a signal waits; the worker takes it at once.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         if worker := os.fork():
             program = str(Path(__file__).with_name("supervisor.py"))
             command = [sys.executable, *sys.orig_argv[1:]]
@@ -42,6 +44,7 @@ def begin() -> MediaFault | None:
         _end_with_parent()
         if os.getppid() != supervisor:
             os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return None
 
 

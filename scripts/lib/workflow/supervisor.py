@@ -33,6 +33,7 @@ def main(worker: int, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, forward_signal)
     signal.signal(signal.SIGHUP, forward_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the worker too
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # supervision.begin held them back until here
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     for _ in range(_MOST_STARTS):
         if status >= 0 or -status in STOPPING:

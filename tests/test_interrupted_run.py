@@ -1,0 +1,81 @@
+"""Ctrl-C in a run, as at a terminal: no traceback, one sentence, an unlocked folder, and the same command continues."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SYNTHETIC
+from tests.workflow import ROOT, command_line, environment
+
+pytestmark = [pytest.mark.networks, pytest.mark.videos]
+
+SENTENCES = ("interrupted; the same command continues the work", "The same command continues it")
+PLANNING, DETECTING, SUMMARIZING = "Building DAG of jobs", "rule detect:", "rule summarize:"
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    folder = tmp_path / "survey"
+    folder.mkdir()
+    shutil.copy(SYNTHETIC / "clip_910001.mp4", folder)
+    return folder
+
+
+def settings(survey: Path) -> dict[str, object]:
+    return {
+        "media": {"folder": str(survey)},
+        "network": {"directory": str(SYNTHETIC)},
+        "detect": {"img_max_side": 320, "img_min_side": 180},
+    }
+
+
+def interrupted(command: list[str], moment: str) -> str:
+    """Start a command in a group of its own, send the group SIGINT at an output; return all that it says."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if moment in line:
+            break
+    assert moment in said, said
+    os.killpg(process.pid, signal.SIGINT)
+    said += process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    return said
+
+
+def check(said: str, run: Path) -> None:
+    assert "Traceback" not in said
+    assert sum(said.count(sentence) for sentence in SENTENCES) == 1, said
+    assert not list((run / ".snakemake" / "locks").glob("*"))
+
+
+@pytest.mark.parametrize("moment", [PLANNING, DETECTING, SUMMARIZING])
+def test_snakemake(survey: Path, tmp_path: Path, moment: str) -> None:
+    command = command_line(tmp_path / "run", settings=settings(survey))
+    check(interrupted(command, moment), tmp_path / "run")
+    if moment == DETECTING:
+        done = subprocess.run(command, cwd=ROOT, env=environment({}), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (tmp_path / "run" / "results" / "overview.html").exists()
+
+
+@pytest.mark.parametrize("moment", ["settings: ", DETECTING])
+def test_detect_folder(survey: Path, tmp_path: Path, moment: str) -> None:
+    command = [sys.executable, "-m", "scripts.commands.detect_folder", str(survey), "--network", str(SYNTHETIC)]
+    command += ["--size", "320x180", "--out", str(tmp_path / "run")]
+    check(interrupted(command, moment), tmp_path / "run")
