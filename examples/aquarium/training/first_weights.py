@@ -1,6 +1,6 @@
 """Write the weights of the first network's frozen graph as NumPy arrays; needs TensorFlow (.venv-convert)."""
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,4 +18,8 @@ def main(graph: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("graph", type=Path, help="examples/aquarium/graph.pb")
+    parser.add_argument("out", type=Path, help="the .npz file")
+    given = parser.parse_args()
+    main(given.graph, given.out)
