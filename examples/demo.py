@@ -1,6 +1,7 @@
 """Show the whole chain on one machine: a Tator stand-in, the sample clip and pictures, the unmodified workflow.
 
-Run by `make demo`. The last line of the output is a JSON object for programs.
+Run by `make demo`; `--network fcos` does the same with the sample's second network, in a folder of its own. The last
+line of the output is a JSON object for programs.
 """
 
 import argparse
@@ -20,6 +21,11 @@ from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT, command_line, environment
 
 SAMPLE = ROOT / "examples" / "aquarium"
+# What a user would set for each of the sample's networks; an ONNX file says its size itself.
+NETWORKS: dict[str, dict[str, dict[str, Any]]] = {
+    "retinanet": {"network": {"directory": str(SAMPLE)}, "detect": {"img_max_side": 640, "img_min_side": 480}},
+    "fcos": {"network": {"directory": str(SAMPLE / "fcos"), "graph": "graph.onnx"}, "detect": {}},
+}
 # One picture from each of three of the clip's views.
 PICTURES = (12, 62, 112)
 # Where the stand-in listens if nothing else does: the report's links then lead to it whenever it is started again.
@@ -29,14 +35,16 @@ PORT = 8321
 def main() -> int:
     """Run the demonstration; return the workflow's exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=ROOT / "demo", help="where everything goes; emptied first")
-    folder = parser.parse_args().folder.resolve()
+    parser.add_argument("--network", choices=list(NETWORKS), default="retinanet", help="of the sample")
+    parser.add_argument("--folder", type=Path, help="where everything goes, demo or demo-fcos; emptied first")
+    given = parser.parse_args()
+    folder = (given.folder or ROOT / ("demo" if given.network == "retinanet" else f"demo-{given.network}")).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     make_media(folder / "media")
     with running(folder / "media", folder / "tator", port=free_port(PORT)) as server:
         print(f"Tator stand-in: {server.host}, with {', '.join(server.media.values())}", flush=True)
         environ = {"TATOR_AUTH_TOKEN": server.token}
-        command = command_line(folder, settings=settings_for(server))
+        command = command_line(folder, settings=settings_for(server, given.network))
         exit_code = interrupts.run_to_its_end(command, environment(environ), folder)
         if exit_code == interrupts.INTERRUPTED:
             return exit_code
@@ -44,7 +52,8 @@ def main() -> int:
         if exit_code == 0:
             result = report(server)
     print(f"\nLook at: {folder / 'results' / 'overview.html'}, and beside it detections.csv, detections.coco.json")
-    print(f"The settings of this run, to copy for your own: {folder / 'settings.yaml'}; the sample network: {SAMPLE}")
+    network = NETWORKS[given.network]["network"]["directory"]
+    print(f"The settings of this run, to copy for your own: {folder / 'settings.yaml'}; the sample network: {network}")
     print(
         "The report's links lead to Tator; to start the stand-in there again: .venv/bin/python -m tests.tator_server "
         f"--media {folder / 'media'} --state {folder / 'tator'} --port {server.host.rpartition(':')[2]}"
@@ -75,12 +84,12 @@ def make_media(folder: Path) -> None:
             cv2.imwrite(str(folder / f"picture_{frame:03d}.png"), picture)
 
 
-def settings_for(server: Server) -> dict[str, Any]:
+def settings_for(server: Server, network: str) -> dict[str, Any]:
     """Return what a user would write: where Tator is, which media, which network."""
     return {
         "tator": {"host": server.host, "project_id": server.project_id, "media_ids": list(server.media)},
-        "network": {"directory": str(SAMPLE)},
-        "detect": {"img_max_side": 640, "img_min_side": 480, "keep_threshold": 0.3},
+        "network": NETWORKS[network]["network"],
+        "detect": {**NETWORKS[network]["detect"], "keep_threshold": 0.3},
         "upload": {"localization_type_id": server.localization_type_id},
         "evaluate": {"truth_file": str(SAMPLE / "aquarium.csv")},
     }

@@ -18,7 +18,9 @@ import yaml
 from examples.accuracy import LabeledBox, ap50, read_truth
 from examples.demo import SAMPLE
 from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.graphs import found_network
 from scripts.lib.train_ini import species
+from tests import documents
 from tests.browser import look_at
 from tests.workflow import ROOT
 
@@ -42,6 +44,44 @@ def test_last_line_is_one_object(demo):
     assert (last["media"], last["exit_code"], last["results"]) == (4, 0, str(folder / "results"))
     assert last["boxes"] == len((folder / "results" / "detections.csv").read_text().splitlines()) - 1
     assert last["ap50"] > 0.5
+
+
+def test_the_second_network_finds_more_and_the_runs_can_be_compared(demo, tmp_path):
+    """As docs/networks.md says, in other folders; the file says its size, and `names.txt` its species."""
+    first, _ = demo
+    second, compared = tmp_path / "demo-fcos", tmp_path / "comparison"
+    run, compare = documents.lines(documents.block("docs/networks.md", "python -m examples.demo --network fcos"))
+    assert compare.endswith(" demo demo-fcos --out demo-fcos/comparison")
+    output = answer(f"{run} --folder {second}")
+    last = json.loads(output.splitlines()[-1])
+    assert (last["media"], last["exit_code"], last["results"]) == (4, 0, str(second / "results"))
+    assert last["ap50"] > json.loads(demo[1].splitlines()[-1])["ap50"]
+    assert abs(last["ap50"] - 0.65) < 0.01
+    settings = yaml.safe_load((second / "settings.yaml").read_text())
+    assert settings["detect"] == {"keep_threshold": THRESHOLD}
+    assert f"the sample network: {settings['network']['directory']}" in output
+    answer(compare.replace(" demo demo-fcos --out demo-fcos/comparison", f" {first} {second} --out {compared}"))
+    comparison = json.loads((compared / "compare.json").read_text())
+    assert (comparison["only_before"], comparison["only_after"], len(comparison["media"])) == ([], [], 4)
+    assert comparison["totals"]["same"] > 100
+
+
+def answer(command):
+    """Run a document's command with this Python, in the checkout; return its output."""
+    program, *arguments = shlex.split(command)
+    assert program == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_second_network_is_small_and_its_own_size_is_known():
+    found = found_network.look_at(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
+    assert (found.description.family, found.names.source.endswith("names.txt")) == ("torchvision", True)
+    assert list(found.names.names) == list(species(SAMPLE / "train.ini"))
+    assert (SAMPLE / "fcos" / "graph.onnx").stat().st_size < 3_000_000
 
 
 def test_each_media_is_compared_with_its_true_boxes(demo):

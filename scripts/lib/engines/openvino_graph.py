@@ -12,6 +12,7 @@ import numpy as np
 from scripts.lib.boxes import Size
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.layouts import Layout, find_layout
+from scripts.lib.engines.openvino_weights import make_sound
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.preprocess import MEAN
@@ -51,7 +52,7 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": threads,
         # No more than requests: each stream takes memory for a frame.
-        "NUM_STREAMS": min(threads, requests),
+        "NUM_STREAMS": make_sound(model, min(threads, requests)),
         # Pinned threads of jobs that run side by side would all sit on the first cores.
         "ENABLE_CPU_PINNING": False,
     }

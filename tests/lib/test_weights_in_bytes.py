@@ -1,0 +1,136 @@
+"""Networks whose weights are stored as integers: OpenVINO computes what onnxruntime does, whatever the threads."""
+
+import importlib
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
+from scripts.lib.engines.openvino_weights import make_sound
+
+SIDE = 64
+# Kernel, channels in and out, groups, stride, and whether ReLU6 follows: a MobileNetV2's beginning, then its middle.
+BEGINNING = ((3, 3, 32, 1, 2, True), (3, 32, 32, 32, 1, True), (1, 32, 16, 1, 1, False))
+
+
+def block(taken: int, given: int, stride: int = 1) -> tuple[tuple[int, int, int, int, int, bool], ...]:
+    """Return the layers of an inverted bottleneck."""
+    wide = 6 * taken
+    return (1, taken, wide, 1, 1, True), (3, wide, wide, wide, stride, True), (1, wide, given, 1, 1, False)
+
+
+LAYERS = (
+    *BEGINNING,
+    *block(16, 24, 2),
+    *block(24, 24),
+    *block(24, 32, 2),
+    *block(32, 32) * 2,
+    *block(32, 64),
+    *block(64, 64) * 3,
+)
+
+
+def network(stored: str, quantized: bool) -> bytes:
+    """Return it as ONNX, of seeded weights.
+
+    Args:
+        stored: how weights become floats: `DequantizeLinear`, `Cast and Mul`, or `floats`, which they are.
+        quantized: what goes into most layers is quantized too; fewer layers then, as roundings add up.
+    """
+    random = np.random.default_rng(0)
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "least": np.array(0, np.float32),
+        "most": np.array(6, np.float32),
+        "step": np.array(6 / 255, np.float32),
+        "zero": np.array(0, np.uint8),
+    }
+    nodes, values = [], "picture"
+    for at, (side, taken, given, groups, stride, limited) in enumerate(LAYERS[:9] if quantized else LAYERS):
+        shape = (given, taken // groups, side, side)
+        scale = random.uniform(0.5, 1.5, given) / 127 / (side * shape[1] ** 0.5) * 2
+        arrays[f"bytes{at}"] = random.integers(-127, 128, shape).astype(np.int8)
+        arrays[f"bias{at}"] = random.normal(size=given).astype(np.float32)
+        if stored == "DequantizeLinear":
+            arrays[f"scale{at}"] = scale.astype(np.float32)
+            nodes.append(helper.make_node(stored, [f"bytes{at}", f"scale{at}"], [f"kernel{at}"], axis=0))
+        elif stored == "floats":
+            arrays[f"kernel{at}"] = arrays.pop(f"bytes{at}") * scale.astype(np.float32)[:, None, None, None]
+        else:
+            arrays[f"scale{at}"] = scale.astype(np.float32)[:, None, None, None]
+            nodes.append(helper.make_node("Cast", [f"bytes{at}"], [f"whole{at}"], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [f"whole{at}", f"scale{at}"], [f"kernel{at}"]))
+        inputs = [values, f"kernel{at}", f"bias{at}"]
+        pads = [side // 2] * 4
+        nodes.append(helper.make_node("Conv", inputs, [f"map{at}"], pads=pads, group=groups, strides=[stride] * 2))
+        values = f"map{at}"
+        if limited:
+            nodes.append(helper.make_node("Clip", [values, "least", "most"], [f"limited{at}"]))
+            values = f"limited{at}"
+        if limited and quantized:
+            nodes.append(helper.make_node("QuantizeLinear", [values, "step", "zero"], [f"quantized{at}"]))
+            nodes.append(helper.make_node("DequantizeLinear", [f"quantized{at}", "step", "zero"], [f"rounded{at}"]))
+            values = f"rounded{at}"
+    graph = helper.make_graph(
+        nodes,
+        "layers",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info(values, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    content: bytes = onnx.shape_inference.infer_shapes(model).SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("stored", "quantized"), [("DequantizeLinear", False), ("Cast and Mul", False), ("DequantizeLinear", True)]
+)
+def test_the_same_with_any_number_of_threads(stored: str, quantized: bool, threads: int) -> None:
+    """With several streams OpenVINO took one layer's weights for another's, without an error."""
+    content = network(stored, quantized)
+    picture = np.random.default_rng(1).random((1, 3, SIDE, SIDE), dtype=np.float32)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    [expected] = onnxruntime.InferenceSession(content, options).run(None, {"picture": picture})
+    model = load_openvino().Core().read_model(content)
+    compiled = compile_for_cpu(model, "a test's", threads=threads, requests=threads)
+    requests = [compiled.create_infer_request() for _ in range(threads)]
+    for request in requests:
+        request.start_async([picture])
+    for request in requests:
+        request.wait()
+        np.testing.assert_allclose(request.get_output_tensor(0).data, expected, atol=1e-4)
+
+
+def read_and_made_sound(content: bytes) -> tuple[int, list[str]]:
+    """Return the streams of four asked for, and the kinds of the kernels' constants."""
+    model = load_openvino().Core().read_model(content)
+    streams = make_sound(model, 4)
+    kernels = [
+        op for op in model.get_ops() if op.get_type_name() == "Constant" and len(op.shape) >= 4 and max(op.shape) > 1
+    ]
+    return streams, sorted({op.get_element_type().get_type_name() for op in kernels if np.prod(op.shape) > 200})
+
+
+def test_weights_alone_become_floats_before_they_are_compiled() -> None:
+    for stored in ("DequantizeLinear", "Cast and Mul", "floats"):
+        assert read_and_made_sound(network(stored, quantized=False)) == (4, ["f32"])
+
+
+def test_one_stream_where_some_layers_compute_in_integers_and_others_do_not() -> None:
+    assert read_and_made_sound(network("DequantizeLinear", quantized=True)) == (1, ["i8"])
+
+
+def test_all_streams_where_all_layers_compute_in_integers() -> None:
+    """As NNCF makes them for `detect.precision: int8`."""
+    model = load_openvino().Core().read_model(network("DequantizeLinear", quantized=True))
+    ops = importlib.import_module("openvino.opset13")
+    bounds = [ops.constant(np.float32(value)) for value in (-8, 8, -8, 8)]
+    for layer in [op for op in model.get_ops() if "Convolution" in op.get_type_name()]:
+        layer.input(0).replace_source_output(ops.fake_quantize(layer.input_value(0), *bounds, 256).output(0))
+    assert make_sound(model, 4) == 4
