@@ -57,7 +57,10 @@ class EngineParts:
     @property
     def values(self) -> dict[str, Any]:
         """What the parts are, as JSON takes them."""
-        return asdict(self) | {"gpu": self.gpu._asdict(), "size": self.size._asdict()}
+        values = asdict(self) | {"gpu": self.gpu._asdict(), "size": self.size._asdict()}
+        if self.description is None:
+            del values["description"]
+        return values
 
     @property
     def key(self) -> str:
