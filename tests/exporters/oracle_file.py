@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,19 @@ class Rates(NamedTuple):
 
 
 def limit_threads() -> None:
-    """Have sessions of onnxruntime take no more threads than PyTorch."""
+    """Have onnxruntime and OpenVINO take no more threads than PyTorch, and OpenVINO compute in f32.
+
+    On a processor that has bfloat16, OpenVINO takes it unless told otherwise: faster, and boxes are pixels off.
+    """
     import onnxruntime
+    import openvino
+
+    class Core(openvino.Core):
+        def compile_model(self, model: Any, device_name: str = "CPU", config: Any = None) -> Any:
+            fixed = {"INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": "f32"}
+            return super().compile_model(model, "CPU", {**(config or {}), **fixed})
+
+    openvino.Core = Core
 
     class Options(onnxruntime.SessionOptions):
         def __init__(self) -> None:
