@@ -3,13 +3,14 @@
 import json
 import shutil
 
+import onnx
 import pytest
 import yaml
 
 from scripts.lib.graphs.found_network import NetworkSettings, look_at
 from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 from tests import gpu_driver
-from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
+from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_yolo
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT, snakemake
 
@@ -67,30 +68,63 @@ def test_the_choice_is_made_once_and_its_reason_reaches_the_record(run):
     assert record["engine"]["chosen"] == "auto: CUDA_VISIBLE_DEVICES hides the GPUs"
 
 
-def test_auto_leaves_tensorrt_for_a_family_that_it_does_not_run(run, tmp_path):
+@pytest.fixture
+def taken(tmp_path):
+    """Return a function that puts a described network where get_network puts it."""
     network = tmp_path / "work/resources/network"
-    write_detector(network / "graph.onnx", {"output0": raw([(32, 32, 20, 20, 0.9, 0.1)], 84)}, metadata=ULTRALYTICS)
-    (network / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
-    found = look_at(network / "graph.onnx", NetworkSettings(), "network").description
-    provenance = json.loads((network / "provenance.json").read_text())
-    (network / "provenance.json").write_text(json.dumps(provenance | {"description": found.to_values()}))
-    chosen = {ENGINE_VARIABLE: "tensorrt", REASON_VARIABLE: "auto: an NVIDIA GPU and TensorRT's packages are here"}
-    sides = {"img_max_side": SIDE, "img_min_side": SIDE}
-    record, done, work = run(gpu_driver.ENVIRON | chosen, engine="auto", **sides)
+
+    def take(write):
+        write(network / "graph.onnx")
+        (network / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
+        found = look_at(network / "graph.onnx", NetworkSettings(), "network").description
+        provenance = json.loads((network / "provenance.json").read_text())
+        (network / "provenance.json").write_text(json.dumps(provenance | {"description": found.to_values()}))
+
+    return take
+
+
+def suppressing(path):
+    """Write a YOLO with suppression inside, as `nms=True` exports it."""
+    table = raw([(8, 4, 24, 20, 0.9, 1)], 300, boxes_last=False)
+    write_detector(path, {"output0": table}, metadata=ULTRALYTICS)
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node("NonZero", ["numbers"], ["places"]))
+    onnx.save(model, path)
+
+
+CHOSEN = {ENGINE_VARIABLE: "tensorrt", REASON_VARIABLE: "auto: an NVIDIA GPU and TensorRT's packages are here"}
+OF_ITS_FILE = {"img_max_side": None, "img_min_side": None}
+
+
+def test_a_yolo_runs_on_tensorrt_at_the_size_that_its_file_says(run, taken):
+    taken(write_yolo)
+    record, done, work = run(gpu_driver.ENVIRON | CHOSEN, engine="auto", keep_threshold=0.1, **OF_ITS_FILE)
     assert done.returncode == 0, done.stdout
-    why = "auto: TensorRT does not run the network's family, ultralytics"
+    engine, network = record["engine"], record["network"]
+    assert (engine["name"], engine["precision"], engine["layout"]) == ("tensorrt", "f16", "ultralytics")
+    assert (network["width"], network["height"]) == (SIDE, SIDE)
+    named = json.loads((work / "resources/network/engine.json").read_text())
+    assert named["file"] == f"resources/network/engines/{engine['file']}"
+    assert "building it" not in (work / "logs/detect/1.log").read_text()
+    assert record["boxes"] > 0
+
+
+def test_auto_leaves_tensorrt_for_a_network_that_suppresses_inside(run, taken):
+    taken(suppressing)
+    record, done, work = run(gpu_driver.ENVIRON | CHOSEN, engine="auto", **OF_ITS_FILE)
+    assert done.returncode == 0, done.stdout
     assert (record["engine"]["name"], record["engine"]["precision"]) == ("openvino", "f32")
-    assert record["engine"]["chosen"] == why
+    why = record["engine"]["chosen"]
+    assert why.startswith("auto: TensorRT does not run a network that suppresses its boxes itself (family ultralytics")
     assert json.loads((work / "resources/network/engine.json").read_text()) == {"file": None, "reason": why}
     assert record["boxes"] > 0
 
 
-def test_tensorrt_asked_for_by_name_refuses_such_a_family_before_detection(run, tmp_path):
-    provenance = tmp_path / "work/resources/network/provenance.json"
-    values = json.loads(provenance.read_text()) | {"description": {"family": "yolox"}}
-    provenance.write_text(json.dumps(values))
-    record, done, work = run(gpu_driver.ENVIRON, engine="tensorrt")
+def test_tensorrt_asked_for_by_name_refuses_such_a_network_before_detection(run, taken):
+    taken(suppressing)
+    record, done, work = run(gpu_driver.ENVIRON, engine="tensorrt", **OF_ITS_FILE)
     assert done.returncode != 0
     assert record is None
     [line] = [line for line in (work / "logs/build_engine.log").read_text().splitlines() if "ERROR" in line]
-    assert "is of the family yolox, which TensorRT does not run; set detect.engine: openvino" in line
+    assert "suppresses its boxes itself (family ultralytics, with NonZero inside)" in line
+    assert "set detect.engine: openvino" in line

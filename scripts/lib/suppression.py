@@ -64,6 +64,8 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
         limit: how many to keep at most.
     """
     order = np.argsort(-scores, kind="stable")
+    if iou >= 1:  # nothing overlaps by more
+        return order[:limit]
     corners = boxes[order]
     corners = np.concatenate(
         [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1

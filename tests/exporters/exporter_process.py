@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.exporters.families import NETWORKS
-from tests.exporters.oracle_file import RATE, READY, THREADS
+from tests.exporters.oracle_file import RATE, READY, THREADS, Rates
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +47,7 @@ class Environments:
 
 
 @contextmanager
-def exported(name: str, environments: Environments, folder: Path) -> Iterator[Callable[[], float]]:
+def exported(name: str, environments: Environments, folder: Path) -> Iterator[Callable[[], Rates]]:
     """Export a network, and yield what measures how many frames a second its package's own loop does.
 
     Args:
@@ -75,12 +75,12 @@ def exported(name: str, environments: Environments, folder: Path) -> Iterator[Ca
                 raise RuntimeError(f"{name}: was not exported; {folder / 'export.log'} says why")
             return ""
 
-        def rate() -> float:
+        def rate() -> Rates:
             if process.stdin is None:
                 raise RuntimeError("the process has no input")
             process.stdin.write("again\n")
             process.stdin.flush()
-            return float(answer(RATE))
+            return Rates(*map(float, answer(RATE).split()))
 
         answer(READY)
         yield rate

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.exporters.oracle_file import Found, write
+from tests.exporters.oracle_file import THREADS, Found, write
 
 # It was trained on people, of which there are none: its boxes score low.
 THRESHOLD = 0.002
@@ -31,7 +31,8 @@ def main() -> None:
     definition = tf.GraphDef.FromString(graph.read_bytes())
     with tensorflow.Graph().as_default() as whole:
         tf.import_graph_def(definition, name="")
-    with tf.Session(graph=whole) as session:
+    threads = tf.ConfigProto(intra_op_parallelism_threads=THREADS, inter_op_parallelism_threads=THREADS)
+    with tf.Session(graph=whole, config=threads) as session:
 
         def predict(frame: np.ndarray) -> Found:
             tensors = [f"detection_{name}:0" for name in ("boxes", "scores", "classes")]

@@ -78,8 +78,8 @@ def main() -> int:
         )
         for at, picture in enumerate(large_pictures()):
             size = Size(picture.shape[1], picture.shape[0])
-            found = found_in(picture, network, options, Path(folder))
-            tiles = read_json(Path(folder, "found.json"))["tiles"]
+            [found] = found_in([picture], network, options, Path(folder))
+            tiles = read_json(Path(folder, "1-found.json"))["tiles"]
             same, others = (apart_from_cut(each, oracle[f"all_{at}"], size) for each in (found, oracle[f"nms_{at}"]))
             count, boxes, scores = differences(same, others, size, THRESHOLD)
             within = within and bool(count) and boxes <= TOLERANCE[0] and scores <= TOLERANCE[1]

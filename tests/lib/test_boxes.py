@@ -15,7 +15,7 @@ from scripts.lib import suppression
 from scripts.lib.boxes import THOUSANDTHS, Mapping, Size, iou_matrix, on_media, padded_size
 from scripts.lib.errors import MediaFault
 from scripts.lib.preprocess import fit, subtract_mean
-from scripts.lib.suppression import Nms, select, suppress
+from scripts.lib.suppression import FINAL, Nms, select, suppress
 
 sizes = st.builds(Size, st.integers(1, 5000), st.integers(1, 5000))
 networks = st.builds(Size, st.integers(32, 1500), st.integers(32, 1500))
@@ -319,3 +319,13 @@ def test_iou_of_each_box_with_each(dtype: type) -> None:
     assert found.dtype == dtype
     assert found == pytest.approx(np.array([(1, 0, 0), (1 / 3, 1 / 3, 0), (0, 0, 0)]))
     assert iou_matrix(some[:0], others).shape == (0, 3)
+
+
+def test_what_a_network_has_suppressed_itself_stays_whole() -> None:
+    """Also more boxes than are compared at once, and equal ones; in order of their scores."""
+    boxes = np.repeat(np.array([[0.1, 0.2, 33.3, 7.7]], np.float32), 300, 0)
+    scores = np.linspace(0.3, 0.9, 300).astype(np.float32)
+    with mock.patch.object(suppression, "iou_matrix", side_effect=AssertionError("nothing is to be compared")):
+        assert suppress(boxes, scores, FINAL.iou, FINAL.max_detections).tolist() == list(range(299, -1, -1))
+        assert suppress(boxes, scores, FINAL.iou, 3).tolist() == [299, 298, 297]
+        assert len(select(boxes, scores[:, None], 0.3, FINAL).boxes) == 300

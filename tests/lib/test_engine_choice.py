@@ -12,7 +12,7 @@ import yaml
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow import engine_choice
-from scripts.lib.workflow.engine_choice import choose, choose_for_family
+from scripts.lib.workflow.engine_choice import choose, choose_for_network
 from scripts.lib.workflow.network_settings import unfit_for_tensorrt
 
 
@@ -69,13 +69,13 @@ def test_auto_takes_openvino_for_a_network_that_tensorrt_cannot_run(machine):
     assert choose("tensorrt", None, {}, machine(gpu=True, packages=ALL), unfit="so it is")[0] == "tensorrt"
 
 
-def test_what_is_chosen_once_the_family_is_known():
+def test_what_is_chosen_once_the_file_is_known():
     by_auto = {engine_choice.REASON_VARIABLE: "auto: an NVIDIA GPU and TensorRT's packages are here"}
-    why = "auto: TensorRT does not run the network's family, yolox"
-    assert choose_for_family("tensorrt", "f16", "yolox", by_auto) == ("openvino", "f32", why)
-    assert choose_for_family("tensorrt", "f16", None, by_auto)[:2] == ("tensorrt", "f16")
-    assert choose_for_family("tensorrt", "f16", "yolox", {})[:2] == ("tensorrt", "f16")
-    assert choose_for_family("onnxruntime", "f32", "yolox", by_auto)[:2] == ("onnxruntime", "f32")
+    why = "TensorRT does not run it"
+    assert choose_for_network("tensorrt", "f16", why, by_auto) == ("openvino", "f32", f"auto: {why}")
+    assert choose_for_network("tensorrt", "f16", None, by_auto)[:2] == ("tensorrt", "f16")
+    assert choose_for_network("tensorrt", "f16", why, {})[:2] == ("tensorrt", "f16")
+    assert choose_for_network("onnxruntime", "f32", why, by_auto)[:2] == ("onnxruntime", "f32")
 
 
 def write_frozen(path: Path, *names: bytes) -> None:
@@ -90,9 +90,11 @@ def write_frozen(path: Path, *names: bytes) -> None:
         ({}, {}, None),
         ({"family": "retinanet"}, {}, None),
         ({"graph": "graph.xml"}, {}, "does not read graph.xml"),
-        ({"family": "yolox"}, {}, "family, yolox"),
+        ({"family": "yolox"}, {}, None),
+        ({"family": "torchvision"}, {}, "family, torchvision"),
         ({"pixels": "rgb"}, {}, "rows"),
-        ({}, {"img_max_side": None}, "img_max_side"),
+        ({}, {"img_max_side": None}, None),
+        ({"directory": None, "graph": "graph.pb"}, {"img_max_side": None}, "img_max_side"),
         ({"directory": None, "graph": "graph.pb"}, {}, None),
         ({"graph": "graph.pb"}, {}, "family, tensorflow"),
     ],

@@ -1,6 +1,7 @@
 """Detectors as people export them: each family is recognised, fed and read as its own predictor does."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,22 @@ from scripts.lib.graphs.detr import IMAGENET
 from scripts.lib.suppression import select
 from scripts.lib.workflow import job
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
+from tests.gpu_driver import install
+from tests.gpu_driver.strict import TENSORRT
 from tests.onnx_graph import write_onnx, write_rows
 
-ENGINES = ("openvino", "onnxruntime")
+ENGINES = ("openvino", "onnxruntime", "tensorrt")
 # Cells of 8, 16 and 32 pixels in a picture of 64 x 64.
 CELLS = 64 + 16 + 4
-both_engines = pytest.mark.parametrize("engine", ENGINES)
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+@pytest.fixture(autouse=True)
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put a stand-in of TensorRT and a GPU in place; whatever a test makes on it has to be freed."""
+    device = install(monkeypatch, TENSORRT[-1])
+    yield
+    device.check_clean()
 
 
 class Network:
@@ -49,7 +60,7 @@ class Network:
     def opened(self, engine: str, size: Size | None = None, batch_size: int = 2, **more: object) -> Engine:
         return open_engine(
             self.graph, engine=engine, size=size or self.description.size, batch_size=batch_size, threads=1,
-            description=self.description, names=len(self.names), **more,
+            description=self.description, names=len(self.names), engines=self.out / "engines", **more,
         )  # fmt: skip
 
 
@@ -73,7 +84,7 @@ def names(folder: Path, *said: str) -> None:
 # ---- trap 1: one shape, two meanings
 
 
-@both_engines
+@every_engine
 def test_end_to_end_rows_are_corners_in_pixels(tmp_path: Path, engine: str) -> None:
     rows = raw([[8, 4, 24, 20, 0.9, 1], [0, 0, 9, 9, 0.2, 0]], 300, boxes_last=False)
     write_detector(tmp_path / "graph.onnx", {"output0": rows}, metadata=ULTRALYTICS | {"end2end": "True"})
@@ -83,7 +94,7 @@ def test_end_to_end_rows_are_corners_in_pixels(tmp_path: Path, engine: str) -> N
     assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9)]
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize(
     "said", [{"head": "RTDETRDecoder"}, {"head": "", "description": "Ultralytics rtdetr-l model trained on coco"}]
 )
@@ -107,7 +118,7 @@ def test_rows_that_say_nothing_are_refused_until_the_family_is_said(tmp_path: Pa
 # ---- traps 2 and 3: the shape decides, whatever the model and its arguments are called
 
 
-@both_engines
+@every_engine
 def test_a_raw_yolo26_is_suppressed_and_one_with_nms_inside_is_not(tmp_path: Path, engine: str) -> None:
     metadata = ULTRALYTICS | {"description": "Ultralytics YOLO26n model"}
     one, same = [16, 12, 16, 16, 0.1, 0.9], [16, 12, 16, 15, 0.1, 0.8]
@@ -128,7 +139,7 @@ def test_an_anchor_gives_one_box_of_its_best_class(tmp_path: Path) -> None:
 # ---- trap 4: the longer axis counts boxes; the task comes first
 
 
-@both_engines
+@every_engine
 def test_objectness_multiplies_the_scores(tmp_path: Path, engine: str) -> None:
     rows = raw([[16, 12, 16, 16, 0.5, 0.2, 0.8], [40, 40, 8, 8, 0.9, 1.0, 0.0]], 3 * CELLS, boxes_last=False)
     write_detector(tmp_path / "graph.onnx", {"output0": rows}, metadata={"stride": "32", "names": "['cod', 'crab']"})
@@ -140,7 +151,7 @@ def test_objectness_multiplies_the_scores(tmp_path: Path, engine: str) -> None:
 ANIMALS = {"stride": "64", "names": "{0: 'animal', 1: 'person', 2: 'vehicle'}"}
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("shape", [(1, 3, SIDE, SIDE), ("batch", 3, "height", "width")])
 def test_megadetector_5_has_a_fourth_level(tmp_path: Path, engine: str, shape: tuple) -> None:
     """A YOLOv5 with cells of 64 pixels too; a dynamic one does not say its size, and takes multiples of 64."""
@@ -157,7 +168,7 @@ def test_megadetector_5_has_a_fourth_level(tmp_path: Path, engine: str, shape: t
         Network(tmp_path, img_max_side=96, img_min_side=96)
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("head", ["Detect", "RTDETRDecoder"])
 def test_megadetector_6_is_one_of_ultralytics(tmp_path: Path, engine: str, head: str) -> None:
     """A YOLOv9 or YOLOv10, or an RT-DETR."""
@@ -180,7 +191,7 @@ def test_older_exports_of_yolov5_give_what_the_boxes_are_made_of_besides(tmp_pat
     assert found(Network(tmp_path), "onnxruntime") == [((8, 4, 24, 20), 1, 0.4)]
 
 
-@both_engines
+@every_engine
 def test_a_yolox_grid_is_decoded(tmp_path: Path, engine: str) -> None:
     rows = np.zeros((1, CELLS, 7), np.float32)
     rows[0, 64 + 5] = [0.5, 0.25, np.log(2), 0, 0.8, 0, 1]  # of 16 pixels, the second of the second row
@@ -255,7 +266,7 @@ def test_a_yolo_without_metadata_that_does_not_fit_the_names(tmp_path: Path, sha
         Network(tmp_path)
 
 
-@both_engines
+@every_engine
 def test_a_row_of_the_background_is_nothing(tmp_path: Path, engine: str) -> None:
     outputs = {
         "12": np.array([[0, 0, 0, 0], [8, 4, 24, 20]], np.float32),
@@ -284,7 +295,7 @@ def test_openvino_computes_in_f32(tmp_path: Path) -> None:
 # ---- trap 7: the order of rows means nothing
 
 
-@both_engines
+@every_engine
 def test_rows_in_any_order_are_the_same_boxes(tmp_path: Path, engine: str) -> None:
     rows = [[8, 4, 24, 20, 0.9, 1], [30, 30, 40, 40, 0.7, 0], [2, 2, 9, 9, 0.8, 1]]
     results = []
@@ -323,7 +334,7 @@ def test_an_openvino_file_without_names(tmp_path: Path) -> None:
 # ---- trap 9: halves
 
 
-@both_engines
+@every_engine
 def test_a_graph_that_takes_and_gives_halves(tmp_path: Path, engine: str) -> None:
     table = raw([[16, 12, 16, 16, 0.1, 0.9]], CELLS).astype(np.float16)
     write_detector(tmp_path / "graph.onnx", {"output0": table}, kind="float16", metadata=ULTRALYTICS)
@@ -349,7 +360,7 @@ def rf_detr(path: Path, columns: int) -> None:
     write_detector(path, {"dets": boxes, "labels": logits}, name="input")
 
 
-@both_engines
+@every_engine
 def test_rf_detr_gives_numbers_for_each_class(tmp_path: Path, engine: str) -> None:
     rf_detr(tmp_path / "graph.onnx", 3)
     names(tmp_path)
@@ -379,7 +390,7 @@ def test_categories_with_gaps(tmp_path: Path) -> None:
 # ---- trap 11: the order of torchvision's outputs differs
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("order", [("boxes", "labels", "scores"), ("boxes", "scores", "labels")])
 @pytest.mark.parametrize("named", [False, True])
 def test_torchvision_in_either_order(tmp_path: Path, engine: str, order: tuple[str, ...], named: bool) -> None:
@@ -396,7 +407,7 @@ def test_torchvision_in_either_order(tmp_path: Path, engine: str, order: tuple[s
     assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 9, 9), 0, 0.4)]
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("batch", [1, "batch"])
 def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engine: str, batch: int | str) -> None:
     """Exported of a tensor; also where the file says that it takes any number, it gives the boxes of one picture."""
@@ -412,7 +423,7 @@ def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engin
     assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9), ((1, 1, 9, 9), 0, 0.4)]
 
 
-@both_engines
+@every_engine
 def test_torchvision_of_several_pictures_at_once(tmp_path: Path, engine: str) -> None:
     """Each has outputs of its own, of any number of boxes; the last batch is filled up."""
     outputs = {
@@ -514,7 +525,7 @@ def transformers(path: Path, columns: int, shape: tuple = (1, 3, SIDE, SIDE), **
         (path.parent / f"{name}.json").write_text(json.dumps(values))
 
 
-@both_engines
+@every_engine
 def test_rt_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     config = {"model_type": "d_fine", "id2label": {"0": "cod", "1": "crab"}}
     prepared = {"size": {"height": 64, "width": 64}, "do_normalize": False, "image_mean": [0.4, 0.4, 0.4]}
@@ -526,7 +537,7 @@ def test_rt_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
 
 
-@both_engines
+@every_engine
 def test_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     config = {"model_type": "yolos", "id2label": {"0": "cod", "1": "crab"}}
     mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -537,7 +548,7 @@ def test_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.731)]
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize(
     ("model_type", "iou"),
     [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("lw_detr", 1.0), ("deta", 0.7)],
@@ -553,7 +564,7 @@ def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou
     assert found(network, engine, size=size) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize(("model_type", "mean", "own"), [("deimv2", 0, Size(640, 640)), ("rf_detr", 0.485, None)])
 def test_detrs_of_transformers_that_score_as_rt_detr(
     tmp_path: Path, model_type: str, mean: float, own: Size | None, engine: str
@@ -600,7 +611,7 @@ def test_detrs_without_their_configuration_are_refused_until_the_family_is_said(
     assert found(Network(tmp_path, family="detr"), "onnxruntime") == [((8, 16, 24, 48), 1, 0.731)]
 
 
-@both_engines
+@every_engine
 def test_tensorflow_object_detection(tmp_path: Path, engine: str) -> None:
     outputs = {
         "detection_boxes:0": np.array([[[0.25, 0.125, 0.5, 0.75], [0, 0, 1, 1]]], np.float32),
@@ -628,7 +639,7 @@ DESCRIBED = {
 }
 
 
-@both_engines
+@every_engine
 def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
     boxes, scores = np.zeros((1, 4, 4), np.float32), np.full((1, 4, 3), -9, np.float32)
     boxes[0, :2] = [[0.125, 0.0625, 0.25, 0.25], [0.125, 0.0625, 0.25, 0.24]]
@@ -730,10 +741,10 @@ def test_a_truncated_file(tmp_path: Path) -> None:
 # ---- pictures
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_both_engines_feed_the_same_numbers(tmp_path: Path, engine: str, order: str, channels_last: bool) -> None:
+def test_every_engine_feeds_the_same_numbers(tmp_path: Path, engine: str, order: str, channels_last: bool) -> None:
     """A graph that gives its input as boxes shows what went in."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -12,8 +12,9 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.feeding import of_bytes, size_of_input
+from scripts.lib.engines.prepare_described import obstacle
 from scripts.lib.engines.rows import RowsConvention
-from scripts.lib.engines.table import open_engine
+from scripts.lib.engines.table import ENGINES, open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
 from scripts.lib.graphs.description import Description, Resize, from_values, input_size
@@ -22,7 +23,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.tiles import Tiling
-from scripts.lib.workflow.engine_choice import choose_for_family
+from scripts.lib.workflow.engine_choice import choose_for_network
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,7 @@ class Network:
             SettingsError: neither the settings nor the network say it.
         """
         asked = (self.options.img_max_side, self.options.img_min_side)
-        own, stated = None, self._provenance.size
-        if self.description is None and None in asked:
-            own = size_of_input(read_file(self._files.graph, self.name))
-        if own is None and stated is not None:
-            own = Size(*stated)
-        return input_size(asked, self.description, self._files.graph.name, own)
+        return size_of_network(self._files.graph, self._provenance, self.description, asked, self.name)
 
     @cached_property
     def tiling(self) -> Tiling | None:
@@ -126,12 +122,10 @@ class Network:
         """
         names = train.species(self._files.train_ini)
         nms = self.options.nms
-        chosen = choose_for_family(
-            self.options.engine,
-            self.options.precision,
-            self.description.family if self.description else None,
-            os.environ,
-        )
+        against = None
+        if self.description is not None and ENGINES[self.options.engine].is_built:
+            against = obstacle(read_file(self._files.graph, self.name), self.description)
+        chosen = choose_for_network(self.options.engine, self.options.precision, against, os.environ)
         engine = open_engine(
             self._files.graph,
             engine=chosen.engine,
@@ -179,3 +173,31 @@ class Network:
             # Each lies in a folder named after what was done: `converted` or `int8`.
             **{change.parent.name: read_json(change) for change in files.changes},
         )
+
+
+def size_of_network(
+    graph: Path,
+    provenance: ProvenanceRecord,
+    description: Description | None,
+    asked: tuple[int | None, int | None],
+    source: str,
+) -> Size:
+    """Return the size of a network's input.
+
+    Args:
+        graph: its file.
+        provenance: where it came from.
+        description: of its family; None for one that has an engine of its own.
+        asked: detect.img_max_side and detect.img_min_side.
+        source: what errors about the file call it.
+
+    Raises:
+        SettingsError: neither the settings nor the network say it.
+        GraphError: the size is not one that the network takes.
+    """
+    own = None
+    if description is None and None in asked:
+        own = size_of_input(read_file(graph, source))
+    if own is None and provenance.size is not None:
+        own = Size(*provenance.size)
+    return input_size(asked, description, graph.name, own)

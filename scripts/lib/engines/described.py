@@ -3,8 +3,9 @@
 import importlib
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,10 +33,12 @@ class Runner(Closeable):
     Attributes:
         depth: how many batches may be under way.
         version: of the program.
+        record: what the media's records say of it besides.
     """
 
     depth: int
     version: str
+    record: Mapping[str, object] = MappingProxyType({})
 
     @abstractmethod
     def start(self, batch: Pixels) -> None:
@@ -72,7 +75,7 @@ class DescribedEngine(Engine):
         self._counts: deque[int] = deque()
         self.batch_size, self.size, self.classes, self.depth = batch_size, size, names, runner.depth
         self.nms = nms or description.suppression or FINAL
-        self.description = record | {"layout": description.family, "version": runner.version}
+        self.description = {**record, **runner.record, "layout": description.family, "version": runner.version}
         try:
             self.infer(np.zeros((1, size.height, size.width, 3), np.uint8))
         except BaseException:
@@ -126,7 +129,7 @@ class MakeRunner(Protocol):
 
 
 def open_described(
-    request: EngineRequest, description: Description, *, engine: str, make_runner: MakeRunner, device: Device
+    request: EngineRequest, description: Description, *, engine: str, make_runner: MakeRunner, device: Device | None
 ) -> Engine:
     """Make a network of a described family ready.
 
@@ -135,10 +138,11 @@ def open_described(
         description: of its family.
         engine: its name, for the record.
         make_runner: makes what runs the graph in that engine.
-        device: what it computes on, for the record.
+        device: what it computes on, for the record; None where the runner says it.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
+        DeviceError: a GPU is asked for, and is not there or fails.
     """
     graph, size, batch_size, threads = request.graph, request.size, request.batch_size, request.threads
     check_operators(graph)
@@ -147,9 +151,9 @@ def open_described(
     record: dict[str, object] = {
         "name": engine,
         "version": None,
-        **device.record,
+        **(device.record if device else {}),
         "precision": request.precision,
-        "threads": threads,
+        **({"threads": threads} if device else {}),
         "batch_size": batch_size,
     }
     return DescribedEngine(
@@ -183,7 +187,7 @@ class OnnxRuntimeRunner(Runner):
         self._session: Any = read_session(graph, options, device)
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         given = [output.name for output in self._session.get_outputs()]
-        self._outputs = [_named_output(one, given, str(graph)) for one in description.outputs.all]
+        self._outputs = [named_output(one, given, str(graph)) for one in description.outputs.all]
         self._each = len(description.outputs.of_picture)
         self._ready: deque[list[Arrays]] = deque()
         self.version = str(onnxruntime.__version__)
@@ -240,7 +244,12 @@ def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Arrays]:
     return [outputs if count == filled_to else [output[:count] for output in outputs]]
 
 
-def _named_output(output: int | str, given: Sequence[str], graph: str) -> str:
+def named_output(output: int | str, given: Sequence[str], graph: str) -> str:
+    """Return the name of an output that is named, or counted from 0.
+
+    Raises:
+        GraphError: the graph does not have it.
+    """
     if isinstance(output, int) and 0 <= output < len(given):
         return given[output]
     for name in given:

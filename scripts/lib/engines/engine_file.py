@@ -18,12 +18,16 @@ from typing import Any
 from scripts.lib.boxes import Size
 from scripts.lib.engines.cuda import Gpu, GpuModel
 from scripts.lib.engines.prepare import prepare
+from scripts.lib.engines.prepare_described import prepare_described
 from scripts.lib.engines.tensorrt_build import build_plan, checked, make
 from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib.graphs.description import Description, from_values
 
 _log = logging.getLogger(__name__)
-_MADE_BY = ("prepare.py", "half.py", "tensorrt_build.py", "top_k.py")
+_MADE_BY = (
+    "prepare.py", "prepare_described.py", "feeding.py", "folding.py", "half.py", "tensorrt_build.py", "top_k.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class EngineParts:
         size: of the network's input in pixels.
         precision: f16 or f32.
         code: hash of the modules that make the engine out of the graph.
+        description: of a network of the families that have one, as JSON takes it.
     """
 
     tensorrt: str
@@ -47,11 +52,15 @@ class EngineParts:
     size: Size
     precision: str
     code: str
+    description: dict[str, Any] | None = None
 
     @property
     def values(self) -> dict[str, Any]:
         """What the parts are, as JSON takes them."""
-        return asdict(self) | {"gpu": self.gpu._asdict(), "size": self.size._asdict()}
+        values = asdict(self) | {"gpu": self.gpu._asdict(), "size": self.size._asdict()}
+        if self.description is None:
+            del values["description"]
+        return values
 
     @property
     def key(self) -> str:
@@ -64,10 +73,14 @@ class EngineParts:
         return f"{self.key}.engine"
 
 
-def engine_parts(trt: ModuleType, gpu: Gpu, graph: Path, *, size: Size, batch_size: int, precision: str) -> EngineParts:
+def engine_parts(
+    trt: ModuleType, gpu: Gpu, graph: Path, *, size: Size, batch_size: int, precision: str,
+    description: Description | None = None,
+) -> EngineParts:  # fmt: skip
     """Return what the engine of a graph depends on, on this machine."""
     code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in _MADE_BY)).hexdigest()[:16]
-    return EngineParts(str(trt.__version__), gpu.model, sha256(graph), batch_size, size, precision, code)
+    values = description.to_values() if description else None
+    return EngineParts(str(trt.__version__), gpu.model, sha256(graph), batch_size, size, precision, code, values)
 
 
 def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: Path, parts: EngineParts) -> list[Any]:
@@ -107,7 +120,13 @@ def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: 
 def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger: Any) -> bytes:
     started = time.monotonic()
     _log.info("%s: building it for %s, which can take minutes", path, parts.gpu.name)
-    model = prepare(graph, size=parts.size, batch_size=parts.batch_size, precision=parts.precision)
+    if parts.description is None:
+        model = prepare(graph, size=parts.size, batch_size=parts.batch_size, precision=parts.precision)
+    else:
+        model = prepare_described(
+            graph, from_values(parts.description), size=parts.size, batch_size=parts.batch_size,
+            precision=parts.precision,
+        )  # fmt: skip
     plan = build_plan(trt, model, logger)
     record = path.with_suffix(".json")
     record.unlink(missing_ok=True)  # without it the engine is not believed
@@ -122,6 +141,13 @@ def _is_sound(path: Path) -> bool:
     """Whether the file is there and has the recorded hash: TensorRT may crash on a damaged one."""
     record = path.with_suffix(".json")
     return path.exists() and record.exists() and read_json(record)["sha256"] == sha256(path)
+
+
+def let_go(gpu: Gpu, loaded: list[Any]) -> None:
+    """Let go of what `load_engine` gave: the engine, then its runtime."""
+    with gpu.current():
+        while loaded:
+            loaded.pop(0)
 
 
 @contextmanager

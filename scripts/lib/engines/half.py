@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     import onnx
 
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+# Looks at places, for which half precision has too few digits; TensorRT wants what is looked at in their type.
+_EXACT = {"GridSample"}
+# The largest number of half precision. From `_MARK` on a number stands for "none": float32's largest and infinity, by
+# which transformers leave out what is not to be looked at.
+_MOST, _MARK = 65504.0, 1e30
 
 
 def halve(model: "onnx.ModelProto", graph: str) -> None:
@@ -87,6 +92,8 @@ class _Halver:
 
         if node.op_type == "Cast":
             return self._cast(node)
+        if node.op_type in _EXACT:
+            return set(), set()
         if node.domain or any(one.type in (one.GRAPH, one.GRAPHS) for one in node.attribute):
             raise GraphError(
                 f"{self._name}: between its convolutions stands {node.domain or 'onnx'}.{node.op_type}, which cannot "
@@ -124,8 +131,10 @@ class _Halver:
             return half
         if name not in self._weights:
             return self._convert(name, half, TensorProto.FLOAT16)
+        whole = numpy_helper.to_array(self._weights[name])
+        marks = np.abs(whole) >= _MARK
         with np.errstate(over="ignore"):
-            values = numpy_helper.to_array(self._weights[name]).astype(np.float16)
+            values = np.where(marks, np.copysign(_MOST, whole), whole).astype(np.float16)
         if not np.isfinite(values).all():
             raise GraphError(
                 f"{self._name}: {name} holds numbers beyond 65504, which half precision cannot; set "

@@ -3,11 +3,11 @@
 TensorRT 11 takes precision from the graph's types alone, so half precision is written into the graph itself.
 """
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib.boxes import Size
+from scripts.lib.engines.folding import folded
 from scripts.lib.engines.half import halve
 from scripts.lib.engines.layouts import Layout, find_layout
 from scripts.lib.engines.top_k import append_picking, is_worth
@@ -49,7 +49,7 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
                 f"{graph}: suppresses its boxes itself, which TensorRT cannot; use detect.engine: openvino"
             )
         _fix_input(model, [batch_size, size.height, size.width, 3], graph)
-        model = _folded(model)
+        model = folded(model)
         if precision == "f16":
             halve(model, str(graph))
         _tidy(model, layout)
@@ -95,25 +95,6 @@ def _fix_input(model: "onnx.ModelProto", shape: list[int], graph: Path) -> None:
             model.graph.node.insert(at, step)
         inputs[0].name = _FRAMES
     inputs[0].CopyFrom(helper.make_tensor_value_info(inputs[0].name, TensorProto.UINT8, shape))
-
-
-def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Compute what the fixed size makes constant: anchors, and the arithmetic on shapes."""
-    import onnx
-    import onnxruntime  # type: ignore[import-untyped]
-
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")  # of the open batch
-    del model.graph.value_info[:]
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3  # errors; it would warn of constants that it removes
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "folded.onnx")
-        options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        folded = onnx.load(path)
-    return onnx.shape_inference.infer_shapes(folded, strict_mode=True, data_prop=True)
 
 
 def _tidy(model: "onnx.ModelProto", layout: Layout) -> None:

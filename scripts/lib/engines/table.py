@@ -85,14 +85,11 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
 
 
 def _open_tensorrt(request: EngineRequest) -> "Engine":
+    from scripts.lib.engines.described_tensorrt import TensorRtRunner
     from scripts.lib.engines.tensorrt import TensorRtEngine
 
-    if request.description is not None:
-        raise GraphError(
-            f"{request.graph}: is of the family {request.description.family}, which TensorRT does not run; set "
-            "detect.engine: openvino (or onnxruntime)"
-        )
-    return TensorRtEngine(
+    runner = partial(TensorRtRunner, precision=request.precision, folder=request.engines)
+    return _open_described("tensorrt", runner, request, None) or TensorRtEngine(
         request.graph,
         size=request.size,
         batch_size=request.batch_size,
@@ -104,7 +101,7 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
 
 
 def _open_described(
-    engine: str, runner: "MakeRunner", request: EngineRequest, device: Device = _CPU
+    engine: str, runner: "MakeRunner", request: EngineRequest, device: Device | None = _CPU
 ) -> "Engine | None":
     """Return an engine for a network that has a description, None for any other."""
     if request.description is None:

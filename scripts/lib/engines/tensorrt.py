@@ -8,14 +8,16 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
 from scripts.lib.engines.cuda import Buffer, Gpu
-from scripts.lib.engines.engine_file import engine_parts, load_engine
+from scripts.lib.engines.engine_file import engine_parts, let_go, load_engine
 from scripts.lib.engines.layouts import find_layout
 from scripts.lib.engines.tensorrt_build import checked, load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt_place import Place
 from scripts.lib.engines.top_k import MOST, OUTPUTS, PLACES, Candidates
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.suppression import Nms
@@ -56,14 +58,14 @@ class TensorRtEngine(Engine):
             logger = make_logger(trt)
             parts = engine_parts(trt, self._gpu, graph, size=size, batch_size=batch_size, precision=precision)
             loaded = load_engine(trt, self._gpu, logger, graph=graph, folder=folder, parts=parts)
-            stack.callback(self._drop, loaded)
+            stack.callback(let_go, self._gpu, loaded)
             with self._gpu.current():
                 tensors = _tensors(trt, loaded[0], str(graph), logger)
             picks = tensors.candidates and least_score is not None
             for _ in range(self.depth):
                 place = _Place(self._gpu, logger, least_score if picks else None)
                 stack.callback(place.close)
-                place.open(loaded[0], tensors, (batch_size, size.height, size.width, 3))
+                place.open(loaded[0], tensors.kinds, (batch_size, size.height, size.width, 3))
                 self._idle.append(place)
             self.classes = check_outputs(*place.output_shapes, batch_size, str(graph))
             self._cleanup = stack.pop_all()
@@ -111,12 +113,6 @@ class TensorRtEngine(Engine):
                 raise
             _log.warning("%s", second)  # what came first is what the user has to know
 
-    def _drop(self, loaded: list[Any]) -> None:
-        """Let go of the engine, then of its runtime."""
-        with self._gpu.current():
-            while loaded:
-                loaded.pop(0)
-
 
 class _Tensors(NamedTuple):
     """The names of an engine's tensors, the layout that they are of, and whether it picks candidates."""
@@ -127,39 +123,19 @@ class _Tensors(NamedTuple):
     layout: str
     candidates: bool
 
+    @property
+    def kinds(self) -> dict[str, npt.DTypeLike]:
+        """The type of each, the frames' first."""
+        picked = {name: np.int32 if name == PLACES else np.float32 for name in (OUTPUTS if self.candidates else ())}
+        return {self.frames: np.uint8, self.boxes: np.float32, self.scores: np.float32, **picked}
 
-class _Place:
-    """What a batch under way needs: a context of the engine, a stream, and memory for each tensor."""
+
+class _Place(Place):
+    """A place for a batch of a network whose best anchors may be picked."""
 
     def __init__(self, gpu: Gpu, logger: Any, least_score: float | None) -> None:
-        self._gpu, self._logger, self._least_score = gpu, logger, least_score
-        self._context: Any = None
-        self._stream: Any = None
-        self._buffers: list[Buffer] = []
-        self._frames = 0
-
-    def open(self, engine: Any, tensors: _Tensors, shape: tuple[int, ...]) -> None:
-        """Make the context and the memory, for batches of a shape.
-
-        Raises:
-            DeviceError: naming the call that failed.
-        """
-        with self._gpu.current():
-            self._stream = self._gpu.stream()
-            self._context = self._checked("ICudaEngine.create_execution_context", engine.create_execution_context())
-            self._checked("IExecutionContext.set_input_shape", self._context.set_input_shape(tensors.frames, shape))
-            if vague := self._context.infer_shapes():
-                raise DeviceError(f"TensorRT's IExecutionContext.infer_shapes lacks the shapes of {', '.join(vague)}")
-            names = [tensors.frames, tensors.boxes, tensors.scores, *(OUTPUTS if tensors.candidates else ())]
-            for name in names:
-                dtype = {tensors.frames: np.uint8, PLACES: np.int32}.get(name, np.float32)
-                buffer = self._gpu.buffer(self._shape(name), dtype)
-                self._buffers.append(buffer)
-                self._checked(
-                    "IExecutionContext.set_tensor_address", self._context.set_tensor_address(name, buffer.address)
-                )
-        if self._buffers[0].host.shape != shape:
-            raise DeviceError(f"the engine takes batches of {self._buffers[0].host.shape}; expected {shape}")
+        super().__init__(gpu, logger)
+        self._least_score = least_score
 
     @property
     def output_shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -178,14 +154,7 @@ class _Place:
 
     def start(self, batch: Pixels) -> None:
         """Queue a batch; the GPU is current."""
-        frames = self._buffers[0]
-        frames.host[: len(batch)] = batch
-        frames.host[len(batch) :] = 0
-        self._frames = len(batch)
-        frames.upload(self._stream)
-        self._checked(
-            "IExecutionContext.execute_async_v3", self._context.execute_async_v3(stream_handle=self._stream.handle)
-        )
+        self._execute(batch)
         self._download(self._picked or self._whole)
 
     def finish(self) -> Outputs:
@@ -198,33 +167,6 @@ class _Place:
             self._download(self._whole)
             self._stream.synchronize()
         return Outputs(*(buffer.host for buffer in self._whole)).first(self._frames)
-
-    def _download(self, buffers: list[Buffer]) -> None:
-        for buffer in buffers:
-            buffer.download(self._stream)
-
-    def close(self) -> None:
-        """Free everything, whatever of it fails."""
-        with self._gpu.current(), ExitStack() as stack:
-            stack.callback(self._forget)
-            for buffer in self._buffers:
-                stack.callback(buffer.free)
-            if self._stream is not None:
-                self._stream.synchronize()
-
-    def _forget(self) -> None:
-        self._buffers.clear()
-        self._context = self._stream = None
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        dims = self._checked("IExecutionContext.get_tensor_shape", self._context.get_tensor_shape(name))
-        try:
-            return tuple(dims)
-        except ValueError as error:  # its length is -1
-            raise DeviceError(f"TensorRT's IExecutionContext.get_tensor_shape gives no shape of {name}") from error
-
-    def _checked(self, name: str, result: Any) -> Any:
-        return checked(name, result, self._logger)
 
 
 def _tensors(trt: ModuleType, engine: Any, graph: str, logger: Any) -> _Tensors:

@@ -79,23 +79,19 @@ def choose(
     return EngineChoice(engine, precision or offered[0], why)
 
 
-def choose_for_family(engine: str, precision: str, family: str | None, environ: Mapping[str, str]) -> EngineChoice:
+def choose_for_network(engine: str, precision: str, obstacle: str | None, environ: Mapping[str, str]) -> EngineChoice:
     """Return the engine for a network whose file has been read: OpenVINO where `auto` took one that cannot run it.
 
     Args:
         engine: what the run takes.
         precision: what it computes with.
-        family: of a network that has a description, None for any other.
+        obstacle: why TensorRT cannot run it, None where nothing is known against it.
         environ: the process environment, which says whether `auto` took the engine.
     """
     why = reason(environ)
-    if family is None or engine != "tensorrt" or not why.startswith("auto: "):
+    if obstacle is None or engine != "tensorrt" or not why.startswith("auto: "):
         return EngineChoice(engine, precision, why)
-    return EngineChoice(
-        DEFAULT_ENGINE,
-        ENGINES[DEFAULT_ENGINE].precisions[0],
-        f"auto: TensorRT does not run the network's family, {family}",
-    )
+    return EngineChoice(DEFAULT_ENGINE, ENGINES[DEFAULT_ENGINE].precisions[0], f"auto: {obstacle}")
 
 
 def _automatic(

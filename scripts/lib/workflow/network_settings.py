@@ -8,6 +8,9 @@ from typing import Any
 from scripts.lib.engines.table import names_of
 from scripts.lib.train_ini import size
 
+# Families whose networks suppress boxes themselves, which TensorRT cannot run.
+_SUPPRESSING_INSIDE = ("torchvision", "tensorflow", "rows")
+
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the network's settings as far as they show it; the file itself is read later."""
@@ -17,8 +20,6 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     if None in sides and sides != (None, None):
         problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
     needing = []
-    if detect["engine"] in names_of(is_built=True):
-        needing.append(f"detect.engine: {detect['engine']}")
     if network["graph"].endswith(".pb") and detect["precision"] == "int8":
         needing.append("detect.precision: int8 and a graph.pb")
     if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
@@ -52,12 +53,12 @@ def unfit_for_tensorrt(settings: Mapping[str, Any]) -> str | None:
     network, detect = settings["network"], settings["detect"]
     if network["graph"] == "graph.xml":
         return "TensorRT does not read graph.xml"
-    if network["family"] not in ("auto", "retinanet"):
+    if network["family"] in _SUPPRESSING_INSIDE:
         return f"TensorRT does not run the network's family, {network['family']}"
     if network["pixels"]:
         return "TensorRT does not run networks that give rows (network.pixels)"
-    if not detect["img_max_side"]:
-        return "TensorRT needs detect.img_max_side and detect.img_min_side, which are not set"
+    if network["graph"] == "graph.pb" and not detect["img_max_side"]:
+        return "to convert graph.pb for TensorRT, detect.img_max_side and detect.img_min_side have to be set"
     if _is_object_detection_api(network):
         return "TensorRT does not run the network's family, tensorflow"
     return None

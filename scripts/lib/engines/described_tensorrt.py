@@ -1,0 +1,111 @@
+"""TensorRT for described networks: bytes go in, what comes before the network is computed inside the engine."""
+
+from collections import deque
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.engines.cuda import Gpu
+from scripts.lib.engines.described import Arrays, Runner, cut, parts
+from scripts.lib.engines.engine_file import engine_parts, let_go, load_engine
+from scripts.lib.engines.feeding import COLOURS, Input
+from scripts.lib.engines.prepare_described import FRAMES, output_name
+from scripts.lib.engines.tensorrt_build import load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt_place import Place
+from scripts.lib.graphs.description import Description
+
+
+class TensorRtRunner(Runner):
+    """Runs a graph with TensorRT, as many frames at a time as it takes at once, two batches under way."""
+
+    depth = 2
+
+    def __init__(
+        self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int,
+        precision: str, folder: Path,
+    ) -> None:  # fmt: skip
+        """Load the engine file of a graph, or build it.
+
+        Args:
+            graph: an `.onnx` file.
+            description: of its family.
+            taken: its input.
+            size: of its input.
+            batch_size: frames a batch.
+            threads: of the CPU; not used.
+            precision: f16 or f32.
+            folder: of the engine files.
+
+        Raises:
+            GraphError: the graph cannot be used.
+            DeviceError: GPU, driver or package is not there, or fails.
+        """
+        trt = load_tensorrt()
+        self._unit = taken.batch or batch_size
+        self._each = len(description.outputs.of_picture)
+        self._under_way: deque[tuple[list[_Place], list[Pixels]]] = deque()
+        self._idle: deque[list[_Place]] = deque()
+        names = [output_name(at) for at in range(len(description.outputs.all))]
+        kinds = {FRAMES: np.uint8, **dict.fromkeys(names, np.float32)}
+        with ExitStack() as stack:
+            self._gpu = stack.enter_context(Gpu())
+            logger = make_logger(trt)
+            made_of = engine_parts(
+                trt, self._gpu, graph, size=size, batch_size=batch_size, precision=precision, description=description
+            )
+            loaded = load_engine(trt, self._gpu, logger, graph=graph, folder=folder, parts=made_of)
+            stack.callback(let_go, self._gpu, loaded)
+            for _ in range(self.depth):
+                places = [_Place(self._gpu, logger) for _ in range(-(-batch_size // self._unit))]
+                for place in places:
+                    stack.callback(place.close)
+                    place.open(loaded[0], kinds, (self._unit, size.height, size.width, COLOURS))
+                self._idle.append(places)
+            self._cleanup = stack.pop_all()
+        self.version = made_of.tensorrt
+        self.record = {
+            "device": made_of.gpu.name,
+            "compute_capability": made_of.gpu.compute_capability,
+            "driver": made_of.gpu.driver,
+            "file": made_of.file,
+        }
+
+    def start(self, batch: Pixels) -> None:
+        """Begin a batch, of which this takes a copy."""
+        places, pieces = self._idle.popleft(), parts(batch, self._unit)
+        with self._gpu.current():
+            for place, piece in zip(places, pieces, strict=False):
+                place.start(piece)
+        self._under_way.append((places, pieces))
+
+    def finish(self) -> list[Arrays]:
+        """Wait for the oldest batch under way; its arrays last until the next `start`."""
+        places, pieces = self._under_way.popleft()
+        found: list[Arrays] = []
+        with self._gpu.current():
+            for place, piece in zip(places, pieces, strict=False):
+                found.extend(cut(place.finish(), self._each, len(piece), self._unit))
+        self._idle.append(places)
+        return found
+
+    def close(self) -> None:
+        """Wait for what is under way and free everything; may be called again."""
+        self._under_way.clear()
+        self._idle.clear()
+        self._cleanup.close()
+
+
+class _Place(Place):
+    """A place for as many frames as the network takes at once."""
+
+    def start(self, piece: Pixels) -> None:
+        """Queue frames; the GPU is current."""
+        self._execute(piece)
+        self._download(self._buffers[1:])
+
+    def finish(self) -> Arrays:
+        """Wait for them; the GPU is current."""
+        self._stream.synchronize()
+        return [buffer.host for buffer in self._buffers[1:]]

@@ -1,0 +1,155 @@
+"""Make the ONNX graph of a described family ready to be built: a fixed batch of bytes in, what is read out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scripts.lib.boxes import Size
+from scripts.lib.engines.described import named_output
+from scripts.lib.engines.feeding import COLOURS, Input, read_input
+from scripts.lib.engines.folding import folded
+from scripts.lib.engines.half import halve
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import Description, PixelFormat
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.graphs.signature import Signature
+from scripts.lib.graphs.signature_reader import read_file
+
+if TYPE_CHECKING:
+    import onnx
+
+# Operators of graphs that suppress boxes themselves: how much they give hangs on the picture, and the engine's memory
+# is made before it comes.
+_SUPPRESSING = ("NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "Compress", "Unique")
+FRAMES = "frames"
+
+
+def output_name(at: int) -> str:
+    """Return what an output that is read is called, by its place among them."""
+    return f"read/{at}"
+
+
+def obstacle(signature: Signature, description: Description) -> str | None:
+    """Return why TensorRT cannot run a network, None where nothing is known against it."""
+    found = [name for name in _SUPPRESSING if name in signature.operators]
+    if found:
+        return (
+            f"TensorRT does not run a network that suppresses its boxes itself (family {description.family}, with "
+            f"{', '.join(found)} inside)"
+        )
+    return None
+
+
+def prepare_described(graph: Path, description: Description, *, size: Size, batch_size: int, precision: str) -> bytes:
+    """Return the graph as an ONNX file's bytes: uint8 (n, H, W, 3) BGR in, float32 out, all of fixed size.
+
+    Its outputs are the description's, in order, see output_name. n is the batch size, or what the network was exported
+    with.
+
+    With `f16` what stands between the first convolution and the last is in half precision; the pixels before it, and
+    what is made of its numbers, are in float32.
+
+    Args:
+        graph: an `.onnx` file.
+        description: of its family.
+        size: of the network's input.
+        batch_size: frames a batch.
+        precision: f16 or f32.
+
+    Raises:
+        GraphError: the file cannot be read, suppresses inside, or does not fit the description or the precision.
+    """
+    import onnx
+
+    check_operators(graph)
+    signature = read_file(graph)
+    if (problem := obstacle(signature, description)) is not None:
+        raise GraphError(f"{graph}: {problem}; set detect.engine: openvino (or onnxruntime)")
+    taken = read_input(signature, description, size)
+    unit = taken.batch or batch_size
+    try:
+        model = onnx.load(graph)
+        _give_outputs(model, [named_output(one, signature.output_names, str(graph)) for one in description.outputs.all])
+        _take_bytes(model, taken, description.pixels, size, unit)
+        model = folded(model)
+        if precision == "f16":
+            halve(model, str(graph))
+        _check_fixed(model, graph)
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString())
+    except GraphError:
+        raise
+    # The kinds of onnx, onnxruntime and protobuf have nothing in common.
+    except Exception as error:
+        raise GraphError(f"{graph}: it cannot be made ready for TensorRT: {error}") from error
+
+
+def _give_outputs(model: "onnx.ModelProto", names: list[str]) -> None:
+    """Have the graph give these tensors alone, in this order, as float32 of other names."""
+    from onnx import TensorProto, helper
+
+    del model.graph.output[:]
+    for at, name in enumerate(names):
+        model.graph.node.append(helper.make_node("Cast", [name], [output_name(at)], to=TensorProto.FLOAT))
+        model.graph.output.append(helper.make_tensor_value_info(output_name(at), TensorProto.FLOAT, None))
+
+
+def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, size: Size, count: int) -> None:
+    """Have the graph take the bytes of frames, and make of them what it took, in the steps of feeding.numbers."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    steps: list[onnx.NodeProto] = []
+    last = FRAMES
+
+    def step(kind: str, values: object = None, **attributes: Any) -> None:
+        nonlocal last
+        name = f"frames/{len(steps)}"
+        inputs = [last]
+        if values is not None:
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(values), f"{name}/values"))
+            inputs.append(f"{name}/values")
+        steps.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        last = name
+
+    step("Cast", to=TensorProto.FLOAT)  # TensorRT has bytes turned to numbers first
+    if pixels.order == "rgb":
+        step("Gather", np.array([2, 1, 0]), axis=3)
+    for kind, numbers, none in (
+        ("Div", [pixels.divisor] * COLOURS, 1), ("Sub", pixels.mean, 0), ("Div", pixels.deviation, 1),
+    ):  # fmt: skip
+        if set(numbers) != {none}:
+            step(kind, np.array(numbers, np.float32))
+    if not taken.channels_last:
+        step("Transpose", perm=[0, 3, 1, 2])
+    if not taken.batched:
+        step("Reshape", np.array(taken.shape(count, size)))
+    kinds = {"float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+    if taken.kind in kinds:
+        step("Cast", to=kinds[taken.kind])
+    graph = model.graph
+    for node in graph.node:
+        for at, name in enumerate(node.input):
+            if name == taken.name:
+                node.input[at] = last
+    kept = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*steps, *kept])
+    constants = {constant.name for constant in graph.initializer}
+    others = [one for one in graph.input if one.name in constants]
+    del graph.input[:]
+    graph.input.append(
+        helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, [count, size.height, size.width, COLOURS])
+    )
+    graph.input.extend(others)
+
+
+def _check_fixed(model: "onnx.ModelProto", graph: Path) -> None:
+    """Refuse outputs whose size hangs on the picture."""
+    for output in model.graph.output:
+        shape = output.type.tensor_type.shape.dim
+        if not shape or not all(length.dim_value for length in shape):
+            raise GraphError(
+                f"{graph}: how many boxes it gives hangs on the picture, which TensorRT cannot run; set detect.engine: "
+                "openvino (or onnxruntime)"
+            )
