@@ -47,7 +47,7 @@ class FrameLines:
         read = lines_read(factor)
         height = frame.height // factor * len(read)
         # Of an odd height, and of two fields, FFmpeg takes the colours otherwise.
-        if not per_colour or frame.width % _AT_ONCE or frame.height % 2 or height % 2 or frame.interlaced_frame:
+        if not per_colour or frame.width % _AT_ONCE or frame.height % 2 or frame.interlaced_frame:
             return None
         if any(plane.line_size < plane.width for plane in frame.planes):
             return None  # the lines stand upside down
