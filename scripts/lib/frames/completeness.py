@@ -112,8 +112,8 @@ class Completeness:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
             # Joined files begin their times anew, with a key frame, or overlap a little.
-            tolerance = 0 if key else self._period or 0
-            if self._decoded_at is not None and decoded_at < self._decoded_at - tolerance:
+            last = self._decoded_at
+            if last is not None and decoded_at < last and (key or decoded_at < last - (self._period or 0)):
                 self._epoch += 1
             self._decoded_at = decoded_at
         if time is not None:
@@ -232,7 +232,8 @@ class Completeness:
             return None
         if not self._timed:
             return None
-        return float((coded.time - last.time) / self._period)
+        period = self._period  # division of fractions takes ten times as long
+        return (coded.time - last.time) * period.denominator / period.numerator
 
     def _count_step(self, coded: CodedPacket, lost: int) -> None:
         """Note the step from the last frame; those that are known to be lost fill as many places."""
