@@ -46,7 +46,7 @@ Frame = Pixels | UnconvertedFrame
 
 def size_of(frame: Frame) -> Size:
     """Return a frame's width and height."""
-    return frame.size if isinstance(frame, UnconvertedFrame) else Size(frame.shape[1], frame.shape[0])
+    return Size(frame.shape[1], frame.shape[0]) if isinstance(frame, np.ndarray) else frame.size
 
 
 def picture_of(frame: Frame) -> Pixels:
@@ -55,7 +55,7 @@ def picture_of(frame: Frame) -> Pixels:
     Raises:
         MediaFault: it cannot be converted.
     """
-    return frame() if isinstance(frame, UnconvertedFrame) else frame
+    return frame if isinstance(frame, np.ndarray) else frame()
 
 
 def scale(frame: Frame, out: Pixels) -> None:
@@ -68,13 +68,13 @@ def scale(frame: Frame, out: Pixels) -> None:
     Raises:
         MediaFault: it cannot be converted.
     """
-    if isinstance(frame, UnconvertedFrame):
+    if not isinstance(frame, np.ndarray):
         if frame.scale_into(out):
             return
         frame = frame()
-    size = size_of(out)
-    factor = factor_between(size_of(frame), size)
-    if size_of(frame) == size:
+    had, size = size_of(frame), size_of(out)
+    factor = factor_between(had, size)
+    if had == size:
         out[...] = frame
     elif factor % 2:
         scale_lines(frame[factor // 2 :: factor], out, factor)
