@@ -1,5 +1,6 @@
 """Which coded pictures came out of the decoder, and which are missing."""
 
+import math
 from fractions import Fraction
 
 from scripts.lib.frames.mpeg_pictures import GroupPlace
@@ -70,7 +71,9 @@ class Completeness:
         self._latest: tuple[int, int] | None = None  # epoch and time
         self.skipped = self.missing = 0
         self.gaps = TimeGaps()
-        self._period, self._longest_gap = period, _LONGEST_GAP / unit if unit else 0
+        self._period = period
+        # In frame durations.
+        self._longest_gap = float((_LONGEST_GAP / unit if unit else 0) / period) if period else math.inf
         self.next_frame: int | None = 0
         self._pending: dict[int, CodedPacket] = {}
         self._first_key: CodedPacket | None = None
@@ -238,7 +241,7 @@ class Completeness:
     def _count_step(self, coded: CodedPacket, lost: int) -> None:
         """Note the step from the last frame; those that are known to be lost fill as many places."""
         places = self._places(coded)
-        if places is None or self._last is None or places * (self._period or 0) > self._longest_gap:
+        if places is None or self._last is None or places > self._longest_gap:
             return
         before = "" if self.next_frame is None else f"frame {self.next_frame + self.missing - 1}, "
         self.gaps.add(places - lost, before + self._last.where)
