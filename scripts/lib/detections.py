@@ -83,12 +83,16 @@ class DetectionWriter:
             labels: (n,) classes, from 0.
             scores: (n, C).
         """
+        import numpy as np
+
         from scripts.lib.boxes import THOUSANDTHS
 
-        for box, label, row in zip(boxes.tolist(), labels.tolist(), scores.tolist(), strict=True):
-            x, y, w, h = (f"{value // THOUSANDTHS}.{value % THOUSANDTHS:03d}" for value in box)
-            confidence = ":".join(f"{score:.6f}" for score in row)
-            self._stream.write(f"{self._start},{frame},{x},{y},{w},{h},{confidence},{label + 1}\n")
+        # One format for a row's numbers takes a third of the time of one for each.
+        row = ",%d.%03d" * 4 + "," + ":".join(["%.6f"] * scores.shape[1]) + ",%d\n"
+        start = f"{self._start},{frame}"
+        places = np.stack(np.divmod(boxes, THOUSANDTHS), axis=2).reshape(len(boxes), 8).tolist()
+        for box, own, label in zip(places, scores.tolist(), labels.tolist(), strict=True):
+            self._stream.write(start + row % (*box, *own, label + 1))
 
 
 def read_detections(path: Path) -> Iterator[Detection]:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from scripts.lib import preprocess
+from scripts.lib import preprocess, scaling
 from scripts.lib.boxes import Mapping, Pixels, Size, mapping_of_padded
 from scripts.lib.graphs.description import Resize
+from scripts.lib.scaling import Frame
 
 
 class Placement(NamedTuple):
@@ -37,21 +37,21 @@ class Fitting:
     resize: Resize
     network: Size
 
-    def fit(self, frame: Pixels, out: Pixels) -> None:
-        """Write a frame, (height, width, 3), into `out`, (network height, network width, 3).
+    def fit(self, frame: Frame, out: Pixels) -> None:
+        """Write a frame, (height, width, 3) or what makes that, into `out`, (network height, network width, 3).
 
         Raises:
-            MediaFault: `unsupported`: the frame is so elongated that its padding would need gigabytes.
+            MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
+                gigabytes.
         """
         if self.resize.kind == "pad":
             preprocess.fit(frame, out)
             return
-        placed = self.placed(Size(frame.shape[1], frame.shape[0]))
-        scaled = _scaled(frame, placed.size, self.resize.filter)
+        placed = self.placed(scaling.size_of(frame))
         bottom, right = placed.top + placed.size.height, placed.left + placed.size.width
         for border in (out[: placed.top], out[bottom:], out[placed.top : bottom, : placed.left], out[:, right:]):
             border[...] = self.resize.colour
-        out[placed.top : bottom, placed.left : right] = scaled
+        _scale(frame, out[placed.top : bottom, placed.left : right], self.resize.filter)
 
     def placed(self, frame: Size) -> Placement:
         """Return where a frame of this size goes, unless it is padded first."""
@@ -94,12 +94,12 @@ class Fitting:
         return Mapping((left, top), (frame.width / size.width, frame.height / size.height))
 
 
-def _scaled(frame: Pixels, size: Size, kind: str) -> Pixels:
-    if (frame.shape[1], frame.shape[0]) == size:
-        return frame
-    if kind == "linear":
-        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+def _scale(frame: Frame, out: Pixels, kind: str) -> None:
+    size = scaling.size_of(out)
+    if kind == "linear" or scaling.size_of(frame) == size:
+        scaling.scale(frame, out)
+        return
     from PIL import Image
 
     # Its order of colours does not matter to it.
-    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR), np.uint8)
+    out[...] = np.asarray(Image.fromarray(scaling.picture_of(frame)).resize(size, Image.Resampling.BILINEAR))

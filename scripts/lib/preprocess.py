@@ -3,25 +3,28 @@
 import cv2
 import numpy as np
 
+from scripts.lib import scaling
 from scripts.lib.boxes import Floats, Pixels, Size, padded_size
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import MAX_PIXELS
+from scripts.lib.scaling import Frame
 
 # ImageNet's mean of each channel, blue, green, red; taken off after padding, so padding becomes its negative.
 MEAN = (103.939, 116.779, 123.68)
 
 
-def fit(frame: Pixels, out: Pixels) -> None:
+def fit(frame: Frame, out: Pixels) -> None:
     """Pad a frame with black to the network's aspect ratio and resize it into `out`.
 
     Args:
-        frame: (height, width, 3) BGR.
+        frame: (height, width, 3) BGR, or what makes that.
         out: (network height, network width, 3), contiguous; written.
 
     Raises:
-        MediaFault: `unsupported`: the frame is so elongated that its padding would need gigabytes.
+        MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
+            gigabytes.
     """
-    size, network = _size(frame), _size(out)
+    size, network = scaling.size_of(frame), _size(out)
     padded = padded_size(size, network)
     if padded.width * padded.height > MAX_PIXELS:
         raise MediaFault(
@@ -33,11 +36,9 @@ def fit(frame: Pixels, out: Pixels) -> None:
     if place is not None:
         # The same bytes without a padded copy of the frame.
         out[place.height :], out[: place.height, place.width :] = 0, 0
-        if place == size:
-            out[: place.height, : place.width] = frame
-        else:
-            cv2.resize(frame, place, dst=out[: place.height, : place.width], interpolation=cv2.INTER_LINEAR)
+        scaling.scale(frame, out[: place.height, : place.width])
         return
+    frame = scaling.picture_of(frame)
     near = _with_padding_that_mixes(size, padded, network)
     if near != padded:
         # The same bytes without a copy that is larger than the frame: what lies further out is black.

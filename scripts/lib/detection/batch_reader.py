@@ -29,6 +29,7 @@ from scripts.lib.detection.repeated import OtherFrames, Repeated, digest_of
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import FrameSource, Later, Picture
 from scripts.lib.frames.threads import NotSound
+from scripts.lib.scaling import Frame, UnconvertedFrame, size_of
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class BatchReader:
         self,
         tasks: Iterable[MediaTask],
         shape: tuple[int, int, int, int],
-        fit: Callable[[Pixels, Pixels], None] = preprocess.fit,
+        fit: Callable[[Frame, Pixels], None] = preprocess.fit,
         threads: int = 1,
         cutter: Cutter | None = None,
     ) -> None:
@@ -201,14 +202,16 @@ class BatchReader:
         with source as frames:
             task.frames.summary = frames.summary
             # Tiles of one frame are fitted at once, in place of several frames.
-            several = several and frames.defers and self._cutter is None
+            later = frames.defers and self._cutter is None
+            several = several and later
             reading = _Reading(task, given if several or frames.threads > 1 else None, again)
-            most: int | None = None  # under way at once
+            most: int | None = None if several else 1  # under way at once
             try:
-                for number, picture in frames.later() if several else frames:
-                    if callable(picture) and most is not None and most < 2:
-                        picture = picture()  # noqa: PLW2901, one after another
-                    room = most - 1 if callable(picture) and most else 0
+                for number, picture in frames.later() if later else frames:
+                    if most is None and isinstance(picture, np.ndarray | UnconvertedFrame):
+                        most = self._fitting.most(size_of(picture))
+                    together = callable(picture) and most is not None and most > 1
+                    room = most - 1 if together and most else 0
                     media, numbers = Size(frames.summary.width, frames.summary.height), frames.numbers(number)
                     for part, piece in self._pieces(picture):
                         yield from self._arrived(reading, room if piece is None else self._fitting.at_once - 1)
@@ -217,9 +220,8 @@ class BatchReader:
                         self._current()
                         if self._stop:
                             return
-                        self._place(part, number, numbers, media, piece, sums=reading.compares)
-                    if not callable(picture):
-                        most = self._fitting.most(picture) if most is None else most
+                        self._place(part, number, numbers, media, piece, sums=reading.compares, together=together)
+                    if not together:
                         yield from self._arrived(reading, 0)
                 yield from self._arrived(reading, 0)
             except (MediaFault, NotSound) as error:
@@ -245,18 +247,19 @@ class BatchReader:
         piece: Piece | None,
         *,
         sums: bool,
+        together: bool,
     ) -> None:
-        """Fit a frame, or a piece of one, into the next place, or have that done."""
+        """Fit a frame, or a piece of one, into the next place, or have that done: pieces, and frames `together`."""
         batch = self._current()
         place = batch.pixels[batch.taken]
         fitting = self._fitting
         fitted: Future[Fitted] | Done
-        if callable(picture):
-            fitted = fitting.submit(picture, place)
-        elif piece is None:
-            fitted = fitting.fit(picture, place, sums=sums)
-        else:
+        if isinstance(picture, np.ndarray) and piece is not None:
             fitted = fitting.submit_piece(picture, place, sums=sums)
+        elif callable(picture) and together:
+            fitted = fitting.submit(picture, place)
+        else:
+            fitted = fitting.fit(picture, place, sums=sums)
         self._under_way.append(_UnderWay(fitted, batch, number, numbers, media, piece))
         batch.taken += 1
         if batch.taken == len(batch.pixels):

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import decode_threads, memory
+from scripts.lib import decode_threads, memory, scaling
 from scripts.lib.boxes import Pixels, Size, padded_size
 from scripts.lib.frames.source import Later, Picture
 from scripts.lib.frames.threads import MOST_THREADS
+from scripts.lib.scaling import Frame, UnconvertedFrame
 
 # Frames under way for each thread, so that none waits for the reader; and the share of the free memory that all of them
 # may take.
@@ -60,7 +61,7 @@ class FittingPool:
         threads: how many; with one, nothing is left to them.
     """
 
-    def __init__(self, fit: Callable[[Pixels, Pixels], None], network: Size, threads: int) -> None:
+    def __init__(self, fit: Callable[[Frame, Pixels], None], network: Size, threads: int) -> None:
         """Prepare; threads begin with the first frames.
 
         Args:
@@ -72,14 +73,10 @@ class FittingPool:
         self._fit, self._network = fit, network
         self._pool = ThreadPoolExecutor(self.threads, "fitting")
 
-    def most(self, picture: Picture) -> int:
-        """Return how many frames of a size may be under way at once; fewer than two: none.
-
-        Args:
-            picture: one of that size.
-        """
-        padded = padded_size(Size(picture.shape[1], picture.shape[0]), self._network)
-        one = _COPIES * picture.nbytes + 3 * padded.width * padded.height
+    def most(self, size: Size) -> int:
+        """Return how many frames of a size may be under way at once; fewer than two: none."""
+        padded = padded_size(size, self._network)
+        one = 3 * (_COPIES * size.width * size.height + padded.width * padded.height)
         return min(_FOR_EACH * self.threads, int(memory.left() * _SHARE / one))
 
     @property
@@ -94,7 +91,7 @@ class FittingPool:
             make: converts it.
             place: (height, width, 3), where it goes.
         """
-        return self._pool.submit(lambda: self._fitted(make(), place, sums=True))
+        return self._pool.submit(self._fitted, make, place, sums=True)
 
     def submit_piece(self, picture: Picture, place: Pixels, *, sums: bool) -> Future[Fitted]:
         """Have a piece of a frame fitted by one of the threads.
@@ -106,11 +103,11 @@ class FittingPool:
         """
         return self._pool.submit(self._fitted, picture, place, sums=sums)
 
-    def fit(self, picture: Picture, place: Pixels, *, sums: bool) -> Done:
+    def fit(self, picture: Picture | Later, place: Pixels, *, sums: bool) -> Done:
         """Fit a frame at once.
 
         Args:
-            picture: the frame.
+            picture: the frame, or what makes it.
             place: (height, width, 3), where it goes.
             sums: whether those of its rows are asked for.
 
@@ -119,9 +116,10 @@ class FittingPool:
         """
         return Done(self._fitted(picture, place, sums=sums))
 
-    def _fitted(self, picture: Picture, place: Pixels, *, sums: bool) -> Fitted:
-        self._fit(picture, place)
-        return Fitted(Size(picture.shape[1], picture.shape[0]), _sums(place) if sums else b"")
+    def _fitted(self, picture: Picture | Later, place: Pixels, *, sums: bool) -> Fitted:
+        frame: Frame = picture() if callable(picture) and not isinstance(picture, UnconvertedFrame) else picture
+        self._fit(frame, place)
+        return Fitted(scaling.size_of(frame), _sums(place) if sums else b"")
 
     def close(self) -> None:
         """Begin nothing more."""

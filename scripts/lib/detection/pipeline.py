@@ -186,10 +186,11 @@ class Detector:
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
-        highest = float(scores.max(initial=0))  # not a number where any score is none; without a copy
+        places = suppression.reached(scores, self._threshold)
+        highest = float(scores.reshape(-1)[places].max(initial=0))  # not a number where any score is none
         if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
-        found = suppression.select(boxes, scores, self._threshold, engine.nms)
+        found = suppression.select(boxes, scores, self._threshold, engine.nms, places)
         if not np.isfinite(found.boxes).all():
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
         _check_ranges(found, highest, self._name, item.number)

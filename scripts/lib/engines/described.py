@@ -178,13 +178,14 @@ class OnnxRuntimeRunner(Runner):
     ) -> None:  # fmt: skip
         onnxruntime = importlib.import_module("onnxruntime")
 
-        from scripts.lib.engines.onnxruntime import read_session
+        from scripts.lib.engines.onnxruntime import read_session, run_session
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; exporters leave shapes that are wrong, which it would warn of
         self._session: Any = read_session(graph, options, device)
+        self._device, self._run_session = device, run_session
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = [named_output(one, given, str(graph)) for one in description.outputs.all]
@@ -203,7 +204,7 @@ class OnnxRuntimeRunner(Runner):
         whole = filled(part, self._taken.batch)
         content = numbers(whole, self._pixels, self._taken)
         try:
-            found = self._session.run(self._outputs, {self._taken.name: content}) if self._session else []
+            found = self._run_session(self._session, self._outputs, self._taken.name, content, self._device)
         except Exception as error:  # onnxruntime's own kinds derive from Exception alone
             advice = "; set detect.batch_size: 1, if it takes one picture at a time" if len(whole) > 1 else ""
             raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}{advice}") from error

@@ -1,6 +1,8 @@
 """The device that onnxruntime computes on; without any heavy import."""
 
+import ctypes.util
 import importlib.util
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +10,10 @@ from typing import NamedTuple
 from scripts.lib.errors import DeviceError
 
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
+TENSORRT_PROVIDER = "TensorrtExecutionProvider"
+Provider = str | tuple[str, dict[str, str]]
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
+_log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
 _CONFIGURED = "by the configuration"
 _REMEDY = (
@@ -23,20 +28,67 @@ class Device(NamedTuple):
     Attributes:
         name: `cpu` or `cuda`.
         reason: for the record; None where there is no choice.
+        built: the folder of what onnxruntime's TensorRT provider builds; None where TensorRT is not used.
     """
 
     name: str = "cpu"
     reason: str | None = None
+    built: Path | None = None
 
     @property
     def record(self) -> dict[str, object]:
         """What the record of an engine says of it."""
-        return {"device": self.name.upper(), **({"device_reason": self.reason} if self.reason else {})}
+        return {
+            "device": self.name.upper(),
+            **({"device_reason": self.reason} if self.reason else {}),
+            **({"provider": TENSORRT_PROVIDER} if self.built else {}),
+        }
 
     @property
-    def providers(self) -> list[str]:
-        """What onnxruntime calls it; what a GPU's provider cannot compute is computed on the CPU."""
-        return [CUDA_PROVIDER, CPU_PROVIDER] if self.name == "cuda" else [CPU_PROVIDER]
+    def providers(self) -> list[Provider]:
+        """What onnxruntime calls it; what a GPU's provider cannot compute is computed by the next, at last the CPU."""
+        if self.name != "cuda":
+            return [CPU_PROVIDER]
+        tensorrt: list[Provider] = [(TENSORRT_PROVIDER, _options(self.built))] if self.built else []
+        return [*tensorrt, CUDA_PROVIDER, CPU_PROVIDER]
+
+    def with_tensorrt(self, folder: Path, available: Sequence[str]) -> "Device":
+        """Return this device, with TensorRT where onnxruntime and the machine have it.
+
+        Args:
+            folder: for what TensorRT builds, which takes minutes, once.
+            available: the providers of the onnxruntime that is installed.
+        """
+        if self.name != "cuda" or TENSORRT_PROVIDER not in available or not has_tensorrt():
+            return self
+        return self._replace(built=folder)
+
+    def without_tensorrt(self) -> "Device":
+        """Return this device without TensorRT."""
+        return self._replace(built=None)
+
+    def as_used(self, used: Sequence[str]) -> "Device":
+        """Return this device, without TensorRT where a session could not load it, whose providers are `used`."""
+        if self.built and TENSORRT_PROVIDER not in used:
+            _log.warning("onnxruntime cannot load the TensorRT that is installed: it computes with CUDA alone")
+            return self.without_tensorrt()
+        return self
+
+
+def _options(folder: Path) -> dict[str, str]:
+    """Return the TensorRT provider's options: full precision, and what it builds is kept in a folder."""
+    return {
+        "trt_fp16_enable": "0",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+    }
+
+
+def has_tensorrt() -> bool:
+    """Return whether TensorRT's libraries are there, as packages of Python or of the system."""
+    return importlib.util.find_spec("tensorrt") is not None or ctypes.util.find_library("nvinfer") is not None
 
 
 def missing_gpu(environ: Mapping[str, str], devices: Path = _DEVICES) -> str | None:

@@ -1,5 +1,7 @@
 """onnxruntime on the CPU or on a GPU, for graphs that were cut before their suppression and written as ONNX."""
 
+import importlib
+import importlib.util
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +76,9 @@ class OnnxRuntimeEngine(Engine):
         for name, length in zip(probe.get_inputs()[0].shape, shape, strict=True):
             if isinstance(name, str):
                 options.add_free_dimension_override_by_name(name, length)
-        self._session: onnxruntime.InferenceSession | None = read_session(graph, options, device)
-        self._device = device
+        session = read_session(graph, options, device)
+        self._session: onnxruntime.InferenceSession | None = session
+        self._device = device = device.as_used(session.get_providers())
         self._takes_bytes = probe.get_inputs()[0].type == _BYTES
         self._ready: deque[Outputs] = deque()
         self._picking: _Picking | None = None
@@ -141,6 +144,7 @@ class _Picking:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        device = device.without_tensorrt()  # it has little to do, and TensorRT would build an engine of it
         self._session = onnxruntime.InferenceSession(write_picking(), options, providers=device.providers)
         require_provider(self._session.get_providers(), device)
         self._place, self._least_score = device.name, least_score
@@ -177,7 +181,10 @@ def read_session(
     import onnxruntime
 
     check_operators(graph)
-
+    if device.built:
+        device.built.mkdir(parents=True, exist_ok=True)
+        if importlib.util.find_spec("tensorrt"):
+            importlib.import_module("tensorrt")  # which loads its libraries, wherever pip put them
     try:
         session = onnxruntime.InferenceSession(str(graph), options, providers=device.providers)
     except Exception as error:  # onnxruntime's own kinds derive from Exception alone

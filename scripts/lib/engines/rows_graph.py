@@ -85,7 +85,7 @@ def read_with_onnxruntime(graph: Path, threads: int, device: Device) -> tuple[Ru
     """Return what runs a graph of rows, its input and onnxruntime's version; None for one of another layout."""
     import onnxruntime  # type: ignore[import-untyped]
 
-    from scripts.lib.engines.onnxruntime import read_session
+    from scripts.lib.engines.onnxruntime import read_session, run_session
 
     probe = onnxruntime.SessionOptions()
     probe.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -104,7 +104,7 @@ def read_with_onnxruntime(graph: Path, threads: int, device: Device) -> tuple[Ru
     names = [layout.boxes, layout.scores, layout.labels]
 
     def run(content: Any) -> Any:
-        return tuple(ready.run(names, {inputs[0].name: content}))
+        return tuple(run_session(ready, names, inputs[0].name, content, device))
 
     shape = [length if isinstance(length, int) else None for length in inputs[0].shape]
     return run, RowsInput(shape, kinds[inputs[0].type]), onnxruntime.__version__

@@ -67,7 +67,8 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
     from scripts.lib.engines.rows_graph import read_with_onnxruntime
 
-    device = choose_device(request.device, onnxruntime.get_available_providers(), os.environ)
+    available = onnxruntime.get_available_providers()
+    device = choose_device(request.device, available, os.environ)
     return (
         _open_described("onnxruntime", partial(OnnxRuntimeRunner, device=device), request, device)
         or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
@@ -77,7 +78,8 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
             batch_size=request.batch_size,
             threads=request.threads,
             nms=request.nms,
-            device=device,
+            # Others than this engine take batches of other sizes, for each of which TensorRT would build an engine.
+            device=device.with_tensorrt(request.engines, available),
             # On a CPU picking takes as long as searching all scores does afterwards.
             least_score=request.least_score if device.name == "cuda" else None,
         )

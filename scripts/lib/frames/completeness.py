@@ -1,5 +1,6 @@
 """Which coded pictures came out of the decoder, and which are missing."""
 
+import math
 from fractions import Fraction
 
 from scripts.lib.frames.mpeg_pictures import GroupPlace
@@ -70,7 +71,9 @@ class Completeness:
         self._latest: tuple[int, int] | None = None  # epoch and time
         self.skipped = self.missing = 0
         self.gaps = TimeGaps()
-        self._period, self._longest_gap = period, _LONGEST_GAP / unit if unit else 0
+        self._period = period
+        # In frame durations.
+        self._longest_gap = float((_LONGEST_GAP / unit if unit else 0) / period) if period else math.inf
         self.next_frame: int | None = 0
         self._pending: dict[int, CodedPacket] = {}
         self._first_key: CodedPacket | None = None
@@ -112,8 +115,8 @@ class Completeness:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
             # Joined files begin their times anew, with a key frame, or overlap a little.
-            tolerance = 0 if key else self._period or 0
-            if self._decoded_at is not None and decoded_at < self._decoded_at - tolerance:
+            last = self._decoded_at
+            if last is not None and decoded_at < last and (key or decoded_at < last - (self._period or 0)):
                 self._epoch += 1
             self._decoded_at = decoded_at
         if time is not None:
@@ -232,12 +235,13 @@ class Completeness:
             return None
         if not self._timed:
             return None
-        return float((coded.time - last.time) / self._period)
+        period = self._period  # division of fractions takes ten times as long
+        return (coded.time - last.time) * period.denominator / period.numerator
 
     def _count_step(self, coded: CodedPacket, lost: int) -> None:
         """Note the step from the last frame; those that are known to be lost fill as many places."""
         places = self._places(coded)
-        if places is None or self._last is None or places * (self._period or 0) > self._longest_gap:
+        if places is None or self._last is None or places > self._longest_gap:
             return
         before = "" if self.next_frame is None else f"frame {self.next_frame + self.missing - 1}, "
         self.gaps.add(places - lost, before + self._last.where)

@@ -1,5 +1,6 @@
 """A video's frames in BGR, upright: converted at once, or later by whichever thread asks."""
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -9,8 +10,14 @@ import av.video.frame
 import av.video.reformatter
 import numpy as np
 
+from scripts.lib import scaling
+from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.frame_lines import FrameLines
 from scripts.lib.frames.source import Later, Picture
+from scripts.lib.scaling import UnconvertedFrame
+
+_log = logging.getLogger(__name__)
 
 # One thread turns into BGR about what four decode.
 _THREADS_PER_CONVERTER = 4
@@ -24,10 +31,12 @@ class Converter:
     Attributes:
         threads: with how many the video is decoded.
         defers: whether frames like the first one are left to be converted later.
+        lines_hold: whether scaling single lines gave what scaling the picture gives; None as long as nobody looked.
     """
 
     def __init__(self) -> None:
         self.threads, self.defers = 1, False
+        self.lines_hold: bool | None = None
         self._of_thread = threading.local()
         self._first: tuple[object, ...] | None = None
 
@@ -46,7 +55,7 @@ class Converter:
         """
         like = (frame.width, frame.height, frame.format.name, turning)
         if self.defers and like == self._first:
-            return partial(self.picture, frame, turning, 1)
+            return DecodedFrame(self, frame) if turning is None else partial(self.picture, frame, turning, 1)
         # The bytes are the same with any number of threads.
         picture = self.picture(frame, turning, max(1, self.threads // _THREADS_PER_CONVERTER))
         self._first = self._first or like
@@ -69,3 +78,51 @@ class Converter:
                 "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
             ) from error
         return picture if turning is None else turning(picture)
+
+    def lines(self, frame: av.video.frame.VideoFrame, factor: int) -> Pixels | None:
+        """Return those lines of a frame, in BGR, that scaling it by a whole number reads; None where it needs all."""
+        kept = self._of_thread
+        if not hasattr(kept, "lines"):
+            kept.lines = FrameLines()
+        found: Pixels | None = kept.lines.convert(frame, factor)
+        return found
+
+
+class DecodedFrame(UnconvertedFrame):
+    """A frame that lies upright as it was decoded."""
+
+    def __init__(self, converter: Converter, frame: av.video.frame.VideoFrame) -> None:
+        """Take a frame.
+
+        Args:
+            converter: makes its picture.
+            frame: as it was decoded.
+        """
+        self._converter, self._frame = converter, frame
+        self.size = Size(frame.width, frame.height)
+
+    def __call__(self) -> Picture:
+        """Return its picture.
+
+        Raises:
+            MediaFault: its pixel format cannot be converted.
+        """
+        return self._converter.picture(self._frame, None)
+
+    def scale_into(self, out: Pixels) -> bool:
+        """Write its picture, scaled, into `out`; the first time, compare with scaling all of the picture."""
+        converter = self._converter
+        factor = scaling.factor_between(self.size, scaling.size_of(out))
+        lines = converter.lines(self._frame, factor) if factor and converter.lines_hold is not False else None
+        if lines is None:
+            return False
+        scaling.scale_lines(lines, out, factor)
+        if converter.lines_hold is None:
+            # It depends on how FFmpeg was built, and for which processor.
+            whole = np.empty_like(out)
+            scaling.scale(self(), whole)
+            converter.lines_hold = np.array_equal(out, whole)
+            out[...] = whole
+            if not converter.lines_hold:
+                _log.info("frames are converted whole: single lines of them come out otherwise on this machine")
+        return True

@@ -259,9 +259,10 @@ class VideoPackets(FrameSource):
     def _where(self, packet: "Packet") -> str:
         time = packet.pts if packet.pts is not None else packet.dts
         place = f"packet {self._packets - 1}"
-        if time is None or self._stream.time_base is None:
+        unit = self._stream.time_base
+        if time is None or unit is None:
             return place
-        return f"{place} ({float(time * self._stream.time_base):.3f} s)"
+        return f"{place} ({time * unit.numerator / unit.denominator:.3f} s)"
 
     def _cut(self) -> str | None:
         """Return a sentence when the container promises more than the file holds."""

@@ -1,0 +1,105 @@
+"""Bilinear scaling, and what of a picture it reads where it makes it smaller by a whole number.
+
+By an odd number, each pixel is the one in the middle of those that it stands for; by an even one, the mean of the four
+there. So of each `factor` lines only one or two are read: others need not be converted to BGR, nor looked at.
+"""
+
+from abc import ABC, abstractmethod
+
+import cv2
+import numpy as np
+
+from scripts.lib.boxes import Pixels, Size
+
+# By 2, all pixels are read.
+_LEAST = 3
+
+
+class UnconvertedFrame(ABC):
+    """A frame of a video that was decoded, and of which there is no picture yet.
+
+    Attributes:
+        size: of its picture.
+    """
+
+    size: Size
+
+    @abstractmethod
+    def __call__(self) -> Pixels:
+        """Return its picture, (height, width, 3) BGR.
+
+        Raises:
+            MediaFault: it cannot be converted.
+        """
+
+    @abstractmethod
+    def scale_into(self, out: Pixels) -> bool:
+        """Write its picture, scaled, into `out` without making all of it; return False where that cannot be.
+
+        Args:
+            out: (height, width, 3), written as scaling the picture would.
+        """
+
+
+Frame = Pixels | UnconvertedFrame
+
+
+def size_of(frame: Frame) -> Size:
+    """Return a frame's width and height."""
+    return Size(frame.shape[1], frame.shape[0]) if isinstance(frame, np.ndarray) else frame.size
+
+
+def picture_of(frame: Frame) -> Pixels:
+    """Return a frame's picture.
+
+    Raises:
+        MediaFault: it cannot be converted.
+    """
+    return frame if isinstance(frame, np.ndarray) else frame()
+
+
+def scale(frame: Frame, out: Pixels) -> None:
+    """Scale a frame into `out`, as OpenCV does with INTER_LINEAR.
+
+    Args:
+        frame: (height, width, 3), or what makes that.
+        out: (height, width, 3), written.
+
+    Raises:
+        MediaFault: it cannot be converted.
+    """
+    if not isinstance(frame, np.ndarray):
+        if frame.scale_into(out):
+            return
+        frame = frame()
+    had, size = size_of(frame), size_of(out)
+    factor = factor_between(had, size)
+    if had == size:
+        out[...] = frame
+    elif factor % 2:
+        scale_lines(frame[factor // 2 :: factor], out, factor)
+    else:
+        cv2.resize(frame, size, dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def factor_between(frame: Size, out: Size) -> int:
+    """Return by which whole number, 3 or more, a frame is made smaller both ways; 0 where there is none."""
+    factor = frame.width // out.width
+    return factor if factor >= _LEAST and frame == (out.width * factor, out.height * factor) else 0
+
+
+def lines_read(factor: int) -> tuple[int, ...]:
+    """Return which of each `factor` lines are read, from 0."""
+    return (factor // 2,) if factor % 2 else (factor // 2 - 1, factor // 2)
+
+
+def scale_lines(lines: Pixels, out: Pixels, factor: int) -> None:
+    """Scale a frame of which there are only the lines that are read.
+
+    Args:
+        lines: (height of `out`, or twice that where the factor is even, width of the frame, 3).
+        out: (height, width, 3), written.
+        factor: by which it is made smaller.
+    """
+    kind = cv2.INTER_NEAREST_EXACT if factor % 2 else cv2.INTER_LINEAR
+    cv2.resize(np.asarray(lines, np.uint8), size_of(out), dst=out, interpolation=kind)
