@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
-from scripts.lib.files import sha256
+from scripts.lib.files import sha256, sync
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.listing import ListedFile, shown_path
 from scripts.lib.folder_source.local_media import listed_folder
@@ -93,7 +93,8 @@ def _list(
             record = _failed(file, MediaFault("failed", reason), path)
         else:
             record = _recorded(Path(folder, file.path), file, path, progress, kind=kind, changed_by=changed_by, md5=md5)
-        write_record(path, record)
+        write_record(path, record, synced=False)
+    sync(records)
     if batch is not None:
         write_hashes(batch, records)
     progress.clear()

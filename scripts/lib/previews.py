@@ -155,8 +155,8 @@ class Previews:
                 return spare
         return shrunk(picture, PICTURE_SIDE)
 
-    def write(self, path: Path) -> None:
-        """Write the file, once; also where nothing was shown."""
+    def write(self, path: Path, *, synced: bool = True) -> None:
+        """Write the file, once; also where nothing was shown. `synced` as of files.replacing."""
         chosen = self._chosen.frames()
         if not chosen and self._first is not None:
             chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
@@ -172,7 +172,7 @@ class Previews:
             AlbumPicture(frame=frame, kinds=kinds, width=picture.shape[1], height=picture.shape[0])
             for frame, (picture, kinds) in chosen.items()
         ]
-        write_album(path, pictures, clip, files)
+        write_album(path, pictures, clip, files, synced=synced)
         if not self._with_clip and len(_spare) < _SPARE:
             _spare.extend(picture for picture, _ in chosen.values())
 
@@ -182,14 +182,21 @@ def rate(fps: float | None, stride: int) -> float:
     return (fps or _USUAL_FPS) / stride
 
 
-def write_album(path: Path, pictures: list[AlbumPicture], clip: AlbumClip | None, files: Mapping[str, bytes]) -> None:
+def write_album(
+    path: Path,
+    pictures: list[AlbumPicture],
+    clip: AlbumClip | None,
+    files: Mapping[str, bytes],
+    *,
+    synced: bool = True,
+) -> None:
     """Write a file of pictures; see Album."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr(ZipInfo("index.json"), json.dumps(as_content({"pictures": pictures, "clip": clip}), indent=2))
         for name, picture in files.items():
             archive.writestr(ZipInfo(name), picture)
-    write_bytes(path, content.getvalue())
+    write_bytes(path, content.getvalue(), synced=synced)
 
 
 def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> Iterator[tuple[MostOf, int]]:

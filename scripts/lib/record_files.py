@@ -65,9 +65,9 @@ def _declared(kind: type) -> tuple[Declared, ...]:
     return tuple(found)
 
 
-def write_record(path: Path, record: Any) -> None:
-    """Write a record, complete or not at all."""
-    write_json(path, as_content(record))
+def write_record(path: Path, record: Any, *, synced: bool = True) -> None:
+    """Write a record, complete or not at all; `synced` as of files.replacing."""
+    write_json(path, as_content(record), synced=synced)
 
 
 def read_record(kind: type[Record], path: Path) -> Record:

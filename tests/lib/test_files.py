@@ -1,11 +1,14 @@
 """A file at its final name is complete."""
 
+import errno
 import hashlib
 import math
+import os
 
 import pytest
 
-from scripts.lib.files import read_json, replacing, sha256, write_json
+from scripts.lib import files
+from scripts.lib.files import read_json, replacing, sha256, sync, write_bytes, write_json
 
 
 def test_file_appears_whole(tmp_path):
@@ -44,3 +47,68 @@ def test_json_refuses_what_it_has_no_word_for(tmp_path, value):
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def no_fsync(_):
+    raise AssertionError("fsync was called")
+
+
+def test_a_file_that_is_synced_later_is_complete_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", no_fsync)
+    write_bytes(tmp_path / "a", b"abc", synced=False)
+    assert (tmp_path / "a").read_bytes() == b"abc"
+    with pytest.raises(AssertionError):
+        write_bytes(tmp_path / "b", b"abc")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.fixture
+def three(tmp_path):
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        write_bytes(path, b"abc", synced=False)
+    return paths
+
+
+def test_files_of_one_disk_are_synced_at_once(three, monkeypatch):
+    asked = []
+
+    class Libc:
+        @staticmethod
+        def syncfs(descriptor):
+            asked.append(os.fstat(descriptor).st_dev)
+            return 0
+
+    monkeypatch.setattr(files, "_LIBC", Libc)
+    monkeypatch.setattr(os, "fsync", no_fsync)
+    sync(three)
+    assert asked == [three[0].stat().st_dev]
+    sync([])
+    assert len(asked) == 1
+
+
+def test_files_are_synced_one_by_one_where_the_system_cannot_do_otherwise(three, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "_LIBC", object())
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    sync(three)
+    assert synced == [path.stat().st_ino for path in three]
+
+
+def test_a_disk_that_does_not_take_files_is_an_error(three, monkeypatch):
+    class Libc:
+        @staticmethod
+        def syncfs(_):
+            return -1
+
+    monkeypatch.setattr(files, "_LIBC", Libc)
+    monkeypatch.setattr("ctypes.get_errno", lambda: errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        sync(three)
+
+
+def test_syncing_with_this_system(three):
+    sync(three)
+    three[1].unlink()
+    with pytest.raises(FileNotFoundError):
+        sync(three)

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from scripts.lib.workflow import result_cache
 from scripts.lib.workflow.result_cache import ResultCache
 
 
@@ -76,3 +77,58 @@ def test_of_a_media_only_the_last_is_kept(folder, results):
         ResultCache(folder, [settings]).keep(77, None, results)
     assert len([path for path in folder.rglob("*") if path.is_file()]) == 4
     assert not ResultCache(folder, ["first"]).restore(7, None, results)
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Files that were made safe on their disk, by the calls for it."""
+    calls = []
+    monkeypatch.setattr(result_cache, "sync", lambda paths: calls.append(list(paths)))
+    return calls
+
+
+def kept(folder):
+    return sorted(int(place.name) for place in folder.glob("*/*") if len(list(place.iterdir())) == 2)
+
+
+def test_results_are_kept_together_when_they_are_safe(folder, results, synced, monkeypatch):
+    monkeypatch.setattr(result_cache, "_SECONDS", 1e9)
+    monkeypatch.setattr(result_cache, "_MEDIA", 3)
+    cache = ResultCache(folder, [])
+    for media_id in (1, 2):
+        cache.keep_soon(media_id, None, results)
+    assert (kept(folder), synced) == ([], [])
+    cache.keep_soon(3, None, results)
+    assert (kept(folder), synced) == ([1, 2, 3], [3 * results])
+    cache.keep_soon(4, None, results)
+    assert kept(folder) == [1, 2, 3]
+    cache.keep_noted()
+    assert (kept(folder), synced[1:]) == ([1, 2, 3, 4], [results])
+    assert ResultCache(folder, []).restore(4, None, results)
+
+
+def test_results_that_took_long_are_kept_at_once(folder, results, synced, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    cache = ResultCache(folder, [])
+    now[0] += 1.9
+    cache.keep_soon(1, None, results)
+    assert kept(folder) == []
+    now[0] += 0.1
+    cache.keep_soon(2, None, results)
+    assert kept(folder) == [1, 2]
+    now[0] += 3600
+    cache.keep_soon(3, None, results)
+    assert kept(folder) == [1, 2, 3]
+
+
+def test_what_its_disk_does_not_take_is_not_kept(folder, results, monkeypatch):
+    def broken(_):
+        raise OSError("Input/output error")
+
+    cache = ResultCache(folder, [])
+    cache.keep_soon(1, None, results)
+    monkeypatch.setattr(result_cache, "sync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        cache.keep_noted()
+    assert not kept(folder)

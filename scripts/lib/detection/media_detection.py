@@ -130,6 +130,7 @@ class MediaResults(ResultOutput):
         fetched: DownloadRecord | None,
         network: Network,
         part: Part | None = None,
+        synced: bool = True,
     ) -> None:
         """Name the files; nothing is written yet.
 
@@ -139,10 +140,11 @@ class MediaResults(ResultOutput):
             fetched: what download_media wrote, None where it is not known.
             network: what detects, and what it is asked.
             part: of a video, where only this one is read.
+            synced: whether each file is safe on its disk when it is there, see files.replacing.
         """
         options = network.options
         self._outputs, self._wanted, self._fetched = outputs, wanted, fetched
-        self._network, self._part = network, part
+        self._network, self._part, self._synced = network, part, synced
         self._stride = options.frame_stride
         self._album = self._new_album()
         self._files = ExitStack()
@@ -166,7 +168,7 @@ class MediaResults(ResultOutput):
         self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
-        stream = self._files.enter_context(replacing(self._outputs.detections))
+        stream = self._files.enter_context(replacing(self._outputs.detections, synced=self._synced))
         self._rows = DetectionWriter(stream, video_id(self._wanted.media_id, self._wanted.name or ""))
         return self._rows
 
@@ -175,11 +177,11 @@ class MediaResults(ResultOutput):
         if self._rows is None:
             self._begun()
         self._files.close()
-        self._album.write(self._outputs.previews)
+        self._album.write(self._outputs.previews, synced=self._synced)
         record = self._record(frames, counters)
         if record.state == "failed":
             failures.note(record.media_id, (self._outputs.outcome, self._outputs.detections, self._outputs.previews))
-        write_record(self._outputs.outcome, record)
+        write_record(self._outputs.outcome, record, synced=self._synced)
         log_outcome(record, count=self._part is None)
 
     def _record(self, frames: FrameInput, counters: Counters) -> DetectionRecord:

@@ -165,6 +165,13 @@ class MediaJob:
         Raises:
             PipelineError: it concerns all media.
         """
+        try:
+            self._detect(work, suspects)
+        finally:
+            if self._notes is not None:
+                self._notes.done.keep_noted()
+
+    def _detect(self, work: Sequence[MediaInJob], suspects: Collection[int]) -> None:
         alone = len(work) == 1 and self._notes is None
         for each in work:
             if each.media_id in suspects:
@@ -229,7 +236,14 @@ class NotedResults(MediaResults):
     """
 
     def __init__(self, work: MediaInJob, fetched: DownloadRecord, network: Network, notes: Notes | None) -> None:
-        super().__init__(work.outputs, wanted=work.wanted, fetched=fetched, network=network, part=work.part)
+        super().__init__(
+            work.outputs,
+            wanted=work.wanted,
+            fetched=fetched,
+            network=network,
+            part=work.part,
+            synced=notes is None,
+        )
         self.work, self._notes = work, notes
         self.finished = False
         if notes is not None:
@@ -239,7 +253,7 @@ class NotedResults(MediaResults):
         """Write the results, and keep them unless the media failed."""
         super().finish(frames, counters)
         if self._notes is not None and (frames.fault is None or frames.fault.state != "failed"):
-            self._notes.done.keep(*self.work.kept)
+            self._notes.done.keep_soon(*self.work.kept)
         self.finished = True
         if self._notes is not None:
             self._notes.progress.end(self.work.media_id)

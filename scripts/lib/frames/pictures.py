@@ -12,6 +12,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.av1_pictures import frames_in
 from scripts.lib.frames.damage import codestream, find_damage, jpeg, png, tiff
+from scripts.lib.frames.plain_jpeg import plain_content, plain_size
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
 
@@ -46,8 +47,9 @@ class StillFrames(FrameSource):
     WebP, AVIF, GIF, TIFF, BMP, JPEG 2000 and PNM. HEIC, raw formats of cameras and floating-point pictures are not.
     Tator keeps a digital negative (DNG) as PNG, and of every picture an AVIF copy, which is not needed.
 
-    FFmpeg tells from the header what the file is and how large it would become; OpenCV decodes it with the
-    libraries that browsers use, and turns it by its EXIF orientation, or in AVIF by what stands in its place.
+    FFmpeg tells from the header what the file is and how large it would become, except of plain JPEG files
+    (plain_jpeg.py); OpenCV decodes it with the libraries that browsers use, and turns it by its EXIF orientation, or in
+    AVIF by what stands in its place.
     What is damaged in it, which OpenCV passes over, the package `damage` finds; the picture is given out all the same.
     Transparency is dropped, 16 bits become 8, grey and palettes become BGR; of an animation or of several pages
     the first picture counts.
@@ -64,6 +66,11 @@ class StillFrames(FrameSource):
         self._matrix: Matrix | None = None
         self.bytes_needed = 0.0
         check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
+        if (content := plain_content(media)) and (size := plain_size(content)) is not None:
+            self._media, self._kind = content, "JPEG"
+            self._pixel_bytes = ffmpeg.picture_bytes(content[:_HEAD_BYTES])
+            self._take_size(*size)
+            return
         self._pixel_bytes = ffmpeg.picture_bytes(self._content(_HEAD_BYTES))
         if tiff.is_big(self._content(tiff.SIGNATURE)):
             self._kind = "TIFF"

@@ -4,12 +4,17 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.files import replacing
+from scripts.lib.files import replacing, sync
 from scripts.lib.workflow.sub_folders import sub_folder
+
+# Work that may be lost with a killed job, as its results are not safe on their disk yet: of so many seconds, and of so
+# many media.
+_SECONDS, _MEDIA = 2.0, 256
 
 
 class ResultCache:
@@ -26,6 +31,8 @@ class ResultCache:
             made_with: what they all depend on, besides what is the media's own.
         """
         self._folder = folder
+        self._noted: list[tuple[int, Any, Sequence[Path]]] = []
+        self._synced = time.monotonic()
         self._tail = json.dumps([None, *made_with], sort_keys=True).removeprefix("[null")  # the same for each media
 
     def keep(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
@@ -44,6 +51,30 @@ class ResultCache:
             place.mkdir()
         for kept, path in zip(self._kept(media_id, own, len(results)), results, strict=True):
             _link(path, kept)
+
+    def keep_soon(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
+        """Keep a media's results when they are safe on their disk, for which several media go together.
+
+        Args:
+            media_id: the media.
+            own: what its results depend on, besides what they all do.
+            results: its files, complete.
+        """
+        self._noted.append((media_id, own, results))
+        if len(self._noted) == _MEDIA or time.monotonic() - self._synced >= _SECONDS:
+            self.keep_noted()
+
+    def keep_noted(self) -> None:
+        """Keep the results of which that was not done yet.
+
+        Raises:
+            OSError: their disk does not take them.
+        """
+        noted, self._noted = self._noted, []
+        sync(path for _, _, results in noted for path in results)
+        for each in noted:
+            self.keep(*each)
+        self._synced = time.monotonic()
 
     def restore(self, media_id: int, own: Any, results: Sequence[Path]) -> bool:
         """Put a media's results into their places if they still hold; say whether they do. The arguments are keep's."""

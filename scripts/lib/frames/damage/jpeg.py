@@ -79,7 +79,7 @@ def decode_whole(content: bytes) -> Picture | None:
         if space not in ("YCbCr", "Gray"):
             return None
         return np.asarray(simplejpeg.decode_jpeg(content, "BGR"), np.uint8)
-    except ValueError:
+    except (ValueError, KeyError):  # KeyError: of a rare way to sample colours, which it has no name for
         return None
 
 
@@ -93,6 +93,8 @@ def find_damage(content: bytes) -> str | None:
     except ValueError as error:
         if unsupported(content) is None and "color conversion" not in str(error):
             return f"libjpeg: {error}"
+    except KeyError:  # it cannot say; OpenCV decodes the picture
+        pass
     if table := damaged_table(content):
         return table
     place = _zeros(content)
