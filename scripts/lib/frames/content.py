@@ -12,7 +12,7 @@ from scripts.lib.frames.units import by_lengths, by_start_codes
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
-_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # Nothing marks where their pictures end.
 WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
 # FFmpeg's own encoder writes runs of 34 bytes.
@@ -21,8 +21,9 @@ _LONGER_RUNS = {"wmv2": bytes(48)}
 _WITHOUT_PADDING = {"vp8", "vp9"}
 # Of AV1 and VP9 the decoders notice such holes. Other values than ones appear where a picture has no detail.
 _WITHOUT_ONES = {"h264", "hevc", "vp8"}
-# In VP8 blocks that stay as they are can be coded in zeros or ones, of which 100 took a byte at most.
-_VP8_BLOCKS = 25
+# In VP8 and Theora blocks that stay as they are can be coded in zeros or ones, of which 100 took a byte at most (VP8),
+# or 35 (Theora).
+_BLOCKS = {"vp8": 25, "theora": 25}
 _LENGTHS = {"h264": 4, "hevc": 21}  # where the description says how many bytes the lengths of units have
 _H264_SLICES = range(1, 6)  # kinds of units
 _HEVC_SLICES = range(32)
@@ -59,7 +60,7 @@ class Holes:
         self._codec = codec
         blocks = -(-size[0] // 16) * -(-size[1] // 16)
         self._shown_again = bytes(blocks // 2) if codec == "wmv2" else b""
-        self._run = max(len(_ZEROS), blocks // _VP8_BLOCKS) if codec == "vp8" else len(_ZEROS)
+        self._run = max(len(_ZEROS), blocks // _BLOCKS[codec]) if codec in _BLOCKS else len(_ZEROS)
         place = _LENGTHS.get(codec, 0)
         in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
         self._length_size = (description[place] & 3) + 1 if in_lengths else 0

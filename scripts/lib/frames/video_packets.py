@@ -276,6 +276,10 @@ class VideoPackets(FrameSource):
             expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
             if self._packets < expected:
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
+        if "mxf" in names and self._packets < (self._stream.duration or 0):  # which is in pictures
+            return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
+        if isinstance(self._fixed, fixed_packets.TransportPackets) and (missing := self._fixed.lacking):
+            return f"the file breaks off within a packet, which lacks {missing} bytes"
         is_mp4 = "mov" in names
         if is_mp4 and (what := iso_fragments.destroyed(self._path, self._stream.id)):
             return what
