@@ -132,6 +132,25 @@ def test_what_an_edit_list_leaves_out_is_not_missing(tmp_path: Path, begin: int,
     assert frames.summary.skipped == 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("frames", ["bframes=3", "bframes=4:b-adapt=0", "bframes=0"])
+def test_hevc_goes_on_elsewhere_in_open_groups(tmp_path: Path, frames: str, seed: int) -> None:
+    """The decoder would hold pictures back behind those of the next segment, and lose them."""
+    encode = {"preset": "ultrafast", "x265-params": f"log-level=none:{frames}:keyint=10"}
+    path = write_video(tmp_path / "a.mov", range(48), size=SIZE, codec="libx265", encode=encode)
+    rng = np.random.default_rng(seed)
+    begins = [int(begin) for begin in rng.permutation(np.arange(0, 30, 3))[: int(rng.integers(2, 5))]]
+    first = 0 if frames == "bframes=0" else 2
+    set_edits(path, [(40 * int(rng.integers(3, 18)), (first + begin) * F, 1) for begin in begins])
+    with open_frames(path, "video", threads=2) as reading:
+        found = [number_in(picture) for _, picture in reading]
+    assert not reading.summary.damaged, reading.summary.damage
+    assert reading.summary.skipped == 0
+    steps = [at for at in range(len(found)) if at == 0 or found[at] != found[at - 1] + 1]
+    assert [found[at] for at in steps] == begins
+    assert reading.summary.restarts == len(begins) - 1
+
+
 @pytest.mark.parametrize("codec", ["without B-frames", "Motion JPEG"])
 def test_how_long_the_last_picture_stands_is_told_by_tators_count(tmp_path: Path, codec: str) -> None:
     """FFmpeg 5 shows it for the rest of an edit list that is longer than the pictures, FFmpeg 8 once."""

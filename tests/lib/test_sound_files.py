@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.content import is_header
 from scripts.lib.frames.reader import open_frames
-from tests.media_files import HEVC, VP9, number_in, write_video
+from tests.media_files import HEVC, VP9, number_in, painted, write_video
 
 FRAMES = 40
 MPEG2 = {"codec": "mpeg2video", "encode": {"bf": "2", "g": "10"}}
@@ -101,3 +104,28 @@ def test_fragments_without_their_index(tmp_path: Path) -> None:
 def test_a_rate_that_varies(tmp_path: Path) -> None:
     times = [3 * at + at % 2 for at in range(FRAMES)]
     sound(write_video(tmp_path / "a.mp4", times=times, rate=Fraction(50)))
+
+
+def test_raw_motion_jpeg(tmp_path: Path) -> None:
+    """It begins as a JPEG does."""
+    path = write_video(tmp_path / "a.mjpeg", container="mjpeg", **MJPEG)
+    sound(path)
+    content = path.read_bytes()
+    at = len(content) // 2
+    path.write_bytes(content[:at] + bytes(200) + content[at + 200 :])
+    with open_frames(path, "video") as frames:
+        list(frames)
+    assert frames.summary.damaged
+
+
+def test_a_photo_of_several_pictures_is_no_video(tmp_path: Path) -> None:
+    _, photo = cv2.imencode(".jpg", painted(1))
+    path = tmp_path / "a.mpo"
+    path.write_bytes(2 * photo.tobytes())
+    with pytest.raises(MediaFault, match="but it is a picture"):
+        open_frames(path, "video")
+
+
+def test_the_mark_at_the_end_of_dirac_is_no_picture() -> None:
+    assert is_header("dirac", b"BBCD\x10\0\0\0\0\0\0\0\x0d")
+    assert not is_header("dirac", b"BBCD\0\0\0\0\x18")

@@ -6,7 +6,7 @@ import av
 import pytest
 
 from tests.made_records import stored_file
-from tests.media_files import write_video
+from tests.media_files import set_edits, write_video
 from tests.scripts.tator_steps import Steps
 from tests.scripts.test_detect import SYNTHETIC, Step
 
@@ -43,6 +43,18 @@ def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> N
     ]
     assert outcome["numbering"]["disagreements"] == sentences
     assert outcome["reason"] == "; ".join(sentences)
+
+
+def test_hevc_that_goes_on_elsewhere_may_be_shown_otherwise(tmp_path: Path) -> None:
+    """Tator's transcoder loses pictures at such a place; this workflow does not."""
+    encode = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=10"}
+    clip = write_video(tmp_path / "a.mov", range(30), codec="libx265", encode=encode)
+    set_edits(clip, [(400, 1024, 1), (400, 20 * 512 + 1024, 1)])
+    both = {"file": stored_file("a.mov"), "copy": stored_file("b.mp4", "streaming")}
+    for name, record, said in (("copy", both, True), ("alone", {**both, "copy": None}, False)):
+        outcome = step_in(tmp_path / name)(clip, record=record, download=ORIGINAL)
+        assert outcome["state"] in ("done", "no detections"), outcome["reason"]
+        assert ("the copy may show others" in (outcome["reason"] or "")) is said
 
 
 def test_the_black_pictures_that_the_transcoder_appends_are_no_disagreement(tmp_path: Path) -> None:

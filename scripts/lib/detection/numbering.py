@@ -76,4 +76,9 @@ def _disagreements(record: MediaRecord, summary: Summary) -> list[str]:
         black = math.ceil(_BLACK_SECONDS * (summary.rate or 25))
         if not summary.numbers - _ROUNDED <= count <= summary.numbers + black + 1:
             found.append(f"Tator's record says {count} frames, the file read has {summary.numbers}")
+    if record.copy and summary.restarts:
+        found.append(
+            "its edit list takes pictures from several places, and in HEVC the copy may show others at some numbers: "
+            "media.file: auto or streaming reads the copy"
+        )
     return found

@@ -11,8 +11,8 @@ from scripts.lib.frames.units import by_lengths, by_start_codes
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
 # codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
 _ZEROS = bytes(32)
-_WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
-_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
+_WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
+_WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # Nothing says where their pictures end.
 WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
 # FFmpeg's own encoder writes runs of 34 bytes.
@@ -21,14 +21,13 @@ _LONGER_RUNS = {"wmv2": bytes(48)}
 _WITHOUT_PADDING = {"vp8", "vp9"}
 # Of AV1 and VP9 the decoders notice such holes. Other values than ones appear where a picture has no detail.
 _WITHOUT_ONES = {"h264", "hevc", "vp8"}
-# In VP8 blocks that stay as they are can be coded in zeros or ones, of which 100 took a byte at most.
-_VP8_BLOCKS = 25
+# In VP8 and Theora blocks that stay as they are can be coded in zeros or ones, of which 100 took a byte at most (VP8),
+# or 35 (Theora).
+_BLOCKS = {"vp8": 25, "theora": 25}
 _LENGTHS = {"h264": 4, "hevc": 21}  # where the description says how many bytes the lengths of units have
 _H264_SLICES = range(1, 6)  # kinds of units
 _HEVC_SLICES = range(32)
 _WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
-_JPEG_END = b"\xff\xd9"
-_HUFFMAN = b"\xff\xc4"
 # Of DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, this end.
 _DNXHD_END = b"\x60\x0d\xc0\xde"
 _DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
@@ -37,7 +36,11 @@ _DNXHD_ZEROS = bytes(16)  # rows have four at most
 _DNXHD_TABLE = 0x170  # 4 bytes a row: where it begins behind the header
 # How the headers begin that stand before the pictures of each part, where Ogg files were joined, and which of these
 # FFmpeg's decoders take: what they describe may differ from part to part.
-_HEADERS = {"theora": (b"\x80theora", b"\x81theora", b"\x82theora"), "vp8": (b"OVP80",)}
+_HEADERS = {
+    "theora": (b"\x80theora", b"\x81theora", b"\x82theora"),
+    "vp8": (b"OVP80",),
+    "dirac": (b"BBCD\x10",),  # the stream's end
+}
 _TAKEN_HEADERS = (b"\x80theora", b"\x82theora")
 _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
@@ -57,7 +60,7 @@ class Holes:
         self._codec = codec
         blocks = -(-size[0] // 16) * -(-size[1] // 16)
         self._shown_again = bytes(blocks // 2) if codec == "wmv2" else b""
-        self._run = max(len(_ZEROS), blocks // _VP8_BLOCKS) if codec == "vp8" else len(_ZEROS)
+        self._run = max(len(_ZEROS), blocks // _BLOCKS[codec]) if codec in _BLOCKS else len(_ZEROS)
         place = _LENGTHS.get(codec, 0)
         in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
         self._length_size = (description[place] & 3) + 1 if in_lengths else 0
@@ -101,17 +104,10 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
     """
     if codec in _FINDERS:
         return _FINDERS[codec](content)
-    if codec == "mjpeg" and (table := jpeg.damaged_table(content)):
-        return table
     run = _LONGER_RUNS.get(codec, bytes(least))
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
     end = len(content) if codec in _WITHOUT_PADDING else len(content.rstrip(b"\0"))
-    if codec == "mjpeg":
-        if _flat_is_zero(content):
-            return None
-        last = content.rfind(_JPEG_END)
-        end = last if last >= 0 else end
     start = content.find(run, 0, end)
     while start >= 0:
         length = end - start - len(content[start:end].lstrip(b"\0"))
@@ -168,21 +164,8 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
     "dnxhd": _lost_in_dnxhd,
     "dvvideo": dv_blocks.lost,
     "jpeg2000": codestream.find_damage,
+    "mjpeg": jpeg.find_zeros,
 }
-
-
-def _flat_is_zero(picture: bytes) -> bool:
-    """Return whether a table says that blocks of one colour are coded in zeros, as made-to-measure tables may."""
-    place = picture.find(_HUFFMAN)
-    while place >= 0:
-        table, end = place + 4, place + 2 + int.from_bytes(picture[place + 2 : place + 4], "big")
-        while table + 17 < min(end, len(picture)):
-            # Class (1 for what follows a block's mean), 16 counts of codes, then symbols: the first has only zeros.
-            if picture[table] >> 4 == 1 and picture[table + 17] == 0:
-                return True
-            table += 17 + sum(picture[table + 1 : table + 17])
-        place = picture.find(_HUFFMAN, place + 2)
-    return False
 
 
 def _vp8_hidden(content: bytes) -> bool:

@@ -132,6 +132,14 @@ class TransportPackets(FixedPackets):
             destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
         return PacketFaults(destroyed, int(encrypted.sum()), int(ours.sum()))
 
+    @property
+    def lacking(self) -> int:
+        """How many bytes the last packet lacks, where the file breaks off in it."""
+        first, distance = self._grid
+        length = (len(self._data) - first) % distance
+        broken = self._on_grid and 0 < length < _PACKET and self._data[len(self._data) - length] == _SYNC
+        return _PACKET - length if broken else 0
+
     def mostly_encrypted(self) -> bool:
         """Return whether most packets of the video are encrypted, in pieces from all over the file."""
         count, found = self._count, PacketFaults()

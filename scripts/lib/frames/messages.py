@@ -26,6 +26,7 @@ _DEMUXERS = re.compile(
     r"|Unknown-sized element"
     r"|ff asf skip \d+ \(unknown stream\)"
     r"|CRC mismatch"
+    r"|Something went wrong during header parsing"
 )
 _TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")

@@ -38,6 +38,8 @@ class PictureOrder:
         self._step = 0
         self._whole = self._held = self._gaps = 0
         self._delay = _LEAST_DELAY
+        self._highest = self._highest_before = -1  # the last two places that were above all before them
+        self._reorders = False
 
     def missing_before(self, place: PlaceInOrder | None, delay: int) -> int:
         """Return how many pictures are found to be missing, a few pictures after they should have come.
@@ -53,9 +55,13 @@ class PictureOrder:
             while self._waiting:
                 missing += self._pass_on()
             self._last, self._anchor = None, 0
+            self._highest = self._highest_before = -1
         whole = self._with_high_bits(place)
         if place.anchor:
             self._anchor = whole
+        if whole > self._highest:
+            self._highest_before, self._highest = self._highest, whole
+        self._reorders = self._reorders or whole < self._highest
         if self._last is not None and whole < self._last:
             self._delay += 1  # more are held back than it seemed
             return missing
@@ -66,9 +72,13 @@ class PictureOrder:
         return missing
 
     def end(self) -> int:
-        """Return how many are missing among the last pictures."""
+        """Return how many are missing among the last pictures.
+
+        Whoever cuts a file without decoding it leaves out pictures that are shown before its last ones, and stored
+        behind them: where the order changes, those between the last two that others refer to are not counted.
+        """
         missing = 0
-        while self._waiting:
+        while self._waiting and not (self._reorders and self._waiting[0] > self._highest_before):
             missing += self._pass_on()
         return missing
 

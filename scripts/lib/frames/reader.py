@@ -72,6 +72,8 @@ def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str |
             return fault.reason
         if first is None or (why := unfit(other.stream, first)):
             return why if first is not None else "it has no frame"
+        if other.jumps:
+            return "its edit list takes its pictures from several places"
     if (watch := NvdecWatch.open()) is None:
         return "another video is being decoded on the GPU"
     try:

@@ -12,6 +12,9 @@ _EBML_SEGMENT = bytes.fromhex("18538067")
 _BOX_HEADER = 8
 _BOX_HEADER_LONG = 16
 _RIFF_HEADER = 12
+# A page of Ogg: a header, whose last byte says how many bytes with lengths follow, and those (RFC 3533, section 6).
+_OGG_PAGE = b"OggS\0"
+_OGG_HEADER, _OGG_LARGEST = 27, 27 + 255 + 255 * 255
 
 
 def missing_bytes(path: Path, format_name: str) -> int:
@@ -38,6 +41,8 @@ def known_end(path: Path, format_name: str) -> int:
             return _riff_end(stream, size)
         if "matroska" in names:
             return _ebml_end(stream)
+        if "ogg" in names:
+            return _ogg_end(stream, size)
     return 0
 
 
@@ -80,6 +85,19 @@ def _riff_end(stream: BinaryIO, size: int) -> int:
                 end = inside
                 break
     return end
+
+
+def _ogg_end(stream: BinaryIO, size: int) -> int:
+    """Return where the last page ends."""
+    start = max(0, size - _OGG_LARGEST)
+    stream.seek(start)
+    tail = stream.read()
+    at = tail.rfind(_OGG_PAGE)
+    if at < 0:
+        return 0
+    header = tail[at : at + _OGG_HEADER]
+    count = header[-1] if len(header) == _OGG_HEADER else 0
+    return start + at + _OGG_HEADER + count + sum(tail[at + _OGG_HEADER :][:count])
 
 
 def _ebml_end(stream: BinaryIO) -> int:

@@ -66,7 +66,7 @@ class VideoFrames(VideoPackets):
         # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
-        self.threads = threads_for(context, threads)
+        self.threads = 1 if self.jumps else threads_for(context, threads)
         self._watch: ThreadWatch | NvdecWatch | None = None
         self._left_out = False  # whether an edit list leaves out the last packet
         self._before: int | None = None  # when the last frame is shown, where several threads decode
@@ -156,7 +156,8 @@ class VideoFrames(VideoPackets):
             where = self._where(packet)
             coded = bytes(packet)
             self._left_out = packet.is_discard
-            if self._packets - 1 in self.jumps:  # the decoder goes on all the same, as Tator's transcoder's does
+            if self._packets - 1 in self.jumps:
+                yield from filter(self._in_time, self._emptied(where))
                 self._coded.begin_anew()
                 self._completeness.begin_anew()
             if not content.is_for_decoder(codec, coded):
@@ -185,6 +186,22 @@ class VideoFrames(VideoPackets):
                     packet.opaque = announced
             yield from filter(self._in_time, self._decode(packet, where))
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
+
+    def _emptied(self, where: str) -> list[av.video.frame.VideoFrame]:
+        """Return what a decoder of HEVC still holds, before it goes on elsewhere in the file.
+
+        It sorts pictures by places that count on from one key frame to the next. Elsewhere they do not: pictures would
+        come too late or never, and those that lead the key frame would be decoded from others than theirs.
+
+        Args:
+            where: the packet that comes next.
+        """
+        if self._codec != "hevc":
+            return []
+        frames = self._decode(None, where)
+        self._decoder.flush_buffers()
+        self.summary.restarts += 1
+        return frames
 
     def decode_with(self, context: NvdecContext, watch: NvdecWatch) -> None:
         """Have NVDEC decode, before the first frame is read; what is not sound ends the reading with NotSound."""

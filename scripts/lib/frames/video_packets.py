@@ -38,6 +38,8 @@ _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
 _DEMUX_TRIES = 100
 _FIRST_PACKETS = 100
+# Raw Motion JPEG begins as a JPEG does. Photos may hold a second, smaller one (MPO), or others of several lenses.
+_JPEG, _LEAST_PICTURES = "jpeg_pipe", 5
 CLOSE_SECONDS = 0.5
 # Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
 _JOINT = 3
@@ -89,7 +91,8 @@ class VideoPackets(FrameSource):
 
     def _choose_stream(self) -> av.video.stream.VideoStream:
         """Return the first video stream that is not an attached picture."""
-        if ffmpeg.is_still(self._container) and self._container.format.name not in ffmpeg.ANIMATIONS:
+        name = self._container.format.name
+        if ffmpeg.is_still(self._container) and name not in ffmpeg.ANIMATIONS and not self._holds_pictures():
             raise MediaFault("unsupported", f"Tator calls it a video, but it is a picture ({_format(self._container)})")
         streams = [
             stream
@@ -108,6 +111,14 @@ class VideoPackets(FrameSource):
         width, height = stream.codec_context.width, stream.codec_context.height
         check_size(*((width, height) if width else messages.too_large(self._said) or (0, 0)), self._pixel_bytes)
         return stream
+
+    def _holds_pictures(self) -> bool:
+        """Return whether a file that begins as a JPEG is a raw stream of Motion JPEG: one picture behind the other."""
+        if self._container.format.name != _JPEG:
+            return False
+        with ffmpeg.open_media(self._path) as container, messages.captured():
+            sizes = [packet.size for packet in itertools.islice(container.demux(video=0), _LEAST_PICTURES)]
+        return len(sizes) == _LEAST_PICTURES and all(sizes)
 
     @property
     def is_avi(self) -> bool:
@@ -272,6 +283,10 @@ class VideoPackets(FrameSource):
             expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
             if self._packets < expected:
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
+        if "mxf" in names and self._packets < (self._stream.duration or 0):  # which is in pictures
+            return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
+        if isinstance(self._fixed, fixed_packets.TransportPackets) and (missing := self._fixed.lacking):
+            return f"the file breaks off within a packet, which lacks {missing} bytes"
         is_mp4 = "mov" in names
         if is_mp4 and (what := iso_fragments.destroyed(self._path, self._stream.id)):
             return what

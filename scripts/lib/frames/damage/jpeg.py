@@ -1,5 +1,6 @@
 """Damage in JPEG files: what libjpeg warns of, and runs of zeros that no encoder writes."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ _EXIF = b"\xff\xe1", b"Exif\0\0"
 _TWICE = 3
 # Zeros in a row that are never chance: 128 bits, which stand for dozens of coefficients of -1.
 _ZEROS = bytes(16)
+# Zeros in a row from which a video's picture is looked at, and where its second field begins.
+_FEW_ZEROS = bytes(8)
+_FIELD = re.compile(rb"\xff\xd9\x00*(?=\xff\xd8)")
 
 
 class Segment(NamedTuple):
@@ -99,6 +103,21 @@ def find_damage(content: bytes) -> str | None:
         return table
     place = _zeros(content)
     return None if place is None else f"zeros instead of compressed data at byte {place}"
+
+
+def find_zeros(content: bytes) -> str | None:
+    """Return what is wrong with a picture of Motion JPEG that holds zeros, or a table that none may hold.
+
+    Tables made to measure may code blocks of one colour in zeros. But where zeros were not coded, other blocks than
+    the picture's are read from them, and libjpeg finds too much or too little left.
+    """
+    for picture in _FIELD.split(content):
+        if table := damaged_table(picture):
+            return table
+        end = picture.rfind(END)
+        if picture.find(_FEW_ZEROS, 0, end if end >= 0 else len(picture)) >= 0 and (damage := find_damage(picture)):
+            return f"{damage}: that part of the file was lost"
+    return None
 
 
 def unsupported(content: bytes) -> str | None:

@@ -1,0 +1,66 @@
+"""Files that break off, and holes in pictures of one colour: whatever is lost is damage, and nothing else is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.damage_sweep import FORMATS, SIZE, read, textured
+from tests.media_files import Size, painted, write_video
+
+pytestmark = pytest.mark.videos
+
+CUT = ["h264.mp4", "h264.mkv", "h264.ts", "h264.mxf", "hevc.ts", "mpeg2.ts", "mpeg2.mxf", "prores.mxf", "vp8.ogv"]
+MJPEG: dict[str, Any] = {"codec": "mjpeg", "pixels": "yuvj420p"}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_file_that_breaks_off_is_damaged(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    rng = np.random.default_rng(7)
+    for end in (1, 30, 1500, *rng.integers(3000, len(content) // 2, 5)):
+        path.write_bytes(content[:-end])
+        frames, damaged = read(path)
+        assert damaged or frames == whole[0], end
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
+@pytest.mark.parametrize("behind", [bytes(100), b"x" * 500, bytes(187)])
+def test_other_bytes_behind_a_transport_stream_are_no_packet(tmp_path: Path, name: str, behind: bytes) -> None:
+    path = write_video(tmp_path / name, range(30), size=SIZE, **FORMATS[name])
+    whole = read(path)[0]
+    path.write_bytes(path.read_bytes() + behind)
+    assert read(path) == (whole, False)
+
+
+@pytest.mark.parametrize("container", ["mjpeg", "avi", "mov"])
+@pytest.mark.parametrize("paint", [painted, textured])
+def test_holes_where_flat_areas_are_coded_in_zeros(
+    tmp_path: Path, container: str, paint: Callable[[int, Size], np.ndarray]
+) -> None:
+    """FFmpeg makes such tables to measure; a hole in their pictures reads as blocks of one colour."""
+    path = write_video(tmp_path / "a", container=container, paint=paint, size=SIZE, **MJPEG)
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    rng = np.random.default_rng(3)
+    first = content.find(b"\xff\xda")
+    changed = 0
+    for length in (16, 64, 200, 500) * 3:
+        start = int(rng.integers(first, len(content) - length))
+        path.write_bytes(content[:start] + bytes(length) + content[start + length :])
+        frames, damaged = read(path)
+        changed += frames != whole[0]
+        assert damaged or frames == whole[0], (length, start)
+    assert changed >= 8
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_motion_jpeg_of_one_colour_is_sound(tmp_path: Path, colour: int) -> None:
+    def flat(_: int, size: Size) -> np.ndarray:
+        return np.full((size[1], size[0], 3), colour, np.uint8)
+
+    assert not read(write_video(tmp_path / "a.avi", range(3), paint=flat, size=(1280, 360), **MJPEG))[1]
