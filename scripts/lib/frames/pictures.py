@@ -65,6 +65,8 @@ class StillFrames(FrameSource):
         self.bytes_needed = 0.0
         check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
         self._pixel_bytes = ffmpeg.picture_bytes(self._content(_HEAD_BYTES))
+        if self._content(len(png.SIGNATURE)) == png.SIGNATURE:
+            png.check_metadata(self._content())
         if tiff.is_big(self._content(tiff.SIGNATURE)):
             self._kind = "TIFF"
             self._check_tiff()
