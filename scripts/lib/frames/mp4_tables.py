@@ -262,7 +262,11 @@ def _in_entries(content: Content, start: int, end: int, wanted: bytes) -> Iterat
 
     FFmpeg takes any there. Where they begin depends on the codec: so it is the name that is looked for.
     """
-    return (start + found.end() for found in re.finditer(wanted, content[start:end]))
+    entries = content[start:end]
+    at = entries.find(wanted)
+    while at >= 0:
+        yield start + at + len(wanted)
+        at = entries.find(wanted, at + 1)
 
 
 def _boxes(content: Content, start: int, end: int) -> Iterator[Box]:
