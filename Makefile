@@ -40,7 +40,7 @@ $(CLUSTERS_READY): | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@
 
-.PHONY: demo screenshot test test-unit test-gpu gpu-evidence test-exporters bench bench-scale lint settings audit sbom lock
+.PHONY: demo screenshot test test-unit test-gpu gpu-evidence test-exporters bench bench-scale lint settings audit sbom lock lock-nvidia
 demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
@@ -122,3 +122,9 @@ lock: setup  ## write the lock files anew from pyproject.toml
 	grep -v '^#\|^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements.lock
 	grep '^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements-pycuda.lock
 	echo "opencv-python; python_version < '3'" | $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --no-annotate -q --override - tests/exporters/requirements.txt -o tests/exporters/requirements.lock
+
+# With the Python of the image (PYTHON=), which is then held against it.
+lock-nvidia:  ## where NVIDIA's index can be reached: write deploy/nvidia.lock, hashes of what TensorRT's packages fetch
+	$(PYTHON) -m venv --clear build/nvidia
+	build/nvidia/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/gpu/requirements.lock
+	build/nvidia/bin/python -B deploy/recorded_hashes.py --write deploy/nvidia.lock

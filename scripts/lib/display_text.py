@@ -2,7 +2,9 @@
 
 import json
 import re
+import unicodedata
 from typing import Any
+from urllib.parse import unquote
 
 LONGEST = 40
 LONGEST_SHOWN = 200
@@ -11,7 +13,6 @@ LONGEST_SHOWN = 200
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-_WORD = re.compile(r"\S+")
 # What begins an address; one that stands in a path has lost a slash.
 _ADDRESS = ("//", ":/")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
@@ -49,15 +50,32 @@ def short(text: str, limit: int = LONGEST) -> str:
 def shown(value: Any) -> str:
     """Return a setting's value for a message: printable, cut, and without a password in an address."""
     try:
-        text = repr(value)
+        text = repr(_without_users(value))
     except RecursionError:
         return "a value nested too deeply"
-    text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
-    return printable(_WORD.sub(_without_user, text))
+    return printable(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")
 
 
-def _without_user(word: re.Match[str]) -> str:
-    """Return a word without the user and the password of an address in it, which may hold `/` and `@`."""
-    begin = min((at for sign in _ADDRESS if (at := word[0].find(sign)) >= 0), default=len(word[0]))
-    end = word[0].rfind("@")
-    return word[0] if end < begin + 2 else f"{word[0][:begin]}//...@{word[0][end + 1 :]}"
+def _without_users(value: Any) -> Any:
+    """Return a value whose texts, at any depth, have no user and password before a host."""
+    if isinstance(value, str):
+        return _without_user(value)
+    if isinstance(value, bytes):
+        return _without_user(value.decode("latin-1")).encode("latin-1", "replace")
+    if isinstance(value, dict):
+        return {_without_users(key): _without_users(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_users, value))
+    return value
+
+
+def _without_user(text: str) -> str:
+    """Return a text without what stands before the last `@` of an address, which may hold `/`, `@` and blanks."""
+    plain = unicodedata.normalize("NFKC", unquote(text))  # `%40` and the wide one are read as `@`, too
+    before, sign, host = plain.rpartition("@")
+    begin = min((at for slashes in _ADDRESS if (at := before.find(slashes)) >= 0), default=-1)
+    if begin >= 0:
+        return f"{before[:begin]}{':' * (before[begin] == ':')}//...@{host}"
+    # Without slashes it is a path, or the digest of an image, unless it looks like an address all the same.
+    is_user = bool(sign) and not host.startswith("sha256:") and (":" in before or "/" not in before)
+    return f"...@{host}" if is_user else text

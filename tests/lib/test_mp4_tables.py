@@ -1,5 +1,6 @@
 """An MP4 of a few kilobytes whose tables stand for millions of samples is refused before FFmpeg lists these."""
 
+import io
 import struct
 import time
 import zlib
@@ -66,6 +67,39 @@ def in_free_space(video: bytes) -> bytes:
     return video.replace(b"moov", b"free")
 
 
+def moved(video: bytes, kind: bytes, holder: bytes = b"") -> bytes:
+    """Return a file with the table of sizes, or another box, at the end of the codec's entry, where FFmpeg takes it."""
+    at = video.index(kind) - 4
+    whole = video[at : at + int.from_bytes(video[at : at + 4])]
+    left = video[:at] + struct.pack(">I4s", len(whole), b"free") + video[at + 8 :]
+    return in_entry(left, box(holder, whole) if holder else whole)
+
+
+def in_entry(video: bytes, added: bytes) -> bytes:
+    """Return a file whose description of a codec ends with another box."""
+    entry = video.index(b"stsd") + 12
+    end = entry + int.from_bytes(video[entry : entry + 4])
+    made = bytearray(video[:end] + added + video[end:])
+    for place in (entry, *(video.index(parent) - 4 for parent in (*TABLE, b"stsd"))):
+        struct.pack_into(">I", made, place, int.from_bytes(made[place : place + 4]) + len(added))
+    return bytes(made)
+
+
+def of_sound(per_chunk: int, chunks: int) -> bytes:
+    """Return a file of uncompressed sound, which says that each chunk has so many moments."""
+
+    def full(kind: bytes, *numbers: int) -> bytes:
+        return box(kind, struct.pack(f">{len(numbers) + 1}I", 0, *numbers))
+
+    entry = box(b"sowt", struct.pack(">IHHQHHII", 0, 0, 1, 0, 1, 16, 0, 44100 << 16))
+    table = full(b"stts", 1, 1000, 1) + full(b"stsc", 1, 1, per_chunk, 1) + full(b"stsz", 2, 1000)
+    table = box(b"stsd", struct.pack(">II", 0, 1) + entry) + table + full(b"stco", chunks, *[8] * chunks)
+    media = full(b"mdhd", 0, 0, 44100, 44100, 0) + box(b"hdlr", struct.pack(">II4s12x", 0, 0, b"soun"))
+    track = full(b"tkhd", 0, 0, 1, *[0] * 17) + box(b"mdia", media + box(b"minf", box(b"stbl", table)))
+    moov = full(b"mvhd", 0, 0, 1000, 1000, *[0] * 20) + box(b"trak", track)
+    return box(b"ftyp", b"qt  \0\0\0\0qt  ") + box(b"moov", moov)
+
+
 @pytest.fixture
 def video(tmp_path: Path) -> bytes:
     return write_video(tmp_path / "whole.mp4", range(5)).read_bytes()
@@ -76,7 +110,8 @@ def pieces(tmp_path: Path) -> bytes:
     return write_video(tmp_path / "pieces.mp4", range(5), mux=FRAGMENTS).read_bytes()
 
 
-@pytest.mark.parametrize("how", ["one size", "edits", "pieces", "compressed", "free", "large boxes"])
+@pytest.mark.parametrize("how", ["one size", "edits", "pieces", "compressed", "free", "large boxes", "entry",
+                                 "edits in an entry", "in a list of names"])  # fmt: skip
 def test_tables_of_many_samples_are_refused_at_once(tmp_path: Path, video: bytes, pieces: bytes, how: str) -> None:
     made = {
         "one size": of_one_size(video, MANY),
@@ -84,6 +119,9 @@ def test_tables_of_many_samples_are_refused_at_once(tmp_path: Path, video: bytes
         "pieces": in_pieces(pieces, MANY),
         "compressed": compressed(of_one_size(video, MANY)),
         "free": in_free_space(of_one_size(video, MANY)),
+        "entry": moved(of_one_size(video, MANY), b"stsz"),
+        "edits in an entry": moved(shown_again(video, MANY // 10_000), b"elst"),
+        "in a list of names": moved(of_one_size(video, MANY), b"stsz", b"ilst"),
         "large boxes": of_one_size(video, MANY).replace(b"\0\0\0\x08free", struct.pack(">I4sQ", 1, b"free", 16)),
     }[how]
     path = tmp_path / "a.mp4"
@@ -95,6 +133,45 @@ def test_tables_of_many_samples_are_refused_at_once(tmp_path: Path, video: bytes
     with pytest.raises(MediaFault, match="its tables tell of"):
         check_tables(made)
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("holder", [b"", b"ilst", b"udta"])
+def test_what_stands_elsewhere_is_what_ffmpeg_takes(video: bytes, holder: bytes) -> None:
+    """Else the cases above would show nothing."""
+    whole, elsewhere = (
+        [len(stream.index_entries) for stream in av.open(io.BytesIO(content)).streams]
+        for content in (video, moved(video, b"stsz", holder))
+    )
+    assert whole == elsewhere == [5]
+
+
+def test_a_piece_within_the_description_counts(video: bytes) -> None:
+    with pytest.raises(MediaFault, match=f"its tables tell of {MANY + 5} samples"):
+        check_tables(in_entry(video, box(b"trun", struct.pack(">II", 0, MANY))))
+
+
+@pytest.mark.parametrize("chunks", [8, 40])
+def test_chunks_of_sound_that_stand_for_many_pieces_are_refused(tmp_path: Path, chunks: int) -> None:
+    """600 bytes took FFmpeg 25 seconds and 2.4 GB."""
+    path = tmp_path / "a.mov"
+    path.write_bytes(of_sound(2**31 - 1, chunks))
+    with pytest.raises(MediaFault, match=f"its tables tell of {chunks * 2**22} samples"):
+        open_frames(path, "video")
+    check_tables(of_sound(100_000, chunks))
+
+
+def test_rows_of_chunks_out_of_order_count_as_the_longest() -> None:
+    mixed = of_sound(2**31 - 1, 8).replace(
+        box(b"stsc", struct.pack(">5I", 0, 1, 1, 2**31 - 1, 1)),
+        box(b"stsc", struct.pack(">8I", 0, 2, 9, 2**31 - 1, 1, 3, 1, 1)),
+    )
+    with pytest.raises(MediaFault, match=f"its tables tell of {8 * 2**22} samples"):
+        check_tables(mixed)
+
+
+def test_a_description_is_compressed_once(video: bytes) -> None:
+    with pytest.raises(MediaFault, match="its description is compressed more than once"):
+        check_tables(compressed(compressed(video)))
 
 
 def test_a_description_that_unpacks_to_more_than_any_has_is_refused(tmp_path: Path, video: bytes) -> None:

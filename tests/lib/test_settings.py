@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from scripts.lib import token
+from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow import settings
 
@@ -119,8 +120,28 @@ def test_values_in_messages_are_cut_and_hold_no_password():
     text = refusal({"network": {"data_image": "https://user:hunter2@host/ image " + "x" * 10_000}})
     assert "hunter2" not in text
     assert len(text) < 2000
-    for host in ("https://user:p@hunter2@t.org", "https://user:p/hunter2@t.org"):
-        assert "hunter2" not in refusal({"tator": {"host": [host]}})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("https://user:p@hunter2@t.org", "https://user:p/hunter2@t.org", "https://user:p hunter2@t.org"),
+        *("user:hunter2@t.org", "hunter2@t.org", "user:p/hunter2@t.org", "https:/user:hunter2@t.org"),
+        *("https://user:hunter2%40t.org", "user:hunter2\uff20t.org", f"https://u:hunter2{'x' * 300}@t.org"),
+        b"user:hunter2@t.org",
+    ],
+)
+@pytest.mark.parametrize("held", [lambda host: [host], lambda host: [[[host]]], lambda host: {host: [{"a": host}]}])
+def test_a_malformed_host_within_other_values_is_shown_without_its_password(host, held):
+    text = refusal({"tator": {"host": held(host)}})
+    assert "tator.host: " in text
+    assert "...@t.org" in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("value", ["registry:5000/net:1@sha256:abc", "/data/a@b/c.mp4", "https://t.org/a/b", "50 %"])
+def test_other_values_are_shown_as_they_are(value):
+    assert shown([value]) == f"['{value}']"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000])

@@ -19,7 +19,7 @@ from scripts.lib.frames.source import check_index
 # Boxes that hold boxes, for FFmpeg.
 _HOLDERS = {
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"udta", b"dinf", b"wave"),
-    *(b"hoov", b"sinf", b"schi", b"tref", b"meta", b"ipro"),
+    *(b"hoov", b"sinf", b"schi", b"tref", b"meta", b"ipro", b"ilst"),
 }
 _IN_FREE = {b"mvhd", b"cmov"}  # what FFmpeg looks for in free space where it finds no description
 _KIND = re.compile(rb"[ -~\xa9]{4}")
@@ -28,6 +28,7 @@ _DEEPEST = 10  # FFmpeg's own limit
 # What each sample takes, measured; a file has at most so many for each of its bytes, and may always have the fewest.
 SAMPLE_BYTES = 72
 _ALWAYS_TAKEN = 1_000_000
+_IN_ENTRY = 512  # moments of uncompressed sound that FFmpeg puts into one entry of its index, at least
 _LARGEST_DESCRIPTION = 1 << 26
 _TABLE_HEAD = 8  # version, flags and the number of rows
 
@@ -196,6 +197,10 @@ def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]
             yield _of_track(content, at, stop)
         elif kind == b"trun" and at + 8 <= stop:
             yield int.from_bytes(content[at + 4 : at + 8])
+        elif kind == b"stsd":
+            yield from (
+                int.from_bytes(content[begin + 4 : begin + 8]) for begin in _in_entries(content, at, stop, b"trun")
+            )
         elif kind == b"cmov":
             yield from _compressed(content, at, stop)
         in_free = kind == b"free" and content[at + 4 : at + 8] in _IN_FREE
@@ -205,25 +210,63 @@ def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]
 
 def _of_track(content: Content, start: int, end: int) -> int:
     """Return how many entries FFmpeg's index of a track has: its samples, as often as the edit list shows them."""
-    sizes = list(_found(content, start, end, b"stsz"))
     times = list(_found(content, start, end, b"stts"))
     kinds = [content[at + 8 : at + 12] for at, _ in _found(content, start, end, b"hdlr")]
     edits = sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in _found(content, start, end, b"elst"))
-    # Sound without compression: each of its samples is one, and FFmpeg counts chunks in their place.
+    samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in _found(content, start, end, b"stsz"))
+    # Sound without compression: each of its samples is one, and FFmpeg counts pieces of chunks in their place.
     if b"soun" in kinds and b"vide" not in kinds and len(times) == 1:
         at, _ = times[0]
         if content[at + 4 : at + 8] == content[at + 12 : at + 16] == _ONE:
-            return 0
-    samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in sizes)
-    return samples * max(1, edits)
+            samples = 0
+    return max(samples, _pieces(content, start, end)) * max(1, edits)
+
+
+def _pieces(content: Content, start: int, end: int) -> int:
+    """Return into how many pieces FFmpeg divides the chunks of a track of uncompressed sound."""
+    chunks = sum(
+        len(_to_end(content, at, columns))
+        for kind, columns in ((b"stco", 1), (b"co64", 2))
+        for at, _ in _found(content, start, end, kind)
+    )
+    pieces = 0
+    for at, _ in _found(content, start, end, b"stsc"):
+        rows = _to_end(content, at, 3)
+        each = -(-rows[:, 1] // _IN_ENTRY)
+        # A row holds from its first chunk to that of the next row; rows out of order FFmpeg replaces by others.
+        held = np.diff(np.clip(rows[:, 0], 1, chunks + 1), append=chunks + 1)
+        pieces += int((held * each).sum() if (held >= 0).all() else chunks * each.max())
+    return pieces
+
+
+def _to_end(content: Content, at: int, columns: int) -> npt.NDArray[np.int64]:
+    """Return a table's rows as FFmpeg reads them, which goes on behind the box where it is too short."""
+    rows = min(int.from_bytes(content[at + 4 : at + 8]), max(0, len(content) - at - _TABLE_HEAD) // (4 * columns))
+    begin = at + _TABLE_HEAD
+    found = np.frombuffer(content[begin : begin + rows * columns * 4], ">u4").astype(np.int64)
+    return found[: len(found) // columns * columns].reshape(-1, columns)
 
 
 def _found(content: Content, start: int, end: int, wanted: bytes, depth: int = 0) -> Iterator[tuple[int, int]]:
     for kind, at, stop in _boxes(content, start, end):
         if kind == wanted:
             yield at, stop
+        elif kind == b"stsd":
+            yield from ((begin, stop) for begin in _in_entries(content, at, stop, wanted))
         elif kind in _HOLDERS and depth < _DEEPEST:
             yield from _found(content, at, stop, wanted, depth + 1)
+
+
+def _in_entries(content: Content, start: int, end: int, wanted: bytes) -> Iterator[int]:
+    """Yield where boxes of a kind begin that stand behind a codec's description.
+
+    FFmpeg takes any there. Where they begin depends on the codec: so it is the name that is looked for.
+    """
+    entries = content[start:end]
+    at = entries.find(wanted)
+    while at >= 0:
+        yield start + at + len(wanted)
+        at = entries.find(wanted, at + 1)
 
 
 def _boxes(content: Content, start: int, end: int) -> Iterator[Box]:
@@ -254,6 +297,8 @@ def _compressed(content: Content, start: int, end: int) -> Iterator[int]:
                 whole = unpacker.decompress(content[at + 4 : stop], _LARGEST_DESCRIPTION)
             except zlib.error:
                 continue  # FFmpeg will say so
+            if b"cmvd" in whole:
+                raise MediaFault("unsupported", "its description is compressed more than once")
             if unpacker.unconsumed_tail:
                 raise MediaFault(
                     "unsupported", f"its description is compressed, and longer than {_LARGEST_DESCRIPTION >> 20} MiB"

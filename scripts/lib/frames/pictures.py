@@ -72,6 +72,8 @@ class StillFrames(FrameSource):
             self._take_size(*size)
             return
         self._pixel_bytes = ffmpeg.picture_bytes(self._content(_HEAD_BYTES))
+        if self._content(len(png.SIGNATURE)) == png.SIGNATURE:
+            png.check_metadata(self._content())
         if tiff.is_big(self._content(tiff.SIGNATURE)):
             self._kind = "TIFF"
             self._check_tiff()

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 _MOST = 4096  # codes have 12 bits at most
+# So many codes of a table are read one by one: a file may begin a new table with each, where arrays cost too much.
+_FEW = 64
 _Order = Literal["big", "little"]
 
 
@@ -37,7 +39,16 @@ def count(data: bytes, *, bits: int, order: _Order, early: int) -> LzwCounts:
     padded = np.concatenate([np.frombuffer(data, np.uint8), np.zeros(4, np.uint8)])
     total, at, limit = 0, 0, len(data) * 8
     clear, ends = 1 << bits, _ends(bits, early)
+    few, longer = _few(bits, early), data + bytes(4)
     while at + bits + 1 <= limit:
+        few_codes = _first_ones(longer, at, limit, few, _Layout(bits, early, order, at & 7))
+        if few_codes[-1] >> 1 == clear >> 1:
+            length, sound = _few_length(few_codes[:-1], bits)
+            total += length
+            if not sound or few_codes[-1] != clear:
+                return LzwCounts(total, ended=sound, sound=sound)
+            at += few[len(few_codes) - 1][1]
+            continue
         fit = int(np.searchsorted(ends, limit - at, "right"))
         # Most encoders begin a new table when the first is full.
         for most in (min(fit, _MOST), fit):
@@ -71,6 +82,46 @@ class _Layout(NamedTuple):
     early: int
     order: _Order
     phase: int
+
+
+@cache
+def _few(bits: int, early: int) -> list[tuple[int, int]]:
+    """Return the width of each of the first codes after a clear code, and behind how many bits it ends."""
+    return [*zip(_widths(bits, early)[:_FEW].tolist(), _ends(bits, early)[:_FEW].tolist(), strict=True)]
+
+
+def _first_ones(data: bytes, at: int, limit: int, few: list[tuple[int, int]], layout: _Layout) -> list[int]:
+    """Return the first codes from a bit on, up to the first that begins a new table or ends the data.
+
+    Args:
+        data: with four bytes more.
+        at: the first bit.
+        limit: how many bits there are.
+        few: see _few.
+        layout: of the codes.
+    """
+    codes: list[int] = []
+    for width, end in few:
+        if at + end > limit:
+            break
+        place = at + end - width
+        window, phase = int.from_bytes(data[place >> 3 : (place >> 3) + 3], layout.order), place & 7
+        code = window >> (phase if layout.order == "little" else 24 - phase - width) & (1 << width) - 1
+        codes.append(code)
+        if code >> 1 == 1 << layout.bits >> 1:
+            break
+    return codes
+
+
+def _few_length(codes: list[int], bits: int) -> tuple[int, bool]:
+    """Return the same as _length, of a few codes."""
+    lengths: list[int] = []
+    for number, code in enumerate(codes):
+        parent = code - ((1 << bits) + 2)
+        if parent >= number:
+            return 0, False
+        lengths.append(lengths[parent] + 1 if parent >= 0 else 1)
+    return sum(lengths), True
 
 
 def _windows(content: npt.NDArray[np.uint8], order: _Order) -> npt.NDArray[np.int64]:

@@ -2,11 +2,13 @@
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from scripts.lib.errors import MediaFault
 
-_SIGNATURE = 8
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE = len(SIGNATURE)
 _HEAD, _SUM = 8, 4
 # What changes the picture: the critical chunks, and of the others its orientation.
 _COUNTED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"eXIf")
@@ -14,9 +16,10 @@ _ENDS = (b"IEND", b"fcTL")  # of an animation, the first picture counts
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _OF_ANIMATIONS = (b"acTL", b"fcTL", b"fdAT")
 # What is compressed by itself, and how many bytes of its content stand before that, behind the first zero. All of it
-# together, in one picture of a video, may have so many bytes: FFmpeg unpacks all of it, and copies it several times.
+# together, in one picture, may have so many bytes: FFmpeg unpacks all of it, and copies it several times.
 _PACKED = {b"zTXt": 1, b"iCCP": 1, b"iTXt": 2}
 _MOST_UNPACKED = 1 << 24
+_PIECE = 1 << 16
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
@@ -57,14 +60,16 @@ def without_animation(content: bytes) -> bytes:
 
 
 def check_metadata(content: bytes) -> None:
-    """Refuse a picture of a video whose metadata unpack to more than any has, a thousand times their length.
+    """Refuse a picture whose metadata unpack to more than any has, a thousand times their length.
 
     Args:
-        content: a packet of PNG or APNG, or what its stream says of all of them.
+        content: the file; or of a video a packet of PNG or APNG, or what its stream says of all of them.
 
     Raises:
         MediaFault: `unsupported`.
     """
+    if not any(kind in content for kind in _PACKED):
+        return
     unpacked = 0
     for chunk in _chunks(content, _SIGNATURE if content[1:4] in (b"PNG", b"MNG") else 0):
         if (before := _PACKED.get(chunk.kind)) is None:
@@ -74,14 +79,19 @@ def check_metadata(content: bytes) -> None:
         packed = body[body.find(b"\0") + 1 + before :]
         if chunk.kind == b"iTXt":  # the language and a translation of the keyword come before the text
             packed = packed.split(b"\0", 2)[-1]
-        try:
-            unpacked += len(zlib.decompressobj().decompress(packed, _MOST_UNPACKED + 1))
-        except zlib.error:
-            continue
-        if unpacked > _MOST_UNPACKED:
-            raise MediaFault(
-                "unsupported", f"it has PNG pictures whose metadata unpack to more than {_MOST_UNPACKED >> 20} MiB"
-            )
+        for piece in _unpacked(packed):
+            unpacked += piece
+            if unpacked > _MOST_UNPACKED:
+                raise MediaFault("unsupported", f"its PNG metadata unpack to more than {_MOST_UNPACKED >> 20} MiB")
+
+
+def _unpacked(packed: bytes) -> Iterator[int]:
+    """Yield how many bytes zlib's data become, piece by piece; what comes before an error was unpacked, too."""
+    unpacking = zlib.decompressobj()
+    with suppress(zlib.error):
+        while packed and not unpacking.eof:
+            yield len(unpacking.decompress(packed, _PIECE))
+            packed = unpacking.unconsumed_tail
 
 
 def _chunks(content: bytes, at: int = _SIGNATURE) -> Iterator[_Chunk]:

@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, repeat
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.damage import jpeg, lzw
@@ -25,6 +25,7 @@ _MOST_VALUES = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), _LIST
 )
 # Strips and tiles may lie over each other, as empty ones do; each costs its length again.
 _MOST_TIMES, _ALWAYS_TAKEN = 16, 1 << 26
+_MOST_BYTES = 64  # of a pixel
 _PLAIN, _LZW, _DEFLATE, _JPEG, _PACKBITS = 1, 5, (8, 32946), 7, 32773
 _READ = {_PLAIN, 2, 3, 4, _LZW, *_DEFLATE, _JPEG, _PACKBITS, 32771, 34676, 34677}
 _NAMES = {
@@ -117,14 +118,16 @@ def find_damage(content: bytes) -> str | None:
     starts = tags.get(_TILES if tiled else _STRIPS, ())
     counts = tags.get(_TILE_BYTES if tiled else _STRIP_BYTES, ())
     # Without them, as of samples that are stored at a lower resolution, checksums and JPEG are looked at all the same.
-    lengths: Sequence[tuple[int, int] | None] = _lengths(header, tiled=tiled) or [None] * len(starts)
+    known = islice(_lengths(header, tiled=tiled), len(starts) + 1)  # a header may tell of billions
+    lengths: Sequence[tuple[int, int] | None] = [*known] or [None] * len(starts)
     if len(starts) != len(counts) or len(starts) < len(lengths):
         return None  # OpenCV has decoded it all the same
     name = "tile" if tiled else "strip"
+    whole = header.width * header.height * _MOST_BYTES
     for number, (start, count, allowed) in enumerate(zip(starts, counts, lengths, strict=False)):
         if start + count > len(content):
             return f"{name} {number} lies beyond the end of the file"
-        what = _damage_of(content[start : start + count], header, allowed) if count else None
+        what = _damage_of(content[start : start + count], header, allowed, whole) if count else None
         if what:
             return f"{name} {number}: {what}"
     return None
@@ -156,37 +159,37 @@ def _entries(content: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
                 yield tag, values
 
 
-def _lengths(header: Header, *, tiled: bool) -> list[tuple[int, int]] | None:
-    """Return how many bytes each strip or tile becomes: of the last strip also when it is filled up."""
+def _lengths(header: Header, *, tiled: bool) -> Iterator[tuple[int, int]]:
+    """Yield how many bytes each strip or tile becomes, of the last strip also when it is filled up; none if unknown."""
     tags = header.tags
     bits = tags.get(_BITS, (1,))
     samples = tags.get(_SAMPLES, (1,))[0]
     subsampled = tags.get(_PHOTOMETRIC, (0,))[0] == _YCBCR
     if len(set(bits)) != 1 or subsampled or not header.width or not header.height:
-        return None
+        return
     planes = samples if tags.get(_PLANES, (1,))[0] == 2 else 1
-    each = bits[0] * samples // planes
+    each = bits[0] * samples // max(1, planes)
     if tiled:
         width, height = tags.get(_TILE_WIDTH, (0,))[0], tags.get(_TILE_HEIGHT, (0,))[0]
-        if not width or not height:
-            return None
-        length, count = (width * each + 7) // 8 * height, -(-header.width // width) * -(-header.height // height)
-        return [(length, length)] * (count * planes) if count * planes <= _LISTED else None
+        if width and height:
+            length, count = (width * each + 7) // 8 * height, -(-header.width // width) * -(-header.height // height)
+            yield from repeat((length, length), count * planes)
+        return
     rows = min(tags.get(_ROWS, (header.height,))[0], header.height)
-    if not rows:
-        return None
     line = (header.width * each + 7) // 8
-    edges = [*range(0, header.height, rows), header.height]
-    return [(line * (below - above), line * rows) for above, below in pairwise(edges)] * planes
+    for _ in range(planes if rows else 0):
+        for above in range(0, header.height, rows):
+            yield line * min(rows, header.height - above), line * rows
 
 
-def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None) -> str | None:
+def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None, whole: int) -> str | None:
     """Return what is wrong with a strip or tile.
 
     Args:
         data: as it is stored.
         header: of its picture.
         allowed: how many bytes it may become; None where that is unknown.
+        whole: more bytes than the picture has.
     """
     compression = header.compression
     if compression == _JPEG:
@@ -201,7 +204,7 @@ def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None) -> 
         found = counted.length
     elif compression in _DEFLATE:
         try:
-            found = _inflated(data)
+            found = _inflated(data, whole if allowed is None else max(allowed))
         except zlib.error as error:
             return f"its compressed data cannot be read: {error}"
     elif compression == _PACKBITS:
@@ -213,12 +216,14 @@ def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None) -> 
     return None if allowed is None or found in allowed else f"its data are {found} bytes; expected {allowed[0]}"
 
 
-def _inflated(data: bytes) -> int:
-    """Return how many bytes zlib's data become, whose checksum is looked at."""
+def _inflated(data: bytes, most: int) -> int:
+    """Return how many bytes zlib's data become, or a number above `most`; then the checksum is not looked at."""
     unpacking, total = zlib.decompressobj(), 0
     while not unpacking.eof and data:
         total += len(unpacking.decompress(data, 1 << 20))
         data = unpacking.unconsumed_tail
+        if total > most:
+            return total
     if not unpacking.eof:
         raise zlib.error("the end is missing")
     return total

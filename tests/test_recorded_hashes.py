@@ -1,0 +1,88 @@
+"""What TensorRT's packages fetched from NVIDIA's index is held against hashes that were recorded before."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.recorded_hashes import installed, main
+from tests.workflow import ROOT
+
+LIBRARY = "tensorrt_libs/libnvinfer.so.11"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Return a folder of packages: one of TensorRT's, as pip installs it, and one that is not looked at."""
+    folder = tmp_path / "site-packages"
+    for name, file in (("tensorrt_cu12_libs", LIBRARY), ("numpy", "numpy/core.so")):
+        info = folder / f"{name}-11.4.0.dist-info"
+        (folder / file).parent.mkdir(parents=True)
+        (folder / file).write_bytes(b"\x7fELF")
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 11.4.0\n")
+        (info / "INSTALLER").write_text("pip\n")
+        listed = [file, f"{info.name}/METADATA", f"{info.name}/INSTALLER", f"{info.name}/RECORD", "x/__pycache__/a.pyc"]
+        (info / "RECORD").write_text("".join(f"{path},,\n" for path in listed))
+    return folder
+
+
+def test_what_was_recorded_is_taken_and_another_library_refused(tmp_path: Path, site: Path) -> None:
+    lock = tmp_path / "nvidia.lock"
+    assert main(["--write", str(lock)], [str(site)]) is None
+    assert re.fullmatch(r"#.*\n#.*\ntensorrt-cu12-libs==11\.4\.0 cp3\d+ \S+ sha256:[0-9a-f]{64}\n", lock.read_text())
+    assert main([str(lock)], [str(site)]) is None
+    (site / "tensorrt_cu12_libs-11.4.0.dist-info" / "INSTALLER").write_text("uv\n")
+    assert main([str(lock)], [str(site)]) is None
+    (site / LIBRARY).write_bytes(b"\x7fELG")
+    said = main([str(lock)], [str(site)])
+    assert said is not None
+    assert "is not what was recorded" in said
+    assert "expected sha256:" in said
+
+
+def test_a_package_without_a_line_is_refused_where_there_is_a_lock(tmp_path: Path, site: Path) -> None:
+    lock = tmp_path / "nvidia.lock"
+    lock.write_text("# of another version\ntensorrt-cu12-libs==10.1 cp311 linux-x86_64 sha256:" + "0" * 64 + "\n")
+    assert "expected a line for it in the lock file" in str(main([str(lock)], [str(site)]))
+    assert main(["--write", str(lock)], [str(site)]) is None
+    assert len(lock.read_text().splitlines()) == 4  # the other line stays
+    assert main([str(lock)], [str(site)]) is None
+
+
+@pytest.mark.parametrize("content", [None, "# nothing yet\n"])
+def test_where_nothing_is_recorded_it_is_said_what_was_installed(
+    tmp_path: Path, site: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    lock = tmp_path / "nvidia.lock"
+    if content:
+        lock.write_text(content)
+    assert main([str(lock)], [str(site)]) is None
+    said = capsys.readouterr().err
+    assert "NOT HELD AGAINST ANY HASH" in said
+    (digest,) = installed([str(site)]).values()
+    assert digest in said
+
+
+def test_nothing_installed_is_an_error(tmp_path: Path) -> None:
+    assert "no package whose name begins with tensorrt" in str(main([str(tmp_path / "a")], [str(tmp_path)]))
+
+
+def test_it_runs_without_the_workflow_and_the_image_calls_it(tmp_path: Path, site: Path) -> None:
+    script = ROOT / "deploy" / "recorded_hashes.py"
+    run = f"import runpy, sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['a', {str(tmp_path / 'no.lock')!r}]; "
+    command = [sys.executable, "-I", "-S", "-c", run + f"runpy.run_path({str(script)!r}, run_name='__main__')"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "NOT HELD AGAINST ANY HASH, as no.lock records none" in done.stderr
+    docker = (ROOT / "deploy" / "Dockerfile").read_text()
+    install, check = docker.index("-r /tmp/requirements.lock;"), docker.index("recorded_hashes.py /tmp/nvidia.lock; \\")
+    assert install < check < docker.index("-r /tmp/requirements-pycuda.lock;")
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"!deploy/recorded_hashes.py", "!deploy/nvidia.lock"} <= set(ignored)
+
+
+def test_ci_writes_the_sbom() -> None:
+    assert "\nmake sbom\n" in (ROOT / ".ci" / "run").read_text()
