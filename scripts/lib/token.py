@@ -14,9 +14,12 @@ VARIABLE = "TATOR_AUTH_TOKEN"
 _QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*")
 # A file's name in it may hold what ends an address in a text, such as a bracket: so its secret parts go by name, too.
 _SIGNED = re.compile(
-    r"(?i)\b(x-(?:amz|goog)-[a-z-]{1,40}|signature|sig|policy|key-pair-id|awsaccesskeyid|googleaccessid)(=|%3d)"
+    r"(?i)\b(x-(?:amz|goog)-[a-z-]{1,40}|signature|sig|policy|key-pair-id|awsaccesskeyid|googleaccessid)"
+    r"(=|%(?:25){0,3}3d)"  # escaped, perhaps more than once
     r"[^&\s'\"<>]+"
 )
+# A proxy's address may hold a user's name and password; the last `@` ends them.
+_USER = re.compile(r"(?<=://)[^\s/'\"<>]{1,1000}@")
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 
 
@@ -42,12 +45,12 @@ def _is_sendable(token: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """Replace the token, authorization values, the query part of addresses, and control characters."""
+    """Replace the token, authorization values, control characters, and in addresses users and the query part."""
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")
     text = _SIGNED.sub(r"\1\2<removed>", _QUERY.sub(_without_query, text))
-    text = _AUTHORIZATION.sub(r"\1 <secret>", text)
+    text = _AUTHORIZATION.sub(r"\1 <secret>", _USER.sub("<removed>@", text))
     return without_commands(text)
 
 

@@ -31,6 +31,9 @@ def _token(monkeypatch):
         "http://front/?to=<x>&Policy=abcdefgh12345678&Key-Pair-Id=abcdefgh12345678&Signature=abcdefgh12345678",
         "redirect=http%3A%2F%2Fstore%2Fx.mp4%3FX-Amz-Signature%3Dabcdefgh12345678",
         "the rest of a line: 1).mp4&AWSAccessKeyId=abcdefgh12345678",
+        "to=http%253A%252F%252Fstore%252Fx.mp4%253FX-Amz-Signature%253Dabcdefgh12345678",
+        "Failed to parse: http://me:abcdefgh12345678@proxy:3128",
+        "proxy https://abcdefgh12345678@proxy refused, as 'socks5://me:p@ss:abcdefgh12345678@[::1]:1080' did",
     ],
 )
 def test_secrets_are_replaced(text):
@@ -40,7 +43,18 @@ def test_secrets_are_replaced(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["why? because = is here", "no token given", "48 % of frames", "a/b/c.mp4", "policy: none", "sig =", "x-amz-= 3"],
+    [
+        "why? because = is here",
+        "no token given",
+        "48 % of frames",
+        "a/b/c.mp4",
+        "policy: none",
+        "sig =",
+        "x-amz-= 3",
+        "https://t.org/a@b/c",
+        "net@sha256:ab",
+        "ask me@t.org, not https://t.org",
+    ],
 )
 def test_other_text_stays(text):
     assert redact(text) == text

@@ -17,6 +17,7 @@ _MOST_ROWS = 1000
 _ROW = 6
 _ANCHORS_A_CELL = 3  # of YOLOv5's own repository
 _GREY = 114
+_LONGEST_LITERAL = 1000  # of a size or of strides; a megabyte takes half a gigabyte and seconds
 _MASK_NUMBERS = 32  # with which Ultralytics' segmentation mixes its masks
 
 _LETTERBOX = Resize("letterbox", "centre", _GREY)
@@ -114,8 +115,8 @@ def size_of(signature: Signature) -> Size | None:
 
 
 def literal(value: Any) -> Any:
-    """Return the value of a metadata text that is a Python literal; any other text as it is."""
-    if not isinstance(value, str):
+    """Return the value of a metadata text that is a short Python literal; any other text as it is."""
+    if not isinstance(value, str) or len(value) > _LONGEST_LITERAL:
         return value
     try:
         return ast.literal_eval(value)
