@@ -1,0 +1,100 @@
+"""Plain detectors of no known family are described in the settings, and found right without code."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.detector_graphs import SIDE, write_detector
+from tests.lib.test_families import Network, every_engine, found, gpu, names
+
+__all__ = ["gpu"]  # a fixture
+pytestmark = pytest.mark.networks
+
+# The box (8, 4, 24, 20) of the second class, in the words of each.
+XYXY, XYWH, CENTRE = [8, 4, 24, 20], [8, 4, 16, 16], [16, 12, 16, 16]
+LOGIT = float(np.log(9))  # sigmoid: 0.9
+
+
+def rows(*values: list[float], count: int = 5) -> np.ndarray:
+    """Return these rows, and rows of zeros: (1, count, columns)."""
+    table = np.zeros((1, count, len(values[0])), np.float32)
+    table[0, : len(values)] = values
+    return table
+
+
+def logits(*values: list[float], count: int = 5) -> np.ndarray:
+    """Return these numbers, and for other boxes ones that stand for nothing."""
+    table = np.full((1, count, len(values[0])), -30, np.float32)
+    table[0, : len(values)] = values
+    return table
+
+
+def with_background(column: int) -> np.ndarray:
+    """Return numbers before a softmax; all other boxes are background."""
+    table = np.zeros((1, 5, 3), np.float32)
+    table[..., column] = 30
+    table[0, 0] = 0
+    table[0, 0, 2 if column == 0 else 1] = np.log(18)  # of three: 18 / 20
+    return table
+
+
+NMS = {"iou": 0.5, "max_detections": 100, "per_class": True, "min_score": None}
+ODD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {
+    # Peaks of a heat map, taken inside: box, score, class by its number.
+    "peaks as rows": (
+        {"peaks": rows([*XYXY, 0.9, 1])},
+        {"outputs": {"table": "peaks", "is_rows": True}},
+    ),
+    "peaks in outputs of their own, classes as numbers": (
+        {
+            "classes": np.array([[1, 0, 0]], np.int64), "centres": rows(CENTRE, count=3),
+            "peak": np.array([[0.9, 0, 0]], np.float32),
+        },
+        {"outputs": {"boxes": "centres", "scores": "peak", "labels": "classes"}, "boxes": {"corners": "cxcywh"}},
+    ),
+    "pixels from the top left": (
+        {"boxes": rows(XYWH), "scores": rows([0.1, 0.9])},
+        {"outputs": {"boxes": 0, "scores": 1}, "boxes": {"corners": "xywh"}, "suppression": NMS},
+    ),
+    "corners and logits": (
+        {"scores": logits([-5, LOGIT]), "boxes": rows(XYXY)},
+        {"outputs": {"boxes": "boxes", "scores": "scores"}, "scores": {"function": "sigmoid"}, "suppression": NMS},
+    ),
+    "background first": (
+        {"scores": with_background(0), "boxes": rows([side / SIDE for side in XYXY])},
+        {
+            "outputs": {"boxes": "boxes", "scores": "scores"}, "boxes": {"unit": "fraction"},
+            "scores": {"function": "softmax", "background": "first"}, "suppression": NMS,
+        },
+    ),
+    "background last": (
+        {"scores": with_background(2), "boxes": rows([side / SIDE for side in (4, 8, 20, 24)])},
+        {
+            "outputs": {"boxes": "boxes", "scores": "scores"}, "boxes": {"corners": "yxyx", "unit": "fraction"},
+            "scores": {"function": "softmax", "background": "last"}, "suppression": NMS,
+        },
+    ),
+    "a table of objectness and classes, boxes last": (
+        {"all": np.ascontiguousarray(rows([*CENTRE, 0.9, 0, 1]).transpose(0, 2, 1))},
+        {
+            "outputs": {"table": 0, "boxes_last": True}, "boxes": {"corners": "cxcywh"},
+            "scores": {"objectness": True}, "suppression": NMS,
+        },
+    ),
+    "labels that do not begin with 0": (
+        {"boxes": rows(XYXY), "scores": rows([0.9]).reshape(1, 5), "labels": np.full((1, 5), 7, np.int64)},
+        {"outputs": {"boxes": 0, "scores": 1, "labels": 2}, "labels": [3, 7]},
+    ),
+}  # fmt: skip
+
+
+@every_engine
+@pytest.mark.parametrize("kind", ODD)
+def test_a_detector_of_no_family(tmp_path: Path, kind: str, engine: str) -> None:
+    outputs, description = ODD[kind]
+    write_detector(tmp_path / "graph.onnx", outputs)
+    names(tmp_path)
+    network = Network(tmp_path, family="described", description=description)
+    assert found(network, engine) == [((8, 4, 24, 20), 1, 0.9)]
