@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with train/ and val/, each with images/ and labels/")
     parser.add_argument("start", type=Path, help="the first network's weights, from first_weights.py")
-    parser.add_argument("out", type=Path, help="where the weights go")
+    parser.add_argument("out", type=Path, help="where the weights go, a .npz file")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule at this time at the latest")
     given = parser.parse_args()
@@ -75,9 +75,14 @@ def train(network: FCOS, pictures: list[Labeled], out: Path, steps: int, minutes
             spent = time.monotonic() - begun
             print(f"{len(said)} steps, {spent:.0f} s, {list(losses)} {np.mean(said[-25:], 0).round(3)}", flush=True)
         if len(said) % 100 == 0:
-            torch.save(average.module.state_dict(), out)
-    torch.save(average.module.state_dict(), out)
+            save(average.module, out)
+    save(average.module, out)
     network.load_state_dict(average.module.state_dict())
+
+
+def save(network: FCOS, out: Path) -> None:
+    """Write the weights as NumPy arrays, which unlike PyTorch's own files are read without making objects."""
+    np.savez(out, **{name: value.numpy() for name, value in network.state_dict().items()})
 
 
 def as_input(picture: Picture) -> torch.Tensor:
