@@ -6,7 +6,10 @@ import os
 
 import pytest
 
+from scripts.lib.detection.media_job import Downloaded, MediaJob, Notes
+from scripts.lib.errors import PipelineError
 from scripts.lib.workflow import result_cache
+from scripts.lib.workflow.job_progress import JobProgress
 from scripts.lib.workflow.result_cache import ResultCache
 
 
@@ -132,3 +135,16 @@ def test_what_its_disk_does_not_take_is_not_kept(folder, results, monkeypatch):
     with pytest.raises(OSError, match="Input/output error"):
         cache.keep_noted()
     assert not kept(folder)
+
+
+def test_a_job_that_fails_keeps_what_it_finished(folder, results, monkeypatch):
+    done = ResultCache(folder, [])
+
+    def fails(*_):
+        done.keep_soon(1, None, results)
+        raise PipelineError("the network is broken")
+
+    monkeypatch.setattr(MediaJob, "_detect", fails)
+    with pytest.raises(PipelineError):
+        MediaJob(Downloaded([]), None, None, Notes(done, JobProgress(folder / "progress"))).detect([])
+    assert kept(folder) == [1]
