@@ -154,3 +154,15 @@ def test_headers_inside_ogg() -> None:
         assert not is_header(codec, picture)
         assert is_for_decoder(codec, picture)
     assert not is_for_decoder("vp8", b"OVP80\1rest")
+
+
+@pytest.mark.parametrize("last", range(30, 38))
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg1", "mpeg2"])
+def test_an_end_that_was_cut_without_decoding_is_no_loss(tmp_path: Path, codec: str, last: int) -> None:
+    """Pictures that are shown before the last one are stored behind it, and so are cut off with the rest."""
+    path = write_video(tmp_path / "a.mkv", range(48), size=SIZE, **OPEN_GROUPS[codec])
+    leave_out(path, {*range(last, 48)})
+    summary = painted_in(path)[1]
+    assert (summary.damage, summary.decoded) == ("", last)
+    leave_out(path, {last - 12})
+    assert painted_in(path)[1].damaged

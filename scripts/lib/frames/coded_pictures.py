@@ -53,6 +53,11 @@ class CodedPictures:
         self._hevc = HevcHeaders(self._description) if self._codec == "hevc" else None
         self._order = PictureOrder()
 
+    @property
+    def reorders(self) -> bool:
+        """Whether pictures of MPEG-1 and MPEG-2 are shown in another order than they are stored."""
+        return self._mpeg is not None and self._mpeg.reorders
+
     def take(self, coded: bytes, delay: int, *, key: bool) -> Told:
         """Read the next packet.
 

@@ -51,6 +51,8 @@ class Completeness:
         gaps: the gaps in time that none of these fill.
         next_frame: the number of the next frame that comes out, without those that are missing before it; None where
             frames are not numbered in order.
+        at_end: whether what comes now was held back up to the stream's end. The pictures that are shown before the last
+            one are stored behind it, and go with whatever was cut off there.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Completeness:
         self._timed, self._two_times, self._offset = not reorders, two_times, None  # type: bool, bool, int | None
         self._latest: tuple[int, int] | None = None  # epoch and time
         self.skipped = self.missing = 0
+        self.at_end = False
         self.gaps = TimeGaps()
         self._period = period
         # In frame durations.
@@ -224,6 +227,8 @@ class Completeness:
         here, last = coded.place, None if self._last is None else self._last.place
         if here is None or last is None or self._last is None or coded.segment != self._last.segment:
             return None
+        if self.at_end and not self._pending:
+            return 0
         if here.group != last.group and here.number == last.number + 1 + lost:
             return None
         return max(0, here.number - last.number - 1 - lost)

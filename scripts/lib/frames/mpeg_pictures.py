@@ -39,7 +39,11 @@ def is_closed(packet: bytes) -> bool:
 
 
 class MpegPictures:
-    """Reads the packets of a stream one after another."""
+    """Reads the packets of a stream one after another.
+
+    Attributes:
+        reorders: whether a picture was seen that is shown before the one that is stored before it.
+    """
 
     def __init__(self, first_packets: Iterable[bytes] = ()) -> None:
         """Begin a stream.
@@ -49,6 +53,7 @@ class MpegPictures:
         """
         self._begin()
         self._whole = self._broken = 0
+        self.reorders = False
         for packet in first_packets:
             self.place(packet)
         self._begin()
@@ -68,6 +73,7 @@ class MpegPictures:
         begins = number <= self._before if kind == _B else number < self._last
         if begins or _GROUP in packet[: packet.find(_PICTURE)]:
             self._begin_group(number)
+        self.reorders = self.reorders or kind == _B
         place = self._base + number
         self._next = max(self._next, place + 1)
         if kind == _B:

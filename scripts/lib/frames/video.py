@@ -185,6 +185,7 @@ class VideoFrames(VideoPackets):
                     announced.leading, announced.place = leads, in_group
                     packet.opaque = announced
             yield from filter(self._in_time, self._decode(packet, where))
+        self._completeness.at_end = self._coded.reorders
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
     def _emptied(self, where: str) -> list[av.video.frame.VideoFrame]:
