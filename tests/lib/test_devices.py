@@ -243,7 +243,7 @@ def test_described_networks_and_rows_are_bound_on_a_gpu_too(
     batch = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     given = {}
     for device in ("cpu", "cuda"):
-        with described.opened("onnxruntime", device=device, engines=tmp_path / "engines") as engine:
+        with described.opened("onnxruntime", device=device) as engine:
             given[device] = engine.infer(batch)
     assert seen
     assert set(seen) == {"cuda"}
