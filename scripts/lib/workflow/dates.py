@@ -5,8 +5,8 @@ just written, and does work again that is done.
 """
 
 import os
-import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -27,16 +27,22 @@ class DatedFile(NamedTuple):
 def in_the_future(folders: Iterable[Path], now: int) -> list[DatedFile]:
     """Return the files below the folders that are dated after `now`, in nanoseconds since 1970; the oldest first."""
     found: list[DatedFile] = []
-    for folder in folders:
-        for place, _, names in os.walk(folder):
-            for name in names:
-                path = Path(place, name)
-                try:
-                    state = path.lstat()
-                except FileNotFoundError:  # another process removed it
-                    continue
-                if stat.S_ISREG(state.st_mode) and state.st_mtime_ns > now + _TOLERANCE:
-                    found.append(DatedFile(state.st_mtime_ns, path))
+    places = [os.fspath(folder) for folder in folders]
+    while places:
+        place = places.pop()
+        try:
+            # The run of 100,000 media has 700,000 files: a Path for each takes most of the time.
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        places.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        with suppress(FileNotFoundError):  # another process removed it
+                            date = entry.stat(follow_symlinks=False).st_mtime_ns
+                            if date > now + _TOLERANCE:
+                                found.append(DatedFile(date, Path(entry.path)))
+        except OSError:  # not there, or not for this user to read
+            continue
     return sorted(found)
 
 
