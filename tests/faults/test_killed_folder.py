@@ -119,7 +119,7 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
         folder, kept = tmp_path / f"run{runs}", dict[int, int]()
         while had < KILLS:
             run = start(folder, settings)
-            if had % 2:
+            if had % 2 or len(kept) == MEDIA:
                 over = run.ended_within(seconds * chance.uniform(0.1, 0.95))
             else:  # within a job, mostly: so many media more are finished
                 count = chance.randint(len(kept) + 1, MEDIA)

@@ -40,7 +40,7 @@ PLACES = {
     ),
     "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", "self._wanted.media_id"),
     "upload": ("scripts/lib/uploads/upload.py", "    if found.state in options.accepted:\n", "media.media_id"),
-    "track": ("scripts/track.py", "    reason = _why_not(outcome)\n", 'outcome["media_id"]'),
+    "track": ("scripts/track.py", "    reason = _why_not(outcome)\n", "outcome.media_id"),
     "upload_tracks": ("scripts/lib/uploads/track_upload.py", '    if tracked.state == "failed":\n', "media.media_id"),
     "crop": ("scripts/crop_boxes.py", "    crops.mkdir(", "read_record(MediaRecord, record).media_id"),
     "split": ("scripts/split_media.py", "    path, fetched =", "read_record(MediaRecord, record).media_id"),

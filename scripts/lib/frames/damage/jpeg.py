@@ -110,7 +110,11 @@ def find_zeros(content: bytes) -> str | None:
 
     Tables made to measure may code blocks of one colour in zeros. But where zeros were not coded, other blocks than
     the picture's are read from them, and libjpeg finds too much or too little left.
+
+    Raises:
+        MediaFault: as of check_scans.
     """
+    check_scans(content)
     for picture in _FIELD.split(content):
         if table := damaged_table(picture):
             return table
