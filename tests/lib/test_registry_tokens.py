@@ -32,7 +32,13 @@ def opened(address, authority):
     return Registry(Reference.parse(f"{address.removeprefix('https://')}/some/net:1"), ca_file=authority)
 
 
-@pytest.mark.parametrize("what", ["manifest", "blob"])
+ASKED_FOR = {
+    "manifest": lambda one: one.manifest("1"),
+    "blob": lambda one: next(one.blob(Descriptor(f"sha256:{'a' * 64}", 10, {}))),
+}
+
+
+@pytest.mark.parametrize("what", ASKED_FOR)
 def test_a_host_that_the_registry_sends_on_to_gets_no_password(tls, what):
     """It may name a token server of its own, to which the package would send the password."""
     authority, context = tls
@@ -49,10 +55,7 @@ def test_a_host_that_the_registry_sends_on_to_gets_no_password(tls, what):
         opened(address, authority) as one,
         pytest.raises(ServerError, match=f"sends this machine on to {store.removeprefix('https://')}, which asks"),
     ):
-        if what == "manifest":
-            one.manifest("1")
-        else:
-            next(one.blob(Descriptor(f"sha256:{'a' * 64}", 10, {})))
+        ASKED_FOR[what](one)
     assert [headers.get("authorization") for headers in got] == [None]
 
 
