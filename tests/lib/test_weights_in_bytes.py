@@ -137,7 +137,7 @@ def test_all_streams_where_all_layers_compute_in_integers() -> None:
     assert make_sound(model, 4) == 4
 
 
-def test_many_layers_behind_one_long_chain_take_no_time():
+def test_many_layers_behind_one_long_chain_take_no_time() -> None:
     """A thousand of each took four seconds, ten thousand would take hours."""
     ov, operators = load_openvino(), importlib.import_module("openvino.opset13")
     taken = operators.parameter([1, 4], np.float32)
