@@ -12,7 +12,7 @@ import argparse
 import hashlib
 import platform
 import sys
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackagePath, distributions
 from pathlib import Path
 
 PACKAGES = "tensorrt"  # how their names begin
@@ -39,9 +39,10 @@ def installed(path: list[str]) -> dict[str, str]:
 def _digest(package: Distribution) -> str:
     if package.files is None:
         sys.exit(f"{package.metadata['Name']}: has no list of its files (RECORD); install it with pip")
+    names = set(map(str, package.files))
     whole = hashlib.sha256()
     for file in sorted(package.files, key=str):
-        if file.name in _OWN or file.suffix == ".pyc":
+        if (file.name in _OWN and file.parent.suffix == ".dist-info") or _is_compiled(file, names):
             continue
         content = hashlib.sha256()
         with Path(str(file.locate())).open("rb") as stream:
@@ -49,6 +50,12 @@ def _digest(package: Distribution) -> str:
                 content.update(piece)
         whole.update(f"{content.hexdigest()}  {file}\n".encode())
     return whole.hexdigest()
+
+
+def _is_compiled(file: PackagePath, names: set[str]) -> bool:
+    """Say whether pip made a file of another one; what Python would run in place of a source is the package's own."""
+    source = file.parent.parent / f"{file.name.partition('.')[0]}.py"
+    return file.suffix == ".pyc" and file.parent.name == "__pycache__" and str(source) in names
 
 
 def problems(found: dict[str, str], recorded: dict[str, str]) -> list[str]:

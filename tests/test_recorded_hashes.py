@@ -24,7 +24,10 @@ def site(tmp_path: Path) -> Path:
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 11.4.0\n")
         (info / "INSTALLER").write_text("pip\n")
-        listed = [file, f"{info.name}/METADATA", f"{info.name}/INSTALLER", f"{info.name}/RECORD", "x/__pycache__/a.pyc"]
+        (folder / file).with_name("a.py").write_text("")
+        package = name if name == "numpy" else "tensorrt_libs"
+        listed = [file, f"{info.name}/METADATA", f"{info.name}/INSTALLER", f"{info.name}/RECORD", f"{package}/a.py"]
+        listed.append(f"{package}/__pycache__/a.cpython-311.pyc")  # need not be there
         (info / "RECORD").write_text("".join(f"{path},,\n" for path in listed))
     return folder
 
@@ -41,6 +44,18 @@ def test_what_was_recorded_is_taken_and_another_library_refused(tmp_path: Path, 
     assert said is not None
     assert "is not what was recorded" in said
     assert "expected sha256:" in said
+
+
+@pytest.mark.parametrize("name", ["tensorrt_libs/hook.pyc", "tensorrt_libs/__pycache__/b.pyc", "tensorrt_libs/RECORD"])
+def test_a_file_that_looks_as_if_pip_had_made_it_counts(tmp_path: Path, site: Path, name: str) -> None:
+    """Python runs a compiled file that has no source."""
+    lock = tmp_path / "nvidia.lock"
+    assert main(["--write", str(lock)], [str(site)]) is None
+    (site / name).parent.mkdir(exist_ok=True)
+    (site / name).write_bytes(b"code")
+    record = site / "tensorrt_cu12_libs-11.4.0.dist-info" / "RECORD"
+    record.write_text(record.read_text() + f"{name},,\n")
+    assert "is not what was recorded" in str(main([str(lock)], [str(site)]))
 
 
 def test_a_package_without_a_line_is_refused_where_there_is_a_lock(tmp_path: Path, site: Path) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,34 @@ def test_the_folder_is_the_last_and_stands_once():
     folders = environ["PYTHONPATH"].split(os.pathsep)
     assert folders[:2] == ["/site", "/plugins"]
     assert [Path(folder).name for folder in folders[2:]] == ["startup"]
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_sites_own_file_of_that_name_is_run_too(tmp_path, copies):
+    """Python imports one alone; that of an environment stands behind the folders of PYTHONPATH."""
+    environment, copy = tmp_path / "environment", tmp_path / "workflow" / "startup"
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    (packages / "sitecustomize.py").write_text("import os; os.environ['OF_THE_SITE'] = str(PART_OF_A_RUN)\n")
+    startup = ROOT / "scripts" / "lib" / "workflow" / "startup"
+    shutil.copytree(startup, copy)
+    code = "import os, signal; print(os.environ['OF_THE_SITE'], signal.getsignal(signal.SIGINT).name)"
+    folders = [str(startup), str(copy)][:copies]
+    environ, words = dict(os.environ, PYTHONPATH=os.pathsep.join(folders)), [environment / "bin" / "python", "-c", code]
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "True SIG_DFL\n"
+
+
+def test_a_folder_in_which_a_run_starts_brings_no_file_of_that_name(tmp_path):
+    """PYTHONPATH with nothing between its colons would name that folder."""
+    (tmp_path / "sitecustomize.py").write_text("print('of the folder', flush=True)\n")
+    environ = dict(os.environ, PYTHONPATH=os.pathsep)
+    words = [sys.executable, "-c", "print('work')"]
+    before = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    interrupts.pass_on(environ)
+    done = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (before.stdout, done.stdout) == ("of the folder\nwork\n", "work\n")
 
 
 WORK = "from scripts.lib.workflow import interrupts; interrupts.raise_interrupts()\n"

@@ -1,5 +1,6 @@
 """Sessions: no password files, no local addresses, answers with a limit."""
 
+import contextlib
 import gzip
 import socket
 import zlib
@@ -237,6 +238,26 @@ def test_a_redirect_with_a_body_without_end():
         pytest.raises(AnswerTooLarge),
     ):
         session.get(address)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_redirect_whose_body_cannot_be_unpacked_is_not_read_on(stream):
+    """Requests reads the rest of it at once: 99 GB by its length."""
+    sent = []
+
+    def answer(handler):
+        if handler.path == "/there":
+            reply(handler, 200, b"{}")
+            return
+        with contextlib.suppress(OSError):
+            length = {"Content-Length": str(99 * 10**9)}
+            reply(handler, 302, b"no gzip", Location="/there", Content_Encoding="gzip", **length)
+            for _ in range(256):
+                sent.append(handler.wfile.write(bytes(1 << 20)))
+
+    with host(answer) as (address, _):
+        assert Session(address).get(f"{address}/here", stream=stream).content == b"{}"
+    assert sum(sent) < 2**27
 
 
 def test_what_is_streamed_is_its_readers_to_bound():

@@ -1,6 +1,7 @@
 """Networks whose weights are stored as integers: OpenVINO computes what onnxruntime does, whatever the threads."""
 
 import importlib
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -134,3 +135,16 @@ def test_all_streams_where_all_layers_compute_in_integers() -> None:
     for layer in [op for op in model.get_ops() if "Convolution" in op.get_type_name()]:
         layer.input(0).replace_source_output(ops.fake_quantize(layer.input_value(0), *bounds, 256).output(0))
     assert make_sound(model, 4) == 4
+
+
+def test_many_layers_behind_one_long_chain_take_no_time() -> None:
+    """A thousand of each took four seconds, ten thousand would take hours."""
+    ov, operators = load_openvino(), importlib.import_module("openvino.opset13")
+    taken = operators.parameter([1, 4], np.float32)
+    weights = operators.constant(np.ones((4, 4), np.float32))
+    for _ in range(1500):
+        weights = operators.reshape(weights, operators.constant(np.array([4, 4])), False)
+    model = ov.Model([operators.result(operators.matmul(taken, weights, False, False)) for _ in range(1500)], [taken])
+    begun = time.process_time()
+    assert make_sound(model, 4) == 4
+    assert time.process_time() - begun < 1.5

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import dxf
 import dxf.exceptions
@@ -147,8 +148,33 @@ class Registry:
             raise self._failed(what, error) from error
 
     def _authenticate(self, client: dxf.DXFBase, response: requests.Response) -> None:
+        """Get a token, or note the password, for what the registry answered; called by the package.
+
+        Raises:
+            ServerError: another host asks, to which the registry sent the request on, or no token comes.
+        """
+        asking = urlsplit(response.url).netloc.lower()
+        if asking != self._reference.api_host.lower():
+            # The registry's password would go to a token server that this host names.
+            raise ServerError(
+                f"{self._reference}: the registry sends this machine on to {asking}, which asks for a password; "
+                "expected an address that needs none: name that registry in network.data_image, or correct the store"
+            )
         name, password = credentials(self._reference.registry) or (None, None)
-        client.authenticate(name, password, response=response)
+        try:
+            client.authenticate(name, password, response=response)
+            token = client.token or ""
+        # What the package does not look at: the header, and what the token server sends.
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise self._no_token() from error
+        if not (token.isascii() and token.isprintable()):
+            raise self._no_token()  # a later error would show it
+
+    def _no_token(self) -> ServerError:
+        return ServerError(
+            f"{self._reference}: the registry asks for a password, but not as registries do, or its token server "
+            "sends no token; ask who runs it"
+        )
 
     def _failed(self, what: str, error: Exception) -> ServerError:
         status = _status(error)

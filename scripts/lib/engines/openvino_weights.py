@@ -17,6 +17,9 @@ _PASSING = (
     "Squeeze", "StridedSlice", "Transpose", "Unsqueeze", "VariadicSplit",
 )  # fmt: skip
 
+# What stands behind an operator, by the types that are passed and its name, which is its own in a network.
+Sources = dict[tuple[tuple[str, ...], str], "openvino.Node"]
+
 
 def make_sound(model: "openvino.Model", streams: int) -> int:
     """Keep weights that are stored as integers from being mixed up; return with how many streams to compile, at most.
@@ -27,7 +30,8 @@ def make_sound(model: "openvino.Model", streams: int) -> int:
     integers, which would be lost with that, one stream has to do.
     """
     operators = model.get_ops()
-    if not any(_floats_of_integers(op) for op in operators if op.get_type_name() in _LAYERS):
+    behind: Sources = {}
+    if not any(_floats_of_integers(op, behind) for op in operators if op.get_type_name() in _LAYERS):
         return streams
     if any(op.get_type_name() == _QUANTIZED for op in operators):
         return 1
@@ -38,13 +42,27 @@ def make_sound(model: "openvino.Model", streams: int) -> int:
     return streams
 
 
-def _floats_of_integers(layer: "openvino.Node") -> bool:
+def _floats_of_integers(layer: "openvino.Node", behind: Sources) -> bool:
     """Say whether a layer's weights are stored as integers, and what goes into it is not quantized."""
     values, weights = (layer.input_value(at).get_node() for at in (0, 1))
-    while weights.get_type_name() in _TO_FLOATS:
-        weights = weights.input_value(0).get_node()
-    if weights.get_type_name() != "Constant" or weights.get_element_type().get_type_name() not in _INTEGERS:
+    stored = _source(weights, _TO_FLOATS, behind)
+    if stored.get_type_name() != "Constant" or stored.get_element_type().get_type_name() not in _INTEGERS:
         return False
-    while values.get_type_name() in _PASSING:
-        values = values.input_value(0).get_node()
-    return bool(values.get_type_name() != _QUANTIZED)
+    return bool(_source(values, _PASSING, behind).get_type_name() != _QUANTIZED)
+
+
+def _source(node: "openvino.Node", passed: tuple[str, ...], behind: Sources) -> "openvino.Node":
+    """Return the first operator from `node` up that is not one of those that are passed.
+
+    Args:
+        node: where to begin.
+        passed: types of operators.
+        behind: what was found before: many layers may stand behind one long chain.
+    """
+    way = []
+    while node.get_type_name() in passed and (passed, node.get_name()) not in behind:
+        way.append(node.get_name())
+        node = node.input_value(0).get_node()
+    found = behind.get((passed, node.get_name()), node)
+    behind.update(((passed, name), found) for name in way)
+    return found

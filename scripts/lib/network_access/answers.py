@@ -67,6 +67,9 @@ class LimitedResponse(requests.Response):
         except TookTooLong as error:
             self.close()
             raise AnswerTooLarge(self.url, str(error)) from None
+        except requests.RequestException:
+            self.close()  # of a redirect, requests would read the rest without a limit
+            raise
         return bytes(content[:limit])
 
 
