@@ -47,7 +47,7 @@ def _without_checks() -> AbstractContextManager[object]:
     return mock.patch.object(VideoFrames, "_frames", _unchecked)
 
 
-def _clip(folder: Path, name: str, like: Path) -> Path:
+def write_as(folder: Path, name: str, like: Path) -> Path:
     """Write the clip anew with another codec, or in another container."""
     coded = _CLIPS[name]
     if coded is None:
@@ -104,7 +104,7 @@ def main() -> None:
         folder = Path(name)
         like = write_clip(folder / "h264.mp4", _SIZE)
         for clip in _CLIPS:
-            rounds, frames = _compare(folder, _clip(folder, clip, like), options.rounds)
+            rounds, frames = _compare(folder, write_as(folder, clip, like), options.rounds)
             whole = statistics.median(checked.cpu / bare.cpu for checked, bare, _, _ in rounds)
             reading = statistics.median(checked.cpu / bare.cpu for _, _, checked, bare in rounds)
             cost = statistics.median(checked.cpu - bare.cpu for _, _, checked, bare in rounds)
