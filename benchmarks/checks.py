@@ -10,6 +10,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,7 +19,7 @@ import av
 import av.video.frame
 
 from benchmarks.case import sample_network, step_arguments
-from benchmarks.clips import write_clip
+from benchmarks.clips import RATE, write_clip
 from benchmarks.inside import decode, open_case
 from benchmarks.measure import Usage, cores, in_turns, measured
 from scripts import detect as step
@@ -47,17 +48,18 @@ def _without_checks() -> AbstractContextManager[object]:
     return mock.patch.object(VideoFrames, "_frames", _unchecked)
 
 
-def _clip(folder: Path, name: str, like: Path) -> Path:
+def write_as(folder: Path, name: str, like: Path) -> Path:
     """Write the clip anew with another codec, or in another container."""
     coded = _CLIPS[name]
     if coded is None:
         return like
     codec, options, pixels = coded
     with av.open(str(like)) as source, av.open(str(folder / name), "w") as out:
-        stream: Any = out.add_stream(codec, rate=25, options=options)
+        stream: Any = out.add_stream(codec, rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = *_SIZE, pixels
         for number, frame in enumerate(source.decode(video=0)):
-            frame.pts, frame.pict_type = number, av.video.frame.PictureType.NONE
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            frame.pict_type = av.video.frame.PictureType.NONE
             out.mux(stream.encode(frame.reformat(format=pixels)))
         out.mux(stream.encode(None))
     return folder / name
@@ -104,7 +106,7 @@ def main() -> None:
         folder = Path(name)
         like = write_clip(folder / "h264.mp4", _SIZE)
         for clip in _CLIPS:
-            rounds, frames = _compare(folder, _clip(folder, clip, like), options.rounds)
+            rounds, frames = _compare(folder, write_as(folder, clip, like), options.rounds)
             whole = statistics.median(checked.cpu / bare.cpu for checked, bare, _, _ in rounds)
             reading = statistics.median(checked.cpu / bare.cpu for _, _, checked, bare in rounds)
             cost = statistics.median(checked.cpu - bare.cpu for _, _, checked, bare in rounds)

@@ -64,3 +64,36 @@ def test_motion_jpeg_of_one_colour_is_sound(tmp_path: Path, colour: int) -> None
         return np.full((size[1], size[0], 3), colour, np.uint8)
 
     assert not read(write_video(tmp_path / "a.avi", range(3), paint=flat, size=(1280, 360), **MJPEG))[1]
+
+
+@pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
+def test_a_hole_where_the_pictures_of_an_avi_file_begin_is_damage(tmp_path: Path, name: str) -> None:
+    """FFmpeg then reads on at the next thing that looks like a picture."""
+
+    def noise(number: int, size: Size) -> np.ndarray:
+        return np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+
+    # The list of pictures has more than a megabyte: only then does FFmpeg take what it cannot read for a list of them.
+    encode = {"b": "20000000", "qmin": "2", "qmax": "3"}
+    path = write_video(tmp_path / name, range(30), size=SIZE, paint=noise, **FORMATS[name] | {"encode": encode})
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    assert len(content) > 1_000_000
+    start = content.find(b"movi") - 8  # the list's name, its length, its kind
+    for at, length in ((0, 8), (0, 12), (0, 64), (4, 64), (-92, 104)):
+        path.write_bytes(content[: start + at] + bytes(length) + content[start + at + length :])
+        frames, damaged = read(path)
+        assert frames != whole[0], (at, length)
+        assert damaged, (at, length)
+
+
+@pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
+@pytest.mark.parametrize("kind", [b"JUNK", b"_PMX"])
+def test_a_large_part_before_the_pictures_of_an_avi_file_is_sound(tmp_path: Path, name: str, kind: bytes) -> None:
+    path = write_video(tmp_path / name, range(20), size=SIZE, **FORMATS[name])
+    whole, content = read(path), path.read_bytes()
+    start, length = content.find(b"movi") - 8, 1_500_000
+    riff = int.from_bytes(content[4:8], "little") + 8 + length
+    part = kind + length.to_bytes(4, "little") + bytes(length)
+    path.write_bytes(content[:4] + riff.to_bytes(4, "little") + content[8:start] + part + content[start:])
+    assert read(path) == (whole[0], False)

@@ -199,6 +199,14 @@ def test_still_areas_of_large_vp8_pictures_are_no_holes(value: bytes) -> None:
         assert "that part of the file was lost" in (holes.find(b"coded" + value * lost + b"coded", key=False) or "")
 
 
+def test_zeros_in_theora_are_holes_unless_blocks_stay_as_they_are() -> None:
+    """A sound picture of 1080 lines held 233 zeros in a row at most, one of 180 lines 7."""
+    for size, sound, lost in (((1920, 1080), 233, 400), ((320, 180), 31, 32)):
+        holes = Holes("theora", b"", size)
+        assert holes.find(b"coded" + bytes(sound) + b"coded", key=False) is None
+        assert "that part of the file was lost" in (holes.find(b"coded" + bytes(lost) + b"coded", key=False) or "")
+
+
 @pytest.mark.parametrize("lost", [12, 13, 14, 15, 30])
 @pytest.mark.parametrize(
     "name", ["h264.mp4", "h264.h264", "h264.mkv", "hevc.mp4", "hevc.hevc", "mpeg2.mpg", "mpeg2.m2v"]

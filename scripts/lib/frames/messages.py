@@ -26,7 +26,8 @@ _DEMUXERS = re.compile(
     r"|Unknown-sized element"
     r"|ff asf skip \d+ \(unknown stream\)"
     r"|CRC mismatch"
-    r"|Something went wrong during header parsing"
+    # In AVI. A large part of another kind stands there by right, such as padding (JUNK), and the pictures follow.
+    r"|Something went wrong during header parsing, tag (?!(?!movi)[A-Za-z_]{4} has size \d{7,8},)"
 )
 _TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
