@@ -70,16 +70,16 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
     corners = np.concatenate(
         [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1
     )
-    kept: list[int] = []
     if len(order) <= _AT_ONCE:
         with np.errstate(invalid="ignore", over="ignore"):  # a box against itself, however large
-            over = iou_matrix(corners, corners) > iou
+            goes = ~np.triu(iou_matrix(corners, corners) > iou, 1)
         left_over = np.ones(len(order), bool)
-        for index in range(len(order)):
-            if left_over[index] and len(kept) < limit:
-                kept.append(index)
-                left_over &= ~over[index]
-        return order[np.asarray(kept, np.int64)]
+        # Most boxes overlap no worse one.
+        for index in np.flatnonzero(~goes.all(axis=1)):
+            if left_over[index]:
+                left_over &= goes[index]
+        return order[left_over][:limit]
+    kept: list[int] = []
     left = np.arange(len(order))
     while left.size and len(kept) < limit:
         best, left = left[0], left[1:]
