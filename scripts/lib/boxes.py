@@ -42,10 +42,17 @@ def iou_matrix(some: Array, others: Array) -> Array:
     Returns:
         (n, m), of the type that the boxes have; 0 where a box has no area.
     """
-    low = np.maximum(some[:, None, :2], others[None, :, :2])
-    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=2)
-    area, other_area = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others))
+    # Each axis in an array of its own: both in one take twice the time.
+    width, height = (
+        np.maximum(
+            np.minimum(some[:, None, high], others[None, :, high])
+            - np.maximum(some[:, None, low], others[None, :, low]),
+            0,
+        )
+        for low, high in ((0, 2), (1, 3))
+    )
+    shared = width * height
+    area, other_area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (some, others))
     with np.errstate(invalid="ignore", over="ignore"):  # coordinates that are not numbers overlap nothing
         union = area[:, None] + other_area[None] - shared
         found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)

@@ -46,6 +46,7 @@ class _Watcher:
                 self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
                 self._thread.start()
             elif work.end < self._wakes_at:
+                self._wakes_at = work.end
                 self._changed.notify()
 
     def remove(self, work: _Work) -> None:
@@ -55,12 +56,15 @@ class _Watcher:
     def _watch(self) -> None:
         with self._changed:
             while True:
-                first = min(self._works, key=lambda work: work.end, default=None)
-                self._wakes_at = math.inf if first is None else first.end
-                left = None if first is None else min(first.end - time.monotonic(), threading.TIMEOUT_MAX)
-                if first is not None and left is not None and left <= 0:
-                    _end(first)
-                self._changed.wait(left)
+                first, now = min(self._works, key=lambda work: work.end, default=None), time.monotonic()
+                if first is not None:
+                    self._wakes_at = first.end
+                    if first.end <= now:
+                        _end(first)
+                elif self._wakes_at <= now:
+                    self._wakes_at = math.inf
+                # Otherwise the work that woke it is done; the next one, which ends later, need not wake it again.
+                self._changed.wait(min(self._wakes_at - now, threading.TIMEOUT_MAX))
 
 
 _watcher = _Watcher()

@@ -33,6 +33,8 @@ class Nms:
 # Up to so many boxes all overlaps are computed at once, which takes a tenth of the time of one box after another.
 _AT_ONCE = 256
 
+_ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
+
 # Of a network that has suppressed itself: nothing overlaps by more than 1. Only padding has no score.
 FINAL = Nms(iou=1.0, max_detections=sys.maxsize, min_score=0.0)
 
@@ -70,16 +72,16 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
     corners = np.concatenate(
         [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1
     )
-    kept: list[int] = []
     if len(order) <= _AT_ONCE:
         with np.errstate(invalid="ignore", over="ignore"):  # a box against itself, however large
-            over = iou_matrix(corners, corners) > iou
+            goes = ~np.triu(iou_matrix(corners, corners) > iou, 1)
         left_over = np.ones(len(order), bool)
-        for index in range(len(order)):
-            if left_over[index] and len(kept) < limit:
-                kept.append(index)
-                left_over &= ~over[index]
-        return order[np.asarray(kept, np.int64)]
+        # Most boxes overlap no worse one.
+        for index in np.flatnonzero(~goes.all(axis=1)):
+            if left_over[index]:
+                left_over &= goes[index]
+        return order[left_over][:limit]
+    kept: list[int] = []
     left = np.arange(len(order))
     while left.size and len(kept) < limit:
         best, left = left[0], left[1:]
@@ -117,7 +119,13 @@ def reached(scores: Floats, threshold: float) -> Integers:
         scores: (A, C).
         threshold: the least score.
     """
-    return np.flatnonzero(~(scores < threshold))
+    below = (scores < threshold).reshape(-1)
+    # Eight at once: almost all are below.
+    whole = len(below) // 8 * 8
+    mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
+    places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
+    found: Integers = places[~below[places]]
+    return found
 
 
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms, places: Integers | None = None) -> Selection:

@@ -231,6 +231,20 @@ def test_of_equal_scores_the_first_comes_first() -> None:
     assert suppress(boxes, np.array([0.5, 0.5, 0.5], np.float32), 0.5, 300).tolist() == [0, 2]
 
 
+@given(
+    arrays.arrays(
+        np.float32, st.tuples(st.integers(0, 9), st.integers(1, 9)), elements=st.sampled_from([0.1, 0.5, 0.9, math.nan])
+    ),
+    st.booleans(),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_places_of_scores_that_are_not_below(scores: np.ndarray, turned: bool, threshold: float) -> None:
+    """In the order of the scores, whatever lies where in memory; also those that are no numbers."""
+    scores = np.asfortranarray(scores) if turned else scores
+    plain = [at for at, score in enumerate(scores.reshape(-1).tolist()) if not score < threshold]
+    assert suppression.reached(scores, threshold).tolist() == plain
+
+
 def test_the_threshold_itself_is_kept() -> None:
     boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3))
     found = select(boxes, one_class(0.3, 0.29999), 0.3, Nms(iou=0.4, max_detections=300))

@@ -4,11 +4,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from scripts.lib import deadline
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT
 
@@ -106,6 +108,31 @@ with deadline.watched("late", "busy"):
     assert (done.returncode, done.stdout) == (1, "begun\n"), done.stderr
     assert "late: the network is still busy after 1 seconds" in done.stderr
     assert time.monotonic() - begun < 50
+
+
+def test_quick_work_does_not_wake_the_watcher() -> None:
+    """Waking it for each batch takes time of the processor; of work that ends sooner it has to know."""
+    watcher = deadline._Watcher()
+    waits: list[float | None] = []
+    wait = watcher._changed.wait
+
+    def counted(timeout: float | None = None) -> bool:
+        waits.append(timeout)
+        return wait(timeout)
+
+    with mock.patch.object(watcher._changed, "wait", counted):
+        for _ in range(50):
+            work = deadline._Work("quick", "busy", 900, time.monotonic() + 900)
+            watcher.add(work)
+            watcher.remove(work)
+            time.sleep(0.002)  # so that the watcher, were it woken, goes to sleep again
+        assert 1 <= len(waits) <= 3
+        sooner = deadline._Work("sooner", "busy", 300, time.monotonic() + 300)
+        watcher.add(sooner)
+        until = time.monotonic() + 20
+        while (waits[-1] or 0) > 300 and time.monotonic() < until:
+            time.sleep(0.002)
+    assert 250 < (waits[-1] or 0) <= 300
 
 
 CHANGES = """

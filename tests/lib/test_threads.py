@@ -20,6 +20,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Picture
 from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.video import VideoFrames
 from tests.damage_sweep import FORMATS, SIZE, textured
 from tests.media_files import painted, write_video
 from tests.scripts.test_detect import Step
@@ -239,6 +240,34 @@ def test_threads_take_a_bounded_share_of_the_memory(tmp_path: Path, monkeypatch:
         monkeypatch.setattr("scripts.lib.memory.left", lambda frames=frames: frames * SIZE[0] * SIZE[1] * 1.5 + 1)
         with open_frames(path, "video", threads=9) as source:
             assert source.threads == threads
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize(
+    ("asked", "setting", "memory", "given"),
+    [
+        (1, None, 100, 1),
+        (2, None, 100, 4),
+        (15, None, 200, 16),
+        (16, None, 200, 16),
+        (2, 2, 100, 2),
+        (4, 5, 100, 5),
+        (2, None, 24, 3),
+        (2, None, 16, 2),
+    ],
+)
+def test_the_decoder_gets_two_threads_more_so_that_cores_do_not_wait(  # noqa: PLR0917  (one row of the table)
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, setting: int | None, memory: int, given: int
+) -> None:
+    """No more than the setting, the memory for so many frames, and FFmpeg's most allow."""
+    path = write_video(tmp_path / "a.mp4", range(3), size=SIZE, paint=painted)
+    decode_threads.set_limit(setting)
+    monkeypatch.setattr("scripts.lib.memory.left", lambda: memory * SIZE[0] * SIZE[1] * 1.5 + 1)
+    with open_frames(path, "video", threads=asked) as source:
+        assert isinstance(source, VideoFrames)
+        assert len(list(source)) == 3
+        assert source.threads == min(asked, given)
+        assert source._decoder.thread_count == given
 
 
 def test_frames_that_grow_are_decoded_with_one_thread(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # FFmpeg warns of more.
 MOST_THREADS = 16
+# The decoder gets so many threads more than work at once: one often waits for a picture that another one decodes.
+_WAITING = 2
 # A frame in flight and what its thread keeps of it, in frames; and the share of the free memory that they may take.
 _HELD_BY_THREAD, _SHARE = 2, 0.25
 # Decoders that gave the same with several threads as with one, also of damaged files, or said that they did not
@@ -34,7 +36,7 @@ class NotSound(Exception):
 
 
 def threads_for(context: av.video.codeccontext.VideoCodecContext, asked: int) -> int:
-    """Return with how many threads to decode.
+    """Return with how many threads to decode, so many as work at once.
 
     Each takes the memory of two frames more, all of them together at most a quarter of what the job has left.
 
@@ -45,9 +47,24 @@ def threads_for(context: av.video.codeccontext.VideoCodecContext, asked: int) ->
     asked = min(decode_threads.limited(asked), MOST_THREADS)
     if asked < 2 or context.codec.name not in _PROVEN or not context.width:
         return 1
+    return max(1, min(asked, _most_in_memory(context)))
+
+
+def with_waiting(context: av.video.codeccontext.VideoCodecContext, threads: int) -> int:
+    """Return how many threads the decoder gets, so that `threads` of them are at work: two more where they may be.
+
+    Args:
+        context: of the decoder.
+        threads: what `threads_for` returned, 2 or more.
+    """
+    most = min(decode_threads.limited(threads + _WAITING), MOST_THREADS, _most_in_memory(context))
+    return max(threads, most)
+
+
+def _most_in_memory(context: av.video.codeccontext.VideoCodecContext) -> int:
     bits = context.format.padded_bits_per_pixel if context.format else 12
     one = _HELD_BY_THREAD * context.width * context.height * max(12, bits) / 8
-    return max(1, min(asked, int(memory.left() * _SHARE / one)))
+    return int(memory.left() * _SHARE / one)
 
 
 class ThreadWatch:

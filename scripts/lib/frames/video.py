@@ -21,7 +21,7 @@ from scripts.lib.frames.mpeg_pictures import CODECS
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, check_size, most_pixels, with_padding
-from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for
+from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for, with_waiting
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
@@ -218,6 +218,7 @@ class VideoFrames(VideoPackets):
         context = self._decoder
         context.thread_count = self.threads
         if self._watch is not None:
+            context.thread_count = with_waiting(context, self.threads)
             # Larger frames in mid-stream would take more memory than was reckoned with: one thread reads them.
             context.options = {**context.options, "max_pixels": str(with_padding(context.width * context.height))}
 
