@@ -166,3 +166,27 @@ def test_the_picture_of_each_family(  # noqa: PLR0917, parameters of the test
     assert all(shown[top:bottom, x].all() for x in (left, right))
     assert all(shown[y, left:right].all() for y in (top, bottom))
     assert not shown[top + 10 : bottom - 4, left + 4 : right - 4].any()
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("change", ["renamed", "wide", "four at once"])
+def test_a_yolo_that_was_exported_otherwise(
+    change: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With other names of its input and output, of a size that is not square, or of four pictures at once."""
+    monkeypatch.chdir(tmp_path)
+    table, shape, said = raw([[16, 20, 16, 16, 0.1, 0.9]], CELLS), (1, 3, SIDE, SIDE), ULTRALYTICS
+    box = "x 16.0 to 48.0, y 8.0 to 40.0"
+    if change == "wide":
+        # The picture is 85 x 64 in it, 21 columns from the left.
+        table, shape = raw([[21 + 85 * 3 / 8, 32, 85 / 4, 32, 0.1, 0.9]], 2 * CELLS), (1, 3, SIDE, 2 * SIDE)
+        said, box = ULTRALYTICS | {"imgsz": "[64, 128]"}, "x 32.0 to 64.0, y 24.0 to 72.0"
+    if change == "four at once":
+        table, shape, said = np.repeat(table, 4, 0), (4, 3, SIDE, SIDE), ULTRALYTICS | {"batch": "4"}
+    given, found = ("pixels", "my output") if change == "renamed" else ("images", "output0")
+    write_detector(tmp_path / "graph.onnx", {found: table}, shape=shape, metadata=said, name=given)
+    cv2.imwrite("picture.png", np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
+    code = main(["graph.onnx", "--picture", "picture.png", "--engine", engine])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert f"boxes: 1\n  crab 0.900: {box}\n" in told.out
