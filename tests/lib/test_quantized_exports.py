@@ -30,7 +30,7 @@ class Pictures(CalibrationDataReader):
 
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
 def test_a_quantized_yolo_gives_the_same_in_each_engine_with_any_threads(form: Any, tmp_path: Path) -> None:
-    """OpenVINO may take one layer's integers for another's with several streams: see engines/openvino_weights.py."""
+    """It is too small for OpenVINO to mix up its weights: tests/lib/test_weights_in_bytes.py has one that is not."""
     source = tmp_path / "source"
     source.mkdir()
     plain = write_yolo(tmp_path / "plain.onnx")
