@@ -105,7 +105,7 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     softmax = name.startswith(("ssd", "faster"))
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in layers_of(model, part)]
     last = [layer for layer in last if outputs_of(layer) % 91 == 0]
-    # RetinaNet scores 76 million pairs of anchor and class; of few boxes none hangs on how close another one scores.
+    # RetinaNet scores every anchor for every class: only few may pass, or which are kept hangs on how close they score.
     share = None if softmax else 0.99999 if name.startswith("retinanet") else 0.9995
     spread(last, lambda: model([first]), share=share, even=name.startswith("faster"))
     # Of Faster R-CNN: boxes that are no proposals.

@@ -1,0 +1,192 @@
+"""`inspect_network --picture` with a file of each family: the boxes are where they are in the picture."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from scripts.commands.inspect_network import main
+from scripts.lib.graphs.families import NAMES
+from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
+from tests.onnx_graph import write_rows
+
+pytestmark = pytest.mark.networks
+
+CELLS = 64 + 16 + 4
+# Half of it is 64 x 48: a letterbox has 8 rows above and below, a stretched one none.
+WIDTH, HEIGHT = 128, 96
+FRACTIONS = [0.25, 0.5, 0.25, 0.5]
+STRETCHED = "x 16.0 to 48.0, y 24.0 to 72.0"
+SIZE = ("--size", str(SIDE), str(SIDE))
+DESCRIPTION = ("--family", "described", "--description", "description.yaml")
+ROWS = ("--pixels", "rgb_0_to_1", "--first-label", "1", *SIZE)
+
+
+def ultralytics(path: Path) -> None:
+    write_detector(path, {"output0": raw([[16, 20, 16, 16, 0.1, 0.9]], CELLS)}, metadata=ULTRALYTICS)
+
+
+def end_to_end(path: Path) -> None:
+    rows = raw([[8, 12, 24, 28, 0.9, 1]], 300, boxes_last=False)
+    write_detector(path, {"output0": rows}, metadata=ULTRALYTICS | {"end2end": "True"})
+
+
+def ultralytics_rtdetr(path: Path) -> None:
+    rows = raw([[*FRACTIONS, 0.9, 1]], 300, boxes_last=False)
+    write_detector(path, {"output0": rows}, metadata=ULTRALYTICS | {"head": "RTDETRDecoder"})
+
+
+def yolov5(path: Path) -> None:
+    rows = raw([[16, 20, 16, 16, 0.5, 0.2, 0.8]], 3 * CELLS, boxes_last=False)
+    write_detector(path, {"output0": rows}, metadata={"stride": "32", "names": "['cod', 'crab']"})
+
+
+def yolox(path: Path) -> None:
+    rows = np.zeros((1, CELLS, 7), np.float32)
+    rows[0, 64 + 5] = [0.5, 0.25, np.log(2), 0, 0.8, 0, 1]
+    write_detector(path, {"output": rows})
+
+
+def d_fine(path: Path) -> None:
+    transformers(path, "d_fine", 2)
+
+
+def yolos(path: Path) -> None:
+    transformers(path, "yolos", 3)
+
+
+def transformers(path: Path, model_type: str, columns: int) -> None:
+    boxes, logits = np.zeros((1, 5, 4), np.float32), np.full((1, 5, columns), -9, np.float32)
+    boxes[0, 0], logits[0, 0, 1] = FRACTIONS, 2
+    logits[0, 1:, -1] = 9 if columns == 3 else -9
+    write_detector(path, {"logits": logits, "pred_boxes": boxes}, name="pixel_values")
+    config = {"model_type": model_type, "id2label": {"0": "cod", "1": "crab"}}
+    (path.parent / "config.json").write_text(json.dumps(config))
+
+
+def rf_detr(path: Path) -> None:
+    boxes, logits = np.zeros((1, 300, 4), np.float32), np.full((1, 300, 3), -9, np.float32)
+    boxes[0, 0], logits[0, 0, 1] = FRACTIONS, 2
+    write_detector(path, {"dets": boxes, "labels": logits}, name="input")
+
+
+def torchvision(path: Path) -> None:
+    outputs: dict[str, np.ndarray] = {
+        "100": np.array([[8, 4, 24, 20]], np.float32),
+        "101": np.array([2], np.int64),
+        "102": np.array([0.9], np.float32),
+    }
+    write_detector(path, outputs, shape=(3, SIDE, SIDE), name="picture")
+
+
+def tensorflow(path: Path) -> None:
+    outputs = {
+        "detection_boxes:0": np.array([[[0.125, 0.125, 0.5, 0.375]]], np.float32),
+        "detection_scores:0": np.array([[0.9]], np.float32),
+        "detection_classes:0": np.array([[2]], np.float32),
+        "num_detections:0": np.array([1], np.float32),
+    }
+    write_detector(path, outputs, shape=(1, "height", "width", 3), kind="uint8", name="image_tensor:0")
+
+
+def described(path: Path) -> None:
+    boxes = np.array([[[0.125, 0.0625, 0.25, 0.25]]], np.float32)
+    write_detector(path, {"corners": boxes, "logits": np.array([[[-9, -9, 2]]], np.float32)})
+    values = {
+        "outputs": {"boxes": "corners", "scores": 1},
+        "boxes": {"corners": "xywh", "unit": "fraction"},
+        "scores": {"function": "sigmoid", "background": "first"},
+        "resize": {"kind": "letterbox", "place": "top_left"},
+        "suppression": {"iou": 0.5, "max_detections": 10, "per_class": False, "min_score": None},
+    }
+    (path.parent / "description.yaml").write_text(json.dumps(values))
+
+
+def retinanet(path: Path) -> None:
+    boxes, scores = np.array([[[8, 4, 24, 20]]], np.float32), np.array([[[0.1, 0.9]]], np.float32)
+    write_detector(path, {"boxes": boxes, "scores": scores}, shape=(1, SIDE, SIDE, 3), name="input_1:0")
+
+
+def rows(path: Path) -> None:
+    # Its scores are multiplied by how bright the picture is: three quarters of the input are white.
+    write_rows(path, [((8, 4, 24, 20), 0.9, 2)])
+
+
+# The family, what writes the file, where the box is, and what is said besides.
+FILES: list[tuple[str, Callable[[Path], None], str, tuple[str, ...]]] = [
+    ("ultralytics", ultralytics, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", ()),
+    ("ultralytics", end_to_end, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", ()),
+    ("ultralytics-rtdetr", ultralytics_rtdetr, f"crab 0.900: {STRETCHED}", ()),
+    ("yolov5", yolov5, "crab 0.400: x 16.0 to 48.0, y 8.0 to 40.0", ()),
+    ("yolox", yolox, "crab 0.800: x 16.0 to 80.0, y 24.0 to 56.0", ()),
+    ("rt-detr", d_fine, f"crab 0.881: {STRETCHED}", ()),
+    ("detr", yolos, f"crab 1.000: {STRETCHED}", ()),
+    ("rf-detr", rf_detr, f"crab 0.881: {STRETCHED}", ()),
+    ("torchvision", torchvision, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", ()),
+    ("tensorflow", tensorflow, "crab 0.900: x 16.0 to 48.0, y 16.0 to 64.0", SIZE),
+    ("described", described, "crab 0.881: x 16.0 to 48.0, y 8.0 to 40.0", DESCRIPTION),
+    ("retinanet", retinanet, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", SIZE),
+    ("rows", rows, "crab 0.675: x 16.0 to 48.0, y 8.0 to 40.0", ROWS),
+]
+
+
+def test_no_family_is_left_out() -> None:
+    assert {family for family, *_ in FILES} == set(NAMES) - {"auto"}
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("family", "write", "box", "more"), FILES, ids=[f"{one[0]}-{one[1].__name__}" for one in FILES]
+)
+def test_the_picture_of_each_family(  # noqa: PLR0917, parameters of the test
+    family: str,
+    write: Callable[[Path], None],
+    box: str,
+    more: tuple[str, ...],
+    engine: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "graph.onnx")
+    (tmp_path / "names.txt").write_text("cod\ncrab\n")
+    cv2.imwrite("picture.png", np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
+    told = ["graph.onnx", "--picture", "picture.png", "--out", "boxes.png", "--engine", engine, *more]
+    assert main(told) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert f"boxes: 1\n  {box}\n" in said
+    if family not in {"retinanet", "rows"}:
+        assert f"family: {family}\n" in said
+    left, right, top, bottom = (round(float(word.rstrip(","))) for word in box.split()[3::2])
+    shown = np.asarray(cv2.imread("boxes.png")).min(axis=2) < 255
+    assert all(shown[top:bottom, x].all() for x in (left, right))
+    assert all(shown[y, left:right].all() for y in (top, bottom))
+    assert not shown[top + 10 : bottom - 4, left + 4 : right - 4].any()
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("change", ["renamed", "wide", "four at once"])
+def test_a_yolo_that_was_exported_otherwise(
+    change: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With other names of its input and output, of a size that is not square, or of four pictures at once."""
+    monkeypatch.chdir(tmp_path)
+    table, shape, said = raw([[16, 20, 16, 16, 0.1, 0.9]], CELLS), (1, 3, SIDE, SIDE), ULTRALYTICS
+    box = "x 16.0 to 48.0, y 8.0 to 40.0"
+    if change == "wide":
+        # The picture is 85 x 64 in it, 21 columns from the left.
+        table, shape = raw([[21 + 85 * 3 / 8, 32, 85 / 4, 32, 0.1, 0.9]], 2 * CELLS), (1, 3, SIDE, 2 * SIDE)
+        said, box = ULTRALYTICS | {"imgsz": "[64, 128]"}, "x 32.0 to 64.0, y 24.0 to 72.0"
+    if change == "four at once":
+        table, shape, said = np.repeat(table, 4, 0), (4, 3, SIDE, SIDE), ULTRALYTICS | {"batch": "4"}
+    given, found = ("pixels", "my output") if change == "renamed" else ("images", "output0")
+    write_detector(tmp_path / "graph.onnx", {found: table}, shape=shape, metadata=said, name=given)
+    cv2.imwrite("picture.png", np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
+    code = main(["graph.onnx", "--picture", "picture.png", "--engine", engine])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert f"boxes: 1\n  crab 0.900: {box}\n" in told.out
