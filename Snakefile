@@ -28,7 +28,7 @@ if work_dir():
     workdir: work_dir()
 
 
-interrupts.raise_interrupts(noted=False)
+interrupts.raise_interrupts()
 interrupts.pass_on(os.environ)
 check_writable(Path.cwd())
 plan = make_plan()

@@ -54,7 +54,7 @@ def interrupted(command: list[str], moment: str) -> str:
     assert moment in said, said
     os.killpg(process.pid, signal.SIGINT)
     said += process.communicate(timeout=120)[0]
-    assert process.returncode != 0
+    assert process.returncode != 0, said
     return said
 
 

@@ -15,6 +15,7 @@ SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
 _VARIABLE = "PYTHONPATH"
+_LATER = 0.05  # seconds
 _noted: list[int] = []
 
 
@@ -37,15 +38,11 @@ def end_at_once(number: int, _frame: FrameType | None) -> None:
     os.kill(os.getpid(), number)
 
 
-def raise_interrupts(*, noted: bool = True) -> None:
-    """Have an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ put off until here.
-
-    Args:
-        noted: also note it for `came`; not in Snakemake, since asyncio leaves a handler alone that is not Python's own.
-    """
+def raise_interrupts() -> None:
+    """Have an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ put off until here."""
     usual = (signal.SIG_DFL, signal.default_int_handler, end_at_once)
     if signal.getsignal(signal.SIGINT) in usual and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _raise if noted else signal.default_int_handler)
+        signal.signal(signal.SIGINT, _raise)
 
 
 def came() -> bool:
@@ -53,9 +50,23 @@ def came() -> bool:
     return bool(_noted)
 
 
-def _raise(number: int, _frame: FrameType | None) -> None:
+def _raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
+    if _in_a_log(frame):
+        later = threading.Timer(_LATER, os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
+        return
     raise KeyboardInterrupt
+
+
+def _in_a_log(frame: FrameType | None) -> bool:
+    """Say whether a line of Snakemake's log is being written: its handler would drop the exception (9.27)."""
+    while frame is not None:
+        if frame.f_code.co_name == "emit" and frame.f_globals.get("__name__") == "snakemake.logging":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:
