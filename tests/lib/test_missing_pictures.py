@@ -200,7 +200,7 @@ def test_still_areas_of_large_vp8_pictures_are_no_holes(value: bytes) -> None:
 
 
 def test_zeros_in_theora_are_holes_unless_blocks_stay_as_they_are() -> None:
-    """A sound picture of 1080 lines held 233 zeros in a row at most, one of 180 lines 7."""
+    """Flat pictures are coded in zeros, more of them in larger ones: 103 in a row were seen in 720 lines."""
     for size, sound, lost in (((1920, 1080), 233, 400), ((320, 180), 31, 32)):
         holes = Holes("theora", b"", size)
         assert holes.find(b"coded" + bytes(sound) + b"coded", key=False) is None

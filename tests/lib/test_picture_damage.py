@@ -112,6 +112,7 @@ def sound() -> dict[str, bytes]:
         "16 bit TIFF": cv2.imencode(".tif", picture.astype(np.uint16) * 257)[1].tobytes(),
         "TIFF of CCITT": _saved(image.convert("1"), "TIFF", compression="group4"),
         "TIFF of JPEG": _saved(image, "TIFF", compression="jpeg"),
+        "TIFF of JPEG, grey with alpha": _saved(image.convert("LA"), "TIFF", compression="jpeg"),
         "BMP": with_opencv(".bmp", picture),
         "PNM": with_opencv(".ppm", picture),
     }

@@ -11,6 +11,8 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import Picture
 
 _SOI, _EOI, _SOS, _DHT, _DQT = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB
+_COUNT = 5  # where a frame's header says how many values a pixel has
+_GREY_ALPHA = 2  # values, of TIFF: OpenCV decodes it, simplejpeg has no name for it
 # A progressive picture of four components has some forty. Each is a walk over the whole picture, and may be 30 bytes.
 MOST_SCANS = 100
 _SCAN = bytes([0xFF, _SOS])
@@ -95,7 +97,11 @@ def find_damage(content: bytes) -> str | None:
         wanted = "CMYK" if space in ("CMYK", "YCCK") else "BGR"
         simplejpeg.decode_jpeg(content, wanted, min_factor=8, min_height=1, min_width=1)
     except ValueError as error:
-        if unsupported(content) is None and "color conversion" not in str(error):
+        if (
+            unsupported(content) is None
+            and "color conversion" not in str(error)
+            and _components(content) != _GREY_ALPHA
+        ):
             return f"libjpeg: {error}"
     except KeyError:  # it cannot say; OpenCV decodes the picture
         pass
@@ -103,6 +109,12 @@ def find_damage(content: bytes) -> str | None:
         return table
     place = _zeros(content)
     return None if place is None else f"zeros instead of compressed data at byte {place}"
+
+
+def _components(content: bytes) -> int | None:
+    """Return how many values a pixel has, None where no header says so."""
+    frame = next((segment.body for segment in segments(content) if segment.marker in _FRAMES), b"")
+    return frame[_COUNT] if len(frame) > _COUNT else None
 
 
 def find_zeros(content: bytes) -> str | None:
