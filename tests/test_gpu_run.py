@@ -1,7 +1,6 @@
 """The rules with TensorRT, each job a process of its own, against the stand-in GPU."""
 
 import json
-import shutil
 
 import onnx
 import pytest
@@ -12,9 +11,9 @@ from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 from tests import gpu_driver
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_yolo
 from tests.onnx_graph import write_onnx
-from tests.workflow import ROOT, snakemake
+from tests.unit.inputs import FOLDER, copy_inputs
+from tests.workflow import snakemake
 
-UNIT = ROOT / "tests/unit"
 TARGETS = ("results/detections/1.csv", "--force", "--notemp", "--allowed-rules", "build_engine", "detect")
 ENVIRON = {"TATOR_AUTH_TOKEN": "0" * 40}
 
@@ -23,10 +22,10 @@ ENVIRON = {"TATOR_AUTH_TOKEN": "0" * 40}
 def run(tmp_path):
     """Return a function that detects in one media with some settings, and gives the record and what was said."""
     work = tmp_path / "work"
-    shutil.copytree(UNIT / "detect/data", work)
+    copy_inputs("detect", work)
     (work / "network").mkdir()  # which the settings name
     write_onnx(work / "resources/network/graph.onnx")
-    settings = yaml.safe_load((UNIT / "settings.yaml").read_text().replace("HOST", "http://127.0.0.1:9"))
+    settings = yaml.safe_load((FOLDER / "settings.yaml").read_text().replace("HOST", "http://127.0.0.1:9"))
     settings["network"]["graph"] = "graph.onnx"
 
     def run(environ, **detect):

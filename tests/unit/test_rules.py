@@ -1,11 +1,12 @@
 """Each rule alone: stored inputs in, outputs compared with stored ones."""
 
 import csv
+import hashlib
 import json
 import math
 import re
-import shutil
 import zipfile
+from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from scripts.lib.token import VARIABLE
 from scripts.lib.workflow.job_secrets import USED
 from tests import gpu_driver
 from tests.tator_server.seed import attribute
+from tests.unit.inputs import FOLDER, copy_inputs, stored_inputs
 from tests.workflow import ROOT, snakemake
 
-FOLDER = Path(__file__).parent
 RULES = sorted(path.name for path in FOLDER.iterdir() if (path / "expected").is_dir())
 # What is another thing in each run, or on each machine.
 VOLATILE = {
@@ -68,6 +69,22 @@ def test_every_rule_has_a_folder():
     assert sorted(own + shared) == RULES
 
 
+def test_each_input_is_stored_once():
+    """What is stored already, at the same path of a run, is named in inputs.yaml."""
+    stored = defaultdict(list)
+    for path in (path for folder in ("data", "expected") for path in FOLDER.glob(f"*/{folder}/**/*") if path.is_file()):
+        _, folder, *in_run = path.relative_to(FOLDER).parts
+        stored[(*in_run, hashlib.sha256(path.read_bytes()).digest())].append((folder, path))
+    twice = [same for same in stored.values() if len(same) > 1 and "data" in dict(same)]
+    assert twice == []
+
+
+def test_inputs_yaml_names_files_of_rules():
+    named = yaml.safe_load((FOLDER / "inputs.yaml").read_text())
+    assert set(named) <= set(RULES)
+    assert [path for rule in RULES for path in stored_inputs(rule).values() if not path.is_file()] == []
+
+
 def needs(rule):
     """Return the markers of a rule's test."""
     found = ["service"] if VARIABLE in USED.get(rule, ()) else []
@@ -82,9 +99,7 @@ def test_rule(rule, tmp_path, request):
         server.change("media_type", server.video_type_id, attribute_types=kinds)
     host, token = (server.host, server.token) if server else ("http://127.0.0.1:9", "none")
     work, expected = tmp_path / "work", FOLDER / rule / "expected"
-    data = FOLDER / rule / "data"
-    if data.is_dir():
-        shutil.copytree(data, work)
+    copy_inputs(rule, work)
     (work / "network").mkdir(parents=True, exist_ok=True)  # this and the next the settings name
     if not (work / "truth_file.csv").exists():
         (work / "truth_file.csv").write_text("frame,x,y,w,h,species\n0,1,1,9,9,cod\n")
