@@ -39,6 +39,9 @@ __all__ = ["docker_engine", "registry"]
 # Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
 LONG_MADE = ("built_image", "local_run", "docker_engine", "oracle")
 
+# Of a value, in the name of a test.
+_LONGEST_IN_NAME = 60
+
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 
 
@@ -55,6 +58,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("unit")
         group = next((name for name in LONG_MADE if name in needed), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Shorten what a long value gives to a test's name: one of a megabyte is sent and printed with each outcome."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_IN_NAME:
+        start = val[:_LONGEST_IN_NAME]
+        text = start if isinstance(start, str) else start.decode("latin-1")
+        return f"{text.encode('unicode_escape').decode()}...{len(val)}"
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
