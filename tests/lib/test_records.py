@@ -179,7 +179,10 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def schema():
-    return yaml.safe_load(records_schema.SCHEMA.read_text())
+    """Return the schema of all records, which itself is a valid one."""
+    found = yaml.safe_load(records_schema.SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(found)
+    return found
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
@@ -188,7 +191,7 @@ def test_what_is_written_is_read_and_is_as_the_schema_says(record, schema, tmp_p
     write_record(path, record)
     assert read_record(type(record), path) == record
     [name] = [name for name, model in records_schema.MODELS.items() if model is type(record)]
-    jsonschema.validate(json.loads(path.read_text()), {**schema, "$ref": f"#/$defs/{name}"})
+    jsonschema.Draft202012Validator({**schema, "$ref": f"#/$defs/{name}"}).validate(json.loads(path.read_text()))
 
 
 def test_keys_that_do_not_apply_are_not_written(tmp_path):
