@@ -1,8 +1,11 @@
 """Fixtures that more than one test module uses."""
 
+import gc
 import itertools
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from multiprocessing.forkserver import set_forkserver_preload
 from pathlib import Path
@@ -28,8 +31,10 @@ hypothesis.settings.load_profile("shared")
 
 set_forkserver_preload(list(SLOW_TO_IMPORT))
 
-# Each job of a run is a process that imports scripts/: compiled once, they save each a sixth of its start.
+# Each job of a run is a process that imports scripts/: compiled once, they save each a sixth of its start. And pytest
+# takes a second and a half to compile the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # No request of the stand-in takes longer, unless a test orders it; a job waits so long after a lost answer.
 os.environ["TATOR_ANSWER_SECONDS"] = "1"
@@ -39,7 +44,19 @@ __all__ = ["docker_engine", "registry"]
 # Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
 LONG_MADE = ("built_image", "local_run", "docker_engine", "oracle")
 
+# Of a value, in the name of a test.
+_LONGEST_IN_NAME = 60
+
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules of which `make test-unit` runs nothing: their imports take as long as hundreds of its tests."""
+    if config.option.markexpr != "unit" or collection_path.suffix != ".py":
+        return None
+    lines = re.findall(r"^pytestmark = .*", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
+    marked = {name for line in lines for name in re.findall(r"pytest\.mark\.(\w+)", line)}
+    return True if marked & NOT_UNIT else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -53,8 +70,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if not NOT_UNIT & {marker.name for marker in item.iter_markers()}:
             item.add_marker("unit")
-        group = next((name for name in LONG_MADE if name in needed), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(group))
+        if not item.get_closest_marker("xdist_group"):
+            group = next((name for name in LONG_MADE if name in needed), str(item.path))
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Shorten what a long value gives to a test's name: one of a megabyte is sent and printed with each outcome."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_IN_NAME:
+        start = val[:_LONGEST_IN_NAME]
+        text = start if isinstance(start, str) else start.decode("latin-1")
+        return f"{text.encode('unicode_escape').decode()}...{len(val)}"
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,6 +94,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Stop where pytest-xdist did not take the groups: it would run, and take twice the time."""
     grouped = getattr(session.config.option, "loadgroup", False)
+    gc.freeze()  # what the modules hold lives as long as the tests, and is not looked through again and again
     if grouped and any("@" not in item.nodeid for item in session.items):
         raise pytest.UsageError("pytest-xdist took no groups; expected test ids that end with @group")
 

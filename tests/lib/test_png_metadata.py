@@ -18,6 +18,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.damage.png import check_metadata
 from scripts.lib.frames.reader import open_frames
 from tests.media_files import number_in, painted
+from tests.packed_zeros import packed_zeros
 from tests.workflow import ROOT
 
 HEADS = {b"zTXt": b"Comment\0\0", b"iCCP": b"profile\0\0", b"iTXt": b"Comment\0\1\0en\0a comment\0"}
@@ -50,7 +51,7 @@ def write(path: Path, pictures: list[bytes]) -> Path:
 @pytest.mark.parametrize("pieces", [1, 3])
 def test_metadata_that_unpack_to_very_much_are_refused_at_once(tmp_path: Path, kind: bytes, pieces: int) -> None:
     """A megabyte of them took FFmpeg a gigabyte and 20 seconds; the second picture has them."""
-    packed = chunk(kind, HEADS[kind] + zlib.compress(bytes((1 << 27) // pieces), 1)) * pieces
+    packed = chunk(kind, HEADS[kind] + packed_zeros(128 // pieces << 20)) * pieces
     path = write(tmp_path / "a.mov", [with_metadata(0, b""), with_metadata(1, packed)])
     started = time.monotonic()
     with (
@@ -101,7 +102,7 @@ def test_what_a_stream_says_of_all_its_pictures_is_looked_at(kind: bytes) -> Non
     head = chunk(b"acTL", bytes(8))
     check_metadata(head + chunk(kind, HEADS[kind] + zlib.compress(bytes(1 << 20))))
     with pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB"):
-        check_metadata(head + chunk(kind, HEADS[kind] + zlib.compress(bytes(1 << 27), 1)))
+        check_metadata(head + chunk(kind, HEADS[kind] + packed_zeros(1 << 27)))
 
 
 @pytest.mark.parametrize(

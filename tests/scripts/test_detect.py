@@ -1,10 +1,6 @@
-"""The detect step: nothing lost, faults of a media recorded, everything else fails without a CSV."""
+"""The detect step: nothing lost, each box at its frame and place, and a record of how it was made."""
 
 import json
-import re
-import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,20 +11,15 @@ import pytest
 from examples.accuracy import LabeledBox, ap50, read_truth
 from scripts import detect as step
 from scripts.lib.boxes import Size
-from scripts.lib.detection import batch_reader, media_detection, network, pipeline
-from scripts.lib.detection.media_task import FrameInput, MediaTask, ResultOutput
+from scripts.lib.detection import network
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
-from scripts.lib.detections import HEADER, Detection, DetectionWriter, read_detections
+from scripts.lib.detections import HEADER, Detection, read_detections
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.openvino import OpenVinoEngine
-from scripts.lib.errors import DeviceError, GraphError
-from scripts.lib.frames.source import FrameSource, Summary
-from scripts.lib.frames.video import VideoFrames
 from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms
 from tests.made_records import provenance
-from tests.media_files import cut, damage, number_in, painted, write_video
+from tests.media_files import damage, number_in, write_video
 from tests.onnx_graph import write_onnx
 
 pytestmark = pytest.mark.networks
@@ -96,9 +87,6 @@ def labelled(rows: list[Detection], media_id: int) -> list[LabeledBox]:
         LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), SPECIES[row.species - 1], row.score)
         for row in rows
     ]
-
-
-# ---- the result
 
 
 def test_the_synthetic_videos_as_well_as_the_bare_network(run: Step) -> None:
@@ -330,246 +318,3 @@ def test_a_size_that_changes_is_mapped_to_the_first(run: Step, tmp_path: Path) -
     assert (outcome["width"], outcome["height"], outcome["frames"]["decoded"]) == (160, 90, 8)
     assert all(row.x + row.w <= 160 + 1e-9 and row.y + row.h <= 90 + 1e-9 for row in run.rows())
     assert {row.frame for row in run.rows()} >= {7}
-
-
-@pytest.mark.parametrize(
-    ("name", "asked", "line"),
-    [
-        ("a.mp4", {}, r"16 of 60 frames \(26 %\), \d+\.\d frames/s, 0:00:\d\d left"),
-        ("a.mkv", {}, r"16 of about 60 frames \(26 %\), "),
-        ("a.mp4", {"frame_stride": 2, "frame_range": [20, 90]}, r"16 of 20 frames \(80 %\), "),
-    ],
-)
-def test_lines_of_progress(
-    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    *, name: str, asked: dict, line: str,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
-    monkeypatch.setattr(network, "open_engine", lambda *_, **__: Mirror(8))
-    with caplog.at_level("INFO"):
-        outcome = run(write_video(tmp_path / name, range(60)), **Mirror.settings, **asked)
-    assert re.search(line, caplog.text)
-    assert f"60 frames decoded, {outcome['frames']['used']} of them through the network" in caplog.text
-
-
-def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCaptureFixture) -> None:
-    class Endless(Stuck):
-        def __iter__(self):
-            for _ in range(16):
-                yield self.summary.add_frame(painted(0)), painted(0)
-
-    class Counted(FrameInput):
-        open = open_again = Endless
-
-    class Nowhere(ResultOutput):
-        take = restart = finish = abandon = lambda *_: None
-
-    with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
-        patch.setattr("scripts.lib.progress.SECONDS", 0.0)
-        detector = pipeline.Detector(lambda: Mirror(8), size=Mirror.size, batch_size=8, threshold=0.3)
-        detector.run([MediaTask(Counted(), Nowhere())])
-    assert re.search(r"^INFO .*8 frames, \d+\.\d frames/s$", caplog.text, re.MULTILINE)
-    assert "left" not in caplog.text
-
-
-# ---- media that are not worked on, and faults of a media
-
-
-@pytest.mark.parametrize("state", ["missing", "unsupported", "skipped"])
-def test_a_media_that_is_not_there_needs_no_engine(run: Step, tmp_path: Path, state: str) -> None:
-    empty = tmp_path / "5"
-    empty.touch()
-    away = {"state": state, "reason": "it says why"}
-    for given in ({"record": away | {"name": None}, "download": away}, {"download": away}):
-        outcome = run(empty, graph=tmp_path / "none.pb", **given)
-        assert (outcome["state"], outcome["reason"]) == (state, "it says why")
-        assert (outcome["boxes"], outcome["frames"]["decoded"], outcome["engine"]) == (0, 0, None)
-        assert run.detections.read_text() == HEADER + "\n"
-
-
-@pytest.mark.parametrize("content", [b"", b"junk" * 1000])
-@pytest.mark.parametrize("kind", ["video", "image"])
-def test_an_unreadable_media_is_a_result(run: Step, tmp_path: Path, content: bytes, kind: str) -> None:
-    media = tmp_path / "5"
-    media.write_bytes(content)
-    outcome = run(media, kind=kind)
-    assert outcome["state"] == "unreadable"
-    assert outcome["reason"]
-    assert run.detections.read_text() == HEADER + "\n"
-
-
-def test_a_damaged_video_keeps_its_boxes(run: Step, tmp_path: Path) -> None:
-    media = tmp_path / "5"
-    media.write_bytes((SYNTHETIC / "clip_910004.mp4").read_bytes())
-    damage(media, 0.6)
-    outcome = run(media)
-    assert outcome["state"] == "damaged"
-    assert "decoding error" in outcome["reason"]
-    assert outcome["frames"]["errors"][0].keys() == {"where", "what"}
-    assert outcome["boxes"] == len(run.rows()) > 50
-
-
-def test_a_video_that_breaks_off_is_damaged(run: Step, tmp_path: Path) -> None:
-    media = write_video(tmp_path / "a.mkv")
-    cut(media, 0.6)
-    outcome = run(media)
-    assert outcome["state"] == "damaged"
-    assert 0 < outcome["frames"]["decoded"] < 40
-
-
-# ---- everything else fails, soon, and leaves no CSV
-
-
-def test_the_networks_classes_have_to_fit(run: Step) -> None:
-    with pytest.raises(GraphError, match=r"scores 3 classes, .*train\.ini names 7 \(fish, "):
-        run(SYNTHETIC / "clip_910001.mp4", train_ini=AQUARIUM / "train.ini")
-    assert run.left_nothing()
-
-
-def test_an_engine_that_is_not_here(
-    run: Step, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    graph = write_onnx(tmp_path_factory.mktemp("graph") / "graph.onnx")
-    with pytest.raises(DeviceError, match="TensorRT cannot be loaded here"):
-        run(SYNTHETIC / "clip_910001.mp4", graph=graph, engine="tensorrt", precision="f16")
-    assert run.left_nothing()
-
-
-def test_a_missing_file_is_not_the_medias_fault(run: Step, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        run(tmp_path / "none")
-    assert run.left_nothing()
-
-
-class Injected(Exception):
-    pass
-
-
-def failing_after(calls: int, real: Any) -> Any:
-    """Return a method that raises from the given call on."""
-    count = iter(range(10**9))
-
-    def method(*arguments: Any, **named: Any) -> Any:
-        if next(count) >= calls:
-            raise Injected
-        return real(*arguments, **named)
-
-    return method
-
-
-@pytest.mark.parametrize("calls", [0, 3])
-@pytest.mark.parametrize(
-    ("owner", "name"),
-    [
-        (VideoFrames, "_decode"),
-        (OpenVinoEngine, "start"),
-        (OpenVinoEngine, "finish"),
-        (DetectionWriter, "write"),
-        (batch_reader.preprocess, "fit"),
-        (pipeline.suppression, "select"),
-    ],
-)
-def test_an_exception_anywhere_ends_the_step(
-    run: Step, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, calls: int
-) -> None:
-    monkeypatch.setattr(owner, name, failing_after(calls, getattr(owner, name)))
-    started = time.monotonic()
-    with pytest.raises(Injected):
-        run(SYNTHETIC / "clip_910004.mp4", batch_size=4)
-    assert time.monotonic() - started < 60  # it does not wait for a queue's other end
-    assert run.left_nothing()
-    assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
-
-
-class Stuck(FrameSource):
-    """Gives a few frames and then nothing, for a long time."""
-
-    def __iter__(self):
-        for number in range(20):
-            yield self.summary.add_frame(painted(number)), painted(number)
-        threading.Event().wait(30)
-
-    def close(self) -> None:
-        pass
-
-
-def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_detection, "open_frames", lambda *_, **__: Stuck())
-    monkeypatch.setattr(OpenVinoEngine, "finish", failing_after(0, None))
-    started = time.monotonic()
-    with pytest.raises(Injected):
-        run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
-    assert time.monotonic() - started < 25
-
-
-def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = OpenVinoEngine.finish
-
-    def broken(self: OpenVinoEngine) -> Any:
-        outputs = finish(self)
-        outputs.scores[2, 5, 1] = np.nan
-        return outputs
-
-    monkeypatch.setattr(OpenVinoEngine, "finish", broken)
-    with pytest.raises(GraphError, match="scores of frame 2 are not all numbers"):
-        run(SYNTHETIC / "clip_910001.mp4")
-    assert run.left_nothing()
-
-
-def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-pressure: with a slow engine only a few batches are read ahead."""
-    ahead = []
-    finish, add_frame = OpenVinoEngine.finish, Summary.add_frame
-    read, done = [0], [0]
-
-    def count(self: Any, picture: Any, **named: Any) -> int:
-        read[0] += 1
-        return add_frame(self, picture, **named)
-
-    def slow(self: OpenVinoEngine) -> Any:
-        time.sleep(0.05)
-        ahead.append(read[0] - done[0])
-        done[0] += 4
-        return finish(self)
-
-    monkeypatch.setattr(Summary, "add_frame", count)
-    monkeypatch.setattr(OpenVinoEngine, "finish", slow)
-    monkeypatch.setattr(batch_reader, "_BYTES", 0)  # as with large batches
-    run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
-    assert max(ahead) <= 4 * 4 + 1
-
-
-def test_scores_above_one_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = OpenVinoEngine.finish
-
-    def logits(self: OpenVinoEngine) -> Any:
-        outputs = finish(self)
-        outputs.scores[2, 5, 1] = 3.25
-        return outputs
-
-    monkeypatch.setattr(OpenVinoEngine, "finish", logits)
-    with pytest.raises(GraphError, match=r"gives the score 3\.25 in frame 2; expected scores from 0 to 1"):
-        run(SYNTHETIC / "clip_910001.mp4")
-    assert run.left_nothing()
-
-
-def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = OpenVinoEngine.finish
-
-    def fractions(self: OpenVinoEngine) -> Any:
-        outputs = finish(self)
-        outputs.boxes[:] /= (self.size.width, self.size.height, self.size.width, self.size.height)
-        return outputs
-
-    monkeypatch.setattr(OpenVinoEngine, "finish", fractions)
-    with pytest.raises(GraphError, match=r"gives boxes from 0 to 1 in frame .*expected x1, y1, x2, y2 in pixels"):
-        run(SYNTHETIC / "clip_910001.mp4")
-    assert run.left_nothing()
-
-
-def test_a_graph_whose_rows_hold_fractions_is_refused(run: Step) -> None:
-    network = {"graph": ODD / "onnx_normalised/graph.onnx", "train_ini": ODD / "onnx_normalised/train.ini"}
-    with pytest.raises(GraphError, match=r"a folder: graph\.onnx: gives boxes from 0 to 1 in frame 0.*expected x1, y1"):
-        run(SYNTHETIC / "clip_910001.mp4", pixels="rgb_0_to_1", first_label=1, **network)
-    assert run.left_nothing()

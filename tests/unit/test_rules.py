@@ -91,7 +91,12 @@ def needs(rule):
     return [getattr(pytest.mark, name) for name in (*found, *OWN_NEEDS.get(rule, ()))]
 
 
-@pytest.mark.parametrize("rule", [pytest.param(rule, marks=needs(rule)) for rule in RULES])
+def marks(rule):
+    """Return its needs, and that it shares nothing with the others, so that any worker may run it."""
+    return [*needs(rule), pytest.mark.xdist_group(rule)]
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, marks=marks(rule)) for rule in RULES])
 def test_rule(rule, tmp_path, request):
     server = request.getfixturevalue("tator_server") if "service" in {mark.name for mark in needs(rule)} else None
     if rule == "write_counts":
