@@ -30,6 +30,8 @@ if work_dir():
 
 interrupts.raise_interrupts()
 interrupts.pass_on(os.environ)
+import_path.leave_out_current_folder(os.environ)
+import_path.forget_current_folder(Path(workflow.basedir))
 check_writable(Path.cwd())
 plan = make_plan()
 forget_failed_media()

@@ -18,6 +18,7 @@ from scripts.lib.workflow import (
     code_hash,
     dates,
     failures,
+    import_path,
     interrupts,
     local_files,
     run_settings,

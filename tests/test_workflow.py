@@ -210,6 +210,11 @@ def test_each_package_that_is_installed_has_a_hash_and_the_base_a_digest():
     assert 'case "${BASE}" in *@sha256:*) ;;' in docker
 
 
+def test_the_image_imports_nothing_from_a_run_s_folder():
+    joined = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
+    assert "PYTHONSAFEPATH=1" in re.search(r"^ENV (.*)$", joined, re.MULTILINE)[1].split()
+
+
 def test_the_stand_ins_are_of_the_versions_that_are_installed():
     pins = (ROOT / "tests/gpu/requirements.txt").read_text()
     assert re.search(r"^tensorrt-cu12==(.+)$", pins, re.MULTILINE)[1] == TENSORRT[-1]
