@@ -21,6 +21,7 @@ from scripts.lib.workflow import (
     import_path,
     interrupts,
     local_files,
+    planning,
     run_settings,
     settings,
 )

@@ -20,10 +20,10 @@ from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
+from scripts.lib.graphs.file_names import GRAPHS
 from scripts.lib.workflow import folder_settings, import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
-GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
 # What selects media in Tator, which a user's shell may hold: this command says where the media are.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")

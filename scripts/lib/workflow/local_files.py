@@ -84,9 +84,9 @@ def problem(value: str, *, is_folder: bool) -> str | None:
         return f"cannot be looked at ({error.strerror}); expected {kind}"
     if there:
         return f"is not {kind}; expected {kind}: correct the name"
-    return f"does not exist {_where(path)}; expected {kind}: correct the name, or make it"
+    return f"does not exist{_where(path)}; expected {kind}: correct the name, or make it"
 
 
 def _where(path: Path) -> str:
     """Say where a relative name was looked for."""
-    return f"(looked for at {shown(str(path.absolute()))[1:-1]})"
+    return "" if path.is_absolute() else f" (looked for at {shown(str(path.absolute()))[1:-1]})"
