@@ -15,7 +15,8 @@ include: "rules/common_files.smk"
 include: "rules/common_shared_jobs.smk"
 
 
-config = read_settings()
+with planning.errors_as_messages(logger.error):
+    config = read_settings()
 
 
 # A job on a cluster reads this file again; what it reads from the environment has to travel with it.
@@ -30,19 +31,24 @@ if work_dir():
 
 interrupts.raise_interrupts()
 interrupts.pass_on(os.environ)
-check_writable(Path.cwd())
-plan = make_plan()
+import_path.leave_out_current_folder(os.environ)
+import_path.forget_current_folder(Path(workflow.basedir))
+with planning.errors_as_messages(logger.error):
+    check_writable(Path.cwd())
+    plan = make_plan()
 forget_failed_media()
 move_files_of_media()
 forget_shared_jobs()
 correct_dates()
 
 if workflow.is_main_process:
-    local_files.check(config, plan.media_ids, detects=plan.detects)
+    with planning.errors_as_messages(logger.error):
+        local_files.check(config, plan.media_ids, detects=plan.detects)
 
 
 onstart:
-    require_token()
+    with planning.errors_as_messages(logger.error):
+        require_token()
     outages.forget(Path())
 
 

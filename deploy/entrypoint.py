@@ -16,6 +16,10 @@ The exit code is Snakemake's; 2 says that a variable is missing, 143 that a sign
 `conclude` prints the summary and removes what is left of a run, for a driver that was killed at once.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rpartition("/")[0])  # the image sets PYTHONSAFEPATH, which leaves out this folder
+
 from stopping import Stopped, Stopping  # first: its handlers have to stand before the other modules are loaded
 
 STOPPING = Stopping()
@@ -23,7 +27,6 @@ STOPPING = Stopping()
 import argparse  # noqa: E402
 import os  # noqa: E402
 import subprocess  # noqa: E402
-import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from functools import partial  # noqa: E402

@@ -18,8 +18,10 @@ from scripts.lib.workflow import (
     code_hash,
     dates,
     failures,
+    import_path,
     interrupts,
     local_files,
+    planning,
     run_settings,
     settings,
 )

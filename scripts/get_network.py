@@ -18,6 +18,7 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.description import input_size
+from scripts.lib.graphs.file_names import GRAPHS, missing
 from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, look_at
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
@@ -30,7 +31,6 @@ if TYPE_CHECKING:  # a network in a folder needs no Docker, whose client takes a
     import docker
 
 Fetch = Literal["auto", "docker", "registry"]
-GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
 WEIGHTS = "graph.bin"
 TRAIN_INI = class_names.TRAIN_INI
 
@@ -169,7 +169,7 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> Pr
         path = directory / name
         if not path.is_file():
             there = sorted(entry.name for entry in directory.iterdir())
-            raise GraphError(_absent(f"network.directory {directory.absolute()}", name, there))
+            raise GraphError(missing(f"network.directory {directory.absolute()}", name, there))
         _check_length(path)
         _copy(path, folder / name)
     for name in (TRAIN_INI, *OPTIONAL):
@@ -178,7 +178,7 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> Pr
             _copy(path, folder / name)
     if "graph.pb" in names and not _names_among([path.name for path in folder.iterdir()]):
         there = sorted(entry.name for entry in directory.iterdir())
-        raise GraphError(_absent(f"network.directory {directory.absolute()}", TRAIN_INI, there))
+        raise GraphError(missing(f"network.directory {directory.absolute()}", TRAIN_INI, there))
     if "graph.onnx" in names:
         _copy_weights(directory, folder)
     return ProvenanceRecord(source="directory", reference=str(directory), digest=None, files={})
@@ -280,7 +280,7 @@ def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
                 "into the data image"
             )
         if name not in members.found:
-            raise GraphError(_absent(f"{source}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))
+            raise GraphError(missing(f"{source}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))
 
 
 def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, image: Image) -> ProvenanceRecord:
@@ -293,16 +293,6 @@ def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, im
         image_id=image.image_id,
         files={},
     )
-
-
-def _absent(place: str, name: str, there: list[str]) -> str:
-    holds = ", ".join(repr(other) for other in there[:20]) or "nothing"
-    graphs = [other for other in GRAPHS if other in there and other != name]
-    if name in GRAPHS and graphs:
-        return (
-            f"{place} has no {name}, but {holds}; expected network.graph to name what is there: set it to {graphs[0]}"
-        )
-    return f"{place} has no {name}, but {holds}; expected it there: add it, or take another network"
 
 
 def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], reference: str) -> None:

@@ -112,7 +112,8 @@ def _run(arguments: list[str], folder: Path, environ: dict[str, str], umask: int
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     if not same_modules:  # what was imported knows of no plugin there
-        os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
+        # As the command `snakemake` does, it leaves out the current folder.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "snakemake", *arguments])
     tempfile.tempdir = None  # what was found for other variables
     for name in [name for name in sys.modules if name.partition(".")[0] in _NOT_SHARED]:
         del sys.modules[name]

@@ -157,3 +157,18 @@ def test_media_that_share_jobs_and_videos_in_parts(survey):
     assert {name: content for name, (content, _) in survey.files().items()} == {
         name: content for name, (content, _) in before.items()
     }
+
+
+def test_modules_in_the_run_s_folder_are_not_imported(survey):
+    """They may be anybody's: of who sent the media, say, where the folder of these is the current one."""
+    survey.pictures("a.jpg")
+    survey.folder.mkdir()
+    names = ["numpy", "yaml", "cv2", "scripts", "snakemake", "sitecustomize", "usercustomize", "openvino", "tqdm"]
+    for name in [*names, "logging", "snakemake_executor_plugin_of_nobody"]:
+        code = f"import os; open({str(survey.folder / 'imported')!r}, 'a').write({name + chr(10)!r})\n"
+        for path in (survey.folder, survey.folder / "rules", survey.folder / ".snakemake" / "scripts"):
+            path.mkdir(parents=True, exist_ok=True)
+            (path / f"{name}.py").write_text(code)
+    done = survey.run()
+    assert not (survey.folder / "imported").exists(), (survey.folder / "imported").read_text() + done.stdout
+    assert done.returncode == 0, done.stdout

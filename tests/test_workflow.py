@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from scripts.lib.workflow import engine_choice
+from tests.conftest import SYNTHETIC
 from tests.gpu_driver.strict import PYCUDA, TENSORRT
 from tests.workflow import ROOT, snakemake
 
@@ -210,6 +211,11 @@ def test_each_package_that_is_installed_has_a_hash_and_the_base_a_digest():
     assert 'case "${BASE}" in *@sha256:*) ;;' in docker
 
 
+def test_the_image_imports_nothing_from_a_run_s_folder():
+    joined = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
+    assert "PYTHONSAFEPATH=1" in re.search(r"^ENV (.*)$", joined, re.MULTILINE)[1].split()
+
+
 def test_the_stand_ins_are_of_the_versions_that_are_installed():
     pins = (ROOT / "tests/gpu/requirements.txt").read_text()
     assert re.search(r"^tensorrt-cu12==(.+)$", pins, re.MULTILINE)[1] == TENSORRT[-1]
@@ -248,3 +254,28 @@ def edges(mermaid):
     """Return the arrows of a diagram, by the rules' names."""
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", mermaid))
     return {(names[start], names[end]) for start, end in re.findall(r"(id\d+) --> (id\d+)", mermaid)}
+
+
+@pytest.mark.parametrize("setting", ["detect", "token", "folder"])
+def test_what_cannot_be_planned_is_a_message_without_lines_of_code(tmp_path, setting):
+    settings = {
+        "tator": {"host": "http://127.0.0.1:1", "project_id": 1, "media_ids": [1]},
+        "network": {"directory": str(SYNTHETIC)},
+        "detect": {"img_max_side": 320, "img_min_side": 180},
+        "upload": {"localization_type_id": 1},
+    }
+    if setting == "detect":
+        settings["detect"]["keep_treshold"] = 0.5
+    if setting == "folder":
+        settings["network"]["directory"] = "nowhere"
+    expected = {
+        "detect": "detect.keep_treshold: unknown key; did you mean 'keep_threshold'?",
+        "token": "the environment variable TATOR_AUTH_TOKEN is not set; expected the API token",
+        "folder": f"network.directory: 'nowhere' does not exist (looked for at {tmp_path}/nowhere)",
+    }[setting]
+    for _ in range(2):  # the first one leaves no lock
+        done = snakemake(tmp_path, settings=settings)
+        assert done.returncode == 1
+        assert done.stdout.count(expected) == 1, done.stdout
+        assert ", line " not in done.stdout
+        assert "Traceback" not in done.stdout

@@ -20,10 +20,10 @@ from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
-from scripts.lib.workflow import folder_settings, interrupts
+from scripts.lib.graphs.file_names import GRAPHS
+from scripts.lib.workflow import folder_settings, import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
-GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
 # What selects media in Tator, which a user's shell may hold: this command says where the media are.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
@@ -121,6 +121,7 @@ def detect_folder(options: argparse.Namespace) -> int:
     sys.stderr.write(f"settings: {path}\n")
     left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
     environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
+    import_path.leave_out_current_folder(environ)
     code = interrupts.run_to_its_end(command, environ)
     page = out.absolute() / "results" / "overview.html"
     if not options.dry_run and page.exists():

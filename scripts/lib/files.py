@@ -38,6 +38,14 @@ def check_writable(folder: Path) -> None:
         )
 
 
+def home() -> Path | None:
+    """Return the user's home, None where the system knows none: HOME is not set, and the user's number has no name."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def is_at(path: Path, descriptor: int) -> bool:
     """Whether a path still names the file that is open here."""
     try:

@@ -57,6 +57,7 @@ def image(checkout: Path) -> Image:
     env = {
         "PATH": f"{environment}/bin:/usr/bin:/bin",
         "PYTHONPATH": "/workflow/deploy/executor:/plugins",
+        "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/tmp",
     }

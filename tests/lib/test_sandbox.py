@@ -113,6 +113,34 @@ def test_a_job_in_the_sandbox_reaches_nothing_but_its_outputs(mode: str, tmp_pat
     assert "sandbox: bubblewrap" in log
 
 
+@pytest.mark.sandbox
+@pytest.mark.parametrize("inside", [True, False], ids=["in the run's folder", "elsewhere in the home"])
+def test_links_in_a_home_lead_where_they_do_outside(inside: bool, tmp_path: Path, monkeypatch: Any) -> None:
+    """An environment on another disk of the home, and its Python through two links more."""
+    _usable()
+    run, real = tmp_path / "run", tmp_path / "disk" / "venv"
+    for folder in (run, tmp_path / "links", real / "bin"):
+        folder.mkdir(parents=True)
+    (tmp_path / "links" / "python3").symlink_to(sys.executable)
+    (real / "bin" / "python").symlink_to(tmp_path / "links" / "python3")
+    environment = (run if inside else tmp_path) / ".venv"
+    environment.symlink_to(real)
+    python = environment / "bin" / "python"
+    monkeypatch.chdir(run)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(sys, "prefix", str(environment))
+    assert sandbox.plan("require", [], [], os.environ).missing is None
+
+
+def test_a_user_without_a_home_can_have_a_sandbox(monkeypatch: Any) -> None:
+    def unknown(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    assert "--tmpfs" in sandbox.command("bwrap", [], [])
+
+
 @pytest.mark.parametrize("mode", ["off", False])
 def test_without_the_sandbox_the_same_job_reaches_all_of_it(mode: str | bool, tmp_path: Path) -> None:
     """So that the test above can fail: what is refused there is possible here."""

@@ -48,6 +48,11 @@ def command_lines():
 def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_leaves(
     cluster, site, start, undisturbed
 ):
+    # No job imports these.
+    site.folder.mkdir()
+    for name in ("yaml", "numpy", "snakemake"):
+        (site.folder / f"{name}.py").write_text("raise SystemExit('imported')\n")
+
     # A job that fails ends the run, with its log; its neighbours are done.
     site.settings["network"]["sha256"] = {"graph.pb": "0" * 64}
     failed = start()

@@ -15,7 +15,7 @@ import docker.errors
 
 from scripts.lib import json_text
 from scripts.lib.errors import SettingsError
-from scripts.lib.files import read_text
+from scripts.lib.files import home, read_text
 from scripts.lib.token import VARIABLE, redact
 
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
@@ -80,13 +80,11 @@ def _files() -> Iterator[Path]:
         yield Path(named)
     folder = os.environ.get("DOCKER_CONFIG")
     folders = [Path(folder)] if folder else []
-    for path in [*(one / name for one in folders for name in ("config.json", ".dockerconfigjson")), _home()]:
+    paths = [one / name for one in folders for name in ("config.json", ".dockerconfigjson")]
+    own = home()
+    for path in [*paths, own / ".docker" / "config.json"] if own else paths:
         if path.is_file():
             yield path
-
-
-def _home() -> Path:
-    return Path("~/.docker/config.json").expanduser()
 
 
 def _look_up(path: Path, host: str) -> tuple[str, str] | None:

@@ -23,6 +23,7 @@ from scripts.lib.data_images.oci import LARGEST_MANIFEST, Descriptor
 from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.answers import AnswerTooLarge, pieces
+from scripts.lib.network_access.causes import innermost_cause
 from scripts.lib.network_access.least_rate import LeastRate
 from scripts.lib.network_access.sessions import Session
 
@@ -189,12 +190,12 @@ class Registry:
             return ServerError(f"{self._reference}: the registry has no {what}; check the name, the tag and the digest")
         if isinstance(error, requests.exceptions.SSLError):
             return ServerError(
-                f"{self._reference}: the registry's certificate is not trusted ({_cause(error)}); "
+                f"{self._reference}: the registry's certificate is not trusted ({innermost_cause(error)}); "
                 f"name its authority's certificate in {self._ca_setting}"
             )
         return ServerError(
-            f"{self._reference}: the registry fails ({status or _cause(error)}) at {what}, {TRIES} times; check its "
-            "address and that it runs"
+            f"{self._reference}: the registry fails ({status or innermost_cause(error)}) at {what}, {TRIES} times; "
+            "check its address and that it runs"
         )
 
     def _knows(self) -> bool:
@@ -257,15 +258,8 @@ def _status(error: BaseException) -> int | None:
     return None if response is None else int(response.status_code)
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason, without any address: a store's may be signed."""
-    reason = getattr(error, "reason", None)
-    inner = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
-    if isinstance(inner, BaseException):
-        return _cause(inner)
-    return " ".join(str(error).split()).partition("http")[0] or type(error).__name__
-
-
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log.warning("the registry fails (%s), try %d", error and (_status(error) or _cause(error)), state.attempt_number)
+    _log.warning(
+        "the registry fails (%s), try %d", error and (_status(error) or innermost_cause(error)), state.attempt_number
+    )

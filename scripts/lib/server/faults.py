@@ -16,6 +16,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib import json_text
 from scripts.lib.errors import ServerError
+from scripts.lib.network_access.causes import innermost_cause
 from scripts.lib.server import rights
 from scripts.lib.server.outages import Outage
 from scripts.lib.server.sessions import TRUST, untrusted
@@ -171,12 +172,12 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
         raise ServerError(f"{what}: cannot use the address {host}: {_brief(str(error))}; see tator.host") from None
     except requests.exceptions.SSLError as error:
         if untrusted(error):
-            raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(str(error))}; {TRUST}") from None
-        text = f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(str(error))}"
+            raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(innermost_cause(error))}; {TRUST}") from None
+        text = f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(innermost_cause(error))}"
         raise Transient(text, of_server=True) from None
     except requests.exceptions.RequestException as error:
         raise _of_connection(error)(
-            f"{what}: {urlsplit(host).netloc}: {type(error).__name__}: {_brief(str(error))}", of_server=True
+            f"{what}: {urlsplit(host).netloc}: {_brief(innermost_cause(error))}", of_server=True
         ) from None
     except (ValueError, RecursionError) as error:
         # JSON nested too deep, or with a number of more digits than Python reads.

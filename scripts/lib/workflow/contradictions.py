@@ -24,8 +24,7 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     sources = [key for key in ("directory", "data_image", "archive") if network[key]]
     if not sources or ("directory" in sources and len(sources) > 1):
         problems.append(
-            "network.directory, network.data_image, network.archive: "
-            f"set are {', '.join(sources) or 'none'}; expected one"
+            f"network.directory, network.data_image, network.archive: set: {', '.join(sources) or 'none'}; expected one"
         )
     if network["directory"] and network["digest"]:
         problems.append("network.digest: a folder has none; use network.sha256, or a data image")

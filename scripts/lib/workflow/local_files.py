@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.lib.display_text import shown
 from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.files import home
 from scripts.lib.train_ini import species
 
 # Section, key, and whether it names a folder. tator.media_file and media.folder are not here: they have been read by
@@ -71,7 +72,7 @@ def problem(value: str, *, is_folder: bool) -> str | None:
     """Return what is wrong with the name of a file or a folder, None if it is there."""
     kind = "a folder" if is_folder else "a file"
     if value.startswith("~"):
-        return f"begins with ~, which only a shell replaces; expected the whole path: {Path.home()}/..."
+        return f"begins with ~, which only a shell replaces; expected the whole path: {home() or '/home/NAME'}/..."
     if "\0" in value:
         return f"holds a NUL character; expected the name of {kind}"
     path = Path(value)
@@ -83,9 +84,9 @@ def problem(value: str, *, is_folder: bool) -> str | None:
         return f"cannot be looked at ({error.strerror}); expected {kind}"
     if there:
         return f"is not {kind}; expected {kind}: correct the name"
-    return f"does not exist {_where(path)}; expected {kind}: correct the name, or make it"
+    return f"does not exist{_where(path)}; expected {kind}: correct the name, or make it"
 
 
 def _where(path: Path) -> str:
     """Say where a relative name was looked for."""
-    return f"(looked for at {shown(str(path.absolute()))[1:-1]})"
+    return "" if path.is_absolute() else f" (looked for at {shown(str(path.absolute()))[1:-1]})"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
-from scripts.lib.files import read_text, replacing
+from scripts.lib.files import home, read_text, replacing
 
 # What fits a database's largest integer.
 _ID = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
@@ -25,7 +25,8 @@ def read(path: Path) -> list[int]:
     name = shown(str(path))[1:-1]
     if any(part.startswith("~") for part in path.parts) and not path.exists():
         raise SettingsError(
-            f"tator.media_file: {name}: ~ is replaced by a shell only; expected the whole path: {Path.home()}/..."
+            f"tator.media_file: {name}: ~ is replaced by a shell only; expected the whole path: "
+            f"{home() or '/home/NAME'}/..."
         )
     try:
         text = read_text(path, LARGEST_BYTES)

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.files import home
 from scripts.lib.workflow import environments
 
 _log = logging.getLogger(__name__)
@@ -92,11 +93,16 @@ def command(program: str, readable: Iterable[Path], writable: Iterable[Path]) ->
     words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for folder in hidden:
         words += ["--tmpfs", str(folder)]
-    for path in sorted({*_program_files(), *(path.absolute() for path in readable)}):
-        # A path may lead through links that are hidden too: it is shown as named and as it really is.
-        for shown in dict.fromkeys((path, path.resolve())):
-            if path.exists() and any(shown != folder and shown.is_relative_to(folder) for folder in hidden):
-                words += ["--ro-bind", str(path.resolve()), str(shown)]
+    named = {*_program_files(), *(path.absolute() for path in readable)}
+    # A path may lead through links that are hidden too: it is shown as it really is, then as named. What lies in a
+    # folder that is shown already is there, also where it is a link.
+    places = [(path.resolve(), shown) for path in sorted(named) if path.exists() for shown in (path.resolve(), path)]
+    shown_already: list[Path] = []
+    for real, shown in sorted(places, key=lambda place: (place[0] != place[1], place[1])):
+        inside = any(shown.is_relative_to(other) for other in shown_already)
+        if not inside and any(shown != folder and shown.is_relative_to(folder) for folder in hidden):
+            words += ["--ro-bind", str(real), str(shown)]
+            shown_already.append(shown)
     for path in writable:
         words += ["--bind", str(path.resolve()), str(path.resolve())]
     words += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108 - the sandbox's own
@@ -105,8 +111,9 @@ def command(program: str, readable: Iterable[Path], writable: Iterable[Path]) ->
 
 def _hidden() -> list[Path]:
     """Return the folders to hide: those above before those below."""
-    named = {Path(name).resolve() for name in (*_SOCKETS, Path.home(), tempfile.gettempdir())}
-    return sorted(path for path in named if path.is_dir() and path != Path("/"))
+    named = [*map(Path, _SOCKETS), home(), Path(tempfile.gettempdir())]
+    folders = {path.resolve() for path in named if path is not None}
+    return sorted(path for path in folders if path.is_dir() and path != Path("/"))
 
 
 def _program_files() -> Iterable[Path]:
@@ -115,13 +122,18 @@ def _program_files() -> Iterable[Path]:
     yield Path.cwd()
     yield from (Path(entry).absolute() for entry in sys.path if entry)
     yield from (Path(sys.prefix), Path(sys.base_prefix), Path(sys.argv[0]).absolute())
+    yield from _links(Path(sys.executable))
     other = environments.ROOT / environments.FOLDER
     if other.exists():
         yield other
-        python = other / "bin" / "python"
-        while python.is_symlink():
-            python = python.parent / python.readlink()
-            yield python.parents[1]
+        yield from _links(other / "bin" / "python")
+
+
+def _links(python: Path) -> Iterator[Path]:
+    """Yield the links through which an environment's Python leads to the installed one, and their environments."""
+    while python.is_symlink():
+        python = Path(os.path.normpath(python.parent.resolve() / python.readlink()))
+        yield from (python.parents[1], python)
 
 
 def _probe(prefix: tuple[str, ...], environ: Mapping[str, str]) -> str | None:

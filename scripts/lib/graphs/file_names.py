@@ -1,0 +1,19 @@
+"""The names that a network's files have in its folder or data image."""
+
+GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
+
+
+def missing(place: str, name: str, there: list[str]) -> str:
+    """Say that a file is missing, and what is there in its place.
+
+    Args:
+        place: the folder, or the image and the folder in it.
+        name: of the file.
+        there: names of the files that are there.
+    """
+    names = ", ".join(repr(other) for other in there[:20])
+    found = f"has no {name}, but {names}" if names else f"is empty: it has no {name}"
+    graphs = [other for other in GRAPHS if other in there and other != name]
+    if name in GRAPHS and graphs:
+        return f"{place} {found}; expected network.graph to name what is there: set it to {graphs[0]}"
+    return f"{place} {found}; expected it there: add it, or take another network"
