@@ -105,8 +105,9 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     softmax = name.startswith(("ssd", "faster"))
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in layers_of(model, part)]
     last = [layer for layer in last if outputs_of(layer) % 91 == 0]
-    # RetinaNet scores every anchor for every class: only few may pass, or which are kept hangs on how close they score.
-    share = None if softmax else 0.99999 if name.startswith("retinanet") else 0.9995
+    # RetinaNet scores 15 million pairs of anchor and class, and keeps 300 boxes: fewer may reach the threshold, or
+    # which are kept hangs on how close they score.
+    share = None if softmax else 0.999999 if name.startswith("retinanet") else 0.9995
     spread(last, lambda: model([first]), share=share, even=name.startswith("faster"))
     # Of Faster R-CNN: boxes that are no proposals.
     spread(layers_of(model, "box_predictor.bbox_pred"), lambda: model([first]), share=None)

@@ -29,12 +29,16 @@ FAMILIES: dict[str, Matcher] = {
     "ultralytics": yolo.ultralytics,
     "ultralytics-rtdetr": yolo.ultralytics_rtdetr,
     "yolov5": yolo.yolov5,
+    "yolov6": yolo.yolov6,
     "yolox": yolo.yolox,
     "rt-detr": detr.rt_detr,
     "detr": detr.detr,
     "rf-detr": detr.rf_detr,
+    "d-fine": detr.d_fine,
+    "deimv2": detr.deimv2,
     "torchvision": other_families.torchvision,
     "tensorflow": other_families.tensorflow,
+    "custom-vision": other_families.custom_vision,
 }
 NAMES = ("auto", RETINANET, ROWS, *FAMILIES, DESCRIBED)
 
@@ -74,7 +78,8 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
             f"{_inside(signature)}; set network.family to the one that exported it"
         )
     if not found:
-        advice = yolo.other_meaning(signature, known.names) or _advice(found)
+        advice = yolo.other_meaning(signature, known.names) or other_families.what_to_describe(signature)
+        advice = advice or _advice(found)
         raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
@@ -91,7 +96,10 @@ def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
     ]
     if not layouts:
         return False
-    return layouts[0].labels is None or known.pixels is not None or not other_families.torchvision(signature, known)
+    if layouts[0].labels is None or known.pixels is not None:
+        return True
+    # Others give outputs of these names too.
+    return not any(FAMILIES[name](signature, known) for name in ("torchvision", "d-fine", "deimv2"))
 
 
 def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Description]:
@@ -104,7 +112,7 @@ def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Descript
 
 def _completed(description: Description, signature: Signature, known: NetworkHints) -> Description:
     """Return a description with the size that the file says, and the labels that the settings and the names say."""
-    size = size_of_input(signature)
+    size = size_of_input(signature.without_inputs(description.inputs))
     if size is not None:
         description = description.with_size(size)
     if known.first_label is not None and description.family != DESCRIBED:
