@@ -62,7 +62,7 @@ def read_input(signature: Signature, description: Description, size: Size | None
     Raises:
         GraphError: it has others that the description does not give, or none that takes pictures of this size.
     """
-    others = {} if size is None else _others(signature, description, size)
+    others = _others(signature, description, size)
     signature = signature.without_inputs(description.inputs)
     found = ", ".join(map(str, signature.inputs)) or "none"
     if len(signature.inputs) != 1 or signature.inputs[0].kind not in (*_FLOATS, "uint8"):
@@ -138,8 +138,12 @@ def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArr
     return np.ascontiguousarray(found, np.float16 if taken.kind == "float16" else np.float32)
 
 
-def _others(signature: Signature, description: Description, size: Size) -> dict[str, npt.NDArray[Any]]:
-    """Return what goes into the inputs that take no pictures, as the description says."""
+def _others(signature: Signature, description: Description, size: Size | None) -> dict[str, npt.NDArray[Any]]:
+    """Return what goes into the inputs that take no pictures, as the description says; nothing while no size is known.
+
+    Raises:
+        GraphError: the graph has no such input.
+    """
     known = {one.name: one for one in signature.inputs}
     found = {}
     for name, listed in description.inputs.items():
@@ -150,6 +154,8 @@ def _others(signature: Signature, description: Description, size: Size) -> dict[
                 f"{signature.source}: its inputs are {', '.join(map(str, signature.inputs))}; expected one for "
                 f"pictures, and {name}, which takes {len(listed)} numbers: correct inputs in network.description"
             )
+        if size is None:
+            continue
         values = np.array([getattr(size, number) if isinstance(number, str) else number for number in listed])
         found[name] = values.astype(one.kind).reshape((1, -1) if len(one.shape or ()) != 1 else -1)
     return found

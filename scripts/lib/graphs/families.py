@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from scripts.lib.engines.feeding import size_of_input
+from scripts.lib.engines.feeding import read_input, size_of_input
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
@@ -60,7 +60,9 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
             f"{'not set' if known.description is None else 'set'}; expected both family: {DESCRIBED} and a description"
         )
     if known.description is not None:
-        return _completed(from_values(known.description), signature, known)
+        described = from_values(known.description)
+        read_input(signature, described)  # what is wrong with its inputs comes before a size that nothing says
+        return _completed(described, signature, known)
     if known.family in (RETINANET, ROWS) or (known.family == "auto" and _has_own_engine(signature, known)):
         return None
     refuse_other_tasks(signature)
