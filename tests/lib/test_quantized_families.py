@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.lib.boxes import Size
 from scripts.lib.detection.whole_network import read_network
 from scripts.lib.engines.feeding import of_bytes
 from scripts.lib.engines.table import open_engine
@@ -63,7 +64,7 @@ def test_int8_finds_what_f32_finds(quantized: dict[str, Network], name: str) -> 
         (network.out / "int8.xml", of_bytes(network.description)),
     ):
         with open_engine(
-            graph, engine="openvino", size=network.description.size, batch_size=2, threads=1, description=description,
+            graph, engine="openvino", size=Size(SIDE, SIDE), batch_size=2, threads=1, description=description,
             names=CLASSES,
         ) as engine:  # fmt: skip
             found = engine.infer(frames)
