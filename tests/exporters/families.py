@@ -82,7 +82,7 @@ NETWORKS = {
         fixed_frames=True,
     ),
     "RetinaNet": Exported(
-        "torchvision", ("retinanet_resnet50_fpn_v2", 0.05), family="torchvision", settings=_FRAME, fixed_frames=True
+        "torchvision", ("retinanet_resnet50_fpn_v2", 0.5), family="torchvision", settings=_FRAME, fixed_frames=True
     ),
     "FCOS": Exported(
         "torchvision", ("fcos_resnet50_fpn", 0.2), family="torchvision", settings=_FRAME, fixed_frames=True

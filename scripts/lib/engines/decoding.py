@@ -45,10 +45,12 @@ class Decoder:
         """
         wanted = self._description.outputs
         if wanted.table is not None:
-            boxes, scores, labels = self._of_table(outputs[0])
+            boxes, scores, labels = self._of_table(outputs)
         else:
             boxes = self._with_rank(outputs[0], 3, outputs)
             scores = self._with_rank(outputs[1], 2 if wanted.labels is not None else 3, outputs)
+            if wanted.boxes_last and wanted.labels is None:
+                scores = scores.transpose(0, 2, 1)
             labels = self._with_rank(outputs[2], 2, outputs) if wanted.labels is not None else None
         if boxes.shape[:2] != scores.shape[:2] or boxes.shape[2] != 4:
             raise self._misshapen(outputs)
@@ -58,18 +60,33 @@ class Decoder:
             return Outputs(self._in_pixels(boxes), self._one_hot(scores, labels))
         return Outputs(self._in_pixels(boxes), self._named(self._scores(scores)))
 
-    def _of_table(self, table: npt.NDArray[Any]) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
-        wanted = self._description.outputs
-        whole = self._with_rank(table, 3, [table])
+    def _of_table(self, outputs: Sequence[npt.NDArray[Any]]) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
+        wanted, table = self._description.outputs, outputs[0]
+        if wanted.is_rows and table.ndim == 4 and table.shape[:2] == (1, 1):  # as OpenVINO's own detectors give them
+            table = table[0]
+        whole = self._with_rank(table, 3, outputs)
         if wanted.boxes_last:
             whole = whole.transpose(0, 2, 1)
         if wanted.is_rows:
-            if whole.shape[2] != 6:
-                raise self._misshapen([table])
-            return whole[..., :4], whole[..., 4], whole[..., 5]
+            return self._of_rows(whole, outputs)
         if whole.shape[2] < 5 + self._description.scores.objectness:
-            raise self._misshapen([table])
+            raise self._misshapen(outputs)
         return whole[..., :4], whole[..., 4:], None
+
+    def _of_rows(
+        self, rows: npt.NDArray[Any], outputs: Sequence[npt.NDArray[Any]]
+    ) -> tuple[Floats, Floats, npt.NDArray[Any]]:
+        at, places = 0, {}
+        for column in self._description.outputs.row:
+            places[column] = at
+            at += 4 if column == "box" else 1
+        if rows.shape[2] != at:
+            raise self._misshapen(outputs)
+        boxes, scores = rows[..., places["box"] : places["box"] + 4], rows[..., places["score"]]
+        labels = rows[..., places["label"]] if "label" in places else self._with_rank(outputs[1], 2, outputs)
+        if "picture" in places:
+            scores = np.where(rows[..., places["picture"]] < 0, 0, scores)
+        return boxes, scores, labels
 
     def _with_rank(self, array: npt.NDArray[Any], rank: int, outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return an output with an axis for the batch."""
@@ -149,7 +166,9 @@ class Decoder:
         wanted = self._description.outputs
         shapes = ", ".join(str(output.shape) for output in outputs)
         if wanted.is_rows:
-            expected = "(pictures, boxes, 6): the box, its score and its label"
+            width = len(wanted.row) + 3
+            expected = f"(pictures, boxes, {width}): {', '.join(wanted.row)}"
+            expected += "" if wanted.labels is None else ", and labels (pictures, boxes)"
         elif wanted.table is not None:
             expected = "a table (pictures, boxes, 4 and the scores)"
         elif wanted.labels is not None:

@@ -204,7 +204,8 @@ class OnnxRuntimeRunner(Runner):
         whole = filled(part, self._taken.batch)
         content = numbers(whole, self._pixels, self._taken)
         try:
-            found = self._run_session(self._session, self._outputs, self._taken.name, content, self._device)
+            others = self._taken.others_of(len(whole))
+            found = self._run_session(self._session, self._outputs, self._taken.name, content, self._device, others)
         except Exception as error:  # onnxruntime's own kinds derive from Exception alone
             advice = "; set detect.batch_size: 1, if it takes one picture at a time" if len(whole) > 1 else ""
             raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}{advice}") from error

@@ -2,11 +2,12 @@
 
 import importlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.described import Arrays, Runner, absent, cut, filled, parts
@@ -102,11 +103,27 @@ def read_of_bytes(graph: Path, description: Description, taken: Input, size: Siz
     ov, unit = load_openvino(), taken.batch or 1
     try:
         model = ov.Core().read_model(graph)
-        part = ov.Model(_outputs(model, description, str(graph)), model.get_parameters())
+        outputs = _outputs(model, description, str(graph))
+        part = ov.Model(outputs, _fed_with_pictures(model, taken.others_of(unit)))
         part.reshape(taken.shape(unit, size))
         return _taking_bytes(part, description.pixels, taken, unit, size)
     except RuntimeError as error:
         raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+
+
+def _fed_with_pictures(model: "openvino.Model", others: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
+    """Put constants in the place of the other inputs, and return those that are left."""
+    ops = importlib.import_module("openvino.opset13")
+    left = []
+    for parameter in model.get_parameters():
+        name = next((name for name in others if name in parameter.output(0).get_names()), None)
+        if name is None:
+            left.append(parameter)
+            continue
+        constant = ops.constant(others[name])
+        for user in list(parameter.output(0).get_target_inputs()):
+            user.replace_source_output(constant.output(0))
+    return left
 
 
 def _outputs(model: "openvino.Model", description: Description, graph: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """From bytes of pixels to the numbers that a described network takes."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class Input:
         channels_last: the colours are the last axis, else the first of a picture.
         batched: it has an axis for the batch.
         batch: the pictures that go in at once; None for any number.
+        others: what goes into the graph's other inputs for each picture, (1, n) or (n,).
     """
 
     name: str
@@ -33,6 +35,14 @@ class Input:
     channels_last: bool
     batched: bool
     batch: int | None
+    others: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def others_of(self, count: int) -> dict[str, npt.NDArray[Any]]:
+        """Return what goes into the other inputs for so many pictures."""
+        return {
+            name: np.ascontiguousarray(np.repeat(values, count, axis=0)) if values.ndim == 2 else values
+            for name, values in self.others.items()
+        }
 
     def shape(self, count: int, size: Size) -> list[int]:
         """Return the input's shape for so many pictures."""
@@ -42,7 +52,7 @@ class Input:
 
 
 def read_input(signature: Signature, description: Description, size: Size | None = None) -> Input:
-    """Return a network's input.
+    """Return a network's input for pictures, and what goes into its others.
 
     Args:
         signature: of its file.
@@ -50,13 +60,15 @@ def read_input(signature: Signature, description: Description, size: Size | None
         size: that it is to take; None for its own.
 
     Raises:
-        GraphError: it has several, or none that takes pictures of this size.
+        GraphError: it has others that the description does not give, or none that takes pictures of this size.
     """
+    others = _others(signature, description, size)
+    signature = signature.without_inputs(description.inputs)
     found = ", ".join(map(str, signature.inputs)) or "none"
     if len(signature.inputs) != 1 or signature.inputs[0].kind not in (*_FLOATS, "uint8"):
         raise GraphError(
             f"{signature.source}: its inputs are {found}; expected one, of float32, float16 or uint8: a picture. "
-            "Export it without others"
+            "Export it without others, or say in network.description, under inputs, what goes into them"
         )
     one = signature.inputs[0]
     shape = one.shape or (None, None, None, COLOURS)
@@ -75,8 +87,8 @@ def read_input(signature: Signature, description: Description, size: Size | None
             "in network.description"
         )
     # Where each picture has outputs of its own, an input that is open to any number was exported for that many.
-    batch = description.outputs.pictures or shape[0] or None
-    return Input(one.name, one.kind, channels_last, batched, batch if batched else 1)
+    batch = description.outputs.at_once or shape[0] or None
+    return Input(one.name, one.kind, channels_last, batched, batch if batched else 1, others)
 
 
 def of_bytes(description: Description) -> Description:
@@ -84,7 +96,7 @@ def of_bytes(description: Description) -> Description:
     outputs = description.outputs
     kinds = [kind for kind in ("table", "boxes", "scores", "labels") if getattr(outputs, kind) is not None]
     places: dict[str, Any] = {kind: at for at, kind in enumerate(kinds)}
-    return replace(description, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0))
+    return replace(description, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0), inputs={})
 
 
 def size_of_input(signature: Signature) -> Size | None:
@@ -124,6 +136,29 @@ def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArr
     found = planes.transpose(0, 2, 3, 1) if taken.channels_last else planes
     found = found if taken.batched else found[0]
     return np.ascontiguousarray(found, np.float16 if taken.kind == "float16" else np.float32)
+
+
+def _others(signature: Signature, description: Description, size: Size | None) -> dict[str, npt.NDArray[Any]]:
+    """Return what goes into the inputs that take no pictures, as the description says; nothing while no size is known.
+
+    Raises:
+        GraphError: the graph has no such input.
+    """
+    known = {one.name: one for one in signature.inputs}
+    found = {}
+    for name, listed in description.inputs.items():
+        one = known.get(name)
+        length = None if one is None or not one.shape else one.shape[-1]
+        if one is None or len(known) < 2 or not one.kind or length not in (None, len(listed)):
+            raise GraphError(
+                f"{signature.source}: its inputs are {', '.join(map(str, signature.inputs))}; expected one for "
+                f"pictures, and {name}, which takes {len(listed)} numbers: correct inputs in network.description"
+            )
+        if size is None:
+            continue
+        values = np.array([getattr(size, number) if isinstance(number, str) else number for number in listed])
+        found[name] = values.astype(one.kind).reshape((1, -1) if len(one.shape or ()) != 1 else -1)
+    return found
 
 
 def _misfit(one: Tensor, source: str, size: Size | None) -> GraphError:

@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,12 +195,13 @@ def read_session(
     return session
 
 
-def run_session(
+def run_session(  # noqa: PLR0917, all of them are always given
     session: "onnxruntime.InferenceSession",
     outputs: list[str],
     name: str,
     content: npt.NDArray[np.generic],
     device: Device,
+    others: Mapping[str, npt.NDArray[np.generic]] = MappingProxyType({}),
 ) -> list[npt.NDArray[np.generic]]:
     """Run a batch; on a GPU with its input and outputs bound, so that each is copied once.
 
@@ -208,27 +211,40 @@ def run_session(
         name: of the input.
         content: the input.
         device: what the session computes on.
+        others: what goes into the graph's other inputs.
     """
     if device.name == "cpu":
-        found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content})
+        found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content, **others})
         return found
-    return run_bound(session, outputs, name, content, device.name)
+    return run_bound(session, outputs, name, content, device.name, others)
 
 
-def run_bound(
-    session: "onnxruntime.InferenceSession", outputs: list[str], name: str, content: npt.NDArray[np.generic], place: str
+def run_bound(  # noqa: PLR0917, as run_session
+    session: "onnxruntime.InferenceSession",
+    outputs: list[str],
+    name: str,
+    content: npt.NDArray[np.generic],
+    place: str,
+    others: Mapping[str, npt.NDArray[np.generic]] = MappingProxyType({}),
 ) -> list[npt.NDArray[np.generic]]:
     """Run a batch with bound input and outputs; `place` is where the outputs are made: `cpu` or `cuda`."""
-    found: list[npt.NDArray[np.generic]] = bind(session, outputs, name, content, place).copy_outputs_to_cpu()
+    bound = bind(session, outputs, name, content, place, others)
+    found: list[npt.NDArray[np.generic]] = bound.copy_outputs_to_cpu()
     return found
 
 
-def bind(
-    session: "onnxruntime.InferenceSession", outputs: list[str], name: str, content: npt.NDArray[np.generic], place: str
+def bind(  # noqa: PLR0917, as run_session
+    session: "onnxruntime.InferenceSession",
+    outputs: list[str],
+    name: str,
+    content: npt.NDArray[np.generic],
+    place: str,
+    others: Mapping[str, npt.NDArray[np.generic]] = MappingProxyType({}),
 ) -> "onnxruntime.IOBinding":
     """Run a batch with bound input and outputs, and return these, where they were made; see run_bound."""
     binding = session.io_binding()
-    binding.bind_cpu_input(name, np.ascontiguousarray(content))
+    for one, values in {name: content, **others}.items():
+        binding.bind_cpu_input(one, np.ascontiguousarray(values))
     for output in outputs:
         binding.bind_output(output, place)
     session.run_with_iobinding(binding)

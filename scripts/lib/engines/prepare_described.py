@@ -1,9 +1,11 @@
 """Make the ONNX graph of a described family ready to be built: a fixed batch of bytes in, what is read out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.described import named_output
@@ -72,6 +74,7 @@ def prepare_described(graph: Path, description: Description, *, size: Size, batc
         model = onnx.load(graph)
         _give_outputs(model, [named_output(one, signature.output_names, str(graph)) for one in description.outputs.all])
         _take_bytes(model, taken, description.pixels, size, unit)
+        _give_others(model, taken.others_of(unit))
         model = folded(model)
         if precision == "f16":
             halve(model, str(graph))
@@ -142,6 +145,13 @@ def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, siz
         helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, [count, size.height, size.width, COLOURS])
     )
     graph.input.extend(others)
+
+
+def _give_others(model: "onnx.ModelProto", others: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Put constants in the place of the graph's other inputs, which it does not list any more."""
+    from onnx import numpy_helper
+
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in others.items())
 
 
 def _check_fixed(model: "onnx.ModelProto", graph: Path) -> None:

@@ -5,15 +5,20 @@ travels as a JSON object, in resources/network/provenance.json and in the labels
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.graphs.checked_values import made
 from scripts.lib.suppression import Nms
 
 # An output of the graph: its place among them, or its name.
 Output = int | str
+# What stands in a row of a table: the box has four numbers, the others one each.
+Column = Literal["box", "score", "label", "picture"]
+# The sides of the network's input, where another input is given them.
+SIDES = ("width", "height")
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,14 @@ class OutputNames:
 
     Attributes:
         table: (N, A, K), or (N, K, A) with `boxes_last`: four numbers of the box, then its scores; with `is_rows`
-            four numbers of the box, the score, the label.
+            what `columns` says.
         boxes: (N, A, 4); this and `scores` stand in place of `table`.
-        scores: (N, A, C), or with `labels` (N, A).
+        scores: (N, A, C), or (N, C, A) with `boxes_last`; with `labels` (N, A).
         labels: (N, A): each box has one score and this label, as after the network's own suppression.
-        is_rows: the table holds rows of box, score and label.
-        boxes_last: the table's last axis counts boxes.
+        is_rows: the table holds rows of box, score and label; with `labels` of box and score.
+        columns: the order of these, where it is another. In `picture` stands the place of the row's picture in the
+            batch, or a negative number in a row of nothing; such rows have no axis for the batch.
+        boxes_last: the last axis of the table, or of the scores, counts boxes.
         pictures: how many pictures go in at once, each with outputs of its own, one picture's after the other's (these
             are the first picture's places); None where the outputs have an axis for the batch.
     """
@@ -82,6 +89,7 @@ class OutputNames:
     scores: Output | None = None
     labels: Output | None = None
     is_rows: bool = False
+    columns: tuple[Column, ...] = ()
     boxes_last: bool = False
     pictures: int | None = None
 
@@ -98,10 +106,28 @@ class OutputNames:
         return first + [one + at * len(first) for at in further for one in first if isinstance(one, int)]
 
     @property
+    def row(self) -> tuple[Column, ...]:
+        """The order of what stands in a row."""
+        return self.columns or (("box", "score", "label") if self.labels is None else ("box", "score"))
+
+    @property
+    def at_once(self) -> int | None:
+        """How many pictures can go in at once; None where the outputs have an axis for the batch."""
+        return self.pictures or (1 if "picture" in self.columns else None)
+
+    @property
     def contradiction(self) -> str | None:
         """What is wrong with them together, None where nothing is."""
         if (self.table is None) == (self.boxes is None or self.scores is None):
             return "outputs names neither or both of table, and boxes with scores; expected one of the two"
+        wanted = {"box", "score"} | ({"label"} if self.labels is None else set())
+        if self.columns and (not self.is_rows or {*self.columns} - {"picture"} != wanted or self._repeats):
+            return (
+                f"outputs.columns is {list(self.columns)}; expected {', '.join(sorted(wanted))}, each once, and "
+                "picture where it has one, with is_rows: true"
+            )
+        if self.table is not None and self.labels is not None and not self.is_rows:
+            return "outputs has a table and labels; expected is_rows: true with them"
         if self.pictures is not None and self.pictures < 1:
             return f"outputs.pictures is {self.pictures}; expected 1 or more, or null"
         if (self.pictures or 1) > 1 and not all(isinstance(one, int) for one in self.of_picture):
@@ -109,6 +135,10 @@ class OutputNames:
                 f"outputs.pictures is {self.pictures}, and outputs has names; expected places, of the first picture's"
             )
         return None
+
+    @property
+    def _repeats(self) -> bool:
+        return len(set(self.columns)) != len(self.columns)
 
     @property
     def are_final(self) -> bool:
@@ -164,6 +194,8 @@ class Description:
         width: of the network's input in pixels; None where the file takes any and does not say.
         height: of the network's input in pixels.
         multiple: what both sides must be a multiple of.
+        inputs: what goes into the graph's other inputs for each picture, by their names: numbers, or `width` and
+            `height` of the network's input.
     """
 
     family: str
@@ -178,6 +210,7 @@ class Description:
     width: int | None = None
     height: int | None = None
     multiple: int = 1
+    inputs: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
 
     @property
     def size(self) -> Size | None:
@@ -214,8 +247,9 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
         raise SettingsError(
             f"{where}.suppression is {suppression!r}; expected null, or iou, max_detections, per_class and min_score"
         ) from error
-    made: Description = _made(Description, {"family": "described", **left}, where)
-    described = replace(made, suppression=nms)
+    inputs = _other_inputs(left.pop("inputs", {}), where)
+    found: Description = made(Description, {"family": "described", **left}, where)
+    described = replace(found, suppression=nms, inputs=inputs)
     if problem := _contradiction(described):
         raise SettingsError(f"{where}: {problem}")
     return described
@@ -270,60 +304,25 @@ def _contradiction(described: Description) -> str | None:
     return None
 
 
+def _other_inputs(values: Any, where: str) -> dict[str, tuple[float | str, ...]]:
+    expected = f"a name of an input, and a list of numbers, {' or '.join(SIDES)}"
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where}.inputs is {values!r}; expected {expected}")
+    for name, listed in values.items():
+        sound = isinstance(listed, list | tuple) and listed
+        if not sound or not all(one in SIDES if isinstance(one, str) else _is_number(one) for one in listed):
+            raise SettingsError(f"{where}.inputs.{name} is {listed!r}; expected {expected}")
+    return {str(name): tuple(listed) for name, listed in values.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _listed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _listed(one) for key, one in value.items()}
     return [_listed(one) for one in value] if isinstance(value, tuple | list) else value
-
-
-def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """Return a dataclass made of a JSON object, every value checked."""
-    if not isinstance(values, Mapping):
-        raise SettingsError(f"{where} is {values!r}; expected an object")
-    hints, known = get_type_hints(kind), [field.name for field in fields(kind)]
-    given = {}
-    for key, value in values.items():
-        if key not in known:
-            raise SettingsError(f"{where}.{key}: unknown key; expected {', '.join(known)}")
-        given[key] = _checked(hints[key], value, f"{where}.{key}")
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise SettingsError(f"{where}: a key is missing ({error}); expected {', '.join(known)}") from error
-
-
-def _checked(kind: Any, value: Any, where: str) -> Any:
-    if kind in (Resize, PixelFormat, OutputNames, BoxFormat, Scores):
-        return _made(kind, value, where)
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise SettingsError(f"{where} is {value!r}; expected {' or '.join(map(str, get_args(kind)))}")
-        return value
-    parts = get_args(kind)
-    if value is None and type(None) in parts:
-        return None
-    numbers = next((part for part in (kind, *parts) if get_origin(part) is tuple), None)
-    if numbers is not None:
-        return _checked_numbers(get_args(numbers), value, where)
-    allowed = tuple(part for part in (parts or (kind,)) if part is not type(None))
-    if float in allowed:
-        allowed = (*allowed, int)
-    # A bool is an int to Python.
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        raise SettingsError(f"{where} is {value!r}; expected {' or '.join(one.__name__ for one in allowed)}")
-    return value
-
-
-def _checked_numbers(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    exact = None if kinds[-1] is Ellipsis else len(kinds)
-    whole = kinds[0] is int
-    sound = isinstance(value, list | tuple) and all(
-        isinstance(one, int if whole else int | float) and not isinstance(one, bool) for one in value
-    )
-    if not sound or (exact is not None and len(value) != exact):
-        expected = f"{'a list of' if exact is None else exact} {'whole ' if whole else ''}numbers"
-        raise SettingsError(f"{where} is {value!r}; expected {expected}")
-    return tuple(value)
 
 
 def check_labels(description: Description, columns: int, names: int, graph: str) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.boxes import Size
+from scripts.lib.engines.feeding import size_of_input
 from scripts.lib.errors import SettingsError
-from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
+from scripts.lib.graphs.description import SIDES, BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.suppression import Nms
@@ -18,6 +19,8 @@ _SOFTMAX = ("detr", "yolos", "table-transformer")
 # Scores as RT-DETR's, pictures as DETR's; their processors give a hundred boxes, however many queries there are, and
 # that of DETA suppresses. Each with its IoU.
 _HUNDRED = {"conditional_detr": 1.0, "dab-detr": 1.0, "deformable_detr": 1.0, "lw_detr": 1.0, "deta": 0.7}
+# The second input of RT-DETR's own exporter, width and height.
+_TARGET_SIZES = "orig_target_sizes"
 # Transformers' filters, by Pillow's number.
 _BILINEAR = 2
 # Columns, and names that count from 1: what RF-DETR gives for COCO, and for 90 classes of one's own.
@@ -51,7 +54,11 @@ def rf_detr(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe an RF-DETR: its output `labels` holds numbers for each class, one more than there are."""
     if set(signature.output_names) != {"dets", "labels"} or signature.inputs[0].shape is None:
         return None
-    columns = (_shape(signature, "labels") or (None,))[-1]
+    boxes, numbers = (_shape(signature, name) or () for name in ("dets", "labels"))
+    # MMDetection's have these names too: boxes with their score, and a label each.
+    if len(boxes) != 3 or len(numbers) != 3 or boxes[2] not in (4, None):
+        return None
+    columns = numbers[-1]
     labels = known.labels
     if columns == known.names + 1 and labels is None:
         labels = tuple(range(known.names))
@@ -66,6 +73,33 @@ def rf_detr(signature: Signature, known: NetworkHints) -> Description | None:
         "rf-detr", OutputNames(boxes="dets", scores="labels"), Resize("stretch"), IMAGENET, _FRACTIONS,
         Scores("sigmoid"), suppression, labels=labels,
     )  # fmt: skip
+
+
+def d_fine(signature: Signature, known: NetworkHints) -> Description | None:
+    """Describe what RT-DETR's own repository exports, and those made from it: D-FINE, DEIM, DEIMv2 with an HGNetv2."""
+    if signature.takes_patches and known.family != "d-fine":
+        return None
+    return _of_own_repository("d-fine", signature, known, PixelFormat())
+
+
+def deimv2(signature: Signature, known: NetworkHints) -> Description | None:
+    """Describe a DEIMv2 of its own repository, with a DINOv3 inside: pixels less ImageNet's mean."""
+    if signature.takes_patches is False and known.family != "deimv2":
+        return None
+    return _of_own_repository("deimv2", signature, known, IMAGENET)
+
+
+def _of_own_repository(
+    family: str, signature: Signature, known: NetworkHints, pixels: PixelFormat
+) -> Description | None:
+    """Describe a graph that chooses its boxes inside, and maps them to the size that its second input says."""
+    names = {one.name for one in signature.inputs}
+    if names != {"images", _TARGET_SIZES} or set(signature.output_names) != {"labels", "boxes", "scores"}:
+        return None
+    return Description(
+        family, OutputNames(boxes="boxes", scores="scores", labels="labels"), Resize("stretch", filter="antialiased"),
+        pixels, labels=known.labels, inputs={_TARGET_SIZES: SIDES},
+    ).with_size(size_of_input(signature.without_inputs({_TARGET_SIZES})) or Size(640, 640))  # fmt: skip
 
 
 def _transformers(  # noqa: PLR0917, only the two above call it

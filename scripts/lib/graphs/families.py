@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from scripts.lib.engines.feeding import size_of_input
+from scripts.lib.engines.feeding import read_input, size_of_input
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
@@ -29,12 +29,16 @@ FAMILIES: dict[str, Matcher] = {
     "ultralytics": yolo.ultralytics,
     "ultralytics-rtdetr": yolo.ultralytics_rtdetr,
     "yolov5": yolo.yolov5,
+    "yolov6": yolo.yolov6,
     "yolox": yolo.yolox,
     "rt-detr": detr.rt_detr,
     "detr": detr.detr,
     "rf-detr": detr.rf_detr,
+    "d-fine": detr.d_fine,
+    "deimv2": detr.deimv2,
     "torchvision": other_families.torchvision,
     "tensorflow": other_families.tensorflow,
+    "custom-vision": other_families.custom_vision,
 }
 NAMES = ("auto", RETINANET, ROWS, *FAMILIES, DESCRIBED)
 
@@ -56,7 +60,9 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
             f"{'not set' if known.description is None else 'set'}; expected both family: {DESCRIBED} and a description"
         )
     if known.description is not None:
-        return _completed(from_values(known.description), signature, known)
+        described = from_values(known.description)
+        read_input(signature, described)  # what is wrong with its inputs comes before a size that nothing says
+        return _completed(described, signature, known)
     if known.family in (RETINANET, ROWS) or (known.family == "auto" and _has_own_engine(signature, known)):
         return None
     refuse_other_tasks(signature)
@@ -74,7 +80,8 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
             f"{_inside(signature)}; set network.family to the one that exported it"
         )
     if not found:
-        advice = yolo.other_meaning(signature, known.names) or _advice(found)
+        advice = yolo.other_meaning(signature, known.names) or other_families.what_to_describe(signature)
+        advice = advice or _advice(found)
         raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
@@ -91,7 +98,10 @@ def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
     ]
     if not layouts:
         return False
-    return layouts[0].labels is None or known.pixels is not None or not other_families.torchvision(signature, known)
+    if layouts[0].labels is None or known.pixels is not None:
+        return True
+    # Others give outputs of these names too.
+    return not any(FAMILIES[name](signature, known) for name in ("torchvision", "d-fine", "deimv2"))
 
 
 def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Description]:
@@ -104,7 +114,7 @@ def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Descript
 
 def _completed(description: Description, signature: Signature, known: NetworkHints) -> Description:
     """Return a description with the size that the file says, and the labels that the settings and the names say."""
-    size = size_of_input(signature)
+    size = size_of_input(signature.without_inputs(description.inputs))
     if size is not None:
         description = description.with_size(size)
     if known.first_label is not None and description.family != DESCRIBED:

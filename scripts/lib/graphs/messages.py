@@ -72,7 +72,7 @@ _SIGNATURE = {
         "output": (12, "ValueInfo*"),
     },
     "NodeProto": {"op_type": (4, "string")},
-    "TensorProto": {"name": (8, "string")},
+    "TensorProto": {"dims": (1, "int64*"), "name": (8, "string")},
     "ValueInfo": {"name": (1, "string"), "type": (2, "Type")},
     "Type": {"tensor_type": (1, "TensorType")},
     "TensorType": {"elem_type": (1, "int32"), "shape": (2, "Shape")},

@@ -5,6 +5,8 @@ from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature, Tensor
 
 _ROLES = {"boxes", "scores", "labels"}
+_CUSTOM_VISION = ("detected_boxes", "detected_scores", "detected_classes")
+_LONG_ROW = 7  # the place of its picture, the box, the score, the label
 _TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
 
 
@@ -38,6 +40,44 @@ def tensorflow(signature: Signature, known: NetworkHints) -> Description | None:
         "tensorflow", OutputNames(boxes=boxes, scores=scores, labels=labels), Resize(), PixelFormat("rgb", 1.0),
         BoxFormat("yxyx", "fraction"), first_label=1, labels=known.labels,
     )  # fmt: skip
+
+
+def custom_vision(signature: Signature, known: NetworkHints) -> Description | None:
+    """Describe what Azure Custom Vision exports (domain General (compact) [S1]); its metadata says which pixels."""
+    if set(signature.output_names) != set(_CUSTOM_VISION):
+        return None
+    boxes, scores, labels = _CUSTOM_VISION
+    blue_first = signature.metadata.get("Image.BitmapPixelFormat") == "Bgr8"
+    are_bytes = signature.metadata.get("Image.NominalPixelRange") == "NominalRange_0_255"
+    outputs = OutputNames(boxes=boxes, scores=scores, labels=labels)
+    return Description(
+        "custom-vision", outputs, Resize("stretch", filter="antialiased"),
+        PixelFormat("bgr" if blue_first else "rgb", 1.0 if are_bytes else 255.0), BoxFormat("xyxy", "fraction"),
+        labels=known.labels,
+    )  # fmt: skip
+
+
+def what_to_describe(signature: Signature) -> str | None:
+    """Return in words what a graph gives whose layout is known, and whose pixels or numbers its file does not say."""
+    shapes = {output.name: output.shape or () for output in signature.outputs}
+    if shapes.keys() == {"dets", "labels"} and shapes["dets"][-1:] == (5,):
+        meaning = "boxes with their score, and a label each, as MMDetection exports them"
+    elif gives_rows(signature):
+        meaning = "rows of a box, its score and its label, in an order of its own"
+    else:
+        return None
+    return f"it gives {meaning}: write network.description, as docs/network-examples.md shows"
+
+
+def gives_rows(signature: Signature) -> bool:
+    """Whether its one output has rows of six or seven numbers, without an axis for the batch, or as OpenVINO's have."""
+    shape = signature.outputs[0].shape or () if len(signature.outputs) == 1 else ()
+    if len(shape) == 4:
+        return shape[:2] == (1, 1) and shape[3] == _LONG_ROW
+    # One number for each class has as many rows as pictures go in.
+    taken = signature.inputs[0].shape if signature.inputs else None
+    is_counted = "NonMaxSuppression" in signature.operators or (taken is not None and taken[0] is not None)
+    return len(shape) == 2 and shape[0] is None and is_counted and shape[1] in (_LONG_ROW - 1, _LONG_ROW)
 
 
 def _role(output: Tensor) -> str:

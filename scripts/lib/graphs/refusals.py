@@ -1,6 +1,7 @@
 """What is no detector of boxes: said by the file's metadata, or by the shapes of what it gives."""
 
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.other_families import gives_rows
 from scripts.lib.graphs.signature import Signature
 
 # Ultralytics' word for what a network does: what it is.
@@ -25,6 +26,8 @@ def refuse_other_tasks(signature: Signature) -> None:
     if task is not None and task != "detect":
         said = str(task)[:100]
         raise _refusal(signature, _TASKS.get(said, repr(said)), f"its metadata says task: {said}")
+    if gives_rows(signature):
+        return
     shapes = ", ".join(map(str, signature.outputs))
     ranks = [len(output.shape) for output in signature.outputs if output.shape is not None]
     if len(ranks) == 1 == len(signature.outputs) and ranks[0] == 2:
@@ -34,7 +37,8 @@ def refuse_other_tasks(signature: Signature) -> None:
     if 3 in ranks and 4 in ranks and len(ranks) == 2:
         raise _refusal(signature, _TASKS["segment"], f"its outputs are {shapes}")
     if ranks and set(ranks) == {4}:
-        raise _refusal(signature, "a map of the picture (segmentation, or heat maps of points)", f"it gives {shapes}")
+        what = "a map of the picture (segmentation, heat maps of points, or a YOLO cut off before it makes boxes)"
+        raise _refusal(signature, what, f"it gives {shapes}")
 
 
 def _refusal(signature: Signature, what: str, why: str) -> GraphError:

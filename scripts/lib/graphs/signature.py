@@ -1,7 +1,7 @@
 """What a network's file takes and gives, and says of itself."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Shape = tuple[int | None, ...]
@@ -38,6 +38,8 @@ class Signature:
         operators: the kinds of its operators, without those of graphs inside.
         metadata: what the file says of itself; a value may be text or, from a file beside it, of any type.
         is_frozen: it is a frozen graph, any of whose tensors may be an output.
+        takes_patches: it looks at a picture in patches, as vision transformers do; None where the file does not show
+            its weights.
     """
 
     source: str
@@ -46,6 +48,11 @@ class Signature:
     operators: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     is_frozen: bool = False
+    takes_patches: bool | None = None
+
+    def without_inputs(self, names: Collection[str]) -> "Signature":
+        """Return it without these inputs."""
+        return replace(self, inputs=tuple(one for one in self.inputs if one.name not in names))
 
     @property
     def output_names(self) -> list[str]:

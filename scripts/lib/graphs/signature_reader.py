@@ -12,6 +12,7 @@ from scripts.lib.graphs.signature import Signature, Tensor
 # ONNX' and TensorFlow's numbers of the types that a detector takes and gives.
 _ONNX_KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 _TENSORFLOW_KINDS = {1: "float32", 3: "int32", 4: "uint8", 9: "int64", 19: "float16"}
+_LEAST_PATCH = 14  # pixels; convolutional networks begin with 7 or fewer
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 # The outputs of frozen graphs by which one is known: a file names none of its nodes as its output.
 _TENSORFLOW_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "detection_masks")
@@ -52,7 +53,14 @@ def _of_onnx(content: bytes, source: str) -> Signature:
         outputs=tuple(_onnx_tensor(one) for one in message.graph.output),
         operators=frozenset(node.op_type for node in message.graph.node),
         metadata={entry.key: entry.value for entry in message.metadata_props},
+        takes_patches=_takes_patches([list(constant.dims) for constant in message.graph.initializer]),
     )
+
+
+def _takes_patches(weights: list[list[int]]) -> bool | None:
+    """Return whether one of the weights is a convolution of large squares of a picture; None where none is one."""
+    squares = [shape[2] for shape in weights if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3]]
+    return max(squares) >= _LEAST_PATCH if squares else None
 
 
 def _of_frozen_graph(content: bytes, source: str) -> Signature:

@@ -17,6 +17,7 @@ _MOST_ROWS = 1000
 _ROW = 6
 _ANCHORS_A_CELL = 3  # of YOLOv5's own repository
 _GREY = 114
+_YOLOV6_OUTPUT = "outputs"  # its exporter's name; YOLOX's is `output`
 _LONGEST_LITERAL = 1000  # of a size or of strides; a megabyte takes half a gigabyte and seconds
 _MASK_NUMBERS = 32  # with which Ultralytics' segmentation mixes its masks
 
@@ -82,13 +83,21 @@ def yolov5(signature: Signature, known: NetworkHints) -> Description | None:
     ).with_size(size)  # fmt: skip
 
 
+def yolov6(signature: Signature, known: NetworkHints) -> Description | None:
+    """Describe a YOLOv6 graph: shaped as YOLOX, one box a cell, and fed and read as YOLOv5; its output has a name."""
+    output = _one_box_a_cell(signature, known)
+    if output is None or (output.name != _YOLOV6_OUTPUT and known.family != "yolov6"):
+        return None
+    return Description(
+        "yolov6", OutputNames(table=0), _ONE_GAIN, _UNIT_RGB, BoxFormat("cxcywh"), Scores(objectness=True), _YOLOV5_NMS,
+        multiple=32,
+    ).with_size(size_of(signature))  # fmt: skip
+
+
 def yolox(signature: Signature, known: NetworkHints) -> Description | None:
     """Describe a YOLOX graph, decoded inside or not: with objectness, one box a cell."""
-    output = _only(signature)
-    if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
-        return None
-    size, anchors = size_of(signature), output.shape[1] if output.shape else None
-    if signature.metadata.keys() & {"task", "stride"} or (size and anchors and _cells(size, anchors) != 1):
+    output = _one_box_a_cell(signature, known)
+    if output is None or (output.name == _YOLOV6_OUTPUT and known.family != "yolox"):
         return None
     # Sizes are exponentiated where the grid is; an exported activation has no exponential.
     decoded = "Exp" in signature.operators
@@ -96,7 +105,7 @@ def yolox(signature: Signature, known: NetworkHints) -> Description | None:
     return Description(
         "yolox", OutputNames(table=0), _TOP_LEFT, PixelFormat("bgr", 1.0), boxes,
         Scores(objectness=True), _YOLOX_NMS, multiple=32,
-    ).with_size(size)  # fmt: skip
+    ).with_size(size_of(signature))  # fmt: skip
 
 
 def size_of(signature: Signature) -> Size | None:
@@ -209,6 +218,17 @@ def _cells(size: Size | None, boxes: int | None) -> int | None:
             if boxes == each * cells:
                 return each
     return None
+
+
+def _one_box_a_cell(signature: Signature, known: NetworkHints) -> Tensor | None:
+    """Return the output of a YOLO with objectness, one box a cell, whose file says nothing of itself."""
+    output = _only(signature)
+    if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
+        return None
+    size, anchors = size_of(signature), output.shape[1] if output.shape else None
+    if signature.metadata.keys() & {"task", "stride"} or (size and anchors and _cells(size, anchors) != 1):
+        return None
+    return output
 
 
 def _largest_stride(signature: Signature) -> int:

@@ -1,0 +1,74 @@
+"""Dataclasses made of the JSON objects of settings, each value held against the type of its field."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from scripts.lib.errors import SettingsError
+
+
+def made(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    """Return a dataclass made of a JSON object, every value checked.
+
+    Args:
+        kind: the dataclass; its fields may be dataclasses, literals, numbers, texts, lists of numbers or of literals.
+        values: the object.
+        where: what errors call it.
+
+    Raises:
+        SettingsError: naming the key, the value and what is expected.
+    """
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where} is {values!r}; expected an object")
+    hints, known = get_type_hints(kind), [field.name for field in fields(kind)]
+    given = {}
+    for key, value in values.items():
+        if key not in known:
+            raise SettingsError(f"{where}.{key}: unknown key; expected {', '.join(known)}")
+        given[key] = _checked(hints[key], value, f"{where}.{key}")
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise SettingsError(f"{where}: a key is missing ({error}); expected {', '.join(known)}") from error
+
+
+def _checked(kind: Any, value: Any, where: str) -> Any:
+    if isinstance(kind, type) and is_dataclass(kind):
+        return made(kind, value, where)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise SettingsError(f"{where} is {value!r}; expected {' or '.join(map(str, get_args(kind)))}")
+        return value
+    parts = get_args(kind)
+    if value is None and type(None) in parts:
+        return None
+    listed = next((part for part in (kind, *parts) if get_origin(part) is tuple), None)
+    if listed is not None:
+        kinds = get_args(listed)
+        return (_checked_words if get_origin(kinds[0]) is Literal else _checked_numbers)(kinds, value, where)
+    allowed = tuple(part for part in (parts or (kind,)) if part is not type(None))
+    if float in allowed:
+        allowed = (*allowed, int)
+    # A bool is an int to Python.
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise SettingsError(f"{where} is {value!r}; expected {' or '.join(one.__name__ for one in allowed)}")
+    return value
+
+
+def _checked_words(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    words = get_args(kinds[0])
+    if not isinstance(value, list | tuple) or any(word not in words for word in value):
+        raise SettingsError(f"{where} is {value!r}; expected a list of {', '.join(words)}")
+    return tuple(value)
+
+
+def _checked_numbers(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    exact = None if kinds[-1] is Ellipsis else len(kinds)
+    whole = kinds[0] is int
+    sound = isinstance(value, list | tuple) and all(
+        isinstance(one, int if whole else int | float) and not isinstance(one, bool) for one in value
+    )
+    if not sound or (exact is not None and len(value) != exact):
+        expected = f"{'a list of' if exact is None else exact} {'whole ' if whole else ''}numbers"
+        raise SettingsError(f"{where} is {value!r}; expected {expected}")
+    return tuple(value)
