@@ -131,6 +131,7 @@ class GpuSession:
     """Stands in for onnxruntime-gpu's session: takes its providers, refuses unknown options, computes on the CPU."""
 
     asked: ClassVar[list[list[Provider]]] = []
+    has_libraries = False
     loads_tensorrt = True
     # What the documents of onnxruntime 1.31 list for TensorRT, of those that could be asked for here.
     known: ClassVar[set[str]] = {
@@ -150,7 +151,15 @@ class GpuSession:
                 assert value in ("0", "1") if name.endswith("_enable") else Path(value).is_dir()
             if not self.loads_tensorrt:
                 self._names = self._names[1:]
+        if not self.has_libraries:  # a warning, and the CPU
+            self._names = [CPU_PROVIDER]
         self._session = onnxruntime_session(model, options, providers=[CPU_PROVIDER])
+
+    @classmethod
+    def preload(cls) -> None:
+        """Find CUDA's libraries, but for one, as onnxruntime.preload_dlls does."""
+        cls.has_libraries = True
+        print("Failed to load libcufft.so.12: it is not there")  # noqa: T201, as it does
 
     def get_providers(self) -> list[str]:
         return self._names
@@ -179,6 +188,8 @@ def cuda(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> type[GpuSession]:
     )
     monkeypatch.setattr(devices, "has_tensorrt", lambda: True)
     monkeypatch.setattr(GpuSession, "asked", [])
+    monkeypatch.setattr(GpuSession, "has_libraries", False)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", GpuSession.preload)
     monkeypatch.setattr(GpuSession, "loads_tensorrt", True)
     return GpuSession
 
@@ -224,6 +235,19 @@ def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
     monkeypatch.setattr(devices, "has_tensorrt", lambda: False)
     infer(graph, "cuda", tmp_path / "engines", batch)
     assert cuda.asked[-1] == BOTH
+
+
+def test_the_libraries_that_pip_installs_are_loaded_first(
+    cuda: type[GpuSession], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = write_onnx(tmp_path / "graph.onnx")
+    batch = np.zeros((2, SIZE.height, SIZE.width, 3), np.uint8)
+    infer(graph, "cpu", tmp_path, batch)
+    assert not cuda.has_libraries
+    _, record = infer(graph, "cuda", tmp_path, batch)
+    assert record["device"] == "CUDA"
+    assert "libcufft.so.12" in caplog.text
+    assert "libcufft" not in capsys.readouterr().out
 
 
 def test_described_networks_and_rows_are_bound_on_a_gpu_too(

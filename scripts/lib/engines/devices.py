@@ -2,9 +2,12 @@
 
 import ctypes.util
 import importlib.util
+import io
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from scripts.lib.errors import DeviceError
@@ -17,8 +20,8 @@ _log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
 _CONFIGURED = "by the configuration"
 _REMEDY = (
-    "install onnxruntime-gpu in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or set "
-    "detect.device: auto or cpu"
+    "install onnxruntime-gpu[cuda,cudnn] in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or "
+    "set detect.device: auto or cpu"
 )
 
 
@@ -111,6 +114,21 @@ def has_cuda_provider() -> bool:
     spec = importlib.util.find_spec("onnxruntime")
     places = getattr(spec, "submodule_search_locations", None) or []
     return any(Path(place, _CUDA_LIBRARY).is_file() for place in places)
+
+
+def load_cuda(onnxruntime: ModuleType) -> None:
+    """Load CUDA's and cuDNN's libraries from NVIDIA's packages of Python, or from where the system has them.
+
+    onnxruntime's CUDA provider looks for them where the system does, which is not where pip puts them.
+
+    Args:
+        onnxruntime: the package, of a version with a CUDA provider.
+    """
+    said = io.StringIO()
+    with redirect_stdout(said):  # it prints what it does not find
+        onnxruntime.preload_dlls()
+    for line in said.getvalue().splitlines():
+        _log.warning("onnxruntime: %s", line)
 
 
 def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, str], devices: Path = _DEVICES) -> Device:

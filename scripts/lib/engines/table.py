@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib import deadline
-from scripts.lib.engines.devices import Device, choose_device
+from scripts.lib.engines.devices import Device, choose_device, load_cuda
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 
@@ -69,6 +69,8 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
 
     available = onnxruntime.get_available_providers()
     device = choose_device(request.device, available, os.environ)
+    if device.name == "cuda":
+        load_cuda(onnxruntime)
     return (
         _open_described("onnxruntime", partial(OnnxRuntimeRunner, device=device), request, device)
         or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
