@@ -14,6 +14,7 @@ from scripts.lib.engines.feeding import COLOURS, Input
 from scripts.lib.engines.prepare_described import FRAMES, output_name
 from scripts.lib.engines.tensorrt_build import load_tensorrt, make_logger
 from scripts.lib.engines.tensorrt_place import Place
+from scripts.lib.engines.top_k_described import Found
 from scripts.lib.graphs.description import Description
 
 
@@ -80,10 +81,10 @@ class TensorRtRunner(Runner):
                 place.start(piece)
         self._under_way.append((places, pieces))
 
-    def finish(self) -> list[Arrays]:
+    def finish(self) -> list[Found]:
         """Wait for the oldest batch under way; its arrays last until the next `start`."""
         places, pieces = self._under_way.popleft()
-        found: list[Arrays] = []
+        found: list[Found] = []
         with self._gpu.current():
             for place, piece in zip(places, pieces, strict=False):
                 found.extend(cut(place.finish(), self._each, len(piece), self._unit))
