@@ -64,6 +64,7 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.described import OnnxRuntimeRunner
+    from scripts.lib.engines.described_cuda import CudaRunner
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
     from scripts.lib.engines.rows_graph import read_with_onnxruntime
 
@@ -71,8 +72,9 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     device = choose_device(request.device, available, os.environ)
     if device.name == "cuda":
         load_cuda(onnxruntime)
+    runner = CudaRunner if device.name == "cuda" else OnnxRuntimeRunner
     return (
-        _open_described("onnxruntime", partial(OnnxRuntimeRunner, device=device), request, device)
+        _open_described("onnxruntime", partial(runner, device=device), request, device)
         or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
         or OnnxRuntimeEngine(
             request.graph,

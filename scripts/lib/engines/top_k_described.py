@@ -68,8 +68,7 @@ class Picking:
     @property
     def names(self) -> list[str]:
         """The names of what it gives: the rows of each output, their places, their best scores, the mean score."""
-        count = len(self.description.outputs.of_picture)
-        return [*(f"{_PREFIX}rows/{at}" for at in range(count)), PLACES, BEST, MEAN]
+        return names_picked(len(self.description.outputs.of_picture))
 
     def found(self, given: Sequence[npt.NDArray[Any]], least_score: float) -> Found | None:
         """Return the picked rows in the order of the boxes; None unless they are all that score so much.
@@ -87,6 +86,11 @@ class Picking:
         order = np.argsort(places, axis=1)
         picked = [np.take_along_axis(row, order[..., None], 1) for row in rows]
         return Found(picked, np.take_along_axis(places, order, 1).astype(np.int64))
+
+
+def names_picked(count: int) -> list[str]:
+    """Return the names of what is picked of so many outputs."""
+    return [*(f"{_PREFIX}rows/{at}" for at in range(count)), PLACES, BEST, MEAN]
 
 
 def plan_picking(description: Description, shapes: Sequence[Sequence[int]]) -> Picking | None:
