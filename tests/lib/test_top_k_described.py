@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.decoding import Decoder
-from scripts.lib.engines.top_k_described import Found, Picking, append_picking, plan_picking, write_picking
+from scripts.lib.engines.tensorrt_build import build_plan, make_logger
+from scripts.lib.engines.top_k_described import MEAN, Found, Picking, append_picking, plan_picking, write_picking
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, Scores
 from scripts.lib.suppression import Nms, select
 from tests.lib.test_top_k import session_of
@@ -161,10 +162,8 @@ def test_numbers_of_another_type_stay_what_they_are(kind: Any) -> None:
         assert assert_same(decoded(name, found), decoded(name, Found(outputs)), 0.3, nms)
 
 
-@pytest.mark.parametrize("opset", [13, 17, 18, 21])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_behind_a_graph_of_any_version_it_is_the_same(name: str, opset: int) -> None:
-    outputs = outputs_of(name, "few", np.random.default_rng(0), 0.3)
+def through(name: str, outputs: list[np.ndarray], opset: int) -> onnx.ModelProto:
+    """Return a graph that hands outputs through, with what picks boxes behind it."""
     graph = helper.make_graph(
         [helper.make_node("Identity", [str(at)], [f"read/{at}"]) for at in range(len(outputs))],
         "through",
@@ -173,10 +172,29 @@ def test_behind_a_graph_of_any_version_it_is_the_same(name: str, opset: int) -> 
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     append_picking(model, NETWORKS[name][0])
+    return model
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18, 21])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_behind_a_graph_of_any_version_it_is_the_same(name: str, opset: int) -> None:
+    outputs = outputs_of(name, "few", np.random.default_rng(0), 0.3)
+    model = through(name, outputs, opset)
     onnx.checker.check_model(model, full_check=True)
     picking = picking_of(name, outputs)
     for one, other in zip(run(picking, outputs, model.SerializeToString()), run(picking, outputs), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("opset", [12, 13, 18])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tensorrts_real_builder_builds_it(name: str, opset: int) -> None:
+    """TensorRT for RTX builds without a GPU; behind graphs of an old version nothing is picked."""
+    import tensorrt_rtx
+
+    model = through(name, outputs_of(name, "few", np.random.default_rng(0), 0.3), opset)
+    assert (MEAN in {one.name for one in model.graph.output}) == (opset >= 13)
+    assert build_plan(tensorrt_rtx, model.SerializeToString(), make_logger(tensorrt_rtx))
 
 
 def test_where_it_does_not_pay_or_does_not_fit_all_is_given() -> None:
