@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Anchors picked of a frame: more than networks find in crowded pictures; with 7 classes they are 12 kB.
 MOST = 256
+_OLDEST = 12  # version of the operators: GatherND of a batch
 # With fewer anchors than so many times that, all are copied.
 _WORTH = 4
 
@@ -86,7 +87,7 @@ def write_picking(most: int = MOST) -> bytes:
 
 
 def append_picking(model: "onnx.ModelProto", boxes: str, scores: str, most: int = MOST) -> None:
-    """Have an ONNX graph give Candidates too, as further outputs.
+    """Have an ONNX graph give Candidates too, as further outputs, where its operators are not too old for it.
 
     Args:
         model: changed in place; its operators are of the versions that one opset has.
@@ -96,6 +97,8 @@ def append_picking(model: "onnx.ModelProto", boxes: str, scores: str, most: int 
     """
     from onnx import helper
 
+    if opset_of(model) < _OLDEST:
+        return
     steps, constants = _steps(boxes, scores, most, opset_of(model))
     append_steps(model, steps, constants)
     graph = model.graph
