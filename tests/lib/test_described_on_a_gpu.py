@@ -16,11 +16,11 @@ import onnxruntime
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import described_cuda
+from scripts.lib.engines import described_cuda, gpu_feeding
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.described_cuda import write_feeding
 from scripts.lib.engines.devices import CPU_PROVIDER, CUDA_PROVIDER
 from scripts.lib.engines.feeding import Input, numbers
+from scripts.lib.engines.gpu_feeding import write_feeding
 from scripts.lib.engines.pinned import PinnedArrays, load_runtime
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
@@ -257,7 +257,7 @@ def test_the_memory_of_batches_is_pinned_once_and_let_go(
     gpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = CudaRuntime()
-    monkeypatch.setattr(described_cuda, "load_runtime", lambda version: runtime)
+    monkeypatch.setattr(gpu_feeding, "load_runtime", lambda version: runtime)
     found = network(tmp_path, "yolo", "batch")
     content = np.zeros((8, SIDE, SIDE, 3), np.uint8)
     with opened(found, "onnxruntime", 8, device="cuda") as engine:
@@ -265,6 +265,12 @@ def test_the_memory_of_batches_is_pinned_once_and_let_go(
             engine.infer(content[:count])
         assert runtime.pinned == {content.ctypes.data: content.nbytes}
         engine.infer(np.zeros((1, SIDE, SIDE, 3), np.uint8))  # too small
+        assert len(runtime.pinned) == 1
+    assert not runtime.pinned
+    # Of a network that takes two at once, a single picture is filled up in memory that is not used again.
+    with opened(network(tmp_path / "pairs", "yolo", 2), "onnxruntime", 8, device="cuda") as engine:
+        for count in (1, 3):
+            engine.infer(np.zeros((count + 8, SIDE, SIDE, 3), np.uint8)[:count])
         assert len(runtime.pinned) == 1
     assert not runtime.pinned
 

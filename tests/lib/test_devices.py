@@ -17,6 +17,7 @@ from scripts.lib.engines.devices import (
     choose_device,
     require_provider,
 )
+from scripts.lib.engines.pinned import PinnedArrays
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, SettingsError
@@ -203,3 +204,25 @@ def test_rows_are_bound_on_a_gpu_too(cuda: type[GpuSession], tmp_path: Path, mon
     assert cuda.asked[-1] == BOTH  # without TensorRT, which builds an engine for each size of a batch
     np.testing.assert_array_equal(found["cpu"].boxes, found["cuda"].boxes)
     np.testing.assert_array_equal(found["cpu"].scores, found["cuda"].scores)
+
+
+def test_retinanets_take_bytes_on_a_gpu(
+    cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean is taken off there, and what fills up a batch is not pinned."""
+    pinned: list[int] = []
+    monkeypatch.setattr(PinnedArrays, "pin", lambda self, batch: pinned.append(len(batch)))
+    monkeypatch.setattr(engine_module, "subtract_mean", lambda batch: pytest.fail("on the host"))
+    batch = np.random.default_rng(0).integers(0, 256, (2, SIZE.height, SIZE.width, 3), dtype=np.uint8)
+    with open_engine(
+        write_onnx(tmp_path / "graph.onnx"), engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="cuda"
+    ) as engine:
+        both = engine.infer(batch)
+        pinned.clear()
+        one = engine.infer(batch[:1])
+        np.testing.assert_array_equal(one.boxes, both.boxes[:1])
+        assert not pinned
+        engine.infer(batch)
+        assert pinned == [2]
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.infer(batch)

@@ -4,25 +4,20 @@ Three graphs run one after the other, each on what the one before it left on the
 the bytes of frames, the network, and what picks the best boxes.
 """
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.described import OnnxRuntimeRunner, cut, filled
-from scripts.lib.engines.devices import Device, require_provider
-from scripts.lib.engines.feeding import Input, operators
-from scripts.lib.engines.pinned import PinnedArrays, load_runtime
-from scripts.lib.engines.small_graphs import FLOAT, FLOAT16, UINT8, Constants, Step, write_graph
+from scripts.lib.engines.devices import Device
+from scripts.lib.engines.feeding import Input
+from scripts.lib.engines.gpu_feeding import GpuFeeding, open_small
+from scripts.lib.engines.small_graphs import FLOAT, FLOAT16
 from scripts.lib.engines.top_k_described import Found, Picking, plan_picking, write_picking
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, PixelFormat
+from scripts.lib.graphs.description import Description
 
-_FRAMES, _NUMBERS = "frames", "numbers"
-_TYPES = {"float32": FLOAT, "float16": FLOAT16, "uint8": UINT8}
 _GIVEN = {"tensor(float)": FLOAT, "tensor(float16)": FLOAT16, "tensor(double)": 11}  # ONNX' names and numbers
 
 
@@ -36,34 +31,18 @@ class CudaRunner(OnnxRuntimeRunner):
         super().__init__(
             graph, description, taken, size=size, batch_size=batch_size, threads=threads, device=device
         )  # fmt: skip
-        onnxruntime = importlib.import_module("onnxruntime")
         self._description = description
-        self._feeding: Any = self._opened(write_feeding(description.pixels, taken, size))
-        self._pinned = PinnedArrays(load_runtime(onnxruntime.cuda_version))
+        self._feeding = GpuFeeding(description.pixels, taken, size, device)
         self._shapes: list[tuple[int, ...]] = []
         self._picks: _Picks | None = None
 
-    def _opened(self, model: bytes) -> Any:
-        """Return a session of one of the small graphs."""
-        onnxruntime = importlib.import_module("onnxruntime")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # nothing of it runs on the CPU
-        session = onnxruntime.InferenceSession(model, options, providers=self._device.providers)
-        require_provider(session.get_providers(), self._device)
-        return session
-
     def _run(self, part: Pixels) -> list[Found]:
-        whole = np.ascontiguousarray(filled(part, self._taken.batch))
-        if whole is part:
-            self._pinned.pin(part)
+        whole = filled(part, self._taken.batch)
         place = self._device.name
         try:
-            fed = self._feeding.io_binding()
-            fed.bind_cpu_input(_FRAMES, whole)
-            fed.bind_output(_NUMBERS, place)
-            self._feeding.run_with_iobinding(fed)
+            fed = self._feeding.feed(whole, comes_again=whole is part)
             bound = self._session.io_binding()
-            bound.bind_ortvalue_input(self._taken.name, fed.get_outputs()[0])
+            bound.bind_ortvalue_input(self._taken.name, fed)
             for output in self._outputs:
                 bound.bind_output(output, place)
             self._session.run_with_iobinding(bound)
@@ -86,14 +65,14 @@ class CudaRunner(OnnxRuntimeRunner):
         if picking is None or None in types:
             return None
         model = write_picking(picking, [one for one in types if one is not None])
-        self._picks = _Picks(picking, self._opened(model), least_score)
+        self._picks = _Picks(picking, open_small(model, self._device), least_score)
         return picking.most
 
     def close(self) -> None:
         """Free the sessions, and let go of the memory of batches."""
         super().close()
-        self._feeding = self._picks = None
-        self._pinned.close()
+        self._picks = None
+        self._feeding.close()
 
 
 class _Picks:
@@ -117,27 +96,3 @@ class _Picks:
             binding.bind_output(name, place)
         self._session.run_with_iobinding(binding)
         return self._picking.found([one[:count] for one in binding.copy_outputs_to_cpu()], self._least_score)
-
-
-def write_feeding(pixels: PixelFormat, taken: Input, size: Size) -> bytes:
-    """Return an ONNX file that makes of the bytes of frames, (n, H, W, 3) BGR, what a network takes.
-
-    Args:
-        pixels: which numbers it takes.
-        taken: its input.
-        size: of its input.
-    """
-    steps: list[Step] = []
-    constants: Constants = {}
-    last = _FRAMES
-    for at, (kind, values, attributes) in enumerate(operators(pixels, taken, size, taken.batch or 1)):
-        inputs = [last]
-        if values is not None:
-            constants[f"values/{at}"] = values
-            inputs.append(f"values/{at}")
-        last = f"step/{at}"
-        steps.append(Step(kind, inputs, [last], attributes))
-    steps[-1] = steps[-1]._replace(outputs=[_NUMBERS])
-    return write_graph(
-        "feeding", steps, constants, inputs={_FRAMES: UINT8}, outputs={_NUMBERS: _TYPES[taken.kind]}
-    )  # fmt: skip
