@@ -16,6 +16,7 @@ class GpuSession:
     """Stands in for onnxruntime-gpu's session: takes its providers, refuses unknown options, computes on the CPU."""
 
     asked: ClassVar[list[list[Provider]]] = []
+    looked_in: ClassVar[list[str | None]] = []
     has_libraries = False
     loads_tensorrt = True
     # What the documents of onnxruntime 1.31 list for TensorRT, of those that could be asked for here.
@@ -41,8 +42,9 @@ class GpuSession:
         self._session = onnxruntime_session(model, options, providers=[CPU_PROVIDER])
 
     @classmethod
-    def preload(cls) -> None:
+    def preload(cls, directory: str | None = None) -> None:
         """Find CUDA's libraries, but for one, as onnxruntime.preload_dlls does."""
+        cls.looked_in.append(directory)
         cls.has_libraries = True
         print("Failed to load libcufft.so.12: it is not there")  # noqa: T201, as it does
 
@@ -76,6 +78,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
     monkeypatch.setattr(devices, "has_tensorrt", lambda: True)
     monkeypatch.setattr(GpuSession, "asked", [])
     monkeypatch.setattr(GpuSession, "has_libraries", False)
+    monkeypatch.setattr(GpuSession, "looked_in", [])
     monkeypatch.setattr(onnxruntime, "preload_dlls", GpuSession.preload)
     monkeypatch.setattr(GpuSession, "loads_tensorrt", True)
     return GpuSession

@@ -1,5 +1,6 @@
 """Which device onnxruntime computes on, why, and what is said where it is not there."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,15 +176,25 @@ def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
 
 
 def test_the_libraries_that_pip_installs_are_loaded_first(
-    cuda: type[GpuSession], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
+    cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Those of the environment around a virtual one, too."""
+    folders = [tmp_path / f"{where}/nvidia/{package}/lib" for where in "ab" for package in ("cu13", "cudnn")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for where in "ab":
+        monkeypatch.syspath_prepend(tmp_path / where)
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     graph = write_onnx(tmp_path / "graph.onnx")
     batch = np.zeros((2, SIZE.height, SIZE.width, 3), np.uint8)
     infer(graph, "cpu", tmp_path, batch)
-    assert not cuda.has_libraries
+    assert not cuda.looked_in
     _, record = infer(graph, "cuda", tmp_path, batch)
     assert record["device"] == "CUDA"
-    assert "libcufft.so.12" in caplog.text
+    assert [one for one in cuda.looked_in if one and one.startswith(str(tmp_path))] == [str(one) for one in folders]
+    assert cuda.looked_in[-1] is None
+    assert caplog.text.count("libcufft.so.12") == 1
     assert "libcufft" not in capsys.readouterr().out
 
 

@@ -119,13 +119,19 @@ def has_cuda_provider() -> bool:
 def load_cuda(onnxruntime: ModuleType) -> None:
     """Load CUDA's and cuDNN's libraries from NVIDIA's packages of Python, or from where the system has them.
 
-    onnxruntime's CUDA provider looks for them where the system does, which is not where pip puts them.
+    onnxruntime's CUDA provider looks for them where the system does, which is not where pip puts them. Its own
+    `preload_dlls` looks for them beside itself; in an environment within another one they may be in either.
 
     Args:
         onnxruntime: the package, of a version with a CUDA provider.
     """
+    spec = importlib.util.find_spec("nvidia")
+    places = (spec and spec.submodule_search_locations) or []
     said = io.StringIO()
-    with redirect_stdout(said):  # it prints what it does not find
+    for folder in sorted({lib for place in places for lib in Path(place).glob("*/lib")}):
+        with redirect_stdout(io.StringIO()):  # no folder has them all, and it prints what it does not find
+            onnxruntime.preload_dlls(directory=str(folder))
+    with redirect_stdout(said):
         onnxruntime.preload_dlls()
     for line in said.getvalue().splitlines():
         _log.warning("onnxruntime: %s", line)
