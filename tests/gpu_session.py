@@ -26,8 +26,18 @@ class GpuSession:
         "trt_force_timing_cache", "trt_builder_optimization_level", "trt_max_workspace_size",
     }  # fmt: skip
 
+    # What the library of onnxruntime-gpu 1.31.1 names.
+    known_of_cuda: ClassVar[set[str]] = {
+        "arena_extend_strategy", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "device_id",
+        "do_copy_in_default_stream", "enable_cuda_graph", "enable_skip_layer_norm_strict_mode", "fuse_conv_bias",
+        "gpu_mem_limit", "prefer_nhwc", "sdpa_kernel", "tunable_op_enable", "use_tf32",
+    }  # fmt: skip
+
     def __init__(self, model: str | bytes, options: Any, providers: list[Provider]) -> None:
         self.asked.append(providers)
+        for provider in providers:
+            if provider[0] == CUDA_PROVIDER:
+                assert set(provider[1]) <= self.known_of_cuda
         self._names = [one if isinstance(one, str) else one[0] for one in providers]
         if self._names[0] == TENSORRT_PROVIDER:
             given = providers[0][1]
@@ -79,6 +89,8 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
     monkeypatch.setattr(GpuSession, "asked", [])
     monkeypatch.setattr(GpuSession, "has_libraries", False)
     monkeypatch.setattr(GpuSession, "looked_in", [])
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # as what is tested leaves it; set here, it is undone
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     monkeypatch.setattr(onnxruntime, "preload_dlls", GpuSession.preload)
     monkeypatch.setattr(GpuSession, "loads_tensorrt", True)
     return GpuSession

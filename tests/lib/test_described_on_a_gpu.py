@@ -18,7 +18,7 @@ import pytest
 from scripts.lib.boxes import Size
 from scripts.lib.engines import described_cuda, gpu_feeding
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.devices import CPU_PROVIDER, CUDA_PROVIDER
+from scripts.lib.engines.devices import CPU_PROVIDER, CUDA
 from scripts.lib.engines.feeding import Input, numbers
 from scripts.lib.engines.gpu_feeding import write_feeding
 from scripts.lib.engines.pinned import PinnedArrays, load_runtime
@@ -138,7 +138,7 @@ def test_on_cuda_the_outputs_are_those_of_the_cpu_to_the_bit(
         assert engine.description["device"] == "CUDA"
         assert "candidates" not in engine.description
     # Without TensorRT, which builds an engine for each size of a batch.
-    assert gpu_session.GpuSession.asked == [[CUDA_PROVIDER, CPU_PROVIDER]] * 2
+    assert gpu_session.GpuSession.asked == [[CUDA, CPU_PROVIDER]] * 2
     for one, other in zip(given, expected, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.scores, other.scores)

@@ -1,5 +1,6 @@
 """Which device onnxruntime computes on, why, and what is said where it is not there."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from scripts.lib.engines import devices, top_k
 from scripts.lib.engines import onnxruntime as engine_module
 from scripts.lib.engines.devices import (
     CPU_PROVIDER,
+    CUDA,
     CUDA_PROVIDER,
     TENSORRT_PROVIDER,
     Device,
@@ -28,6 +30,7 @@ from tests.gpu_session import GpuSession, install
 from tests.onnx_graph import write_onnx, write_rows
 
 BOTH = [CUDA_PROVIDER, CPU_PROVIDER]
+ON_CUDA = [(CUDA_PROVIDER, {"use_tf32": "0"}), CPU_PROVIDER]
 SIZE = Size(64, 48)
 
 
@@ -152,12 +155,12 @@ def test_tensorrt_within_onnxruntime(cuda: type[GpuSession], tmp_path: Path, mon
     assert "provider" not in plain
     name, options = cuda.asked[-1][0]
     assert (name, options["trt_engine_cache_path"], options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, str(folder), "0")
-    assert cuda.asked[-1][1:] == BOTH
+    assert cuda.asked[-1][1:] == ON_CUDA
     # Candidates are picked without it: an engine of these few operators is not worth building.
     monkeypatch.setattr(engine_module, "is_worth", lambda anchors: True)
     monkeypatch.setattr(engine_module, "write_picking", lambda: top_k.write_picking(4))
     infer(graph, "cuda", folder, batch, least_score=0.3)
-    assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA_PROVIDER]
+    assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA]
 
 
 def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
@@ -172,7 +175,7 @@ def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
     assert "cannot load the TensorRT" in caplog.text
     monkeypatch.setattr(devices, "has_tensorrt", lambda: False)
     infer(graph, "cuda", tmp_path / "engines", batch)
-    assert cuda.asked[-1] == BOTH
+    assert cuda.asked[-1] == ON_CUDA
 
 
 def test_the_libraries_that_pip_installs_are_loaded_first(
@@ -194,6 +197,7 @@ def test_the_libraries_that_pip_installs_are_loaded_first(
     assert record["device"] == "CUDA"
     assert [one for one in cuda.looked_in if one and one.startswith(str(tmp_path))] == [str(one) for one in folders]
     assert cuda.looked_in[-1] is None
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
     assert caplog.text.count("libcufft.so.12") == 1
     assert "libcufft" not in capsys.readouterr().out
 
@@ -212,7 +216,7 @@ def test_rows_are_bound_on_a_gpu_too(cuda: type[GpuSession], tmp_path: Path, mon
     rows = RowsConvention("rgb_0_to_1", 1, 2)
     found = {device: infer(written, device, tmp_path, batch, rows=rows)[0] for device in ("cpu", "cuda")}
     assert set(seen) == {"cuda"}
-    assert cuda.asked[-1] == BOTH  # without TensorRT, which builds an engine for each size of a batch
+    assert cuda.asked[-1] == ON_CUDA  # without TensorRT, which builds an engine for each size of a batch
     np.testing.assert_array_equal(found["cpu"].boxes, found["cuda"].boxes)
     np.testing.assert_array_equal(found["cpu"].scores, found["cuda"].scores)
 

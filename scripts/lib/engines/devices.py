@@ -4,6 +4,7 @@ import ctypes.util
 import importlib.util
 import io
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -15,6 +16,10 @@ from scripts.lib.errors import DeviceError
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]
+# f32 is to be float32, not its upper 19 bits, which onnxruntime computes with on a GPU unless it is told.
+CUDA: Provider = (CUDA_PROVIDER, {"use_tf32": "0"})
+# Likewise for TensorRT within onnxruntime, which has no option for it. NVIDIA's libraries read it when they are loaded.
+_TF32 = "NVIDIA_TF32_OVERRIDE"
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 _log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
@@ -53,7 +58,7 @@ class Device(NamedTuple):
         if self.name != "cuda":
             return [CPU_PROVIDER]
         tensorrt: list[Provider] = [(TENSORRT_PROVIDER, _options(self.built))] if self.built else []
-        return [*tensorrt, CUDA_PROVIDER, CPU_PROVIDER]
+        return [*tensorrt, CUDA, CPU_PROVIDER]
 
     def with_tensorrt(self, folder: Path, available: Sequence[str]) -> "Device":
         """Return this device, with TensorRT where onnxruntime and the machine have it.
@@ -119,12 +124,15 @@ def has_cuda_provider() -> bool:
 def load_cuda(onnxruntime: ModuleType) -> None:
     """Load CUDA's and cuDNN's libraries from NVIDIA's packages of Python, or from where the system has them.
 
+    They compute with whole float32 numbers then, unless the environment says otherwise.
+
     onnxruntime's CUDA provider looks for them where the system does, which is not where pip puts them. Its own
     `preload_dlls` looks for them beside itself; in an environment within another one they may be in either.
 
     Args:
         onnxruntime: the package, of a version with a CUDA provider.
     """
+    os.environ.setdefault(_TF32, "0")
     spec = importlib.util.find_spec("nvidia")
     places = (spec and spec.submodule_search_locations) or []
     said = io.StringIO()
