@@ -1,6 +1,7 @@
 """What is measured: a network, and how the workflow's step is called with it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import yaml
 
 from benchmarks.clips import SAMPLE
-from benchmarks.network import Shape, write_network
+from benchmarks.network import Shape, write_detr, write_network, write_yolo
 from scripts.lib.boxes import Size
 from scripts.lib.engines import nms_settings
+from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
 from scripts.lib.record_files import write_record
+from scripts.lib.suppression import Nms
+from scripts.lib.train_ini import species
 from tests.made_records import provenance
 from tests.workflow import ROOT
 
@@ -32,6 +36,8 @@ class Case:
         size: of its input.
         iou: above which it suppresses.
         precision: what the workflow computes with.
+        description: of its family; None for a RetinaNet.
+        is_trained: its weights are no random numbers.
     """
 
     name: str
@@ -41,11 +47,18 @@ class Case:
     size: Size
     iou: float
     precision: str = "f32"
+    description: Description | None = None
+    is_trained: bool = False
+
+    @property
+    def names(self) -> int:
+        """How many names of classes there are."""
+        return len(species(self.train_ini))
 
 
 def sample_network(onnx: Path | None) -> Case:
     """Return the network of the demo, a small one."""
-    return Case("sample", SAMPLE / "graph.pb", onnx, SAMPLE / "train.ini", Size(640, 480), 0.5)
+    return Case("sample", SAMPLE / "graph.pb", onnx, SAMPLE / "train.ini", Size(640, 480), 0.5, is_trained=True)
 
 
 def sample_int8(onnx: Path) -> Case:
@@ -60,6 +73,35 @@ def resnet50(folder: Path, shape: Shape | None = None) -> Case:
     return Case("resnet50", graph, graph, SAMPLE / "train.ini", size, nms_settings.DEFAULT.iou)
 
 
+def yolo(folder: Path, shape: Shape | None = None, side: int = 640) -> Case:
+    """Write a network with the outputs of an Ultralytics YOLO of 80 classes: 2.8 MB a frame of 640 x 640 pixels."""
+    described = Description(
+        "ultralytics", OutputNames(table=0, boxes_last=True), Resize("letterbox", "centre", 114), PixelFormat(),
+        BoxFormat("cxcywh"), suppression=Nms(0.7, 300, per_class=True, best_class=True),
+    )  # fmt: skip
+    return _of_a_family(folder, write_yolo, described, shape, side)
+
+
+def detr(folder: Path, shape: Shape | None = None, side: int = 640) -> Case:
+    """Write a network with the outputs of an RT-DETR of 80 classes: 300 boxes, 0.1 MB a frame."""
+    described = Description(
+        "rt-detr", OutputNames(boxes="pred_boxes", scores="logits"), Resize("stretch"), PixelFormat(),
+        BoxFormat("cxcywh", "fraction"), Scores("sigmoid"), Nms(1.0, 300, per_class=True),
+    )  # fmt: skip
+    return _of_a_family(folder, write_detr, described, shape, side)
+
+
+def _of_a_family(
+    folder: Path, write: Callable[[Path, Size, Shape], Path], described: Description, shape: Shape | None, side: int
+) -> Case:
+    name = write.__name__.removeprefix("write_")
+    shape = shape or Shape((2, 2, 2, 2), 32, 128, classes=80)
+    graph = write(folder / f"{name}.onnx", Size(side, side), shape)
+    train_ini = folder / f"{name}.ini"
+    train_ini.write_text(f"[Data]\nSpecies = {','.join(f'class {at}' for at in range(shape.classes))}\n")
+    return Case(name, graph, graph, train_ini, Size(side, side), 0.7, description=described)
+
+
 def step_arguments(
     case: Case, media: Path, folder: Path, threads: int, media_id: int = 1, **settings: Any
 ) -> dict[str, Any]:
@@ -68,7 +110,8 @@ def step_arguments(
     ready = {"media_id": media_id, "state": "ready", "reason": None}
     (folder / "record.json").write_text(json.dumps(ready | {"name": media.name, "kind": "video"}))
     (folder / "download.json").write_text(json.dumps(ready))
-    write_record(folder / "provenance.json", provenance("a benchmark"))
+    described = None if case.description is None else case.description.to_values()
+    write_record(folder / "provenance.json", provenance("a benchmark", description=described))
     return {
         "media": media,
         "records": folder / "record.json",

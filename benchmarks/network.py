@@ -1,7 +1,8 @@
-"""A RetinaNet of ResNet-50's size with seeded random weights, cut before its suppression, as ONNX.
+"""Networks with seeded random weights as ONNX: a RetinaNet of ResNet-50's size, and ones with the outputs of others.
 
-Its layers are those of keras-retinanet's ResNet-50 with batch normalisation folded in; what it finds means nothing.
-The weights are scaled such that, as with a trained network, few of its anchors score high.
+The RetinaNet is cut before its suppression; its layers are those of keras-retinanet's ResNet-50 with batch
+normalisation folded in. What they find means nothing. The weights are scaled such that, as with a trained network, few
+boxes score high.
 """
 
 from collections.abc import Sequence
@@ -102,6 +103,75 @@ def write_network(path: Path, size: Size, shape: Shape | None = None, seed: int 
                 "classification/concat:0", TensorProto.FLOAT, ["batch", "anchors", shape.classes]
             ),
         ],
+        graph.weights,
+    )
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def write_yolo(path: Path, size: Size, shape: Shape) -> Path:
+    """Write a network with the input and the output of an Ultralytics YOLO, for any number of pictures.
+
+    Args:
+        path: the `.onnx` file.
+        size: of its input; each side a multiple of 32.
+        shape: how large it is.
+    """
+    graph = _Graph(0)
+    columns = 4 + shape.classes
+    rows = graph.constant(np.array([0, columns, -1], np.int64))
+    pyramid = _pyramid(graph, _backbone(graph, _as_bytes(graph, "images"), shape), shape)
+    levels = []
+    for source in pyramid[:3]:
+        kernel = graph.kernel(shape.channels, columns, 3, gain=0.25, bias=shape.score_bias)
+        levels.append(graph.add("Reshape", graph.convolve(source, kernel, 3), rows))
+    graph.add("Sigmoid", graph.add("Concat", *levels, axis=2), to="fractions")
+    # A box is at its cell, and a few cells wide.
+    cells = [np.mgrid[: size.height // side, : size.width // side].reshape(2, -1)[::-1] * side for side in STRIDES[:3]]
+    places = np.concatenate([np.concatenate(cells, 1), np.zeros((columns - 2, sum(one.shape[1] for one in cells)))])
+    sides = np.concatenate([np.full(one.shape[1], side) for one, side in zip(cells, STRIDES, strict=False)])
+    scales = np.ones_like(places)
+    scales[:4] = sides * np.array([[1], [1], [400], [400]])
+    scaled = graph.add("Mul", "fractions", graph.constant(scales[None].astype(np.float32)))
+    graph.add("Add", scaled, graph.constant(places[None].astype(np.float32)), to="output0")
+    return _save(path, graph, size, {"output0": ["batch", columns, places.shape[1]]})
+
+
+def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path:
+    """Write a network with the input and the outputs of an RT-DETR, for any number of pictures.
+
+    Args:
+        path: the `.onnx` file.
+        size: of its input; each side a multiple of 32.
+        shape: how large it is.
+        queries: how many boxes it gives.
+    """
+    graph = _Graph(0)
+    last, channels = _backbone(graph, _as_bytes(graph, "images"), shape)[-1]
+    cells = (size.width // 32) * (size.height // 32)
+    columns = 4 + shape.classes
+    kernel = graph.kernel(channels, columns, 1, gain=0.25, bias=shape.score_bias)
+    made = graph.add("Reshape", graph.convolve(last, kernel, 1), graph.constant(np.array([0, columns, cells])))
+    # Each query looks at the cells with weights of its own.
+    looks = np.random.default_rng(1).standard_normal((cells, queries)).astype(np.float32) / np.float32(cells**0.5)
+    found = graph.add("Transpose", graph.add("MatMul", made, graph.constant(looks)), perm=[0, 2, 1])
+    parts = graph.constant(np.array([4, shape.classes]))
+    graph.nodes.append(helper.make_node("Split", [found, parts], ["offsets", "logits"], axis=2))
+    graph.add("Sigmoid", "offsets", to="pred_boxes")
+    return _save(path, graph, size, {"logits": ["batch", queries, shape.classes], "pred_boxes": ["batch", queries, 4]})
+
+
+def _as_bytes(graph: _Graph, name: str) -> str:
+    """Add what makes pixels of 0 to 1 those that the backbone takes."""
+    return graph.add("Mul", name, graph.constant(np.array(255, np.float32)))
+
+
+def _save(path: Path, graph: _Graph, size: Size, outputs: dict[str, list[Any]]) -> Path:
+    made = helper.make_graph(
+        graph.nodes,
+        path.stem,
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, size.height, size.width])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         graph.weights,
     )
     onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)

@@ -64,7 +64,7 @@ def write_detector(
     return path
 
 
-def write_yolo(path: Path, batch: int = 1) -> Path:
+def write_yolo(path: Path, batch: int = 1, side: int = SIDE) -> Path:
     """Write a network with the layout of YOLO11 for two classes: it scores each cell by convolutions, at random.
 
     The sides of its boxes are sums over a softmax, as YOLO has them, of constants.
@@ -79,17 +79,17 @@ def write_yolo(path: Path, batch: int = 1) -> Path:
     for stride in (8, 16, 32):
         weights = rng.normal(0, 1, (8, 3, stride, stride)).astype(np.float32) / stride
         last = rng.normal(0, 1, (2 + 16, 8, 1, 1)).astype(np.float32) * 4
-        side = SIDE // stride
+        wide = side // stride
         nodes += [
             helper.make_node("Conv", ["images", constant(f"w{stride}", weights)], [f"f{stride}"], strides=[stride] * 2),
             helper.make_node("Relu", [f"f{stride}"], [f"r{stride}"]),
             helper.make_node("Conv", [f"r{stride}", constant(f"l{stride}", last)], [f"n{stride}"]),
             helper.make_node(
-                "Reshape", [f"n{stride}", constant(f"s{stride}", np.array([batch, 18, side * side]))], [f"p{stride}"]
+                "Reshape", [f"n{stride}", constant(f"s{stride}", np.array([batch, 18, wide * wide]))], [f"p{stride}"]
             ),
         ]
         parts.append(f"p{stride}")
-        rows, columns = np.mgrid[:side, :side]
+        rows, columns = np.mgrid[:wide, :wide]
         cells.append(np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], 0) * stride)
     centres = np.concatenate(cells, 1).astype(np.float32)
     bins = np.arange(16, dtype=np.float32).reshape(1, 16, 1, 1)
@@ -109,13 +109,46 @@ def write_yolo(path: Path, batch: int = 1) -> Path:
     ]
     graph = helper.make_graph(
         nodes, "yolo",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, side, side])],
         [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch, 6, count])],
         constants,
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, ULTRALYTICS)
+    helper.set_model_props(model, ULTRALYTICS | {"imgsz": f"[{side}, {side}]"})
     onnx.save(model, path)
+    return path
+
+
+def write_detr(path: Path, queries: int = 5) -> Path:
+    """Write a network that samples features where its queries look, with a mask of the largest numbers there are."""
+    rng = np.random.default_rng(1)
+    constants = {
+        "weights": rng.normal(0, 0.05, (8, 3, 8, 8)).astype(np.float32),
+        "grid": rng.uniform(-1, 1, (1, queries, 1, 2)).astype(np.float32),
+        "mask": np.array([0, np.finfo(np.float32).min, -np.inf, 0, 0, 0, 0, 0], np.float32).reshape(1, 8, 1, 1),
+        "as_rows": np.array([-1, 8, queries]),
+        "last": rng.normal(0, 1, (8, 6)).astype(np.float32),
+        "parts": np.array([4, 2]),
+    }
+    nodes = [
+        helper.make_node("Conv", ["pixel_values", "weights"], ["features"], strides=[8, 8]),
+        helper.make_node("Add", ["features", "mask"], ["masked"]),
+        helper.make_node("Softmax", ["masked"], ["shares"], axis=1),
+        helper.make_node("GridSample", ["shares", "grid"], ["sampled"], mode="bilinear"),
+        helper.make_node("Reshape", ["sampled", "as_rows"], ["columns"]),
+        helper.make_node("Transpose", ["columns"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["rows", "last"], ["found"]),
+        helper.make_node("Split", ["found", "parts"], ["offsets", "logits"], axis=2),
+        helper.make_node("Sigmoid", ["offsets"], ["pred_boxes"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "detr",
+        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, queries, count])
+         for name, count in (("logits", 2), ("pred_boxes", 4))],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
 

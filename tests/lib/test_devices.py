@@ -1,34 +1,36 @@
 """Which device onnxruntime computes on, why, and what is said where it is not there."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import devices, table, top_k
+from scripts.lib.engines import devices, top_k
 from scripts.lib.engines import onnxruntime as engine_module
 from scripts.lib.engines.devices import (
     CPU_PROVIDER,
+    CUDA,
     CUDA_PROVIDER,
     TENSORRT_PROVIDER,
     Device,
-    Provider,
     choose_device,
     require_provider,
 )
+from scripts.lib.engines.pinned import PinnedArrays
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, SettingsError
 from scripts.lib.workflow import engine_choice
 from scripts.lib.workflow.engine_choice import choose
-from tests.detector_graphs import ULTRALYTICS, raw, write_detector
-from tests.lib.test_families import Network
+from tests.gpu_session import GpuSession, install
 from tests.onnx_graph import write_onnx, write_rows
 
 BOTH = [CUDA_PROVIDER, CPU_PROVIDER]
+ON_CUDA = [(CUDA_PROVIDER, {"use_tf32": "0"}), CPU_PROVIDER]
 SIZE = Size(64, 48)
 
 
@@ -127,60 +129,10 @@ def test_bound_outputs_are_those_of_a_plain_run(tmp_path: Path, monkeypatch: pyt
     assert np.array_equal(plain.scores, bound.scores)
 
 
-class GpuSession:
-    """Stands in for onnxruntime-gpu's session: takes its providers, refuses unknown options, computes on the CPU."""
-
-    asked: ClassVar[list[list[Provider]]] = []
-    loads_tensorrt = True
-    # What the documents of onnxruntime 1.31 list for TensorRT, of those that could be asked for here.
-    known: ClassVar[set[str]] = {
-        "device_id", "trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable", "trt_engine_cache_enable",
-        "trt_engine_cache_path", "trt_engine_cache_prefix", "trt_timing_cache_enable", "trt_timing_cache_path",
-        "trt_force_timing_cache", "trt_builder_optimization_level", "trt_max_workspace_size",
-    }  # fmt: skip
-
-    def __init__(self, model: str | bytes, options: Any, providers: list[Provider]) -> None:
-        self.asked.append(providers)
-        self._names = [one if isinstance(one, str) else one[0] for one in providers]
-        if self._names[0] == TENSORRT_PROVIDER:
-            given = providers[0][1]
-            assert isinstance(given, dict)
-            assert set(given) <= self.known
-            for name, value in given.items():
-                assert value in ("0", "1") if name.endswith("_enable") else Path(value).is_dir()
-            if not self.loads_tensorrt:
-                self._names = self._names[1:]
-        self._session = onnxruntime_session(model, options, providers=[CPU_PROVIDER])
-
-    def get_providers(self) -> list[str]:
-        return self._names
-
-    def io_binding(self) -> Any:
-        binding = self._session.io_binding()
-        bind_output = binding.bind_output
-        binding.bind_output = lambda name, place: bind_output(name, {"cuda": "cpu"}[place])
-        return binding
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-
-onnxruntime_session = onnxruntime.InferenceSession
-
-
 @pytest.fixture
 def cuda(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> type[GpuSession]:
     """Put a GPU, onnxruntime-gpu and TensorRT in place."""
-    every = [TENSORRT_PROVIDER, *BOTH]
-    monkeypatch.setattr(onnxruntime, "InferenceSession", GpuSession)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: every)
-    monkeypatch.setattr(
-        table, "choose_device", lambda asked, available, environ: choose_device(asked, available, {}, gpu)
-    )
-    monkeypatch.setattr(devices, "has_tensorrt", lambda: True)
-    monkeypatch.setattr(GpuSession, "asked", [])
-    monkeypatch.setattr(GpuSession, "loads_tensorrt", True)
-    return GpuSession
+    return install(monkeypatch, gpu)
 
 
 def infer(graph: Path, device: str, folder: Path, batch: np.ndarray, **words: Any) -> tuple[Any, dict[str, Any]]:
@@ -203,12 +155,12 @@ def test_tensorrt_within_onnxruntime(cuda: type[GpuSession], tmp_path: Path, mon
     assert "provider" not in plain
     name, options = cuda.asked[-1][0]
     assert (name, options["trt_engine_cache_path"], options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, str(folder), "0")
-    assert cuda.asked[-1][1:] == BOTH
+    assert cuda.asked[-1][1:] == ON_CUDA
     # Candidates are picked without it: an engine of these few operators is not worth building.
     monkeypatch.setattr(engine_module, "is_worth", lambda anchors: True)
     monkeypatch.setattr(engine_module, "write_picking", lambda: top_k.write_picking(4))
     infer(graph, "cuda", folder, batch, least_score=0.3)
-    assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA_PROVIDER]
+    assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA]
 
 
 def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
@@ -223,12 +175,34 @@ def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
     assert "cannot load the TensorRT" in caplog.text
     monkeypatch.setattr(devices, "has_tensorrt", lambda: False)
     infer(graph, "cuda", tmp_path / "engines", batch)
-    assert cuda.asked[-1] == BOTH
+    assert cuda.asked[-1] == ON_CUDA
 
 
-def test_described_networks_and_rows_are_bound_on_a_gpu_too(
-    cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_libraries_that_pip_installs_are_loaded_first(
+    cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Those of the environment around a virtual one, too."""
+    folders = [tmp_path / f"{where}/nvidia/{package}/lib" for where in "ab" for package in ("cu13", "cudnn")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for where in "ab":
+        monkeypatch.syspath_prepend(tmp_path / where)
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    graph = write_onnx(tmp_path / "graph.onnx")
+    batch = np.zeros((2, SIZE.height, SIZE.width, 3), np.uint8)
+    infer(graph, "cpu", tmp_path, batch)
+    assert not cuda.looked_in
+    _, record = infer(graph, "cuda", tmp_path, batch)
+    assert record["device"] == "CUDA"
+    assert [one for one in cuda.looked_in if one and one.startswith(str(tmp_path))] == [str(one) for one in folders]
+    assert cuda.looked_in[-1] is None
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    assert caplog.text.count("libcufft.so.12") == 1
+    assert "libcufft" not in capsys.readouterr().out
+
+
+def test_rows_are_bound_on_a_gpu_too(cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     original = engine_module.run_bound
 
@@ -237,23 +211,33 @@ def test_described_networks_and_rows_are_bound_on_a_gpu_too(
         return original(*words)
 
     monkeypatch.setattr(engine_module, "run_bound", run_bound)
-    given_rows = raw([[16, 12, 16, 16, 0.1, 0.9], [40, 40, 8, 8, 0.9, 0.0]], 84)
-    write_detector(tmp_path / "graph.onnx", {"output0": given_rows}, metadata=ULTRALYTICS)
-    described = Network(tmp_path)
-    batch = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    given = {}
-    for device in ("cpu", "cuda"):
-        with described.opened("onnxruntime", device=device) as engine:
-            given[device] = engine.infer(batch)
-    assert seen
-    assert set(seen) == {"cuda"}
-    assert cuda.asked[-1] == BOTH  # without TensorRT, which builds an engine for each size of a batch
-    np.testing.assert_array_equal(given["cpu"].boxes, given["cuda"].boxes)
-    np.testing.assert_array_equal(given["cpu"].scores, given["cuda"].scores)
-
+    batch = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), np.uint8)
     written = write_rows(tmp_path / "rows.onnx", [((8, 4, 24, 20), 0.9, 1), ((1, 2, 9, 9), 0.5, 2)])
-    seen.clear()
     rows = RowsConvention("rgb_0_to_1", 1, 2)
-    found = {device: infer(written, device, tmp_path, batch[:, :48], rows=rows)[0] for device in ("cpu", "cuda")}
+    found = {device: infer(written, device, tmp_path, batch, rows=rows)[0] for device in ("cpu", "cuda")}
     assert set(seen) == {"cuda"}
+    assert cuda.asked[-1] == ON_CUDA  # without TensorRT, which builds an engine for each size of a batch
     np.testing.assert_array_equal(found["cpu"].boxes, found["cuda"].boxes)
+    np.testing.assert_array_equal(found["cpu"].scores, found["cuda"].scores)
+
+
+def test_retinanets_take_bytes_on_a_gpu(
+    cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean is taken off there, and what fills up a batch is not pinned."""
+    pinned: list[int] = []
+    monkeypatch.setattr(PinnedArrays, "pin", lambda self, batch: pinned.append(len(batch)))
+    monkeypatch.setattr(engine_module, "subtract_mean", lambda batch: pytest.fail("on the host"))
+    batch = np.random.default_rng(0).integers(0, 256, (2, SIZE.height, SIZE.width, 3), dtype=np.uint8)
+    with open_engine(
+        write_onnx(tmp_path / "graph.onnx"), engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="cuda"
+    ) as engine:
+        both = engine.infer(batch)
+        pinned.clear()
+        one = engine.infer(batch[:1])
+        np.testing.assert_array_equal(one.boxes, both.boxes[:1])
+        assert not pinned
+        engine.infer(batch)
+        assert pinned == [2]
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.infer(batch)

@@ -14,11 +14,12 @@ from scripts.lib.engines.feeding import numbers, read_input
 from scripts.lib.engines.prepare_described import obstacle, prepare_described
 from scripts.lib.engines.table import open_engine
 from scripts.lib.engines.tensorrt_build import build_plan, make_logger
+from scripts.lib.engines.top_k_described import MEAN
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, from_values
 from scripts.lib.graphs.found_network import NetworkSettings, look_at
 from scripts.lib.graphs.signature_reader import read_file
-from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_yolo
+from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_detr, write_yolo
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT
 from tests.lib.test_prepare import rounded_like_half
@@ -73,46 +74,13 @@ def test_half_precision_moves_boxes_by_a_fraction_of_a_pixel(tmp_path):
     assert 0 < np.abs(found[:, 4:] - expected[:, 4:]).max() < 0.01
 
 
-def detr(path: Path) -> Path:
-    """Write a network that samples features where its queries look, with a mask of the largest numbers there are."""
-    rng = np.random.default_rng(1)
-    constants = {
-        "weights": rng.normal(0, 0.05, (8, 3, 8, 8)).astype(np.float32),
-        "grid": rng.uniform(-1, 1, (1, 5, 1, 2)).astype(np.float32),
-        "mask": np.array([0, np.finfo(np.float32).min, -np.inf, 0, 0, 0, 0, 0], np.float32).reshape(1, 8, 1, 1),
-        "as_rows": np.array([-1, 8, 5]),
-        "last": rng.normal(0, 1, (8, 6)).astype(np.float32),
-        "parts": np.array([4, 2]),
-    }
-    nodes = [
-        helper.make_node("Conv", ["pixel_values", "weights"], ["features"], strides=[8, 8]),
-        helper.make_node("Add", ["features", "mask"], ["masked"]),
-        helper.make_node("Softmax", ["masked"], ["shares"], axis=1),
-        helper.make_node("GridSample", ["shares", "grid"], ["sampled"], mode="bilinear"),
-        helper.make_node("Reshape", ["sampled", "as_rows"], ["columns"]),
-        helper.make_node("Transpose", ["columns"], ["rows"], perm=[0, 2, 1]),
-        helper.make_node("MatMul", ["rows", "last"], ["found"]),
-        helper.make_node("Split", ["found", "parts"], ["offsets", "logits"], axis=2),
-        helper.make_node("Sigmoid", ["offsets"], ["pred_boxes"]),
-    ]
-    graph = helper.make_graph(
-        nodes, "detr",
-        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 5, count])
-         for name, count in (("logits", 2), ("pred_boxes", 4))],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
-
-
 SIGMOID = from_values(
     {"outputs": {"boxes": "pred_boxes", "scores": "logits"}, "boxes": {"corners": "cxcywh", "unit": "fraction"}}
 )
 
 
 def test_half_precision_leaves_places_exact_and_keeps_masks(tmp_path):
-    graph = detr(tmp_path / "graph.onnx")
+    graph = write_detr(tmp_path / "graph.onnx")
     exact, half = (
         prepare_described(graph, SIGMOID, size=SIZE, batch_size=1, precision=precision) for precision in ("f32", "f16")
     )
@@ -129,15 +97,19 @@ def test_half_precision_leaves_places_exact_and_keeps_masks(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["f16", "f32"])
+@pytest.mark.parametrize("boxes", ["few", "many"])
 @pytest.mark.parametrize("kind", ["yolo", "detr"])
-def test_the_real_builder_builds_them(tmp_path, kind, precision):
-    """TensorRT for RTX builds without a GPU."""
+def test_the_real_builder_builds_them(tmp_path, kind, boxes, precision):
+    """TensorRT for RTX builds without a GPU; of many boxes the best are further outputs."""
     import tensorrt_rtx
 
-    path = tmp_path / "graph.onnx"
-    graph = write_yolo(path) if kind == "yolo" else detr(path)
+    path, many = tmp_path / "graph.onnx", boxes == "many"
+    side = 128 if kind == "yolo" and many else SIDE
+    graph = write_yolo(path, side=side) if kind == "yolo" else write_detr(path, 300 if many else 5)
     description = described(graph) if kind == "yolo" else SIGMOID
-    model = prepare_described(graph, description, size=SIZE, batch_size=2, precision=precision)
+    model = prepare_described(graph, description, size=Size(side, side), batch_size=2, precision=precision)
+    given = [one.name for one in onnx.load_from_string(model).graph.output]
+    assert (MEAN in given) == many
     assert build_plan(tensorrt_rtx, model, make_logger(tensorrt_rtx))
 
 
@@ -176,7 +148,7 @@ def test_batches_of_any_length_are_those_of_onnxruntime(tmp_path, monkeypatch):
 
 def test_another_description_is_another_engine_file(tmp_path, monkeypatch):
     install(monkeypatch, TENSORRT[-1])
-    graph = detr(tmp_path / "graph.onnx")
+    graph = write_detr(tmp_path / "graph.onnx")
     files = set()
     for order in ("rgb", "bgr"):
         description = from_values(SIGMOID.to_values() | {"pixels": {"order": order}})
@@ -201,7 +173,7 @@ def test_what_suppresses_inside_is_refused_with_a_sentence(tmp_path, operator):
 
 
 def test_what_else_cannot_be_prepared(tmp_path):
-    graph = detr(tmp_path / "graph.onnx")
+    graph = write_detr(tmp_path / "graph.onnx")
 
     def refused(**changed: object) -> str:
         description = from_values(SIGMOID.to_values() | changed)

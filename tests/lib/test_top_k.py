@@ -12,6 +12,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.devices import Device
 from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+from scripts.lib.engines.prepare import prepare
 from scripts.lib.engines.table import open_engine
 from scripts.lib.engines.top_k import MOST, OUTPUTS, Candidates, append_picking, is_worth, write_picking
 from scripts.lib.suppression import Nms, select
@@ -169,6 +170,15 @@ def test_a_graph_of_few_anchors_gives_all(graph: Path) -> None:
 def test_on_a_cpu_all_scores_are_searched(graph: Path) -> None:
     with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=BATCH, threads=1, least_score=0.5) as engine:
         assert "candidates" not in engine.description
+
+
+@pytest.mark.parametrize(("opset", "outputs"), [(11, 2), (12, 6), (13, 6)])
+def test_a_graph_of_old_operators_is_prepared_without(graph: Path, tmp_path: Path, opset: int, outputs: int) -> None:
+    model = onnx.load(graph)
+    model.opset_import[0].version = opset
+    onnx.save(model, tmp_path / "old.onnx")
+    found = prepare(tmp_path / "old.onnx", size=SIZE, batch_size=BATCH, precision="f32")
+    assert len(onnx.load_from_string(found).graph.output) == outputs
 
 
 @pytest.mark.parametrize("version", TENSORRT)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Integers, Size
 from scripts.lib.engines.base import Outputs
+from scripts.lib.engines.top_k_described import Found
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import BoxFormat, Description, check_labels
 
@@ -34,18 +35,18 @@ class Decoder:
         self._columns[self._labels] = np.arange(len(self._labels))
         self._grid = _grid(size, description.boxes)
 
-    def decode(self, outputs: Sequence[npt.NDArray[Any]]) -> Outputs:
+    def decode(self, found: Found) -> Outputs:
         """Return boxes (N, A, 4), x1, y1, x2, y2 in network pixels, and scores (N, A, C).
 
         Args:
-            outputs: in the order of `Description.outputs.all`, with or without an axis for the batch.
+            found: what the network gave, with or without an axis for the batch; of picked rows A is their number.
 
         Raises:
             GraphError: their shapes or labels are not as described.
         """
-        wanted = self._description.outputs
+        wanted, outputs = self._description.outputs, found.outputs
         if wanted.table is not None:
-            boxes, scores, labels = self._of_table(outputs)
+            boxes, scores, labels = self._of_table(outputs, boxes_last=wanted.boxes_last and found.places is None)
         else:
             boxes = self._with_rank(outputs[0], 3, outputs)
             scores = self._with_rank(outputs[1], 2 if wanted.labels is not None else 3, outputs)
@@ -57,15 +58,17 @@ class Decoder:
         if labels is not None:
             if labels.shape != scores.shape:
                 raise self._misshapen(outputs)
-            return Outputs(self._in_pixels(boxes), self._one_hot(scores, labels))
-        return Outputs(self._in_pixels(boxes), self._named(self._scores(scores)))
+            return Outputs(self._in_pixels(boxes, None), self._one_hot(scores, labels))
+        return Outputs(self._in_pixels(boxes, found.places), self._named(self._scores(scores)))
 
-    def _of_table(self, outputs: Sequence[npt.NDArray[Any]]) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
+    def _of_table(
+        self, outputs: Sequence[npt.NDArray[Any]], *, boxes_last: bool
+    ) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
         wanted, table = self._description.outputs, outputs[0]
         if wanted.is_rows and table.ndim == 4 and table.shape[:2] == (1, 1):  # as OpenVINO's own detectors give them
             table = table[0]
         whole = self._with_rank(table, 3, outputs)
-        if wanted.boxes_last:
+        if boxes_last:
             whole = whole.transpose(0, 2, 1)
         if wanted.is_rows:
             return self._of_rows(whole, outputs)
@@ -94,13 +97,13 @@ class Decoder:
             raise self._misshapen(outputs)
         return array if array.ndim == rank else array[None]
 
-    def _in_pixels(self, boxes: Floats) -> Floats:
-        """Return the boxes' corners in pixels, as a new array."""
+    def _in_pixels(self, boxes: Floats, places: Integers | None) -> Floats:
+        """Return the boxes' corners in pixels, as a new array; `places` says where they stand among all."""
         kind = self._description.boxes
         found = np.array(boxes, np.float32)
         if self._grid is not None:
-            corners, strides = self._grid
-            if len(corners) != found.shape[1]:
+            corners, strides = self._grid if places is None else (self._grid[0][places], self._grid[1][places])
+            if places is None and len(corners) != found.shape[1]:
                 raise GraphError(
                     f"{self._graph}: gives {found.shape[1]} boxes; expected {len(corners)}, one for each cell of "
                     f"{', '.join(map(str, kind.strides))} pixels of {self._size.width} x {self._size.height}: correct "

@@ -18,6 +18,7 @@ from scripts.lib.engines.decoding import Decoder
 from scripts.lib.engines.devices import Device
 from scripts.lib.engines.feeding import Input, numbers, read_input
 from scripts.lib.engines.request import EngineRequest
+from scripts.lib.engines.top_k_described import Found
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.operators import check_operators
@@ -45,8 +46,19 @@ class Runner(Closeable):
         """Begin a batch, (n, H, W, 3) BGR bytes, not to be changed before `finish` gave its outputs."""
 
     @abstractmethod
-    def finish(self) -> list[Arrays]:
+    def finish(self) -> list[Found]:
         """Return the outputs of the oldest batch under way, for each part of it that went in at once."""
+
+    def pick(self, least_score: float) -> int | None:
+        """Have only those boxes given, from now on, that may score so much, where the engine can pick them.
+
+        Nothing is under way, and a batch has been run.
+
+        Returns:
+            How many of each picture it picks; None where it gives all.
+        """
+        del least_score
+        return None
 
 
 class DescribedEngine(Engine):
@@ -54,9 +66,9 @@ class DescribedEngine(Engine):
 
     def __init__(
         self, runner: Runner, description: Description, *, graph: str, names: int, size: Size, batch_size: int,
-        nms: Nms | None, record: dict[str, object],
+        nms: Nms | None, record: dict[str, object], least_score: float | None = None,
     ) -> None:  # fmt: skip
-        """Try the network once.
+        """Try the network once, and again where its boxes are picked.
 
         Args:
             runner: runs it.
@@ -67,6 +79,7 @@ class DescribedEngine(Engine):
             batch_size: frames a batch.
             nms: settings of the suppression in place of the family's.
             record: what the media's records say of the engine.
+            least_score: leave out boxes that score less in every class, where the engine can; None: give all.
 
         Raises:
             GraphError: its outputs are not as described.
@@ -77,7 +90,11 @@ class DescribedEngine(Engine):
         self.nms = nms or description.suppression or FINAL
         self.description = {**record, **runner.record, "layout": description.family, "version": runner.version}
         try:
-            self.infer(np.zeros((1, size.height, size.width, 3), np.uint8))
+            frame = np.zeros((1, size.height, size.width, 3), np.uint8)
+            self.infer(frame)
+            if least_score is not None and (most := runner.pick(least_score)) is not None:
+                self.description["candidates"] = most
+                self.infer(frame)
         except BaseException:
             runner.close()
             raise
@@ -158,7 +175,7 @@ def open_described(
     }
     return DescribedEngine(
         runner, description, graph=str(graph), names=request.names, size=size, batch_size=batch_size,
-        nms=request.nms, record=record,
+        nms=request.nms, record=record, least_score=request.least_score,
     )  # fmt: skip
 
 
@@ -168,7 +185,7 @@ def _padded(array: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32
 
 
 class OnnxRuntimeRunner(Runner):
-    """Runs an ONNX graph with onnxruntime; what goes in is computed outside."""
+    """Runs an ONNX graph with onnxruntime on the CPU; what goes in is computed outside."""
 
     depth = 1
 
@@ -178,19 +195,19 @@ class OnnxRuntimeRunner(Runner):
     ) -> None:  # fmt: skip
         onnxruntime = importlib.import_module("onnxruntime")
 
-        from scripts.lib.engines.onnxruntime import read_session, run_session
+        from scripts.lib.engines.onnxruntime import read_session
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; exporters leave shapes that are wrong, which it would warn of
         self._session: Any = read_session(graph, options, device)
-        self._device, self._run_session = device, run_session
+        self._device = device
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = [named_output(one, given, str(graph)) for one in description.outputs.all]
         self._each = len(description.outputs.of_picture)
-        self._ready: deque[list[Arrays]] = deque()
+        self._ready: deque[list[Found]] = deque()
         self.version = str(onnxruntime.__version__)
 
     def start(self, batch: Pixels) -> None:
@@ -198,20 +215,20 @@ class OnnxRuntimeRunner(Runner):
         if self._session is None:
             raise RuntimeError("the engine is closed")
         found = [self._run(part) for part in parts(batch, self._taken.batch or len(batch))]
-        self._ready.append([outputs for part in found for outputs in part])
+        self._ready.append([one for part in found for one in part])
 
-    def _run(self, part: Pixels) -> list[Arrays]:
+    def _run(self, part: Pixels) -> list[Found]:
         whole = filled(part, self._taken.batch)
         content = numbers(whole, self._pixels, self._taken)
         try:
             others = self._taken.others_of(len(whole))
-            found = self._run_session(self._session, self._outputs, self._taken.name, content, self._device, others)
+            found = self._session.run(self._outputs, {self._taken.name: content, **others})
         except Exception as error:  # onnxruntime's own kinds derive from Exception alone
             advice = "; set detect.batch_size: 1, if it takes one picture at a time" if len(whole) > 1 else ""
             raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}{advice}") from error
         return cut(found, self._each, len(part), len(whole))
 
-    def finish(self) -> list[Arrays]:
+    def finish(self) -> list[Found]:
         """Return the oldest batch's outputs."""
         return self._ready.popleft()
 
@@ -232,7 +249,7 @@ def filled(part: Pixels, count: int | None) -> Pixels:
     return np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else part
 
 
-def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Arrays]:
+def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Found]:
     """Return the outputs of the first frames, without those that filled the batch up.
 
     Args:
@@ -242,8 +259,8 @@ def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Arrays]:
         filled_to: those that went in.
     """
     if len(outputs) > each:
-        return [outputs[at : at + each] for at in range(0, count * each, each)]
-    return [outputs if count == filled_to else [output[:count] for output in outputs]]
+        return [Found(outputs[at : at + each]) for at in range(0, count * each, each)]
+    return [Found(outputs if count == filled_to else [output[:count] for output in outputs])]
 
 
 def named_output(output: int | str, given: Sequence[str], graph: str) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines.described import Arrays, Runner, absent, cut, filled, parts
+from scripts.lib.engines.described import Runner, absent, cut, filled, parts
 from scripts.lib.engines.feeding import COLOURS, Input
 from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
+from scripts.lib.engines.top_k_described import Found
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat
 
@@ -61,7 +62,7 @@ class OpenVinoRunner(Runner):
             request.start_async()
         self._under_way.append((requests, pieces))
 
-    def finish(self) -> list[Arrays]:
+    def finish(self) -> list[Found]:
         """Wait for the oldest batch under way."""
         requests, pieces = self._under_way.popleft()
         self._idle.append(requests)  # type: ignore[arg-type]

@@ -2,9 +2,13 @@
 
 import ctypes.util
 import importlib.util
+import io
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from scripts.lib.errors import DeviceError
@@ -12,13 +16,17 @@ from scripts.lib.errors import DeviceError
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]
+# f32 is to be float32, not its upper 19 bits, which onnxruntime computes with on a GPU unless it is told.
+CUDA: Provider = (CUDA_PROVIDER, {"use_tf32": "0"})
+# Likewise for TensorRT within onnxruntime, which has no option for it. NVIDIA's libraries read it when they are loaded.
+_TF32 = "NVIDIA_TF32_OVERRIDE"
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 _log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
 _CONFIGURED = "by the configuration"
 _REMEDY = (
-    "install onnxruntime-gpu in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or set "
-    "detect.device: auto or cpu"
+    "install onnxruntime-gpu[cuda,cudnn] in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or "
+    "set detect.device: auto or cpu"
 )
 
 
@@ -50,7 +58,7 @@ class Device(NamedTuple):
         if self.name != "cuda":
             return [CPU_PROVIDER]
         tensorrt: list[Provider] = [(TENSORRT_PROVIDER, _options(self.built))] if self.built else []
-        return [*tensorrt, CUDA_PROVIDER, CPU_PROVIDER]
+        return [*tensorrt, CUDA, CPU_PROVIDER]
 
     def with_tensorrt(self, folder: Path, available: Sequence[str]) -> "Device":
         """Return this device, with TensorRT where onnxruntime and the machine have it.
@@ -111,6 +119,30 @@ def has_cuda_provider() -> bool:
     spec = importlib.util.find_spec("onnxruntime")
     places = getattr(spec, "submodule_search_locations", None) or []
     return any(Path(place, _CUDA_LIBRARY).is_file() for place in places)
+
+
+def load_cuda(onnxruntime: ModuleType) -> None:
+    """Load CUDA's and cuDNN's libraries from NVIDIA's packages of Python, or from where the system has them.
+
+    They compute with whole float32 numbers then, unless the environment says otherwise.
+
+    onnxruntime's CUDA provider looks for them where the system does, which is not where pip puts them. Its own
+    `preload_dlls` looks for them beside itself; in an environment within another one they may be in either.
+
+    Args:
+        onnxruntime: the package, of a version with a CUDA provider.
+    """
+    os.environ.setdefault(_TF32, "0")
+    spec = importlib.util.find_spec("nvidia")
+    places = (spec and spec.submodule_search_locations) or []
+    said = io.StringIO()
+    for folder in sorted({lib for place in places for lib in Path(place).glob("*/lib")}):
+        with redirect_stdout(io.StringIO()):  # no folder has them all, and it prints what it does not find
+            onnxruntime.preload_dlls(directory=str(folder))
+    with redirect_stdout(said):
+        onnxruntime.preload_dlls()
+    for line in said.getvalue().splitlines():
+        _log.warning("onnxruntime: %s", line)
 
 
 def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, str], devices: Path = _DEVICES) -> Device:

@@ -26,7 +26,8 @@ from scripts.lib.graphs.description import Description, from_values
 
 _log = logging.getLogger(__name__)
 _MADE_BY = (
-    "prepare.py", "prepare_described.py", "feeding.py", "folding.py", "half.py", "tensorrt_build.py", "top_k.py",
+    "prepare.py", "prepare_described.py", "feeding.py", "folding.py", "half.py", "small_graphs.py", "tensorrt_build.py",
+    "top_k.py", "top_k_described.py",
 )  # fmt: skip
 
 

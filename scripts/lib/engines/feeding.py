@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,23 @@ from scripts.lib.graphs.signature import Signature, Tensor
 
 COLOURS = 3
 _FLOATS = ("float32", "float16")
+
+
+_OTHER_KINDS = {"uint8": 2, "float16": 10}  # ONNX' numbers of types; float32 is 1
+
+
+class Operator(NamedTuple):
+    """An operator of ONNX, one of a chain.
+
+    Attributes:
+        kind: its name.
+        values: its second input, where it has one.
+        attributes: its others.
+    """
+
+    kind: str
+    values: npt.NDArray[Any] | None
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,32 @@ def read_input(signature: Signature, description: Description, size: Size | None
     # Where each picture has outputs of its own, an input that is open to any number was exported for that many.
     batch = description.outputs.at_once or shape[0] or None
     return Input(one.name, one.kind, channels_last, batched, batch if batched else 1, others)
+
+
+def operators(pixels: PixelFormat, taken: Input, size: Size, count: int) -> list[Operator]:
+    """Return ONNX operators that make of frames' bytes, (n, H, W, 3) BGR, what `numbers` makes of them.
+
+    Args:
+        pixels: which numbers the network takes.
+        taken: the network's input.
+        size: of its input.
+        count: the pictures that go in at once.
+    """
+    steps = [Operator("Cast", None, {"to": 1})]  # to float32: TensorRT has bytes turned to numbers first
+    if pixels.order == "rgb":
+        steps.append(Operator("Gather", np.array([2, 1, 0]), {"axis": 3}))
+    for kind, values, none in (
+        ("Div", [pixels.divisor] * COLOURS, 1), ("Sub", pixels.mean, 0), ("Div", pixels.deviation, 1),
+    ):  # fmt: skip
+        if set(values) != {none}:
+            steps.append(Operator(kind, np.array(values, np.float32), {}))
+    if not taken.channels_last:
+        steps.append(Operator("Transpose", None, {"perm": [0, 3, 1, 2]}))
+    if not taken.batched:
+        steps.append(Operator("Reshape", np.array(taken.shape(count, size)), {}))
+    if taken.kind in _OTHER_KINDS:
+        steps.append(Operator("Cast", None, {"to": _OTHER_KINDS[taken.kind]}))
+    return steps
 
 
 def of_bytes(description: Description) -> Description:

@@ -3,9 +3,7 @@
 import importlib
 import importlib.util
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +13,14 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
 from scripts.lib.engines.devices import Device, require_provider
+from scripts.lib.engines.feeding import Input
+from scripts.lib.engines.gpu_feeding import GpuFeeding
 from scripts.lib.engines.layouts import find_layout
 from scripts.lib.engines.top_k import MOST, OUTPUTS, Candidates, is_worth, write_picking
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import PixelFormat
 from scripts.lib.graphs.operators import check_operators
-from scripts.lib.preprocess import subtract_mean
+from scripts.lib.preprocess import MEAN, subtract_mean
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:
@@ -78,10 +79,14 @@ class OnnxRuntimeEngine(Engine):
         for name, length in zip(probe.get_inputs()[0].shape, shape, strict=True):
             if isinstance(name, str):
                 options.add_free_dimension_override_by_name(name, length)
+        self._takes_bytes = probe.get_inputs()[0].type == _BYTES
+        self._feeding: GpuFeeding | None = None
+        if device.name == "cuda" and not self._takes_bytes:
+            taken = Input(self._input, "float32", channels_last=True, batched=True, batch=None)
+            self._feeding = GpuFeeding(PixelFormat("bgr", 1.0, MEAN), taken, size, device)
         session = read_session(graph, options, device)
         self._session: onnxruntime.InferenceSession | None = session
         self._device = device = device.as_used(session.get_providers())
-        self._takes_bytes = probe.get_inputs()[0].type == _BYTES
         self._ready: deque[Outputs] = deque()
         self._picking: _Picking | None = None
         kinds = {output.name: output.type for output in probe.get_outputs()}
@@ -118,7 +123,10 @@ class OnnxRuntimeEngine(Engine):
             raise RuntimeError("the engine is closed")
         missing = self.batch_size - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
-        content = padded if self._takes_bytes else subtract_mean(padded)
+        if self._feeding is not None:
+            content = self._feeding.feed(padded, comes_again=padded is batch)
+        else:
+            content = padded if self._takes_bytes else subtract_mean(padded)
         if self._picking is not None:
             bound = bind(self._session, self._outputs, self._input, content, self._device.name)
             self._ready.append(self._picking.outputs(bound, len(batch)))
@@ -135,6 +143,8 @@ class OnnxRuntimeEngine(Engine):
         """Free the engine."""
         self._ready.clear()
         self._session = self._picking = None
+        if self._feeding is not None:
+            self._feeding.close()
 
 
 class _Picking:
@@ -195,13 +205,12 @@ def read_session(
     return session
 
 
-def run_session(  # noqa: PLR0917, all of them are always given
+def run_session(
     session: "onnxruntime.InferenceSession",
     outputs: list[str],
     name: str,
-    content: npt.NDArray[np.generic],
+    content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
     device: Device,
-    others: Mapping[str, npt.NDArray[np.generic]] = MappingProxyType({}),
 ) -> list[npt.NDArray[np.generic]]:
     """Run a batch; on a GPU with its input and outputs bound, so that each is copied once.
 
@@ -209,42 +218,40 @@ def run_session(  # noqa: PLR0917, all of them are always given
         session: of the graph.
         outputs: names of the outputs.
         name: of the input.
-        content: the input.
+        content: the input; on a GPU it may be there already.
         device: what the session computes on.
-        others: what goes into the graph's other inputs.
     """
     if device.name == "cpu":
-        found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content, **others})
+        found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content})
         return found
-    return run_bound(session, outputs, name, content, device.name, others)
+    return run_bound(session, outputs, name, content, device.name)
 
 
-def run_bound(  # noqa: PLR0917, as run_session
+def run_bound(
     session: "onnxruntime.InferenceSession",
     outputs: list[str],
     name: str,
-    content: npt.NDArray[np.generic],
+    content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
     place: str,
-    others: Mapping[str, npt.NDArray[np.generic]] = MappingProxyType({}),
 ) -> list[npt.NDArray[np.generic]]:
     """Run a batch with bound input and outputs; `place` is where the outputs are made: `cpu` or `cuda`."""
-    bound = bind(session, outputs, name, content, place, others)
-    found: list[npt.NDArray[np.generic]] = bound.copy_outputs_to_cpu()
+    found: list[npt.NDArray[np.generic]] = bind(session, outputs, name, content, place).copy_outputs_to_cpu()
     return found
 
 
-def bind(  # noqa: PLR0917, as run_session
+def bind(
     session: "onnxruntime.InferenceSession",
     outputs: list[str],
     name: str,
-    content: npt.NDArray[np.generic],
+    content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
     place: str,
-    others: Mapping[str, npt.NDArray[np.generic]] = MappingProxyType({}),
 ) -> "onnxruntime.IOBinding":
     """Run a batch with bound input and outputs, and return these, where they were made; see run_bound."""
     binding = session.io_binding()
-    for one, values in {name: content, **others}.items():
-        binding.bind_cpu_input(one, np.ascontiguousarray(values))
+    if isinstance(content, np.ndarray):
+        binding.bind_cpu_input(name, np.ascontiguousarray(content))
+    else:
+        binding.bind_ortvalue_input(name, content)
     for output in outputs:
         binding.bind_output(output, place)
     session.run_with_iobinding(binding)

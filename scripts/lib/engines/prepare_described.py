@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.described import named_output
-from scripts.lib.engines.feeding import COLOURS, Input, read_input
+from scripts.lib.engines.feeding import COLOURS, Input, operators, read_input
 from scripts.lib.engines.folding import folded
 from scripts.lib.engines.half import halve
+from scripts.lib.engines.top_k_described import append_picking
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat
 from scripts.lib.graphs.operators import check_operators
@@ -46,7 +46,8 @@ def obstacle(signature: Signature, description: Description) -> str | None:
 def prepare_described(graph: Path, description: Description, *, size: Size, batch_size: int, precision: str) -> bytes:
     """Return the graph as an ONNX file's bytes: uint8 (n, H, W, 3) BGR in, float32 out, all of fixed size.
 
-    Its outputs are the description's, in order, see output_name. n is the batch size, or what the network was exported
+    Its outputs are the description's, in order, see output_name; where it has many boxes, the best of them are further
+    outputs, see top_k_described.py. n is the batch size, or what the network was exported
     with.
 
     With `f16` what stands between the first convolution and the last is in half precision; the pixels before it, and
@@ -79,6 +80,7 @@ def prepare_described(graph: Path, description: Description, *, size: Size, batc
         if precision == "f16":
             halve(model, str(graph))
         _check_fixed(model, graph)
+        append_picking(model, description)
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
     except GraphError:
@@ -104,32 +106,14 @@ def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, siz
 
     steps: list[onnx.NodeProto] = []
     last = FRAMES
-
-    def step(kind: str, values: object = None, **attributes: Any) -> None:
-        nonlocal last
+    for kind, values, attributes in operators(pixels, taken, size, count):
         name = f"frames/{len(steps)}"
         inputs = [last]
         if values is not None:
-            model.graph.initializer.append(numpy_helper.from_array(np.asarray(values), f"{name}/values"))
+            model.graph.initializer.append(numpy_helper.from_array(values, f"{name}/values"))
             inputs.append(f"{name}/values")
         steps.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         last = name
-
-    step("Cast", to=TensorProto.FLOAT)  # TensorRT has bytes turned to numbers first
-    if pixels.order == "rgb":
-        step("Gather", np.array([2, 1, 0]), axis=3)
-    for kind, numbers, none in (
-        ("Div", [pixels.divisor] * COLOURS, 1), ("Sub", pixels.mean, 0), ("Div", pixels.deviation, 1),
-    ):  # fmt: skip
-        if set(numbers) != {none}:
-            step(kind, np.array(numbers, np.float32))
-    if not taken.channels_last:
-        step("Transpose", perm=[0, 3, 1, 2])
-    if not taken.batched:
-        step("Reshape", np.array(taken.shape(count, size)))
-    kinds = {"float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
-    if taken.kind in kinds:
-        step("Cast", to=kinds[taken.kind])
     graph = model.graph
     for node in graph.node:
         for at, name in enumerate(node.input):

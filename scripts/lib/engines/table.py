@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib import deadline
-from scripts.lib.engines.devices import Device, choose_device
+from scripts.lib.engines.devices import Device, choose_device, load_cuda
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 
@@ -64,13 +64,17 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.described import OnnxRuntimeRunner
+    from scripts.lib.engines.described_cuda import CudaRunner
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
     from scripts.lib.engines.rows_graph import read_with_onnxruntime
 
     available = onnxruntime.get_available_providers()
     device = choose_device(request.device, available, os.environ)
+    if device.name == "cuda":
+        load_cuda(onnxruntime)
+    runner = CudaRunner if device.name == "cuda" else OnnxRuntimeRunner
     return (
-        _open_described("onnxruntime", partial(OnnxRuntimeRunner, device=device), request, device)
+        _open_described("onnxruntime", partial(runner, device=device), request, device)
         or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
         or OnnxRuntimeEngine(
             request.graph,

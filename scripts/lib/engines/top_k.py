@@ -13,23 +13,31 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats
 from scripts.lib.engines.base import Outputs
-from scripts.lib.graphs.messages import new_model
+from scripts.lib.engines.small_graphs import (
+    FLOAT,
+    INT32,
+    OPSET,
+    Constants,
+    Step,
+    append_steps,
+    opset_of,
+    reduced,
+    write_graph,
+)
 
 if TYPE_CHECKING:
     import onnx
 
 # Anchors picked of a frame: more than networks find in crowded pictures; with 7 classes they are 12 kB.
 MOST = 256
+_OLDEST = 12  # version of the operators: GatherND of a batch
 # With fewer anchors than so many times that, all are copied.
 _WORTH = 4
 
 BOXES, SCORES, PLACES, MEAN = OUTPUTS = (
     "candidates/boxes", "candidates/scores", "candidates/places", "candidates/mean",
 )  # fmt: skip
-_FLOAT, _INT32, _INT64 = 1, 6, 7  # ONNX' numbers of types
-_INT, _INTS = 2, 7  # and of kinds of attributes
-_OPSET, _IR_VERSION = 17, 8
-_AXES_ARE_INPUTS = 18  # from this version of the operators on
+_KINDS = {name: INT32 if name == PLACES else FLOAT for name in OUTPUTS}
 
 
 class Candidates(NamedTuple):
@@ -63,15 +71,6 @@ class Candidates(NamedTuple):
         return Outputs(np.take_along_axis(self.boxes, order, 1), np.take_along_axis(self.scores, order, 1))
 
 
-class _Step(NamedTuple):
-    """An operator of ONNX."""
-
-    kind: str
-    inputs: list[str]
-    outputs: list[str]
-    attributes: dict[str, Any]
-
-
 def is_worth(anchors: int) -> bool:
     """Return whether a network of so many anchors has its candidates picked."""
     return anchors >= _WORTH * MOST
@@ -83,30 +82,12 @@ def write_picking(most: int = MOST) -> bytes:
     Args:
         most: anchors picked of a frame, at most A.
     """
-    steps, constants = _steps("boxes", "scores", most, _OPSET)
-    model = new_model()
-    model.ir_version = _IR_VERSION
-    model.opset_import.add(domain="", version=_OPSET)
-    graph = model.graph
-    graph.name = "candidates"
-    for name in ("boxes", "scores"):
-        graph.input.add(name=name).type.tensor_type.elem_type = _FLOAT
-    for name in OUTPUTS:
-        graph.output.add(name=name).type.tensor_type.elem_type = _INT32 if name == PLACES else _FLOAT
-    for name, values in constants.items():
-        graph.initializer.add(name=name, dims=[len(values)], data_type=_INT64, int64_data=values)
-    for step in steps:
-        node = graph.node.add(op_type=step.kind, input=step.inputs, output=step.outputs)
-        for name, value in step.attributes.items():
-            if isinstance(value, list):
-                node.attribute.add(name=name, type=_INTS, ints=value)
-            else:
-                node.attribute.add(name=name, type=_INT, i=value)
-    return bytes(model.SerializeToString())
+    steps, constants = _steps("boxes", "scores", most, OPSET)
+    return write_graph("candidates", steps, constants, inputs={"boxes": FLOAT, "scores": FLOAT}, outputs=_KINDS)
 
 
 def append_picking(model: "onnx.ModelProto", boxes: str, scores: str, most: int = MOST) -> None:
-    """Have an ONNX graph give Candidates too, as further outputs.
+    """Have an ONNX graph give Candidates too, as further outputs, where its operators are not too old for it.
 
     Args:
         model: changed in place; its operators are of the versions that one opset has.
@@ -114,42 +95,31 @@ def append_picking(model: "onnx.ModelProto", boxes: str, scores: str, most: int 
         scores: of (N, A, C).
         most: anchors picked of a frame, at most A.
     """
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
-    opset = next(one.version for one in model.opset_import if not one.domain)
-    steps, constants = _steps(boxes, scores, most, opset)
+    if opset_of(model) < _OLDEST:
+        return
+    steps, constants = _steps(boxes, scores, most, opset_of(model))
+    append_steps(model, steps, constants)
     graph = model.graph
-    for name, values in constants.items():
-        graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
-    for step in steps:
-        graph.node.append(
-            helper.make_node(step.kind, step.inputs, step.outputs, name=step.outputs[0], **step.attributes)
-        )
     dims: dict[str, Any] = {one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in graph.output}
     frames, classes = dims[scores][0], dims[scores][2]
     shapes = ([frames, most, 4], [frames, most, classes], [frames, most], [frames])
-    for name, shape in zip(OUTPUTS, shapes, strict=True):
-        graph.output.append(helper.make_tensor_value_info(name, _INT32 if name == PLACES else _FLOAT, shape))
+    for (name, kind), shape in zip(_KINDS.items(), shapes, strict=True):
+        graph.output.append(helper.make_tensor_value_info(name, kind, shape))
 
 
-def _steps(boxes: str, scores: str, most: int, opset: int) -> tuple[Sequence[_Step], dict[str, list[int]]]:
+def _steps(boxes: str, scores: str, most: int, opset: int) -> tuple[Sequence[Step], Constants]:
     """Return the operators, and their constants by name."""
-    constants = {"candidates/most": [most], "candidates/rows": [0, 0, 1]}
-
-    def reduced(kind: str, axes: list[int], output: str) -> _Step:
-        if opset < _AXES_ARE_INPUTS:
-            return _Step(kind, [scores], [output], {"axes": axes, "keepdims": 0})
-        constants[f"{output}/axes"] = axes
-        return _Step(kind, [scores, f"{output}/axes"], [output], {"keepdims": 0})
-
+    constants = {"candidates/most": np.array([most]), "candidates/rows": np.array([0, 0, 1])}
     best, indices, rows = "candidates/best", "candidates/indices", "candidates/index_rows"
     steps = [
-        reduced("ReduceMax", [2], best),
-        _Step("TopK", [best, "candidates/most"], ["candidates/values", indices], {"axis": -1}),
-        _Step("Reshape", [indices, "candidates/rows"], [rows], {}),  # (N, K, 1)
-        _Step("GatherND", [boxes, rows], [BOXES], {"batch_dims": 1}),
-        _Step("GatherND", [scores, rows], [SCORES], {"batch_dims": 1}),
-        _Step("Cast", [indices], [PLACES], {"to": _INT32}),
-        reduced("ReduceMean", [1, 2], MEAN),
+        reduced("ReduceMax", scores, best, axes=[2], opset=opset, constants=constants),
+        Step("TopK", [best, "candidates/most"], ["candidates/values", indices], {"axis": -1}),
+        Step("Reshape", [indices, "candidates/rows"], [rows], {}),  # (N, K, 1)
+        Step("GatherND", [boxes, rows], [BOXES], {"batch_dims": 1}),
+        Step("GatherND", [scores, rows], [SCORES], {"batch_dims": 1}),
+        Step("Cast", [indices], [PLACES], {"to": INT32}),
+        reduced("ReduceMean", scores, MEAN, axes=[1, 2], opset=opset, constants=constants),
     ]
     return steps, constants

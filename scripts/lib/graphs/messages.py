@@ -94,7 +94,7 @@ _WRITTEN = {
     },
     "Attribute": {"name": (1, "string"), "i": (3, "int64"), "ints": (8, "int64*"), "type": (20, "int32")},
     "TensorProto": {
-        "dims": (1, "int64*"), "data_type": (2, "int32"), "int64_data": (7, "int64*"), "name": (8, "string"),
+        "dims": (1, "int64*"), "data_type": (2, "int32"), "name": (8, "string"), "raw_data": (9, "bytes"),
     },
     "ValueInfo": {"name": (1, "string"), "type": (2, "Type")},
     "Type": {"tensor_type": (1, "TensorType")},

@@ -1,0 +1,143 @@
+"""What a network gives on a GPU, compared with the CPU and with itself, for `make gpu-evidence`."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.case import BATCH_SIZE, Case
+from benchmarks.inside import bare
+from benchmarks.measure import cores, measured
+from scripts.lib.boxes import Floats, Pixels
+from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.described import open_described
+from scripts.lib.engines.described_cuda import CudaRunner
+from scripts.lib.engines.devices import Device
+from scripts.lib.engines.feeding import Input, numbers
+from scripts.lib.engines.gpu_feeding import GpuFeeding
+from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+from scripts.lib.engines.request import EngineRequest
+from scripts.lib.engines.table import open_engine
+from scripts.lib.suppression import select
+
+# Other orders of summation: in pixels the median of boxes and the most, and the most of any score; see tests/gpu. Boxes
+# count that score this much in the sample network, whose weights are trained; of random ones as many as score highest.
+_MEDIAN, _MOST, _SCORE = 0.002, 0.02, 0.0005
+_COMPARED = 1000
+
+
+def opened(case: Case, device: str, folder: Path, least_score: float | None = None) -> Engine:
+    """Open a network as on a GPU; with the provider forced off, what computes there computes on the CPU.
+
+    Args:
+        case: the network.
+        device: `cuda`; or `cpu`, to try it out.
+        folder: for what an engine builds.
+        least_score: see EngineRequest.
+    """
+    words: dict[str, Any] = {
+        "size": case.size, "batch_size": BATCH_SIZE, "threads": cores(), "least_score": least_score,
+    }  # fmt: skip
+    graph, described = case.onnx or case.graph, case.description
+    if device == "cuda":
+        return open_engine(
+            graph, engine="onnxruntime", device="cuda", description=described, names=case.names, engines=folder, **words
+        )  # fmt: skip
+    if described is None:
+        return OnnxRuntimeEngine(graph, **words)
+    request = EngineRequest(
+        graph=graph, precision="f32", engines=folder, nms=None, rows=None, description=described, names=case.names,
+        **words,
+    )  # fmt: skip
+    runner = partial(CudaRunner, device=Device())
+    return open_described(request, described, engine="onnxruntime", make_runner=runner, device=Device())
+
+
+def compared_with_cpu(case: Case, engine: Engine, batches: Sequence[Pixels]) -> str:
+    """Compare a network's boxes and scores on the GPU with those on the CPU."""
+    with open_engine(
+        case.onnx or case.graph, engine="onnxruntime", size=case.size, batch_size=BATCH_SIZE, threads=cores(),
+        description=case.description, names=case.names,
+    ) as other:  # fmt: skip
+        expected = [tuple(map(np.copy, other.infer(batch))) for batch in batches]
+    found = [tuple(map(np.copy, engine.infer(batch))) for batch in batches]
+    boxes, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+    true_boxes, true_scores = (np.concatenate(part) for part in zip(*expected, strict=True))
+    best = true_scores.max(axis=-1)
+    kept = best >= np.sort(best, axis=None)[-min(_COMPARED, best.size)]
+    moved = np.abs(boxes - true_boxes)[kept].max(axis=-1)
+    median, most, score = float(np.median(moved)), float(moved.max()), float(np.abs(scores - true_scores).max())
+    held = median <= _MEDIAN and most <= _MOST and score <= _SCORE
+    return (
+        f"boxes: median {median:.5f} px, most {most:.5f} px; scores: most {score:.6f}; "
+        f"{'within' if held else 'NOT within'} {_MEDIAN}, {_MOST} and {_SCORE}"
+    )
+
+
+def compared_with_all(engine: Engine, picking: Engine, batches: Sequence[Pixels], threshold: float) -> str:
+    """Compare the boxes found in picked candidates with those found in all scores, and the pace of both."""
+    if "candidates" not in picking.description:
+        return "not measured: none are picked here"
+    copied, found, every = 0, [], []
+    for batch in batches:
+        outputs = picking.infer(batch)
+        copied += outputs.boxes.nbytes + outputs.scores.nbytes
+        found.append(_best_scores(outputs, picking, threshold))
+        every.append(_best_scores(engine.infer(batch), engine, threshold))
+    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, picking)]
+    one, its = np.concatenate(found), np.concatenate(every)
+    # Another session may sum in another order, so a score at the threshold may be there in one alone.
+    same = f"scores at most {np.abs(one - its).max(initial=0):.6f} apart" if len(one) == len(its) else "NOT as many"
+    frames = len(batches) * BATCH_SIZE
+    return (
+        f"{len(one)} and {len(its)} boxes, {same}; {copied / frames / 1000:.0f} kB a frame; "
+        f"all scores {frames / seconds[0]:.0f}, candidates {frames / seconds[1]:.0f} frames/s"
+    )
+
+
+def score_of_rank(engine: Engine, batch: Pixels, rank: int | None) -> float:
+    """Return what so many boxes of a frame score at least; None: half of them, which are more than are picked."""
+    ranked = -np.sort(-engine.infer(batch).scores.max(axis=2), axis=1)
+    return float(ranked[:, ranked.shape[1] // 2 if rank is None else rank].min())
+
+
+def compared_in_full(engine: Engine, picking: Engine, batch: Pixels, threshold: float) -> str:
+    """Compare what is found where more boxes count than are picked, so that all come back."""
+    every = Outputs(*map(np.copy, engine.infer(batch)))
+    outputs = picking.infer(batch)
+    one, its = (_best_scores(each, engine, threshold) for each in (outputs, every))
+    same = len(one) == len(its) and bool(np.abs(one - its).max(initial=0) <= _SCORE)
+    return (
+        f"{outputs.boxes.shape[1]} of {every.boxes.shape[1]} boxes come back; "
+        f"{'the same are found' if same else f'NOT the same: {len(one)} and {len(its)}'}"
+    )
+
+
+def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str:
+    """Compare making a network's numbers on the host with making them on the GPU, of pinned and other memory."""
+    if case.description is None:
+        return "not measured: it has no description"
+    pixels = case.description.pixels
+    taken = Input("images", "float32", channels_last=False, batched=True, batch=None)
+    seconds = []
+    with GpuFeeding(pixels, taken, case.size, Device(device)) as feeding:
+        for pinned in (False, True):
+            feeding.feed(batch, comes_again=pinned)
+            start = time.monotonic()
+            for _ in range(rounds):
+                feeding.feed(batch, comes_again=pinned)
+            seconds.append(time.monotonic() - start)
+    start = time.monotonic()
+    numbers(batch, pixels, taken)
+    host = time.monotonic() - start
+    other, own = (1000 * one / rounds / BATCH_SIZE for one in seconds)
+    return f"{1000 * host / BATCH_SIZE:.2f} ms a frame on the host; on the GPU {other:.3f}, of pinned memory {own:.3f}"
+
+
+def _best_scores(outputs: Outputs, engine: Engine, threshold: float) -> Floats:
+    """Return the score of each box that is found, of frame after frame, highest first."""
+    found = [select(boxes, scores, threshold, engine.nms) for boxes, scores in zip(*outputs, strict=True)]
+    return np.concatenate([-np.sort(-each.scores.max(axis=1, initial=-np.inf)) for each in found])

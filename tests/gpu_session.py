@@ -1,0 +1,96 @@
+"""A stand-in for onnxruntime-gpu on a machine with a GPU, whose sessions compute on the CPU."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+
+from scripts.lib.engines import devices, table
+from scripts.lib.engines.devices import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, Provider, choose_device
+
+onnxruntime_session = onnxruntime.InferenceSession
+
+
+class GpuSession:
+    """Stands in for onnxruntime-gpu's session: takes its providers, refuses unknown options, computes on the CPU."""
+
+    asked: ClassVar[list[list[Provider]]] = []
+    looked_in: ClassVar[list[str | None]] = []
+    has_libraries = False
+    loads_tensorrt = True
+    # What the documents of onnxruntime 1.31 list for TensorRT, of those that could be asked for here.
+    known: ClassVar[set[str]] = {
+        "device_id", "trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable", "trt_engine_cache_enable",
+        "trt_engine_cache_path", "trt_engine_cache_prefix", "trt_timing_cache_enable", "trt_timing_cache_path",
+        "trt_force_timing_cache", "trt_builder_optimization_level", "trt_max_workspace_size",
+    }  # fmt: skip
+
+    # What the library of onnxruntime-gpu 1.31.1 names.
+    known_of_cuda: ClassVar[set[str]] = {
+        "arena_extend_strategy", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "device_id",
+        "do_copy_in_default_stream", "enable_cuda_graph", "enable_skip_layer_norm_strict_mode", "fuse_conv_bias",
+        "gpu_mem_limit", "prefer_nhwc", "sdpa_kernel", "tunable_op_enable", "use_tf32",
+    }  # fmt: skip
+
+    def __init__(self, model: str | bytes, options: Any, providers: list[Provider]) -> None:
+        self.asked.append(providers)
+        for provider in providers:
+            if provider[0] == CUDA_PROVIDER:
+                assert set(provider[1]) <= self.known_of_cuda
+        self._names = [one if isinstance(one, str) else one[0] for one in providers]
+        if self._names[0] == TENSORRT_PROVIDER:
+            given = providers[0][1]
+            assert isinstance(given, dict)
+            assert set(given) <= self.known
+            for name, value in given.items():
+                assert value in ("0", "1") if name.endswith("_enable") else Path(value).is_dir()
+            if not self.loads_tensorrt:
+                self._names = self._names[1:]
+        if not self.has_libraries:  # a warning, and the CPU
+            self._names = [CPU_PROVIDER]
+        self._session = onnxruntime_session(model, options, providers=[CPU_PROVIDER])
+
+    @classmethod
+    def preload(cls, directory: str | None = None) -> None:
+        """Find CUDA's libraries, but for one, as onnxruntime.preload_dlls does."""
+        cls.looked_in.append(directory)
+        cls.has_libraries = True
+        print("Failed to load libcufft.so.12: it is not there")  # noqa: T201, as it does
+
+    def get_providers(self) -> list[str]:
+        return self._names
+
+    def io_binding(self) -> Any:
+        binding = self._session.io_binding()
+        bind_output = binding.bind_output
+        binding.bind_output = lambda name, place: bind_output(name, {"cuda": "cpu"}[place])
+        return binding
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
+    """Put a GPU, onnxruntime-gpu and TensorRT in place.
+
+    Args:
+        monkeypatch: to put them there.
+        folder: of the GPU's device file.
+    """
+    (folder / "nvidia0").touch()
+    every = [TENSORRT_PROVIDER, CUDA_PROVIDER, CPU_PROVIDER]
+    monkeypatch.setattr(onnxruntime, "InferenceSession", GpuSession)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: every)
+    monkeypatch.setattr(
+        table, "choose_device", lambda asked, available, environ: choose_device(asked, available, {}, folder)
+    )
+    monkeypatch.setattr(devices, "has_tensorrt", lambda: True)
+    monkeypatch.setattr(GpuSession, "asked", [])
+    monkeypatch.setattr(GpuSession, "has_libraries", False)
+    monkeypatch.setattr(GpuSession, "looked_in", [])
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # as what is tested leaves it; set here, it is undone
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
+    monkeypatch.setattr(onnxruntime, "preload_dlls", GpuSession.preload)
+    monkeypatch.setattr(GpuSession, "loads_tensorrt", True)
+    return GpuSession
