@@ -35,7 +35,7 @@ class FrameScaler:
     def __init__(self) -> None:
         self._reformatter = av.video.reformatter.VideoReformatter()
         self._lines: av.video.frame.VideoFrame | None = None
-        self._small = np.empty(0, np.uint8)
+        self._small: Pixels = np.empty((0, 0, 0), np.uint8)
 
     def scale(self, frame: av.video.frame.VideoFrame, out: Pixels) -> bool:
         """Write a frame in BGR, scaled, into `out`.
