@@ -25,8 +25,10 @@ SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080), "4k": Size(3840, 21
 PACE = 200.0  # frames a second of the GPU that is imitated
 # Of a size's figures, together; with the clips and the last round a size takes eight minutes at most on two cores.
 _SECONDS = 270.0
-# Larger clips have fewer frames, so that each takes about as long, but no fewer than this.
+# Larger clips have fewer frames and smaller ones more, so that each takes about as long, but no fewer than this.
 _PIXELS, _LEAST_FRAMES = 1920 * 1080, 100
+# Media of a job, that have as many frames as the clip all together.
+MEDIA = 8
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class CeilingExtent:
         sizes: of the clips, by name.
         codecs: of the clips, names of CODECS.
         counts: numbers of cores.
-        frames: of each clip; of those larger than 1080p fewer.
+        frames: of a clip in 1080p; of others as many as take about as long, at most twice as many.
         network: size of the network's input.
         rounds: of each comparison.
         patience: further rounds, in place of disturbed ones.
@@ -68,11 +70,13 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
     """
     for codec in extent.codecs:
         for name, size in extent.sizes.items():
-            frames = min(extent.frames, max(_LEAST_FRAMES, extent.frames * _PIXELS // (size.width * size.height)))
+            frames = max(_LEAST_FRAMES, extent.frames * _PIXELS // (size.width * size.height))
+            frames = -(-min(2 * extent.frames, frames) // MEDIA) * MEDIA
             clip = write_coded_clip(folder / f"{codec}-{name}.mp4", size, frames, *CODECS[codec])
+            short = write_coded_clip(folder / f"{codec}-{name}-short.mp4", size, frames // MEDIA, *CODECS[codec])
             one_core: float | None = None
             for count in extent.counts:
-                figures = _figures(clip, folder / f"step-{codec}-{name}", count, extent)
+                figures = _figures({"media": short}, clip, folder / f"step-{codec}-{name}", count, extent)
                 frames_a_second = figures["step_fps"]["median"]
                 if count == 1:
                     one_core = frames_a_second
@@ -80,14 +84,17 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
                     figures["against_one_core"] = frames_a_second / one_core
                 yield f"{codec} {name} x{count}", figures
             clip.unlink()
+            short.unlink()
 
 
-def _figures(clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dict[str, Any]:
+def _figures(others: dict[str, Path], clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dict[str, Any]:
+    """Return the figures of a clip; `others` are the clips of those ways that have one of their own."""
     said: dict[str, list[dict[str, float]]] = {}
-    ways = ("decode", "loop", "step", "paced")
+    ways = ("decode", "loop", "step", "paced", "media")
 
     def run(way: str) -> Usage:
-        command = [sys.executable, "-m", "benchmarks.ceiling_process", way, str(clip), str(folder), str(count)]
+        video = str(others.get(way, clip))
+        command = [sys.executable, "-m", "benchmarks.ceiling_process", way, video, str(folder), str(count)]
         command += [str(extent.network.width), str(extent.network.height), str(extent.pace)]
         used = measured_process(command, directory=ROOT)
         figures = json.loads(used.output)
@@ -104,6 +111,9 @@ def _figures(clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dic
         "of_decoding": spread([each["decode"].wall / each["step"].wall for each in by_way]),
         "of_bare_loop": spread([each["loop"].wall / each["step"].wall for each in by_way]),
         "of_pace": spread([frames / each["paced"].wall / extent.pace for each in by_way]),
+        "of_one_media": spread(
+            [each["paced"].wall / frames / (each["media"].wall / said["media"][0]["frames"]) for each in by_way]
+        ),
         "cpu_ms_beside_decoding": spread([(each["step"].cpu - each["decode"].cpu) / frames * 1000 for each in by_way]),
         "frames": frames,
         "rounds": len(found),

@@ -1,8 +1,8 @@
 """One run of the section `ceiling`: `python -m benchmarks.ceiling_process WAY CLIP FOLDER CORES WIDTH HEIGHT PACE`.
 
 WAY is `decode` (nothing but decoding), `loop` (decoding, and a bare loop that converts and scales), `step` (the detect
-step with an engine of no cost) or `paced` (with one of stated pace). Writes a JSON object: seconds, seconds of the
-processor, frames.
+step with an engine of no cost), `paced` (with one of stated pace) or `media` (with that, the clip as several media of
+one job). Writes a JSON object: seconds, seconds of the processor, frames.
 """
 
 import json
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from benchmarks.case import BATCH_SIZE, Case, step_arguments
+from benchmarks.ceiling import MEDIA
 from benchmarks.clips import SAMPLE
 from benchmarks.network import anchors
 from benchmarks.paced_engine import PacedEngine
@@ -28,6 +29,7 @@ from scripts.lib.files import read_json
 from scripts.lib.workflow import job
 
 _CLASSES = 7  # the sample's
+_OF_MEDIA = ("media", "records", "downloads", "detections", "outcomes", "previews")
 
 
 def decode(clip: Path, threads: int, size: Size | None) -> int:
@@ -62,15 +64,20 @@ def main(*words: str) -> None:
     else:
         # The graph is not looked at: the engine stands in for whatever runs it.
         case = Case("paced", SAMPLE / "graph.pb", None, SAMPLE / "train.ini", size, 0.5)
-        arguments = job.bind(step.detect, step_arguments(case, Path(clip), Path(folder), count))
-        engine = PacedEngine(size, BATCH_SIZE, _CLASSES, len(anchors(size)), float(pace) if way == "paced" else None)
+        folders = [Path(folder) / str(number) for number in range(1, (MEDIA if way == "media" else 1) + 1)]
+        each = [step_arguments(case, Path(clip), own, count, number) for number, own in enumerate(folders, 1)]
+        files = {name: [one[name] for one in each] for name in _OF_MEDIA} if len(each) > 1 else {}
+        arguments = job.bind(step.detect, each[0] | files)
+        engine = PacedEngine(size, BATCH_SIZE, _CLASSES, len(anchors(size)), None if way == "step" else float(pace))
         wall, cpu = time.monotonic(), time.process_time()
         with mock.patch.object(network, "open_engine", return_value=engine):
             step.detect(**arguments)
-        record = read_json(Path(folder) / "outcome.json")
-        frames = record["frames"]["used"]
-        if not record["boxes"] or record["state"] != "done":
-            raise RuntimeError(f"the step ended as {record['state']}: {record['reason']}")
+        frames = 0
+        for own in folders:
+            record = read_json(own / "outcome.json")
+            frames += record["frames"]["used"]
+            if not record["boxes"] or record["state"] != "done":
+                raise RuntimeError(f"the step ended as {record['state']}: {record['reason']}")
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     sys.stdout.write(json.dumps({"wall": wall, "cpu": cpu, "frames": frames}))
 

@@ -6,16 +6,21 @@ from collections import deque
 import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines import nms_settings
+from scripts.lib.engines import nms_settings, top_k
 from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.top_k import Candidates
 
 _BOXES = 20  # a frame
 _SIDE = 40  # pixels of a box
 _SCORE = 0.9
+_LEAST_SCORE = 0.2  # that is asked for
 
 
 class PacedEngine(Engine):
-    """Gives the same boxes for every frame; a batch is ready when the GPU would have done it and all before it."""
+    """Gives the same boxes for every frame; a batch is ready when the GPU would have done it and all before it.
+
+    As engines on a GPU do, it gives the best anchors alone of a network that has many.
+    """
 
     depth = 2
 
@@ -42,6 +47,15 @@ class PacedEngine(Engine):
             np.ascontiguousarray(np.broadcast_to(boxes, (*shape, 4))),
             np.ascontiguousarray(np.broadcast_to(scores, (*shape, classes))),
         )
+        self._picked: Candidates | None = None
+        if top_k.is_worth(anchors):
+            best = np.argsort(-scores.max(axis=1), kind="stable")[: top_k.MOST]
+            self._picked = Candidates(
+                np.ascontiguousarray(np.broadcast_to(boxes[best], (batch_size, len(best), 4))),
+                np.ascontiguousarray(np.broadcast_to(scores[best], (batch_size, len(best), classes))),
+                np.broadcast_to(best.astype(np.int32), (batch_size, len(best))),
+                np.full(batch_size, scores.mean(), np.float32),
+            )
         self._ready: deque[tuple[float, int]] = deque()
         self._last = 0.0
 
@@ -56,7 +70,8 @@ class PacedEngine(Engine):
         ready, count = self._ready.popleft()
         if (left := ready - time.monotonic()) > 0:  # a sleep of no length gives the processor to another program
             time.sleep(left)
-        return self._outputs.first(count)
+        picked = self._picked.first(count).outputs(_LEAST_SCORE) if self._picked else None
+        return picked or self._outputs.first(count)
 
     def close(self) -> None:
         """Forget what is under way."""

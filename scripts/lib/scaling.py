@@ -11,9 +11,6 @@ import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
 
-# By 2, all pixels are read.
-_LEAST = 3
-
 
 class UnconvertedFrame(ABC):
     """A frame of a video that was decoded, and of which there is no picture yet.
@@ -77,29 +74,17 @@ def scale(frame: Frame, out: Pixels) -> None:
     if had == size:
         out[...] = frame
     elif factor % 2:
-        scale_lines(frame[factor // 2 :: factor], out, factor)
+        cv2.resize(frame[factor // 2 :: factor], size, dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
     else:
         cv2.resize(frame, size, dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def factor_between(frame: Size, out: Size) -> int:
-    """Return by which whole number, 3 or more, a frame is made smaller both ways; 0 where there is none."""
+    """Return by which whole number, 2 or more, a frame is made smaller both ways; 0 where there is none."""
     factor = frame.width // out.width
-    return factor if factor >= _LEAST and frame == (out.width * factor, out.height * factor) else 0
+    return factor if factor > 1 and frame == (out.width * factor, out.height * factor) else 0
 
 
 def lines_read(factor: int) -> tuple[int, ...]:
     """Return which of each `factor` lines are read, from 0."""
     return (factor // 2,) if factor % 2 else (factor // 2 - 1, factor // 2)
-
-
-def scale_lines(lines: Pixels, out: Pixels, factor: int) -> None:
-    """Scale a frame of which there are only the lines that are read.
-
-    Args:
-        lines: (height of `out`, or twice that where the factor is even, width of the frame, 3).
-        out: (height, width, 3), written.
-        factor: by which it is made smaller.
-    """
-    kind = cv2.INTER_NEAREST_EXACT if factor % 2 else cv2.INTER_LINEAR
-    cv2.resize(np.asarray(lines, np.uint8), size_of(out), dst=out, interpolation=kind)

@@ -48,7 +48,11 @@ class Conversions:
             time.sleep(self.slow * (self._count % 3))  # so that later frames are ready before earlier ones
             return original(converter, frame, turning, threads)
 
+        def scale(*_: object) -> bool:
+            return False  # so that each frame becomes a picture
+
         monkeypatch.setattr(Converter, "picture", picture)
+        monkeypatch.setattr(Converter, "scale", scale)
 
 
 @pytest.fixture

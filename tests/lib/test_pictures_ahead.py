@@ -1,8 +1,10 @@
-"""Pictures decoded several at a time come out as those decoded one after another."""
+"""Pictures decoded several at a time, and videos opened before their turn, come out as one after another."""
 
 import dataclasses
 import threading
+import time
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_task import FrameInput, MediaTask
+from scripts.lib.detection.pictures_ahead import opened_ahead
 from scripts.lib.frames.pictures import StillFrames
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import FrameSource, Picture
+from scripts.lib.frames.source import FrameSource, Later, Picture
+from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
 from tests.lib.test_threads import DATA, Nowhere
 from tests.media_files import cut, damage, painted, write_video
@@ -29,6 +33,7 @@ class File(FrameInput):
         self.path = path
         self.kind: Kind = "video" if path.suffix == ".mp4" else "image"
         self.is_picture = self.kind == "image"
+        self.opens_ahead = True
 
     def open(self) -> FrameSource:
         return open_frames(self.path, self.kind)
@@ -64,12 +69,15 @@ def test_all_kinds_of_media_come_out_in_order(tmp_path: Path, threads: int) -> N
     cut(paths[5], 0.02)  # within its header
     paths[7].write_bytes(b"")
     paths.insert(4, write_video(tmp_path / "a.mp4", range(6)))
+    paths[9:9] = [write_video(tmp_path / f"{count}.mp4", range(count)) for count in (5, 1, 7, 40)]
+    cut(paths[11], 0.1)
+    damage(paths[12], 0.6, 60)
     paths += [DATA / "odd/p03_noeoi.jpg", DATA / "odd/y1_hole64.jpg", DATA / "odd/big.tif"]
     expected = through(paths, 1)
     assert through(paths, threads) == expected
     assert expected[1] == list(range(len(paths)))
-    assert sum(fault is not None for fault in expected[3]) == 2
-    assert sum(bool(summary["error_count"]) for summary in expected[2]) >= 2
+    assert sum(fault is not None for fault in expected[3]) == 3
+    assert sum(bool(summary["error_count"]) for summary in expected[2]) >= 3
 
 
 class Watched:
@@ -116,3 +124,102 @@ def test_an_unforeseen_error_ends_the_reading(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(StillFrames, "_decode", fail)
     with pytest.raises(RuntimeError, match="on fire"):
         through(made(tmp_path, 3), 2)
+
+
+class Waiting(File):
+    """A video whose frames come when the next one is opened."""
+
+    def __init__(self, path: Path, following: "Waiting | None") -> None:
+        super().__init__(path)
+        self.following, self.opened, self.released = following, threading.Event(), threading.Event()
+        self.opened_by = ""
+        self.source: FrameSource | None = None
+
+    def open(self) -> FrameSource:
+        self.opened_by = threading.current_thread().name
+        source = open_frames(self.path, "video")
+        original = source.later
+
+        def later() -> Iterator[tuple[int, Picture | Later]]:
+            if self.following is not None:
+                assert self.following.opened.wait(timeout=30)
+                assert not self.released.is_set()
+            return original()
+
+        source.later = later  # type: ignore[method-assign]
+        self.source = source
+        self.opened.set()
+        return source
+
+    def release(self) -> None:
+        assert self.following is None or self.following.opened.is_set()
+        self.released.set()
+
+
+def waiting(folder: Path) -> list[Waiting]:
+    last = Waiting(write_video(folder / "last.mp4", range(5)), None)
+    middle = Waiting(write_video(folder / "middle.mp4", range(5)), last)
+    return [Waiting(write_video(folder / "first.mp4", range(5)), middle), middle, last]
+
+
+def read(tasks: Iterable[MediaTask]) -> list[FrameInput]:
+    """Read all frames with two threads; return the media as they end."""
+    ended = []
+    with BatchReader(tasks, SHAPE, threads=2) as reader:
+        for batch in reader:
+            ended += [task.frames for task in batch.ended]
+            reader.give_back(batch)
+    return ended
+
+
+def test_the_next_video_is_opened_while_one_is_read(tmp_path: Path) -> None:
+    videos = waiting(tmp_path)
+    assert read(MediaTask(video, Nowhere()) for video in videos) == videos
+    assert [video.opened_by for video in videos] == ["reader", "opener", "opener"]
+    assert all(video.released.is_set() for video in videos)
+
+
+def test_a_video_that_may_not_be_opened_ahead_is_opened_when_it_is_its_turn(tmp_path: Path) -> None:
+    videos = waiting(tmp_path)
+    for video in videos:
+        video.opens_ahead, video.following = False, None
+    assert read(MediaTask(video, Nowhere()) for video in videos) == videos
+    assert [video.opened_by for video in videos] == ["reader"] * 3
+
+
+def test_an_error_of_opening_ahead_comes_when_it_is_the_medias_turn(tmp_path: Path) -> None:
+    paths = [write_video(tmp_path / f"{number}.mp4", range(5)) for number in range(2)]
+    taken: list[str] = []
+
+    class Vanished(File):
+        def open(self) -> FrameSource:
+            taken.append(threading.current_thread().name)
+            raise OSError("the disk is gone")
+
+    tasks = [MediaTask(File(paths[0]), Nowhere()), MediaTask(Vanished(paths[1]), Nowhere())]
+    with pytest.raises(OSError, match="the disk is gone"):
+        read(tasks)
+    assert taken == ["opener", "reader"]
+
+
+def test_where_the_list_of_media_fails_that_is_the_error(tmp_path: Path) -> None:
+    def tasks() -> Iterator[MediaTask]:
+        yield MediaTask(File(write_video(tmp_path / "a.mp4", range(5))), Nowhere())
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        read(tasks())
+
+
+def test_what_was_opened_and_is_not_read_is_closed(tmp_path: Path) -> None:
+    first, middle, _ = videos = waiting(tmp_path)
+    given = opened_ahead([MediaTask(video, Nowhere()) for video in videos], 2)
+    task, opener = next(given)
+    assert task.frames is first
+    opener().close()
+    assert middle.opened.wait(timeout=30)
+    given.close()
+    deadline = time.monotonic() + 30
+    while not (isinstance(middle.source, VideoFrames) and middle.source._closed):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -91,3 +91,13 @@ def test_nothing_is_held_longer_than_it_is_used():
         prefetch.result(1)
     gc.collect()
     assert [content() for content in alive] == [None, None]
+
+
+def test_what_is_released_twice_is_given_back_once():
+    seen = []
+    prefetch = Prefetch(seen.append, [5, 5, 5, 5], budget=10, threads=1)
+    for number in range(2):
+        assert settled(seen, 2 + number) == list(range(2 + number))
+        prefetch.result(number)
+        prefetch.release(number)
+        prefetch.release(number)

@@ -143,6 +143,7 @@ class BatchReader:
                 task.frames.fault = MediaFault(fault.state, fault.reason)
             if self._stop:
                 return
+            task.frames.release()
             batch = self._current()
             batch.ended.append(task)
         if self._batch is not None:

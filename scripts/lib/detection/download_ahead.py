@@ -4,6 +4,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from scripts.lib.detection.media_job import Fetched, MediaInJob, MediaSource
 from scripts.lib.downloads.connection import Connection
@@ -40,7 +41,7 @@ class DownloadAhead(MediaSource):
         self._asking = threading.Lock()
 
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield each media when its file is there; when the next is asked for, the one before was read."""
+        """Yield each media when its file is there."""
         self._work, self._asked = work, 0
         for folder in {each.media.parent for each in work}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -65,10 +66,12 @@ class DownloadAhead(MediaSource):
                     continue
                 else:
                     raise
-            yield each, fetched
-            if not (self._keep_files or self._in_memory(each)):
-                each.media.unlink(missing_ok=True)
-            prefetch.release(number)
+            yield each, fetched._replace(release=partial(self._release, prefetch, number, each))
+
+    def _release(self, prefetch: Prefetch[Fetched], number: int, each: MediaInJob) -> None:
+        if not (self._keep_files or self._in_memory(each)):
+            each.media.unlink(missing_ok=True)
+        prefetch.release(number)
 
     def _in_memory(self, each: MediaInJob) -> bool:
         return each.fits_memory and not self._keep_files

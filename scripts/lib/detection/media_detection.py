@@ -1,12 +1,13 @@
 """Detection in media: from their files to each one's CSV, pictures and record."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
+from scripts.lib import memory
 from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput, TileCounters
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
@@ -30,6 +31,11 @@ from scripts.lib.tiles import Tiling
 from scripts.lib.workflow import failures
 
 _log = logging.getLogger(__name__)
+
+# FFmpeg decodes a video's first pictures to open it, and holds up to 17 of them, of 3 bytes a pixel where it has 10
+# bits; and the share of the free memory that this may take while another video is read.
+_OPENING_BYTES, _OPENING_SHARE = 50, 0.125
+_USUAL_PIXELS = 3840 * 2160  # at most, where the record does not say
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class MediaFrames(FrameInput):
         *,
         threads: int = 1,
         nvdec: ModuleType | None = None,
+        release: Callable[[], None] | None = None,
     ) -> None:
         """Name the file; nothing is opened yet.
 
@@ -89,11 +96,21 @@ class MediaFrames(FrameInput):
             part: of a video, to read only this one.
             threads: with how many to decode a video.
             nvdec: PyNvVideoCodec, to decode a video on the GPU; None: the CPU decodes.
+            release: gives the file back when it was read; may be called again.
         """
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._asked, self._part, self._threads, self._nvdec = asked, part, threads, nvdec
+        self._release = release
         self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
+        # On a GPU one video is decoded at a time.
+        pixels = (wanted.width or 0) * (wanted.height or 0) or _USUAL_PIXELS
+        self.opens_ahead = nvdec is None and pixels * _OPENING_BYTES <= memory.left() * _OPENING_SHARE
+
+    def release(self) -> None:
+        """Give the file back."""
+        if self._release is not None:
+            self._release()
 
     def open(self) -> FrameSource:
         """Open the media's file, if there is one."""

@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,10 +84,17 @@ def media_in_job(
 
 
 class Fetched(NamedTuple):
-    """The record of a media's download, and what came: a file, or a picture's content."""
+    """A media that came.
+
+    Attributes:
+        record: of its download.
+        media: a file, or a picture's content.
+        release: gives the file back when it was read; may be called again.
+    """
 
     record: DownloadRecord
     media: Path | bytes
+    release: Callable[[], None] | None = None
 
 
 class MediaSource(ABC):
@@ -102,7 +109,10 @@ class MediaSource(ABC):
 
     @abstractmethod
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield each media when its file is there; when the next is asked for, the one before was read."""
+        """Yield each media when its file is there, by the thread that asks for it.
+
+        Its file stays until it is released, which may be after the next was asked for.
+        """
 
 
 class Downloaded(MediaSource):
@@ -222,6 +232,7 @@ class MediaJob:
                 *(fetched.media, each.wanted, fetched.record, options.wanted, each.part),
                 threads=options.threads,
                 nvdec=self._nvdec,
+                release=fetched.release,
             )
             self._begun.append(NotedResults(each, fetched.record, network, self._notes))
             yield MediaTask(frames, self._begun[-1])

@@ -19,14 +19,19 @@ class FrameInput(ABC):
         restarts: how often it was begun anew, as other frames came out when it was read again, set by the reader's
             thread; what came of the frames before counts no more.
         is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
+        opens_ahead: whether `open` may be called while the media before is read; by another thread then.
     """
 
     is_picture = False
+    opens_ahead = False
 
     def __init__(self) -> None:
         self.summary = Summary()
         self.fault: MediaFault | None = None
         self.restarts = 0
+
+    def release(self) -> None:  # noqa: B027, most keep nothing
+        """Give back what was kept for reading the media, such as its file: it was read; may be called again."""
 
     @abstractmethod
     def open(self) -> FrameSource:

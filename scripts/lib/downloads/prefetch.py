@@ -53,11 +53,11 @@ class Prefetch(Generic[T]):
         return task.result  # type: ignore[return-value]
 
     def release(self, number: int) -> None:
-        """Give back what a task cost, and forget what it gave."""
+        """Give back what a task cost, once, and forget what it gave."""
         with self._free:
             task = self._tasks[number]
             task.result = task.error = None
-            self._spent -= task.cost
+            self._spent, task.cost = self._spent - task.cost, 0
             self._free.notify_all()
 
     def _work(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from scripts.lib import scaling
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.frame_lines import FrameLines
+from scripts.lib.frames.frame_scaling import FrameScaler
 from scripts.lib.frames.source import Later, Picture
 from scripts.lib.scaling import UnconvertedFrame
 
@@ -31,12 +31,13 @@ class Converter:
     Attributes:
         threads: with how many the video is decoded.
         defers: whether frames like the first one are left to be converted later.
-        lines_hold: whether scaling single lines gave what scaling the picture gives; None as long as nobody looked.
+        scaling_holds: whether scaling without the whole picture gave what scaling that gives; None as long as nobody
+            looked.
     """
 
     def __init__(self) -> None:
         self.threads, self.defers = 1, False
-        self.lines_hold: bool | None = None
+        self.scaling_holds: bool | None = None
         self._of_thread = threading.local()
         self._first: tuple[object, ...] | None = None
 
@@ -79,13 +80,13 @@ class Converter:
             ) from error
         return picture if turning is None else turning(picture)
 
-    def lines(self, frame: av.video.frame.VideoFrame, factor: int) -> Pixels | None:
-        """Return those lines of a frame, in BGR, that scaling it by a whole number reads; None where it needs all."""
+    def scale(self, frame: av.video.frame.VideoFrame, out: Pixels) -> bool:
+        """Write a frame, scaled, into `out` without making its picture; return False where that cannot be."""
         kept = self._of_thread
-        if not hasattr(kept, "lines"):
-            kept.lines = FrameLines()
-        found: Pixels | None = kept.lines.convert(frame, factor)
-        return found
+        if not hasattr(kept, "scaler"):
+            kept.scaler = FrameScaler()
+        scaler: FrameScaler = kept.scaler
+        return scaler.scale(frame, out)
 
 
 class DecodedFrame(UnconvertedFrame):
@@ -110,19 +111,16 @@ class DecodedFrame(UnconvertedFrame):
         return self._converter.picture(self._frame, None)
 
     def scale_into(self, out: Pixels) -> bool:
-        """Write its picture, scaled, into `out`; the first time, compare with scaling all of the picture."""
+        """Write its picture, scaled, into `out`; the first time, compare with scaling its picture."""
         converter = self._converter
-        factor = scaling.factor_between(self.size, scaling.size_of(out))
-        lines = converter.lines(self._frame, factor) if factor and converter.lines_hold is not False else None
-        if lines is None:
+        if converter.scaling_holds is False or not converter.scale(self._frame, out):
             return False
-        scaling.scale_lines(lines, out, factor)
-        if converter.lines_hold is None:
+        if converter.scaling_holds is None:
             # It depends on how FFmpeg was built, and for which processor.
             whole = np.empty_like(out)
             scaling.scale(self(), whole)
-            converter.lines_hold = np.array_equal(out, whole)
+            converter.scaling_holds = np.array_equal(out, whole)
             out[...] = whole
-            if not converter.lines_hold:
-                _log.info("frames are converted whole: single lines of them come out otherwise on this machine")
+            if not converter.scaling_holds:
+                _log.info("frames are converted whole: made smaller at once they come out otherwise on this machine")
         return True
