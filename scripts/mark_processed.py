@@ -72,7 +72,7 @@ def mark_processed(
 
 def _verified(uploads: list[Path], track_uploads: list[Path]) -> dict[int, str]:
     """Return when the boxes or tracks of each verified media last changed in Tator, by its id."""
-    records = [read_record(UploadRecord, path) for path in uploads]
+    records = (read_record(UploadRecord, path) for path in uploads)
     verified = {record.id_in_tator: record.changed_at or "" for record in records if record.state == "verified"}
     for tracks in (read_record(TrackUploadRecord, path) for path in track_uploads):
         if tracks.state == "verified" and tracks.media_id in verified:
