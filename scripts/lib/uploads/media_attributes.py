@@ -3,8 +3,9 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Task:
     stands: Callable[[_Media, _Values], bool]
     before: Callable[[Mapping[int, _Values]], None] = lambda _: None
     after: Callable[[Mapping[int, _Values]], None] = lambda _: None
-    look: Callable[[_Media], None] = lambda _: None
+    look: Callable[[_Media], object] = lambda _: None
     at_once: int = IDS_PER_CALL
 
 
@@ -75,7 +76,7 @@ class Outcome:
         return {str(media_id): fault.reason for media_id, fault in sorted(self.failed.items())}
 
 
-def set_attributes(project: Project, media_ids: list[int], task: Task, record: Path) -> Outcome:
+def set_attributes(project: Project, media_ids: Iterable[int], task: Task, record: Path) -> Outcome:
     """Set attributes of media where they are due, and look whether they stand; a refusal is no word on that.
 
     What Tator refuses for one media is that media's fault, and so is an unforeseen error with its record: it is noted,
@@ -83,7 +84,7 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
 
     Args:
         project: where the media are.
-        media_ids: the media.
+        media_ids: the media, of which `task.at_once` are taken at a time.
         task: what is set.
         record: the file that the outcome goes into.
 
@@ -95,8 +96,8 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
     done: list[int] = []
     missing: list[int] = []
     errors: dict[int, Exception] = {}
-    for at in range(0, len(media_ids), task.at_once):
-        some = media_ids[at : at + task.at_once]
+    remaining = iter(media_ids)
+    while some := list(islice(remaining, task.at_once)):
         looked_at = time.monotonic()
         writes.send(project.media(some), looked_at)
         found = project.media(some)
