@@ -16,6 +16,7 @@ from typing import Self
 
 from benchmarks.case import sample_network
 from benchmarks.clips import DISTINCT_PICTURES, write_clips, write_pictures
+from benchmarks.folder_again import measure_folder_again
 from benchmarks.folder_runs import PEER_VARIABLE, measure_folder_pictures, measure_folder_planning
 from benchmarks.measure import Usage
 from benchmarks.pictures import measure_pictures
@@ -30,7 +31,10 @@ from scripts.lib.workflow.batches import batches, media_per_job
 from tests.tator_server.launch import Server, running
 
 # Pictures first: some file systems (ext4 without a journal) make files slowly for minutes after many were removed.
-SECTIONS = ("pictures", "planning", "clips", "idle", "uploads", "connect", "folder", "folder_plans", "memory")
+SECTIONS = (
+    *("pictures", "planning", "clips", "idle", "uploads", "connect", "folder", "folder_plans", "folder_again"),
+    "memory",
+)
 # Files of a folder, and in how many seconds of the processor a run on them is to be planned.
 PLANS = {"1000": 4, "10000": 5, "100000": 10, "1000000": 60}
 # What each figure should reach.
@@ -47,6 +51,9 @@ TARGETS = {
     ("folder", "pace none", "ms_beside_decoding"): "<= 3",
     **{("folder_plans", name, "cpu_seconds"): f"<= {seconds}" for name, seconds in PLANS.items()},
     ("folder_plans", "1000000", "mb"): "<= 1000",
+    ("folder_again", "nothing to do", "cpu_seconds"): "<= 15",
+    ("folder_again", "one changed", "detect_jobs"): "<= 1",
+    ("folder_again", "one changed", "detected_media"): "<= 1",
     **{("memory", step, "ratio"): "<= 1.2" for step in STEPS},
     ("uploads", "boxes", "mb_ratio"): "<= 1.1",
     ("uploads", "boxes", "second_ratio"): "<= 0.05",
@@ -70,6 +77,7 @@ class Extent:
         boxes: of each of these.
         rounds: of what can be repeated.
         files: of a folder, of dry runs, by their names.
+        again: pictures of a folder whose run is asked for again.
         records: media of the steps whose memory is measured, few and many.
     """
 
@@ -80,6 +88,7 @@ class Extent:
     boxes: int
     rounds: int
     files: Mapping[str, int]
+    again: int
     records: tuple[int, int]
 
 
@@ -91,6 +100,7 @@ FULL = Extent(
     boxes=400,
     rounds=3,
     files={name: int(name) for name in PLANS},
+    again=100_000,
     records=(10_000, 100_000),
 )
 QUICK = Extent(
@@ -101,6 +111,7 @@ QUICK = Extent(
     boxes=30,
     rounds=1,
     files={"1000": 9, "1000000": 9},
+    again=9,
     records=(2, 4),
 )
 
@@ -173,6 +184,10 @@ class Bench:
     def folder_plans(self) -> Iterator[tuple[str, Figures]]:
         """Yield what it takes to plan a run on a folder's files."""
         yield from measure_folder_planning(self._folder, self._extent.files)
+
+    def folder_again(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what a run on a folder's files takes, and what it takes when it is asked for again."""
+        yield from measure_folder_again(self._folder, self._extent.again)
 
     def memory(self) -> Iterator[tuple[str, Figures]]:
         """Yield how much more memory the steps take with many media than with few."""

@@ -10,25 +10,35 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from benchmarks.many_in_tator import MARK, name_of, project_of, write_uploads
 from benchmarks.measure import measured_process
+from scripts.lib.evaluation.truth import LabeledBox, write_truth
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
 from scripts.lib.folder_source.run_listing import LISTING, media_ids_of, write_listing
 from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import OF_EACH_MEDIA
+from scripts.lib.workflow.batches import OF_EACH_MEDIA, batches, media_per_job
 from scripts.lib.workflow.media_files import FilesOfMedia
 from scripts.lib.workflow.sub_folders import file_of
 from tests.workflow import ROOT
 
 STEPS = (
     *("merge_detections", "count_species", "tabulate_media", "summarize", "conclude", "export_megadetector"),
-    *("export_parquet", "export_label_studio", "make_report", "export_cvat", "export_yolo"),
+    *("export_parquet", "export_label_studio", "make_report", "export_cvat", "export_yolo", "evaluate"),
+    *("get_attributes", "mark_processed", "match_media", "list_media", "resolve_media"),
 )
+# Those that ask Tator.
+_OF_TATOR = ("get_attributes", "mark_processed", "match_media", "resolve_media")
+# So many media at most have true boxes, which people draw.
+_ANNOTATED = 1000
+_BEGIN_OF_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(90)
+_SITE: dict[str, Any] = {"host": "https://tator.example.org", "project_id": 1}
 # More links than a file may have on some file systems.
 _LINKS = 20_000
 _SETTINGS = {"media": {"folder": "survey"}}
@@ -63,7 +73,7 @@ def make_run(folder: Path, count: int) -> None:
         records = {name: json.loads(originals[name].read_bytes()) for name in ("records", "outcomes")}
         files = []
         for media_id in range(1, count + 1):
-            path = f"cam{media_id // 1000:05d}/{media_id:08d}.jpg"
+            path = name_of(media_id)
             files.append(ListedFile(media_id, path, 1, 1))
             for name, (pattern, _) in OF_EACH_MEDIA.items():
                 target = folder / file_of(pattern, media_id, in_folders=True)
@@ -82,6 +92,19 @@ def make_run(folder: Path, count: int) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((of_one.folder / "resources" / "network" / shared).read_bytes())
     write_listing(folder / LISTING, Listing("survey", files, LeftOut()))
+    numbers = range(1, count + 1)
+    pattern, _ = OF_EACH_MEDIA["uploads"]
+    write_uploads(folder, numbers, FilesOfMedia(pattern, numbers, Path, in_folders=True))
+    truth = (LabeledBox((media_id, 0), (1.0, 1.0, 9.0, 9.0), "cod") for media_id in numbers[:_ANNOTATED])
+    write_truth(folder / "resources" / "truth.csv", truth)
+    for media_id in _of_the_largest_job(numbers):
+        path = folder / "survey" / name_of(media_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_BEGIN_OF_JPEG)
+
+
+def _of_the_largest_job(media_ids: Sequence[int]) -> list[int]:
+    return max(batches(media_ids, media_per_job("auto", len(media_ids))), key=len)
 
 
 def _measured(step: str, folder: Path) -> dict[str, float]:
@@ -93,6 +116,7 @@ def _measured(step: str, folder: Path) -> dict[str, float]:
 def _arguments(step: str) -> dict[str, Any]:
     """Return the arguments of a step's function, as its rule gives them in a folder's run."""
     media_ids, results = media_ids_of(), Path("results")
+    job_media = _of_the_largest_job(media_ids)
 
     def every(*names: str) -> dict[str, Any]:
         return {name: FilesOfMedia(OF_EACH_MEDIA[name][0], media_ids, Path, in_folders=True) for name in names}
@@ -166,6 +190,58 @@ def _arguments(step: str) -> dict[str, Any]:
         "export_cvat": lambda: {**boxes, **network, "cvat": results / "cvat"},
         "export_yolo": lambda: {**boxes, **network, "yolo": results / "yolo"},
     }
+    known |= {
+        "evaluate": lambda: {
+            **every("detections", "outcomes"),
+            **network,
+            "truth": Path("resources/truth.csv"),
+            "iou": 0.5,
+            "only_frames_with_truth": False,
+            "pictures": 10,
+            "keep_threshold": 0.3,
+            "upload_threshold": 0.5,
+            "evaluation": results / "evaluation.json",
+        },
+        "get_attributes": lambda: {
+            **every("records"),
+            **_SITE,
+            "mark_attribute": MARK,
+            "attributes": Path("resources/attributes.json"),
+        },
+        "mark_processed": lambda: {
+            **every("uploads"),
+            **_SITE,
+            "attribute": MARK,
+            "marks": results / "marks.json",
+        },
+        "match_media": lambda: {
+            **every("records"),
+            **_SITE,
+            "listing": LISTING,
+            "match_by": "name",
+            "media_ids": [],
+            "mark_attribute": MARK,
+            "matches": [Path(f"resources/matches/{media_ids[0]}.json")],
+            "match_table": results / "matches.csv",
+        },
+        # Of the largest job that media share.
+        "list_media": lambda: {
+            "listing": LISTING,
+            "kind": "any",
+            "changed_by": "time",
+            "records": [Path(f"resources/listed/{media_id}.json") for media_id in job_media],
+            "batch": Path("resources/listed/batch.json"),
+        },
+        "resolve_media": lambda: {
+            **_SITE,
+            "media_ids": job_media,
+            "kind": "any",
+            "skip_processed": False,
+            "mark_attribute": MARK,
+            "records": [Path(f"resources/listed/{media_id}.json") for media_id in job_media],
+            "batch": Path("resources/listed/batch.json"),
+        },
+    }
     return known[step]()
 
 
@@ -176,9 +252,15 @@ def _say_nothing(_: str) -> None:
 def main(step: str, folder: str) -> None:
     """Run a step and print what it took."""
     os.chdir(folder)
+    for place in ("resources/matches", "resources/listed"):
+        Path(place).mkdir(exist_ok=True)
+    script, arguments = import_module(f"scripts.{step}"), _arguments(step)
     begun = time.process_time()
-    with mock.patch.object(job, "tell_user", _say_nothing):  # it would print a table of all media
-        getattr(import_module(f"scripts.{step}"), step)(**_arguments(step))
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(job, "tell_user", _say_nothing))  # it would print a table of all media
+        if step in _OF_TATOR:
+            stack.enter_context(mock.patch.object(script, "Project", project_of(len(media_ids_of()))))
+        getattr(script, step)(**arguments)
     # Not getrusage's, which begins with that of the process that started this one.
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     sys.stdout.write(json.dumps({"mb": int(peak) * 1024 / 1e6, "cpu_seconds": time.process_time() - begun}))

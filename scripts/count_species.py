@@ -1,17 +1,19 @@
 """Count the animals of each media: MaxN and what is reported beside it, as tables that go into a paper."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from scripts.lib import csv_text
 from scripts.lib import train_ini as train
+from scripts.lib.attributes_file import DescribedMedia
 from scripts.lib.counting import MediaCounts, SpeciesCount, analysed_frames, count
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record, read_records
+from scripts.lib.record_files import read_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.records.tracks import TracksRecord
@@ -61,8 +63,6 @@ def count_species(
         intervals: the CSV file to write, with a row for each interval of each media.
     """
     names = train.species(train_ini)
-    described = read_records(MediaAttributes, attributes[0]) if attributes else {}
-    columns = _attribute_columns(described.values(), taken={*MEDIA, *WHOLE, *INTERVAL})
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
 
     def each() -> Iterator[tuple[DetectionRecord, MediaCounts, Path | None]]:
@@ -74,12 +74,18 @@ def count_species(
 
     # Media are counted twice, since what is known of each of very many takes more room than time.
     seen = sorted(_seen(each(), len(names)))
-    with replacing(counts) as of_media, replacing(intervals) as of_intervals:
+    with (
+        DescribedMedia(attributes[0]) if attributes else nullcontext() as described,
+        replacing(counts) as of_media,
+        replacing(intervals) as of_intervals,
+    ):
+        columns = _attribute_columns(described.values() if described else (), taken={*MEDIA, *WHOLE, *INTERVAL})
         rows = csv_text.dict_writer(of_media, [*MEDIA, *WHOLE, *columns.values()])
         parts = csv_text.dict_writer(of_intervals, [*MEDIA, *INTERVAL, *columns.values()])
         for outcome, counted, track_file in each():
-            media, by_species = _media(outcome, described, counted, threshold), _tracks(track_file)
-            more = _attributes(described, media["media_id"], columns)
+            known = described.get(outcome.media_id) if described else None
+            media, by_species = _media(outcome, known, counted, threshold), _tracks(track_file)
+            more = _attributes(known, columns)
             for species in seen:
                 named = {**media, "species": _field(names[species - 1]), **more}
                 rows.writerow({**named, **_whole(counted, species, by_species)})
@@ -106,10 +112,9 @@ def _tracks(record: Path | None) -> Counter[int] | None:
 
 
 def _media(
-    outcome: DetectionRecord, described: Mapping[str, MediaAttributes], counted: MediaCounts, threshold: float
+    outcome: DetectionRecord, of_media: MediaAttributes | None, counted: MediaCounts, threshold: float
 ) -> dict[str, Any]:
     fps = counted.analysed_frames.fps
-    of_media = described.get(str(outcome.media_id))
     return {
         "media_id": outcome.media_id,
         "name": _field(outcome.name),
@@ -175,8 +180,7 @@ def _attribute_columns(described: Iterable[MediaAttributes], taken: set[str]) ->
     return found
 
 
-def _attributes(described: Mapping[str, MediaAttributes], media_id: int, columns: dict[str, str]) -> dict[str, Any]:
-    of_media = described.get(str(media_id))
+def _attributes(of_media: MediaAttributes | None, columns: dict[str, str]) -> dict[str, Any]:
     values = of_media.attributes if of_media is not None else {}
     return {columns[name]: _field(value) for name, value in values.items()}
 

@@ -1,10 +1,11 @@
 """Ask Tator for the section and the attributes of the media, which become columns of the tables of counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.attributes_file import write_attributes
+from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.server.api import Project
@@ -38,19 +39,19 @@ def get_attributes(
     Raises:
         ServerError: Tator refuses, or fails for long.
     """
-    found_in = [read_record(MediaRecord, path) for path in records]
-    ready = [record.media_id for record in found_in if record.state == "ready"]
-    found: dict[int, dict[str, Any]] = {}
-    sections: dict[int, str] = {}
-    if ready:
-        project = Project(host, project_id)
-        found = project.media(ready)
-        sections = {
-            section["id"]: section["name"] for section in project.sections() if isinstance(section.get("name"), str)
-        }
-    own = {mark_attribute, *count_attributes}
-    there = {media_id: found[media_id] for media_id in ready if media_id in found}
-    write_record(attributes, {str(one): _described(media, sections, own) for one, media in there.items()})
+    ready = sorted(
+        record.media_id for record in (read_record(MediaRecord, path) for path in records) if record.state == "ready"
+    )
+    write_attributes(attributes, _each(ready, host, project_id, {mark_attribute, *count_attributes}) if ready else ())
+
+
+def _each(media_ids: list[int], host: str, project_id: int, own: set[str]) -> Iterator[tuple[int, MediaAttributes]]:
+    project = Project(host, project_id)
+    sections = {
+        section["id"]: section["name"] for section in project.sections() if isinstance(section.get("name"), str)
+    }
+    for media in project.each_media(media_ids):
+        yield media["id"], _described(media, sections, own)
 
 
 def _described(media: dict[str, Any], sections: dict[int, str], own: set[str]) -> MediaAttributes:

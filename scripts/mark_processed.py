@@ -1,7 +1,8 @@
 """Mark the media whose boxes were verified in Tator."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,24 @@ def mark_processed(
         ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
             media's alone, when the others are marked.
     """
-    verified = _verified(uploads, track_uploads or [])
-    for path in counts or []:
-        for media_id in map(int, read_record(CountsInTator, path).failed):
-            verified.pop(media_id, None)
+    failed = {media_id for path in counts or [] for media_id in map(int, read_record(CountsInTator, path).failed)}
+
+    def verified() -> Iterator[tuple[int, str]]:
+        return (each for each in _verified(uploads, track_uploads) if each[0] not in failed)
+
     outcome = Outcome()
-    if verified:
-        mark = {attribute: _mark_time(verified.values())}
+    if any(True for _ in verified()):
+        # Records are read twice, since what is known of each of very many takes more room than time.
+        mark = {attribute: _mark_time(moment for _, moment in verified())}
+        changed: dict[int, str] = {}
+
+        def media_ids() -> Iterator[int]:
+            for media_id, moment in verified():
+                changed[media_id] = moment
+                yield media_id
 
         def is_marked(media: dict[str, Any]) -> bool:
-            return _marked_since(media, attribute, verified[media["id"]])
+            return _marked_since(media, attribute, changed[media["id"]])
 
         task = Task(
             call="mark media",
@@ -64,22 +73,23 @@ def mark_processed(
             kept="the mark",
             due=lambda media: {} if is_marked(media) else mark,
             stands=lambda media, _: is_marked(media),
+            look=lambda media: changed.pop(media["id"], None),
         )
-        outcome = set_attributes(Project(host, project_id), list(verified), task, marks)
+        outcome = set_attributes(Project(host, project_id), media_ids(), task, marks)
     record = MarksRecord(attribute=attribute, media_ids=outcome.done, missing=outcome.missing, failed=outcome.reasons)
     write_record(marks, record)
 
 
-def _verified(uploads: list[Path], track_uploads: list[Path]) -> dict[int, str]:
-    """Return when the boxes or tracks of each verified media last changed in Tator, by its id."""
-    records = [read_record(UploadRecord, path) for path in uploads]
-    verified = {record.id_in_tator: record.changed_at or "" for record in records if record.state == "verified"}
-    for tracks in (read_record(TrackUploadRecord, path) for path in track_uploads):
-        if tracks.state == "verified" and tracks.media_id in verified:
-            verified[tracks.media_id] = _later(verified[tracks.media_id], tracks.changed_at or "")
-        elif tracks.state != "not uploaded":
-            verified.pop(tracks.media_id, None)
-    return verified
+def _verified(uploads: list[Path], track_uploads: list[Path] | None) -> Iterator[tuple[int, str]]:
+    """Yield each verified media, and when its boxes or tracks last changed in Tator."""
+    for path, of_tracks in zip(uploads, track_uploads or repeat(None, len(uploads)), strict=True):
+        boxes = read_record(UploadRecord, path)
+        tracks = None if of_tracks is None else read_record(TrackUploadRecord, of_tracks)
+        if boxes.state == "verified" and (tracks is None or tracks.state in ("verified", "not uploaded")):
+            moment = boxes.changed_at or ""
+            if tracks is not None and tracks.state == "verified":
+                moment = _later(moment, tracks.changed_at or "")
+            yield boxes.id_in_tator, moment
 
 
 def _later(one: str, other: str) -> str:

@@ -11,7 +11,7 @@ from scripts.lib.processed import is_marked
 from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord, Role, StoredFile
 from scripts.lib.server import project_needs, rows
-from scripts.lib.server.api import Project
+from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.media_record import TatorMedia, tator_media
 from scripts.lib.workflow import job
@@ -58,38 +58,52 @@ def resolve_media(
     """
     project = Project(host, project_id)
     types = project.media_types()
-    answers = project.media(media_ids)
-    found = {media_id: _checked(answer) for media_id, answer in answers.items()}
-    used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
-    odd_types = {type_id: fault for type_id in used & types.keys() if (fault := _fault_of(types[type_id]))}
     needs = [project_needs.of_media(mark_attribute), *project_needs.of_counts(count_attributes)]
-    project_needs.check_media_types(types, (used & types.keys()) - odd_types.keys(), needs)
-    found = {
-        media_id: odd_types.get(media.type_id, media) if isinstance(media, TatorMedia) else media
-        for media_id, media in found.items()
-    }
-    for media_id, path in zip(media_ids, records, strict=True):
-        try:
-            record = _resolve(project, media_id, found.get(media_id), types, file)
-            if kind not in ("any", record.kind):
-                raise MediaFault("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
-            if skip_processed and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
-                raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
-        except Exception as error:
-            if not of_one_media(error):
-                raise
-            fault = as_fault(error)
-            foreseen = isinstance(error, PipelineError)
-            _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
-            media = found.get(media_id)
-            name = media.name if isinstance(media, TatorMedia) else None
-            record = MediaRecord(media_id=media_id, state=fault.state, reason=fault.reason, name=name)
-            if fault.state == "failed":
-                note(media_id, [path])
-        write_record(path, record)
+    # Of a call's media, as what Tator says of each takes some kB.
+    for at in range(0, len(media_ids), IDS_PER_CALL):
+        some = media_ids[at : at + IDS_PER_CALL]
+        answers = project.media(some)
+        found = _usable(answers, types, needs)
+        for media_id, path in zip(some, records[at : at + IDS_PER_CALL], strict=True):
+            try:
+                record = _resolve(project, media_id, found.get(media_id), types, file)
+                if kind not in ("any", record.kind):
+                    raise MediaFault("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
+                if skip_processed and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
+                    raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
+            except Exception as error:
+                if not of_one_media(error):
+                    raise
+                fault = as_fault(error)
+                foreseen = isinstance(error, PipelineError)
+                _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
+                media = found.get(media_id)
+                name = media.name if isinstance(media, TatorMedia) else None
+                record = MediaRecord(media_id=media_id, state=fault.state, reason=fault.reason, name=name)
+                if fault.state == "failed":
+                    note(media_id, [path])
+            write_record(path, record)
     if batch is not None:
         write_hashes(batch, records)
     _log.info("%d media resolved", len(media_ids))
+
+
+def _usable(
+    answers: dict[int, dict[str, Any]], types: dict[int, dict[str, Any]], needs: Sequence[project_needs.Need]
+) -> dict[int, TatorMedia | MediaFault]:
+    """Return the media that Tator answered with, or what is wrong with its record of them or of their types.
+
+    Raises:
+        ServerError: a media type lacks an attribute that is needed.
+    """
+    found = {media_id: _checked(answer) for media_id, answer in answers.items()}
+    used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
+    odd_types = {type_id: fault for type_id in used & types.keys() if (fault := _fault_of(types[type_id]))}
+    project_needs.check_media_types(types, (used & types.keys()) - odd_types.keys(), needs)
+    return {
+        media_id: odd_types.get(media.type_id, media) if isinstance(media, TatorMedia) else media
+        for media_id, media in found.items()
+    }
 
 
 def _checked(answer: Any) -> TatorMedia | MediaFault:

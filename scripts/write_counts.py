@@ -16,6 +16,9 @@ from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow import job
 
+# What was written is noted as a whole before and after each so many media.
+_AT_ONCE = 10_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +60,7 @@ def write_counts(
         media_id: {name: found_in_boxes.get((media_id, species), 0) for species, name in attributes.items()}
         for media_id in _verified(records, outcomes, uploads)
     }
-    outcome, people = Outcome(), {}
+    outcome, people = Outcome(), dict[int, list[str]]()
     if wanted:
         project = Project(host, project_id)
         kinds = project.media_types()
@@ -65,6 +68,10 @@ def write_counts(
 
         def changes(media: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
             return _changes(media, wanted[media["id"]], kinds, written)
+
+        def note_people(media: Mapping[str, Any]) -> None:
+            if left := changes(media)[1]:
+                people[media["id"]] = left
 
         task = Task(
             call="write counts",
@@ -75,15 +82,16 @@ def write_counts(
             stands=_stands,
             before=written.begin,
             after=written.end,
+            look=note_people,
+            at_once=_AT_ONCE,
         )
         outcome = set_attributes(project, list(wanted), task, counts_in_tator)
-        people = {media_id: left for media_id in outcome.done if (left := changes(outcome.found[media_id])[1])}
-    for media_id, left in people.items():
+    for media_id, left in sorted(people.items()):
         _log.info("media %d: a person's value stays in %s", media_id, ", ".join(map(repr, left)))
     record = CountsInTator(
         attributes=attributes,
         media_ids=outcome.done,
-        people={str(media_id): left for media_id, left in people.items()},
+        people={str(media_id): left for media_id, left in sorted(people.items())},
         missing=outcome.missing,
         failed=outcome.reasons,
     )

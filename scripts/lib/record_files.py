@@ -76,22 +76,17 @@ def read_record(kind: type[Record], path: Path) -> Record:
     Raises:
         PipelineError: a key is missing.
     """
-    with _missing_key_named(path):
+    with missing_key_named(path):
         return from_content(kind, read_json(path))
 
 
-def read_records(kind: type[Record], path: Path) -> dict[str, Record]:
-    """Return the records of a file that holds several, by their keys in it.
+@contextmanager
+def missing_key_named(path: Path) -> Iterator[None]:
+    """Say which file lacks a key of a record.
 
     Raises:
-        PipelineError: a key of one of them is missing.
+        PipelineError: in place of a KeyError.
     """
-    with _missing_key_named(path):
-        return {name: from_content(kind, content) for name, content in read_json(path).items()}
-
-
-@contextmanager
-def _missing_key_named(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyError as error:

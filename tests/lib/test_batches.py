@@ -6,11 +6,20 @@ from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
 
 
 @pytest.mark.parametrize(
-    ("count", "jobs"), [(1, 1), (7, 7), (60, (2, 8)), (1000, (2, 8)), (2000, (2, 8)), (10_000, (16, 32))]
+    ("count", "jobs"),
+    [
+        *[(1, 1), (7, 7), (60, (2, 8)), (1000, (2, 8)), (2000, (2, 8)), (10_000, (16, 32))],
+        *[(30_000, (48, 96)), (100_000, (40, 80)), (1_000_000, (200, 400))],
+    ],
 )
 def test_auto_makes_neither_many_jobs_nor_few(count, jobs):
     found = len(batches(range(1, count + 1), media_per_job("auto", count)))
     assert found == jobs if isinstance(jobs, int) else jobs[0] <= found <= jobs[1]
+
+
+@pytest.mark.parametrize(("count", "same_as"), [(1, 1), (8, 1), (1000, 1), (1001, "auto"), (100_000, "auto")])
+def test_without_a_setting_media_share_jobs_where_there_are_many(count, same_as):
+    assert media_per_job(None, count) == media_per_job(same_as, count)
 
 
 def test_a_number_is_the_most():

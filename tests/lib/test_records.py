@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.record_files import as_content, read_record, read_records, write_record
+from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import (
     DownloadRecord,
     MarksRecord,
@@ -38,7 +38,7 @@ from scripts.lib.records.network_changes import (
     QuantizationRecord,
     ScoreDifference,
 )
-from scripts.lib.records.summary import MediaAttributes, SummaryRecord, Totals
+from scripts.lib.records.summary import SummaryRecord, Totals
 from scripts.lib.workflow import records_schema
 from tests.made_records import (
     conversion_check,
@@ -217,17 +217,6 @@ def test_a_key_that_is_missing_is_named_and_one_that_is_new_is_left_out(tmp_path
         read_record(DownloadRecord, path)
     path.write_text('{"media_id": 1, "state": "skipped", "reason": "x", "of_a_later_version": 1}')
     assert read_record(DownloadRecord, path) == DownloadRecord(media_id=1, state="skipped", reason="x")
-
-
-def test_a_file_of_several_records(tmp_path):
-    path = tmp_path / "attributes.json"
-    known = {"7": MediaAttributes(section=None, attributes={"Depth": 3})}
-    write_record(path, known)
-    assert json.loads(path.read_text()) == {"7": {"section": None, "attributes": {"Depth": 3}}}
-    assert read_records(MediaAttributes, path) == known
-    path.write_text('{"7": {"section": null}}')
-    with pytest.raises(PipelineError, match="the key attributes is missing"):
-        read_records(MediaAttributes, path)
 
 
 def test_keys_are_written_in_the_order_of_the_model():

@@ -88,6 +88,25 @@ def test_jobs_that_media_share():
     assert len(alone.each_file()) == 40 * len(batches.OF_EACH_MEDIA)
 
 
+def test_without_a_setting_many_media_share_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few, many = ({"media_ids": list(range(1, count + 1))} for count in (1000, 1001))
+    assert plan(tator=few).shared_jobs == []
+    assert plan(tator=many).shared_jobs == plan(tator=many, media={"per_job": "auto"}).shared_jobs
+    assert 2 <= len(plan(tator=many).shared_jobs) <= 8
+    assert plan(tator=many, media={"per_job": 1}).shared_jobs == []
+    assert plan(tator=many, detect={"split_seconds": 60}).shared_jobs == []
+
+
+def test_a_run_that_shrinks_goes_on_sharing_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "resources" / "batches").mkdir(parents=True)
+    few = {"media_ids": list(range(1, 41))}
+    assert plan(tator=few).shared_jobs == plan(tator=few, media={"per_job": "auto"}).shared_jobs != []
+    assert plan(tator=few, media={"per_job": 1}).shared_jobs == []
+    assert plan(tator=few, by_storage=True).shared_jobs == []
+
+
 @pytest.mark.parametrize(("keep", "crops", "kept"), [(True, False, True), (True, True, False), (False, False, False)])
 def test_shared_jobs_keep_files_in_the_place_of_download_media(keep, crops, kept):
     found = plan(media={"keep_files": keep}, export={"crops": crops})

@@ -84,6 +84,16 @@ class Project(TrackCalls):
             found |= self._media_of(media_ids[at : at + IDS_PER_CALL], more)
         return found
 
+    def each_media(self, media_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield those of the media that exist in this project, in the order given, as `media` returns them.
+
+        No more than those of a call are in memory: a record takes some kB.
+        """
+        for at in range(0, len(media_ids), IDS_PER_CALL):
+            asked = list(media_ids[at : at + IDS_PER_CALL])
+            found = self.media(asked)
+            yield from (found[media_id] for media_id in asked if media_id in found)
+
     def _media_of(self, asked: list[int], more: dict[str, int]) -> dict[int, dict[str, Any]]:
         """Return those of at least one media that exist: Tator takes an empty list for "all"."""
         what = "list media"

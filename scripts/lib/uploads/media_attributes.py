@@ -3,8 +3,9 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Task:
         stands: whether values that were set stand in a media's record.
         before: called with what is about to be sent, by media id.
         after: called with what was sent and stands, likewise.
+        look: called with the record of each media that is as it is to be, as Tator lists it in the end.
+        at_once: of so many media all is done before the next ones are listed, as their records take some kB each.
     """
 
     call: str
@@ -49,6 +52,8 @@ class Task:
     stands: Callable[[_Media, _Values], bool]
     before: Callable[[Mapping[int, _Values]], None] = lambda _: None
     after: Callable[[Mapping[int, _Values]], None] = lambda _: None
+    look: Callable[[_Media], object] = lambda _: None
+    at_once: int = IDS_PER_CALL
 
 
 @dataclass(frozen=True)
@@ -56,19 +61,14 @@ class Outcome:
     """How it ended.
 
     Attributes:
-        found: the media that exist in the end, as Tator then lists them, by id.
+        done: the media that are as they are to be.
         failed: what went wrong, by media id.
         missing: the media that were deleted.
     """
 
-    found: Mapping[int, _Media] = field(default_factory=dict)
+    done: list[int] = field(default_factory=list)
     failed: Mapping[int, MediaFault] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
-
-    @property
-    def done(self) -> list[int]:
-        """The media that are as they are to be."""
-        return sorted(self.found.keys() - self.failed.keys())
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -76,7 +76,7 @@ class Outcome:
         return {str(media_id): fault.reason for media_id, fault in sorted(self.failed.items())}
 
 
-def set_attributes(project: Project, media_ids: list[int], task: Task, record: Path) -> Outcome:
+def set_attributes(project: Project, media_ids: Iterable[int], task: Task, record: Path) -> Outcome:
     """Set attributes of media where they are due, and look whether they stand; a refusal is no word on that.
 
     What Tator refuses for one media is that media's fault, and so is an unforeseen error with its record: it is noted,
@@ -84,7 +84,7 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
 
     Args:
         project: where the media are.
-        media_ids: the media.
+        media_ids: the media, of which `task.at_once` are taken at a time.
         task: what is set.
         record: the file that the outcome goes into.
 
@@ -93,25 +93,37 @@ def set_attributes(project: Project, media_ids: list[int], task: Task, record: P
             media's alone, when those of the others are set.
     """
     writes = _Writes(project, task)
-    looked_at = time.monotonic()
-    writes.send(project.media(media_ids), looked_at)
-    found = project.media(media_ids)
+    done: list[int] = []
+    missing: list[int] = []
     errors: dict[int, Exception] = {}
-    for media_id, one in found.items():
-        if error := _error(one, writes.sent.get(media_id, {}), task):
-            errors[media_id] = writes.errors.get(media_id, error)
-    task.after({media_id: sent for media_id, sent in writes.sent.items() if media_id in found.keys() - errors.keys()})
+    remaining = iter(media_ids)
+    while some := list(islice(remaining, task.at_once)):
+        looked_at = time.monotonic()
+        writes.send(project.media(some), looked_at)
+        found = project.media(some)
+        wrong = {
+            media_id: writes.errors.get(media_id, error)
+            for media_id, one in found.items()
+            if (error := _error(one, writes.sent.get(media_id, {}), task))
+        }
+        stand = found.keys() - wrong.keys()
+        task.after({media_id: sent for media_id, sent in writes.sent.items() if media_id in stand})
+        for media_id in stand:
+            task.look(found[media_id])
+        done += stand
+        missing += set(some) - found.keys()
+        errors |= wrong
     for error in errors.values():
         if not of_one_media(error):
             raise error
     failed = {media_id: as_fault(error) for media_id, error in errors.items()}
-    missing = sorted(set(media_ids) - set(found))
+    missing.sort()
     for media_id in missing:
         _log.warning("media %d was deleted while the workflow ran; it has no %s", media_id, task.lacks)
     for media_id, fault in failed.items():
         _log.warning("media %d has no %s: %s", media_id, task.lacks, fault.reason)
         note(media_id, [record])
-    return Outcome(found, failed, missing)
+    return Outcome(sorted(done), failed, missing)
 
 
 def _error(media: _Media, sent: _Values, task: Task) -> Exception | None:
@@ -148,7 +160,7 @@ class _Writes:
     """The calls that set attributes.
 
     Attributes:
-        errors: what went wrong, by media id.
+        errors: what went wrong with those that were sent last, by media id.
         sent: what was sent last, by media id, also where it was refused.
     """
 
@@ -163,6 +175,7 @@ class _Writes:
 
         Tator refuses a mixture of types. Of what somebody else changed meanwhile, what is due then is set.
         """
+        self.errors, self.sent = {}, {}
         pending = dict(media)
         for _ in range(ROUNDS):
             changed: dict[int, _Media] = {}

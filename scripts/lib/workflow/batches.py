@@ -48,19 +48,27 @@ OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR = {
 EVERY_FILE_OF_EACH_MEDIA = OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA | OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR
 # `auto`: about so many jobs, of four threads each, in a run that is soon done; more where they would become long.
 _JOBS, _MOST = 4, 1024
+# Of very many media about so many jobs, for the plan's cost is that of the jobs; up to so many media in one.
+_MANY_JOBS, _MOST_OF_MANY = 64, 8192
+# Without a setting: up to so many media each has a job of its own, more of them share jobs as with `auto`.
+MOST_ALONE = 1000
 
 
-def media_per_job(setting: int | str, count: int) -> int:
+def media_per_job(setting: int | str | None, count: int) -> int:
     """Return how many media at most share a job.
 
     Args:
-        setting: a number, or `auto`, which gives each media of a small run a job of its own.
+        setting: a number; `auto`, which gives each media of a small run a job of its own; None is 1 in a run of at most
+            MOST_ALONE media, `auto` in a larger one.
         count: media of the run.
     """
     if isinstance(setting, int):
         return setting
+    if count < 2 * _JOBS or (setting is None and count <= MOST_ALONE):
+        return 1
     # Batches have half as many on average.
-    return 1 if count < 2 * _JOBS else min(_MOST, 1 << (2 * count // _JOBS).bit_length())
+    few, many = (1 << (2 * count // jobs).bit_length() for jobs in (_JOBS, _MANY_JOBS))
+    return max(min(_MOST, few), min(_MOST_OF_MANY, many))
 
 
 def part_count(record: MediaRecord, seconds: float) -> int:

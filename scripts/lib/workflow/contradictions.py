@@ -34,7 +34,7 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     frame_range = detect["frame_range"]
     if frame_range is not None and frame_range[0] > frame_range[1]:
         problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
-    if detect["split_seconds"] is not None and settings["media"]["per_job"] != 1:
+    if detect["split_seconds"] is not None and settings["media"]["per_job"] not in (None, 1):
         problems.append(
             f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
             "expected media.per_job 1, as a media cannot both have several jobs and share one"

@@ -1,6 +1,7 @@
 """Files of single media that Snakemake does not know, as they lie behind a shared job's one file of hashes."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -131,13 +132,12 @@ def forget_shared_jobs(run_folder: Path) -> bool:
     Args:
         run_folder: the run's.
     """
-    batches = list((run_folder / "resources" / "batches").glob("*.json"))
-    if not batches:
+    batches = run_folder / "resources" / "batches"
+    if not batches.is_dir():
         return False
     for record in (run_folder / "resources" / "records").rglob("*.json"):
         record.unlink()
-    for batch in batches:  # last, as they say that this is to be done
-        batch.unlink()
+    shutil.rmtree(batches)  # last, as it says that this is to be done
     return True
 
 

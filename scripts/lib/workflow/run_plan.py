@@ -12,7 +12,7 @@ from scripts.lib.detection import calibration
 from scripts.lib.errors import SettingsError
 from scripts.lib.folder_source.listing import ListedFile
 from scripts.lib.folder_source.run_listing import LISTING, digest
-from scripts.lib.workflow import batches, media_files
+from scripts.lib.workflow import batch_check, batches, media_files
 from scripts.lib.workflow.network_plan import NetworkPlan
 
 # What a job of tracking is asked: the fields of TrackOptions.
@@ -218,7 +218,12 @@ class RunPlan(NetworkPlan):
     @cached_property
     def shared_jobs(self) -> list[list[int]]:
         """The media that share a job, for each such job; none where each media has its own."""
-        most = batches.media_per_job(self.config["media"]["per_job"], len(self.media_ids))
+        asked = self.config["media"]["per_job"]
+        if asked is None and self.config["detect"]["split_seconds"] is not None:
+            return []  # a media has several jobs then
+        if asked is None and not self.by_storage and batch_check.BATCHES.is_dir():
+            asked = "auto"  # a run whose media shared jobs would else detect in all of them anew when it shrinks
+        most = batches.media_per_job(asked, len(self.media_ids))
         return batches.batches(self.media_ids, most) if most > 1 else []
 
     @property

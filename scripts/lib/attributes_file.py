@@ -1,0 +1,97 @@
+"""The file of the media's sections and attributes in Tator, written and read a media at a time."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from scripts.lib import json_text
+from scripts.lib.display_text import as_json
+from scripts.lib.files import read_json, replacing
+from scripts.lib.record_files import as_content, from_content, missing_key_named
+from scripts.lib.records.summary import MediaAttributes
+
+# A line of the file for each media, by number, between these two.
+_FIRST, _LAST = b"{\n", b"}\n"
+
+
+def write_attributes(path: Path, media: Iterable[tuple[int, MediaAttributes]]) -> None:
+    """Write what is known of each media, complete or not at all.
+
+    Args:
+        path: the JSON file: an object by media id.
+        media: numbers, ascending, and what is known.
+    """
+    with replacing(path, "wb") as stream:
+        stream.write(_FIRST)
+        for at, (media_id, known) in enumerate(media):
+            stream.write((",\n" if at else "").encode() + f'"{media_id}": {as_json(as_content(known))}'.encode())
+        stream.write(b"\n" + _LAST)
+
+
+class DescribedMedia:
+    """What such a file says, looked up in it: in memory are 16 bytes a media."""
+
+    def __init__(self, path: Path) -> None:
+        """Look where each media stands.
+
+        Raises:
+            PipelineError: a key of one of them is missing.
+        """
+        self._path = path
+        self._stream: BinaryIO | None = None
+        self._ids, self._places = array("q"), array("q")
+        self._whole: dict[int, MediaAttributes] = {}
+        if not self._look():  # of a version that wrote it as a whole
+            with missing_key_named(path):
+                content = {int(name): from_content(MediaAttributes, each) for name, each in read_json(path).items()}
+            self._whole = content
+
+    def __enter__(self) -> Self:
+        self._stream = self._path.open("rb")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
+    def values(self) -> Iterator[MediaAttributes]:
+        """Yield what is known of each media."""
+        yield from self._whole.values()
+        for place in self._places:
+            yield self._read(place)
+
+    def get(self, media_id: int) -> MediaAttributes | None:
+        """Return what is known of a media; None where nothing is."""
+        at = bisect_left(self._ids, media_id)
+        if at < len(self._ids) and self._ids[at] == media_id:
+            return self._read(self._places[at])
+        return self._whole.get(media_id)
+
+    def _look(self) -> bool:
+        """Note the places of the lines; say whether the file has one for each media, by number."""
+        place = len(_FIRST)
+        with self._path.open("rb") as stream:
+            if stream.readline() != _FIRST:
+                return False
+            for line in stream:
+                if line.startswith(b'"'):
+                    self._ids.append(int(line[1 : line.index(b'"', 1)]))
+                    self._places.append(place)
+                elif line.strip() not in (b"", b"}"):
+                    return False
+                place += len(line)
+        return True
+
+    def _read(self, place: int) -> MediaAttributes:
+        if self._stream is None:
+            raise ValueError(f"{self._path}: it is not open; look things up within a with block")
+        self._stream.seek(place)
+        line = self._stream.readline().rstrip(b",\n")
+        with missing_key_named(self._path):
+            return from_content(MediaAttributes, json_text.parse(line.partition(b": ")[2]))
