@@ -46,6 +46,8 @@ PLACES = {
     "split": ("scripts/split_media.py", "    path, fetched =", "read_record(MediaRecord, record).media_id"),
     "join": ("scripts/join_parts.py", "    if plan:\n", "read_record(MediaRecord, media_files.record).media_id"),
 }
+# Whose exceptions other tests inject: of list_media in tests/scripts/test_list_media.py.
+ELSEWHERE = {"list_media"}
 HARM = """
 import os
 import time
@@ -109,6 +111,23 @@ def fails(site: Site, place: str, marked: list[int], number: int | None = None) 
 
 def jobs(text: str) -> list[str]:
     return re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):(?:\n    .*)*?\n    wildcards: media_id=(\d+)", text, re.M)
+
+
+def test_each_script_of_a_media_s_own_job_is_broken_here() -> None:
+    """Which are those of rules whose outputs are named by a media, and of those that do the same for many."""
+    found = set()
+    for path in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^ *(?:rule|checkpoint)\b", path.read_text(), flags=re.M)[1:]:
+            if "{media_id}" in rule and (script := re.search(r"scripts/(\w+)\.py", rule)):
+                found.add(script[1])
+    modules = {
+        "detect": "scripts/lib/detection/media_detection.py",
+        "upload_detections": "scripts/lib/uploads/upload.py",
+        "upload_tracks": "scripts/lib/uploads/track_upload.py",
+    }
+    broken = {file for file, _, _ in PLACES.values()}
+    assert len(found) > 8
+    assert {modules.get(name, f"scripts/{name}.py") for name in found - ELSEWHERE} <= broken
 
 
 def test_in_each_job_of_its_own(breakable, undisturbed):

@@ -33,6 +33,13 @@ def test_sizes_of_a_graph_pb_may_be_left_out_where_train_ini_says_them(tmp_path,
         assert refused in text
 
 
+@pytest.mark.parametrize("directory", ["nowhere", "~/net"])
+def test_a_folder_that_is_not_there_lacks_no_train_ini(directory):
+    """The plan names the folder; a sentence on train.ini stood in its place."""
+    config = {"network": {"directory": directory}, "detect": NO_SIZE}
+    assert resolve(config)["network"]["directory"] == directory
+
+
 def test_a_data_image_may_say_the_size_of_its_graph_pb():
     config = {"network": {"directory": None, "data_image": "registry.example.org/fish:1"}, "detect": NO_SIZE}
     assert resolve(config)["detect"]["img_max_side"] is None

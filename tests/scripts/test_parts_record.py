@@ -119,6 +119,16 @@ def test_a_made_video(
     assert state != "done" or parts > 1
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuv440p", "yuv420p10le"])
+def test_odd_sides_in_each_subsampling(tmp_path: Path, pixels: str) -> None:
+    media = write_video(
+        tmp_path / "a.mkv", range(60), size=(161, 91), codec="ffv1", pixels=pixels, encode={"g": "10", "level": "3"}
+    )
+    record, parts = both_ways(tmp_path, media)
+    assert record["state"] in ("done", "no detections")
+    assert parts > 1
+
+
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
@@ -126,6 +136,7 @@ def test_a_made_video(
         ("v02_midgop.ts", {"frame_range": [0, 9]}),
         ("v10_concat.ts", {"frame_range": [25, 50], "frame_stride": 3}),
         ("x2_hevc_lost1.mp4", {"frame_range": [0, 9]}),
+        ("w02_oddwidth.avi", {}),
     ],
 )
 def test_a_file_as_people_have_them(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:

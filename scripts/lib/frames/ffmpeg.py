@@ -41,7 +41,7 @@ _PICTURES = (
     (re.compile(rb"\x89PNG"), 9),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), 10),
     (re.compile(rb"BM"), 11),
-    (re.compile(rb"P[1-6]"), 14),
+    (re.compile(rb"P[1-6]"), 20),
     (re.compile(rb"GIF8|II[*+]\x00|MM\x00[*+]"), 16),
     (re.compile(rb"....ftyp(?:avif|avis|mif1|hei)|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP", re.DOTALL), 24),
 )
@@ -58,7 +58,7 @@ _STRICTER, _STRICTER_BITS = {"vp9": "libvpx-vp9"}, 8  # it is often built withou
 _STILL_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 
 
-def open_media(media: Path | bytes, *, edit_lists: bool = True) -> av.container.InputContainer:
+def open_media(media: Path | bytes, *, edit_lists: bool = True, form: str | None = None) -> av.container.InputContainer:
     """Open a media file, by its path or its content.
 
     FFmpeg gets a file descriptor, or a content, and no protocol by which it could open anything else.
@@ -66,6 +66,7 @@ def open_media(media: Path | bytes, *, edit_lists: bool = True) -> av.container.
     Args:
         media: the file.
         edit_lists: whether edit lists of MP4 and QuickTime hold; without them the index has all samples in order.
+        form: FFmpeg's name of its format; None to find it out.
 
     Raises:
         MediaFault: `unreadable`: FFmpeg does not know the content, or its description is damaged or missing;
@@ -82,16 +83,18 @@ def open_media(media: Path | bytes, *, edit_lists: bool = True) -> av.container.
         options["ignore_editlist"] = "1"
     check_tables(media)
     if isinstance(media, bytes):
-        return _opened(io.BytesIO(media), options, media[:_HEAD_BYTES])
+        return _opened(io.BytesIO(media), options, media[:_HEAD_BYTES], form)
     with media.open("rb", buffering=0) as stream:
         head = os.pread(stream.fileno(), _HEAD_BYTES, 0)
-        return _opened("fd:", options | {"fd": str(stream.fileno())}, head)  # FFmpeg keeps a copy of it open
+        return _opened("fd:", options | {"fd": str(stream.fileno())}, head, form)  # FFmpeg keeps a copy of it open
 
 
-def _opened(source: str | io.BytesIO, options: dict[str, str], head: bytes) -> av.container.InputContainer:
+def _opened(
+    source: str | io.BytesIO, options: dict[str, str], head: bytes, form: str | None
+) -> av.container.InputContainer:
     options |= {"max_pixels": str(most_pixels(_picture_bytes(head) or _LEAST_BYTES_OF_VIDEO))}
     try:
-        return av.open(source, "r", options=options, metadata_errors="replace")
+        return av.open(source, "r", form, options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         for beginning, kind in _PLAYLISTS.items():
             if head.lstrip(b"\xef\xbb\xbf").startswith(beginning):

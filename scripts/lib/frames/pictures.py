@@ -12,31 +12,17 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.av1_pictures import frames_in
 from scripts.lib.frames.damage import codestream, find_damage, jpeg, png, tiff
+from scripts.lib.frames.picture_kinds import HEAD_BYTES, JPEG, TAIL_BYTES, check_jpeg, check_start, kind_of
 from scripts.lib.frames.plain_jpeg import plain_content, plain_size
+from scripts.lib.frames.pnm import in_full_range
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
 from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
-
-# By FFmpeg's name of the codec.
-_KINDS = {
-    "mjpeg": "JPEG",
-    "png": "PNG",
-    "apng": "PNG",
-    "webp": "WebP",
-    "av1": "AVIF",
-    "gif": "GIF",
-    "tiff": "TIFF",
-    "bmp": "BMP",
-    "jpeg2000": "JPEG 2000",
-    "ppm": "PNM",
-    "pgm": "PNM",
-    "pbm": "PNM",
-}
 
 # In one picture: each layer is one, of which there are few. Each frame may be 20 bytes, and costs a whole picture.
 MOST_AVIF_FRAMES = 100
 _USUAL_BESIDE = 1  # bytes a pixel that describe a JPEG 2000, and are reckoned with its pixels already
-_HEAD_BYTES = 64
 _WEBP_HEADER = 30
+_BY_CONTENT = "_pipe"  # how FFmpeg's names of picture formats end
 _CONVERT = "convert it, as to PNG, and upload it anew"
 
 
@@ -68,44 +54,57 @@ class StillFrames(FrameSource):
         check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
         if (content := plain_content(media)) and (size := plain_size(content)) is not None:
             self._media, self._kind = content, "JPEG"
-            self._pixel_bytes = ffmpeg.picture_bytes(content[:_HEAD_BYTES])
+            self._pixel_bytes = ffmpeg.picture_bytes(content[:HEAD_BYTES])
             self._take_size(*size)
             return
-        self._pixel_bytes = ffmpeg.picture_bytes(self._content(_HEAD_BYTES))
+        self._pixel_bytes = ffmpeg.picture_bytes(self._content(HEAD_BYTES))
         if self._content(len(png.SIGNATURE)) == png.SIGNATURE:
             png.check_metadata(self._content())
         if tiff.is_big(self._content(tiff.SIGNATURE)):
             self._kind = "TIFF"
             self._check_tiff()
             return
+        check_start(self._content(HEAD_BYTES), self._tail())
+        form = None
+        if self._content(len(JPEG)) == JPEG:
+            check_jpeg(self._content())
+            form = "jpeg_pipe"  # FFmpeg takes a small one with another behind it for a video
         with messages.captured() as said:
-            opened = ffmpeg.open_media(media)
+            opened = ffmpeg.open_media(media, form=form)
         with opened as container:
-            name = container.format.name
-            if not ffmpeg.is_still(container):
-                raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
-            streams = container.streams.video
-            context = getattr(streams[0], "codec_context", None) if streams else None
-            if context is None:
-                raise MediaFault("unreadable", f"the picture ({name}) cannot be read")
-            if size := messages.too_large(said):
-                check_size(*size, self._pixel_bytes)
-            codec = context.codec.canonical_name
-            if codec not in _KINDS:
-                known = ", ".join(dict.fromkeys(_KINDS.values()))
-                raise MediaFault("unsupported", f"it is a picture of the kind {codec}; expected one of {known}")
-            self._kind = _KINDS[codec]
-            width, height = context.width, context.height
-            if not width and self._kind == "WebP":
-                width, height = _webp_canvas(self._content(_WEBP_HEADER))  # FFmpeg reads no animations
-            if self._kind == "TIFF":
-                self._check_tiff()
-            if not width or not height:
-                raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
-            self._take_size(width, height)
-            if self._kind == "AVIF":
-                _check_avif_frames(media)
-                self._matrix = _avif_matrix(container)
+            self._read_header(container, said)
+
+    def _read_header(self, container: av.container.InputContainer, said: list[messages.Message]) -> None:
+        """Take from an open file what it is and how large it would become.
+
+        Args:
+            container: the file.
+            said: what FFmpeg said when it opened it.
+        """
+        name = container.format.name
+        if not ffmpeg.is_still(container):
+            raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
+        streams = container.streams.video
+        context = getattr(streams[0], "codec_context", None) if streams else None
+        if context is None and streams and name.endswith(_BY_CONTENT):
+            kind_of(name.removesuffix(_BY_CONTENT))  # FFmpeg has no decoder for it
+        if context is None:
+            raise MediaFault("unreadable", f"the picture ({name}) cannot be read")
+        if size := messages.too_large(said):
+            check_size(*size, self._pixel_bytes)
+        self._kind = kind_of(context.codec.canonical_name)
+        if self._kind == "TIFF":
+            self._check_tiff()
+            return
+        width, height = context.width, context.height
+        if not width and self._kind == "WebP":
+            width, height = _webp_canvas(self._content(_WEBP_HEADER))  # FFmpeg reads no animations
+        if not width or not height:
+            raise MediaFault("unreadable", f"the picture is damaged: its header ({name}) gives no size")
+        self._take_size(width, height)
+        if self._kind == "AVIF":
+            _check_avif_frames(self._media)
+            self._matrix = _avif_matrix(container)
 
     def _take_size(self, width: int, height: int) -> None:
         if self._kind == "JPEG 2000":
@@ -150,8 +149,8 @@ class StillFrames(FrameSource):
         flags = cv2.IMREAD_COLOR
         if self._kind == "AVIF":
             flags |= cv2.IMREAD_IGNORE_ORIENTATION  # EXIF says there what its own properties have said already
-        if self._kind == "TIFF":
-            flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black
+        if self._kind in ("TIFF", "PNM"):
+            flags |= cv2.IMREAD_ANYDEPTH  # else signed numbers become black, and 12 bits nearly so
         try:
             decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), flags)
         except cv2.error as error:
@@ -165,14 +164,19 @@ class StillFrames(FrameSource):
             decoded = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR) if isinstance(grey, np.ndarray) else grey
         if not isinstance(decoded, np.ndarray):
             raise _not_decoded(self._kind, content)
+        picture = self._in_8_bits(decoded, content)
+        if damage := find_damage(self._kind, content):
+            self.summary.add_error("the picture", damage)
+        return picture if self._matrix is None else upright(picture, self._matrix)
+
+    def _in_8_bits(self, decoded: np.ndarray, content: bytes) -> Picture:
+        if self._kind == "PNM":
+            return in_full_range(decoded, content)
         if decoded.dtype == np.uint16:
             decoded = decoded // 256
         elif decoded.dtype != np.uint8:
-            raise MediaFault("unsupported", f"the picture's values are {decoded.dtype}; expected 8 or 16 bits")
-        if damage := find_damage(self._kind, content):
-            self.summary.add_error("the picture", damage)
-        picture = np.asarray(decoded, np.uint8)
-        return picture if self._matrix is None else upright(picture, self._matrix)
+            raise MediaFault("unsupported", f"{tiff.described(content)}; expected 8 or 16 bits, unsigned; {_CONVERT}")
+        return np.asarray(decoded, np.uint8)
 
     def _content(self, count: int | None = None) -> bytes:
         """Return the file's first bytes, or all of them."""
@@ -180,6 +184,14 @@ class StillFrames(FrameSource):
             return self._media[:count]
         with self._media.open("rb") as stream:
             return stream.read(count)
+
+    def _tail(self) -> bytes:
+        """Return the file's last bytes."""
+        if isinstance(self._media, bytes):
+            return self._media[-TAIL_BYTES:]
+        with self._media.open("rb") as stream:
+            stream.seek(max(0, self._media.stat().st_size - TAIL_BYTES))
+            return stream.read()
 
     def close(self) -> None:
         """Do nothing: no file is open."""
@@ -190,9 +202,22 @@ def _not_decoded(kind: str, content: bytes) -> MediaFault:
     if kind == "JPEG" and (way := jpeg.unsupported(content)):
         return MediaFault("unsupported", f"{way}; {_CONVERT}")
     damage = find_damage(kind, content)
-    if damage is None and kind == "JPEG 2000":  # FFmpeg finds nothing wrong with it
-        return MediaFault("unsupported", f"OpenCV does not decode this sort of JPEG 2000; {_CONVERT}")
+    if damage is None and kind == "TIFF":
+        return MediaFault("unsupported", f"{tiff.described(content)}, which OpenCV does not decode; {_CONVERT}")
+    # Of JPEG 2000, find_damage has asked FFmpeg.
+    if damage is None and (kind == "JPEG 2000" or _is_decoded_by_ffmpeg(content)):
+        return MediaFault("unsupported", f"OpenCV does not decode this sort of {kind}; {_CONVERT}")
     return MediaFault("unreadable", f"the picture is damaged: {damage or 'OpenCV cannot decode it'}")
+
+
+def _is_decoded_by_ffmpeg(content: bytes) -> bool:
+    """Return whether FFmpeg decodes a picture, and says nothing against it."""
+    try:
+        with messages.captured() as said, ffmpeg.open_media(content) as container:
+            decoded = any(True for _ in container.decode(video=0))
+    except (MediaFault, av.error.FFmpegError):
+        return False
+    return decoded and not said
 
 
 def _webp_canvas(header: bytes) -> tuple[int, int]:

@@ -24,7 +24,9 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
         needing.append("detect.precision: int8 and a graph.pb")
     if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
         needing.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
-    if network["directory"] and network["graph"] == "graph.pb" and not size(Path(network["directory"], "train.ini")):
+    # Of a folder that is not there, the plan says that.
+    folder = Path(network["directory"]) if network["directory"] else None
+    if network["graph"] == "graph.pb" and folder and folder.is_dir() and not size(folder / "train.ini"):
         needing.append("network.graph: graph.pb, where no train.ini says the size that it was trained at")
     if None in sides and needing:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")

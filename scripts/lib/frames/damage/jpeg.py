@@ -12,7 +12,7 @@ from scripts.lib.frames.source import Picture
 
 _SOI, _EOI, _SOS, _DHT, _DQT = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB
 _COUNT = 5  # where a frame's header says how many values a pixel has
-_GREY_ALPHA = 2  # values, of TIFF: OpenCV decodes it, simplejpeg has no name for it
+_GREY_ALPHA = b"\2"  # values, of TIFF: OpenCV decodes it there, simplejpeg has no name for it
 # A progressive picture of four components has some forty. Each is a walk over the whole picture, and may be 30 bytes.
 MOST_SCANS = 100
 _SCAN = bytes([0xFF, _SOS])
@@ -20,6 +20,7 @@ END = bytes([0xFF, _EOI])
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the kinds of SOF
 _PROGRESSIVE = (0xC2,)
+_LOSSLESS = re.compile(rb"\xff[\xc3\xc7\xcb\xcf]")
 _SEQUENTIAL = (0xC0, 0xC1)
 _EXIF = b"\xff\xe1", b"Exif\0\0"
 # How many symbols of a Huffman table may be there twice: in sound files none is.
@@ -93,15 +94,13 @@ def find_damage(content: bytes) -> str | None:
     """Return what libjpeg warns of, or where zeros stand that no encoder writes; None for nothing."""
     try:
         _, _, space, _ = simplejpeg.decode_jpeg_header(content)
-        # An eighth of the size needs only the compressed data to be read, not the pixels to be computed.
+        # An eighth of the size needs only the compressed data to be read, not the pixels to be computed. What is
+        # compressed without loss has no smaller sizes: libjpeg would write all of it into the memory of an eighth.
         wanted = "CMYK" if space in ("CMYK", "YCCK") else "BGR"
-        simplejpeg.decode_jpeg(content, wanted, min_factor=8, min_height=1, min_width=1)
+        smaller = {} if _LOSSLESS.search(content) else {"min_factor": 8, "min_height": 1, "min_width": 1}
+        simplejpeg.decode_jpeg(content, wanted, **smaller)
     except ValueError as error:
-        if (
-            unsupported(content) is None
-            and "color conversion" not in str(error)
-            and _components(content) != _GREY_ALPHA
-        ):
+        if unsupported(content) is None and "color conversion" not in str(error):
             return f"libjpeg: {error}"
     except KeyError:  # it cannot say; OpenCV decodes the picture
         pass
@@ -109,12 +108,6 @@ def find_damage(content: bytes) -> str | None:
         return table
     place = _zeros(content)
     return None if place is None else f"zeros instead of compressed data at byte {place}"
-
-
-def _components(content: bytes) -> int | None:
-    """Return how many values a pixel has, None where no header says so."""
-    frame = next((segment.body for segment in segments(content) if segment.marker in _FRAMES), b"")
-    return frame[_COUNT] if len(frame) > _COUNT else None
 
 
 def find_zeros(content: bytes) -> str | None:
@@ -147,6 +140,8 @@ def unsupported(content: bytes) -> str | None:
                 return f"it is a JPEG of {segment.body[0]} bits; expected 8"
             if segment.marker > 0xCA:
                 return "it is a JPEG compressed without loss or in a hierarchy"
+            if segment.body[_COUNT : _COUNT + 1] == _GREY_ALPHA:
+                return "it is a JPEG of two values a pixel; expected 1, 3 or 4"
             return None
     return None
 

@@ -13,14 +13,31 @@ SIGNATURE = 4
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _TABLES = 322, 323, 324, 325, 347
+_PREDICTOR, _FORMAT = 317, 339
 _YCBCR = 6
+_SEPARATE = 2  # planes
+_GREY_ALPHA = (2,)  # values
 # By the number of a type: its letter for struct; all in which libtiff takes a whole number.
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MOST_ENTRIES = 4096
 # How many numbers a tag may have: one for each line or tile in each plane, or a few. More cost memory for nothing.
 _LISTED, _FEW = 1 << 22, 1 << 16
 _MOST_VALUES = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), _LISTED) | dict.fromkeys(
-    (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TABLES),
+    (
+        _WIDTH,
+        _HEIGHT,
+        _BITS,
+        _COMPRESSION,
+        _PHOTOMETRIC,
+        _SAMPLES,
+        _ROWS,
+        _PLANES,
+        _TILE_WIDTH,
+        _TILE_HEIGHT,
+        _TABLES,
+        _PREDICTOR,
+        _FORMAT,
+    ),
     _FEW,
 )
 # Strips and tiles may lie over each other, as empty ones do; each costs its length again.
@@ -28,11 +45,51 @@ _MOST_TIMES, _ALWAYS_TAKEN = 16, 1 << 26
 _MOST_BYTES = 64  # of a pixel
 _PLAIN, _LZW, _DEFLATE, _JPEG, _PACKBITS = 1, 5, (8, 32946), 7, 32773
 _READ = {_PLAIN, 2, 3, 4, _LZW, *_DEFLATE, _JPEG, _PACKBITS, 32771, 34676, 34677}
+_FORMATS = {1: "unsigned", 2: "signed", 3: "floating point", 5: "complex", 6: "complex"}
+_COLOURS = {
+    0: "white is zero",
+    1: "black is zero",
+    2: "RGB",
+    3: "palette",
+    4: "mask",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32803: "colour filter array",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "linear raw",
+}
+_BY_LIBTIFF = 8  # bits up to which OpenCV leaves to libtiff how values are ordered
 _NAMES = {
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    5: "LZW",
     6: "old JPEG",
+    7: "JPEG",
+    8: "Deflate",
+    9: "JBIG",
+    10: "JBIG",
+    22610: "JPEG XR",
+    32771: "CCITT",
+    32773: "PackBits",
+    32809: "ThunderScan",
+    32946: "Deflate",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGILog",
+    34677: "SGILog",
     34712: "JPEG 2000",
+    34713: "Nikon's",
     34887: "LERC",
+    34892: "lossy JPEG",
     34925: "LZMA",
+    34933: "PNG",
+    34934: "JPEG XR",
     50000: "Zstandard",
     50001: "WebP",
     50002: "JPEG XL",
@@ -79,12 +136,45 @@ def read_header(content: bytes) -> Header | None:
 
 
 def unsupported(content: bytes) -> str | None:
-    """Return in what way the first picture is compressed that OpenCV does not know; None where it does."""
+    """Return why OpenCV decodes nothing of the first picture, or something else than it shows; None where it does."""
     header = read_header(content)
-    if header is None or header.compression in _READ:
+    if header is None:
         return None
-    name = _NAMES.get(header.compression, f"number {header.compression}")
-    return f"it is a TIFF compressed with {name}, which OpenCV does not decode"
+    if header.compression not in _READ:
+        return f"it is a TIFF compressed with {_compression(header)}, which OpenCV does not decode"
+    tags = header.tags
+    planar = tags.get(_PLANES, (1,))[0] == _SEPARATE and tags.get(_SAMPLES, (1,))[0] > 1
+    if planar and max(tags.get(_BITS, (1,))) > _BY_LIBTIFF:
+        return f"{described(content)}, and one plane stands behind the other, which OpenCV mixes up"
+    if _TILES in tags and tags.get(_SAMPLES) == _GREY_ALPHA and header.width % max(1, tags.get(_TILE_WIDTH, (1,))[0]):
+        return f"{described(content)}, in tiles that reach beyond the picture, which OpenCV mixes up"
+    return None
+
+
+def described(content: bytes) -> str:
+    """Return in a sentence what values the first picture has, and how they are compressed."""
+    header = read_header(content)
+    if header is None:
+        return "it is a TIFF"
+    tags = header.tags
+    bits = dict.fromkeys(tags.get(_BITS, (1,)))
+    form = tags.get(_FORMAT, (1,))[0]
+    colours = tags.get(_PHOTOMETRIC, (1,))[0]
+    count = tags.get(_SAMPLES, (1,))[0]
+    parts = [
+        f"it is a TIFF of {count} value{'s' * (count != 1)} a pixel ({_COLOURS.get(colours, f'number {colours}')})",
+        f"{' and '.join(map(str, bits))} bits each",
+        _FORMATS.get(form, f"format {form}"),
+    ]
+    if header.compression != _PLAIN:
+        parts.append(f"compressed with {_compression(header)}")
+    if predictor := tags.get(_PREDICTOR, (1,))[0] - 1:
+        parts.append(f"predictor {predictor + 1}")
+    return ", ".join(parts)
+
+
+def _compression(header: Header) -> str:
+    return _NAMES.get(header.compression, f"number {header.compression}")
 
 
 def check_parts(content: bytes) -> None:
@@ -167,7 +257,7 @@ def _lengths(header: Header, *, tiled: bool) -> Iterator[tuple[int, int]]:
     subsampled = tags.get(_PHOTOMETRIC, (0,))[0] == _YCBCR
     if len(set(bits)) != 1 or subsampled or not header.width or not header.height:
         return
-    planes = samples if tags.get(_PLANES, (1,))[0] == 2 else 1
+    planes = samples if tags.get(_PLANES, (1,))[0] == _SEPARATE else 1
     each = bits[0] * samples // max(1, planes)
     if tiled:
         width, height = tags.get(_TILE_WIDTH, (0,))[0], tags.get(_TILE_HEIGHT, (0,))[0]
