@@ -105,6 +105,11 @@ class Completeness:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
+    def begin_at(self, coded: CodedPacket) -> None:
+        """Take a picture that came out for the first key frame where no packet is said to be one."""
+        if not self.key_seen:
+            self._first_key = coded
+
     def leave_out(self, *, key: bool) -> None:
         """Note a packet whose picture an edit list leaves out; those behind a key frame can be decoded."""
         self._key_left_out = self._key_left_out or (key and self._first_key is None)
@@ -149,7 +154,7 @@ class Completeness:
         """
         if self._pending.pop(coded.index, None) is None:
             return [], 0, True
-        lost = [each for each in self._pending.values() if each.before(coded, timed=self._timed)]
+        lost = [each for each in self._pending.values() if self._is_over(each, coded)]
         for each in lost:
             del self._pending[each.index]
         lost = self._not_counted(self._without_leading(lost))
@@ -206,6 +211,13 @@ class Completeness:
                 new.append(each)
         self._filled = epoch, start, end, places
         return new
+
+    def _is_over(self, each: CodedPacket, coded: CodedPacket) -> bool:
+        """Return whether a picture can come no more once another came out."""
+        key = self._first_key
+        if self._last is None and key is not None and each.index < key.index <= coded.index:
+            return True
+        return each.before(coded, timed=self._timed)
 
     def _without_leading(self, lost: list[CodedPacket]) -> list[CodedPacket]:
         """Take out, and count, what needs pictures from before the file's first key frame."""

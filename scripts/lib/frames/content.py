@@ -15,6 +15,8 @@ _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "m
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # Nothing says where their pictures end.
 WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
+# Their decoders show nothing before the first picture that needs none from before it, or that a message calls whole.
+JUDGED_BY_DECODER = {"h264", "hevc"}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.

@@ -144,6 +144,8 @@ class VideoFrames(VideoPackets):
             self._require_sound([])
         if self.summary.decoded == 0:
             why = self.summary.damage or "its video stream is empty"
+            if self._packets and not (self._completeness.key_seen or self.summary.error_count):
+                why = f"it has {self._packets} coded pictures, but no key frame from which decoding could begin"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
@@ -162,8 +164,9 @@ class VideoFrames(VideoPackets):
                 self._completeness.begin_anew()
             if not content.is_for_decoder(codec, coded):
                 continue
-            key = packet.is_keyframe
-            told = self._coded.take(coded, self._decoder.has_b_frames, key=key)
+            shown = self._completeness.started
+            told = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, shown=shown)
+            key = told.key
             if missing := told.missing or int(told.begins_anew and self._completeness.skips(packet.dts)):
                 self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
             self._add_unseen(told.unseen, where)
@@ -270,6 +273,8 @@ class VideoFrames(VideoPackets):
         if not isinstance(coded, CodedPacket):
             return True
         first = not self._completeness.started
+        if first and self._codec in content.JUDGED_BY_DECODER:
+            self._completeness.begin_at(coded)
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
         if first and self._completeness.skipped and (absent := self._absent()):
             # The file does not begin there: its first key frame was lost.
