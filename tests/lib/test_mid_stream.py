@@ -1,16 +1,19 @@
 """Streams that are entered in their middle: what can be decoded from there comes out, the rest is said."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import av
 import pytest
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.beginnings import lost_key
 from scripts.lib.frames.recovery_points import RecoveryPoints, Slice, pictures_to_recover
-from tests.damage_sweep import SIZE
+from tests.damage_sweep import SIZE, textured
 from tests.lib.test_cut_files import painted_in
-from tests.media_files import damage, leave_out, write_video
+from tests.media_files import damage, leave_out, set_edit, write_video
 
 pytestmark = pytest.mark.videos
 
@@ -52,10 +55,15 @@ def coded(path: Path) -> int:
         return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
 
 
-def check_tail(path: Path) -> None:
-    """Check that a file holds the last pictures, whole and in order, and says how many could not be decoded."""
+def check_tail(path: Path, whole: Sequence[int] = range(PICTURES)) -> None:
+    """Check that a file holds the last pictures, whole and in order, and says how many could not be decoded.
+
+    Args:
+        path: the file.
+        whole: the numbers painted into the pictures of the whole video.
+    """
     found, summary = painted_in(path)
-    assert found == [(at, PICTURES - len(found) + at) for at in range(len(found))]
+    assert found == list(enumerate(whole[len(whole) - len(found) :]))
     assert summary.damage == ""
     assert summary.skipped == coded(path) - len(found)
     assert len(found) > 8
@@ -160,3 +168,90 @@ def test_from_which_picture_on_others_are_whole() -> None:
     # Encoders that write the number of the frame itself.
     assert RecoveryPoints().begins(point, 0, plain(1, is_intra=True), key=True)
     assert not RecoveryPoints().begins(point, 0, plain(1), key=True)
+
+
+WITHOUT_KEY: dict[str, dict[str, Any]] = {
+    "a.mkv": {"codec": "mpeg4", "encode": {"b": "1000000", "bf": "2", "g": "12"}},
+    "b.avi": {"codec": "mpeg4", "encode": {"b": "1000000", "bf": "2", "g": "12"}},
+    "mpeg4.mp4": {"codec": "mpeg4", "encode": {"b": "1000000", "bf": "0", "g": "12"}},
+    "msmpeg4.avi": {"codec": "msmpeg4", "encode": {"b": "1000000", "g": "12"}},
+    "wmv1.wmv": {"codec": "wmv1", "encode": {"b": "1000000", "g": "12"}},
+    "wmv2.avi": {"codec": "wmv2", "encode": {"b": "1000000", "g": "12"}},
+    "flv1.flv": {"codec": "flv", "encode": {"b": "1000000", "g": "12"}},
+    "h263p.avi": {"codec": "h263p", "encode": {"b": "1000000", "g": "12"}},
+    "mpeg2.mkv": {"codec": "mpeg2video", "encode": {"b": "1000000", "bf": "2", "g": "12"}},
+    "h264.mkv": {"encode": {"preset": "ultrafast", "g": "12"}},
+    "vp8.webm": {"codec": "libvpx", "encode": {"cpu-used": "8", "deadline": "realtime", "g": "12"}},
+}
+
+
+@pytest.mark.parametrize("lost", [2, 3, 6, 9])
+@pytest.mark.parametrize("name", WITHOUT_KEY)
+def test_a_beginning_without_a_key_frame(tmp_path: Path, name: str, lost: int) -> None:
+    """Some decoders make up what such pictures refer to; these are not whole, and none is given out."""
+    path = write_video(tmp_path / name, range(PICTURES), size=SIZE, **WITHOUT_KEY[name])
+    whole = [painted for _, painted in painted_in(path)[0]]  # of some encoders, a picture looks like the one before it
+    leave_out(path, {*range(lost)})
+    check_tail(path, whole)
+
+
+@pytest.mark.parametrize("name", ["b.avi", "msmpeg4.avi", "wmv2.avi", "h263p.avi"])
+def test_an_avi_cut_behind_its_key_frame(tmp_path: Path, name: str) -> None:
+    """FFmpeg keeps a key frame and fills the gap behind it with chunks of nothing, which the header counts."""
+    path = write_video(tmp_path / name, range(PICTURES), size=SIZE, **WITHOUT_KEY[name])
+    whole = [painted for _, painted in painted_in(path)[0]]
+    source = path.rename(tmp_path / "source.avi")
+    with av.open(str(source)) as reading, av.open(str(path), "w") as out:
+        packets = [packet for packet in reading.demux(video=0) if packet.size]
+        keys = [at for at, packet in enumerate(packets) if packet.is_keyframe and at >= 12]
+        stream = out.add_stream_from_template(reading.streams.video[0])
+        start = packets[keys[0]].dts or 0
+        for at, packet in enumerate(packets[keys[0] :]):
+            packet.dts = packet.pts = (packet.dts or 0) - start + (11 if at else 0)
+            packet.stream = stream
+            out.mux(packet)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames >= coded(path) + 11
+    check_tail(path, whole)
+
+
+def test_a_key_frame_that_an_edit_list_leaves_out(tmp_path: Path) -> None:
+    """What is shown first refers to it, and is whole."""
+    path = write_video(tmp_path / "a.mp4", range(PICTURES), size=SIZE, **WITHOUT_KEY["mpeg4.mp4"])
+    set_edit(path, skip=3 * 512)
+    found, summary = painted_in(path)
+    assert found == [(at, at + 3) for at in range(PICTURES - 3)]
+    assert (summary.damage, summary.skipped) == ("", 0)
+
+
+@pytest.mark.parametrize(("name", "offset"), [("a.mp4", 460), ("a.hevc", 1500)])
+def test_a_first_key_frame_that_noise_destroyed_is_damage(tmp_path: Path, name: str, offset: int) -> None:
+    """From the next key frame on all is whole; but the stream was not entered there."""
+    options = hevc("open-gop=0:keyint=18") if name == "a.hevc" else h264("keyint=18")
+    path = write_video(tmp_path / name, range(PICTURES), size=SIZE, paint=textured, **options)
+    with av.open(str(path)) as container:
+        first = next(container.demux(video=0))
+    content, start = path.read_bytes(), (first.pos or 0) + offset
+    path.write_bytes(content[:start] + Random(1).randbytes(3000) + content[start + 3000 :])
+    with av.open(str(path)) as container:
+        assert not next(container.demux(video=0)).is_keyframe
+    _, summary = painted_in(path)
+    assert summary.damaged
+
+
+def test_beginnings_of_packets() -> None:
+    in_lengths = b"\0\0\0\2\x41\x9a\0\0\0\1\x41"
+    assert lost_key("h264", in_lengths, 4, first=False) is None
+    assert lost_key("h264", in_lengths + b"\0\0\0", 4, first=False) is None
+    for broken in (in_lengths[:-1], in_lengths + b"\1", b"\7" + in_lengths):
+        assert lost_key("h264", broken, 4, first=False)
+    start, described = b"\0\0\1", b"\0\0\1\x67set"
+    predicted, intra = start + b"\x41\x9a", start + b"\x41\xb8"
+    assert lost_key("h264", described + predicted, 0, first=True)
+    assert lost_key("h264", described, 0, first=True)
+    assert lost_key("h264", described + predicted, 0, first=False) is None
+    assert lost_key("h264", described + intra, 0, first=True) is None
+    assert lost_key("h264", described + start + POINT + predicted, 0, first=True) is None
+    assert lost_key("h264", predicted, 0, first=True) is None
+    assert lost_key("hevc", b"\0\0\1\x42\1set\0\0\1\2\1rest", 0, first=True)
+    assert lost_key("hevc", b"\0\0\1\x42\1set\0\0\1\x26\1rest", 0, first=True) is None

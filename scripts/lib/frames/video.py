@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
 _PNG = {"png", "apng"}
-
 # Formats that hold one time for each picture; and AVI, which holds none.
 _ONE_TIME = {"matroska", "webm", "avi"}
 
@@ -168,7 +167,7 @@ class VideoFrames(VideoPackets):
             told = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, shown=shown)
             key = told.key
             if missing := told.missing or int(told.begins_anew and self._completeness.skips(packet.dts)):
-                self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
+                self.summary.add_error(where, messages.missing_before(missing))
             self._add_unseen(told.unseen, where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
@@ -263,17 +262,20 @@ class VideoFrames(VideoPackets):
         if filled := self._completeness.fill(count):
             self.summary.add_missing(filled, where)
         if count > filled:
-            self.summary.add_error(where, f"{count - filled} coded {_pictures(count - filled)} missing before it")
+            self.summary.add_error(where, messages.missing_before(count - filled))
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
         """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
         if self._watch is not None:
             self._require_next(frame)
-        coded = frame.opaque
-        if not isinstance(coded, CodedPacket):
-            return True
+        coded = frame.opaque if isinstance(frame.opaque, CodedPacket) else None
         first = not self._completeness.started
-        if first and self._codec in content.JUDGED_BY_DECODER:
+        if first and not self._completeness.key_left_out and content.is_made_up(self._codec, frame):
+            self._completeness.skip(coded)
+            return False
+        if coded is None:
+            return True
+        if first and self._codec in content.BEGIN_BY_DECODER:
             self._completeness.begin_at(coded)
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
         if first and self._completeness.skipped and (absent := self._absent()):
@@ -348,7 +350,3 @@ class VideoFrames(VideoPackets):
         """Return what turns frames of this one's angle as players do; None where they are upright."""
         matrix = display_matrix(frame, self._codec)
         return None if matrix is None else partial(upright, matrix=matrix)
-
-
-def _pictures(count: int) -> str:
-    return "picture is" if count == 1 else "pictures are"

@@ -313,7 +313,7 @@ class VideoPackets(FrameSource):
             return 0
         with ffmpeg.open_media(self._path) as container:
             stream = container.streams[self._stream.index]
-            held = 0
+            held = _empty_chunks(stream) if self.is_avi else 0
             try:
                 for packet in container.demux(stream):
                     held += packet.dts is not None or packet.size > 0
@@ -327,6 +327,13 @@ class VideoPackets(FrameSource):
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             self._container.close()
             self._lock.release()
+
+
+def _empty_chunks(stream: av.stream.Stream) -> int:
+    """Return how many places in an AVI's index hold no picture: writers fill gaps in time so."""
+    entries = stream.index_entries or ()
+    last = max((entry.timestamp for entry in entries), default=-1)
+    return max(0, last + 1 - sum(1 for entry in entries if entry.size))
 
 
 def _format(container: av.container.InputContainer) -> str:
