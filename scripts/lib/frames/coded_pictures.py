@@ -57,6 +57,10 @@ class CodedPictures:
         self._hevc = HevcHeaders(self._description) if self._codec == "hevc" else None
         self._order = PictureOrder()
 
+    def trust_keys(self) -> None:
+        """Take the first packet for a key frame if the container calls it one, as where a part of a video begins."""
+        self._begun = True
+
     @property
     def reorders(self) -> bool:
         """Whether pictures of MPEG-1 and MPEG-2 are shown in another order than they are stored."""

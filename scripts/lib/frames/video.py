@@ -143,15 +143,14 @@ class VideoFrames(VideoPackets):
             self._require_sound([])
         if self.summary.decoded == 0:
             why = self.summary.damage or "its video stream is empty"
-            if self._packets and not (self._completeness.key_seen or self.summary.error_count):
+            if self._packets and not (self._completeness.key_seen or self.summary.error_count or self.summary.cut):
                 why = f"it has {self._packets} coded pictures, but no key frame from which decoding could begin"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
         self._refuse_encrypted()
         self._begin_threads()
-        codec = self._codec
-        if codec in _PNG:
+        if (codec := self._codec) in _PNG:
             png.check_metadata(self._decoder.extradata or b"")
         for packet in self.packets():
             where = self._where(packet)
@@ -233,9 +232,8 @@ class VideoFrames(VideoPackets):
         Raises:
             NotSound: there is something.
         """
-        summary = self.summary
-        what = summary.damage or (self._watch.words(said) if self._watch else None)
-        if not what and (summary.skipped or self._completeness.skipped):
+        what = self.summary.damage or (self._watch.words(said) if self._watch else None)
+        if not what and (self.summary.skipped or self._completeness.skipped):
             what = "pictures before the first key frame"
         if what:
             raise NotSound(what)
@@ -294,7 +292,6 @@ class VideoFrames(VideoPackets):
         return not late
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
-        before = not self._completeness.key_seen and not self._completeness.started
         said: list[messages.Message] = []
         try:
             with self._lock, messages.captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
@@ -306,7 +303,8 @@ class VideoFrames(VideoPackets):
                 raise NotSound(ffmpeg.reason(error)) from error
             if size := messages.too_large(said):
                 check_size(*size, self._pixel_bytes)
-            if not before:  # pictures before the first key frame have nothing to be decoded from
+            # Pictures before the first key frame have nothing to be decoded from.
+            if self._completeness.key_seen or self._completeness.started:
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
         if self._watch is not None:
