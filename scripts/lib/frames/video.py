@@ -12,7 +12,7 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
+from scripts.lib.frames import content, edit_list, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.coded_pictures import CodedPictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.conversion import Converter, Turning
@@ -142,7 +142,7 @@ class VideoFrames(VideoPackets):
         if self._watch is not None:
             self._require_sound([])
         if self.summary.decoded == 0:
-            why = self.summary.damage or "its video stream is empty"
+            why = self.summary.damage or edit_list.why_nothing_is_shown(self._path, self._container, self._stream)
             if self._packets and not (self._completeness.key_seen or self.summary.error_count or self.summary.cut):
                 why = f"it has {self._packets} coded pictures, but no key frame from which decoding could begin"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
