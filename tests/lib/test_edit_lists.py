@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tator
 
+from scripts.lib.errors import MediaFault
 from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
@@ -175,3 +176,10 @@ def test_the_end_of_the_last_picture(until: int | None, count: int | None, last:
     for time in range(3):
         line.add(time, 1)
     assert line.finish(until, count) == range(2, last)
+
+
+def test_an_edit_list_of_nothing_says_so(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mov", range(12))
+    set_edits(path, [(120, -1, 1), (400, -1, 1)])
+    with open_frames(path, "video") as frames, pytest.raises(MediaFault, match="edit list shows none of its 12"):
+        list(frames)

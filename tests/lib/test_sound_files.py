@@ -12,7 +12,7 @@ import pytest
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.content import is_header
 from scripts.lib.frames.reader import open_frames
-from tests.media_files import HEVC, VP9, number_in, painted, write_video
+from tests.media_files import AV1, HEVC, VP9, number_in, painted, write_video
 
 FRAMES = 40
 MPEG2 = {"codec": "mpeg2video", "encode": {"bf": "2", "g": "10"}}
@@ -129,3 +129,22 @@ def test_a_photo_of_several_pictures_is_no_video(tmp_path: Path) -> None:
 def test_the_mark_at_the_end_of_dirac_is_no_picture() -> None:
     assert is_header("dirac", b"BBCD\x10\0\0\0\0\0\0\0\x0d")
     assert not is_header("dirac", b"BBCD\0\0\0\0\x18")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("a.mov", {"codec": "rawvideo"}, "does not say how the pixels of its rawvideo"),
+        ("a.ts", AV1 | {"container": "mpegts"}, "AV1 in an MPEG transport stream"),
+    ],
+)
+def test_containers_that_lack_what_decoding_needs(tmp_path: Path, name: str, options: dict, reason: str) -> None:
+    path = write_video(tmp_path / name, **options)
+    with pytest.raises(MediaFault, match=reason) as raised:
+        open_frames(path, "video")
+    assert raised.value.state == "unsupported"
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "rawvideo"), ("a.mkv", "rawvideo"), ("a.mov", "qtrle")])
+def test_video_that_is_not_compressed(tmp_path: Path, name: str, codec: str) -> None:
+    sound(write_video(tmp_path / name, codec=codec, pixels="rgb24" if codec == "qtrle" else "yuv420p"))

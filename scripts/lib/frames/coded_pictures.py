@@ -21,6 +21,8 @@ class Told(NamedTuple):
             memory.
         unseen: how many pictures are missing by their places in the order of showing, as far as is known by now.
         place: its own place there; None where its header does not tell.
+        key: whether it is a key frame. The first one is that from which on pictures are whole, which containers say of
+            others too.
     """
 
     second: bool
@@ -28,6 +30,7 @@ class Told(NamedTuple):
     begins_anew: bool
     unseen: int
     place: PlaceInOrder | None
+    key: bool
 
 
 class CodedPictures:
@@ -44,6 +47,7 @@ class CodedPictures:
         self._codec, self._description = codec, description
         self._mpeg = MpegPictures(first_packets) if codec in CODECS else None
         self._leading = LeadingPictures(codec, description)
+        self._begun = False
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -53,25 +57,41 @@ class CodedPictures:
         self._hevc = HevcHeaders(self._description) if self._codec == "hevc" else None
         self._order = PictureOrder()
 
+    def trust_keys(self) -> None:
+        """Take the first packet for a key frame if the container calls it one, as where a part of a video begins."""
+        self._begun = True
+
     @property
     def reorders(self) -> bool:
         """Whether pictures of MPEG-1 and MPEG-2 are shown in another order than they are stored."""
         return self._mpeg is not None and self._mpeg.reorders
 
-    def take(self, coded: bytes, delay: int, *, key: bool) -> Told:
+    def take(self, coded: bytes, delay: int, *, key: bool, shown: bool = False) -> Told:
         """Read the next packet.
 
         Args:
             coded: what it holds.
             delay: how many pictures the decoder holds back.
-            key: whether it is a key frame.
+            key: whether the container calls it a key frame.
+            shown: whether a picture came out of the decoder. Before, and before the first key frame, none is missing:
+                they refer to what lies before the stream's beginning.
         """
         second = self._headers.is_second(coded, key=key)
         missing, anew = self._headers.missing, self._headers.begins_anew
         if self._av1 is not None:
             missing, anew = self._av1.missing_before(coded), False
         place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
-        return Told(second, missing, anew, self._order.missing_before(place, delay), place)
+        first = not self._begun
+        if first:
+            key = self._headers.begins(coded, key=key)
+        if first and key and not shown:
+            self._headers.forget_gaps()
+            self._order = PictureOrder()
+        unseen = self._order.missing_before(place, delay)
+        self._begun = key or shown or not first
+        if first and not shown:
+            return Told(second, 0, begins_anew=False, unseen=0, place=place, key=key)
+        return Told(second, missing, anew, unseen, place, key)
 
     def place(self, coded: bytes, told: Told, *, key: bool) -> tuple[bool, GroupPlace | None]:
         """Return whether a packet's picture leads the first key frame (leading.py), and its place in its group.

@@ -51,6 +51,7 @@ class Completeness:
         gaps: the gaps in time that none of these fill.
         next_frame: the number of the next frame that comes out, without those that are missing before it; None where
             frames are not numbered in order.
+        key_left_out: whether a key frame came first that an edit list leaves out.
         at_end: whether what comes now was held back up to the stream's end. The pictures that are shown before the last
             one are stored behind it, and go with whatever was cut off there.
     """
@@ -80,7 +81,7 @@ class Completeness:
         self.next_frame: int | None = 0
         self._pending: dict[int, CodedPacket] = {}
         self._first_key: CodedPacket | None = None
-        self._key_left_out = False  # a key frame that an edit list leaves out came first
+        self.key_left_out = False
         self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
         self._announced = self._segment = 0
@@ -97,7 +98,7 @@ class Completeness:
     @property
     def key_seen(self) -> bool:
         """Whether there was a key frame."""
-        return self._first_key is not None or self._key_left_out
+        return self._first_key is not None or self.key_left_out
 
     def skips(self, decoded_at: int | None) -> bool:
         """Return whether a packet that is announced next comes later than one picture after the last."""
@@ -105,9 +106,25 @@ class Completeness:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
+    def begin_at(self, coded: CodedPacket) -> None:
+        """Take a picture that came out for the first key frame where no packet is said to be one."""
+        if not self.key_seen:
+            self._first_key = coded
+
+    def skip(self, coded: CodedPacket | None) -> None:
+        """Count a picture that came out, but refers to what lies before the stream's beginning: it is no key frame.
+
+        Args:
+            coded: its packet; None of those behind another one in a packet.
+        """
+        if coded is not None:
+            self.skipped += self._pending.pop(coded.index, None) is not None
+        if self._first_key is coded:
+            self._first_key = None
+
     def leave_out(self, *, key: bool) -> None:
         """Note a packet whose picture an edit list leaves out; those behind a key frame can be decoded."""
-        self._key_left_out = self._key_left_out or (key and self._first_key is None)
+        self.key_left_out = self.key_left_out or (key and self._first_key is None)
 
     def begin_anew(self) -> None:
         """Take what follows for another recording, as where an edit list goes on elsewhere in the file."""
@@ -149,7 +166,7 @@ class Completeness:
         """
         if self._pending.pop(coded.index, None) is None:
             return [], 0, True
-        lost = [each for each in self._pending.values() if each.before(coded, timed=self._timed)]
+        lost = [each for each in self._pending.values() if self._is_over(each, coded)]
         for each in lost:
             del self._pending[each.index]
         lost = self._not_counted(self._without_leading(lost))
@@ -206,6 +223,13 @@ class Completeness:
                 new.append(each)
         self._filled = epoch, start, end, places
         return new
+
+    def _is_over(self, each: CodedPacket, coded: CodedPacket) -> bool:
+        """Return whether a picture can come no more once another came out."""
+        key = self._first_key
+        if self._last is None and key is not None and each.index < key.index <= coded.index:
+            return True
+        return each.before(coded, timed=self._timed)
 
     def _without_leading(self, lost: list[CodedPacket]) -> list[CodedPacket]:
         """Take out, and count, what needs pictures from before the file's first key frame."""

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from av.video.frame import PictureType, VideoFrame
 
 from scripts.lib.frames import av1_pictures, dv_blocks
+from scripts.lib.frames.beginnings import lost_key
 from scripts.lib.frames.damage import codestream, jpeg
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
@@ -15,6 +17,12 @@ _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "m
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
 # Nothing says where their pictures end.
 WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
+# Their decoders make up what comes before the first key frame, from grey or from nothing.
+_MADE_UP_BEFORE_KEY = {"cinepak", "flv1", "h261", "h263", "h263p", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
+_MADE_UP_BEFORE_KEY |= {"rv10", "rv20", "snow", "svq1", "theora", "vp3", "wmv1", "wmv2", "zmbv"}
+# Where no packet is said to be a key frame, the first frame that comes out and is not made up is one, or is whole by a
+# message of the stream's.
+BEGIN_BY_DECODER = {"h264", "hevc", *_MADE_UP_BEFORE_KEY}
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
@@ -64,6 +72,7 @@ class Holes:
         place = _LENGTHS.get(codec, 0)
         in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
         self._length_size = (description[place] & 3) + 1 if in_lengths else 0
+        self._first, self._key_seen = True, codec not in _LENGTHS
 
     def find(self, content: bytes, *, key: bool) -> str | None:
         """Return a sentence on the first hole of a packet, or on the end that it lacks; None without.
@@ -72,6 +81,10 @@ class Holes:
             content: the packet.
             key: whether it is a key frame.
         """
+        first, self._first = self._first, False
+        self._key_seen = self._key_seen or key
+        if not self._key_seen and (what := lost_key(self._codec, content, self._length_size, first=first)):
+            return what
         if not key and self._shown_again not in content:
             return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
         return zeros(self._codec, content, self._run) or self._erased(content)
@@ -192,6 +205,11 @@ _HIDDEN: dict[str, Callable[[bytes], bool]] = {"vp8": _vp8_hidden, "vp9": _vp9_h
 def hidden(codec: str, content: bytes) -> bool:
     """Return whether a packet shows no picture of its own: it only serves others, or says that nothing has changed."""
     return codec in _HIDDEN and bool(content) and _HIDDEN[codec](content)
+
+
+def is_made_up(codec: str, frame: VideoFrame) -> bool:
+    """Return whether a frame before which none came out refers to others all the same."""
+    return codec in _MADE_UP_BEFORE_KEY and not (frame.key_frame or frame.pict_type == PictureType.I)
 
 
 def is_header(codec: str, content: bytes) -> bool:

@@ -48,3 +48,18 @@ def last_picture_until(path: Path, container: InputContainer, stream: VideoStrea
     if samples[-1].timestamp != time or end <= time or mp4_tables.has_times_of_showing(path, stream.id):
         return None
     return end
+
+
+def why_nothing_is_shown(path: Path, container: InputContainer, stream: VideoStream) -> str:
+    """Return a sentence on a video none of whose pictures came out, without an error.
+
+    Args:
+        path: the file.
+        container: it, opened.
+        stream: its video.
+    """
+    if is_mp4(container):
+        with ffmpeg.open_media(path, edit_lists=False) as plain:
+            if held := sum(1 for entry in plain.streams[stream.index].index_entries or () if entry.size):
+                return f"its edit list shows none of its {held} pictures"
+    return "its video stream is empty"

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from scripts.lib.frames.bits import Bits
 from scripts.lib.frames.picture_order import PlaceInOrder
+from scripts.lib.frames.recovery_points import RecoveryPoints, Slice
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 _IDR = 5
 _SLICES = (1, _IDR)
 _PARAMETER_SET = 7
 _REFERENCE = 0x60  # of a unit's first byte: other pictures refer to it
+_INTRA = (2, 7)  # kinds of slices
 _USUAL = 2  # numbers in order to one gap, at least
 # Profiles whose parameter sets describe the colours.
 _HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
@@ -61,6 +63,9 @@ class SliceHeaders:
         self._reference: int | None = None  # the number of the last picture that others refer to
         self._in_order = self._gaps = self._held = 0
         self._ids: set[int] = set()  # of parameter sets
+        self._recovery = RecoveryPoints()
+        self._slice: Slice | None = None  # of the last packet
+        self._is_idr = False
         if self._is_h264 and description[:1] == b"\1" and len(description) > 6:
             self._length_size = (description[4] & 3) + 1
             length = int.from_bytes(description[6:8])
@@ -77,7 +82,8 @@ class SliceHeaders:
             key: whether it is a key frame: where files were joined, numbers begin anew with one.
         """
         self.missing, self.begins_anew = 0, False
-        self.place = None
+        self.place = self._slice = None
+        self._is_idr = False
         if not self._is_h264:
             return False
         size = self._length_size
@@ -85,8 +91,26 @@ class SliceHeaders:
         for unit in units:
             self._read_set(unit)
             if unit[0] & 31 in _SLICES:
+                self._is_idr = unit[0] & 31 == _IDR
                 return self._pair(unit, key=key)
         return False
+
+    def begins(self, packet: bytes, *, key: bool) -> bool:
+        """Return whether pictures are whole from the packet on that was read last, where none was before it.
+
+        Args:
+            packet: what it holds.
+            key: whether the container calls it a key frame.
+        """
+        if not self._is_h264 or self._is_idr:
+            return key
+        if self._slice is None:
+            return key and bool(self._ids)  # without a parameter set no decoder begins there
+        return self._recovery.begins(packet, self._length_size, self._slice, key=key)
+
+    def forget_gaps(self) -> None:
+        """Leave out pictures that were found to be missing so far."""
+        self._in_order = self._gaps = self._held = 0
 
     def _read_set(self, unit: bytes) -> None:
         if unit and unit[0] & 31 == _PARAMETER_SET:
@@ -100,15 +124,16 @@ class SliceHeaders:
         waiting, self._first = self._first, None
         if self._set is None:
             return False
+        is_key = self._is_idr
         try:
-            number, parity, low = _slice(_payload(unit), self._set, is_key=unit[0] & 31 == _IDR)
+            kind, number, parity, low = _slice(_payload(unit), self._set, is_key=is_key)
         except ValueError:
             return False
-        is_key = unit[0] & 31 == _IDR
+        is_reference = bool(unit[0] & _REFERENCE)
+        self._slice = Slice(number, 1 << self._set.number_bits, is_key, is_reference, kind in _INTRA)
         if low is not None and len(self._ids) == 1:
-            anchor = bool(unit[0] & _REFERENCE)
-            self.place = PlaceInOrder(low, self._set.order_bits, anew=is_key, anchor=anchor)
-        self._follow(number, is_reference=bool(unit[0] & _REFERENCE), key=key or is_key)
+            self.place = PlaceInOrder(low, self._set.order_bits, anew=is_key, anchor=is_reference)
+        self._follow(number, is_reference=is_reference, key=key or is_key)
         if parity is None:
             return False
         if waiting == (number, 1 - parity):
@@ -182,14 +207,15 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def _slice(bits: Bits, known: _ParameterSet, *, is_key: bool) -> tuple[int, int | None, int | None]:
-    """Return a slice's frame number, the parity (1: bottom) if it is one of a field, and its place if it is written."""
-    for _ in range(3):  # first macroblock, type, picture parameter set
-        bits.number()
+def _slice(bits: Bits, known: _ParameterSet, *, is_key: bool) -> tuple[int, int, int | None, int | None]:
+    """Return a slice's kind, frame number, parity (1: bottom) if it is one of a field, and place if it is written."""
+    bits.number()  # the first macroblock
+    kind = bits.number()
+    bits.number()  # the picture parameter set
     if known.separate_colours:
         bits.take(2)
     number = bits.take(known.number_bits)
     parity = bits.take(1) if known.fields and bits.take(1) else None
     if is_key:
         bits.number()
-    return number, parity, bits.take(known.order_bits) if known.order_bits else None
+    return kind, number, parity, bits.take(known.order_bits) if known.order_bits else None

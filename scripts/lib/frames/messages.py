@@ -111,3 +111,8 @@ def demuxer_damage(said: list[Message], end: int | None) -> str | None:
 def decoder_damage(said: list[Message]) -> str | None:
     """Return the first message by which a decoder says that a picture is not what was coded."""
     return next((text.strip() for _, _, text in said if _DECODERS.search(text)), None)
+
+
+def missing_before(count: int) -> str:
+    """Return a sentence on coded pictures that are missing before one."""
+    return f"{count} coded {'picture is' if count == 1 else 'pictures are'} missing before it"

@@ -70,6 +70,8 @@ class PartFrames(VideoFrames):
         self._fixed = None  # whoever planned the parts has looked at the container's packets
         asked = range(max(wanted.start, part.first), min(wanted.stop, part.end))
         self.summary.expected = sum(1 for number in asked if number in wanted)
+        if part.start is not None:
+            self._coded.trust_keys()  # what is not whole from there on shows that the part cannot begin there
         if part.start is not None and part.seek is not None:
             self._seek(part.seek)
 

@@ -12,7 +12,7 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, ffmpeg, messages, vp9_headers
+from scripts.lib.frames import content, edit_list, ffmpeg, messages, vp9_headers
 from scripts.lib.frames.coded_pictures import CodedPictures
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.conversion import Converter, Turning
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
 _PNG = {"png", "apng"}
-
 # Formats that hold one time for each picture; and AVI, which holds none.
 _ONE_TIME = {"matroska", "webm", "avi"}
 
@@ -143,14 +142,15 @@ class VideoFrames(VideoPackets):
         if self._watch is not None:
             self._require_sound([])
         if self.summary.decoded == 0:
-            why = self.summary.damage or "its video stream is empty"
+            why = self.summary.damage or edit_list.why_nothing_is_shown(self._path, self._container, self._stream)
+            if self._packets and not (self._completeness.key_seen or self.summary.error_count or self.summary.cut):
+                why = f"it has {self._packets} coded pictures, but no key frame from which decoding could begin"
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
         self._refuse_encrypted()
         self._begin_threads()
-        codec = self._codec
-        if codec in _PNG:
+        if (codec := self._codec) in _PNG:
             png.check_metadata(self._decoder.extradata or b"")
         for packet in self.packets():
             where = self._where(packet)
@@ -162,10 +162,11 @@ class VideoFrames(VideoPackets):
                 self._completeness.begin_anew()
             if not content.is_for_decoder(codec, coded):
                 continue
-            key = packet.is_keyframe
-            told = self._coded.take(coded, self._decoder.has_b_frames, key=key)
+            shown = self._completeness.started
+            told = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, shown=shown)
+            key = told.key
             if missing := told.missing or int(told.begins_anew and self._completeness.skips(packet.dts)):
-                self.summary.add_error(where, f"{missing} coded {_pictures(missing)} missing before it")
+                self.summary.add_error(where, messages.missing_before(missing))
             self._add_unseen(told.unseen, where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
@@ -231,9 +232,8 @@ class VideoFrames(VideoPackets):
         Raises:
             NotSound: there is something.
         """
-        summary = self.summary
-        what = summary.damage or (self._watch.words(said) if self._watch else None)
-        if not what and (summary.skipped or self._completeness.skipped):
+        what = self.summary.damage or (self._watch.words(said) if self._watch else None)
+        if not what and (self.summary.skipped or self._completeness.skipped):
             what = "pictures before the first key frame"
         if what:
             raise NotSound(what)
@@ -260,16 +260,21 @@ class VideoFrames(VideoPackets):
         if filled := self._completeness.fill(count):
             self.summary.add_missing(filled, where)
         if count > filled:
-            self.summary.add_error(where, f"{count - filled} coded {_pictures(count - filled)} missing before it")
+            self.summary.add_error(where, messages.missing_before(count - filled))
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
         """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
         if self._watch is not None:
             self._require_next(frame)
-        coded = frame.opaque
-        if not isinstance(coded, CodedPacket):
-            return True
+        coded = frame.opaque if isinstance(frame.opaque, CodedPacket) else None
         first = not self._completeness.started
+        if first and not self._completeness.key_left_out and content.is_made_up(self._codec, frame):
+            self._completeness.skip(coded)
+            return False
+        if coded is None:
+            return True
+        if first and self._codec in content.BEGIN_BY_DECODER:
+            self._completeness.begin_at(coded)
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
         if first and self._completeness.skipped and (absent := self._absent()):
             # The file does not begin there: its first key frame was lost.
@@ -287,7 +292,6 @@ class VideoFrames(VideoPackets):
         return not late
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
-        before = not self._completeness.key_seen and not self._completeness.started
         said: list[messages.Message] = []
         try:
             with self._lock, messages.captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
@@ -299,7 +303,8 @@ class VideoFrames(VideoPackets):
                 raise NotSound(ffmpeg.reason(error)) from error
             if size := messages.too_large(said):
                 check_size(*size, self._pixel_bytes)
-            if not before:  # pictures before the first key frame have nothing to be decoded from
+            # Pictures before the first key frame have nothing to be decoded from.
+            if self._completeness.key_seen or self._completeness.started:
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
         if self._watch is not None:
@@ -343,7 +348,3 @@ class VideoFrames(VideoPackets):
         """Return what turns frames of this one's angle as players do; None where they are upright."""
         matrix = display_matrix(frame, self._codec)
         return None if matrix is None else partial(upright, matrix=matrix)
-
-
-def _pictures(count: int) -> str:
-    return "picture is" if count == 1 else "pictures are"

@@ -23,6 +23,7 @@ from scripts.lib.frames import (
     iso_fragments,
     messages,
     mp4_tables,
+    unsupported,
 )
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
@@ -100,6 +101,7 @@ class VideoPackets(FrameSource):
             if not stream.disposition & av.stream.Disposition.attached_pic
         ]
         if not streams:
+            unsupported.refuse_hidden_av1(self._container)
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
             raise MediaFault("unreadable", f"it has no video stream, only {kinds}")
         stream = streams[0]
@@ -107,6 +109,7 @@ class VideoPackets(FrameSource):
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
         encryption.refuse_encrypted(self._container, stream, self._said)
+        unsupported.refuse_unknown_pixels(stream)
         self._pixel_bytes = ffmpeg.frame_bytes(stream.codec_context)
         width, height = stream.codec_context.width, stream.codec_context.height
         check_size(*((width, height) if width else messages.too_large(self._said) or (0, 0)), self._pixel_bytes)
@@ -313,7 +316,7 @@ class VideoPackets(FrameSource):
             return 0
         with ffmpeg.open_media(self._path) as container:
             stream = container.streams[self._stream.index]
-            held = 0
+            held = _empty_chunks(stream) if self.is_avi else 0
             try:
                 for packet in container.demux(stream):
                     held += packet.dts is not None or packet.size > 0
@@ -327,6 +330,13 @@ class VideoPackets(FrameSource):
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             self._container.close()
             self._lock.release()
+
+
+def _empty_chunks(stream: av.stream.Stream) -> int:
+    """Return how many places in an AVI's index hold no picture: writers fill gaps in time so."""
+    entries = stream.index_entries or ()
+    last = max((entry.timestamp for entry in entries), default=-1)
+    return max(0, last + 1 - sum(1 for entry in entries if entry.size))
 
 
 def _format(container: av.container.InputContainer) -> str:
