@@ -12,6 +12,7 @@ from benchmarks.case import BATCH_SIZE, Case
 from benchmarks.inside import bare
 from benchmarks.measure import cores, measured
 from scripts.lib.boxes import Floats, Pixels
+from scripts.lib.engines.background import BackgroundEngine
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.described import open_described
 from scripts.lib.engines.described_cuda import CudaRunner
@@ -47,13 +48,15 @@ def opened(case: Case, device: str, folder: Path, least_score: float | None = No
             graph, engine="onnxruntime", device="cuda", description=described, names=case.names, engines=folder, **words
         )  # fmt: skip
     if described is None:
-        return OnnxRuntimeEngine(graph, **words)
+        return BackgroundEngine(OnnxRuntimeEngine(graph, **words))
     request = EngineRequest(
         graph=graph, precision="f32", engines=folder, nms=None, rows=None, description=described, names=case.names,
         **words,
     )  # fmt: skip
     runner = partial(CudaRunner, device=Device())
-    return open_described(request, described, engine="onnxruntime", make_runner=runner, device=Device())
+    return BackgroundEngine(
+        open_described(request, described, engine="onnxruntime", make_runner=runner, device=Device())
+    )  # fmt: skip
 
 
 def compared_with_cpu(case: Case, engine: Engine, batches: Sequence[Pixels]) -> str:

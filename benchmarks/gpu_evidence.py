@@ -12,7 +12,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -164,14 +165,14 @@ class Evidence:
                 step.detect(**arguments)
 
         allowed = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, sorted(allowed)[:count])  # of this thread, and of those that it starts
+        _allow(sorted(allowed)[:count])
         try:
             actions = [partial(measured, whole), partial(measured, partial(bare, engine, batches))]
             if count == 1 and not self._quick:
                 _warm(actions)
             found = in_turns(actions, 1 if self._quick else 2, 0)
         finally:
-            os.sched_setaffinity(0, allowed)
+            _allow(allowed)
         given = _frames_used(self._folder / "step")
         paces = [(given / whole.wall, frames / engine_alone.wall) for whole, engine_alone in found]
         ratio = spread([whole / alone for whole, alone in paces])["median"]
@@ -192,6 +193,13 @@ def _ceiling_of(folder: Path, extent: CeilingExtent) -> str:
     [(_, figures)] = measure_ceiling(folder, extent)
     shown = ("step_fps", "of_decoding", "of_bare_loop", "of_pace", "cpu_ms_beside_decoding")
     return ", ".join(f"{figure} {figures[figure]['median']:.2f}" for figure in shown)
+
+
+def _allow(some: Iterable[int]) -> None:
+    """Keep all threads of this process, and those that they start, to some cores."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # one that has just ended
+            os.sched_setaffinity(int(thread.name), some)
 
 
 def _warm(actions: Sequence[partial[Usage]]) -> None:

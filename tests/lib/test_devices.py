@@ -232,6 +232,7 @@ def test_retinanets_take_bytes_on_a_gpu(
     with open_engine(
         write_onnx(tmp_path / "graph.onnx"), engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="cuda"
     ) as engine:
+        assert engine.depth == 2
         both = engine.infer(batch)
         pinned.clear()
         one = engine.infer(batch[:1])

@@ -63,6 +63,7 @@ def _open_openvino(request: EngineRequest) -> "Engine":
 def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
+    from scripts.lib.engines.background import BackgroundEngine
     from scripts.lib.engines.described import OnnxRuntimeRunner
     from scripts.lib.engines.described_cuda import CudaRunner
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
@@ -73,7 +74,7 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     if device.name == "cuda":
         load_cuda(onnxruntime)
     runner = CudaRunner if device.name == "cuda" else OnnxRuntimeRunner
-    return (
+    engine = (
         _open_described("onnxruntime", partial(runner, device=device), request, device)
         or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
         or OnnxRuntimeEngine(
@@ -88,6 +89,7 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
             least_score=request.least_score if device.name == "cuda" else None,
         )
     )
+    return BackgroundEngine(engine) if device.name == "cuda" else engine
 
 
 def _open_tensorrt(request: EngineRequest) -> "Engine":
