@@ -54,6 +54,7 @@ def _described(description: Description) -> list[str]:
     return [
         f"family: {description.family}",
         *(f"{part}: {json.dumps(values[part])}" for part in ("resize", "pixels", "outputs", "boxes", "scores")),
+        *(f"input {name}: {json.dumps(given)}" for name, given in values["inputs"].items()),
         f"labels: {labels}",
         f"suppression: {json.dumps(values['suppression']) if description.suppression else 'inside the graph'}",
     ]

@@ -93,5 +93,6 @@ NETWORKS = {
     "yolo11n-seg": Exported("without_oracle", ("yolo11n-seg.yaml",), refused="outlines of objects (segmentation)"),
     "yolo11n-pose": Exported("without_oracle", ("yolo11n-pose.yaml",), refused="key points of objects (pose)"),
     "yolo11n-cls": Exported("without_oracle", ("yolo11n-cls.yaml",), refused="one class for a whole picture"),
+    "yolo11n-obb": Exported("without_oracle", ("yolo11n-obb.yaml",), refused="turned boxes (oriented bounding boxes)"),
     "a plugin of TensorRT": Exported("plugin", refused="the operator 'EfficientNMS_TRT'"),
 }

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.graphs.families import NAMES
 from tests.detector_graphs import SIDE, write_detector
 from tests.lib.test_families import Network, every_engine, found, gpu, names
 from tests.workflow import ROOT
@@ -310,3 +311,8 @@ def test_a_description_that_is_wrong(tmp_path: Path, wrong: dict[str, Any], word
     write(tmp_path, LAYOUTS[title])
     with pytest.raises((GraphError, SettingsError), match=words):
         Network(tmp_path, family="described", description=EXAMPLES[title]["description"] | wrong)
+
+
+def test_the_settings_take_every_family() -> None:
+    schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text(encoding="utf-8"))
+    assert set(schema["properties"]["network"]["properties"]["family"]["enum"]) == set(NAMES)

@@ -11,6 +11,7 @@ import pytest
 from scripts.commands.inspect_network import main
 from scripts.lib.graphs.families import NAMES
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
+from tests.lib.test_network_examples import own_repository
 from tests.onnx_graph import write_rows
 
 pytestmark = pytest.mark.networks
@@ -48,6 +49,29 @@ def yolox(path: Path) -> None:
     rows = np.zeros((1, CELLS, 7), np.float32)
     rows[0, 64 + 5] = [0.5, 0.25, np.log(2), 0, 0.8, 0, 1]
     write_detector(path, {"output": rows})
+
+
+def yolov6(path: Path) -> None:
+    table = np.zeros((1, CELLS, 7), np.float32)
+    table[0, 3] = [16, 20, 16, 16, 1, 0.1, 0.9]
+    write_detector(path, {"outputs": table})
+
+
+def d_fine_of_its_repository(path: Path) -> None:
+    own_repository(path, 3)
+
+
+def deimv2(path: Path) -> None:
+    own_repository(path, 16)
+
+
+def custom_vision(path: Path) -> None:
+    outputs = {
+        "detected_boxes": np.array([[[0.125, 0.125, 0.375, 0.5]]], np.float32),
+        "detected_classes": np.array([[1]], np.int64),
+        "detected_scores": np.array([[0.9]], np.float32),
+    }
+    write_detector(path, outputs)
 
 
 def d_fine(path: Path) -> None:
@@ -122,6 +146,10 @@ FILES: list[tuple[str, Callable[[Path], None], str, tuple[str, ...]]] = [
     ("ultralytics-rtdetr", ultralytics_rtdetr, f"crab 0.900: {STRETCHED}", ()),
     ("yolov5", yolov5, "crab 0.400: x 16.0 to 48.0, y 8.0 to 40.0", ()),
     ("yolox", yolox, "crab 0.800: x 16.0 to 80.0, y 24.0 to 56.0", ()),
+    ("yolov6", yolov6, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", ()),
+    ("d-fine", d_fine_of_its_repository, "crab 0.900: x 16.0 to 48.0, y 6.0 to 30.0", ()),
+    ("deimv2", deimv2, "crab 0.900: x 16.0 to 48.0, y 6.0 to 30.0", ()),
+    ("custom-vision", custom_vision, "crab 0.900: x 16.0 to 48.0, y 12.0 to 48.0", ()),
     ("rt-detr", d_fine, f"crab 0.881: {STRETCHED}", ()),
     ("detr", yolos, f"crab 1.000: {STRETCHED}", ()),
     ("rf-detr", rf_detr, f"crab 0.881: {STRETCHED}", ()),
