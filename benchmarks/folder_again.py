@@ -12,8 +12,7 @@ import numpy as np
 
 from benchmarks.measure import measured_process
 from scripts.lib.boxes import Size
-from tests.conftest import SYNTHETIC
-from tests.workflow import command_line, environment
+from tests.workflow import ROOT, command_line, environment
 
 # So small that Snakemake and the files cost more than the network.
 PICTURE, INPUT = Size(32, 24), Size(64, 48)
@@ -36,7 +35,7 @@ def measure_folder_again(folder: Path, count: int) -> Iterator[tuple[str, dict[s
     _write_pictures(survey, count)
     settings = {
         "media": {"folder": str(survey)},
-        "network": {"directory": str(SYNTHETIC)},
+        "network": {"directory": str(ROOT / "tests" / "data" / "synthetic")},
         "detect": {"img_max_side": INPUT.width, "img_min_side": INPUT.height, "keep_threshold": 0.3},
     }
     command = command_line(run, settings=settings)

@@ -98,9 +98,9 @@ def make_run(folder: Path, count: int) -> None:
     truth = (LabeledBox((media_id, 0), (1.0, 1.0, 9.0, 9.0), "cod") for media_id in numbers[:_ANNOTATED])
     write_truth(folder / "resources" / "truth.csv", truth)
     for media_id in _of_the_largest_job(numbers):
-        path = folder / "survey" / name_of(media_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_BEGIN_OF_JPEG)
+        picture = folder / "survey" / name_of(media_id)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(_BEGIN_OF_JPEG)
 
 
 def _of_the_largest_job(media_ids: Sequence[int]) -> list[int]:
