@@ -672,10 +672,10 @@ def test_values_of_a_tiff(tmp_path: Path) -> None:
     cv2.imwrite(str(path), painted(9).astype(np.uint16) * 256 + 255)
     picture = picture_of(path)
     np.testing.assert_array_equal(picture, painted(9))
-    for kind in (np.float32, np.int16):
+    for kind, words in ((np.float32, "32 bits each, floating point"), (np.int16, "16 bits each, signed")):
         cv2.imwrite(str(path), painted(9).astype(kind))
         found = fault(path, "image")
-        assert (found.state, np.dtype(kind).name in found.reason) == ("unsupported", True)
+        assert (found.state, words in found.reason) == ("unsupported", True)
 
 
 @pytest.mark.parametrize("extension", ["hdr", "pfm", "ras"])

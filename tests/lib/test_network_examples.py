@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs.families import NAMES
+from tests import gpu_session
 from tests.detector_graphs import SIDE, write_detector
 from tests.lib.test_families import Network, every_engine, found, gpu, names
 from tests.workflow import ROOT
@@ -227,6 +228,13 @@ def test_detrs_of_their_own_repositories(tmp_path: Path, engine: str, patch: int
     assert (network.description.family, network.description.size) == (family, Size(SIDE, SIDE))
     assert network.description.pixels.mean[0] == mean
     assert found(network, engine) == [(tuple(BOX), 1, 0.9)]
+
+
+def test_a_second_input_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures are on the GPU already; what goes into the other input is copied there."""
+    gpu_session.install(monkeypatch, tmp_path)
+    own_repository(tmp_path / "graph.onnx", 3)
+    assert found(Network(tmp_path), "onnxruntime", device="cuda") == [(tuple(BOX), 1, 0.9)]
 
 
 def test_a_detr_whose_weights_are_not_seen_is_refused_until_the_family_is_said(tmp_path: Path) -> None:
