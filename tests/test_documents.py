@@ -106,7 +106,7 @@ def test_commands_in_sentences_name_what_there_is() -> None:
             words = text.split()
             if words[0] == "make":
                 assert words[1] in targets, f"{page}: {text}"
-            if words[:2] == ["python", "-m"]:
+            if words[:2] == ["python", "-m"] and words[2] != "snakemake":
                 modules.setdefault(words[2], set()).update(word for word in words[3:] if word.startswith("--"))
     assert {"scripts.commands.inspect_network", "scripts.commands.watch_run", "benchmarks.damage"} <= modules.keys()
     for module, options in modules.items():

@@ -22,7 +22,7 @@ from tests.workflow import ROOT
 
 # Where it is raised: file, the line before which it is, the expression for the media's number.
 PLACES = {
-    "resolve": ("scripts/resolve_media.py", "            record = _resolve(", "media_id"),
+    "resolve": ("scripts/resolve_media.py", "                record = _resolve(", "media_id"),
     "download": (
         "scripts/download_media.py",
         "    wanted = read_record(MediaRecord, record)\n",
@@ -78,7 +78,7 @@ def breakable(site: Site, monkeypatch, tmp_path):
     for name, (file, before, number) in PLACES.items():
         path = root / file
         text = path.read_text()
-        assert text.count(before) == 1, (file, before)
+        assert text.count("\n" + before) == 1, (file, before)
         indent = re.match(" *", before)[0]
         condition = f'__import__("os").environ.get("INJECT") == {name!r} and ({number}) == 1'
         new = f"{indent}if {condition}:\n{indent}    from scripts.lib import harm\n{indent}    harm.do()\n"

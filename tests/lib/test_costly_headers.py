@@ -54,7 +54,10 @@ def test_a_tiff_that_tells_of_billions_of_parts_takes_no_memory(
     path = tmp_path / "a.tif"
     path.write_bytes(big_tiff(said))
     started = time.process_time()
-    with pytest.raises(MediaFault, match="the picture is damaged"), open_frames(path, "image") as source:
+    with (
+        pytest.raises(MediaFault, match="the picture is damaged|which OpenCV does not decode"),
+        open_frames(path, "image") as source,
+    ):
         list(source)
     assert time.process_time() - started < 1
 

@@ -153,5 +153,5 @@ def test_run_goes_on_where_nothing_can_be_kept(parsed, new_job, obstacle):
 def test_server_that_says_nothing_is_not_waited_for_for_ever(tator_server, new_job, monkeypatch):
     monkeypatch.setattr(sessions, "READ_SECONDS", 0.2)
     tator_server.fault("slow", operation="GetSchema", seconds=1, times=None)
-    with pytest.raises(ServerError, match=r"connect.*ReadTimeout"):
+    with pytest.raises(ServerError, match=r"connect.*Read timed out"):
         new_job(tator_server.host)

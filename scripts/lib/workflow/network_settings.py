@@ -26,7 +26,7 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
         needing.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
     # Of a folder that is not there, the plan says that.
     folder = Path(network["directory"]) if network["directory"] else None
-    if network["graph"] == "graph.pb" and folder and folder.is_dir() and not size(folder / "train.ini"):
+    if network["graph"] == "graph.pb" and folder and _is_folder(folder) and not size(folder / "train.ini"):
         needing.append("network.graph: graph.pb, where no train.ini says the size that it was trained at")
     if None in sides and needing:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
@@ -75,3 +75,10 @@ def _is_object_detection_api(network: Mapping[str, Any]) -> bool:
         return False
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return all(content.find(bytes([10, len(name)]) + name) >= 0 for name in (b"image_tensor", b"detection_boxes"))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file system takes
+        return False
