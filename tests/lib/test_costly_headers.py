@@ -55,7 +55,7 @@ def test_a_tiff_that_tells_of_billions_of_parts_takes_no_memory(
     path.write_bytes(big_tiff(said))
     started = time.process_time()
     with (
-        pytest.raises(MediaFault, match="the picture is damaged|which OpenCV does not decode"),
+        pytest.raises(MediaFault, match=r"the picture is damaged|which OpenCV does not decode"),
         open_frames(path, "image") as source,
     ):
         list(source)
