@@ -134,6 +134,31 @@ def test_transport_packets_behind_bytes_of_another_kind_are_whole(tmp_path: Path
         assert fixed_packets(path, name, 256) is None
 
 
+@pytest.mark.parametrize("distance", [188, 192])
+def test_transport_packets_that_are_lost_at_the_end(tmp_path: Path, distance: int) -> None:
+    """Bytes in between, or zeros that fill the file up, are no damage there either."""
+    path = write_video(tmp_path / "a.ts", range(30), container="mpegts")
+    whole = path.read_bytes()
+    starts = range(0, len(whole), 188)
+    content = b"".join(bytes(distance - 188) + whole[at : at + 188] for at in starts)
+
+    def destroyed(changed: bytes) -> int:
+        path.write_bytes(changed)
+        packets = fixed_packets(path, "mpegts", 256)
+        assert packets is not None
+        return packets.up_to(None).destroyed
+
+    end = len(content)
+    assert destroyed(content) == 0
+    for lost in (1, 3, 7):
+        hole = end - distance * lost - 20
+        assert destroyed(content[:hole] + bytes(distance * lost) + content[hole + distance * lost :]) >= lost
+    for place in (1, 3, 7, 12, 40):
+        at = end - distance * place
+        assert destroyed(content[:at] + b"junk" * 50 + content[at:]) == 0
+    assert destroyed(content + bytes(distance * 20)) == 0
+
+
 @pytest.mark.parametrize("lost", [12, 13, 14, 20])
 @pytest.mark.parametrize("codec", [{}, {"codec": "mpeg4", "encode": {"bf": "0", "g": "10"}}])
 def test_frames_after_a_lost_packet_keep_their_numbers(tmp_path: Path, codec: dict, lost: int) -> None:

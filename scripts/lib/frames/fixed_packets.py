@@ -19,6 +19,7 @@ _PIECES, _PIECE = 16, 1 << 12  # how many pieces of so many packets tell whether
 _FILLING = 0x1FFF  # the number of packets that hold nothing
 _PES = b"\0\0\1"
 _IN_A_ROW = 8  # packets from which their distance is known
+_NEAR_THE_END, _ON_GRID = 64, 0.5  # packets, and how many of them begin where they should if some of the last are lost
 _AT_ONCE = 1 << 16  # packets looked at in one step
 # ASF, version 1.2: the identifiers (GUIDs) of its objects, and where they hold what is looked for.
 _ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
@@ -115,8 +116,20 @@ class TransportPackets(FixedPackets):
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
         # Bytes in between move all packets behind them off the grid, which is not damage by itself.
-        last = grid.first + grid.distance * np.arange(max(0, self._count - _IN_A_ROW), self._count)
-        self._on_grid = bool((data[last] == _SYNC).all())
+        self._on_grid = self._begins_on_grid(_IN_A_ROW).all() or (
+            self._begins_on_grid(_NEAR_THE_END).mean() > _ON_GRID and self._ends_on_grid()
+        )
+
+    def _begins_on_grid(self, count: int) -> npt.NDArray[np.bool_]:
+        """Say of each of the last packets whether it begins on the grid."""
+        last = np.arange(max(0, self._count - count), self._count)
+        return np.equal(self._data[self._grid.first + self._grid.distance * last], _SYNC)
+
+    def _ends_on_grid(self) -> bool:
+        """Return whether the last packet ends with the file, and is not one of zeros that fill the file up."""
+        first, distance = self._grid
+        whole = (len(self._data) - first) % distance in {0, _PACKET % distance}
+        return whole and bool(self._data[-distance:].any())
 
     def _look(self, starts: Places) -> PacketFaults:
         sync, high, low, control = (self._data[starts + place] for place in range(4))
