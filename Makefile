@@ -47,8 +47,9 @@ demo: setup  ## run the whole workflow on the sample clip, against an embedded T
 screenshot: demo  ## take README's picture of the report, from the demo; needs Chromium
 	$(BIN)/python -m examples.screenshot
 
+# More than a small machine has cores: many tests wait for a process that they start.
 test-unit: setup  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
 
 # One more than there are cores, and at most six: many tests wait for a server or a pod.
 WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 5 ? cores + 1 : 6)))

@@ -32,7 +32,7 @@ def host(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked
