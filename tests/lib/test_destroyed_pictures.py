@@ -148,6 +148,16 @@ def test_zeros_in_theora_are_holes_unless_blocks_stay_as_they_are() -> None:
         assert "that part of the file was lost" in (holes.find(b"coded" + bytes(lost) + b"coded", key=False) or "")
 
 
+@pytest.mark.parametrize(("codec", "place", "unit"), [("h264", 4, b"\x65"), ("hevc", 21, b"\x26\x01")])
+def test_zeros_before_a_one_are_padding_only_where_there_are_start_codes(codec: str, place: int, unit: bytes) -> None:
+    """In MP4 and Matroska each unit has its length before it: a one behind a hole is chance there."""
+    coded = unit + b"coded" + bytes(64) + b"\1" + unit + b"coded"
+    in_lengths = Holes(codec, b"\1" + bytes(place - 1) + b"\3\0", (320, 180))
+    packet = len(coded).to_bytes(4, "big") + coded
+    assert "64 bytes of zeros in a coded picture" in (in_lengths.find(packet, key=True) or "")
+    assert Holes(codec, b"", (320, 180)).find(b"\0\0\0\1" + coded, key=True) is None
+
+
 def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
     counts = sweep(tmp_path, "hevc_checksums.mp4", 6, 2, zeros=False)
     assert counts.changed > 3

@@ -87,7 +87,8 @@ class Holes:
             return what
         if not key and self._shown_again not in content:
             return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
-        return zeros(self._codec, content, self._run) or self._erased(content)
+        in_lengths = bool(self._length_size)
+        return zeros(self._codec, content, self._run, in_lengths=in_lengths) or self._erased(content)
 
     def _erased(self, content: bytes) -> str | None:
         """Look for ones, as erased flash memory holds: few of them stand in a row in a coded picture."""
@@ -105,7 +106,7 @@ class Holes:
                 yield unit
 
 
-def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
+def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: bool = False) -> str | None:
     """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
@@ -114,6 +115,7 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
         codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
         least: how many in a row are too many, where the codec has no number of its own.
+        in_lengths: whether its units have lengths before them, and no start codes.
     """
     if codec in _FINDERS:
         return _FINDERS[codec](content)
@@ -125,7 +127,7 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS)) -> str | None:
     while start >= 0:
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
-        if codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
+        if in_lengths or codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
             return _lost(length)
         start = content.find(run, start + length, end)
     return None
