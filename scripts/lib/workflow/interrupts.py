@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Modules and functions in which an interrupt waits until they have ended.
+_UNTIMELY = {("snakemake.logging", "emit"), ("asyncio.runners", "_lazy_init"), ("asyncio.runners", "close")}
 SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
@@ -52,7 +54,7 @@ def came() -> bool:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
-    if _in_a_log(frame):
+    if _is_untimely(frame):
         later = threading.Timer(_LATER, os.kill, (os.getpid(), number))
         later.daemon = True
         later.start()
@@ -60,10 +62,10 @@ def _raise(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _in_a_log(frame: FrameType | None) -> bool:
-    """Say whether a line of Snakemake's log is being written: its handler would drop the exception (9.27)."""
+def _is_untimely(frame: FrameType | None) -> bool:
+    """Say whether to wait: a log's handler would drop the exception (Snakemake 9.27), a loop half made show another."""
     while frame is not None:
-        if frame.f_code.co_name == "emit" and frame.f_globals.get("__name__") == "snakemake.logging":
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _UNTIMELY:
             return True
         frame = frame.f_back
     return False
