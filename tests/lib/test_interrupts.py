@@ -83,6 +83,21 @@ def test_where_work_begins_an_interrupt_cleans_up():
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "cleaned up\n", "")
 
 
+def test_an_interrupt_waits_for_an_event_loop_that_is_being_made():
+    """One that is half made shows a traceback when it goes."""
+    interrupting = """
+import asyncio, os, signal, socket, time
+pair = socket.socketpair
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    return pair()
+socket.socketpair = interrupted
+asyncio.run(asyncio.sleep(60))
+"""
+    done = ended(WORK + interrupting, of_a_run())
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
 def test_an_ignored_interrupt_stays_ignored():
     """As in a shell's background job."""
     code = WORK + "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('on')"
