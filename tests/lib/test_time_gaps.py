@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.detection.media_detection import final_state
+from scripts.lib.detection.outcome import final_state
 from scripts.lib.frames.content import Holes
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.reader import open_frames

@@ -1,6 +1,5 @@
 """Detection in media: from their files to each one's CSV, pictures and record."""
 
-import logging
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -12,25 +11,23 @@ from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, 
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
 from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detection.outcome import final_state, log_outcome
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detections import DetectionWriter, video_id
-from scripts.lib.errors import MediaFault, MediaState
+from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import FrameSource, Summary
+from scripts.lib.frames.source import FrameSource
 from scripts.lib.frames.threads import NotSound
-from scripts.lib.metrics import count_media
 from scripts.lib.previews import Previews
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
 from scripts.lib.records.detection import TilesUsed
 from scripts.lib.tiles import Tiling
 from scripts.lib.workflow import failures
-
-_log = logging.getLogger(__name__)
 
 # FFmpeg decodes a video's first pictures to open it, and holds up to 17 of them, of 3 bytes a pixel where it has 10
 # bits; and the share of the free memory that this may take while another video is read.
@@ -253,36 +250,6 @@ def tiles_used(tiling: Tiling | None, counted: TileCounters) -> TilesUsed | None
         return None
     width, height = tiling.size
     return TilesUsed(width=width, height=height, overlap=tiling.overlap, **asdict(counted))
-
-
-def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
-    """Return the state of a media that was read as far as it was asked for, and the reason for it."""
-    if summary.skipped:
-        _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
-    if gaps := summary.gaps:
-        _log.warning("%s", gaps)
-    if summary.damaged:
-        return "damaged", summary.damage
-    reason = gaps or None
-    if not summary.read_to_end:
-        unread = f"nothing is asked for after frame {summary.numbers - 1}; what follows was not read"
-        reason = "; ".join(each for each in (gaps, unread) if each)
-    elif not summary.used:
-        reason = f"none of its {summary.decoded} frames is asked for"
-    elif summary.declared not in (None, summary.decoded):
-        _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
-    return ("done" if boxes else "no detections"), reason
-
-
-def log_outcome(record: DetectionRecord, *, count: bool) -> None:
-    """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
-    frames = record.frames
-    if count:
-        count_media(record.state, frames.used, record.boxes, record.seconds)
-    _log.info(
-        "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
-        *(record.media_id, record.state, frames.decoded, frames.used, record.boxes, record.seconds),
-    )
 
 
 def detect_one(

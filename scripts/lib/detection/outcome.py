@@ -1,0 +1,40 @@
+"""How detection in a media ended: the state and reason for its record, and what the log says of it."""
+
+import logging
+
+from scripts.lib.errors import MediaState
+from scripts.lib.frames.source import Summary
+from scripts.lib.metrics import count_media
+from scripts.lib.records import DetectionRecord
+
+_log = logging.getLogger(__name__)
+
+
+def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
+    """Return the state of a media that was read as far as it was asked for, and the reason for it."""
+    if summary.skipped:
+        _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
+    if gaps := summary.gaps:
+        _log.warning("%s", gaps)
+    if summary.damaged:
+        return "damaged", summary.damage
+    reason = gaps or None
+    if not summary.read_to_end:
+        unread = f"nothing is asked for after frame {summary.numbers - 1}; what follows was not read"
+        reason = "; ".join(each for each in (gaps, unread) if each)
+    elif not summary.used:
+        reason = f"none of its {summary.decoded} frames is asked for"
+    elif summary.declared not in (None, summary.decoded):
+        _log.warning("%d frames decoded, %d declared", summary.decoded, summary.declared)
+    return ("done" if boxes else "no detections"), reason
+
+
+def log_outcome(record: DetectionRecord, *, count: bool) -> None:
+    """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
+    frames = record.frames
+    if count:
+        count_media(record.state, frames.used, record.boxes, record.seconds)
+    _log.info(
+        "media %d: %s, %d frames decoded, %d of them through the network, %d boxes, %.1f s",
+        *(record.media_id, record.state, frames.decoded, frames.used, record.boxes, record.seconds),
+    )
