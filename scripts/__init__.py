@@ -1,4 +1,4 @@
-"""The workflow's scripts; one that lacks a package or is interrupted says so in one sentence."""
+"""The workflow's scripts. If a package is missing or a script is interrupted, they print one sentence and no traceback."""
 
 import sys
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
-    """Say what to do where a command of this folder lacks a package, or was interrupted; show others as Python does."""
+    """Print what to do if a package is missing or a command was interrupted; show other errors as Python does."""
     if issubclass(kind, KeyboardInterrupt) or _was_interrupted():
         if not _is_part_of_run():  # the run says it, once
             sys.stderr.write("interrupted; the same command continues the work\n")
@@ -39,7 +39,7 @@ def _was_interrupted() -> bool:
 
 
 def _show_ignored(args: "sys.UnraisableHookArgs") -> None:
-    """Show an exception that Python ignores, but no interrupt: it comes a second time, or while Python ends."""
+    """Show an exception that Python ignores, except an interrupt: a second one, or one while Python exits."""
     if not issubclass(args.exc_type, KeyboardInterrupt):
         _before(args)
 

@@ -33,25 +33,25 @@ def build_engine(
     batch_size: int,
     precision: str,
 ) -> None:
-    """Build the engine file before the first media needs it, and fail early where it cannot be built.
+    """Build the engine file before the first media needs it, and fail early if it cannot be built.
 
-    A detection job that runs on another model of GPU builds its own file beside this one. Where `auto` took TensorRT
-    and the network suppresses its boxes itself, nothing is built, and the record says why.
+    A detection job on another model of GPU builds its own file next to this one. If `auto` chose TensorRT but the
+    network suppresses its boxes itself, nothing is built, and the record says why.
 
     Args:
         graph: the network, cut before its suppression, as ONNX.
-        provenance: what get_network found out of the network.
-        record: the JSON file to write: the engine's file, and all it depends on.
+        provenance: the record of get_network.
+        record: the JSON file to write: the engine's file, and everything it depends on.
         engines: the folder of the engine files.
-        img_max_side: width of the network's input in pixels; None for what its file says.
+        img_max_side: width of the network's input in pixels; None for the size in its file.
         img_min_side: height of the network's input in pixels; likewise.
         batch_size: frames that go through the network at once.
         precision: f16 or f32.
 
     Raises:
         GraphError: the network cannot be used.
-        SettingsError: neither the settings nor the network say its size.
-        DeviceError: GPU, driver or package is not there, or fails.
+        SettingsError: neither the settings nor the network have its size.
+        DeviceError: GPU, driver or package is missing or fails.
     """
     read = read_record(ProvenanceRecord, provenance)
     description = None if read.description is None else from_values(read.description, str(provenance))

@@ -12,7 +12,7 @@ from scripts.lib.records.summary import MediaSummary
 from scripts.lib.summary_file import read_lines, read_summary
 from scripts.lib.workflow import job
 
-# Of media with the same reason so many are named; the table has all.
+# How many media with the same reason are named; the table has all.
 NAMED = 10
 LINES_AT_ONCE = 1000
 
@@ -45,7 +45,7 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
 
 
 def faults(media: Iterable[MediaSummary], failed: Collection[int]) -> str:
-    """Return which media have no result and why, those of the same reason together.
+    """Return which media have no result and why, grouped by reason.
 
     Args:
         media: those of the run.

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 OPSET = 17
 PICTURES = 4
-# How far the converted graph may be from TensorFlow, of any anchor. Measured: 0.0006 pixels, 0.000005.
+# The largest accepted differences from TensorFlow, for any anchor. Measured: 0.0006 pixels, 0.000005.
 BOX_TOLERANCE = 0.05
 SCORE_TOLERANCE = 1e-3
 
@@ -39,19 +39,19 @@ def convert_network(
 ) -> None:
     """Write graph.pb as ONNX without its suppression, whose settings go into the metadata.
 
-    Made pictures are compared, and every anchor of them, so that a network can be converted before there are media.
+    Every anchor is compared, on generated pictures, so that a network can be converted before there are media.
 
     Args:
         graph: the frozen graph.
         onnx: the file to write.
-        record: the JSON record to write: what was converted, and how far it is from the original.
+        record: the JSON record to write: what was converted, and how much it differs from the original.
         img_max_side: width of the network's input in pixels.
         img_min_side: height of the network's input in pixels.
-        threads: of the CPU.
+        threads: number of CPU threads.
 
     Raises:
-        GraphError: the graph has operators that do more than compute, its layout is not known, or the result is not
-            the same network.
+        GraphError: the graph has operators that do more than compute, its layout is not known, or the converted
+            network computes other boxes.
     """
     from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
 
@@ -61,7 +61,7 @@ def convert_network(
     with deadline.watched(str(graph), "being read by OpenVINO"):
         model, layout = read_graph(graph)
     if not layout.nms:
-        raise GraphError(f"{graph}: was cut before it was frozen; expected a whole graph, as it was trained")
+        raise GraphError(f"{graph}: was cut before it was frozen; expected the whole graph as it was trained")
     classes = cut(model, layout, str(graph), 1, size).outputs[1].get_shape()[2]
     nms = read_nms(model, layout, classes, str(graph))
     del model
@@ -123,7 +123,7 @@ def run_tensorflow(definition: Any, layout: Layout, batch: Pixels) -> tuple[Floa
 
 
 def _needed(content: bytes, layout: Layout) -> Any:
-    """Return the part of the graph that boxes and scores are computed from; nothing else is run."""
+    """Return the part of the graph that boxes and scores are computed from, so that nothing else is run."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef()
@@ -138,7 +138,7 @@ def _input(definition: Any) -> str:
 
 
 def _convert(definition: Any, layout: Layout, note: str) -> bytes:
-    """Return the ONNX graph from floats of pixels to boxes and scores."""
+    """Return the ONNX graph, from pixels as floats to boxes and scores."""
     import onnx
     import tf2onnx
 
@@ -154,7 +154,7 @@ def _convert(definition: Any, layout: Layout, note: str) -> bytes:
 
 
 def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threads: int) -> ConversionCheck:
-    """Return how far the converted graph is from TensorFlow."""
+    """Return how much the converted graph differs from TensorFlow."""
     from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
 
     batch = made_pictures(PICTURES, size)
@@ -180,7 +180,7 @@ def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threa
 
 
 def _check(checked: ConversionCheck, graph: Path) -> None:
-    # Written so that what is not a number fails too.
+    # Written so that NaN fails too.
     if not (checked.box_difference <= BOX_TOLERANCE and checked.score_difference <= SCORE_TOLERANCE):
         raise GraphError(
             f"{graph}: converted to ONNX its boxes differ from TensorFlow's by {checked.box_difference:.4g} pixels "

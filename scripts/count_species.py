@@ -1,4 +1,4 @@
-"""Count the animals of each media: MaxN and what is reported beside it, as tables that go into a paper."""
+"""Count the animals of each media: MaxN and related figures, as tables."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.workflow import job
 
-# Of media in other states nothing is known, though boxes of their first frames may have been found.
+# In other states the counts are unknown, although boxes may have been found in the first frames.
 COUNTED = (*WITH_RESULT, "damaged")
 MEDIA = ("media_id", "name", "section", "state", "fps", "frames_looked_at", "threshold")
 WHOLE = (
@@ -45,17 +45,17 @@ def count_species(
     counts: Path,
     intervals: Path,
 ) -> None:
-    """Write a row for each media that was looked at and each species that any media of the run has.
+    """Write a row for each media that was processed and each species that any media of the run has.
 
     So a media in which a species was not seen has a row with MaxN 0, and one without a result has no row. The section
     and the attributes of the media, as they are in Tator, follow as columns of their own names.
 
     Args:
-        records: what resolve_media found, a file a media.
+        records: the records of resolve_media, a file for each media.
         outcomes: what detect found, in the same order.
         detections: its CSV files, likewise.
-        tracks: the records of track, likewise; empty where nothing is tracked.
-        attributes: what get_attributes wrote; none for media of a folder.
+        tracks: the records of track, likewise; empty without tracking.
+        attributes: the file of get_attributes; None for media of a folder.
         train_ini: the species' names.
         threshold: the least score of a box that counts.
         interval_seconds: length of an interval.
@@ -72,7 +72,7 @@ def count_species(
             if looked.frames and outcome.state in COUNTED:
                 yield outcome, count(read_detections(boxes), looked, threshold, interval_seconds), track_file
 
-    # Media are counted twice, since what is known of each of very many takes more room than time.
+    # Media are counted twice: keeping the counts of very many media would need much memory.
     seen = sorted(_seen(each(), len(names)))
     with (
         DescribedMedia(attributes[0]) if attributes else nullcontext() as described,
@@ -96,7 +96,7 @@ def count_species(
 
 
 def _seen(media: Iterable[tuple[DetectionRecord, MediaCounts, Path | None]], species: int) -> set[int]:
-    """Return the species that any media has; the rest of the media are not looked at when all were seen."""
+    """Return the species that any media has; stop reading when all were seen."""
     found: set[int] = set()
     for _, counted, _ in media:
         found |= counted.whole.keys()
@@ -106,7 +106,7 @@ def _seen(media: Iterable[tuple[DetectionRecord, MediaCounts, Path | None]], spe
 
 
 def _tracks(record: Path | None) -> Counter[int] | None:
-    """Return the number of tracks by species; None where nothing is known of them."""
+    """Return the number of tracks by species; None if they are unknown."""
     found = None if record is None else read_record(TracksRecord, record)
     return Counter(track.species for track in found.tracks) if found is not None and found.state == "done" else None
 
@@ -166,7 +166,7 @@ def _seconds(counted: MediaCounts, frame: int | None) -> float | None:
 
 
 def _attribute_columns(described: Iterable[MediaAttributes], taken: set[str]) -> dict[str, str]:
-    """Return the column of each attribute: its own name, unless a column of this table has that."""
+    """Return the column of each attribute: its own name, unless this table has a column of that name."""
     found: dict[str, str] = {}
     taken = set(taken)
     for media in described:
@@ -186,7 +186,7 @@ def _attributes(of_media: MediaAttributes | None, columns: dict[str, str]) -> di
 
 
 def _field(value: Any) -> Any:
-    """Return a value for a CSV field: what is neither text nor a number as JSON."""
+    """Return a value for a CSV field; anything but text and numbers becomes JSON."""
     if isinstance(value, str):
         # A lone surrogate, which JSON can hold, has no UTF-8.
         return csv_text.cut(value.encode("utf-8", "replace").decode())

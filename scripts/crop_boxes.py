@@ -39,12 +39,12 @@ def crop_boxes(
         outcome: the record of its detection.
         train_ini: the species' names.
         crops: the folder to make.
-        media: the downloaded file; decoded once more, up to the last frame that holds a box.
+        media: the downloaded file; decoded once more, up to the last frame with a box.
         download: what download_media wrote.
-        listing: of a folder's run, in place of these two.
+        listing: the listing of a run on a folder, instead of these two.
 
     Raises:
-        MediaFault: there are boxes, but the media could not be downloaded once more, as it is where media share jobs.
+        MediaFault: there are boxes, but the media could not be downloaded again (only if media share jobs).
     """
     crops.mkdir(parents=True, exist_ok=True)
     found, wanted = read_record(DetectionRecord, outcome), read_record(MediaRecord, record)
@@ -68,12 +68,12 @@ def crop_boxes(
                         folder.mkdir(exist_ok=True)
                         part = crop(picture, (row.x, row.y, row.w, row.h), (found.width, found.height)).picture
                         (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(part))
-    except MediaFault as fault:  # detect met it too, and its record tells of it
+    except MediaFault as fault:  # detect had the same fault, which is in its record
         _log.warning("media %d: %s; cut up to there", found.media_id, fault)
 
 
 def _file_name(name: str) -> str:
-    """Return a folder name that any file system takes; its number keeps two species apart."""
+    """Return a folder name that any file system accepts; the species' number makes it unique."""
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:60]
 
 

@@ -15,7 +15,7 @@ from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, choose
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
 from scripts.lib.workflow import job
 
-# A picture shows a box, and around it, on each side, so much of the box's longer side.
+# A picture shows a box and, on each side, a margin of this share of the box's longer side.
 MARGIN = 0.3
 SIDE = 320
 
@@ -32,15 +32,16 @@ def crop_tracks(
 ) -> None:
     """Write a zip file with a picture of the surest box of each chosen track.
 
-    The media are gone by then, so those few are downloaded once more. What cannot be had any more is left out.
+    The media's files were removed by then, so those few are downloaded again. Media that are not available any more
+    are left out.
 
     Args:
-        records: what resolve_media or list_media found, a file a media.
+        records: the records of resolve_media or list_media, a file for each media.
         outcomes: what detect found, in the same order.
         tracks: the records of track, likewise.
         track_boxes: the boxes of the tracks, likewise.
         per_kind: how many tracks are shown of each kind.
-        place: where the media are.
+        place: where to get the media.
         pictures: the file to write; see scripts/lib/tracking/chosen_tracks.py.
     """
     every = choose(tracks, per_kind)

@@ -33,32 +33,33 @@ def detect(
 ) -> None:
     """Write each media's boxes, and a record of how they were found.
 
-    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it. Media are
-    downloaded already, and `downloads` are the records of that; or, in a job that media share, they are downloaded here
-    ahead of detection, as `ahead` says; or they are files of the user's folder, which `listing` names.
+    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it. Media come
+    from one of three places: downloaded by other jobs, with the records `downloads`; downloaded here ahead of detection,
+    in a job that media share, as `ahead` says; or files of the user's folder, which `listing` names.
 
     Args:
-        records: what resolve_media or list_media wrote, in the order of the other lists; unless it and the record of
-            the download say `ready`, their state and reason are this step's too.
-        network_files: what to detect with.
+        records: the records of resolve_media or list_media, in the order of the other lists; if a record or that of
+            the download is not `ready`, its state and reason become the result of this step.
+        network_files: the network's files.
         detections: CSVs to write.
         outcomes: records of the detections to write.
-        previews: files of pictures to write.
-        options: what is asked.
-        media: the downloaded files, or where these go; None for files of a folder.
-        downloads: what download_media wrote.
-        listing: of a folder's run.
-        planned: of the only media, a video, to detect in one part; its files are empty where the video has fewer.
-        shared: of a job that media share.
+        previews: files of preview pictures to write.
+        options: the options of detection.
+        media: the downloaded files, or where to download them to; None for files of a folder.
+        downloads: the records of download_media.
+        listing: the listing of a run on a folder.
+        planned: the part to detect in, if the only media is a video in parts; its outputs are empty if the video has
+            fewer parts.
+        shared: the files of a job that media share.
         ahead: how such a job downloads its media.
-        killed: what killed such a job before, where it goes on after that.
+        killed: what killed such a job, if it continues after that.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
-        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        DeviceError: GPU, driver or TensorRT is missing or fails.
         SettingsError: there is no such engine, or a setting is missing that the network needs.
         PipelineError: media could not be downloaded; the others are finished.
-        MediaFault: the job was killed while no media was under way.
+        MediaFault: the job was killed while it processed no media.
     """
     require(records)
     part = planned.part_of_plan if planned else None
@@ -99,7 +100,7 @@ def record_failure(
     shared: SharedJob | None = None,
     **_: object,
 ) -> None:
-    """Write what detect writes where the job as a whole failed; the arguments are its own."""
+    """Write the outputs of detect after the whole job failed; the arguments are those of detect."""
     part = planned.part_of_plan if planned else None
     work = media_in_job(records, [Path()] * len(records), map(DetectionOutputs, detections, outcomes, previews), part)
     if shared is not None:

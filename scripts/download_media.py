@@ -1,4 +1,4 @@
-"""Download one media's file: complete and checked, or not there."""
+"""Download one media's file: complete and checked, or not at all."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from scripts.lib.workflow.failures import note
 
 
 def download_media(*, record: Path, host: str, project_id: int, media: Path, download: Path) -> None:
-    """Fetch the file that the record names, as scripts/lib/downloads/fetching.py says.
+    """Download the file that the record names; see scripts/lib/downloads/fetching.py.
 
     Args:
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         host: Tator's address.
         project_id: the project.
-        media: where the file goes; an empty one if there is none, and `download` says why.
-        download: where the record of the download goes.
+        media: the file to write; it is empty if there is none, and `download` says why.
+        download: the record of the download to write.
 
     Raises:
         PipelineError: see fetch_media.

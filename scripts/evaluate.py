@@ -16,7 +16,7 @@ from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
 from scripts.lib.workflow import job
 
-# Two pictures of one media are at least so many frames apart: neighbours show the same mistake.
+# Two pictures of one media are at least this many frames apart: neighbours show the same mistake.
 APART = 25
 
 
@@ -33,20 +33,20 @@ def evaluate(
     upload_threshold: float,
     evaluation: Path,
 ) -> None:
-    """Write how accurate the run is: by species and over all, at each threshold, and where it is worst.
+    """Write the accuracy of the run: by species and over all, at each threshold, and the worst mistakes.
 
     Media without a true box, and frames that did not go through the network, are left out.
 
     Args:
         detections: CSV of each media.
         outcomes: record of each, in the same order.
-        truth: what get_truth wrote.
+        truth: the file of get_truth.
         train_ini: the species' names.
-        iou: the overlap that makes a found box right.
+        iou: the IoU from which a found box is correct.
         only_frames_with_truth: whether frames without a true box are left out.
         pictures: how many of the worst misses, and of the worst false alarms, to name.
         keep_threshold: the least score of a box.
-        upload_threshold: confusion, misses and false alarms are those of boxes that score at least this.
+        upload_threshold: the least score of boxes for confusion, misses and false alarms.
         evaluation: the JSON file to write.
     """
     names = train.species(train_ini)
@@ -158,7 +158,7 @@ def _worst(boxes: Iterable[LabeledBox], limit: int, how_bad: Callable[[LabeledBo
 def _mistake(
     box: LabeledBox, others: Iterable[LabeledBox], records: dict[int, tuple[DetectionRecord, Path]]
 ) -> Mistake:
-    """Return a mistake with the boxes of the other sort in its frame, as shares of the picture's sides."""
+    """Return a mistake with the other kind of boxes in its frame, as shares of the picture's sides."""
     media_id, frame = box.picture
     outcome = records[media_id][0]
     width, height = outcome.width, outcome.height

@@ -23,10 +23,10 @@ def evaluate_tracks(
     Frames that did not go through the network are left out; so are media without a true track.
 
     Args:
-        outcomes: the records of detection, a file a media.
+        outcomes: the records of detection, a file for each media.
         track_boxes: the tracks' boxes, in the same order.
-        true_tracks: what get_true_tracks wrote.
-        fill_gaps: whether boxes that fill gaps count as found.
+        true_tracks: the file of get_true_tracks.
+        fill_gaps: whether interpolated boxes count as found.
         evaluation: the JSON file to write.
     """
     found_in = [read_record(DetectionRecord, path) for path in outcomes]

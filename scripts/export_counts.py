@@ -1,4 +1,4 @@
-"""Write the counts in the forms that the field reads: Darwin Core occurrences, and MaxN as EventMeasure writes it."""
+"""Write the counts in two standard formats: Darwin Core occurrences, and MaxN as EventMeasure writes it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from scripts.lib.files import replacing
 from scripts.lib.pages import TatorPlace
 from scripts.lib.workflow import job
 
-# Terms that a media may have as attributes, by whatever mixture of capitals, spaces and underscores.
+# Terms that a media may have as attributes; case, spaces and underscores are ignored.
 FROM_ATTRIBUTES = (
     *("eventDate", "decimalLatitude", "decimalLongitude", "geodeticDatum", "coordinateUncertaintyInMeters"),
     *("minimumDepthInMeters", "maximumDepthInMeters", "locality", "locationID", "country", "habitat"),
@@ -33,17 +33,17 @@ def export_counts(
     host: str | None = None,
     project_id: int | None = None,
 ) -> None:
-    """Write what count_species wrote in two other forms.
+    """Write the table of count_species in two other formats.
 
-    In Darwin Core each media and species is an occurrence, a machine's observation, with MaxN as the count of
-    individuals; a species that was not seen is `absent`. What a run does not know (date, place, depth) comes from
-    attributes of the media that are named as Darwin Core's terms are, and is empty without them.
+    In Darwin Core each media and species is an occurrence, a machine observation, with MaxN as the count of
+    individuals; a species that was not seen is `absent`. Date, place and depth come from attributes of the media that
+    are named like Darwin Core's terms, and are empty without them.
 
     Args:
         counts: the CSV of count_species.
-        network: what the network is called.
+        network: the network's name.
         occurrences: the CSV file to write.
-        max_n: the text file to write, with tabs.
+        max_n: the text file to write, separated by tabs.
         host: Tator's address; None for media of a folder.
         project_id: the project, likewise.
     """

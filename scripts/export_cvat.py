@@ -17,10 +17,10 @@ from scripts.lib.workflow import job
 def export_cvat(
     *, records: list[Path], outcomes: list[Path], detections: list[Path], train_ini: Path, cvat: Path
 ) -> None:
-    """Write `pictures.xml` with all pictures, and `{media_id}.xml` for each video, which is a task of its own in CVAT.
+    """Write `pictures.xml` with all pictures, and `{media_id}.xml` for each video, which is a separate task in CVAT.
 
-    An image of `pictures.xml` has the picture's path for its name; one of a video is called as CVAT calls a video's
-    frames, `frame_000012`, and those without a box are left out. A box carries its score as an attribute.
+    The name of an image in `pictures.xml` is the picture's path. The frames of a video are named as in CVAT,
+    `frame_000012`, and those without a box are left out. A box has its score as an attribute.
 
     Args:
         records: what resolve_media or list_media wrote.

@@ -14,7 +14,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.workflow import job
 
-# What Label Studio calls files of the folder LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
+# The address of files in the folder LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT in Label Studio.
 _LOCAL = "/data/local-files/?d="
 
 
@@ -30,7 +30,7 @@ def export_label_studio(
     """Write a task for each media that has a result, one after the other; memory stays flat, however many.
 
     A picture is `data.image`, its boxes are rectangles; a video is `data.video`, and each box is a region that is
-    shown in its frame alone. docs/folder.md has the labelling interface for both.
+    shown in its frame only. docs/folder.md has the labelling interface for both.
 
     Args:
         records: what resolve_media or list_media wrote.

@@ -1,4 +1,4 @@
-"""Write all boxes in MegaDetector's form, which Timelapse and MegaDetector's own tools read."""
+"""Write all boxes in MegaDetector's format, which Timelapse and MegaDetector's own tools read."""
 
 from pathlib import Path
 from typing import Any

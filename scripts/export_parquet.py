@@ -15,8 +15,8 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.workflow import job
 
-# Of one media or of many: a group of rows for each picture would make the file larger than the CSV, and its list of
-# groups, which is kept until the end, grow with the pictures.
+# A group holds rows of several media: a group for each picture would make the file larger than the CSV, and its list
+# of groups, which is kept in memory until the end, would grow with the number of pictures.
 ROWS_AT_ONCE = 10_000
 SCHEMA = pa.schema(
     [

@@ -1,4 +1,4 @@
-"""Write tracks in the forms that other programs read: MOT, VIAME's CSV (DIVE), and COCO for videos."""
+"""Write tracks in the formats of other programs: MOT, VIAME's CSV (DIVE), and COCO for videos."""
 
 import csv
 from collections.abc import Iterator
@@ -37,11 +37,11 @@ class ExportedTracks:
     """A media that has tracks.
 
     Attributes:
-        record: what resolve_media found.
-        outcome: what detect found.
-        tracks: what track found.
+        record: the record of resolve_media.
+        outcome: the record of detect.
+        tracks: the record of track.
         csv: the tracks' boxes.
-        fill_gaps: whether boxes that fill gaps are among them.
+        fill_gaps: whether interpolated boxes are among them.
     """
 
     record: MediaRecord
@@ -67,16 +67,16 @@ def export_tracks(
     viame: Path,
     coco: Path,
 ) -> None:
-    """Write the tracks of all videos that have any, in each form.
+    """Write the tracks of all videos that have any, in each format.
 
     Args:
-        records: what resolve_media found, a file a media.
+        records: the records of resolve_media, a file for each media.
         outcomes: what detect found, in the same order.
         tracks: the records of track, likewise.
         track_boxes: its CSV files, likewise.
         train_ini: the species' names.
-        fill_gaps: whether boxes that fill gaps are written too.
-        mot: the folder for `{media_id}.txt`, as the MOT challenge takes results: frames from 1, no header.
+        fill_gaps: whether interpolated boxes are written too.
+        mot: the folder for `{media_id}.txt`, results in the format of the MOT challenge: frames from 1, no header.
         viame: the folder for `{media_id}.csv`, which DIVE and VIAME open.
         coco: the JSON file: `videos`, `images` with `frame_index`, `tracks`, and `annotations` with `track_id`.
     """
@@ -113,7 +113,7 @@ def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> No
     stream.write(",".join(_VIAME) + "\n")
     if looked.fps is not None:  # DIVE fails on a row of metadata without any
         rows.writerow(["# metadata", f"Fps: {float(looked.fps):.10g}"])
-    # DIVE wants the boxes of a track one after the other.
+    # DIVE needs the boxes of a track in consecutive rows.
     for box in sorted(media.boxes(), key=lambda box: (box.track, box.frame)):
         seconds = looked.seconds(box.frame)
         when = "" if seconds is None else str(timedelta(seconds=seconds))
@@ -126,13 +126,13 @@ def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> No
 
 
 def _viame_name(species: str) -> str:
-    """Return a species' name as VIAME reads one: without commas, and not begun with a parenthesis as attributes are."""
+    """Return a species' name for VIAME: without commas, and without a leading parenthesis, which marks attributes."""
     name = printable(species).replace(",", ";")
     return f"[{name[1:]}" if name.startswith("(") else name
 
 
 def _coco(found: list[ExportedTracks], names: list[str]) -> Iterator[str]:
-    """Yield the JSON text in parts; of the boxes no more than one is held."""
+    """Yield the JSON text in parts, with one box in memory at a time."""
     categories = [{"id": at, "name": name} for at, name in enumerate(names, start=1)]
     videos = [
         {"id": outcome.media_id, "name": outcome.name, "width": outcome.width, "height": outcome.height}

@@ -11,7 +11,7 @@ from scripts.lib.label_files.media_boxes import each_media
 from scripts.lib.workflow import job
 
 FRAMES_IN_A_FOLDER = 10_000
-# Too long with `.txt` at its end, or a folder or file of another media: a video `a.txt.mp4` beside a picture `a.jpg`.
+# Too long with `.txt`, or the name of another media's folder or file: a video `a.txt.mp4` and a picture `a.jpg`.
 _NO_SUCH_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 
 _log = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ def export_yolo(
 ) -> None:
     """Write `labels/{path of a picture}.txt`, and `data.yaml` with the species' names.
 
-    A line is a box: species from 0, then middle, width and height as shares of the picture's sides. Scores stand in no
-    line, as programs that train take such a line for an outline. A picture without a box has no file. The frames of a
-    video have files of their own, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
+    A line is a box: species from 0, then centre, width and height as shares of the picture's sides. Lines have no
+    score, as training programs would read such a line as an outline. A picture without a box has no file. Each frame
+    of a video has a file, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
 
     Args:
         records: what resolve_media or list_media wrote.

@@ -11,7 +11,7 @@ from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.server.api import Project
 from scripts.lib.workflow import job
 
-# Attributes by which Tator itself keeps books.
+# Attributes that Tator itself uses.
 _OF_TATOR = "tator_"
 
 
@@ -26,18 +26,18 @@ def get_attributes(
 ) -> None:
     """Write for each media the name of its section and its attributes, as they are in Tator now.
 
-    They are no part of the record of resolve_media, since a change of them changes no box.
+    They are not in the record of resolve_media, since a change of them changes no box.
 
     Args:
-        records: what resolve_media found, a file a media; those that are not ready are left out.
+        records: the records of resolve_media, a file for each media; those that are not ready are left out.
         host: Tator's address.
         project_id: the project.
         mark_attribute: the attribute that marks a media as processed, which is left out.
-        attributes: the JSON file to write: by media id `section`, None where it is in none, and `attributes`.
-        count_attributes: those that write_counts writes, which are left out too: else each count would change them.
+        attributes: the JSON file to write: by media id `section`, None if it is in none, and `attributes`.
+        count_attributes: those that write_counts writes; left out too, as each run would change them.
 
     Raises:
-        ServerError: Tator refuses, or fails for long.
+        ServerError: Tator refuses, or fails until the retries end.
     """
     ready = sorted(
         record.media_id for record in (read_record(MediaRecord, path) for path in records) if record.state == "ready"
@@ -67,7 +67,7 @@ def _described(media: dict[str, Any], sections: dict[int, str], own: set[str]) -
 
 
 def _unicode(value: Any) -> Any:
-    """Return a text with U+FFFD in place of what UTF-8 cannot hold, anything else as it is."""
+    """Return a text with U+FFFD for characters that UTF-8 cannot encode; other values unchanged."""
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 

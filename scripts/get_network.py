@@ -1,4 +1,4 @@
-"""Get the network's graph and class names from a folder or a data image; record what it is and where it came from."""
+"""Get the network's graph and class names from a folder or a data image, and record its properties and source."""
 
 import logging
 import os
@@ -60,35 +60,35 @@ def get_network(
 ) -> None:
     """Get the network from the one source that is given.
 
-    Nothing is written under its final name before digest and hashes are what is expected, the class names can be read
-    and it is known how the network is fed and read.
+    Nothing is written under its final name before digest and hashes are as expected, the class names can be read
+    and the network's input and outputs are known.
 
     Args:
-        graph: file to write; its name, one of GRAPHS, says which one is taken.
-        train_ini: file to write, in the same folder; made of the names of the graph or of a file beside it where there
-            is none.
+        graph: file to write; its name, one of GRAPHS, selects the graph.
+        train_ini: file to write, in the same folder; if there is none it is made from the names in the graph or in a
+            file next to it.
         provenance: JSON record to write: source, reference, digest, image id, hash and size of each file, and the
-            description of the network where its family has one.
-        directory: folder that holds the files.
-        data_image: image that holds them below /network; with `archive`, the one of its images that is meant.
+            description of the network if its family has one.
+        directory: folder that contains the files.
+        data_image: image that contains them in /network; with `archive`, selects one of its images.
         archive: file that `docker save` or a builder wrote, an OCI layout for example, with the data image.
-        fetch: whom to ask for the image: a Docker engine, the registry itself, or the engine if there is one.
-        ca_file: certificates, in PEM format, of the authorities that vouch for the registry.
-        digest: what the image's digest has to be.
-        sha256: what the files' SHA-256 have to be, by file name.
+        fetch: where to get the image: from a Docker engine, the registry itself, or the engine if there is one.
+        ca_file: certificates, in PEM format, of the registry's authorities.
+        digest: the expected digest of the image.
+        sha256: the expected SHA-256 of the files, by file name.
         weights: file to write, in the same folder, with `graph.xml`: its weights.
-        family: what the network is, see families.NAMES.
-        description: of a network of no known family.
-        pixels: of a network that gives rows.
+        family: the network's family, see families.NAMES.
+        description: the description of a network of no known family.
+        pixels: the pixels of a network whose outputs are rows.
         first_label: the label of the first class.
-        img_max_side: width of the network's input in pixels; None for what its file says.
-        img_min_side: height of the network's input in pixels; None for what its file says.
-        needs_size: refuse a frozen graph, too, whose size nothing says; others always have to have one.
+        img_max_side: width of the network's input in pixels; None for the size in its file.
+        img_min_side: height of the network's input in pixels; None for the size in its file.
+        needs_size: also refuse a frozen graph of unknown size; other graphs always need one.
 
     Raises:
         SettingsError: the settings contradict each other.
-        GraphError: the files are not there, or not what is expected.
-        ServerError: the engine or the registry does not give them.
+        GraphError: the files are missing or not as expected.
+        ServerError: the engine or the registry fails.
     """
     names = (graph.name, WEIGHTS) if graph.suffix == ".xml" else (graph.name,)
     asked = NetworkSettings(family, description, pixels, first_label, img_max_side, img_min_side)
@@ -141,7 +141,7 @@ def get_network(
 
 
 def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
-    """Return what is said beside the graph of the size that it was trained at: by a label, or by OpenEM's train.ini."""
+    """Return the size that the network was trained at, from a label or from OpenEM's train.ini."""
     if labelled is not None:
         return StatedSize(labelled, "data image's label")
     trained = train.size(ini)
@@ -150,7 +150,7 @@ def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Make an empty folder on the same disk, and remove it in the end; leftovers of a killed run go first."""
+    """Make an empty folder on the same disk, and remove it at the end; first remove those of a killed run."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -247,7 +247,7 @@ def _from_image(
 
 
 def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names to take from an image: also those of weights beside an ONNX graph."""
+    """Return the names of the files to take from an image, including the weights of an ONNX graph."""
     return (*names, TRAIN_INI, *(external.NAMES if "graph.onnx" in names else ()))
 
 
@@ -266,7 +266,7 @@ def _engine(stack: ExitStack, fetch: Fetch) -> "docker.DockerClient | None":
 
 
 def _names_among(files: Collection[str]) -> bool:
-    """Whether one of these files names classes, which a frozen graph does not."""
+    """Return whether one of these files names the classes, since a frozen graph does not."""
     return any(name in files for name in (TRAIN_INI, *OPTIONAL))
 
 
@@ -284,7 +284,7 @@ def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
 
 
 def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, image: Image) -> ProvenanceRecord:
-    """Return where an image's files came from; the files themselves are added when they are known."""
+    """Return where an image's files came from; the files themselves are added later."""
     return ProvenanceRecord(
         source=source,
         reference=reference,
@@ -302,7 +302,7 @@ def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], refere
         if name in found and found[name].sha256 != wanted.lower():
             raise GraphError(
                 f"{reference}: {name} has SHA-256 {found[name].sha256}; expected {wanted} (network.sha256): "
-                "the network has changed; take the right one, or write its hash down"
+                "the network has changed; use the right one, or update the hash"
             )
 
 

@@ -25,13 +25,13 @@ def get_true_tracks(
     localization_type_id: int | None = None,
     track_truth_version: int | None = None,
 ) -> None:
-    """Write the true tracks of the run's media in one form, from a file or from a version in Tator.
+    """Write the true tracks of the run's media in one format, from a file or from a version in Tator.
 
     Args:
         track_truth_file: the file, or nothing; see scripts/lib/evaluation/true_tracks.py.
-        records: what resolve_media found.
+        records: the records of resolve_media.
         true_tracks: the CSV to write.
-        host: Tator's address; like the next three used where there is no file.
+        host: Tator's address; like the next three, used if there is no file.
         project_id: the project.
         localization_type_id: the type of the tracks' boxes.
         track_truth_version: the version of the tracks and their boxes.
@@ -69,7 +69,7 @@ def _standing(
 ) -> list[TrackedBox]:
     """Return the boxes of a media's tracks that are not deleted, in pixels.
 
-    A track points at rows of boxes: each stands for its box as it is today.
+    A track refers to revisions of boxes; the current revision of each box is used.
     """
     tracks = [
         state

@@ -28,14 +28,14 @@ def get_truth(
     species_attribute: str = "",
     truth_version: int | None = None,
 ) -> None:
-    """Write the true boxes of the run's media in one form, from a file or from a version in Tator.
+    """Write the true boxes of the run's media in one format, from a file or from a version in Tator.
 
     Args:
         truth_file: the file, or nothing.
-        records: what resolve_media found.
+        records: the records of resolve_media.
         train_ini: the species' names.
         truth: the CSV to write.
-        host: Tator's address; like the next four used where there is no file.
+        host: Tator's address; like the next four, used if there is no file.
         project_id: the project.
         localization_type_id: the box type.
         species_attribute: its attribute for the species.
@@ -61,7 +61,7 @@ def get_truth(
         ]
         source = f"version {truth_version}"
     if not boxes:
-        raise PipelineError(f"{source} holds no true box in this run's media; name other ones under evaluate, or none")
+        raise PipelineError(f"{source} has no true box in this run's media; name another file or version under evaluate, or none")
     write_truth(truth, boxes)
     _log.info("%d true boxes in %d media", len(boxes), len({box.picture[0] for box in boxes}))
 

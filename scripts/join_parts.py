@@ -26,23 +26,23 @@ def join_parts(
     outputs: DetectionOutputs,
     options: DetectOptions,
 ) -> None:
-    """Write what detect writes, from the files of a video's parts.
+    """Write the outputs of detect from the files of a video's parts.
 
-    What was not cut is done here in one piece: pictures, short videos, videos without good places for a cut; and those
-    whose parts show damage, which may change the frames after it.
+    Media that were not cut are processed here in one piece: pictures, short videos, videos without good places for a
+    cut. So are videos whose parts show damage, which may change the frames after it.
 
     Args:
-        plan: what split_media wrote; none for a media that is not to be cut.
-        part_detections: what detect wrote for each part.
+        plan: the plan of split_media; None for a media that is not cut.
+        part_detections: the CSVs of detect for each part.
         part_outcomes: likewise.
         part_previews: likewise.
         media_files: the downloaded file and its records.
-        network_files: what to detect with.
+        network_files: the network's files.
         outputs: the files to write.
-        options: what is asked.
+        options: the options of detection.
 
     Raises:
-        MediaFault: one of the jobs before failed.
+        MediaFault: an earlier job failed.
         PipelineError: as in detect.
     """
     if plan:

@@ -30,17 +30,17 @@ Noted = Callable[[], AbstractContextManager[None]]  # around whatever opens a me
 def list_media(
     *, listing: Path, kind: str, changed_by: str, records: list[Path], md5: bool = False, batch: Path | None = None
 ) -> None:
-    """Write a record for each media, whatever its state; an unforeseen error with one file is that media's state.
+    """Write a record for each media, whatever its state; an unexpected error with one file is that media's state.
 
-    The same file, of the same size and date, gives the same record, so that nothing is done again with it.
+    A file with the same size and date gives the same record, so it is not processed again.
 
     Args:
-        listing: the run's.
-        kind: `video` or `image` to take only those, or `any`.
-        changed_by: `time` or `content`: what tells that a file has changed.
-        records: where to write; a file's name says which media.
-        md5: note Tator's md5 of each file.
-        batch: where the hashes of the records go, for the job that takes these media.
+        listing: the run's listing.
+        kind: `video` or `image` to accept only those, or `any`.
+        changed_by: `time` or `content`: how to find out that a file has changed.
+        records: the files to write; a file's name has the media's number.
+        md5: store Tator's md5 of each file.
+        batch: where to write the hashes of the records, for the job that processes these media.
 
     Raises:
         PipelineError: the listing has no such media.
@@ -51,7 +51,7 @@ def list_media(
 
 
 def go_on(fault: MediaFault, *, records: list[Path], **arguments: Any) -> None:
-    """Do what list_media does, after one of the media has killed the job; the arguments are its own.
+    """Continue list_media after one of the media has killed the job; the arguments are those of list_media.
 
     Raises:
         MediaFault: no media was open when the job was killed.
@@ -64,7 +64,7 @@ def go_on(fault: MediaFault, *, records: list[Path], **arguments: Any) -> None:
 def record_failure(
     fault: MediaFault, *, listing: Path, records: list[Path], batch: Path | None = None, **_: object
 ) -> None:
-    """Write what list_media writes where the job as a whole failed; the arguments are its own."""
+    """Write the outputs of list_media after the whole job failed; the arguments are those of list_media."""
     files = read_part(listing, [int(path.stem) for path in records])
     for path, file in zip(records, files, strict=True):
         write_record(path, _failed(file, fault, path))
@@ -104,7 +104,7 @@ def _list(
 def _recorded(
     path: Path, file: ListedFile, record: Path, progress: JobProgress, *, kind: str, changed_by: str, md5: bool
 ) -> MediaRecord:
-    """Return the record of a file, whatever is wrong with it; one that kills this job is found in `progress` then."""
+    """Return the record of a file, whatever is wrong with it; `progress` names a file that kills this job."""
 
     @contextmanager
     def noted() -> Iterator[None]:
@@ -142,14 +142,14 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
     """Return the record of a file.
 
     Raises:
-        MediaFault: it cannot be read, or is of the other kind.
+        MediaFault: it cannot be read, or is of the wrong kind.
     """
     try:
         found = _kind(path, noted)
         hashed = sha256(path) if changed_by == "content" else None
         summed = _tator_md5(path) if md5 else None
     except (FileNotFoundError, NotADirectoryError):
-        raise MediaFault("failed", "its file is gone since the run was planned; run again") from None
+        raise MediaFault("failed", "its file was removed after the run was planned; run again") from None
     except PermissionError as error:
         raise MediaFault(
             "failed", f"its file cannot be read ({error.strerror}); give this user the right to, and run again"
@@ -178,7 +178,7 @@ def _tator_md5(path: Path) -> str:
 
 
 def _kind(path: Path, noted: Noted) -> Kind:
-    """Return what a file is: by its first bytes, else as FFmpeg opens it, else as its name says.
+    """Return the kind of a file, by its first bytes, by opening it with FFmpeg, or by its name, in this order.
 
     Raises:
         OSError: it cannot be read.
@@ -195,7 +195,7 @@ def _kind(path: Path, noted: Noted) -> Kind:
 
 
 def _rate_and_length(path: Path, noted: Noted) -> tuple[float | None, int | None]:
-    """Return how many frames a second a video has, and how many frames, as far as its container tells."""
+    """Return a video's frames a second and number of frames, as far as its container has them."""
     try:
         with noted(), VideoFrames(path) as video:
             return video.summary.rate or None, video.summary.expected

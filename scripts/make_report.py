@@ -49,26 +49,26 @@ def make_report(
     host: str | None = None,
     project_id: int | None = None,
 ) -> None:
-    """Write one page that says what became of the run; of many media it shows those to check first.
+    """Write one page about the run; of many media it shows those to check first.
 
     Args:
-        summary: what summarize wrote.
-        records: what resolve_media found, a file a media.
-        outcomes: what detect found, in the same order.
+        summary: the summary of summarize.
+        records: the records of resolve_media, a file for each media.
+        outcomes: the records of detect, in the same order.
         detections: its CSV files, likewise.
         previews: its pictures, likewise.
-        tracks: the records of track, likewise; empty where nothing is tracked.
+        tracks: the records of track, likewise; empty without tracking.
         train_ini: the species' names.
-        counts: what count_species wrote of each media.
-        intervals: what it wrote of their intervals.
-        evaluation: what evaluate and picture_errors wrote; empty when nobody asked for it.
+        counts: the table of count_species.
+        intervals: its table of intervals.
+        evaluation: the files of evaluate and picture_errors; empty without evaluation.
         keep_threshold: the least score of a box.
         upload_threshold: the least score of an uploaded box.
         media_in_detail: how many media are shown with pictures.
-        settings: of the run.
+        settings: the run's settings.
         page: the HTML file to write.
-        track_pictures: what crop_tracks wrote; empty where nobody asked for it.
-        uploads: what upload_detections did, in the same order; like the next two, None where nothing goes to Tator.
+        track_pictures: the file of crop_tracks; empty without tracking.
+        uploads: the records of upload_detections, in the same order; like the next two, None without Tator.
         host: Tator's address.
         project_id: the project.
     """
@@ -133,7 +133,7 @@ def make_report(
 
 
 def _shown_settings(settings: dict[str, Any]) -> str:
-    """Return the settings as text; of very many media the first numbers."""
+    """Return the settings as text; of very many media only the first numbers."""
     tator = settings.get("tator") or {}
     media_ids = tator.get("media_ids") or []
     if len(media_ids) > IDS_SHOWN:
@@ -168,7 +168,7 @@ def _tiles(run: RunSummary, chosen: ChosenMedia) -> dict[str, str]:
 
 
 def _found(total: Findings, names: list[str], keep: float, upload: float) -> dict[str, Any]:
-    """Return what the page says of the species, the most frequent first."""
+    """Return the page's figures of each species, the most frequent first."""
     ranked = total.boxes.most_common()
     charted = ranked[:SPECIES_CHARTED]
     species = [

@@ -24,13 +24,13 @@ def mark_processed(
     track_uploads: list[Path] | None = None,
     counts: list[Path] | None = None,
 ) -> None:
-    """Set the attribute to the time of now for each verified media whose boxes changed since it was last marked.
+    """Set the attribute to the current time for each verified media whose boxes changed since it was last marked.
 
-    Where tracks are uploaded a media is verified when its tracks are, too, or it has none to upload; where counts
-    become attributes of the media, when these stand there.
+    If tracks are uploaded, a media is verified when its tracks are verified too, or it has none to upload; if counts
+    become attributes of the media, when these are in Tator.
 
-    One call for each media type (Tator refuses a mixture) and 1,000 media, then one look whether it holds; see
-    set_attributes. What Tator refuses for one media is that media's state: it stands in the record, and the next run
+    There is one call for each media type (Tator refuses a mixture) and 1,000 media, then one to verify it; see
+    set_attributes. A refusal for one media is that media's state: it is in the record, and the next run
     tries that media again.
 
     Args:
@@ -38,14 +38,14 @@ def mark_processed(
         host: Tator's address.
         project_id: the project.
         attribute: the string attribute that marks a media as processed.
-        marks: where the outcome goes: the attribute, the media that carry the mark, those that were deleted, and those
+        marks: the JSON file to write: the attribute, the media that have the mark, those that were deleted, and those
             that could not be marked, with the reason.
         track_uploads: the records of upload_tracks, in the same order; None where tracks are not uploaded.
-        counts: the record of write_counts; none where counts do not become attributes.
+        counts: the record of write_counts; None if counts do not become attributes.
 
     Raises:
-        ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
-            media's alone, when the others are marked.
+        ServerError: Tator fails until the retries end, or refuses the token; with a storage such as S3 also a fault of
+            one media, after the others are marked.
     """
     failed = {media_id for path in counts or [] for media_id in map(int, read_record(CountsInTator, path).failed)}
 
@@ -54,7 +54,7 @@ def mark_processed(
 
     outcome = Outcome()
     if any(True for _ in verified()):
-        # Records are read twice, since what is known of each of very many takes more room than time.
+        # Records are read twice: keeping those of very many media would need much memory.
         mark = {attribute: _mark_time(moment for _, moment in verified())}
         changed: dict[int, str] = {}
 
@@ -93,12 +93,12 @@ def _verified(uploads: list[Path], track_uploads: list[Path] | None) -> Iterator
 
 
 def _later(one: str, other: str) -> str:
-    """Return the later of two times; an empty text is before all."""
+    """Return the later of two times; an empty text is earlier than any time."""
     return max(filter(None, (one, other)), key=datetime.fromisoformat, default="")
 
 
 def _mark_time(changed: Iterable[str]) -> str:
-    """Return the time of now, or that of the newest change where the clock of Tator or of another machine is ahead."""
+    """Return the current time, or that of the newest change if the clock of Tator or of another machine is ahead."""
     now = datetime.now(UTC).replace(microsecond=0)
     newest = max((datetime.fromisoformat(moment) for moment in changed if moment), default=now)
     return max(now, (newest + timedelta(seconds=1)).replace(microsecond=0) if newest > now else now).isoformat()

@@ -46,11 +46,11 @@ def match_media(
 
     Args:
         records: what list_media wrote.
-        listing: the run's.
+        listing: the run's listing.
         match_by: `name` or `md5`.
         host: Tator's address.
         project_id: the project.
-        media_ids: media of Tator among which to look; without one, all of the project.
+        media_ids: the media in Tator to search; if empty, all of the project.
         mark_attribute: the attribute that marks a media as processed; checked before any box is sent.
         matches: the files to write, each for the media from its own number to that of the next.
         match_table: the CSV to write, with a row for each media.

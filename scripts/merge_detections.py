@@ -17,10 +17,10 @@ from scripts.lib.workflow import job
 def merge_detections(
     *, detections: list[Path], outcomes: list[Path], train_ini: Path, merged: Path, coco: Path
 ) -> None:
-    """Write the media's boxes one media after the other, in the order given; memory stays flat, however many.
+    """Write the boxes of one media after the other, in the order given; memory does not grow with their number.
 
-    COCO has pictures, not videos: each frame that holds a box is an image of its own, with `media_id` and `frame`
-    beside COCO's keys; an annotation carries its score. Boxes are in pixels of the media.
+    COCO has pictures, not videos: each frame with a box is an image, with `media_id` and `frame` in addition to
+    COCO's keys; an annotation has its score. Boxes are in pixels of the media.
 
     Args:
         detections: CSV of each media.
@@ -31,7 +31,7 @@ def merge_detections(
     """
     _merge(detections, merged)
     image_id = annotation_id = 0
-    # The images stand after all annotations, but come up with them: until then in a file without a name.
+    # The images come after all annotations in the file, but are found with them: they are kept in an unnamed file.
     with replacing(coco) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=coco.parent) as images:
         categories = [{"id": at, "name": name} for at, name in enumerate(train.species(train_ini), start=1)]
         stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')

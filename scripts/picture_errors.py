@@ -15,12 +15,13 @@ from scripts.lib.workflow import job
 def picture_errors(*, evaluation: Path, records: list[Path], place: MediaPlace, pictures: Path) -> None:
     """Write a zip file with a picture for each mistake that `evaluation` names.
 
-    The media are gone by then, so those few are downloaded once more. What cannot be had any more is left out.
+    The media's files were removed by then, so those few are downloaded again. Media that are not available any more
+    are left out.
 
     Args:
         evaluation: what evaluate wrote.
         records: what resolve_media or list_media found.
-        place: where the media are.
+        place: where to get the media.
         pictures: the file to write.
     """
     found = read_record(EvaluationRecord, evaluation)

@@ -43,19 +43,19 @@ def prepare_upload(
 
     Args:
         train_ini: the network's species.
-        provenance: where the network came from; a version that is made says so in its description.
+        provenance: where the network came from; written into the description of a version that is made.
         host: Tator's address.
         project_id: the project.
         localization_type_id: the box type.
         species_attribute: its attribute for the species, string or enum.
         confidence_attribute: its attribute for the score, float.
-        version: name of the version; made when the project has none of that name.
-        version_id: an existing version in its place, or None.
-        version_number: an existing version's running number in its place, or None.
-        destination: where the outcome goes.
-        track_type_id: the state type of tracks; None: tracks are not uploaded. Its attributes for species and
-            confidence have the names of the box type's.
-        track_length_attribute: its attribute for the number of boxes, int; None: none gets it.
+        version: name of the version; created if the project has none of that name.
+        version_id: an existing version instead, or None.
+        version_number: an existing version's running number instead, or None.
+        destination: the JSON file to write.
+        track_type_id: the state type of tracks; None if tracks are not uploaded. Its attributes for species and
+            confidence have the same names as the box type's.
+        track_length_attribute: its attribute for the number of boxes, int; None if there is none.
         counted_species: the species whose counts become attributes of the media.
 
     Raises:
@@ -119,7 +119,7 @@ def _defaults(owner: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(owner: dict[str, Any], version: dict[str, Any], project: Project, of: str) -> dict[str, list[Any]]:
-    """Return what is known of a type's attributes over time."""
+    """Return which attributes and defaults a type had over time."""
     known = known_attributes.from_description(str(version.get("description") or ""), of)
     return known_attributes.merged(known, owner, project.clock.now())
 
@@ -145,9 +145,9 @@ def _description(
     box_type: dict[str, Any],
     track_type: dict[str, Any] | None,
 ) -> str:
-    """Return a description that says of which network the version's boxes are.
+    """Return a description that names the network of the version's boxes.
 
-    It says too which attributes and defaults the types had while boxes and tracks were made; see known_attributes.py.
+    It also contains the attributes and defaults of the types when boxes and tracks were made; see known_attributes.py.
     """
     graph = next(file.sha256 for name, file in network.files.items() if name != "train.ini")
     what = f"Boxes of the network {network.reference} ({network.digest or 'no digest'}, graph sha256:{graph}), "
@@ -165,7 +165,7 @@ def _describe(
     box_type: dict[str, Any],
     track_type: dict[str, Any] | None,
 ) -> None:
-    """Renew a version's description, however the version was chosen; but only one that the workflow wrote."""
+    """Update a version's description, however the version was chosen, but only one that the workflow wrote."""
     before = str(version.get("description") or "")
     description = _description(project, before, network, box_type, track_type)
     if before != description and before.endswith(project_needs.OUR_WORDS):

@@ -1,4 +1,4 @@
-"""Quantize the network to int8 with frames of the run's own media, and measure what that changes."""
+"""Quantize the network to int8 with frames of the run's media, and measure how that changes its boxes."""
 
 import logging
 import tempfile
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A media is read in order, and no further than this, to take frames from it.
+# A media is read in order, up to this number of frames.
 READ_AT_MOST = 3000
-# Every third frame is held back to measure with.
+# Every third frame is used to measure the drift.
 HOLD_BACK = 3
-# A drift of fewer boxes would be a matter of luck.
+# With fewer boxes the drift would be a matter of chance.
 LEAST_BOXES = 10
 SAME_BOX = 0.5
 
@@ -55,8 +55,8 @@ class CalibrationMedia:
 
     Attributes:
         path: the file.
-        record: what resolve_media wrote of it.
-        download: what download_media wrote.
+        record: its record of resolve_media.
+        download: its record of download_media.
     """
 
     path: Path
@@ -85,32 +85,32 @@ def quantize_network(
     listing: Path | None = None,
     tiles: dict[str, Any] | str | None = None,
 ) -> None:
-    """Write the network for OpenVINO with its convolutions in int8, and a record of how far it is from f32.
+    """Write the network for OpenVINO with its convolutions in int8, and a record of its drift from f32.
 
     Args:
-        records: what resolve_media or list_media wrote of each media to take frames from; those that give none are
-            passed over.
-        graph: the network, `graph.pb`, `graph.onnx`, or `graph.xml` with its weights beside it.
+        records: the records of resolve_media or list_media of each media to take frames from; media without frames
+            are left out.
+        graph: the network, `graph.pb`, `graph.onnx`, or `graph.xml` with its weights next to it.
         train_ini: the names of its classes.
-        provenance: what get_network wrote, with the description of its family.
+        provenance: the record of get_network, with the description of its family.
         quantized: the `.xml` file to write.
         weights: the `.bin` file to write, of the same name.
         drift: the JSON record to write.
-        img_max_side: width of the network's input in pixels; None for what its file says.
-        img_min_side: height of the network's input in pixels; None for what its file says.
+        img_max_side: width of the network's input in pixels; None for the size in its file.
+        img_min_side: height of the network's input in pixels; None for the size in its file.
         keep_threshold: the least score of a box, here as in detection.
-        nms: settings of the suppression in place of the graph's own.
-        calibration_frames: frames to take of all media together.
+        nms: settings of the suppression, instead of the graph's own.
+        calibration_frames: number of frames to take from all media together.
         max_drift: the largest drift to accept, from 0 to 1.
-        threads: of the CPU.
+        threads: number of CPU threads.
         media: the downloaded files.
-        downloads: what download_media wrote of each.
-        listing: of a folder's run, in place of these two.
-        tiles: how detection cuts large frames; of such a frame one tile is taken, and of a picture several.
+        downloads: the records of download_media.
+        listing: the listing of a run on a folder, instead of these two.
+        tiles: how detection cuts large frames; one tile of each frame is used, and several of a picture.
 
     Raises:
         GraphError: the graph cannot be quantized.
-        PipelineError: the drift is too large, or there are too few frames or boxes to tell.
+        PipelineError: the drift is too large, or there are too few frames or boxes to measure it.
     """
     whole = read_network(graph, train_ini, provenance, (img_max_side, img_min_side), threads)
     size = whole.size
@@ -121,7 +121,7 @@ def quantize_network(
         for record, path, download in zip(wanted, media or none, downloads or none, strict=True)
     ]
     sources = [CalibrationMedia(path, record, fetched) for record, (path, fetched) in zip(wanted, files, strict=True)]
-    # Without a name, so that nothing is left of it after a kill.
+    # An unnamed file, so that nothing is left of it after a kill.
     with tempfile.TemporaryFile(dir=quantized.parent) as file:
         store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))
         used = take_frames(sources, store, whole.resize, from_values(tiles, size))
@@ -171,12 +171,12 @@ def take_frames(
 
     Args:
         sources: the media.
-        store: (n, height, width, 3), written from the front.
-        resize: how a frame becomes the network's picture.
-        tiling: how detection cuts large frames; None where it does not.
+        store: (n, height, width, 3), filled from the front.
+        resize: how a frame is scaled to the network's input.
+        tiling: how detection cuts large frames; None if it does not.
 
     Returns:
-        How many frames each media gave, by its id; damage after the last of them is not looked for.
+        The number of frames from each media, by its id; the media is not checked for damage after the last of them.
     """
     used: dict[str, int] = {}
     fitting = Fitting(resize, Size(store.shape[2], store.shape[1]))
@@ -200,7 +200,7 @@ def take_frames(
 
 
 def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
-    """Yield up to `count` frames, evenly spread over what is read of a media."""
+    """Yield up to `count` frames, evenly spread over the part of a media that is read."""
     if not count:
         return
     kind = source.record.file_kind
@@ -212,7 +212,7 @@ def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
 
 
 def _parts(picture: Pixels, tiling: Tiling | None, count: int, first: int) -> list[Pixels]:
-    """Return what the network is to see of a frame: it, or up to `count` of its tiles, evenly spread from one on."""
+    """Return the frame, or up to `count` of its tiles, evenly spread from `first` on."""
     frame = Size(picture.shape[1], picture.shape[0])
     if tiling is None or not tiling.cuts(frame):
         return [picture]
@@ -225,7 +225,7 @@ def _parts(picture: Pixels, tiling: Tiling | None, count: int, first: int) -> li
 def _quantized(
     whole: WholeNetwork, nms: dict[str, Any] | None, frames: Sequence[Pixels]
 ) -> tuple["openvino.Model", Nms]:
-    """Return the graph in int8, from bytes of pixels to what comes before suppression, and that one's settings."""
+    """Return the graph in int8, from pixels as bytes to boxes before suppression, and the suppression's settings."""
     from scripts.lib.engines.openvino_graph import after_convolutions, load_openvino
 
     load_openvino()  # first, as NNCF would load it with its telemetry
@@ -239,9 +239,9 @@ def _quantized(
         part,
         nncf.Dataset(batches, np.stack),
         subset_size=len(batches),
-        # The fast kind makes all scores a little too high, so that more boxes pass the threshold.
+        # The fast bias correction makes all scores a little too high, so that more boxes pass the threshold.
         fast_bias_correction=False,
-        # What turns the last convolutions' numbers into pixels: in int8 a box would be off by pixels.
+        # The operators that turn the last convolutions' outputs into pixels: in int8 a box would be off by pixels.
         ignored_scope=nncf.IgnoredScope(names=after_convolutions(part)),
     )
     model.set_rt_info(nms_settings.to_text(found), nms_settings.KEY)
@@ -263,11 +263,11 @@ def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
 def measure(
     opened: Callable[[Path], Engine], graphs: tuple[Path, Path], frames: Iterator[Pixels], threshold: float
 ) -> Drift:
-    """Return how far the second graph's kept boxes are from the first one's.
+    """Return how much the second graph's kept boxes differ from the first one's.
 
     Args:
-        opened: makes an engine of a graph, for batches of one.
-        graphs: in f32 and in int8.
+        opened: opens an engine for a graph, for batches of one.
+        graphs: the graph in f32 and in int8.
         frames: (height, width, 3) each, as the network takes them.
         threshold: the least score of a box.
     """

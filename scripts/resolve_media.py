@@ -1,4 +1,4 @@
-"""Look up the requested media in Tator: which exist, belong to the project, and have a file to work on."""
+"""Look up the requested media in Tator: which exist, belong to the project, and have a usable file."""
 
 import logging
 from collections.abc import Sequence
@@ -36,21 +36,20 @@ def resolve_media(
 ) -> None:
     """Write a record for each media, whatever its state.
 
-    A record's `state` is `ready`, or says why this media is not worked on (`missing`, `unsupported`, `skipped`,
-    `failed`) with
-    the reason beside it. What changes in Tator without changing the media (times, marks) is not in it, so that
-    the same media gives the same record.
+    A record's `state` is `ready`, or says why this media is not processed (`missing`, `unsupported`, `skipped`,
+    `failed`), with the reason in `reason`. Fields that change in Tator without changing the media (times, marks) are
+    not in it, so that the same media gives the same record.
 
     Args:
         host: Tator's address.
         project_id: the project.
-        media_ids: the media asked for.
-        kind: `video` or `image` to take only those, or `any`.
-        skip_processed: whether media that carry the mark are skipped.
+        media_ids: the requested media.
+        kind: `video` or `image` to accept only those, or `any`.
+        skip_processed: whether media that have the mark are skipped.
         mark_attribute: the attribute that marks a media as processed.
-        records: where to write, one for each of `media_ids` and in the same order.
+        records: the files to write, one for each of `media_ids` and in the same order.
         file: which file of a video to read: `archival`, `streaming`, or `auto`; see config/README.md.
-        batch: where the hashes of the records go, for the job that takes these media.
+        batch: where to write the hashes of the records, for the job that processes these media.
         count_attributes: the numeric attributes that get counts of animals.
 
     Raises:
@@ -59,7 +58,7 @@ def resolve_media(
     project = Project(host, project_id)
     types = project.media_types()
     needs = [project_needs.of_media(mark_attribute), *project_needs.of_counts(count_attributes)]
-    # Of a call's media, as what Tator says of each takes some kB.
+    # For the media of one call, as Tator's record of each needs some kB.
     for at in range(0, len(media_ids), IDS_PER_CALL):
         some = media_ids[at : at + IDS_PER_CALL]
         answers = project.media(some)
@@ -91,7 +90,7 @@ def resolve_media(
 def _usable(
     answers: dict[int, dict[str, Any]], types: dict[int, dict[str, Any]], needs: Sequence[project_needs.Need]
 ) -> dict[int, TatorMedia | MediaFault]:
-    """Return the media that Tator answered with, or what is wrong with its record of them or of their types.
+    """Return the media in Tator's answers, or what is wrong with its records of them or of their types.
 
     Raises:
         ServerError: a media type lacks an attribute that is needed.
@@ -132,10 +131,10 @@ def _resolve(
     types: dict[int, dict[str, Any]],
     asked: str,
 ) -> MediaRecord:
-    """Return the record of a media that can be worked on.
+    """Return the record of a media that can be processed.
 
     Raises:
-        MediaFault: why it cannot.
+        MediaFault: it cannot be processed.
     """
     if media is None:
         raise _absent(project, media_id)
@@ -176,16 +175,16 @@ def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> MediaR
 
 
 def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[StoredFile, StoredFile | None, str | None]:
-    """Choose the file to read, of its kind the one with the most lines.
+    """Choose the file to read: of its kind the one with the greatest height.
 
     Args:
         media: as Tator describes it.
-        dtype: of its type.
-        asked: `auto`, `archival` or `streaming`; where a video has only one kind of file, that one is taken.
+        dtype: the kind of its media type.
+        asked: `auto`, `archival` or `streaming`; if a video has only one kind of file, that one is used.
 
     Returns:
-        the file; where it is an original, Tator's streaming copy of it, if there is one; and why this file is read,
-        None where that is found out when it is here.
+        the file; if it is an original, Tator's streaming copy of it, if there is one; and why this file is read,
+        None if that is decided after the download.
 
     Raises:
         MediaFault: the media has no single file that could be decoded.
@@ -209,10 +208,10 @@ def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[StoredFile,
 
 
 def _largest(media: TatorMedia, role: Role) -> StoredFile:
-    """Return the file of a role with the most lines.
+    """Return the file of a role with the greatest height.
 
     Raises:
-        MediaFault: its address is one that is not to be asked.
+        MediaFault: its address is not allowed.
     """
     best = max(media.files[role], key=lambda file: file.height)
     if is_address(best.path) and (fault := fault_of_address(best.path)):

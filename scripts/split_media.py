@@ -28,15 +28,15 @@ def split_media(
 ) -> None:
     """Write the list of a video's parts; see scripts/lib/frames/parts.py.
 
-    It is empty where the video has to be done in one piece, and where there is none.
+    It is empty if the video has to be processed in one piece, and if there is no video.
 
     Args:
-        record: what resolve_media or list_media wrote.
+        record: the record of resolve_media or list_media.
         plan: the JSON list to write.
-        split_seconds: how long a part is to be, about.
+        split_seconds: about how long a part should be.
         media: the downloaded file.
-        download: what download_media wrote.
-        listing: of a folder's run, in place of these two.
+        download: the record of download_media.
+        listing: the listing of a run on a folder, instead of these two.
     """
     wanted = read_record(MediaRecord, record)
     path, fetched = media_file(wanted, media, download, listing)
@@ -56,7 +56,7 @@ def split_media(
 
 
 def record_failure(fault: MediaFault, *, record: Path, plan: Path, **_: object) -> None:
-    """Write what split_media writes for a media that it failed to plan; the arguments are its own."""
+    """Write the outputs of split_media after it failed; the arguments are those of split_media."""
     write_failed_plan(plan, read_record(MediaRecord, record).media_id, fault)
 
 

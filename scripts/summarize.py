@@ -47,21 +47,21 @@ def summarize(
 ) -> None:
     """Write the state of each media (done, no detections, damaged, unreadable, unsupported, missing, skipped, failed).
 
-    Memory stays flat, however many media there are.
+    Memory does not grow with the number of media.
 
     Args:
-        records: what resolve_media found, a file a media.
-        outcomes: what detect found, in the same order.
-        tracks: what track found, in the same order; empty where nothing is tracked.
+        records: the records of resolve_media, a file for each media.
+        outcomes: the records of detect, in the same order.
+        tracks: the records of track, in the same order; empty without tracking.
         provenance: where the network came from.
-        on_damaged: `accept` when a damaged video's boxes count as a result.
+        on_damaged: `accept` if the boxes of damaged media count as a result.
         summary: the JSON file to write.
         table: the text file to write.
-        uploads: what upload_detections did, in the same order; like the next three, None where nothing goes to Tator.
-        track_uploads: what upload_tracks did, in the same order; None where tracks are not uploaded.
-        marks: what mark_processed did.
-        destination: where the boxes went.
-        counts: what write_counts did; none where counts do not become attributes.
+        uploads: the records of upload_detections, in the same order; like the next three, None without Tator.
+        track_uploads: the records of upload_tracks, in the same order; None if tracks are not uploaded.
+        marks: the record of mark_processed.
+        destination: the record of prepare_upload.
+        counts: the record of write_counts; None if counts do not become attributes.
     """
     marked = read_record(MarksRecord, marks) if marks else None
     counted = read_record(CountsInTator, counts[0]) if counts else None
@@ -104,12 +104,12 @@ def table_lines(headers: Sequence[str], rows: Callable[[], Iterable[list[str]]])
 
     Args:
         headers: of the columns.
-        rows: yields the rows, each time anew.
+        rows: returns an iterator over the rows; called several times.
     """
     widest = list(headers)
     for row in rows():
         widest = [max(pair, key=_width) for pair in zip(widest, row, strict=True)]
-    # Each part is a table that begins with the widest cells, of which the head and these are left out.
+    # Each part is a table that begins with the widest cells; its header and first row are left out.
     yield from _part(headers, widest, [])[:2]
     left = iter(rows())
     while part := list(islice(left, ROWS_AT_ONCE)):

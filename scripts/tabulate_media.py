@@ -18,10 +18,10 @@ def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> 
     r"""Write a CSV with a row for each file, in the order of their paths.
 
     Args:
-        listing: the run's.
-        records: what list_media wrote.
+        listing: the run's listing.
+        records: the records of list_media.
         media_table: the file to write. `modified` is in UTC; bytes of a path that are no UTF-8 stand as `\xNN`; the
-            kind is empty for what media.kind leaves out.
+            `\\xNN`; the kind is empty for files that media.kind leaves out.
     """
     files = of_media(listing, (int(path.stem) for path in records))
     with replacing(media_table) as stream:

@@ -1,4 +1,4 @@
-"""Join the boxes of each video to tracks, one for each animal as long as it is in sight."""
+"""Join the boxes of each video into tracks, one for each animal while it is in sight."""
 
 import logging
 from dataclasses import asdict
@@ -35,16 +35,16 @@ def track(
 ) -> None:
     """Write the tracks of each media, and a record of them; pictures, and media without a result, have none.
 
-    All boxes of the CSV that score the low threshold or more take part, whatever is uploaded. A fault of one media is
-    that media's state.
+    All boxes of the CSV that score the low threshold or more are used, also if they are not uploaded. A fault of one
+    media is that media's state.
 
     Args:
-        detections: the CSVs, one a media.
+        detections: the CSVs, one for each media.
         outcomes: the records of their detection, in the same order.
         options: how to track.
         track_boxes: the CSVs to write, in the same order.
         tracks: the records to write, likewise.
-        batch: where the hashes of these go, for the jobs that take all media.
+        batch: where to write the hashes of these, for the jobs that process all media.
     """
     for csv, outcome_file, boxes, record in zip(detections, outcomes, track_boxes, tracks, strict=True):
         outcome = read_record(DetectionRecord, outcome_file)
@@ -69,7 +69,7 @@ def record_failure(
     batch: Path | None = None,
     **_: object,
 ) -> None:
-    """Write what track writes for media whose job failed; the arguments are its own."""
+    """Write the outputs of track for media whose job failed; the arguments are those of track."""
     for outcome, boxes, record in zip(outcomes, track_boxes, tracks, strict=True):
         _write_failure(fault, read_record(DetectionRecord, outcome).media_id, boxes, record)
     if batch is not None:
@@ -120,7 +120,7 @@ def _track_one(csv: Path, outcome: DetectionRecord, options: TrackOptions, boxes
 
 
 def _why_not(outcome: DetectionRecord) -> str | None:
-    """Say why a media has no tracks, or None."""
+    """Return why a media has no tracks, or None."""
     if outcome.state not in (*WITH_RESULT, "damaged"):
         return f"{outcome.state}: {outcome.reason}"
     return None if outcome.kind == "video" else "it is a picture"

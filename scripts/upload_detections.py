@@ -24,27 +24,28 @@ def upload_detections(
     shared: SharedJob | None = None,
     connections: int = CONNECTIONS,
 ) -> None:
-    """Bring the boxes of media in Tator to what their CSVs say; see scripts/lib/uploads/upload.py.
+    """Make the boxes of media in Tator equal to those of their CSVs; see scripts/lib/uploads/upload.py.
 
-    What a job that media share does besides, scripts/lib/uploads/upload_job.py says.
+    For a job that media share see scripts/lib/uploads/upload_job.py.
 
     Args:
-        detections: the CSVs, one a media.
+        detections: the CSVs, one for each media.
         outcomes: the records of their detection, in the same order.
         records: the records of resolve_media, in the same order.
-        options: what holds for every media.
+        options: the options for all media.
         host: Tator's address.
         project_id: the project.
-        uploads: where the outcomes go, in the same order: state, boxes standing, and what was left alone because of a
+        uploads: the records to write, in the same order: state, boxes in Tator, and boxes not changed because of a
             person.
-        track_boxes: the CSVs of tracks, in the same order, if the boxes that fill their gaps are uploaded too.
-        matches: in a folder's run, which media in Tator these are.
-        shared: of a job that media share; None where a media has a job of its own.
-        connections: the most requests at once; fewer while Tator throttles.
+        track_boxes: the CSVs of tracks, in the same order, if their interpolated boxes are uploaded too.
+        matches: in a run on a folder, which media in Tator these are.
+        shared: the files of a job that media share; None if the media has a job of its own.
+        connections: the largest number of concurrent requests; fewer while Tator throttles.
 
     Raises:
-        PipelineError: a file of an earlier job is gone.
-        ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names those.
+        PipelineError: a file of an earlier job is missing.
+        ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent; the message names
+            the media if there are several.
     """
     require([*detections, *outcomes, *records, *(track_boxes or ())])
     work = _work(detections, outcomes, records, uploads, track_boxes, matches=matches)
@@ -66,9 +67,9 @@ def record_failure(
     shared: SharedJob | None = None,
     **_: object,
 ) -> None:
-    """Write what upload_detections writes where the job as a whole failed: what is verified stays, the others failed.
+    """Write the outputs of upload_detections after the whole job failed; verified media keep their records.
 
-    The arguments are its own.
+    The arguments are those of upload_detections.
     """
     work = _work(detections, outcomes, records, uploads, track_boxes, matches=matches)
     BoxUploads(options, work, host, project_id, shared=shared).fail(fault)

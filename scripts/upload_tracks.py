@@ -23,26 +23,27 @@ def upload_tracks(
     shared: SharedJob | None = None,
     connections: int = CONNECTIONS,
 ) -> None:
-    """Bring the tracks of media in Tator to what their CSVs say; see scripts/lib/uploads/track_upload.py.
+    """Make the tracks of media in Tator equal to those of their CSVs; see scripts/lib/uploads/track_upload.py.
 
-    What a job that media share does besides, scripts/lib/uploads/upload_job.py says.
+    For a job that media share see scripts/lib/uploads/upload_job.py.
 
     Args:
-        track_boxes: the CSVs of the tracks, one a media.
+        track_boxes: the CSVs of the tracks, one for each media.
         tracks: their records, in the same order.
         outcomes: the records of detection, likewise.
         uploads: the records of the upload of the boxes, likewise.
         records: the records of resolve_media, likewise.
-        options: what holds for every media.
+        options: the options for all media.
         host: Tator's address.
         project_id: the project.
-        track_uploads: where the outcomes go, in the same order.
-        shared: of a job that media share; None where a media has a job of its own.
-        connections: the most requests at once; fewer while Tator throttles.
+        track_uploads: the records to write, in the same order.
+        shared: the files of a job that media share; None if the media has a job of its own.
+        connections: the largest number of concurrent requests; fewer while Tator throttles.
 
     Raises:
-        PipelineError: a file of an earlier job is gone.
-        ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names those.
+        PipelineError: a file of an earlier job is missing.
+        ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent; the message names
+            the media if there are several.
     """
     require([*track_boxes, *tracks, *outcomes, *uploads, *records])
     work = _work(records, track_uploads, track_boxes, tracks, outcomes, uploads)
@@ -64,9 +65,9 @@ def record_failure(
     shared: SharedJob | None = None,
     **_: object,
 ) -> None:
-    """Write what upload_tracks writes where the job as a whole failed: what is verified stays, the others failed.
+    """Write the outputs of upload_tracks after the whole job failed; verified media keep their records.
 
-    The arguments are its own.
+    The arguments are those of upload_tracks.
     """
     work = _work(records, track_uploads, track_boxes, tracks, outcomes, uploads)
     TrackUploads(options, work, host, project_id, shared=shared).fail(fault)

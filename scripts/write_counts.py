@@ -16,7 +16,7 @@ from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow import job
 
-# What was written is noted as a whole before and after each so many media.
+# The file of written values is saved before and after each group of this many media.
 _AT_ONCE = 10_000
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def write_counts(
     memory: Path,
     counts_in_tator: Path,
 ) -> None:
-    """Set the attributes of each media whose boxes were verified to its MaxN, and look whether they hold.
+    """Set the attributes of each media whose boxes were verified to its MaxN, and verify them.
 
     A value is written where there is none, where the type's default stands, or what this workflow wrote there last,
     as its folder remembers. Any other value is a person's, and stays. A species without a box gets 0. What Tator

@@ -1,6 +1,7 @@
-"""What people call: `python -m scripts.commands.NAME`.
+"""The commands that people call: `python -m scripts.commands.NAME`.
 
-An interrupt while a command only imports ends it at once with a sentence, as libraries may turn it into another error;
+An interrupt while a command is still importing ends it at once with one sentence, as libraries may turn it into
+another error;
 lib/command_line.py has it raise KeyboardInterrupt again where the work begins.
 """
 

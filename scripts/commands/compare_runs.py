@@ -2,8 +2,8 @@
 
     python -m scripts.commands.compare_runs BEFORE AFTER [--out FOLDER]
 
-BEFORE and AFTER are folders of runs, or `version:ID` for what stands in Tator, which needs --host, --project, --type
-and TATOR_AUTH_TOKEN. Writes compare.html and compare.json.
+BEFORE and AFTER are folders of runs, or `version:ID` for the boxes of a version in Tator, which needs --host,
+--project, --type and TATOR_AUTH_TOKEN. Writes compare.html and compare.json.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         before: the first run.
         after: the second.
         out: the folder to write into.
-        iou: boxes that overlap by this at least are one and the same.
+        iou: boxes with at least this IoU are the same.
         score_change: by how much a score has to change to count as rescored.
     """
     both = [media_id for media_id in before.media if media_id in after.media]
@@ -150,9 +150,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("before", metavar="BEFORE")
     parser.add_argument("after", metavar="AFTER")
     parser.add_argument("--out", type=Path, default=Path("comparison"), help="folder to write into (%(default)s)")
-    parser.add_argument("--iou", type=float, default=0.5, help="overlap that makes two boxes one (%(default)s)")
-    parser.add_argument("--score-change", type=float, default=0.1, help="change of a score to tell (%(default)s)")
-    parser.add_argument("--host", help="of Tator, https://HOST")
+    parser.add_argument("--iou", type=float, default=0.5, help="IoU from which two boxes are the same (%(default)s)")
+    parser.add_argument("--score-change", type=float, default=0.1, help="smallest change of a score to report (%(default)s)")
+    parser.add_argument("--host", help="Tator's address, https://HOST")
     parser.add_argument("--project", type=int)
     parser.add_argument("--type", type=int, help="number of the box type")
     parser.add_argument("--media", type=int, nargs="+", default=[], help="media to compare, for two versions")

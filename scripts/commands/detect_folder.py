@@ -2,9 +2,8 @@
 
     python -m scripts.commands.detect_folder FOLDER --network FILE_OR_FOLDER
 
-The results go to a folder of their own (--out); the files are read where they lie and never changed. The same command
-goes on with a run that was stopped, and does only what is new where files were added or changed. docs/folder.md has
-more.
+The results go to a folder of their own (--out); the files are read in place and never changed. The same command
+continues a run that was stopped, and processes only files that were added or changed. See docs/folder.md.
 """
 
 import argparse
@@ -25,9 +24,9 @@ from scripts.lib.workflow import folder_settings, import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
-# What selects media in Tator, which a user's shell may hold: this command says where the media are.
+# Variables that select media in Tator, and may be set in a user's shell: this command uses the folder's media.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
-# The same of a run whose settings say upload.match: how Tator is reached stays.
+# The same for a run with upload.match, except those that say how Tator is reached.
 _OF_MEDIA = re.compile(r"TATOR_(MEDIA|PIPELINE|WORK)")
 
 
@@ -35,11 +34,11 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
     """Return the settings that name a network.
 
     Args:
-        network: a folder with a graph, or a graph; files that name its classes may lie beside it.
+        network: a folder with a graph, or a graph; files that name its classes may be next to it.
         out: the run's folder, which gets links to a graph that has another name.
 
     Raises:
-        SettingsError: there is no graph, or no train.ini beside a graph.pb.
+        SettingsError: there is no graph, or no train.ini next to a graph.pb.
     """
     if network.is_dir():
         graphs = [name for name in GRAPHS if (network / name).is_file()]
@@ -73,7 +72,7 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
 
 
 def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """Return the settings that the command's options stand for, over those that the run's file holds already.
+    """Return the settings of the run's file, updated from the command's options.
 
     Raises:
         SettingsError: the file is no settings file, or an option is wrong.
@@ -104,7 +103,7 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 
 def detect_folder(options: argparse.Namespace) -> int:
-    """Write the settings, run the workflow, and say where the page is; return the run's exit code.
+    """Write the settings, run the workflow, and print the page's path; return the run's exit code.
 
     Raises:
         SettingsError: an option is wrong.
@@ -147,26 +146,26 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="with pictures and videos, also in the folders below it")
+    parser.add_argument("folder", type=Path, help="folder with pictures and videos, also in its sub-folders")
     parser.add_argument(
         "--network",
         type=Path,
         required=True,
-        help="a graph (.pb, .onnx, .xml), or its folder; a .pb needs train.ini beside it",
+        help="a graph (.pb, .onnx, .xml), or its folder; a .pb needs train.ini next to it",
     )
     parser.add_argument(
-        "--size", type=_size, metavar="WIDTHxHEIGHT", help="that the network was trained at, in pixels; for a .pb"
+        "--size", type=_size, metavar="WIDTHxHEIGHT", help="size in pixels that the network was trained at; for a .pb"
     )
     parser.add_argument(
         "--tiles",
         type=_tiles,
         metavar="auto|WIDTHxHEIGHT",
-        help="cut large pictures into tiles, of the network's size or of this one",
+        help="cut large pictures into tiles of the network's size or of this size",
     )
-    parser.add_argument("--out", type=Path, help="the folder for settings and results (FOLDER's name and _detections)")
+    parser.add_argument("--out", type=Path, help="folder for settings and results (default: FOLDER_detections)")
     parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")
-    parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="other forms of the boxes")
-    parser.add_argument("--cores", type=int, help="of this machine's processor (all)")
+    parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="also write the boxes in this format")
+    parser.add_argument("--cores", type=int, help="number of this machine's cores to use (default: all)")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and end")
     options = parser.parse_args(arguments)
     codes: list[int] = []

@@ -1,8 +1,8 @@
-"""Say what a network's file is: how it will be fed and read, its classes and suppression; and show what it finds.
+"""Describe a network's file: its input and outputs, classes and suppression; and show the boxes that it finds.
 
     python -m scripts.commands.inspect_network FILE [--picture IN --out OUT.png]
 
-It reads what lies beside the file too, as a run does, and runs with OpenVINO unless `--engine` names another.
+It also reads the files next to it, as a run does, and runs with OpenVINO unless `--engine` names another.
 """
 
 import argparse
@@ -69,22 +69,22 @@ def inspect_network(
     threshold: float = 0.3,
     engine: str = DEFAULT_ENGINE,
 ) -> list[str]:
-    """Describe a network, a line for each property; with a picture also each box, which `out` shows.
+    """Describe a network, a line for each property; with a picture also each box, and draw the boxes into `out`.
 
     Args:
-        graph: the file; names and settings beside it are read too.
-        asked: what settings would say.
-        picture: to find boxes in.
+        graph: the file; names and settings next to it are read too.
+        asked: as the run's settings would be.
+        picture: the picture to find boxes in.
         out: the picture with the boxes, to write.
         threshold: the least score of a box.
         engine: one that need not be built first.
 
     Raises:
-        GraphError: it is no detector, or the picture cannot be read.
-        SettingsError: something has to be said that the file does not say.
+        GraphError: it is not a detector, or the picture cannot be read.
+        SettingsError: a setting is missing that the file does not contain.
     """
     if not graph.is_file():
-        raise GraphError(f"{graph}: is no file; expected a network: a .onnx, .pb or .xml file")
+        raise GraphError(f"{graph}: is not a file; expected a network: a .onnx, .pb or .xml file")
     check_operators(graph)
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
     size = asked.size or found.size or train.size(graph.with_name(TRAIN_INI))
@@ -166,14 +166,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when the network cannot be used as it is."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.inspect_network",
-        description="Say what a network's file is, and show what it finds in a picture.",
+        description="Describe a network's file, and show what it finds in a picture.",
     )
     parser.add_argument("graph", type=Path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml")
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
     parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
     parser.add_argument("--pixels", help="as network.pixels")
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="of the network's input")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="size of the network's input")
     parser.add_argument("--picture", type=Path, metavar="IN", help="find boxes in this picture")
     parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")

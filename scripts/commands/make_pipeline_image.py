@@ -2,8 +2,8 @@
 
     python scripts/commands/make_pipeline_image.py --graph-pb trained.pb --train-ini train.ini --publish IMAGE
 
-The last line printed is what to write into the configuration as network.data_image; without --publish and without an
-engine the image has no name yet, and it is the digest alone.
+The last line printed is the value for the setting network.data_image. With --no-daemon and without --publish the image
+has no name yet, and the line is the digest only.
 """
 
 import argparse
@@ -54,20 +54,20 @@ def make_pipeline_image(
     first_label: int | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> str:
-    """Check a network, make its data image, and return what to call it in the configuration.
+    """Check a network, make its data image, and return the value for network.data_image.
 
     Args:
         image: the name to give it, `[HOST/]NAME[:TAG]`.
         graph_pb: a frozen TensorFlow graph.
         graph_onnx: an ONNX graph.
-        graph_xml: OpenVINO's own, with its weights beside it, of the same name and `.bin`.
-        train_ini_file: the class names; by default `train.ini` beside the graph, or what else names them there or in
-            the graph itself.
+        graph_xml: OpenVINO's own, with its weights next to it, under the same name with `.bin`.
+        train_ini_file: the class names; by default `train.ini` next to the graph, or another file there or metadata of
+            the graph that names them.
         publish: push it to its registry.
-        daemon: load it into a Docker engine, which then pushes it; else this does all by itself.
-        output: write it into a file as well, for `network.archive` or `docker load`.
-        ca_file: certificates of the authorities that vouch for the registry; without an engine only.
-        size: width and height that the network was trained at, for a label; by default what OpenEM's train.ini says.
+        daemon: load it into a Docker engine, which then pushes it; otherwise this function pushes it itself.
+        output: also write it into this file, for `network.archive` or `docker load`.
+        ca_file: certificates of the registry's authorities; only without a Docker engine.
+        size: width and height that the network was trained at, for a label; by default those of OpenEM's train.ini.
         family: what the network is, as network.family.
         first_label: the label of the first class, as network.first_label.
         description: of a network of the family `described`, as network.description.
@@ -79,13 +79,13 @@ def make_pipeline_image(
     """
     reference = Reference.parse(image)
     if reference.digest:
-        raise SettingsError(f"{image}: expected a name without a digest, which the image has yet to get")
+        raise SettingsError(f"{image}: expected a name without a digest, which is known only when the image is made")
     given = (("graph.pb", graph_pb), ("graph.onnx", graph_onnx), ("graph.xml", graph_xml))
     graphs = {name: path for name, path in given if path is not None}
     if not graphs:
         raise SettingsError("no graph is given; expected --graph-pb FILE, --graph-onnx FILE or --graph-xml FILE")
     if not daemon and not publish and output is None:
-        raise SettingsError("--no-daemon: the image would go nowhere; expected --publish or --output FILE")
+        raise SettingsError("--no-daemon: the image would be lost; expected --publish or --output FILE")
     files = {**graphs, **_sibling_files(next(iter(graphs.values())), train_ini_file)}
     if graph_xml is not None:
         files["graph.bin"] = graph_xml.with_suffix(".bin")
@@ -120,7 +120,7 @@ def _require(files: Iterable[Path]) -> None:
 
 
 def _sibling_files(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
-    """Return the files with names and settings beside a graph; train.ini where no other file or graph may name them."""
+    """Return the files with names and settings next to a graph; train.ini if neither another file nor the graph may."""
     found = {name: graph.with_name(name) for name in OPTIONAL if graph.with_name(name).is_file()}
     ini = train_ini_file or graph.with_name(class_names.TRAIN_INI)
     if train_ini_file or ini.is_file() or (not found and graph.suffix == ".pb"):
@@ -181,7 +181,7 @@ def _shape(shape: Any) -> list[int]:
 
 
 def _trained_size(files: dict[str, Path]) -> tuple[int, int] | None:
-    """Return what train.ini says of the size that the network was trained at."""
+    """Return the size that the network was trained at, from train.ini; None if it has none."""
     ini = files.get(class_names.TRAIN_INI)
     return train.size(ini) if ini is not None else None
 
@@ -230,7 +230,7 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
 
 
 def _say(line: str) -> None:
-    """Write a line to standard error; standard output has the image's name alone."""
+    """Write a line to standard error; standard output gets only the image's name."""
     sys.stderr.write(f"{redact(line)}\n")
 
 
@@ -243,15 +243,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
     parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
     parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
-    parser.add_argument("--graph-xml", type=Path, metavar="FILE", help="OpenVINO's graph, its .bin beside it")
-    parser.add_argument("--train-ini", type=Path, metavar="FILE", help="class names (default: beside the graph)")
+    parser.add_argument("--graph-xml", type=Path, metavar="FILE", help="OpenVINO's graph, with its .bin next to it")
+    parser.add_argument("--train-ini", type=Path, metavar="FILE", help="class names (default: train.ini next to the graph)")
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
     parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
     parser.add_argument("--publish", action="store_true", help="push the image to its registry")
     parser.add_argument("--no-daemon", action="store_true", help="use no Docker engine")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the image into a file as well")
-    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="authorities to trust, with --no-daemon")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the image into a file")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates of the authorities to trust, with --no-daemon")
     parser.add_argument("--img-max-side", type=int, metavar="N", help="width of the network's input, for a label")
     parser.add_argument("--img-min-side", type=int, metavar="N", help="height of the network's input, for a label")
     given = parser.parse_args(arguments)

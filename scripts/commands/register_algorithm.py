@@ -4,7 +4,7 @@
         --set image=REGISTRY/tator-detection:1.0.0 --set storage_class=fast
 
 Project, manifest and settings are checked, and everything that is missing is listed at once. Without --apply nothing is
-changed: it tells what it would do.
+changed: the command only prints what it would do.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from scripts.lib.token import redact
 from scripts.lib.workflow import settings
 
 _CONFIG = Path(__file__).resolve().parents[2] / "config"
-# What a launch says itself.
+# Settings that come with each launch.
 _AT_LAUNCH = ("host", "project_id", "media_ids", "media_file")
-# As many characters as Tator's database takes.
+# The most characters that Tator's database accepts.
 _LONGEST_NAME, _LONGEST_DESCRIPTION = 128, 1024
 
 
@@ -48,18 +48,18 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="the default of a parameter that the manifest declares, such as image. May be given again",
+        help="the default of a parameter that the manifest declares, such as image; may be repeated",
     )
     add(
         "--files-per-job",
         type=_positive,
         metavar="N",
-        help=f"how many media at most a workflow gets ({FILES_PER_JOB} for a new algorithm)",
+        help=f"the most media of a workflow ({FILES_PER_JOB} for a new algorithm)",
     )
     add("--description", type=_at_most(_LONGEST_DESCRIPTION), metavar="TEXT", help="shown to people")
-    add("--cluster", type=_positive, metavar="ID", help="the organization's job cluster; without it Tator's own")
-    add("--category", action="append", metavar="NAME", help="a category of Tator's pages. May be given again")
-    add("--output", type=Path, metavar="FILE", help="write the manifest as it would be registered")
+    add("--cluster", type=_positive, metavar="ID", help="the organization's job cluster (default: Tator's own)")
+    add("--category", action="append", metavar="NAME", help="a category on Tator's pages; may be repeated")
+    add("--output", type=Path, metavar="FILE", help="also write the manifest that would be registered to this file")
     add("--apply", action="store_true", help="make the changes; without it they are only listed")
     return parser.parse_args(arguments)
 
@@ -73,7 +73,7 @@ def _parameter(text: str) -> tuple[str, str]:
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
@@ -91,7 +91,7 @@ def _configuration(path: Path | None) -> dict[str, Any]:
         return {}
     found = _yaml(path)
     if not isinstance(found, dict):
-        raise SettingsError(f"{path}: holds a {type(found).__name__}; expected settings as in config/README.md")
+        raise SettingsError(f"{path}: contains a {type(found).__name__}; expected settings as in config/README.md")
     return found
 
 
@@ -162,13 +162,13 @@ def _run(given: argparse.Namespace) -> None:
             _say(f"to do: {step.text}")
     if plan.problems:
         raise SettingsError(
-            "\n".join(["nothing is changed, as this is missing:", *(f"  - {p}" for p in plan.problems)])
+            "\n".join(["nothing is changed, because this is missing:", *(f"  - {p}" for p in plan.problems)])
         )
     for step in plan.steps if given.apply else []:
         step.do()
         _say(f"done: {step.text}")
     if plan.steps and not given.apply:
-        _say("nothing is changed; the same with --apply does it")
+        _say("nothing is changed; add --apply to do it")
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,7 @@
 
     python -m scripts.commands.select_media --section 12 --unprocessed --output media.txt
 
-What is chosen is listed first, on standard error; without --output the file's content goes to standard output.
+A summary of the selection is printed first, on standard error; without --output the ids go to standard output.
 """
 
 import argparse
@@ -29,21 +29,21 @@ MARK = "Object Detector Processed"
 KINDS = ("video", "image")
 NAMES_SHOWN = 3
 SECTIONS_SHOWN = 20
-# What is looked at of a media, of the many fields of its record.
+# The fields of a media's record that are used.
 FIELDS = "id,name,type,num_frames,fps,attributes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaFilter:
-    """Which media are selected; what is not set selects all.
+    """Which media are selected; a filter that is not set selects all.
 
     Attributes:
         kind: `video`, `image`, or `any` for both.
-        section: number of a section, a folder with the folders in it, or a playlist or saved search of Tator's.
-        name: a part of the name, in whatever case.
-        search: a search in Tator's own form, AttributeOperationSpec.
-        attributes: the value that each of these attributes has; "" for none.
-        unmarked: the attribute that has to hold no mark.
+        section: number of a section: a folder with the folders in it, or a playlist or saved search in Tator.
+        name: a part of the name; upper and lower case are the same.
+        search: a search in Tator's own format, AttributeOperationSpec.
+        attributes: the value that each of these attributes must have; "" for none.
+        unmarked: the attribute that must contain no mark.
     """
 
     kind: str = "any"
@@ -54,9 +54,9 @@ class MediaFilter:
     unmarked: str | None = None
 
     def filters(self) -> dict[str, Any]:
-        """Return what Tator filters by itself, the section apart.
+        """Return the filters that Tator itself applies, without the section.
 
-        Attributes are not among it: Tator ignores names that it does not know.
+        Attributes are not among them, as Tator ignores names that it does not know.
         """
         by_name = {"attribute": "$name", "operation": "icontains", "value": self.name} if self.name else None
         searches = [part for part in (by_name, self.search) if part]
@@ -80,7 +80,7 @@ class Selection:
     remarks: list[str] = field(default_factory=list)
 
     def add(self, media: dict[str, Any], kind: str) -> None:
-        """Take a media in."""
+        """Add a media."""
         self.media_ids.append(media["id"])
         self.counts[kind] += 1
         if len(self.names) < NAMES_SHOWN:
@@ -91,7 +91,7 @@ class Selection:
             self.of_unknown_length += not (frames and fps)
 
     def lines(self) -> list[str]:
-        """Return the lines that tell what is chosen and why others are not."""
+        """Return the lines that say what is selected, and why others are not."""
         unknown = f", {self.of_unknown_length} of unknown length" if self.of_unknown_length else ""
         videos = f"{self.counts['video']} videos ({self.hours:.1f} hours{unknown})"
         lines = [f"{len(self.media_ids)} media are selected: {videos}, {self.counts['image']} images"]
@@ -101,7 +101,7 @@ class Selection:
 
 
 def select_media(host: str, project_id: int, wanted: MediaFilter) -> Selection:
-    """Look at the project's media, page by page, and choose.
+    """Select from the project's media, page by page.
 
     Raises:
         ServerError: no media type has such an attribute, or Tator fails.
@@ -135,7 +135,7 @@ def _checked(media: dict[str, Any]) -> dict[str, Any]:
     """Return a media as the selection uses it.
 
     Raises:
-        Unusable: a value of it is not what it has to be.
+        Unusable: one of its values has the wrong type.
     """
     with rows.used_for(f"media {media['id']}"):
         name = values.optional_text(media.get("name"), "name")
@@ -147,7 +147,7 @@ def _checked(media: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[int]:
-    """Return the numbers of a section and of all folders inside it: Tator lists what is in the folder itself.
+    """Return the numbers of a section and of all folders inside it, since Tator lists only the folder itself.
 
     Raises:
         ServerError: there is no such section, naming those that there are.
@@ -168,7 +168,7 @@ def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[in
 
 
 def _searched(search: Any) -> Iterator[str]:
-    """Yield the attributes that a search names, less Tator's own fields, whose names begin with `$`."""
+    """Yield the attributes that a search names, except Tator's own fields, whose names begin with `$`."""
     if isinstance(search, dict):
         name = search.get("attribute")
         if isinstance(name, str) and not name.startswith("$"):
@@ -221,14 +221,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--section",
         type=int,
         metavar="ID",
-        help="media of this section and of the folders in it; Tator's address has its number: section=ID",
+        help="media of this section and of the folders in it; its number is in Tator's address: section=ID",
     )
-    add("--name", metavar="TEXT", help="media whose name holds this, in whatever case")
+    add("--name", metavar="TEXT", help="media whose name contains this; upper and lower case are the same")
     add(
         "--search",
         type=_search,
         metavar="JSON",
-        help="media that this search of Tator's finds (AttributeOperationSpec)",
+        help="media found by this search in Tator's format (AttributeOperationSpec)",
     )
     add(
         "--attribute",
@@ -236,11 +236,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="media of which this attribute has this value; empty: none. May be given again",
+        help="media whose attribute has this value; empty for none; may be repeated",
     )
     add("--unprocessed", action="store_true", help="media that no run has marked as processed")
-    add("--mark-attribute", default=MARK, metavar="NAME", help=f"the attribute that holds the mark ({MARK})")
-    add("--output", type=Path, metavar="FILE", help="write the file, complete or not at all")
+    add("--mark-attribute", default=MARK, metavar="NAME", help=f"the attribute with the mark ({MARK})")
+    add("--output", type=Path, metavar="FILE", help="file to write (default: standard output)")
     given = parser.parse_args(arguments)
     if not given.host or not str(given.project).isdecimal():
         parser.error("expected --host and --project ID, or TATOR_API_SERVICE and TATOR_PROJECT_ID")
@@ -251,7 +251,7 @@ def _search(text: str) -> dict[str, Any]:
     try:
         search = json_text.parse(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(search, dict) or not search.keys() & {"attribute", "method"}:
         raise argparse.ArgumentTypeError("expected a JSON object with 'attribute' or 'method'")
     return search
@@ -277,7 +277,7 @@ def _run(given: argparse.Namespace) -> None:
     selection = select_media(host, int(given.project), wanted)
     sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.lines()))
     if not selection.media_ids:
-        raise SettingsError("nothing is selected, and nothing is written; ask for less")
+        raise SettingsError("nothing is selected, and nothing is written; remove some of the filters")
     asked = json.dumps({name: value for name, value in vars(wanted).items() if value})
     remarks = [f"{len(selection.media_ids)} media of project {given.project} of {host}", f"selected by {asked}"]
     if given.output is None:

@@ -2,9 +2,9 @@
 
     python -m scripts.commands.watch_run [FOLDER]
 
-Reads the run's files only, so it works beside a run on this machine, on a shared file system, or after one. On a
-terminal it keeps one display up to date; elsewhere it writes a line now and then. It counts the media of the run that
-Snakemake's lock belongs to, and ends when Snakemake has removed that lock.
+Only reads the run's files, so it works during a run on this machine or on a shared file system, and after a run. On a
+terminal it updates one display; otherwise it writes a line every 30 seconds. It counts the media of the run that
+holds Snakemake's lock, and ends when Snakemake has removed that lock.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _SPEED = re.compile(
     r"(?<!\d)(\d{1,12})(?: of (?:about )?(\d{1,12}))? frames(?: \(\d{1,3} %\))?, ([0-9.]{1,20}) frames/s"
 )
 _WELL = ("done", "no detections", "skipped")
-# What a job of each rule makes, which is there when it has ended; its log is named after the first of its media.
+# The file that a job of each rule writes when it ends; its log is named after the first of its media.
 _MADE_BY = {
     "detect": "results/detections/{media_id}.json",
     "join_parts": "results/detections/{media_id}.json",
@@ -39,15 +39,15 @@ _MADE_BY = {
     "detect_many": "resources/batches/detected_{media_id}.json",
 }
 _RESULT = re.compile(r"(?:^|/)results/detections/(\d+)\.json$", re.MULTILINE)
-# A log that was not written to for so long is of a job that was killed.
+# If a log was not written to for this long, its job was killed.
 _FRESH_SECONDS = 60.0
 _ROWS, _BAR = 15, 60
 
 
-# Of the records no more is read than is shown: some of them may be of a run of an earlier version.
+# Only the shown keys of records are read, since some records may come from an earlier version.
 @dataclass(frozen=True, kw_only=True)
 class WatchedMedia:
-    """What resolve_media or list_media found of a media; `local` is there in a run of media.folder."""
+    """What resolve_media or list_media found of a media; `local` is set in a run of media.folder."""
 
     state: str
     name: str | None
@@ -81,14 +81,14 @@ class WatchedUpload:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchedTrackUpload:
-    """How many tracks of a media stand in Tator; `tracks` is there where they were verified."""
+    """How many tracks of a media are in Tator; `tracks` is set if they were verified."""
 
     tracks: int = 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A detection job that runs: its media's name, frames done and expected, frames a second; as its log says."""
+    """A running detection job, from its log: its media's name, frames done and expected, frames a second."""
 
     name: str
     frames: int = 0
@@ -98,7 +98,7 @@ class Job:
 
 @dataclass
 class Run:
-    """What a run's folder says; `look` reads what is new.
+    """The state of a run, from its folder; `look` reads what is new.
 
     Attributes:
         folder: the run's.
@@ -108,8 +108,8 @@ class Run:
         track_uploads: what upload_tracks did; empty where tracks are not uploaded.
         jobs: detection jobs that run.
         locked: whether Snakemake is at work there.
-        unlocked: whether it was so before, and is no more.
-        media_ids: the run's media; None where no run has been seen at work.
+        unlocked: whether it was locked before and is not any more.
+        media_ids: the run's media; None if no run was seen working.
         outdated: media whose results the run makes again, and when it began.
     """
 
@@ -140,7 +140,7 @@ class Run:
                 known[path.stem] = read_record(kind, path)
 
     def _look_at_locks(self) -> None:
-        """Learn from Snakemake's locks whether it is at work, for which media, and which results it makes again."""
+        """Read from Snakemake's locks whether it is running, for which media, and which results it makes again."""
         locks = list((self.folder / ".snakemake" / "locks").glob("*"))
         before, self.locked = self.locked, bool(locks)
         self.unlocked = not self.locked and (before or self.unlocked)
@@ -157,7 +157,7 @@ class Run:
                 known.clear()
 
     def _is_of_this_run(self, path: Path) -> bool:
-        """Return whether a file of a media is a result of the run that is at work, or one that it takes as it is."""
+        """Return whether a media's file is a result of the current run, or an earlier one that the run keeps."""
         outdated, started = self.outdated
         if self.media_ids is not None and path.stem not in self.media_ids:
             return False
@@ -209,14 +209,14 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Frames a second: of the jobs that run, or, before their logs say it, of a job that has ended."""
+        """Frames a second: of the running jobs or, before their logs have it, of a job that has ended."""
         running = sum(job.rate for job in self.jobs)
         seconds = sum(each.seconds for each in self.outcomes.values() if each.frames.used)
         frames = sum(each.frames.used for each in self.outcomes.values())
         return running or (frames / seconds if seconds else 0.0)
 
     def left(self) -> timedelta | None:
-        """Return about how long detection will still take; None while it is unknown."""
+        """Return how long detection will still take, about; None while it is unknown."""
         waiting = [
             record
             for media_id, record in self.records.items()
@@ -228,7 +228,7 @@ class Run:
         return timedelta(seconds=round(max(frames, 0) / self.rate)) if self.rate else None
 
     def line(self) -> str:
-        """Return how things stand, in one line."""
+        """Return the progress in one line."""
         frames = sum(each.frames.used for each in self.outcomes.values()) + sum(job.frames for job in self.jobs)
         parts = [
             f"{len(self.outcomes)} of {len(self.records)} media detected",
@@ -248,7 +248,7 @@ class Run:
 
 
 def _picture(run: Run) -> Group:
-    """Return how things stand, for a terminal."""
+    """Return the progress for a terminal."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(run.jobs), header_style="dim")
     for column in ("media", "", "frames", "frames/s"):
         table.add_column(column, justify="left" if column in ("media", "") else "right")
@@ -262,13 +262,13 @@ def _picture(run: Run) -> Group:
 
 
 def watch_run(folder: Path, console: Console, pause: float, once: bool = False) -> None:
-    """Show how a run stands until it ends.
+    """Show a run's progress until it ends.
 
     Args:
         folder: the run's.
-        console: where to.
-        pause: seconds from one look to the next.
-        once: look once only.
+        console: where to print.
+        pause: seconds between two updates.
+        once: print once and return.
     """
     run = Run(folder)
     run.look()
@@ -294,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="the run's folder (the current one)")
-    parser.add_argument("--once", action="store_true", help="say how it stands, and end")
+    parser.add_argument("--once", action="store_true", help="print the progress once, and end")
     options = parser.parse_args(arguments)
     console = Console()
     pause = 1.0 if console.is_terminal else 30.0

@@ -1,11 +1,11 @@
-"""Write what follows from config/config.schema.yaml, where each setting is declared once.
+"""Write the files that are generated from config/config.schema.yaml, where each setting is declared once.
 
     python -m scripts.lib.workflow.settings_files
 
-A setting's entry there holds, besides JSON Schema's keywords: `default`; `note`, a few words for config.yaml;
-`environment`, the variable that sets it too; `reference`, the reference workflow's keys for it. From that come
-config/config.yaml and the table in config/README.md. The names that detect.engine takes in the schema come from the
-table of engines, scripts/lib/engines/table.py.
+Besides JSON Schema's keywords, a setting's entry has: `default`; `note`, a short comment for config.yaml;
+`environment`, the variable that also sets it; `reference`, the reference workflow's keys for it. config/config.yaml
+and the table in config/README.md are generated from these. The allowed values of detect.engine in the schema are
+generated from the table of engines, scripts/lib/engines/table.py.
 """
 
 import re
@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA, DEFAULTS, PAGE = (ROOT / "config" / name for name in ("config.schema.yaml", "config.yaml", "README.md"))
 
 _HEAD = """\
-# Every setting with its default, written from config.schema.yaml by `make settings`. A file of your own, given with
-# `--configfile my.yaml`, needs to hold only what differs. What each setting means, and which environment variable or
-# key of the reference workflow sets it too, is in config/README.md. null under "required" means: you have to say.
+# Every setting with its default, generated from config.schema.yaml by `make settings`. Your own file, given with
+# `--configfile my.yaml`, needs only the settings that differ. config/README.md explains each setting, and names the
+# environment variable or key of the reference workflow that also sets it. You have to set what is "required".
 """
 _NOTES_AT = 32
 _TABLE_HEAD = "| setting | default | meaning | also set by |\n|---|---|---|---|\n"
@@ -62,12 +62,12 @@ def table(schema: Mapping[str, Any]) -> str:
 
 
 def with_table(page: str, schema: Mapping[str, Any]) -> str:
-    """Return a page with its table of settings written anew."""
+    """Return the page with its table of settings replaced by the current one."""
     return re.sub(re.escape(_TABLE_HEAD) + r"(\|.*\n)*", lambda _: table(schema), page)
 
 
 def with_engines(schema: str) -> str:
-    """Return the schema's text with the names of the engines' table as what detect.engine takes."""
+    """Return the schema's text with the names in the table of engines as the values of detect.engine."""
     entry = re.compile(r"(?<=\n      engine:\n)((?:        .*\n)*?        enum: ).*\n")
     return entry.sub(lambda found: f"{found[1]}[{', '.join(['auto', *ENGINES])}]\n", schema, count=1)
 
