@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from av.video.frame import PictureType, VideoFrame
 
-from scripts.lib.frames import av1_pictures, dv_blocks
+from scripts.lib.frames import av1_pictures, dv_blocks, zero_runs
 from scripts.lib.frames.beginnings import lost_key
 from scripts.lib.frames.damage import codestream, jpeg
 from scripts.lib.frames.units import by_lengths, by_start_codes
@@ -35,7 +35,6 @@ _BLOCKS = {"vp8": 25, "theora": 25}
 _LENGTHS = {"h264": 4, "hevc": 21}  # where the description says how many bytes the lengths of units have
 _H264_SLICES = range(1, 6)  # kinds of units
 _HEVC_SLICES = range(32)
-_WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 # Of DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, this end.
 _DNXHD_END = b"\x60\x0d\xc0\xde"
 _DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
@@ -87,8 +86,7 @@ class Holes:
             return what
         if not key and self._shown_again not in content:
             return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
-        in_lengths = bool(self._length_size)
-        return zeros(self._codec, content, self._run, in_lengths=in_lengths) or self._erased(content)
+        return zeros(self._codec, content, self._run, length_size=self._length_size) or self._erased(content)
 
     def _erased(self, content: bytes) -> str | None:
         """Look for ones, as erased flash memory holds: few of them stand in a row in a coded picture."""
@@ -106,7 +104,7 @@ class Holes:
                 yield unit
 
 
-def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: bool = False) -> str | None:
+def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: int = 0) -> str | None:
     """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
@@ -115,10 +113,15 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: b
         codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
         least: how many in a row are too many, where the codec has no number of its own.
-        in_lengths: whether its units have lengths before them, and no start codes.
+        length_size: bytes of the lengths before its units; 0 where start codes separate them.
     """
     if codec in _FINDERS:
         return _FINDERS[codec](content)
+    if codec in zero_runs.CODECS:
+        if not zero_runs.may_have_runs(content):
+            return None
+        if length := zero_runs.first_hole(codec, content, length_size):
+            return _lost(length)
     run = _LONGER_RUNS.get(codec, bytes(least))
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
@@ -127,7 +130,7 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: b
     while start >= 0:
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
-        if in_lengths or codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
+        if length_size or codec not in zero_runs.CODECS or content[start + length : start + length + 1] != b"\1":
             return _lost(length)
         start = content.find(run, start + length, end)
     return None
