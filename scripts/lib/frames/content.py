@@ -22,7 +22,8 @@ _MADE_UP_BEFORE_KEY = {"cinepak", "flv1", "h261", "h263", "h263p", "mpeg4", "msm
 _MADE_UP_BEFORE_KEY |= {"rv10", "rv20", "snow", "svq1", "theora", "vp3", "wmv1", "wmv2", "zmbv"}
 # Where no packet is said to be a key frame, the first frame that comes out and is not made up is one, or is whole by a
 # message of the stream's.
-BEGIN_BY_DECODER = {"h264", "hevc", *_MADE_UP_BEFORE_KEY}
+_WITH_RECOVERY_POINTS = {"h264", "hevc"}
+BEGIN_BY_DECODER = _WITH_RECOVERY_POINTS | _MADE_UP_BEFORE_KEY
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
@@ -215,6 +216,11 @@ def hidden(codec: str, content: bytes) -> bool:
 def is_made_up(codec: str, frame: VideoFrame) -> bool:
     """Return whether a frame before which none came out refers to others all the same."""
     return codec in _MADE_UP_BEFORE_KEY and not (frame.key_frame or frame.pict_type == PictureType.I)
+
+
+def keys_are_whole(codec: str) -> bool:
+    """Return whether key frames are whole by themselves; of H.264 and HEVC containers also call others so."""
+    return codec not in _WITH_RECOVERY_POINTS
 
 
 def is_header(codec: str, content: bytes) -> bool:
