@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -26,6 +27,30 @@ def test_a_file_that_breaks_off_is_damaged(tmp_path: Path, name: str) -> None:
         path.write_bytes(content[:-end])
         frames, damaged = read(path)
         assert damaged or frames == whole[0], end
+
+
+@pytest.mark.parametrize("name", ["h264.flv", "h264_fragments.mp4", "mpeg2.mpg"])
+def test_a_file_that_breaks_off_within_its_sound_is_damaged(tmp_path: Path, name: str) -> None:
+    """The pictures before are whole, and those behind are gone."""
+    options = {"codec": "mpeg2video", "container": "vob"} if name == "mpeg2.mpg" else FORMATS[name]
+    path = write_video(tmp_path / name, range(60), size=SIZE, sound=name != "mpeg2.mpg", **options)
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    with av.open(str(path)) as container:
+        streams = container.streams.audio or container.streams.video
+        packets = [packet for packet in container.demux(streams[0]) if packet.size > 1]
+    for packet in (packets[len(packets) // 3], packets[len(packets) // 2]):
+        path.write_bytes(content[: (packet.pos or 0) + packet.size // 2])
+        assert read(path)[1], packet.pos
+
+
+def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.dv", range(3), size=(720, 576), codec="dvvideo", container="dv")
+    content = path.read_bytes()
+    assert len(read(path)[0] or []) == 3
+    assert not read(path)[1]
+    path.write_bytes(content[:-8000])
+    assert read(path)[1]
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
