@@ -193,6 +193,7 @@ class VideoPackets(FrameSource):
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
         self._look_at_container(None, f"after packet {self._packets - 1}")
+        self._look_for_gap(None, "the end")
         self._report_jump()
 
     def _report_jump(self) -> None:
@@ -246,6 +247,11 @@ class VideoPackets(FrameSource):
             what = "transport packet is" if encrypted == 1 else "transport packets are"
             self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
 
+    def _look_for_gap(self, place: int | None, where: str) -> None:
+        """Note pictures that are missing before the one that begins in the container's packet at `place`; None: the end."""
+        if self._fixed is not None and (missing := self._fixed.missing_before(place)):
+            self.summary.add_error(where, messages.missing_before(missing))
+
     def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
         where = self._where(packet)
@@ -253,6 +259,7 @@ class VideoPackets(FrameSource):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
         if packet.pos is not None:
             self._look_at_container(packet.pos, where)
+            self._look_for_gap(packet.pos, where)
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
         self._said = []
