@@ -248,7 +248,7 @@ class VideoPackets(FrameSource):
             self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
 
     def _look_for_gap(self, place: int | None, where: str) -> None:
-        """Note pictures that are missing before the one that begins in the container's packet at `place`; None: the end."""
+        """Note pictures that are missing before the one that begins in the packet at `place`, or at the end (None)."""
         if self._fixed is not None and (missing := self._fixed.missing_before(place)):
             self.summary.add_error(where, messages.missing_before(missing))
 
