@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from scripts.lib.frames.reader import open_frames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import Size, painted, write_video
 
@@ -51,6 +52,17 @@ def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> Non
     assert not read(path)[1]
     path.write_bytes(content[:-8000])
     assert read(path)[1]
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
+def test_a_hole_that_leaves_the_last_packets_of_a_transport_stream(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
+    content = path.read_bytes()
+    begin = len(content) // 188 // 3 * 188
+    path.write_bytes(content[:begin] + bytes(len(content) - begin - 5 * 188) + content[-5 * 188 :])
+    with open_frames(path, "video") as frames:
+        list(frames)
+    assert any("packets of the container are destroyed" in error["what"] for error in frames.summary.errors)
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])

@@ -126,15 +126,15 @@ class TransportPackets(FixedPackets):
         """Begin; `stream_id` is the video's number in the file (PID)."""
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
-        # Bytes in between move all packets behind them off the grid, which is not damage by itself.
-        self._on_grid = self._begins_on_grid(_IN_A_ROW).all() or (
-            self._begins_on_grid(_NEAR_THE_END).mean() > _ON_GRID and self._ends_on_grid()
+        # Bytes in between move all packets behind them off the grid, which is not damage by itself. Zeros were lost.
+        begin = self._first_bytes(_NEAR_THE_END)
+        self._on_grid = bool((begin[-_IN_A_ROW:] == _SYNC).all()) or (
+            np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin) and self._ends_on_grid()
         )
 
-    def _begins_on_grid(self, count: int) -> npt.NDArray[np.bool_]:
-        """Say of each of the last packets whether it begins on the grid."""
-        last = np.arange(max(0, self._count - count), self._count)
-        return np.equal(self._data[self._grid.first + self._grid.distance * last], _SYNC)
+    def _first_bytes(self, count: int) -> Content:
+        """Return the first byte of each of the last packets, as they stand on the grid."""
+        return self._data[self._grid.first + self._grid.distance * np.arange(max(0, self._count - count), self._count)]
 
     def _ends_on_grid(self) -> bool:
         """Return whether the last packet ends with the file, and is not one of zeros that fill the file up."""
