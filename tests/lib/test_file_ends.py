@@ -54,6 +54,24 @@ def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> Non
     assert read(path)[1]
 
 
+def test_animations_in_gif(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.gif", range(5), size=(64, 48), codec="gif", pixels="rgb8", paint=textured)
+    (whole, damaged), content, rng = read(path), path.read_bytes(), np.random.default_rng(4)
+    assert (len(whole or []), damaged) == (5, False)
+    changed = 0
+    for at, length in zip(rng.integers(1000, len(content) - 600, 12), (16, 64, 500) * 4, strict=True):
+        path.write_bytes(content[:at] + bytes(length) + content[at + length :])
+        frames, damaged = read(path)
+        changed += frames != whole
+        assert damaged or frames == whole, at
+    assert changed > 9
+    path.write_bytes(content[: len(content) // 2])
+    assert read(path)[1]
+    for end in (content[:-1], content + b"junk"):  # without its last byte, and with others behind it
+        path.write_bytes(end)
+        assert read(path) == (whole, False)
+
+
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
 def test_a_hole_that_leaves_the_last_packets_of_a_transport_stream(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])

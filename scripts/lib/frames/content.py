@@ -7,7 +7,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from scripts.lib.frames import av1_pictures, dv_blocks, zero_runs
 from scripts.lib.frames.beginnings import lost_key
-from scripts.lib.frames.damage import codestream, jpeg
+from scripts.lib.frames.damage import codestream, gif, jpeg
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
@@ -182,6 +182,7 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
     "av1": av1_pictures.lost,
     "dnxhd": _lost_in_dnxhd,
     "dvvideo": dv_blocks.lost,
+    "gif": gif.find_damage,
     "jpeg2000": codestream.find_damage,
     "mjpeg": jpeg.find_zeros,
 }

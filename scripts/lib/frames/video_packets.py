@@ -19,16 +19,15 @@ from scripts.lib.frames import (
     edit_list,
     encryption,
     ffmpeg,
+    file_structure,
     fixed_packets,
-    iso_fragments,
     messages,
-    mp4_tables,
     unsupported,
 )
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
-from scripts.lib.frames.truncation import known_end, missing_bytes
+from scripts.lib.frames.truncation import known_end
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
@@ -297,12 +296,7 @@ class VideoPackets(FrameSource):
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
         if isinstance(self._fixed, fixed_packets.TransportPackets) and (missing := self._fixed.lacking):
             return f"the file breaks off within a packet, which lacks {missing} bytes"
-        is_mp4 = "mov" in names
-        if is_mp4 and (what := iso_fragments.destroyed(self._path, self._stream.id)):
-            return what
-        if missing := missing_bytes(self._path, self._container.format.name):
-            return f"the file lacks {missing} bytes at its end"
-        return mp4_tables.contradiction(self._path, self._stream.id) if is_mp4 else None
+        return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 
     def _first_packets(self) -> list[bytes]:
         """Return what the stream's first packets hold, as far as they can be read."""
