@@ -158,6 +158,19 @@ def test_zeros_before_a_one_are_padding_only_where_there_are_start_codes(codec: 
     assert Holes(codec, b"", (320, 180)).find(b"\0\0\0\1" + coded, key=True) is None
 
 
+def test_a_checksum_of_the_first_picture(tmp_path: Path) -> None:
+    options = {"codec": "ffv1", "encode": {"level": "3", "slicecrc": "1"}}
+    path = write_video(tmp_path / "a.mkv", range(3), size=SIZE, paint=textured, **options)
+    with av.open(str(path)) as container:
+        first = next(packet for packet in container.demux(video=0) if packet.size)
+    with path.open("r+b") as file:
+        file.seek((first.pos or 0) + first.size // 2)
+        file.write(random.Random(1).randbytes(64))
+    numbers, summary = numbers_of(path)
+    assert len(numbers) == 3
+    assert "CRC mismatch" in summary.damage
+
+
 def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
     counts = sweep(tmp_path, "hevc_checksums.mp4", 6, 2, zeros=False)
     assert counts.changed > 3

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
+from scripts.lib.frames.reader import open_frames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import Size, painted, write_video
 
@@ -26,6 +28,59 @@ def test_a_file_that_breaks_off_is_damaged(tmp_path: Path, name: str) -> None:
         path.write_bytes(content[:-end])
         frames, damaged = read(path)
         assert damaged or frames == whole[0], end
+
+
+@pytest.mark.parametrize("name", ["h264.flv", "h264_fragments.mp4", "mpeg2.mpg"])
+def test_a_file_that_breaks_off_within_its_sound_is_damaged(tmp_path: Path, name: str) -> None:
+    """The pictures before are whole, and those behind are gone."""
+    options = {"codec": "mpeg2video", "container": "vob"} if name == "mpeg2.mpg" else FORMATS[name]
+    path = write_video(tmp_path / name, range(60), size=SIZE, sound=name != "mpeg2.mpg", **options)
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    with av.open(str(path)) as container:
+        streams = container.streams.audio or container.streams.video
+        packets = [packet for packet in container.demux(streams[0]) if packet.size > 1]
+    for packet in (packets[len(packets) // 3], packets[len(packets) // 2]):
+        path.write_bytes(content[: (packet.pos or 0) + packet.size // 2])
+        assert read(path)[1], packet.pos
+
+
+def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.dv", range(3), size=(720, 576), codec="dvvideo", container="dv")
+    content = path.read_bytes()
+    assert len(read(path)[0] or []) == 3
+    assert not read(path)[1]
+    path.write_bytes(content[:-8000])
+    assert read(path)[1]
+
+
+def test_animations_in_gif(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.gif", range(5), size=(64, 48), codec="gif", pixels="rgb8", paint=textured)
+    (whole, damaged), content, rng = read(path), path.read_bytes(), np.random.default_rng(4)
+    assert (len(whole or []), damaged) == (5, False)
+    changed = 0
+    for at, length in zip(rng.integers(1000, len(content) - 600, 12), (16, 64, 500) * 4, strict=True):
+        path.write_bytes(content[:at] + bytes(length) + content[at + length :])
+        frames, damaged = read(path)
+        changed += frames != whole
+        assert damaged or frames == whole, at
+    assert changed > 9
+    path.write_bytes(content[: len(content) // 2])
+    assert read(path)[1]
+    for end in (content[:-1], content + b"junk"):  # without its last byte, and with others behind it
+        path.write_bytes(end)
+        assert read(path) == (whole, False)
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
+def test_a_hole_that_leaves_the_last_packets_of_a_transport_stream(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
+    content = path.read_bytes()
+    begin = len(content) // 188 // 3 * 188
+    path.write_bytes(content[:begin] + bytes(len(content) - begin - 5 * 188) + content[-5 * 188 :])
+    with open_frames(path, "video") as frames:
+        list(frames)
+    assert any("packets of the container are destroyed" in error["what"] for error in frames.summary.errors)
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])

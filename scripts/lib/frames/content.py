@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from av.video.frame import PictureType, VideoFrame
 
-from scripts.lib.frames import av1_pictures, dv_blocks
+from scripts.lib.frames import av1_pictures, dv_blocks, zero_runs
 from scripts.lib.frames.beginnings import lost_key
-from scripts.lib.frames.damage import codestream, jpeg
+from scripts.lib.frames.damage import codestream, gif, jpeg
 from scripts.lib.frames.units import by_lengths, by_start_codes
 
 # Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
@@ -22,7 +22,8 @@ _MADE_UP_BEFORE_KEY = {"cinepak", "flv1", "h261", "h263", "h263p", "mpeg4", "msm
 _MADE_UP_BEFORE_KEY |= {"rv10", "rv20", "snow", "svq1", "theora", "vp3", "wmv1", "wmv2", "zmbv"}
 # Where no packet is said to be a key frame, the first frame that comes out and is not made up is one, or is whole by a
 # message of the stream's.
-BEGIN_BY_DECODER = {"h264", "hevc", *_MADE_UP_BEFORE_KEY}
+_WITH_RECOVERY_POINTS = {"h264", "hevc"}
+BEGIN_BY_DECODER = _WITH_RECOVERY_POINTS | _MADE_UP_BEFORE_KEY
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
@@ -35,7 +36,6 @@ _BLOCKS = {"vp8": 25, "theora": 25}
 _LENGTHS = {"h264": 4, "hevc": 21}  # where the description says how many bytes the lengths of units have
 _H264_SLICES = range(1, 6)  # kinds of units
 _HEVC_SLICES = range(32)
-_WITH_START_CODES = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 # Of DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, this end.
 _DNXHD_END = b"\x60\x0d\xc0\xde"
 _DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
@@ -87,8 +87,7 @@ class Holes:
             return what
         if not key and self._shown_again not in content:
             return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
-        in_lengths = bool(self._length_size)
-        return zeros(self._codec, content, self._run, in_lengths=in_lengths) or self._erased(content)
+        return zeros(self._codec, content, self._run, length_size=self._length_size) or self._erased(content)
 
     def _erased(self, content: bytes) -> str | None:
         """Look for ones, as erased flash memory holds: few of them stand in a row in a coded picture."""
@@ -106,7 +105,7 @@ class Holes:
                 yield unit
 
 
-def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: bool = False) -> str | None:
+def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: int = 0) -> str | None:
     """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
@@ -115,10 +114,15 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: b
         codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
         least: how many in a row are too many, where the codec has no number of its own.
-        in_lengths: whether its units have lengths before them, and no start codes.
+        length_size: bytes of the lengths before its units; 0 where start codes separate them.
     """
     if codec in _FINDERS:
         return _FINDERS[codec](content)
+    if codec in zero_runs.CODECS:
+        if not zero_runs.may_have_runs(content):
+            return None
+        if length := zero_runs.first_hole(codec, content, length_size):
+            return _lost(length)
     run = _LONGER_RUNS.get(codec, bytes(least))
     if codec not in _WITHOUT_ZEROS or run not in content:
         return None
@@ -127,7 +131,7 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, in_lengths: b
     while start >= 0:
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
-        if in_lengths or codec not in _WITH_START_CODES or content[start + length : start + length + 1] != b"\1":
+        if length_size or codec not in zero_runs.CODECS or content[start + length : start + length + 1] != b"\1":
             return _lost(length)
         start = content.find(run, start + length, end)
     return None
@@ -178,6 +182,7 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
     "av1": av1_pictures.lost,
     "dnxhd": _lost_in_dnxhd,
     "dvvideo": dv_blocks.lost,
+    "gif": gif.find_damage,
     "jpeg2000": codestream.find_damage,
     "mjpeg": jpeg.find_zeros,
 }
@@ -212,6 +217,11 @@ def hidden(codec: str, content: bytes) -> bool:
 def is_made_up(codec: str, frame: VideoFrame) -> bool:
     """Return whether a frame before which none came out refers to others all the same."""
     return codec in _MADE_UP_BEFORE_KEY and not (frame.key_frame or frame.pict_type == PictureType.I)
+
+
+def keys_are_whole(codec: str) -> bool:
+    """Return whether key frames are whole by themselves; of H.264 and HEVC containers also call others so."""
+    return codec not in _WITH_RECOVERY_POINTS
 
 
 def is_header(codec: str, content: bytes) -> bool:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.frames.asf_objects import AsfObjects
+
 Content = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
@@ -34,6 +36,7 @@ _PACKET_HEAD = 8  # bytes that no writer leaves zero together: flags, lengths an
 # What an ASF packet begins with: that error correction data of 2 bytes follow, or not; and the flags of its properties,
 # which stand behind those and a byte of other flags, and are the same in all packets.
 _CORRECTED, _CORRECTION, _PROPERTIES = 0x82, 3, 0x5D
+_FIRST_PACKETS = 200  # that are looked at beforehand
 _SAMPLE, _MOST = 512, 0.9  # packets looked at to find out how a file's packets begin, and how many must do so
 
 
@@ -103,6 +106,14 @@ class FixedPackets:
         self.found = self.found.plus(new)
         return new
 
+    def missing_before(self, place: int | None) -> int:
+        """Return how many pictures are missing before the next one, as far as the packets tell.
+
+        Args:
+            place: where the packet begins in which the next one does; None at the file's end.
+        """
+        return 0
+
     @abstractmethod
     def _look(self, starts: Places) -> PacketFaults:
         """Return what is wrong with the packets that begin at these bytes."""
@@ -115,15 +126,15 @@ class TransportPackets(FixedPackets):
         """Begin; `stream_id` is the video's number in the file (PID)."""
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
-        # Bytes in between move all packets behind them off the grid, which is not damage by itself.
-        self._on_grid = self._begins_on_grid(_IN_A_ROW).all() or (
-            self._begins_on_grid(_NEAR_THE_END).mean() > _ON_GRID and self._ends_on_grid()
+        # Bytes in between move all packets behind them off the grid, which is not damage by itself. Zeros were lost.
+        begin = self._first_bytes(_NEAR_THE_END)
+        self._on_grid = bool((begin[-_IN_A_ROW:] == _SYNC).all()) or (
+            np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin) and self._ends_on_grid()
         )
 
-    def _begins_on_grid(self, count: int) -> npt.NDArray[np.bool_]:
-        """Say of each of the last packets whether it begins on the grid."""
-        last = np.arange(max(0, self._count - count), self._count)
-        return np.equal(self._data[self._grid.first + self._grid.distance * last], _SYNC)
+    def _first_bytes(self, count: int) -> Content:
+        """Return the first byte of each of the last packets, as they stand on the grid."""
+        return self._data[self._grid.first + self._grid.distance * np.arange(max(0, self._count - count), self._count)]
 
     def _ends_on_grid(self) -> bool:
         """Return whether the last packet ends with the file, and is not one of zeros that fill the file up."""
@@ -173,7 +184,8 @@ class TransportPackets(FixedPackets):
 class AsfPackets(FixedPackets):
     """The packets of an ASF file."""
 
-    def __init__(self, data: Content, grid: Grid) -> None:
+    def __init__(self, data: Content, grid: Grid, stream_id: int) -> None:
+        """Begin; `stream_id` is the video's number in the file."""
         head = data[max(0, grid.first - _DATA_HEADER) : grid.first].tobytes()
         end = grid.first - _DATA_HEADER + int.from_bytes(head[16:_OBJECT], "little")
         known = head[:16] == _ASF_DATA and end > grid.first
@@ -181,6 +193,19 @@ class AsfPackets(FixedPackets):
         super().__init__(data, grid, min(end, len(data) + grid.distance - _PACKET_HEAD) if known else grid.first)
         sample = np.unique(np.linspace(0, max(0, self._count - 1), _SAMPLE).astype(np.int64))
         self._usual = bool(self._count) and self._well_begun(grid.first + grid.distance * sample).mean() >= _MOST
+        first = range(grid.first, grid.first + grid.distance * min(self._count, _FIRST_PACKETS), grid.distance)
+        self._objects = AsfObjects(stream_id, [self._packet(start) for start in first])
+
+    def up_to(self, place: int | None) -> PacketFaults:
+        """Look at the packets up to the one that begins at a byte; what else begins in that tells of gaps before."""
+        return super().up_to(None if place is None else place + self._grid.distance)
+
+    def missing_before(self, place: int | None) -> int:
+        """Return how many pictures are missing before the next one."""
+        return self._objects.missing_before(place)
+
+    def _packet(self, start: int) -> bytes:
+        return self._data[start : start + self._grid.distance].tobytes()
 
     def _well_begun(self, starts: Places) -> npt.NDArray[np.bool_]:
         first = self._data[starts]
@@ -194,6 +219,9 @@ class AsfPackets(FixedPackets):
         wrong = ~heads.any(axis=1)
         if self._usual:
             wrong |= ~self._well_begun(starts)
+        legible = np.array([self._objects.take(self._packet(start), start) for start in starts.tolist()], bool)
+        if self._objects.legible:
+            wrong |= ~legible
         return PacketFaults(int(wrong.sum()))
 
 
@@ -203,14 +231,14 @@ def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets 
     Args:
         path: the file.
         format_name: FFmpeg's name of its format.
-        stream_id: the video's number in a transport stream (PID).
+        stream_id: the video's number in the file; in a transport stream its PID.
     """
     if format_name not in ("mpegts", "asf"):
         return None
     data = _mapped(path)
     if format_name == "asf":
         grid = _asf_grid(data)
-        return grid and AsfPackets(data, grid)
+        return grid and AsfPackets(data, grid, stream_id)
     grid = _late_grid(data)
     return grid and TransportPackets(data, grid, stream_id)
 

@@ -1,12 +1,18 @@
 """Whether a media file ends before its own outermost structure says."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 # The ISO boxes without which frames are lost. Samples missing from a cut `mdat` are counted by their index instead.
+# Where fragments describe samples, there is no index of all.
 _ISO_DESCRIPTIONS = {b"moov", b"moof"}
 _RIFF_UNKNOWN = {0, 0xFFFFFFFF}
+# Tags of FLV: sound, pictures, data. Behind each stands its length again.
+_FLV_KINDS = {b"\x08", b"\x09", b"\x12"}
+_FLV_OFFSET, _FLV_TAG, _FLV_LENGTH = 5, 11, 4
+_DV_SEQUENCE, _DV_FLAGS = 80 * 150, 3
 _EBML_HEADER = bytes.fromhex("1A45DFA3")
 _EBML_SEGMENT = bytes.fromhex("18538067")
 _BOX_HEADER = 8
@@ -32,34 +38,29 @@ def missing_bytes(path: Path, format_name: str) -> int:
 
 def known_end(path: Path, format_name: str) -> int:
     """Return the byte behind the last that the outermost structure needs, 0 where that is unknown."""
-    names = set(format_name.split(","))
+    end = next((_ENDS[name] for name in format_name.split(",") if name in _ENDS), None)
+    if end is None:
+        return 0
     with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if "mp4" in names:
-            return _iso_end(stream, size)
-        if "avi" in names:
-            return _riff_end(stream, size)
-        if "matroska" in names:
-            return _ebml_end(stream)
-        if "ogg" in names:
-            return _ogg_end(stream, size)
-    return 0
+        return end(stream, os.fstat(stream.fileno()).st_size)
 
 
 def _iso_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last box that describes samples ends; boxes of other kinds are stepped over."""
-    position = 0
+    """Return where the last box that describes samples, or holds those of a fragment, ends; others are stepped over."""
+    position, fragments = 0, False
     while position + _BOX_HEADER <= size:
         stream.seek(position)
         header = stream.read(_BOX_HEADER_LONG)
         length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        fragments = fragments or kind == b"moof"
         if length == 1:
             length = int.from_bytes(header[8:16], "big")
         if length < _BOX_HEADER:  # 0: up to the file's end; anything else is not a box
             return 0
         position += length
         if position > size:
-            return position if kind in _ISO_DESCRIPTIONS else 0
+            needed = kind in _ISO_DESCRIPTIONS or (fragments and kind == b"mdat")
+            return position if needed else 0
     return 0
 
 
@@ -100,7 +101,45 @@ def _ogg_end(stream: BinaryIO, size: int) -> int:
     return start + at + _OGG_HEADER + count + sum(tail[at + _OGG_HEADER :][:count])
 
 
-def _ebml_end(stream: BinaryIO) -> int:
+def _flv_end(stream: BinaryIO, size: int) -> int:
+    """Return where the last tag ends, 0 where something else stands between tags."""
+    if (last := _flv_tag(stream, size - _FLV_LENGTH - _flv_length(stream, size))) == size - _FLV_LENGTH:
+        return last
+    stream.seek(_FLV_OFFSET)
+    at = int.from_bytes(stream.read(_FLV_LENGTH), "big") + _FLV_LENGTH
+    while at < size:
+        end = _flv_tag(stream, at)
+        if end == 0 or end + _FLV_LENGTH >= size:
+            return end
+        at = end + _FLV_LENGTH
+    return 0
+
+
+def _flv_length(stream: BinaryIO, size: int) -> int:
+    """Return the length of the last tag, as the number behind it says."""
+    stream.seek(max(0, size - _FLV_LENGTH))
+    return int.from_bytes(stream.read(_FLV_LENGTH), "big")
+
+
+def _flv_tag(stream: BinaryIO, at: int) -> int:
+    """Return where a tag ends that begins at `at`, 0 where none does."""
+    stream.seek(max(0, at))
+    header = stream.read(_FLV_TAG)
+    if at < 0 or header[:1] not in _FLV_KINDS:
+        return 0
+    return at + _FLV_TAG + int.from_bytes(header[1:4], "big")
+
+
+def _dv_end(stream: BinaryIO, size: int) -> int:
+    """Return where the last frame ends; each is a row of ten or twelve sequences, or of several times as many."""
+    header = stream.read(_DV_FLAGS + 1)
+    if len(header) <= _DV_FLAGS:
+        return 0
+    frame = _DV_SEQUENCE * (12 if header[_DV_FLAGS] & 0x80 else 10)
+    return -(-size // frame) * frame
+
+
+def _ebml_end(stream: BinaryIO, _: int) -> int:
     """Return where the Matroska segment ends, 0 when its size was left open."""
     if stream.read(len(_EBML_HEADER)) != _EBML_HEADER:
         return 0
@@ -123,3 +162,14 @@ def _ebml_size(stream: BinaryIO) -> int | None:
     bits = 7 * (following + 1)
     value = int.from_bytes(first + stream.read(following), "big") & ((1 << bits) - 1)
     return None if value == (1 << bits) - 1 else value
+
+
+# By FFmpeg's names of formats.
+_ENDS: dict[str, Callable[[BinaryIO, int], int]] = {
+    "mp4": _iso_end,
+    "avi": _riff_end,
+    "matroska": _ebml_end,
+    "ogg": _ogg_end,
+    "flv": _flv_end,
+    "dv": _dv_end,
+}

@@ -312,7 +312,8 @@ class VideoFrames(VideoPackets):
             return frames
         if size := messages.too_large(said):
             check_size(*size, self._pixel_bytes)
-        if said and self._completeness.started and (what := messages.decoder_damage(said)):
+        key = packet is not None and packet.is_keyframe and content.keys_are_whole(self._codec)
+        if said and (self._completeness.started or key) and (what := messages.decoder_damage(said)):
             self.summary.add_error(where, what)
         return frames
 

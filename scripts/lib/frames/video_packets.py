@@ -19,16 +19,15 @@ from scripts.lib.frames import (
     edit_list,
     encryption,
     ffmpeg,
+    file_structure,
     fixed_packets,
-    iso_fragments,
     messages,
-    mp4_tables,
     unsupported,
 )
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
-from scripts.lib.frames.truncation import known_end, missing_bytes
+from scripts.lib.frames.truncation import known_end
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
@@ -193,6 +192,7 @@ class VideoPackets(FrameSource):
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
         self._look_at_container(None, f"after packet {self._packets - 1}")
+        self._look_for_gap(None, "the end")
         self._report_jump()
 
     def _report_jump(self) -> None:
@@ -246,6 +246,11 @@ class VideoPackets(FrameSource):
             what = "transport packet is" if encrypted == 1 else "transport packets are"
             self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
 
+    def _look_for_gap(self, place: int | None, where: str) -> None:
+        """Note pictures that are missing before the one that begins in the packet at `place`, or at the end (None)."""
+        if self._fixed is not None and (missing := self._fixed.missing_before(place)):
+            self.summary.add_error(where, messages.missing_before(missing))
+
     def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
         where = self._where(packet)
@@ -253,6 +258,7 @@ class VideoPackets(FrameSource):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
         if packet.pos is not None:
             self._look_at_container(packet.pos, where)
+            self._look_for_gap(packet.pos, where)
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(where, what)
         self._said = []
@@ -290,12 +296,7 @@ class VideoPackets(FrameSource):
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
         if isinstance(self._fixed, fixed_packets.TransportPackets) and (missing := self._fixed.lacking):
             return f"the file breaks off within a packet, which lacks {missing} bytes"
-        is_mp4 = "mov" in names
-        if is_mp4 and (what := iso_fragments.destroyed(self._path, self._stream.id)):
-            return what
-        if missing := missing_bytes(self._path, self._container.format.name):
-            return f"the file lacks {missing} bytes at its end"
-        return mp4_tables.contradiction(self._path, self._stream.id) if is_mp4 else None
+        return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 
     def _first_packets(self) -> list[bytes]:
         """Return what the stream's first packets hold, as far as they can be read."""

@@ -1,21 +1,24 @@
 """Damage in GIF files: compressed data that do not become as many pixels as the picture has."""
 
+import mmap
+
 from scripts.lib.frames.damage import lzw
 
-_HEADER = 13
+_SIGNATURE, _HEADER = b"GIF8", 13
 _COLOURS, _BYTES = 0x80, 3
-_EXTENSION, _IMAGE = 0x21, 0x2C
+_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_DESCRIPTION = 10
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in the first picture; None where it has all its pixels."""
-    at = _HEADER + _table(content[10:11])
+    """Return what is damaged in the first picture of a file, or of a packet; None where it has all its pixels."""
+    at = _first_block(content)
     while content[at : at + 1] == bytes([_EXTENSION]):
         at = _after_blocks(content, at + 2)
     if len(content) < at + 11 or content[at] != _IMAGE:
         return f"no picture begins at byte {at}"
     width, height = (int.from_bytes(content[at + place : at + place + 2], "little") for place in (5, 7))
-    at += 10 + _table(content[at + 9 : at + 10])
+    at += _DESCRIPTION + _table(content[at + 9 : at + 10])
     bits = content[at] if at < len(content) else 0
     if not 1 < bits < 9:
         return f"its values have {bits} bits; expected 2 to 8"
@@ -27,12 +30,35 @@ def find_damage(content: bytes) -> str | None:
     return None
 
 
+def find_break(content: bytes | mmap.mmap) -> str | None:
+    """Return where a file's row of pictures breaks off; None where it ends as it should, or behind a picture."""
+    at = _first_block(content)
+    while at < len(content):
+        kind = content[at]
+        if kind == _TRAILER:
+            return None
+        if kind == _EXTENSION:
+            at = _after_blocks(content, at + 2)
+        elif kind == _IMAGE:
+            at = _after_blocks(content, at + _DESCRIPTION + _table(content[at + 9 : at + 10]) + 1)
+        elif kind == 0 and content[at + 1 : at + 2] != b"\0":
+            at += 1  # some writers end a picture twice
+        else:
+            return f"neither a picture nor an end at byte {at} of the file: what follows was lost"
+    return None if at == len(content) else f"the file lacks {at - len(content)} bytes at its end"
+
+
+def _first_block(content: bytes | mmap.mmap) -> int:
+    """Return where the first block begins, behind the header that the first packet of a file has."""
+    return _HEADER + _table(content[10:11]) if content[: len(_SIGNATURE)] == _SIGNATURE else 0
+
+
 def _table(flags: bytes) -> int:
     """Return the length of the table of colours that a byte of flags announces."""
     return _BYTES << (flags[0] & 7) + 1 if flags and flags[0] & _COLOURS else 0
 
 
-def _after_blocks(content: bytes, at: int) -> int:
+def _after_blocks(content: bytes | mmap.mmap, at: int) -> int:
     while at < len(content) and content[at]:
         at += 1 + content[at]
     return at + 1
