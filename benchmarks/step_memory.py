@@ -103,8 +103,12 @@ def make_run(folder: Path, count: int) -> None:
         picture.write_bytes(_BEGIN_OF_JPEG)
 
 
+def _shared_jobs(media_ids: Sequence[int]) -> list[list[int]]:
+    return batches(media_ids, media_per_job("auto", len(media_ids)))
+
+
 def _of_the_largest_job(media_ids: Sequence[int]) -> list[int]:
-    return max(batches(media_ids, media_per_job("auto", len(media_ids))), key=len)
+    return max(_shared_jobs(media_ids), key=len)
 
 
 def _measured(step: str, folder: Path) -> dict[str, float]:
@@ -221,7 +225,7 @@ def _arguments(step: str) -> dict[str, Any]:
             "match_by": "name",
             "media_ids": [],
             "mark_attribute": MARK,
-            "matches": [Path(f"resources/matches/{media_ids[0]}.json")],
+            "matches": [Path(f"resources/matches/{some[0]}.json") for some in _shared_jobs(media_ids)],
             "match_table": results / "matches.csv",
         },
         # Of the largest job that media share.

@@ -2,7 +2,8 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from scripts.lib.server.faults import Unusable
 from scripts.lib.server.rows import require_type
 from scripts.lib.server.values import OddValue
 from scripts.lib.tator_md5 import tator_md5
-from scripts.lib.uploads.matching import LocalEntry, TatorEntry, match
+from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
 from scripts.lib.workflow import job
 from scripts.lib.workflow.failures import as_fault
 
@@ -60,22 +61,25 @@ def match_media(
             one media, or of its type, is a fault of these.
     """
     folder = Path(listed_folder(listing))
-    files = [_local(read_record(MediaRecord, path), folder, match_by) for path in records]
-    project = Project(host, project_id)
-    types = project.media_types()
-    rows = iter(project.media(media_ids).values()) if media_ids else project.select_media(fields=FIELDS)
-    found = {media_id: _usable(one, types) for media_id, one in match(files, _entries(rows, types), match_by).items()}
-    used = {one.type_id for one in found.values() if one.type_id is not None}
-    project_needs.check_media_types(types, used, [project_needs.of_media(mark_attribute)])
-    _write(matches, found)
-    with replacing(match_table) as stream:
-        table = csv_text.writer(stream)
-        table.writerow(COLUMNS)
-        for file in files:
-            one = found[file.media_id]
-            table.writerow([file.media_id, file.path, one.tator_id or "", one.by or "", one.reason or ""])
-    matched = sum(one.state == "matched" for one in found.values())
-    _log.info("%d of %d media are in Tator, by %s", matched, len(files), match_by)
+    with Matching(match_by) as matching:
+        matching.add_files(_local(read_record(MediaRecord, path), folder, match_by) for path in records)
+        project = Project(host, project_id)
+        types = project.media_types()
+        rows = project.each_media(media_ids) if media_ids else project.select_media(fields=FIELDS)
+        matching.add_media(_entries(rows, types))
+        used, matched = set[int](), 0
+        with replacing(match_table) as stream:
+            table = csv_text.writer(stream)
+            table.writerow(COLUMNS)
+            for path, found in matching.records():
+                one = _usable(found, types)
+                table.writerow([one.media_id, path, one.tator_id or "", one.by or "", one.reason or ""])
+                matched += one.state == "matched"
+                if one.type_id is not None:
+                    used.add(one.type_id)
+            project_needs.check_media_types(types, used, [project_needs.of_media(mark_attribute)])
+        _write(matches, (_usable(found, types) for _, found in matching.records("media_id")))
+    _log.info("%d of %d media are in Tator, by %s", matched, len(records), match_by)
 
 
 def _local(record: MediaRecord, folder: Path, match_by: str) -> LocalEntry:
@@ -138,15 +142,12 @@ def _usable(found: MatchRecord, types: dict[int, dict[str, Any]]) -> MatchRecord
     return found
 
 
-def _write(matches: Sequence[Path], found: dict[int, MatchRecord]) -> None:
-    """Write the records, those of jobs with several media together."""
+def _write(matches: Sequence[Path], found: Iterable[MatchRecord]) -> None:
+    """Write the records, which come by number, those of jobs with several media together."""
     paths = sorted(matches, key=lambda path: int(path.stem))
     firsts = [int(path.stem) for path in paths]
-    together: list[list[MatchRecord]] = [[] for _ in paths]
-    for media_id in sorted(found):
-        together[bisect_right(firsts, media_id) - 1].append(found[media_id])
-    for path, group in zip(paths, together, strict=True):
-        write_record(path, MatchesRecord(matches=group))
+    for at, group in groupby(found, key=lambda one: bisect_right(firsts, one.media_id) - 1):
+        write_record(paths[at], MatchesRecord(matches=list(group)))
 
 
 if __name__ == "__main__":

@@ -8,19 +8,33 @@ BEFORE and AFTER are folders of runs, or `version:ID` for the boxes of a version
 
 import argparse
 import sys
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from scripts.lib import command_line
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.comparison import Change, ComparedMedia, Side, changes, counted, run_side, version_side
-from scripts.lib.files import write_json
+from scripts.lib.evaluation.comparison import (
+    KINDS,
+    Change,
+    ComparedMedia,
+    Side,
+    changes,
+    counted,
+    run_side,
+    version_side,
+)
+from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
 from scripts.lib.pages import Drawn, PagePicture, write_page
-from scripts.lib.previews import Album
+from scripts.lib.pages.chosen_media import Largest
+from scripts.lib.previews import Album, AlbumPicture
 from scripts.lib.server.api import Project
 
 PICTURES, ROWS_SHOWN = 12, 200
@@ -37,91 +51,141 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         iou: boxes with at least this IoU are the same.
         score_change: by how much a score has to change to count as rescored.
     """
-    both = [media_id for media_id in before.media if media_id in after.media]
-    found = {
-        media_id: list(changes(before.boxes(media_id), after.boxes(media_id), iou, score_change)) for media_id in both
-    }
-    everything = [change for each in found.values() for change in each]
-    present = {box.species for change in everything for box in (change.before, change.after) if box}
-    # The order of a run's own page, so that the colours are the same.
-    order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(present)]))
-    species = [name for name in order if name in present]
-    content: dict[str, Any] = {
-        "before": before.title,
-        "after": after.title,
-        "iou": iou,
-        "score_change": score_change,
-        "only_before": [media_id for media_id in before.media if media_id not in after.media],
-        "only_after": [media_id for media_id in after.media if media_id not in before.media],
-        "totals": counted(everything),
-        "species": _by_species(everything, species),
-        "media": [
-            {"media_id": media_id, "name": after.media[media_id].name, **counted(found[media_id])} for media_id in both
-        ],
-        "changes": [change.entry() for change in everything if change.kind != "same"],
-    }
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "compare.json", content)
-    ranked = sorted(content["media"], key=lambda line: line["same"] - sum(counted(found[line["media_id"]]).values()))
+    tally = Tally()
+    ranked = Largest[dict[str, Any]](ROWS_SHOWN, lambda line: (sum(line[kind] for kind in KINDS) - line["same"],))
+    frames = Largest[DifferingFrame](PICTURES, lambda one: (len(one.changes), -one.media_id, -one.frame))
+    only_before, only_after = (
+        array("q", (media_id for media_id in one.media if media_id not in other.media))
+        for one, other in ((before, after), (after, before))
+    )
+    with ExitStack() as stack:
+        names = ("only_before", "only_after", "media", "changes")
+        lists = {name: ListOnDisk(stack.enter_context(_temporary(out))) for name in names}
+        lists["only_before"].extend(only_before)
+        lists["only_after"].extend(only_after)
+        for media_id in before.media:
+            if media_id not in after.media:
+                continue
+            found = list(changes(before.boxes(media_id), after.boxes(media_id), iou, score_change))
+            tally.add(found)
+            line = {"media_id": media_id, "name": after.media[media_id].name, **counted(found)}
+            lists["media"].extend([line])
+            lists["changes"].extend(change.entry() for change in found if change.kind != "same")
+            ranked.add(line)
+            for frame in _differing_frames(before, after, media_id, found, frames):
+                frames.add(frame)
+        # The order of a run's own page, so that the colours are the same.
+        order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(tally.present)]))
+        shared: dict[str, Any] = {
+            "before": before.title,
+            "after": after.title,
+            "totals": tally.totals,
+            "species": tally.by_species([name for name in order if name in tally.present]),
+            "iou": iou,
+            "score_change": score_change,
+        }
+        keys = ("before", "after", "iou", "score_change", "only_before", "only_after", "totals", "species")
+        write_content(out / "compare.json", {key: (shared | lists)[key] for key in (*keys, "media", "changes")})
     write_page(
         "compare.html",
         out / "compare.html",
         title="Comparison of two runs",
-        **{key: content[key] for key in ("before", "after", "only_before", "only_after", "totals", "species")},
-        iou=iou,
-        score_change=score_change,
-        media=[{**line, "name": short(line["name"] or "")} for line in ranked[:ROWS_SHOWN]],
-        left_out=max(0, len(ranked) - ROWS_SHOWN),
-        pictures=_pictures(before, after, found, order),
-        key=[{"name": name, "colour": colour(at)} for at, name in enumerate(order) if name in present],
+        **shared,
+        only_before=only_before,
+        only_after=only_after,
+        media=[{**line, "name": short(line["name"] or "")} for line in ranked.sorted],
+        left_out=max(0, len(before.media) - len(only_before) - ROWS_SHOWN),
+        pictures=[_picture(frame, after.media[frame.media_id], order) for frame in frames.sorted],
+        key=[{"name": name, "colour": colour(at)} for at, name in enumerate(order) if name in tally.present],
     )
 
 
-def _by_species(found: list[Change], species: list[str]) -> list[dict[str, Any]]:
-    sides = {
-        side: Counter(box.species for change in found if (box := getattr(change, side))) for side in ("before", "after")
-    }
-    became = Counter(
-        (change.before.species, change.after.species)
-        for change in found
-        if change.kind == "changed species" and change.before and change.after
+def _temporary(folder: Path) -> IO[str]:
+    """Return a file without a name."""
+    return TemporaryFile("w+", encoding="utf-8", newline="", dir=folder)
+
+
+class Tally:
+    """What is said of all changes, from those of one media after the other.
+
+    Attributes:
+        present: the species of all boxes.
+    """
+
+    def __init__(self) -> None:
+        self.present: set[str] = set()
+        self._kinds: Counter[str] = Counter()
+        self._before: Counter[str] = Counter()
+        self._after: Counter[str] = Counter()
+        self._became: Counter[tuple[str, str]] = Counter()
+
+    def add(self, found: Iterable[Change]) -> None:
+        """Take the changes of the next media."""
+        for change in found:
+            self._kinds[change.kind] += 1
+            for box, seen in ((change.before, self._before), (change.after, self._after)):
+                if box:
+                    self.present.add(box.species)
+                    seen[box.species] += 1
+            if change.kind == "changed species" and change.before and change.after:
+                self._became[change.before.species, change.after.species] += 1
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many changes there are of each kind."""
+        return {kind: self._kinds[kind] for kind in KINDS}
+
+    def by_species(self, species: Iterable[str]) -> list[dict[str, Any]]:
+        """Return what is said of each of these species."""
+        return [
+            {
+                "name": name,
+                "before": self._before[name],
+                "after": self._after[name],
+                "became": {new: count for (old, new), count in self._became.most_common() if old == name},
+            }
+            for name in species
+        ]
+
+
+@dataclass(frozen=True)
+class DifferingFrame:
+    """A frame with a picture in either run, and what differs in it."""
+
+    media_id: int
+    frame: int
+    album: Album
+    picture: AlbumPicture
+    changes: list[Change]
+
+
+def _differing_frames(
+    before: Side, after: Side, media_id: int, found: Iterable[Change], chosen: Largest[DifferingFrame]
+) -> Iterator[DifferingFrame]:
+    """Yield frames of a media with a picture; none if too little differs for any of them to be chosen."""
+    by_frame = defaultdict(list)
+    for change in found:
+        if change.kind != "same":
+            by_frame[change.frame].append(change)
+    if not by_frame or not chosen.takes((max(map(len, by_frame.values())), -media_id, 0)):
+        return
+    albums = [Album.open(path) for side in (after, before) if (path := side.previews(media_id))]
+    entries = {entry.frame: (album, entry) for album in reversed(albums) for entry in album.pictures}
+    for frame in by_frame.keys() & entries.keys():
+        yield DifferingFrame(media_id, frame, *entries[frame], by_frame[frame])
+
+
+def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) -> PagePicture:
+    return PagePicture(
+        address=shown.album.picture(shown.frame),
+        width=shown.picture.width,
+        height=shown.picture.height,
+        boxes=[_drawn(change, media, species) for change in shown.changes],
+        title=f"{short(media.name or str(shown.media_id))}, frame {shown.frame:,}",
+        why=", ".join(f"{count} {kind}" for kind, count in counted(shown.changes).items() if count),
+        link=f"#media-{shown.media_id}",
     )
-    return [
-        {
-            "name": name,
-            "before": sides["before"][name],
-            "after": sides["after"][name],
-            "became": {new: count for (old, new), count in became.most_common() if old == name},
-        }
-        for name in species
-    ]
-
-
-def _pictures(before: Side, after: Side, found: dict[int, list[Change]], species: list[str]) -> list[PagePicture]:
-    """Return those frames with a picture in either run in which most boxes differ."""
-    candidates = []
-    for media_id, all_changes in found.items():
-        by_frame = defaultdict(list)
-        for change in all_changes:
-            if change.kind != "same":
-                by_frame[change.frame].append(change)
-        albums = [Album.open(path) for side in (after, before) if (path := side.previews(media_id))]
-        entries = {entry.frame: (album, entry) for album in reversed(albums) for entry in album.pictures}
-        for frame in by_frame.keys() & entries.keys():
-            candidates.append((-len(by_frame[frame]), media_id, frame, *entries[frame], by_frame[frame]))
-    shown = sorted(candidates, key=lambda each: each[:3])[:PICTURES]
-    return [
-        PagePicture(
-            address=album.picture(frame),
-            width=entry.width,
-            height=entry.height,
-            boxes=[_drawn(change, after.media[media_id], species) for change in differing],
-            title=f"{short(after.media[media_id].name or str(media_id))}, frame {frame:,}",
-            why=", ".join(f"{count} {kind}" for kind, count in counted(differing).items() if count),
-            link=f"#media-{media_id}",
-        )
-        for _, media_id, frame, album, entry, differing in shown
-    ]
 
 
 def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> Drawn:
@@ -170,14 +234,15 @@ def _run(options: argparse.Namespace) -> None:
 
 def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
     runs = {name: run_side(Path(name)) for name in (options.before, options.after) if not name.startswith(_VERSION)}
-    media_ids = options.media or [media_id for run in runs.values() for media_id in run.media]
+    media_ids: Sequence[int] = list(dict.fromkeys(options.media))
+    media_ids = media_ids or array("q", (media_id for run in runs.values() for media_id in run.media))
     before, after = (runs.get(name) or _version(name, media_ids, options) for name in (options.before, options.after))
     for side in (before, after):
         if absent := [media_id for media_id in options.media if media_id not in side.media]:
             raise PipelineError(
                 f"--media: {side.title} has no media {', '.join(map(str, absent))}; it has {_some(side.media)}"
             )
-    if not set(before.media) & set(after.media):
+    if not any(media_id in after.media for media_id in before.media):
         raise PipelineError(
             f"{before.title} (media {_some(before.media)}) and {after.title} (media {_some(after.media)}) have no "
             "media in common; expected two runs, or versions, of the same media"
@@ -190,7 +255,7 @@ def _some(media: Iterable[int]) -> str:
     return f"{', '.join(map(str, ids[:5]))}{', ...' if len(ids) > 5 else ''}" if ids else "none"
 
 
-def _version(name: str, media_ids: list[int], options: argparse.Namespace) -> Side:
+def _version(name: str, media_ids: Sequence[int], options: argparse.Namespace) -> Side:
     number = name.removeprefix(_VERSION)
     needed = {"--host": options.host, "--project": options.project, "--type": options.type, "--media": media_ids}
     missing = [option for option, value in needed.items() if not value]

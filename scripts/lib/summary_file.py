@@ -7,7 +7,7 @@ from typing import Any
 from scripts.lib import json_text
 from scripts.lib.display_text import as_json
 from scripts.lib.files import read_json, replacing
-from scripts.lib.record_files import as_content, from_content
+from scripts.lib.record_files import Record, as_content, from_content
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary, RunSummary, Totals
 from scripts.lib.records.upload import DestinationRecord
@@ -90,13 +90,18 @@ def read_summary(path: Path) -> RunSummary:
 
 def read_lines(path: Path) -> Iterator[MediaSummary]:
     """Yield what a summary says of each media."""
+    return read_lines_as(MediaSummary, path)
+
+
+def read_lines_as(kind: type[Record], path: Path) -> Iterator[Record]:
+    """Yield the same as records of another kind, whose keys are some of those."""
     with path.open(encoding="utf-8", newline="") as stream:
         if stream.readline() != _FIRST:
-            yield from (from_content(MediaSummary, each) for each in read_json(path)["media"])
+            yield from (from_content(kind, each) for each in read_json(path)["media"])
             return
         for line in stream:
             if line == _LAST:
                 return
             if line.strip():
                 content: dict[str, Any] = json_text.parse(line.rstrip(",\n"))
-                yield from_content(MediaSummary, content)
+                yield from_content(kind, content)

@@ -1,6 +1,8 @@
 """Which media in Tator a file is; what is not certain is said, never guessed."""
 
+import tracemalloc
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.detection import Numbering
 from scripts.lib.records.match import MatchRecord
-from scripts.lib.uploads.matching import LocalEntry, TatorEntry, match
+from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
 from scripts.lib.uploads.same_frames import difference
 from tests.made_records import detection_record
 
@@ -19,6 +21,13 @@ def there(tator_id: int, name: str | None, *, md5: str | None = None, kind: str 
 
 def here(media_id: int, path: str, *, md5: str | None = None, kind: str = "image") -> LocalEntry:
     return LocalEntry(media_id, path, kind, md5)  # type: ignore[arg-type]
+
+
+def match(files: list[LocalEntry], media: Iterable[TatorEntry], by: str) -> dict[int, MatchRecord]:
+    with Matching(by) as matching:
+        matching.add_files(files)
+        matching.add_media(media)
+        return {one.media_id: one for _, one in matching.records()}
 
 
 def by_name(files: list[LocalEntry], *media: TatorEntry) -> dict[int, int | str]:
@@ -71,6 +80,27 @@ def test_by_md5_whatever_the_names():
         5: "failed",
     }
     assert found[5].reason == "its file is gone"
+
+
+def test_records_come_in_both_orders_and_names_may_hold_lone_surrogates():
+    with Matching("name") as matching:
+        matching.add_files([here(7, "z\\xff.jpg"), here(3, "a.jpg")])
+        matching.add_media([there(8, "\udcff"), there(9, "a.jpg")])
+        assert [(path, one.tator_id) for path, one in matching.records()] == [("z\\xff.jpg", None), ("a.jpg", 9)]
+        assert [one.media_id for _, one in matching.records("media_id")] == [3, 7]
+
+
+def test_little_memory_whatever_their_number():
+    count = 3_000
+    tracemalloc.start()
+    try:
+        with Matching("name") as matching:
+            matching.add_files(here(number, f"cam/{number}.jpg") for number in range(count))
+            matching.add_media(there(number, f"{number}.jpg") for number in range(count))
+            assert sum(one.tator_id == one.media_id for _, one in matching.records()) == count
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 VIDEO = MatchRecord(

@@ -6,9 +6,12 @@ import pytest
 
 from scripts.commands import compare_runs
 from scripts.lib.colours import colour
-from scripts.lib.evaluation.comparison import changes
+from scripts.lib.errors import ServerError
+from scripts.lib.evaluation.comparison import changes, media_in_tator
 from scripts.lib.evaluation.truth import LabeledBox
-from scripts.lib.files import read_json
+from scripts.lib.files import read_json, write_json
+from scripts.lib.server.api import Project
+from scripts.lib.workflow.media_files import move
 from tests.browser import look_at
 from tests.report_run import FakeRun
 
@@ -138,3 +141,33 @@ def test_a_species_has_the_colour_of_the_runs_own_pages(tmp_path):
     compared, first, second = ({name: found for found, name in key.items()} for key in keys)
     assert compared == {"crab": colour(2), "shark": colour(3)}
     assert (first, second) == ({"crab": compared["crab"]}, {"shark": compared["shark"]})
+
+
+def test_files_in_sub_folders_and_a_json_file_as_if_written_as_a_whole(tmp_path):
+    runs = [FakeRun(tmp_path / name) for name in ("one", "two")]
+    for run, score in zip(runs, (0.9, 0.6), strict=True):
+        run.add("é.jpg", frames=1, kind="image", boxes=lambda _, score=score: [(0, score)])
+        run.add("b.jpg", frames=1, kind="image", boxes=lambda _: [])
+    runs[0].add("c.jpg", frames=1, kind="image")
+    for run in runs:
+        run.finish()
+    assert move(runs[1].folder, in_folders=True)
+    assert compare_runs.main([*(str(run.folder) for run in runs), "--out", str(tmp_path / "out")]) == 0
+    content = read_json(tmp_path / "out" / "compare.json")
+    assert content["totals"]["rescored"] == 1
+    assert (content["only_before"], content["only_after"]) == ([3], [])
+    assert [line["media_id"] for line in content["media"]] == [1, 2]
+    write_json(tmp_path / "whole.json", content)
+    assert (tmp_path / "out" / "compare.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert (tmp_path / "out" / "compare.html").read_text().count("data:image/jpeg") == 1
+
+
+def test_a_media_that_goes_while_versions_are_compared(steps, monkeypatch):
+    project = Project(steps.server.host, steps.server.project_id)
+    listed = project.each_media
+    media = media_in_tator(project, [1])
+    monkeypatch.setattr(project, "each_media", lambda ids: (one for one in listed(ids) if one["id"] != 1))
+    with pytest.raises(ServerError, match="media 1 was deleted while it was compared; run again"):
+        media[1]
+    with pytest.raises(KeyError):
+        media[2]

@@ -1,7 +1,9 @@
 """Compare two runs: which boxes appeared, vanished, or changed their species or score."""
 
+from array import array
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +14,11 @@ from scripts.lib.detections import read_detections
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.evaluation.accuracy import overlaps
 from scripts.lib.evaluation.truth import LabeledBox
-from scripts.lib.record_files import read_record
+from scripts.lib.record_files import missing_key_named, read_record
 from scripts.lib.server import project_needs, rows, values
-from scripts.lib.server.api import Project
+from scripts.lib.server.api import IDS_PER_CALL, Project
+from scripts.lib.summary_file import read_lines_as
+from scripts.lib.workflow.sub_folders import file_of
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
@@ -43,13 +47,6 @@ class SummaryLine:
     """A media of a run's summary."""
 
     media_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MediaOfRun:
-    """The media of a run, by its summary."""
-
-    media: list[SummaryLine]
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,41 @@ class Change:
         return {"media_id": self.media_id, "frame": self.frame, "kind": self.kind, **boxes}
 
 
+class MediaOfSide(Mapping[int, ComparedMedia]):
+    """The media of a side, by id; each is read when it is asked for, since a run may have a million."""
+
+    def __init__(self, media_ids: Sequence[int], read: Callable[[int], ComparedMedia]) -> None:
+        """Begin.
+
+        Args:
+            media_ids: in the side's order; an array takes the least memory.
+            read: returns a media.
+        """
+        self._media_ids, self._read = media_ids, read
+        self._ascending = array("q", np.sort(np.asarray(media_ids, np.int64)).tobytes())
+
+    def __getitem__(self, media_id: int) -> ComparedMedia:
+        """Read a media."""
+        if media_id not in self:
+            raise KeyError(media_id)
+        return self._read(media_id)
+
+    def __contains__(self, media_id: object) -> bool:
+        """Return whether it is one of the side's, without reading it."""
+        rank = self.rank(media_id) if isinstance(media_id, int) else len(self)
+        return rank < len(self) and bool(self._ascending[rank] == media_id)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._media_ids)
+
+    def __len__(self) -> int:
+        return len(self._media_ids)
+
+    def rank(self, media_id: int) -> int:
+        """Return how many media of the side have lesser numbers."""
+        return bisect_left(self._ascending, media_id)
+
+
 def run_side(folder: Path) -> Side:
     """Return the boxes of a run, given its folder or the folder `results` in it.
 
@@ -96,28 +128,44 @@ def run_side(folder: Path) -> Side:
         PipelineError: there are no results.
     """
     results = folder / "results" if (folder / "results").is_dir() else folder
-    if not (results / "summary.json").exists():
+    summary = results / "summary.json"
+    if not summary.exists():
         raise PipelineError(f"{folder}: has no results/summary.json; expected the folder of a run that has ended")
-    records = {
-        line.media_id: read_record(ComparedMedia, results / "detections" / f"{line.media_id}.json")
-        for line in read_record(MediaOfRun, results / "summary.json").media
-    }
-    classes = {
-        media_id: record.network.classes if record.network is not None else [] for media_id, record in records.items()
-    }
+    with missing_key_named(summary):
+        media_ids = array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
+
+    def file(pattern: str, media_id: int) -> Path:
+        path = results / pattern.format(media_id=media_id)
+        # Of very many media the files lie in sub-folders.
+        return path if path.exists() else results / file_of(pattern, media_id, in_folders=True)
+
+    def read(media_id: int) -> ComparedMedia:
+        return read_record(ComparedMedia, file("detections/{media_id}.json", media_id))
+
+    media = MediaOfSide(media_ids, read)
+    # Few networks made the boxes of a run: the classes of each are kept once, and of each media which they are.
+    numbers: dict[tuple[str, ...], int] = {}
+    of_media = np.zeros(len(media), np.uint16)
+    for media_id in media:
+        of_media[media.rank(media_id)] = numbers.setdefault(_classes(read(media_id)), len(numbers))
+    classes = list(numbers)
 
     def boxes(media_id: int) -> list[LabeledBox]:
-        names = classes[media_id]
+        names = classes[of_media[media.rank(media_id)]]
         return [
             LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
-            for row in read_detections(results / "detections" / f"{media_id}.csv")
+            for row in read_detections(file("detections/{media_id}.csv", media_id))
         ]
 
     def previews(media_id: int) -> Path | None:
-        path = results / "previews" / f"{media_id}.zip"
+        path = file("previews/{media_id}.zip", media_id)
         return path if path.exists() else None
 
-    return Side(str(folder), records, boxes, previews, max(classes.values(), key=len, default=[]))
+    return Side(str(folder), media, boxes, previews, max(classes, key=len, default=()))
+
+
+def _classes(media: ComparedMedia) -> tuple[str, ...]:
+    return () if media.network is None else tuple(media.network.classes)
 
 
 def _compared(found: Mapping[str, Any]) -> ComparedMedia:
@@ -135,7 +183,7 @@ def _compared(found: Mapping[str, Any]) -> ComparedMedia:
 
 
 def version_side(
-    project: Project, version_id: int, media_ids: list[int], *, type_id: int, species: str, confidence: str
+    project: Project, version_id: int, media_ids: Sequence[int], *, type_id: int, species: str, confidence: str
 ) -> Side:
     """Return the boxes that stand in a version in Tator.
 
@@ -149,7 +197,7 @@ def version_side(
         if not project_needs.has(box_type, name):
             there = ", ".join(repr(one["name"]) for one in box_type.get("attribute_types") or []) or "none"
             raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {there}")
-    media = {media_id: _compared(found) for media_id, found in project.media(media_ids).items()}
+    media = media_in_tator(project, media_ids)
     if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
         raise ServerError(
             f"version {version_id} holds no box of type {type_id} in the {len(media)} media that are compared; "
@@ -157,7 +205,8 @@ def version_side(
         )
 
     def boxes(media_id: int) -> list[LabeledBox]:
-        width, height = media[media_id].width, media[media_id].height
+        compared = media[media_id]
+        width, height = compared.width, compared.height
         latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id)}
         found = []
         for box in latest.values():
@@ -172,6 +221,31 @@ def version_side(
         return found
 
     return Side(f"version {version_id}", media, boxes, lambda _: None)
+
+
+def media_in_tator(project: Project, media_ids: Sequence[int]) -> MediaOfSide:
+    """Return those of the media that exist; what Tator says of so many as one call lists is kept at a time.
+
+    Raises:
+        Unusable: the size of one of them is not known.
+    """
+    there = array("q", (media_id for media_id, _ in _each_compared(project, media_ids)))
+    kept: dict[int, ComparedMedia] = {}
+
+    def read(media_id: int) -> ComparedMedia:
+        if media_id not in kept:
+            at = there.index(media_id)
+            kept.clear()
+            kept.update(_each_compared(project, there[at : at + IDS_PER_CALL]))
+        if media_id not in kept:
+            raise ServerError(f"media {media_id} was deleted while it was compared; run again")
+        return kept[media_id]
+
+    return MediaOfSide(there, read)
+
+
+def _each_compared(project: Project, media_ids: Sequence[int]) -> Iterator[tuple[int, ComparedMedia]]:
+    return ((found["id"], _compared(found)) for found in project.each_media(media_ids))
 
 
 def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score_change: float) -> Iterator[Change]:
@@ -217,7 +291,7 @@ def _paired(
     yield from ((box, None) for box in free_old.values())
 
 
-def counted(found: list[Change]) -> dict[str, int]:
+def counted(found: Iterable[Change]) -> dict[str, int]:
     """Return how many there are of each kind."""
     kinds = Counter(change.kind for change in found)
     return {str(kind): kinds[kind] for kind in KINDS}

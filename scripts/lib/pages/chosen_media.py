@@ -38,6 +38,10 @@ class Largest(Generic[Item]):
         elif self._kept and entry[:2] > self._kept[0][:2]:
             heapq.heapreplace(self._kept, entry)
 
+    def takes(self, key: tuple[Any, ...]) -> bool:
+        """Return whether a thing of this key would be kept if it came next."""
+        return len(self._kept) < self._count or bool(self._kept and key > self._kept[0][0])
+
     @property
     def sorted(self) -> list[Item]:
         """The things, that of the largest key first."""

@@ -1,10 +1,12 @@
 """Find the media in Tator that files of a folder are, by their names or by Tator's md5."""
 
+import json
+import sqlite3
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
 
 from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
@@ -13,10 +15,52 @@ from scripts.lib.records.match import MatchRecord
 _NAMED = 5
 # What Tator holds where whoever made a media knew no sum.
 _NO_SUM = "0" * 32
+# Keys are bytes, as a name in Tator may hold a lone surrogate. A row of `found` says how many media have what a file
+# has, and the first of them; one of `claims` how many files have a media as their only one.
+_TABLES = """
+PRAGMA journal_mode = OFF;
+CREATE TABLE files (
+    place INTEGER PRIMARY KEY, media_id INTEGER, path TEXT, kind TEXT, fault TEXT, path_key BLOB, key BLOB
+);
+CREATE TABLE media (place INTEGER PRIMARY KEY, key BLOB, kind TEXT, entry TEXT);
+CREATE TABLE found (place INTEGER PRIMARY KEY, what TEXT, number INTEGER, media INTEGER);
+CREATE TABLE claims (media INTEGER PRIMARY KEY, number INTEGER);
+"""
+_ADD_FILE = "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?)"
+_INDICES_OF_FILES = "CREATE INDEX files_by_path ON files (path_key); CREATE INDEX files_by_key ON files (key);"
+_ADD_MEDIA = """
+INSERT INTO media SELECT NULL, ?1, ?2, ?3
+WHERE EXISTS (SELECT 1 FROM files WHERE key = ?1) OR EXISTS (SELECT 1 FROM files WHERE path_key = ?1)
+"""
+_INDEX_OF_MEDIA = "CREATE INDEX media_by_key ON media (key)"
+# A file that was found by its path is not looked for by its name.
+_FIND_BY_PATH = """
+INSERT INTO found SELECT files.place, 'path', count(*), min(media.place)
+FROM files CROSS JOIN media ON media.key = files.path_key AND (files.kind IS NULL OR media.kind = files.kind)
+GROUP BY files.place
+"""
+_FIND_BY_KEY = """
+INSERT OR IGNORE INTO found SELECT files.place, ?, count(*), min(media.place)
+FROM files CROSS JOIN media ON media.key = files.key AND (files.kind IS NULL OR media.kind = files.kind)
+GROUP BY files.place
+"""
+_COUNT_CLAIMS = """
+CREATE INDEX found_by_media ON found (media) WHERE number = 1;
+INSERT INTO claims SELECT media, count(*) FROM found WHERE number = 1 GROUP BY media;
+"""
+_FOUND = """
+SELECT files.*, found.what, found.number, found.media, media.entry, claims.number
+FROM files LEFT JOIN found USING (place) LEFT JOIN media ON media.place = found.media
+LEFT JOIN claims ON claims.media = found.media AND found.number = 1
+"""
+_CANDIDATES = "SELECT entry FROM media WHERE key = ? AND (? IS NULL OR kind = ?) ORDER BY place LIMIT ?"
+_CLAIMANTS = """
+SELECT files.path FROM found JOIN files USING (place)
+WHERE found.number = 1 AND found.media = ? ORDER BY files.place LIMIT ?
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class TatorEntry:
+class TatorEntry(NamedTuple):
     """A media in Tator, as far as it matters for a match; values are those of TatorMedia."""
 
     tator_id: int
@@ -49,93 +93,133 @@ class LocalEntry:
     fault: str | None = None
 
 
-def match(files: Sequence[LocalEntry], media: Iterable[TatorEntry], by: str) -> dict[int, MatchRecord]:
-    """Return for each file which media in Tator it is, by its number; what is not certain is said, and not guessed.
+class _Found(NamedTuple):
+    """What was found of a file: a row of the query _FOUND."""
+
+    place: int
+    media_id: int
+    path: str
+    kind: Kind | None
+    fault: str | None
+    path_key: bytes | None
+    key: bytes | None
+    what: Literal["path", "name", "md5"] | None
+    number: int | None
+    media: int | None
+    entry: str | None
+    claims: int | None
+
+
+class Matching:
+    """Files of a folder, and which media in Tator they are; what is not certain is said, and not guessed.
 
     By name a media whose name is the file's whole path below the folder comes before those with the name of the file
     alone. Names are compared as Unicode's NFC, since macOS writes them otherwise.
 
-    Args:
-        files: those of the run.
-        media: those in Tator that may be meant, each once.
-        by: `name` or `md5`.
+    First all files are added, then the media in Tator, then the records are asked for. What is known of them lies in a
+    temporary file, so that memory does not grow with their number.
     """
-    wanted = {key for file in files for _, key in _keys(file, by)}
-    index: dict[str, list[TatorEntry]] = defaultdict(list)
-    for entry in media:
-        key = entry.md5 if by == "md5" else _name(entry.name or "")
-        if key in wanted:
-            index[key].append(entry)
-    chosen = {file.media_id: _candidates(file, by, index) for file in files}
-    claims: dict[int, list[LocalEntry]] = defaultdict(list)
-    for file in files:
-        _, found = chosen[file.media_id]
-        if len(found) == 1:
-            claims[found[0].tator_id].append(file)
-    return {file.media_id: _record(file, *chosen[file.media_id], by, claims) for file in files}
+
+    def __init__(self, by: str) -> None:
+        """Begin; `by` is `name` or `md5`."""
+        self._by = by
+        # Without a name SQLite makes a file in TMPDIR, which is gone when this process ends.
+        self._tables = sqlite3.connect("")
+        self._tables.executescript(_TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tables.close()
+
+    def add_files(self, files: Iterable[LocalEntry]) -> None:
+        """Take the files of the run, once."""
+        rows = ((file.media_id, file.path, file.kind, file.fault, *_keys(file, self._by)) for file in files)
+        self._tables.executemany(_ADD_FILE, rows)
+        self._tables.executescript(_INDICES_OF_FILES)
+
+    def add_media(self, media: Iterable[TatorEntry]) -> None:
+        """Take those in Tator that may be meant, each once; what no file can be is left out."""
+        keys = ((entry.md5 if self._by == "md5" else _name(entry.name or ""), entry) for entry in media)
+        rows = ((_bytes(key), entry.kind, json.dumps(entry)) for key, entry in keys)
+        self._tables.executemany(_ADD_MEDIA, rows)
+        self._tables.execute(_INDEX_OF_MEDIA)
+        self._tables.execute(_FIND_BY_PATH)
+        self._tables.execute(_FIND_BY_KEY, [self._by])
+        self._tables.executescript(_COUNT_CLAIMS)
+
+    def records(self, order: Literal["place", "media_id"] = "place") -> Iterator[tuple[str, MatchRecord]]:
+        """Yield the path of each file and which media in Tator it is.
+
+        Args:
+            order: `place` for the order in which the files were added, `media_id` for that of their numbers.
+        """
+        for row in self._tables.execute(f"{_FOUND} ORDER BY files.{order}"):
+            found = _Found(*row)
+            yield found.path, self._record(found)
+
+    def _record(self, found: _Found) -> MatchRecord:
+        if found.fault is not None:
+            return MatchRecord(media_id=found.media_id, state="failed", reason=found.fault)
+        if found.number is None or found.entry is None:
+            how = "has its md5" if self._by == "md5" else "has its name"
+            reason = f"no {found.kind or 'media'} in Tator {how}"
+            return MatchRecord(media_id=found.media_id, state="missing", reason=reason)
+        if found.number > 1:
+            ids = _some(self._candidates(found), found.number)
+            reason = (
+                f"{found.number} media in Tator have its {found.what} ({ids}); name the right ones in tator.media_ids"
+            )
+            return MatchRecord(media_id=found.media_id, state="failed", reason=reason)
+        entry = TatorEntry(*json.loads(found.entry))
+        if found.claims is not None and found.claims > 1:
+            paths = _some(self._claimants(found), found.claims)
+            reason = f"{found.claims} files match media {entry.tator_id} in Tator by their {self._by} ({paths})"
+            return MatchRecord(media_id=found.media_id, state="failed", reason=reason)
+        return MatchRecord(
+            media_id=found.media_id,
+            state="matched",
+            reason=None,
+            by=found.what,
+            tator_id=entry.tator_id,
+            type_id=entry.type_id,
+            name=entry.name,
+            width=entry.width,
+            height=entry.height,
+            fps=entry.fps,
+            num_frames=entry.num_frames,
+            kind=entry.kind,
+        )
+
+    def _candidates(self, found: _Found) -> list[str]:
+        """Return the numbers of the first media that have what the file has."""
+        key = found.path_key if found.what == "path" else found.key
+        rows = self._tables.execute(_CANDIDATES, (key, found.kind, found.kind, _NAMED))
+        return [str(TatorEntry(*json.loads(entry)).tator_id) for (entry,) in rows]
+
+    def _claimants(self, found: _Found) -> list[str]:
+        """Return the paths of the first files that are the same media."""
+        return [printable(path) for (path,) in self._tables.execute(_CLAIMANTS, (found.media, _NAMED))]
 
 
-def _keys(file: LocalEntry, by: str) -> Iterator[tuple[Literal["path", "name", "md5"], str]]:
+def _keys(file: LocalEntry, by: str) -> tuple[bytes | None, bytes | None]:
+    """Return the whole path, where there is more than the name, and the name or the sum; None for what is no key."""
     if by == "md5":
-        if file.md5 is not None and file.md5 != _NO_SUM:
-            yield "md5", file.md5
-        return
-    if "/" in file.path:
-        yield "path", _name(file.path)
-    yield "name", _name(file.path.rpartition("/")[2])
+        return None, None if file.md5 == _NO_SUM else _bytes(file.md5)
+    path = _name(file.path) if "/" in file.path else None
+    return _bytes(path), _bytes(_name(file.path.rpartition("/")[2]))
 
 
 def _name(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _candidates(
-    file: LocalEntry, by: str, index: Mapping[str, list[TatorEntry]]
-) -> tuple[Literal["path", "name", "md5"] | None, list[TatorEntry]]:
-    """Return by what the file matches, and the media: none, one or several."""
-    for what, key in _keys(file, by):
-        found = [entry for entry in index.get(key, ()) if file.kind in (None, entry.kind)]
-        if found:
-            return what, found
-    return None, []
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "surrogatepass")
 
 
-def _record(
-    file: LocalEntry,
-    what: Literal["path", "name", "md5"] | None,
-    found: list[TatorEntry],
-    by: str,
-    claims: Mapping[int, list[LocalEntry]],
-) -> MatchRecord:
-    if file.fault is not None:
-        return MatchRecord(media_id=file.media_id, state="failed", reason=file.fault)
-    if not found:
-        how = "has its md5" if by == "md5" else "has its name"
-        return MatchRecord(media_id=file.media_id, state="missing", reason=f"no {file.kind or 'media'} in Tator {how}")
-    if len(found) > 1:
-        ids = _some([str(entry.tator_id) for entry in found])
-        reason = f"{len(found)} media in Tator have its {what} ({ids}); name the right ones in tator.media_ids"
-        return MatchRecord(media_id=file.media_id, state="failed", reason=reason)
-    [entry] = found
-    if len(same := claims[entry.tator_id]) > 1:
-        paths = _some([printable(one.path) for one in same])
-        reason = f"{len(same)} files match media {entry.tator_id} in Tator by their {by} ({paths})"
-        return MatchRecord(media_id=file.media_id, state="failed", reason=reason)
-    return MatchRecord(
-        media_id=file.media_id,
-        state="matched",
-        reason=None,
-        by=what,
-        tator_id=entry.tator_id,
-        type_id=entry.type_id,
-        name=entry.name,
-        width=entry.width,
-        height=entry.height,
-        fps=entry.fps,
-        num_frames=entry.num_frames,
-        kind=entry.kind,
-    )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+def _some(names: Sequence[str], count: int) -> str:
+    return ", ".join(names) + (", ..." if count > len(names) else "")
