@@ -26,6 +26,7 @@ from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import GraphError, PipelineError, ServerError, SettingsError
 from scripts.lib.files import replacing, sha256
 from scripts.lib.graphs import class_names, external
+from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
 from scripts.lib.graphs.found_network import NetworkSettings, look_at, read_description
@@ -164,11 +165,7 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
     boxes, scores = (tuple(output.get_shape()) for output in part.outputs)
     count = check_outputs(boxes, scores, batch, str(graph))
     read_nms(model, layout, count, str(graph))
-    if count != len(classes):
-        raise GraphError(
-            f"{graph} has {count} classes, {ini} names {len(classes)} ({', '.join(classes)}); expected the same "
-            "number: give the train.ini that the network was trained with"
-        )
+    check_names(count, classes, str(graph), str(ini))
     _say(f"{graph}: layout {layout.name}, {count} classes: {', '.join(classes)}")
 
 

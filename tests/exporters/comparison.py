@@ -2,8 +2,8 @@
 
     python -m tests.exporters.comparison EXPORTERS CONVERSION FOLDER [--page docs/networks.md] [NAME ...]
 
-EXPORTERS and CONVERSION are environments; FOLDER gets what networks.py writes of each network. The page's table is
-written anew; with names, their rows alone.
+EXPORTERS and CONVERSION are environments; FOLDER gets what networks.py writes of each network, and its result: one of
+the same code and versions is not made again. The page's table is written anew; with names, their rows alone.
 """
 
 import argparse
@@ -32,14 +32,15 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.suppression import Nms, select
 from tests.exporters.exporter_process import Environments, exported
 from tests.exporters.families import NETWORKS, Exported
+from tests.exporters.kept_results import keep, kept, state_of
 from tests.exporters.oracle_file import MOST_BOXES, THREADS, Rates
-from tests.exporters.pictures import pictures
 
 ENGINES = ("openvino", "onnxruntime")
 # Suppresses nothing: each anchor gives one box, of its best class.
 NOTHING = to_values(Nms(iou=1.0, max_detections=MOST_BOXES, per_class=True, best_class=True))
-# Their loop and ours take turns, so that what else the machine does falls on both.
-TURNS, SECONDS = 5, 1.0
+# Their loop and ours take turns, so that what else the machine does falls on both. A turn takes a second, or as long as
+# one batch; where all take longer than a minute, the turns are fewer.
+TURNS, FEWEST_TURNS, SECONDS, LONGEST = 5, 3, 1.0, 60.0
 HEAD = (
     "| network | family | boxes compared | largest difference: pixels, score | "
     "frames/s, times the exporter's: elapsed, processor time |\n"
@@ -68,8 +69,8 @@ def asked(network: Exported, engine: str, threshold: float) -> DetectOptions:
     """Return what a job is asked."""
     sides = {key: network.settings.get(key) for key in ("img_max_side", "img_min_side")}
     return DetectOptions(
-        **sides, keep_threshold=threshold, batch_size=4, frame_stride=1, frame_range=None, max_frames=None,
-        engine=engine, precision="f32", engines=Path("engines"), pixels=None, first_label=None,
+        **sides, keep_threshold=threshold, batch_size=network.batch_size, frame_stride=1, frame_range=None,
+        max_frames=None, engine=engine, precision="f32", engines=Path("engines"), pixels=None, first_label=None,
         nms=NOTHING if network.is_half else None, threads=THREADS,
     )  # fmt: skip
 
@@ -150,7 +151,7 @@ def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, th
 
         def ours() -> Rates:
             started, spent, rounds = time.perf_counter(), time.process_time(), 0
-            while rounds < engine.depth or time.perf_counter() - started < SECONDS:
+            while not rounds or time.perf_counter() - started < SECONDS:
                 batch = batches[rounds % engine.depth]
                 if rounds >= engine.depth:
                     finish()
@@ -158,14 +159,15 @@ def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, th
                     fitting.fit(picture, place)
                 engine.start(batch)
                 rounds += 1
-            for _ in range(engine.depth):
+            for _ in range(min(rounds, engine.depth)):
                 finish()
             count = rounds * options.batch_size
             return Rates(count / (time.perf_counter() - started), count / (time.process_time() - spent))
 
         ours()
         theirs()
-        for _ in range(TURNS):
+        started = time.perf_counter()
+        while len(ratios) < TURNS and (len(ratios) < FEWEST_TURNS or time.perf_counter() - started < LONGEST):
             other, own = theirs(), ours()
             ratios.append(Rates(own.elapsed / other.elapsed, own.processor / other.processor))
     return Rates(*(median(each) for each in zip(*ratios, strict=True)))
@@ -185,13 +187,13 @@ def refusal(name: str, source: Path) -> dict[str, Any]:
 def compare(name: str, source: Path, theirs: Callable[[], Rates]) -> dict[str, Any]:
     """Compare one network, on each engine that reads it; `theirs` measures the package's own loop."""
     wanted, oracle = NETWORKS[name], np.load(source / "oracle.npz")
+    given = wanted.pictures
     threshold = float(oracle["threshold"])
     result: dict[str, Any] = {"name": name, "family": wanted.family, "compared": 0, "boxes": 0.0, "scores": 0.0}
     with TemporaryDirectory() as folder:
         network = taken(wanted, source, Path(folder))
         for engine in ENGINES if wanted.graph.endswith(".onnx") else ENGINES[:1]:
             options = asked(wanted, engine, threshold)
-            given = pictures(wanted.options.get("crop"))[: 1 if wanted.fixed_frames else None]
             for at, found in enumerate(found_in(given, network, options, Path(folder))):
                 expected = np.column_stack([oracle[f"{kind}_{at}"] for kind in ("boxes", "scores", "labels")])
                 size = (given[at].shape[1], given[at].shape[0])
@@ -201,9 +203,26 @@ def compare(name: str, source: Path, theirs: Callable[[], Rates]) -> dict[str, A
                 for key, value in (("boxes", boxes), ("scores", scores)):
                     result[key] = max(result[key], value)
                     result[f"{engine} {key}"] = max(result.get(f"{engine} {key}", 0.0), value)
-        result["times"] = times(network, asked(wanted, "openvino", threshold), pictures()[0], theirs)
+        result["times"] = times(network, asked(wanted, "openvino", threshold), given[0], theirs)
     within = result["boxes"] <= wanted.tolerance[0] and result["scores"] <= wanted.tolerance[1]
     return result | {"within": bool(within and result["compared"])}
+
+
+def result_of(name: str, environments: Environments, folder: Path) -> dict[str, Any]:
+    """Return the result of one network: the one that is kept in its folder, or a new one, which is kept there."""
+    state = state_of(name)
+    if (before := kept(folder, state)) is not None:
+        return before
+    started = time.perf_counter()
+    try:
+        with exported(name, environments, folder) as theirs:
+            result = refusal(name, folder) if NETWORKS[name].refused else compare(name, folder, theirs)
+    except (RuntimeError, PipelineError, AssertionError) as error:
+        return {"name": name, "said": str(error), "within": False}
+    result["seconds"] = round(time.perf_counter() - started)
+    if result["within"]:
+        keep(folder, state, result)
+    return result
 
 
 def row(result: dict[str, Any]) -> str:
@@ -235,12 +254,7 @@ def main() -> int:
     environments = Environments(given.exporters.absolute(), given.conversion.absolute())
     failed = []
     for name in given.names or NETWORKS:
-        source = given.folder.absolute() / name
-        try:
-            with exported(name, environments, source) as theirs:
-                result = refusal(name, source) if NETWORKS[name].refused else compare(name, source, theirs)
-        except (RuntimeError, PipelineError, AssertionError) as error:
-            result = {"name": name, "said": str(error), "within": False}
+        result = result_of(name, environments, given.folder.absolute() / name)
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
         if not result["within"]:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from tests.exporters.pictures import pictures
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -16,6 +20,8 @@ class Exported:
         family: that it has to be recognised as.
         settings: what has to be said in `network` and of its size.
         tolerance: how far boxes (pixels) and scores may be off.
+        crop: compare on a square of the first picture alone, of so many pixels.
+        batch_size: frames that go in at once; one of a network that takes seconds for it.
         refused: words of the sentence that refuses it, for what finds no boxes or cannot be run.
         is_half: suppress nothing on either side, and with OpenVINO let a box have another class whose score is as high
             within the tolerance: the package rounds each number to half precision, OpenVINO none.
@@ -31,7 +37,15 @@ class Exported:
     tolerance: tuple[float, float] = (0.5, 1e-3)
     is_half: bool = False
     fixed_frames: bool = False
+    crop: int | None = None
+    batch_size: int = 4
     refused: str | None = None
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """Those that it is compared on."""
+        made = pictures(self.crop)
+        return made[:1] if self.fixed_frames else made
 
 
 _FRAME = {"img_max_side": 640, "img_min_side": 480}
@@ -51,7 +65,7 @@ NETWORKS = {
     "yolo12n": Exported("ultralytics", ("yolo12n.yaml",)),
     "yolo26n": Exported("ultralytics", ("yolo26n.yaml",)),
     "yolo26n end-to-end": Exported("ultralytics", ("yolo26n.yaml",), {"nms": False}),
-    "rtdetr-l": Exported("ultralytics", ("rtdetr-l.yaml",), family="ultralytics-rtdetr"),
+    "rtdetr-l": Exported("ultralytics", ("rtdetr-l.yaml",), family="ultralytics-rtdetr", batch_size=1),
     "yolov5n": Exported("yolov5", family="yolov5"),
     "yolox-nano": Exported("yolox", family="yolox"),
     "yolox-nano decoded": Exported("yolox", options={"decoded": True}, family="yolox"),
@@ -64,10 +78,13 @@ NETWORKS = {
     "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
     "DEIMv2": Exported("transformers", ("deimv2", (640, 640)), family="rt-detr"),
     # Which queries random ones choose hangs on a pixel's rounding: on a part of the frame that is not resized.
-    "LW-DETR": Exported("transformers", ("lw_detr", (480, 480)), {"crop": 480}, family="rt-detr"),
-    "RF-DETR of transformers": Exported("transformers", ("rf_detr", (480, 480)), {"crop": 480}, family="rt-detr"),
-    # The package resizes numbers, the workflow bytes: not resized, so that the rest is compared.
-    "RF-DETR nano": Exported("rfdetr", options={"crop": 384}, family="rf-detr"),
+    "LW-DETR": Exported("transformers", ("lw_detr", (480, 480)), family="rt-detr", crop=480),
+    "RF-DETR of transformers": Exported("transformers", ("rf_detr", (480, 480)), family="rt-detr", crop=480),
+    # The package resizes numbers, the workflow bytes: not resized, and resized, with as much as half a level moves.
+    "RF-DETR nano": Exported("rfdetr", family="rf-detr", crop=384),
+    "RF-DETR nano resized": Exported(
+        "rfdetr", options={"queries": 576}, family="rf-detr", tolerance=(0.5, 0.02), fixed_frames=True
+    ),
     "SSDLite": Exported(
         "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME, fixed_frames=True
     ),
@@ -82,10 +99,20 @@ NETWORKS = {
         fixed_frames=True,
     ),
     "RetinaNet": Exported(
-        "torchvision", ("retinanet_resnet50_fpn_v2", 0.5), family="torchvision", settings=_FRAME, fixed_frames=True
+        "torchvision",
+        ("retinanet_resnet50_fpn_v2", 0.5),
+        family="torchvision",
+        settings=_FRAME,
+        fixed_frames=True,
+        batch_size=1,
     ),
     "FCOS": Exported(
-        "torchvision", ("fcos_resnet50_fpn", 0.2), family="torchvision", settings=_FRAME, fixed_frames=True
+        "torchvision",
+        ("fcos_resnet50_fpn", 0.2),
+        family="torchvision",
+        settings=_FRAME,
+        fixed_frames=True,
+        batch_size=1,
     ),
     "SSDLite of TensorFlow": Exported(
         "tensorflow_api", graph="graph.pb", family="tensorflow", settings=_FRAME, fixed_frames=True

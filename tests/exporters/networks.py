@@ -98,9 +98,9 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     from torchvision.models import detection
 
     seeded()
-    # RetinaNet is given the frame's size: torch and its export round the scale of a resized picture differently, which
-    # moves scores of random weights by up to 0.002.
-    sizes = {"min_size": 480, "max_size": 640} if name.startswith("retinanet") else {}
+    # They make the frame larger by 1.25, which has no rounding: torch and its export round other scales differently,
+    # which moves scores of random weights by up to 0.002.
+    sizes = {"min_size": 600, "max_size": 800} if name.startswith(("retinanet", "fcos")) else {}
     model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91, **sizes).eval()
     first = torch.from_numpy(np.ascontiguousarray(pictures()[0][..., ::-1])).permute(2, 0, 1) / 255
     if not name.startswith("ssd"):  # or features vanish, and what is compared is how programs round
@@ -135,7 +135,7 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     write(folder, 90, from_zero, threshold)
 
 
-def transformers(folder: Path, kind: str, size: tuple[int, int], crop: int | None = None) -> None:
+def transformers(folder: Path, kind: str, size: tuple[int, int]) -> None:
     """Export with torch.onnx a network of transformers (Apache-2.0), with its processor's settings beside it."""
     import transformers as package
 
@@ -177,15 +177,19 @@ def transformers(folder: Path, kind: str, size: tuple[int, int], crop: int | Non
         )
         return tuple(result[key].numpy() for key in ("boxes", "scores", "labels"))
 
-    write(folder, configuration.num_labels, predict, crop=crop)
+    write(folder, configuration.num_labels, predict)
 
 
-def rfdetr(folder: Path, threshold: float = THRESHOLD, crop: int | None = None) -> None:
-    """Export with rfdetr (Apache-2.0)."""
+def rfdetr(folder: Path, threshold: float = THRESHOLD, *, queries: int = 300) -> None:
+    """Export with rfdetr (Apache-2.0).
+
+    With as many queries as there are patches of the picture, 576, none is chosen: which of random ones are would hang
+    on the rounding of a pixel.
+    """
     from rfdetr import RFDETRNano
 
     seeded()
-    network = RFDETRNano(pretrain_weights=None, device="cpu")
+    network = RFDETRNano(pretrain_weights=None, device="cpu", num_queries=queries, num_select=queries)
     inner = network.model.model.eval()
     picture = a_picture(384, 384)
     # The n-th best proposal gets the n-th query: of random ones, whose proposals score alike, each would be another for
@@ -204,7 +208,7 @@ def rfdetr(folder: Path, threshold: float = THRESHOLD, crop: int | None = None) 
         result = network.predict(np.ascontiguousarray(frame[..., ::-1]), threshold=threshold)
         return result.xyxy, result.confidence, result.class_id
 
-    write(folder, 91, predict, threshold, crop)
+    write(folder, 91, predict, threshold)
 
 
 def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.exporters.pictures import pictures
+from tests.exporters.families import NETWORKS
 
 # Boxes, scores and labels of one picture.
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -56,23 +56,29 @@ def write(
     names: int,
     predict: Callable[[np.ndarray], Found],
     threshold: float = THRESHOLD,
-    crop: int | None = None,
 ) -> None:
-    """Write the names and what the package's own prediction finds, then measure it whenever a line comes in."""
+    """Write the names and what the package's own prediction finds, then measure it whenever a line comes in.
+
+    Args:
+        folder: to write, which is called as the network is.
+        names: how many classes there are.
+        predict: finds boxes in a picture.
+        threshold: the least score of a box.
+    """
+    given = NETWORKS[folder.name].pictures
     if not any((folder / name).exists() for name in ("config.json", "metadata.yaml")):
         (folder / "names.txt").write_text("".join(f"class {number}\n" for number in range(names)))
     found = {}
-    for at, picture in enumerate(pictures(crop)):
+    for at, picture in enumerate(given):
         for kind, values in zip(("boxes", "scores", "labels"), predict(picture), strict=True):
             found[f"{kind}_{at}"] = np.asarray(values)
     np.savez(folder / "oracle.npz", threshold=threshold, **found)
     sys.stdout.write(f"\n{READY}\n")
     sys.stdout.flush()
-    first = pictures(crop)[0]
     for _ in sys.stdin:
         started, spent, count = time.perf_counter(), time.process_time(), 0
         while not count or time.perf_counter() - started < _SECONDS:
-            predict(first)
+            predict(given[0])
             count += 1
         rates = Rates(count / (time.perf_counter() - started), count / (time.process_time() - spent))
         sys.stdout.write(f"\n{RATE} {rates.elapsed} {rates.processor}\n")

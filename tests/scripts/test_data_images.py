@@ -140,7 +140,9 @@ class TestMake:
             str(tmp_path / "o"),
         ]
         assert main([*arguments, "net:1"]) == 1
-        assert f"has 3 classes, {tmp_path}/train.ini names {names.count(',') + 1}" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "graph.pb scores 3 classes, " in said
+        assert f"train.ini names {names.count(',') + 1} (cod, " in said
         assert not (tmp_path / "o").exists()
 
     def test_a_graph_made_for_one_size_and_batch_is_taken(self, capsys, tmp_path):

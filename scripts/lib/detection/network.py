@@ -15,8 +15,8 @@ from scripts.lib.engines.feeding import of_bytes, size_of_input
 from scripts.lib.engines.prepare_described import obstacle
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import ENGINES, open_engine
-from scripts.lib.errors import GraphError
 from scripts.lib.files import read_json, sha256
+from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description, Resize, from_values, input_size
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
@@ -156,11 +156,7 @@ class Network:
 
     def _describe(self, engine: Engine, names: list[str]) -> NetworkUsed:
         files, described = self._files, self.description
-        if len(names) != engine.classes:
-            raise GraphError(
-                f"{files.graph} scores {engine.classes} classes, {files.train_ini} names {len(names)} "
-                f"({', '.join(names)}); expected as many: take the train.ini that the network was trained with"
-            )
+        check_names(engine.classes, names, str(files.graph), str(files.train_ini))
         return NetworkUsed(
             sha256=sha256(files.graph),
             weights_sha256=sha256(files.weights) if files.weights else None,

@@ -18,8 +18,8 @@ TRAIN_INI = "train.ini"
 CONFIG = "config.json"
 # Where Ultralytics writes what an OpenVINO file does not hold.
 METADATA = "metadata.yaml"
-# A class that was never trained, in lists that number COCO's categories without gaps.
-_UNUSED = ("N/A", "n/a", "")
+# No class, in lists that number COCO's categories without gaps; torchvision's begin with the background.
+_UNUSED = ("N/A", "n/a", "", "__background__")
 # A Python literal takes fifty times its text in memory, and seconds a megabyte.
 _LONGEST_LITERAL = 2**19
 

@@ -11,6 +11,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.feeding import read_input, size_of_input
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import class_names
+from scripts.lib.graphs.class_count import check_class_count
 from scripts.lib.graphs.class_names import ClassNames
 from scripts.lib.graphs.description import Description, input_size
 from scripts.lib.graphs.families import describe
@@ -139,6 +140,7 @@ def look_at(
         pixels=asked.pixels,
     )
     description = describe(signature, known)
+    check_class_count(signature, description, names.names, names.source)
     sides = (asked.img_max_side, asked.img_min_side)
     said = description is not None and description.size is not None
     beside = stated.size if stated else None

@@ -1,8 +1,9 @@
 """The parts of TensorFlow's GraphDef and ONNX' ModelProto that name operators, read with protobuf alone.
 
 Neither TensorFlow nor onnx is needed, and neither sees a file before its operators are checked. Each message is
-declared with those of its fields that can name an operator, a function, or a type of value; protobuf passes over the
-rest. A `map` and a `oneof` are declared as plain fields, so that nothing hides behind a second entry of the same name.
+declared with those of its fields that can name an operator, a function, or a type of value, and with the shapes of
+weights; protobuf passes over the rest. A `map` and a `oneof` are declared as plain fields, so that nothing hides behind
+a second entry of the same name.
 """
 
 from functools import cache
@@ -31,7 +32,12 @@ _TENSORFLOW = {
     },
     "ListValue": {"type": (6, "int32*"), "tensor": (8, "Tensor*"), "func": (9, "NameAttrList*")},
     "NameAttrList": {"name": (1, "string"), "attr": (2, "Attr*")},
-    "Tensor": {"dtype": (1, "int32"), "resource_handle_val": (14, "bytes*"), "variant_val": (15, "bytes*")},
+    "Tensor": {
+        "dtype": (1, "int32"), "shape": (2, "TensorShape"), "resource_handle_val": (14, "bytes*"),
+        "variant_val": (15, "bytes*"),
+    },
+    "TensorShape": {"dim": (2, "TensorLength*")},
+    "TensorLength": {"size": (1, "int64")},
 }  # fmt: skip
 _ONNX = {
     "ModelProto": {"graph": (7, "GraphProto"), "training_info": (20, "bytes*"), "functions": (25, "FunctionProto*")},

@@ -38,6 +38,8 @@ class Signature:
         operators: the kinds of its operators, without those of graphs inside.
         metadata: what the file says of itself; a value may be text or, from a file beside it, of any type.
         is_frozen: it is a frozen graph, any of whose tensors may be an output.
+        classes: how many its last layers score, the background's included; None where the names of its weights do not
+            show it.
         takes_patches: it looks at a picture in patches, as vision transformers do; None where the file does not show
             its weights.
     """
@@ -48,6 +50,7 @@ class Signature:
     operators: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     is_frozen: bool = False
+    classes: int | None = None
     takes_patches: bool | None = None
 
     def without_inputs(self, names: Collection[str]) -> "Signature":

@@ -1,10 +1,12 @@
 """Read what a network's file takes and gives, and says of itself, without the program that runs it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.class_count import classes_of_weights
 from scripts.lib.graphs.messages import read_graph_def, read_signature
 from scripts.lib.graphs.openvino_file import read_openvino_file
 from scripts.lib.graphs.signature import Signature, Tensor
@@ -46,18 +48,19 @@ def _of_onnx(content: bytes, source: str) -> Signature:
         ValueError: it is no ONNX file.
     """
     message = read_signature(content)
-    constants = {constant.name for constant in message.graph.initializer}
+    weights = {constant.name: list(constant.dims) for constant in message.graph.initializer}
     return Signature(
         source=source,
-        inputs=tuple(_onnx_tensor(one) for one in message.graph.input if one.name not in constants),
+        inputs=tuple(_onnx_tensor(one) for one in message.graph.input if one.name not in weights),
         outputs=tuple(_onnx_tensor(one) for one in message.graph.output),
         operators=frozenset(node.op_type for node in message.graph.node),
         metadata={entry.key: entry.value for entry in message.metadata_props},
-        takes_patches=_takes_patches([list(constant.dims) for constant in message.graph.initializer]),
+        classes=classes_of_weights(weights),
+        takes_patches=_takes_patches(weights.values()),
     )
 
 
-def _takes_patches(weights: list[list[int]]) -> bool | None:
+def _takes_patches(weights: Iterable[list[int]]) -> bool | None:
     """Return whether one of the weights is a convolution of large squares of a picture; None where none is one."""
     squares = [shape[2] for shape in weights if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3]]
     return max(squares) >= _LEAST_PATCH if squares else None
@@ -79,6 +82,7 @@ def _of_frozen_graph(content: bytes, source: str) -> Signature:
         outputs=tuple(Tensor(name, "", None) for name in wanted if name.partition(":")[0] in names),
         operators=frozenset(node.op for node in message.node),
         is_frozen=True,
+        classes=classes_of_weights({node.name: _shape_of_constant(node) for node in message.node}),
     )
 
 
@@ -88,6 +92,12 @@ def _onnx_tensor(message: Any) -> Tensor:
     if tensor.HasField("shape"):
         shape = tuple(length.dim_value if length.dim_value > 0 else None for length in tensor.shape.dim)
     return Tensor(message.name, _ONNX_KINDS.get(tensor.elem_type, ""), shape)
+
+
+def _shape_of_constant(node: Any) -> list[int]:
+    """Return the shape of the numbers that a node holds; empty where it holds none."""
+    tensors = [attr.value.tensor for attr in node.attr if attr.key == "value"]
+    return [length.size for length in tensors[0].shape.dim] if tensors else []
 
 
 def _placeholder_kind(node: Any) -> str:
