@@ -1,4 +1,4 @@
-"""The workflow's scripts. If a package is missing or a script is interrupted, they print one sentence and no traceback."""
+"""The workflow's scripts; if a package is missing or a script is interrupted, they print a sentence, no traceback."""
 
 import sys
 

@@ -37,7 +37,7 @@ def check(record: MediaRecord, path: Path) -> DownloadRecord:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         state = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return _failed(record, "its file is gone since the run was planned; run again")
+        return _failed(record, "its file was removed since the run was planned; run again")
     except PermissionError as error:
         return _failed(
             record, f"its file cannot be read ({error.strerror}); give this user the right to, and run again"

@@ -55,7 +55,7 @@ def look_for_losses(
         same, found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
     except (PipelineError, requests.RequestException, ValueError, TypeError, LookupError) as error:
         reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
-        tell(f"{tator['host']}: could not look whether {name} still holds its boxes: {reason}")
+        tell(f"{tator['host']}: could not check whether {name} still holds its boxes: {reason}")
         return seen
     # Only where the version was chosen by its name, when the run was prepared.
     by_name = "made_at" in where or "made_beside" in where
