@@ -209,7 +209,7 @@ def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
     assert done.returncode == 1, done.stdout
     assert set(survey.states().values()) == {"failed"}
     reasons = survey.reasons()
-    assert "is not shown as the file is: Tator shows 12.5000 pictures a second, the file" in reasons[VIDEO]
+    assert "has other frames than the file: Tator shows 12.5000 pictures a second, the file" in reasons[VIDEO]
     assert "Tator says 1000 frames, the file has" in reasons[OTHER]
     assert "Tator says 1000 x 100 pixels, the file has" in reasons["wide.jpg"]
     assert not [box for media_id in (*survey.server.media, wide) for box in survey.there(media_id)]

@@ -1,4 +1,4 @@
-"""What this folder's runs wrote into attributes of media, so that a person's value is told from the workflow's own.
+"""Store what this folder's runs wrote into attributes of media, to distinguish a person's value from the workflow's.
 
 It stands in a file of the run's folder that no rule makes, since Snakemake removes what a rule makes before the rule
 runs again. What is about to be written is noted first: a job that is killed may have written it.
