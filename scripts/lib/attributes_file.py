@@ -67,7 +67,7 @@ class DescribedMedia:
             yield self._read(place)
 
     def get(self, media_id: int) -> MediaAttributes | None:
-        """Return what is known of a media; None where nothing is."""
+        """Return what is known of a media; None if nothing is."""
         at = bisect_left(self._ids, media_id)
         if at < len(self._ids) and self._ids[at] == media_id:
             return self._read(self._places[at])

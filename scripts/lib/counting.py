@@ -1,4 +1,4 @@
-"""How many animals a media shows: MaxN and what ecologists report beside it, from boxes of single frames.
+"""How many animals a media shows: MaxN and what ecologists report next to it, from boxes of single frames.
 
 MaxN is the most boxes of a species in one frame: so many animals there were at least, as no animal is counted twice.
 Only frames that went through the network count, and only boxes that score the threshold or more.
@@ -36,7 +36,7 @@ def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFr
     """Return which frames of a media were looked at.
 
     Args:
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         outcome: the record of its detection.
     """
     numbers = outcome.frames.numbers
@@ -81,7 +81,7 @@ class MediaCounts:
     Attributes:
         analysed_frames: its frames.
         interval_seconds: how long an interval is; without a rate the whole media is one.
-        whole: by species, from 1; species without a box are not there.
+        whole: by species, from 1; species without a box are missing.
         intervals: likewise, by the interval's number.
     """
 

@@ -26,7 +26,7 @@ class _Unix:
 
 def writer(stream: IO[str]) -> "Writer":
     """Return a writer of rows that end with LF; CR in a field is quoted, else readers take it for a row's end."""
-    # Before Python 3.13 csv quotes CR only where rows end with it.
+    # Before Python 3.13 csv quotes CR only if rows end with it.
     return csv.writer(_Unix(stream), lineterminator="\r\n")
 
 

@@ -66,7 +66,7 @@ class GraphError(PipelineError):
 
 
 class DeviceError(PipelineError):
-    """The GPU, its driver or TensorRT is not there, or failed."""
+    """The GPU, its driver or TensorRT is missing, or failed."""
 
 
 class ServerError(PipelineError):

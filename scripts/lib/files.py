@@ -39,7 +39,7 @@ def check_writable(folder: Path) -> None:
 
 
 def home() -> Path | None:
-    """Return the user's home, None where the system knows none: HOME is not set, and the user's number has no name."""
+    """Return the user's home; None if the system knows none: HOME is not set, and the user's number has no name."""
     try:
         return Path.home()
     except RuntimeError:
@@ -47,7 +47,7 @@ def home() -> Path | None:
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Whether a path still names the file that is open here."""
+    """Return whether a path still names the file that is open here."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -177,7 +177,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """Return a file of a zip file that a run wrote, which another's run may have been made to look like.
 
     Raises:
-        PipelineError: it is not there, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
+        PipelineError: it does not exist, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
     """
     try:
         if (size := archive.getinfo(name).file_size) > LARGEST_MEMBER:
@@ -194,7 +194,7 @@ def read_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply.
+        ValueError: it is not JSON, or nested too deeply.
     """
     return json_text.parse(path.read_text(encoding="utf-8"))
 

@@ -8,7 +8,7 @@ def parse(text: str | bytes) -> Any:
     """Return what a JSON text holds.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply, for which `json` has an error that is no ValueError.
+        ValueError: it is not JSON, or nested too deeply, for which `json` has an error that is no ValueError.
     """
     try:
         return json.loads(text)

@@ -16,7 +16,7 @@ def set_limit(megabytes: float | None) -> None:
     """Say what this process may use.
 
     Args:
-        megabytes: the job's mem_mb; None where it has none.
+        megabytes: the job's mem_mb; None if it has none.
     """
     _given[:] = [] if megabytes is None else [int(megabytes * _MEGABYTE)]
     left.cache_clear()

@@ -74,7 +74,7 @@ def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
 def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
     """Return the size at which a frame alone is scaled to the same bytes as in its padded copy.
 
-    None where there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
+    None if there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
     of the network, which then has pixels that are mixed of frame and padding.
 
     Args:

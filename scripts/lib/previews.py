@@ -105,7 +105,7 @@ class Previews:
         """Begin a media.
 
         Args:
-            fps: the video's frames a second, None where that is unknown.
+            fps: the video's frames a second; None if that is unknown.
             stride: every n-th frame is shown.
             clip: whether there is to be one; none of a picture, which has one frame to choose from.
         """

@@ -24,8 +24,8 @@ class Key:
     Attributes:
         description: for the schema.
         part: the part of the schema (`$defs`) that describes the value.
-        schema: what the schema says of the value in place of its type.
-        only: the key is written only where the record's state is this.
+        schema: what the schema says of the value instead of its type.
+        only: the key is written only if the record's state is this.
         optional: the key is not written where its value is None.
         between_jobs: the key is handed from job to job only, and the schema does not name it.
     """
@@ -85,7 +85,7 @@ def missing_key_named(path: Path) -> Iterator[None]:
     """Say which file lacks a key of a record.
 
     Raises:
-        PipelineError: in place of a KeyError.
+        PipelineError: instead of a KeyError.
     """
     try:
         yield

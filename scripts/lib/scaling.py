@@ -13,7 +13,7 @@ from scripts.lib.boxes import Pixels, Size
 
 
 class UnconvertedFrame(ABC):
-    """A frame of a video that was decoded, and of which there is no picture yet.
+    """A frame of a video that was decoded, and of which there is not a picture yet.
 
     Attributes:
         size: of its picture.

@@ -48,7 +48,7 @@ def species(path: Path) -> list[str]:
 
 
 def names(content: bytes, source: str) -> list[str]:
-    """Return the names that train.ini's content holds; `source` is what errors call the file."""
+    """Return the names that train.ini's content holds; `source` is the name of the file in errors."""
     value = _unquoted(_value(_text(content, source), source))
     if not value:
         raise GraphError(f"{source}: Species in [Data] is empty; {EXPECTED}: write the names of the classes")

@@ -12,7 +12,7 @@ def parse(text: str) -> Any:
     """Return what a YAML text holds.
 
     Raises:
-        ValueError: it is no YAML, or has a value that Python cannot hold, or is nested too deeply.
+        ValueError: it is not YAML, or has a value that Python cannot hold, or is nested too deeply.
     """
     try:
         return yaml.safe_load(text)

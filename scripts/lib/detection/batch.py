@@ -35,7 +35,7 @@ class Item(NamedTuple):
         size: its own, or the piece's, before it was fitted.
         media: the size that boxes refer to.
         restarts: how often the media had been begun anew.
-        piece: of a frame that is cut into tiles; None where this is the frame.
+        piece: of a frame that is cut into tiles; None if this is the frame.
     """
 
     task: MediaTask

@@ -56,8 +56,8 @@ class _Reading(NamedTuple):
 
     Attributes:
         task: whose frames are read.
-        given: gets the digest of each frame; None where they are not read a second time.
-        again: knows the frames that were given out before; None where there are none.
+        given: gets the digest of each frame; None if they are not read a second time.
+        again: knows the frames that were given out before; None if there are none.
     """
 
     task: MediaTask
@@ -88,7 +88,7 @@ class BatchReader:
             shape: of a batch.
             fit: writes a frame into its place in a batch.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
-            cutter: cuts large frames into tiles; None where that is not asked for.
+            cutter: cuts large frames into tiles; None if that is not asked for.
         """
         self._tasks, self._threads, self._cutter = tasks, threads, cutter
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
@@ -192,7 +192,7 @@ class BatchReader:
             task: whose they are.
             source: gives the frames; is closed.
             given: gets the digest of each frame, where several threads work on the media.
-            again: knows the frames that were given out before, None where there are none.
+            again: knows the frames that were given out before; None if there are none.
             several: have frames converted and fitted by several threads.
 
         Raises:
@@ -202,7 +202,7 @@ class BatchReader:
         """
         with source as frames:
             task.frames.summary = frames.summary
-            # Tiles of one frame are fitted at once, in place of several frames.
+            # Tiles of one frame are fitted at once, instead of several frames.
             later = frames.defers and self._cutter is None
             several = several and later
             reading = _Reading(task, given if several or frames.threads > 1 else None, again)

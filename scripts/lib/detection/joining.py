@@ -36,11 +36,11 @@ def join(
     """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
 
     Args:
-        plan: the parts of the video; none where it could not be cut.
+        plan: the parts of the video; none if it could not be cut.
         parts: the files of each, at least as many.
         outputs: the files to write.
         options: what was asked.
-        fps: the video's frames a second, None where that is unknown.
+        fps: the video's frames a second; None if that is unknown.
 
     Raises:
         MediaFault: the job of a part failed; the media is done again from its parts.
@@ -135,7 +135,7 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
 
 
 def _tiles(parts: Sequence[TilesUsed]) -> TilesUsed | None:
-    """Return what is said of tiles of all parts; None where they were not asked for."""
+    """Return what is said of tiles of all parts; None if they were not asked for."""
     if not parts:
         return None
     counts = {key: sum(getattr(each, key) for each in parts) for key in asdict(TileCounters())}

@@ -40,10 +40,10 @@ class MediaFiles:
     """The files and records of a media.
 
     Attributes:
-        record: what resolve_media or list_media wrote.
+        record: the record of resolve_media or list_media.
         media: the downloaded file.
         download: what download_media wrote.
-        listing: of a folder's run, in place of these two.
+        listing: of a folder's run, instead of these two.
     """
 
     record: Path
@@ -86,9 +86,9 @@ class MediaFrames(FrameInput):
 
         Args:
             media: the downloaded file, or a picture's content.
-            wanted: what resolve_media wrote.
+            wanted: the record of resolve_media.
             fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
-                None where the media is not read.
+                None if the media is not read.
             asked: the numbers of the frames to give out.
             part: of a video, to read only this one.
             threads: with how many to decode a video.
@@ -150,8 +150,8 @@ class MediaResults(ResultOutput):
 
         Args:
             outputs: the files to write.
-            wanted: what resolve_media wrote.
-            fetched: what download_media wrote, None where it is not known.
+            wanted: the record of resolve_media.
+            fetched: what download_media wrote; None if it is not known.
             network: what detects, and what it is asked.
             part: of a video, where only this one is read.
             synced: whether each file is safe on its disk when it is there, see files.replacing.
@@ -245,7 +245,7 @@ class MediaResults(ResultOutput):
 
 
 def tiles_used(tiling: Tiling | None, counted: TileCounters) -> TilesUsed | None:
-    """Return what the record says of tiles; None where none were asked for."""
+    """Return what the record says of tiles; None if none were asked for."""
     if tiling is None:
         return None
     width, height = tiling.size
@@ -270,7 +270,7 @@ def detect_one(
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
-        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        DeviceError: GPU, driver or TensorRT is missing or fails.
         SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
     network = Network(network_files, options)
@@ -288,7 +288,7 @@ def record_failure(
 
     Args:
         fault: why.
-        wanted: what resolve_media wrote.
+        wanted: the record of resolve_media.
         outputs: the files to write; what is there of them is replaced.
         network: what was to detect, and what it was asked.
         part: of a video.

@@ -39,7 +39,7 @@ class MediaInJob:
     """One media of the job.
 
     Attributes:
-        wanted: what resolve_media wrote.
+        wanted: the record of resolve_media.
         media: where its file is, or goes.
         outputs: the files of its detection.
         part: of a video, to detect in only this one.

@@ -15,7 +15,7 @@ class FrameInput(ABC):
 
     Attributes:
         summary: of the frames, set by the reader's thread; an empty one until they are opened.
-        fault: why the media cannot be read on, set by the reader's thread; None where it can.
+        fault: why the media cannot be read on, set by the reader's thread; None if it can.
         restarts: how often it was begun anew, as other frames came out when it was read again, set by the reader's
             thread; what came of the frames before counts no more.
         is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.

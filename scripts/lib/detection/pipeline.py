@@ -69,13 +69,13 @@ class Detector:
 
         Args:
             load: makes the engine ready, for batches of this size.
-            size: of the network's input.
-            batch_size: frames a batch.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
             threshold: the least score of a box.
-            name: what errors call the network.
+            name: the name of the network in errors.
             resize: how frames become pictures of this size.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
-            tiling: how large frames are cut into tiles; None where they are not.
+            tiling: how large frames are cut into tiles; None if they are not.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)

@@ -35,7 +35,7 @@ class Engine(Closeable):
     One thread uses an engine.
 
     Attributes:
-        batch_size: frames a batch, N.
+        batch_size: frames in a batch, N.
         size: width and height of the network's input.
         classes: C, the number of classes it scores.
         nms: the settings it was trained to be suppressed with.

@@ -23,9 +23,9 @@ class Decoder:
 
         Args:
             description: what the outputs mean.
-            size: of the network's input.
+            size: the size of the network's input.
             names: how many classes have a name.
-            graph: what errors call it.
+            graph: its name in errors.
         """
         self._description, self._size, self._names, self._graph = description, size, names, graph
         first = description.first_label

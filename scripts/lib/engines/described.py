@@ -55,7 +55,7 @@ class Runner(Closeable):
         Nothing is under way, and a batch has been run.
 
         Returns:
-            How many of each picture it picks; None where it gives all.
+            How many of each picture it picks; None if it gives all.
         """
         del least_score
         return None
@@ -72,12 +72,12 @@ class DescribedEngine(Engine):
 
         Args:
             runner: runs it.
-            description: of its family.
-            graph: what errors call it.
+            description: the description of its family.
+            graph: its name in errors.
             names: how many classes have a name.
-            size: of its input.
-            batch_size: frames a batch.
-            nms: settings of the suppression in place of the family's.
+            size: the size of its input.
+            batch_size: frames in a batch.
+            nms: settings of the suppression instead of the family's.
             record: what the media's records say of the engine.
             least_score: leave out boxes that score less in every class, where the engine can; None: give all.
 
@@ -136,11 +136,11 @@ class MakeRunner(Protocol):
 
         Args:
             graph: a `.pb`, `.onnx` or `.xml` file.
-            description: of its family.
+            description: the description of its family.
             taken: its input.
-            size: of its input.
-            batch_size: frames a batch, for engines that make room for them.
-            threads: of the CPU.
+            size: the size of its input.
+            batch_size: frames in a batch, for engines that make room for them.
+            threads: number of CPU threads.
         """
         ...
 
@@ -152,14 +152,14 @@ def open_described(
 
     Args:
         request: what it is opened with; its graph is a `.pb`, `.onnx` or `.xml` file.
-        description: of its family.
+        description: the description of its family.
         engine: its name, for the record.
         make_runner: makes what runs the graph in that engine.
-        device: what it computes on, for the record; None where the runner says it.
+        device: what it computes on, for the record; None if the runner says it.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
-        DeviceError: a GPU is asked for, and is not there or fails.
+        DeviceError: a GPU is requested, and is missing or fails.
     """
     graph, size, batch_size, threads = request.graph, request.size, request.batch_size, request.threads
     check_operators(graph)

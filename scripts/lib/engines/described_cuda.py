@@ -84,7 +84,7 @@ class _Picks:
         self._picking, self._session, self._least_score = picking, session, least_score
 
     def found(self, outputs: Sequence[Any], count: int, place: str) -> Found | None:
-        """Return the rows of the first pictures that are picked; None where they may not be all.
+        """Return the rows of the first pictures that are picked; None if they may not be all.
 
         Args:
             outputs: onnxruntime's, of the network.

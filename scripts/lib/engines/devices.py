@@ -35,8 +35,8 @@ class Device(NamedTuple):
 
     Attributes:
         name: `cpu` or `cuda`.
-        reason: for the record; None where there is no choice.
-        built: the folder of what onnxruntime's TensorRT provider builds; None where TensorRT is not used.
+        reason: for the record; None if there is no choice.
+        built: the folder of what onnxruntime's TensorRT provider builds; None if TensorRT is not used.
     """
 
     name: str = "cpu"
@@ -100,7 +100,7 @@ def has_tensorrt() -> bool:
 
 
 def missing_gpu(environ: Mapping[str, str], devices: Path = _DEVICES) -> str | None:
-    """Return why there is no NVIDIA GPU to be used, None where there is one.
+    """Return why there is no NVIDIA GPU to be used; None if there is one.
 
     Args:
         environ: the process environment.
@@ -155,7 +155,7 @@ def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, st
         devices: where the GPUs' device files are.
 
     Raises:
-        DeviceError: `cuda` is asked for, and is not there.
+        DeviceError: `cuda` is requested, and is missing.
     """
     if asked == "cpu":
         return Device("cpu", _CONFIGURED)

@@ -25,7 +25,7 @@ def halve(model: "onnx.ModelProto", graph: str) -> None:
 
     Args:
         model: of fixed shapes, its operators in order.
-        graph: what errors call it.
+        graph: its name in errors.
 
     Raises:
         GraphError: an operator is not ONNX's own, or a weight is beyond what half precision holds.

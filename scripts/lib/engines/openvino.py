@@ -48,9 +48,9 @@ class OpenVinoEngine(Engine):
 
         Args:
             graph: a `.pb` or `.onnx` file, or OpenVINO's own `.xml`.
-            size: of the network's input.
-            batch_size: frames a batch.
-            threads: of the CPU.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
+            threads: number of CPU threads.
             nms: instead of what the graph says; a graph that was cut says nothing.
 
         Raises:

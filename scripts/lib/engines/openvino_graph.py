@@ -40,8 +40,8 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
 
     Args:
         model: the graph.
-        graph: what errors call it.
-        threads: of the CPU.
+        graph: its name in errors.
+        threads: number of CPU threads.
         requests: how many go through it at once at most.
 
     Raises:
@@ -84,7 +84,7 @@ def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) 
         model: the whole graph.
         layout: its layout.
         classes: how many classes it scores.
-        graph: what errors call it.
+        graph: its name in errors.
 
     Raises:
         GraphError: the graph's suppression is not one that is known.

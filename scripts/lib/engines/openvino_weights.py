@@ -43,7 +43,7 @@ def make_sound(model: "openvino.Model", streams: int) -> int:
 
 
 def _floats_of_integers(layer: "openvino.Node", behind: Sources) -> bool:
-    """Say whether a layer's weights are stored as integers, and what goes into it is not quantized."""
+    """Return whether a layer's weights are stored as integers, and what goes into it is not quantized."""
     values, weights = (layer.input_value(at).get_node() for at in (0, 1))
     stored = _source(weights, _TO_FLOATS, behind)
     if stored.get_type_name() != "Constant" or stored.get_element_type().get_type_name() not in _INTEGERS:

@@ -21,7 +21,7 @@ class PinnedArrays(Closeable):
     """
 
     def __init__(self, runtime: Any) -> None:
-        """Name CUDA's runtime library, see load_runtime; None where there is none."""
+        """Name CUDA's runtime library, see load_runtime; None if there is none."""
         self._runtime = runtime
         self._held: dict[int, npt.NDArray[Any]] = {}
         self._failed = False
@@ -51,7 +51,7 @@ class PinnedArrays(Closeable):
 
 
 def load_runtime(version: str) -> Any:
-    """Return CUDA's runtime library, which onnxruntime has loaded; None where it is not found.
+    """Return CUDA's runtime library, which onnxruntime has loaded; None if it is not found.
 
     Args:
         version: of CUDA that onnxruntime was built for, such as 13.0; empty for a build without.

@@ -31,8 +31,8 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
 
     Args:
         graph: an `.onnx` file, cut before its suppression.
-        size: of the network's input.
-        batch_size: frames a batch, N.
+        size: the size of the network's input.
+        batch_size: frames in a batch, N.
         precision: f16 or f32.
 
     Raises:

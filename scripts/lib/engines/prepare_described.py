@@ -33,7 +33,7 @@ def output_name(at: int) -> str:
 
 
 def obstacle(signature: Signature, description: Description) -> str | None:
-    """Return why TensorRT cannot run a network, None where nothing is known against it."""
+    """Return why TensorRT cannot run a network; None if nothing is known against it."""
     found = [name for name in _SUPPRESSING if name in signature.operators]
     if found:
         return (
@@ -55,9 +55,9 @@ def prepare_described(graph: Path, description: Description, *, size: Size, batc
 
     Args:
         graph: an `.onnx` file.
-        description: of its family.
-        size: of the network's input.
-        batch_size: frames a batch.
+        description: the description of its family.
+        size: the size of the network's input.
+        batch_size: frames in a batch.
         precision: f16 or f32.
 
     Raises:

@@ -74,9 +74,9 @@ class RowsEngine(Engine):
         Args:
             run: the graph.
             taken: the graph's input.
-            graph: what errors call it.
-            size: of the network's input.
-            batch_size: frames a batch; they go through the graph one by one.
+            graph: its name in errors.
+            size: the size of the network's input.
+            batch_size: frames in a batch; they go through the graph one by one.
             nms: to suppress what the graph left; None for nothing.
             convention: what the graph does not say.
             description: for the record.

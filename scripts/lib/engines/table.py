@@ -184,7 +184,7 @@ def open_engine(
 
     Raises:
         GraphError: the engine cannot use the graph.
-        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        DeviceError: GPU, driver or TensorRT is missing or fails.
         SettingsError: there is no such engine, or a setting is missing that the graph needs.
     """
     if engine not in ENGINES:

@@ -74,7 +74,7 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
 
 
 def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> Iterator[LabeledBox]:
-    """Yield what foreign_truth does, with the finder of its media; names are None where they are not known yet."""
+    """Yield what foreign_truth does, with the finder of its media; names are None if they are not known yet."""
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         x, y, w, h = box.xywh
@@ -111,7 +111,7 @@ class NamedMedia(Protocol):
 
     @property
     def kind(self) -> str | None:
-        """`video`, `image`, or None where it is unknown."""
+        """`video`, `image`, or None if it is unknown."""
 
 
 class MediaFinder:

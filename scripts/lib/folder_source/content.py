@@ -49,7 +49,7 @@ _OGG, _THEORA = b"OggS", b"theora"
 
 
 def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
-    """Return what a file is by its name's suffix; None where only its content can tell, or "neither"."""
+    """Return what a file is by its name's suffix; None if only its content can tell, or "neither"."""
     _, dot, suffix = name.rpartition(".")
     suffix = suffix.lower() if dot else ""
     if _IMAGES.fullmatch(suffix):
@@ -60,7 +60,7 @@ def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
 
 
 def kind_by_content(head: bytes) -> Kind | None:
-    """Return what a file is by its first bytes, HEAD_BYTES of them or all; None where they are of no known kind."""
+    """Return what a file is by its first bytes, HEAD_BYTES of them or all; None if they are of no known kind."""
     if any(start.match(head) for start in _IMAGE_STARTS):
         return "image"
     if any(start.match(head) for start in _NO_VIDEO_STARTS):

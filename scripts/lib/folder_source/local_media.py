@@ -25,7 +25,7 @@ def local_path(record: MediaRecord, listing: Path) -> Path:
 
 
 def check(record: MediaRecord, path: Path) -> DownloadRecord:
-    """Return in place of the record of a download whether a file is there, can be read, and is the one that was listed.
+    """Return instead of the record of a download whether a file is there, can be read, and is the one that was listed.
 
     Args:
         record: what list_media wrote.
@@ -68,10 +68,10 @@ def media_file(
     """Return a media's file, and the record of how it came: downloaded, or in the folder of the run.
 
     Args:
-        record: what resolve_media or list_media wrote.
+        record: the record of resolve_media or list_media.
         media: the downloaded file.
         download: what download_media wrote.
-        listing: of a folder's run, in place of these two.
+        listing: of a folder's run, instead of these two.
 
     Raises:
         ValueError: neither is named.

@@ -56,7 +56,7 @@ def list_for_run(media: Mapping[str, Any], run_folder: Path) -> Listing:
 
 
 def is_away(settings: Mapping[str, Any], run_folder: Path) -> bool:
-    """Say whether the folder is not here, and a run that was made where it is has its boxes to be put into Tator.
+    """Return whether the folder is missing and only the boxes that an earlier run found in it are to be uploaded.
 
     Args:
         settings: of the run.
@@ -100,7 +100,7 @@ def detected_before(folder: str, run_folder: Path) -> Listing:
 def begin(listing: Listing, run_folder: Path) -> list[str]:
     """Write a run's listing; put the results of files that are gone aside, and those of files that came back in place.
 
-    Only while no other run is at work in the folder.
+    Only while no other run is running in the folder.
 
     Args:
         listing: what this run works with.
@@ -207,7 +207,7 @@ def read_listing(path: Path) -> Listing:
     """Return what `write_listing` wrote, less what was left out.
 
     Raises:
-        PipelineError: it is not there.
+        PipelineError: it does not exist.
     """
     with _opened(path) as stream:
         folder = json.loads(stream.readline())["folder"]
@@ -218,7 +218,7 @@ def each_file(listing: Path = LISTING) -> Iterator[ListedFile]:
     """Yield a listing's files, in its order.
 
     Raises:
-        PipelineError: it is not there.
+        PipelineError: it does not exist.
     """
     with _opened(listing) as stream:
         stream.readline()

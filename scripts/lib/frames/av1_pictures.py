@@ -148,7 +148,7 @@ def _places(packet: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _sequence(bits: Bits) -> _Sequence | None:
-    """Read a sequence header; None where numbers are not written, or pictures may have been taken out soundly."""
+    """Read a sequence header; None if numbers are not written, or pictures may have been taken out soundly."""
     bits.take(4)
     if bits.take(1):
         return None  # a still picture

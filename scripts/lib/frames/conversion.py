@@ -49,7 +49,7 @@ class Converter:
 
         Args:
             frame: as it was decoded.
-            turning: makes it upright; None where it is.
+            turning: makes it upright; None if it is.
 
         Raises:
             MediaFault: its pixel format cannot be converted.

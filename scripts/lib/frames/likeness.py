@@ -26,7 +26,7 @@ class _Difference(Exception):
 
 
 def unlike_copy(path: Path, shown: Shown) -> str | None:
-    """Say in what an original differs from Tator's copy of it; None where each picture stands at its own number.
+    """Say in what an original differs from Tator's copy of it; None if each picture stands at its own number.
 
     Reads the whole file, and decodes one picture, or the first ones where no time tells their order. What is damaged
     counts as no difference: whoever decodes it finds out what is wrong with it.

@@ -1,4 +1,4 @@
-"""The places of MPEG-1 and MPEG-2 pictures in the order of showing: decoders say nothing where some are missing.
+"""The places of MPEG-1 and MPEG-2 pictures in the order of showing: decoders say nothing if some are missing.
 
 Each picture has its number in its group, in that order (temporal_reference, ISO/IEC 13818-2, section 6.3.9).
 """
@@ -65,7 +65,7 @@ class MpegPictures:
         self._shown: int | None = None  # the place of the picture that was shown last
 
     def place(self, packet: bytes) -> GroupPlace | None:
-        """Return the place of a packet's picture; None where it does not say, or its encoder counts otherwise."""
+        """Return the place of a packet's picture; None if it does not say, or its encoder counts otherwise."""
         head = _head(packet)
         if head is None:
             return None

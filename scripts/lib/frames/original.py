@@ -37,7 +37,7 @@ class OriginalFrames(VideoFrames):
         """
         super().__init__(path, wanted, threads)
         self._shown = shown
-        self._timeline = self.timeline(shown)  # None where the file has no rate: its frames are counted then
+        self._timeline = self.timeline(shown)  # None if the file has no rate: its frames are counted then
         self._numbers: dict[int, Sequence[int]] = {}
         if self._timeline is not None:
             self.summary.numbered = 0

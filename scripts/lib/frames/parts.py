@@ -148,7 +148,7 @@ def plan_parts(path: Path, count: int) -> list[Part]:
 
     Args:
         path: the media file.
-        count: how many parts are wanted; there are fewer where key frames are rare, and none where one cannot know:
+        count: how many parts are wanted; there are fewer where key frames are rare, and none if one cannot know:
             in files that are damaged, or do not say when each picture is shown.
 
     Raises:

@@ -64,7 +64,7 @@ def open_frames(
 
 
 def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str | None:
-    """Have NVDEC decode a video; return why not, None where it does."""
+    """Have NVDEC decode a video; return why not; None if it does."""
     with VideoFrames(path) as other:
         try:
             first = other.first()

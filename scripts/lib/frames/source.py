@@ -55,9 +55,9 @@ class Summary:
     Attributes:
         decoded: frames decoded, also those that are not asked for.
         used: frames given out.
-        declared: frames the file says it has, None where it does not say. Edit lists and some writers make
+        declared: frames the file says it has; None if it does not say. Edit lists and some writers make
             it differ from `decoded` in a sound file.
-        expected: frames that will probably be given out, None where that is unknown; for reporting progress.
+        expected: frames that will probably be given out; None if that is unknown; for reporting progress.
         read_to_end: whether the file was read to its end. After the last frame that is asked for nothing more is
             read, and nothing is known of damage there.
         errors: the first hundred decoding errors.
@@ -202,7 +202,7 @@ class FrameSource(Closeable):
         """
 
     def later(self) -> Iterator[tuple[int, Picture | Later]]:
-        """Yield as iterating does, in place of that, but of some frames what makes the picture.
+        """Yield as iterating does, instead of that, but of some frames what makes the picture.
 
         These are of the same size as the first frame. What making one raises comes after the frame was counted.
         """

@@ -85,11 +85,11 @@ class ThreadWatch:
 
     @classmethod
     def open(cls, decoder: str) -> Self | None:
-        """Begin to listen; return None where another one is open."""
+        """Begin to listen; return None if another one is open."""
         return cls(decoder) if _LISTENING.acquire(blocking=False) else None
 
     def words(self, said: "list[Message]") -> str | None:
-        """Return the first message that a sound video does not cause, None where there is none.
+        """Return the first message that a sound video does not cause; None if there is none.
 
         Args:
             said: what FFmpeg said to the thread that called it; the other threads' words are known.

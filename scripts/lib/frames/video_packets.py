@@ -134,7 +134,7 @@ class VideoPackets(FrameSource):
         return self._packets - 1
 
     def timeline(self, shown: Shown) -> Timeline | None:
-        """Return what numbers the pictures as Tator shows them; None where the file has no rate: they are counted then.
+        """Return what numbers the pictures as Tator shows them; None if the file has no rate: they are counted then.
 
         Args:
             shown: what Tator shows of the video.

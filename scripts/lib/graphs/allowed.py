@@ -68,7 +68,7 @@ Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sp
 SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 """)
 # Those that onnxruntime's optimisers and quantizers write, for convolutions and for attention. EPContext, which names
-# libraries and files, is not there.
+# libraries and files, is not included.
 _MICROSOFT = _names("""
 Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu ConvTransposeWithDynamicPads CropAndResize DequantizeLinear
 DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm

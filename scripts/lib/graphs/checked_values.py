@@ -13,7 +13,7 @@ def made(kind: type, values: Mapping[str, Any], where: str) -> Any:
     Args:
         kind: the dataclass; its fields may be dataclasses, literals, numbers, texts, lists of numbers or of literals.
         values: the object.
-        where: what errors call it.
+        where: its name in errors.
 
     Raises:
         SettingsError: naming the key, the value and what is expected.

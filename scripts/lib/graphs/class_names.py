@@ -1,4 +1,4 @@
-"""The names of a network's classes: from train.ini, a file of names beside the graph, or the graph's metadata."""
+"""The names of a network's classes: from train.ini, a file of names next to the graph, or the graph's metadata."""
 
 import ast
 import logging
@@ -32,7 +32,7 @@ class ClassNames:
 
     Attributes:
         names: in the order of its classes.
-        labels: the label, or column, of each; None where they count on from the first.
+        labels: the label, or column, of each; None if they count on from the first.
         source: where they are from.
     """
 
@@ -50,9 +50,9 @@ def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
     """Return the names from the first of train.ini, files of names and metadata that has any; the others must agree.
 
     Args:
-        folder: with the graph and what lies beside it.
+        folder: with the graph and what lies next to it.
         signature: of the graph.
-        source: what errors call the folder.
+        source: the name of the folder in errors.
 
     Raises:
         GraphError: there are none, they cannot be read, or two places give different numbers of names.

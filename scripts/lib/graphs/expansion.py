@@ -15,7 +15,7 @@ _MAIN: Key = ()
 
 
 def problem(main: Calls, functions: Sequence[tuple[Key, Calls]]) -> str | None:
-    """Return what is wrong with how functions call each other, None where nothing is.
+    """Return what is wrong with how functions call each other; None if nothing is.
 
     Args:
         main: the graph's nodes, each as a call: of an operator where no function has the key.

@@ -1,4 +1,4 @@
-"""ONNX files whose weights lie in files beside them: the weights are taken into the graph, so that it is one file.
+"""ONNX files whose weights lie in files next to them: the weights are taken into the graph, so that it is one file.
 
 What follows, above all every hash of the graph, then depends on the weights too.
 """
@@ -22,7 +22,7 @@ def files_of(graph: Path, source: str | None = None) -> list[str]:
 
     Args:
         graph: the ONNX file.
-        source: what errors call it.
+        source: its name in errors.
 
     Raises:
         GraphError: it cannot be read.
@@ -54,13 +54,13 @@ def place_of(name: str) -> PurePosixPath | None:
 
 
 def write_whole(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
-    """Write an ONNX file with the weights that lie beside it; nothing is written where none do.
+    """Write an ONNX file with the weights that lie next to it; nothing is written where none do.
 
     Args:
         graph: the ONNX file.
         folder: where the files with its weights are; none outside of it is read.
         target: the file to write, which may be the graph itself.
-        source: what errors call the graph.
+        source: the name of the graph in errors.
 
     Returns:
         The files that were taken in.
@@ -131,7 +131,7 @@ def _entries(tensor: Any) -> dict[str, str]:
 
 
 def _inside(folder: Path, name: str, source: str) -> Path:
-    """Return the file of a name; refuse one that is not there, not below the folder, or behind a symbolic link."""
+    """Return the file of a name; refuse one that does not exist, not below the folder, or behind a symbolic link."""
     place = place_of(name)
     path = folder / (place or "")
     if place is None or path.resolve() != folder.resolve() / place:

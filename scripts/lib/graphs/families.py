@@ -89,7 +89,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
 
 
 def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
-    """Whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
+    """Return whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
     names = set(signature.output_names)
     layouts = [
         layout

@@ -36,7 +36,7 @@ class NetworkSettings:
 
     @property
     def size(self) -> Size | None:
-        """The size of the network's input, None where they do not say it."""
+        """The size of the network's input; None if they do not say it."""
         return Size(self.img_max_side, self.img_min_side) if self.img_max_side and self.img_min_side else None
 
 
@@ -46,7 +46,7 @@ class FoundNetwork:
 
     Attributes:
         names: of its classes.
-        description: of its family; None for one that has an engine of its own.
+        description: the description of its family; None for one that has an engine of its own.
         signature: of its graph.
     """
 
@@ -56,15 +56,15 @@ class FoundNetwork:
 
     @property
     def size(self) -> Size | None:
-        """The size that the file says, of its input or in what is written of its training; None where it says none."""
+        """The size that the file says, of its input or in what is written of its training; None if it says none."""
         return self.description.size if self.description is not None else size_of_input(self.signature)
 
     def warning(self, asked: NetworkSettings, stated: "StatedSize | None" = None) -> str | None:
-        """Return what is wrong, or may be, with the size that the settings name; None where nothing is.
+        """Return what is wrong, or may be, with the size that the settings name; None if nothing is.
 
         Args:
             asked: what the settings say.
-            stated: the size that is said beside the graph; the graph's own comes first.
+            stated: the size that is said next to the graph; the graph's own comes first.
         """
         sides = (asked.img_max_side, asked.img_min_side)
         known = StatedSize(self.size, "network's file") if self.size is not None else stated
@@ -113,14 +113,14 @@ def read_description(path: Path) -> dict[str, Any]:
 def look_at(
     graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True, stated: StatedSize | None = None
 ) -> FoundNetwork:
-    """Find out what a network is, from its graph and the files beside it.
+    """Find out what a network is, from its graph and the files next to it.
 
     Args:
         graph: the graph.
         asked: what the settings say.
-        source: what errors call the folder.
+        source: the name of the folder in errors.
         needs_size: refuse a network whose size neither its file nor the settings say, nor `stated`.
-        stated: the size that is said beside the graph.
+        stated: the size that is said next to the graph.
 
     Raises:
         GraphError: it is no detector, of no known family, or its names do not fit.
@@ -153,7 +153,7 @@ def look_at(
 
 
 def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature:
-    """Return a signature with what Ultralytics wrote into a file beside it."""
+    """Return a signature with what Ultralytics wrote into a file next to it."""
     path = folder / class_names.METADATA
     if not path.is_file():
         return signature
@@ -167,7 +167,7 @@ def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature
 
 
 def _config(folder: Path, source: str) -> dict[str, Any]:
-    """Return what transformers' files beside a graph say, nothing where there are none."""
+    """Return what transformers' files beside a graph say, nothing if there are none."""
     found: dict[str, Any] = {}
     for name in (class_names.CONFIG, _PREPROCESSOR):
         path = folder / name

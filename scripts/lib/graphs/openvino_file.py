@@ -40,7 +40,7 @@ class _Builder(ElementTree.TreeBuilder):
 
 
 def read_openvino_file(content: bytes, source: str) -> Signature:
-    """Return the signature of a `.xml` file's content; `source` is what errors call it.
+    """Return the signature of a `.xml` file's content; `source` is its name in errors.
 
     Raises:
         GraphError: it is no OpenVINO network.
@@ -114,7 +114,7 @@ def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
 
 
 def _length(text: str) -> int | None:
-    """Return the length of a dimension, None where it is free or none that a network can have."""
+    """Return the length of a dimension; None if it is free or none that a network can have."""
     number = text.strip()
     return int(number) or None if number.isascii() and number.isdigit() and len(number) < _DIGITS else None
 

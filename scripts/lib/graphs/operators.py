@@ -53,7 +53,7 @@ class Problem:
 
 
 def check_operators(graph: Path, source: str | None = None) -> None:
-    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is what errors call it.
+    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is its name in errors.
 
     Engine files are not looked at: they are never taken from a network's source.
 
@@ -68,7 +68,7 @@ def check_operators(graph: Path, source: str | None = None) -> None:
 
 
 def check_frozen_graph(content: bytes, graph: str) -> None:
-    """Refuse a frozen TensorFlow graph with operators that do more than compute; `graph` is what errors call it.
+    """Refuse a frozen TensorFlow graph with operators that do more than compute; `graph` is its name in errors.
 
     Raises:
         GraphError: as for `check_operators`.
@@ -83,7 +83,7 @@ def check_frozen_graph(content: bytes, graph: str) -> None:
 
 
 def check_onnx(content: bytes, graph: str) -> None:
-    """Refuse an ONNX file with operators that do more than compute; `graph` is what errors call it.
+    """Refuse an ONNX file with operators that do more than compute; `graph` is its name in errors.
 
     Raises:
         GraphError: as for `check_operators`.
@@ -171,7 +171,7 @@ def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[st
 
 
 def _may_have(operator: str, number: int, is_function: bool) -> bool:
-    """Say whether an operator may have values of a type."""
+    """Return whether an operator may have values of a type."""
     if number == _STRING:
         return operator in allowed.TEXT
     if number in (_RESOURCE, _VARIANT):

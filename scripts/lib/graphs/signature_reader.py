@@ -19,7 +19,7 @@ _TENSORFLOW_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes
 
 
 def read_file(graph: Path, source: str | None = None) -> Signature:
-    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is what errors call it.
+    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is its name in errors.
 
     Raises:
         GraphError: it cannot be read.
@@ -58,7 +58,7 @@ def _of_onnx(content: bytes, source: str) -> Signature:
 
 
 def _takes_patches(weights: list[list[int]]) -> bool | None:
-    """Return whether one of the weights is a convolution of large squares of a picture; None where none is one."""
+    """Return whether one of the weights is a convolution of large squares of a picture; None if none is one."""
     squares = [shape[2] for shape in weights if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3]]
     return max(squares) >= _LEAST_PATCH if squares else None
 

@@ -103,7 +103,7 @@ class AskedFrames:
 
 @dataclass(frozen=True, kw_only=True)
 class TilesUsed:
-    """How frames were cut into tiles, and what became of that; only where `detect.tiles` is set."""
+    """How frames were cut into tiles, and what became of that; only if `detect.tiles` is set."""
 
     width: Annotated[int, Key("Of a tile, in pixels of the frame.")]
     height: int

@@ -55,12 +55,12 @@ class UploadRecord:
 
     @property
     def standing(self) -> int | None:
-        """How many boxes stood in Tator, people's too; None where nothing was verified."""
+        """How many boxes stood in Tator, people's too; None if nothing was verified."""
         return _standing(self.boxes, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:
-        """The boxes that were left alone, by why; none where nothing was verified."""
+        """The boxes that were left alone, by why; none if nothing was verified."""
         return {} if self.people is None else as_content(self.people)
 
 
@@ -85,18 +85,18 @@ class TrackUploadRecord:
 
     @property
     def standing(self) -> int | None:
-        """How many tracks stood in Tator, people's too; None where nothing was verified."""
+        """How many tracks stood in Tator, people's too; None if nothing was verified."""
         return _standing(self.tracks, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:
-        """The tracks that were left alone, by why; none where nothing was verified."""
+        """The tracks that were left alone, by why; none if nothing was verified."""
         return {} if self.people is None else as_content(self.people)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TracksDestination:
-    """Where tracks go, in the same version; only where `upload.track_type_id` is set. As for boxes."""
+    """Where tracks go, in the same version; only if `upload.track_type_id` is set. As for boxes."""
 
     type_id: Annotated[int, Key("Number of the state type.")]
     species_attribute: str

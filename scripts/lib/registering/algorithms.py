@@ -82,7 +82,7 @@ class AlgorithmProject(Project):
             return values.text(kept.get("url"), "url")
 
     def may_get_addresses(self) -> bool:
-        """Whether the user gets addresses by files' keys, which storing a manifest takes.
+        """Return whether the user gets addresses by files' keys, which storing a manifest takes.
 
         Asks for one, since only the answer tells whether the site has fine-grained permissions. Tator gives it
         whether there is such a file or not.

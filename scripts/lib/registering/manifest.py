@@ -111,7 +111,7 @@ def _entries(node: Any) -> dict[str, Any]:
 
 
 def problems(workflow: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line each."""
+    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line for each."""
     of_types = list(fields.problems(workflow))
     found = [*_shape(workflow), *_parameters(workflow), *of_types]
     if not of_types and isinstance(workflow["spec"].get("templates"), list):
@@ -161,7 +161,7 @@ def file_name(text: str) -> str:
 
 
 def is_stored_as(text: str, path: object) -> bool:
-    """Whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
+    """Return whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
     stem = file_name(text).removesuffix(".yaml")
     return (
         re.fullmatch(rf"{stem}(_[0-9a-f]+)?\.yaml", (path if isinstance(path, str) else "").rpartition("/")[2])

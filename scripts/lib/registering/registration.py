@@ -47,7 +47,7 @@ class AlgorithmSpec:
         return {name: value for name, value in asked.items() if value not in (None, standing.get(name))}
 
     def brings_manifest(self, standing: Mapping[str, Any]) -> bool:
-        """Whether the manifest is another one than that of an algorithm as it stands."""
+        """Return whether the manifest is another one than that of an algorithm as it stands."""
         return not manifest.is_stored_as(self.manifest, standing.get("manifest"))
 
 
@@ -123,7 +123,7 @@ def _settings_of(
     launch: Mapping[str, str],
     resolve: Callable[[Mapping[str, str]], Any],
 ) -> Any:
-    """Return the settings that a launch would have, checked as a run checks them; None where they are no good."""
+    """Return the settings that a launch would have, checked as a run checks them; None if they are no good."""
     arguments = manifest.parameters(workflow).get("pipeline_args") or ""
     try:
         found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})

@@ -28,7 +28,7 @@ def _other_shape(match: MatchRecord, found: DetectionRecord) -> str | None:
     if not (match.width and match.height and found.width and found.height):
         return None
     there, here = match.width / match.height, found.width / found.height
-    # Browsers and this workflow rotate a picture by its EXIF tag, whatever size Tator has; video copies are not rotated.
+    # Browsers and this workflow rotate a picture by its EXIF tag, whatever size Tator has; copies are not.
     shapes = (here, 1 / here) if found.kind == "image" else (here,)
     if any(abs(there / shape - 1) <= _SAME_SHAPE for shape in shapes):
         return None

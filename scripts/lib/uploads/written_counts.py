@@ -23,7 +23,7 @@ class WrittenCounts:
 
     @classmethod
     def read(cls, path: Path, host: str, project_id: int) -> "WrittenCounts":
-        """Return what was written into this project; nothing where the folder last worked with another one.
+        """Return what was written into this project; nothing if the folder last worked with another one.
 
         Raises:
             PipelineError: the file is not what this module writes.
@@ -44,7 +44,7 @@ class WrittenCounts:
         return cls(path, place, found)
 
     def has(self, media_id: int, attribute: str, value: Any) -> bool:
-        """Whether a value that stands may be one that the workflow wrote."""
+        """Return whether a value that stands may be one that the workflow wrote."""
         known = self._values.get(str(media_id), {}).get(attribute, [])
         return not isinstance(value, bool) and value in known
 

@@ -75,7 +75,7 @@ def part_count(record: MediaRecord, seconds: float) -> int:
     """Return how many jobs detect in a media: one for each `seconds` of a video.
 
     Args:
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         seconds: at least 1.
     """
     if record.state != "ready" or record.kind != "video" or not (record.num_frames and record.fps):
@@ -88,7 +88,7 @@ def of_parts(pattern: str, record: MediaRecord, seconds: float) -> list[str]:
 
     Args:
         pattern: with `{media_id}`, and `{part}` where each part has a file of its own.
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         seconds: about how long a part is.
     """
     count = part_count(record, seconds)

@@ -67,7 +67,7 @@ def correct_run_files(folder: Path, now: int) -> str | None:
         now: in nanoseconds since 1970.
 
     Returns:
-        A sentence for the user; None where there is no such file.
+        A sentence for the user; None if there is no such file.
     """
     files = in_the_future([folder / "resources", folder / "results"], now)
     if not files:

@@ -53,7 +53,7 @@ class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no h
             yield self._kind(file_of(self._pattern, media_id, in_folders=self._in_folders))
 
     def __eq__(self, other: object) -> bool:
-        """Say whether another list has the same files."""
+        """Return whether another list has the same files."""
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
     @property

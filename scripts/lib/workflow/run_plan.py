@@ -218,7 +218,7 @@ class RunPlan(NetworkPlan):
 
     @cached_property
     def shared_jobs(self) -> list[list[int]]:
-        """The media that share a job, for each such job; none where each media has its own."""
+        """The media that share a job, for each such job; none if each media has its own."""
         asked = self.config["media"]["per_job"]
         if asked is None and self.config["detect"]["split_seconds"] is not None:
             return []  # a media has several jobs then

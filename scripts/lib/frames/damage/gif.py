@@ -8,7 +8,7 @@ _EXTENSION, _IMAGE = 0x21, 0x2C
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in the first picture; None where it has all its pixels."""
+    """Return what is damaged in the first picture; None if it has all its pixels."""
     at = _HEADER + _table(content[10:11])
     while content[at : at + 1] == bytes([_EXTENSION]):
         at = _after_blocks(content, at + 2)
