@@ -122,7 +122,7 @@ def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(sur
 
 
 def look_again(survey, one, both):
-    """Run again with the media in Tator named: it does nothing anew of what stands."""
+    """Run again with the media in Tator named: it repeats nothing that is in Tator."""
     new = survey.server.add_media(
         "new.jpg", dtype="image", files={"image": [survey.media.with_name("away") / "new.jpg"]}
     )

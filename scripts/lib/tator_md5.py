@@ -11,7 +11,7 @@ _CHUNK_BYTES = 1 << 20
 def tator_md5(stream: IO[bytes]) -> str:
     """Return Tator's sum of a file, as tator.util.md5sum does of a path.
 
-    Through the stream, as some file systems refuse to open anew what is locked.
+    Read from the open stream, as some file systems refuse to open a locked file a second time.
 
     Args:
         stream: the file, or its content; it is read from its beginning.

@@ -123,7 +123,7 @@ def _text(content: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         raise GraphError(
             f"{source}: byte {error.start} ({content[error.start]:#04x}) is not {encoding}; "
-            "expected a text file in UTF-8: save it as UTF-8 and make the data image anew"
+            "expected a text file in UTF-8: save it as UTF-8 and make the data image again"
         ) from error
     if "\0" in text:
         raise GraphError(f"{source}: holds a NUL character; expected a text file in UTF-8: {EXPECTED}")

@@ -3,7 +3,7 @@
     python -m tests.exporters.comparison EXPORTERS CONVERSION FOLDER [--page docs/networks.md] [NAME ...]
 
 EXPORTERS and CONVERSION are environments; FOLDER gets what networks.py writes of each network. The page's table is
-written anew; with names, their rows alone.
+replaced; with names, only their rows.
 """
 
 import argparse

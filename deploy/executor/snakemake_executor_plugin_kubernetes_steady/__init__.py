@@ -103,7 +103,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         super().__post_init__()
 
     def register_secret(self) -> None:
-        """Connect anew, with time-outs, and make the Secret, by the run's name: who cleans up has to find it."""
+        """Connect again, with time-outs, and make the Secret, with the run's name so that the cleanup finds it."""
         self.run_namespace: str = os.environ.get("RUN_NAME") or self.run_namespace
         self.kubeapi, self.batchapi = connect()
         create_secret, create_job = self.kubeapi.create_namespaced_secret, self.batchapi.create_namespaced_job

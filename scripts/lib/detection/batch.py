@@ -34,7 +34,7 @@ class Item(NamedTuple):
         numbers: all those at which it stands.
         size: its own, or the piece's, before it was fitted.
         media: the size that boxes refer to.
-        restarts: how often the media had been begun anew.
+        restarts: how often detection in the media had started again.
         piece: of a frame that is cut into tiles; None if this is the frame.
     """
 

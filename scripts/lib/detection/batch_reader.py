@@ -173,7 +173,7 @@ class BatchReader:
         except OtherFrames:
             different = True
         if different and not self._stop:
-            _log.info("other frames came out: detection in this media begins anew")
+            _log.info("other frames were decoded: detection in this media starts again")
             task.frames.restarts += 1
             yield from self._frames(task, task.frames.open_again(), given, None)
 

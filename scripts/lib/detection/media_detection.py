@@ -169,7 +169,7 @@ class MediaResults(ResultOutput):
 
     def restart(self) -> None:
         """Forget boxes and pictures."""
-        self.abandon(NotSound("the media is begun anew"))
+        self.abandon(NotSound("detection in the media starts again"))
         self._files, self._rows = ExitStack(), None
         self._album = self._new_album()
 

@@ -166,7 +166,7 @@ class Detector:
         reader.give_back(batch)
 
     def _restart(self, task: MediaTask, restarts: int) -> None:
-        """Forget what was found in a media if it was begun anew since."""
+        """Forget the boxes of a media if it has started again since."""
         if task.counters.restarts < restarts:
             task.results.restart()
             task.counters.restart()

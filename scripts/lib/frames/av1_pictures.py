@@ -90,7 +90,7 @@ class Av1Pictures:
 
         Args:
             number: of the picture.
-            key: whether it is a key frame: most encoders count anew with it.
+            key: whether it is a key frame: most encoders restart the count with it.
             sequence: how numbers are written.
             anew: whether it is coded here, and not one from before that is shown now.
         """
@@ -103,7 +103,7 @@ class Av1Pictures:
         self._broken += step > 1
         if step == 1 or self._whole <= _USUAL * self._broken:
             return 0
-        return step - 1 if step <= count // 2 else 1  # back: a key frame with which they count anew is missing
+        return step - 1 if step <= count // 2 else 1  # back: a key frame that restarts the count is missing
 
 
 def frames_in(packet: bytes) -> int:

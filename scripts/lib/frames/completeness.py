@@ -134,7 +134,7 @@ class Completeness:
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
-            # Joined files begin their times anew, with a key frame, or overlap a little.
+            # In joined files the times restart with a key frame, or overlap a little.
             last = self._decoded_at
             if last is not None and decoded_at < last and (key or decoded_at < last - (self._period or 0)):
                 self._epoch += 1

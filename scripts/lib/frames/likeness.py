@@ -124,7 +124,7 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
         return False  # pictures without a time are counted by the transcoder, too
     if timeless:
         raise _Difference(f"{timeless} of its pictures have no time")
-    # In order of time: of a clock that starts anew in mid-stream the pictures come apart, and stand elsewhere.
+    # In order of time: if a clock restarts in mid-stream, the pictures are no longer next to each other.
     in_order = np.sort(np.frombuffer(times, np.int64))
     for number, time in enumerate(in_order.tolist()):
         line.add(time)

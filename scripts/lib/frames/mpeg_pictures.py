@@ -10,7 +10,7 @@ CODECS = {"mpeg1video", "mpeg2video"}
 _GROUP, _PICTURE = b"\0\0\1\xb8", b"\0\0\1\0"
 _CLOSED = 0x40  # in the fourth byte behind a group's start code
 _B = 3
-_NUMBERS = 1024  # that there are; then they begin anew
+_NUMBERS = 1024  # how many there are; then they restart
 _USUAL = 2  # steps without a missing picture to one with, at least: some encoders count in their own way
 
 

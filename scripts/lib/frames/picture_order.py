@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 _WHOLE = 8  # even steps to one gap, at least
 _LEAST_DELAY, _DELAY = 3, 1  # pictures that are held back at least, and more than the decoder holds back
-_LARGEST_GAP = 64  # steps: beyond, an encoder began to count anew
+_LARGEST_GAP = 64  # steps: with a larger gap, the encoder restarted its count
 
 
 class PlaceInOrder(NamedTuple):
@@ -18,7 +18,7 @@ class PlaceInOrder(NamedTuple):
     Attributes:
         low: the lowest bits of the place.
         bits: how many.
-        anew: places count from here on anew.
+        anew: the places restart here.
         anchor: the highest bits of the pictures behind follow from this one.
     """
 

@@ -23,7 +23,7 @@ MOST_AVIF_FRAMES = 100
 _USUAL_BESIDE = 1  # bytes a pixel that describe a JPEG 2000, and are reckoned with its pixels already
 _WEBP_HEADER = 30
 _BY_CONTENT = "_pipe"  # how FFmpeg's names of picture formats end
-_CONVERT = "convert it, as to PNG, and upload it anew"
+_CONVERT = "convert it, for example to PNG, and upload it again"
 
 
 class StillFrames(FrameSource):

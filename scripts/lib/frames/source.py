@@ -77,7 +77,7 @@ class Summary:
         repeated: frames that stand at several numbers.
         left_out: frames that stand at none.
         rate: pictures a second by the file; 0 where it does not say.
-        restarts: how often the decoder began anew, where an edit list goes on elsewhere in a file of HEVC.
+        restarts: how often the decoder was restarted where an edit list jumps in a file of HEVC.
         turned: by how many degrees, clockwise, pictures were turned to lie as in Tator's copy; None: as players do.
     """
 

@@ -10,7 +10,7 @@ first picture stands at every number up to its own.
 from fractions import Fraction
 
 _DECIMALS = 4
-# What FFmpeg takes for a break of the clock, in formats whose clock may start anew: seconds forward and back.
+# What FFmpeg takes for a break of the clock, in formats whose clock may restart: seconds forward and back.
 _JUMP, _STEP_BACK = 10, Fraction(1, 10)
 # For so many seconds the transcoder appends black pictures.
 _BLACK = Fraction(8, 100)
@@ -35,7 +35,7 @@ class Timeline:
             rate: pictures a second in the copy.
             time_base: seconds of one unit of the times.
             start: the time at which the file starts, in these units; other streams may begin before the pictures.
-            breaks: whether the file's format is one whose clock may start anew in mid-stream, such as MPEG-TS.
+            breaks: whether the file's format is one whose clock may restart in mid-stream, such as MPEG-TS.
         """
         self._rate, self._numbers_a_unit = rate, rate * time_base
         self._unit, self._offset, self._breaks = time_base, -start, breaks

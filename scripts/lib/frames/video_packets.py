@@ -33,7 +33,7 @@ from scripts.lib.frames.truncation import known_end, missing_bytes
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
 
-_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
+_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may restart in mid-stream
 # Formats whose demuxer knows every sample before the first packet is read.
 _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.

@@ -66,9 +66,9 @@ def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
         found.append(_of_value(_literal(signature.metadata["names"]), f"{signature.source}: its metadata"))
     if not found:
         raise GraphError(
-            f"{source}: nothing names the network's classes; expected train.ini, or one of "
-            f"{', '.join(name for name in _READERS if name != TRAIN_INI)} beside the graph: add it, for example "
-            "names.txt with one name a line, in the order of the classes"
+            f"{source}: no file names the network's classes; expected train.ini, or one of "
+            f"{', '.join(name for name in _READERS if name != TRAIN_INI)} next to the graph: add it, for example "
+            "names.txt with one name on each line, in the order of the classes"
         )
     for other in found[1:]:
         _check_agreement(found[0], other)
@@ -111,7 +111,7 @@ def _of_yaml(content: bytes, source: str) -> ClassNames:
     try:
         values = yaml_text.parse_from_others(_text(content, source))
     except ValueError as error:
-        raise GraphError(f"{source}: is no YAML ({error}); expected names: and the names of the classes") from error
+        raise GraphError(f"{source}: is not YAML ({error}); expected names: and the names of the classes") from error
     if not isinstance(values, Mapping) or "names" not in values:
         raise GraphError(f"{source}: has no key names; expected the names of the classes there: add it")
     return _of_value(values["names"], source)
@@ -204,9 +204,9 @@ def _json(content: bytes, source: str) -> dict[str, Any]:
     try:
         values = json_text.parse(_text(content, source))
     except ValueError as error:
-        raise GraphError(f"{source}: is no JSON ({error}); expected an object: export it anew") from error
+        raise GraphError(f"{source}: is not JSON ({error}); expected an object: export it again") from error
     if not isinstance(values, dict):
-        raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it anew")
+        raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it again")
     return values
 
 

@@ -1,4 +1,4 @@
-"""ONNX files whose weights lie in files next to them: the weights are taken into the graph, so that it is one file.
+"""Read the weights of ONNX files that are stored in other files into the graph, so that it is one file.
 
 What follows, above all every hash of the graph, then depends on the weights too.
 """
@@ -99,7 +99,7 @@ def _read(graph: Path, source: str) -> Any:
         return read_weights(graph.read_bytes())
     except ValueError as error:
         raise GraphError(
-            f"{source}: cannot read it as an ONNX file ({error}); expected a whole file: copy or export it anew"
+            f"{source}: cannot read it as an ONNX file ({error}); expected a complete file: copy or export it again"
         ) from error
 
 
@@ -137,11 +137,11 @@ def _inside(folder: Path, name: str, source: str) -> Path:
     if place is None or path.resolve() != folder.resolve() / place:
         raise GraphError(
             f"{source}: its weights are said to be in {name[:200]!r}; expected a file in the graph's own folder, or "
-            "in one below it: put it there, and export the graph anew"
+            "in one below it: put it there, and export the graph again"
         )
     if not path.is_file():
         raise GraphError(
-            f"{source}: its weights are in the file {name[:200]!r}, which is not there; expected it beside the graph "
+            f"{source}: its weights are in the file {name[:200]!r}, which does not exist; expected it next to the graph "
             f"(in a data image as {' or '.join(NAMES)}): add it, or make the data image with make_pipeline_image"
         )
     return path
@@ -158,6 +158,6 @@ def _span(entries: dict[str, str], path: Path, source: str) -> tuple[int, int]:
     if offset < 0 or length < 0 or offset + length > size:
         raise GraphError(
             f"{source}: takes bytes {entries.get('offset', '0')[:20]} and {entries.get('length', 'all')[:20]} more "
-            f"from {path.name}, which has {size}; expected the whole file: copy it anew"
+            f"from {path.name}, which has {size}; expected the complete file: copy it again"
         )
     return offset, length

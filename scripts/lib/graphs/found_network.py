@@ -160,7 +160,7 @@ def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature
     try:
         values = yaml_text.parse_from_others(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise GraphError(f"{source}: {path.name}: is no YAML ({error}); expected the file of the export") from error
+        raise GraphError(f"{source}: {path.name}: is not YAML ({error}); expected the file of the export") from error
     if not isinstance(values, dict):
         raise GraphError(f"{source}: {path.name}: is no object; expected the file that was exported with the graph")
     return replace(signature, metadata={**signature.metadata, **{str(key): value for key, value in values.items()}})
@@ -176,7 +176,7 @@ def _config(folder: Path, source: str) -> dict[str, Any]:
         try:
             values = json_text.parse(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise GraphError(f"{source}: {name}: is no JSON ({error}); expected the file of the export") from error
+            raise GraphError(f"{source}: {name}: is not JSON ({error}); expected the file of the export") from error
         if not isinstance(values, dict):
             raise GraphError(f"{source}: {name}: is no object; expected the file that was exported with the graph")
         found |= values if name == class_names.CONFIG else {"preprocessor": values}

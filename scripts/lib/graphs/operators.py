@@ -21,7 +21,7 @@ _REMEDY_ONNX = (
     "export the network for inference alone, in ONNX' own operators (without plugins such as TensorRT's suppression), "
     "or do not use it"
 )
-_WHOLE = "expected a whole file, and one for inference alone: copy or export it anew"
+_WHOLE = "expected a complete file, for inference only: copy or export it again"
 _SHOWN = 5
 _LARGEST = 2**31 - 1  # a protobuf message cannot be larger
 # TensorFlow's DataType. A reference to a variable has 100 more.

@@ -32,7 +32,7 @@ def read_file(graph: Path, source: str | None = None) -> Signature:
             return _of_frozen_graph(graph.read_bytes(), source)
     except ValueError as error:
         raise GraphError(
-            f"{source}: cannot read it as a network ({error}); expected a whole file: copy or export it anew"
+            f"{source}: cannot read it as a network ({error}); expected a complete file: copy or export it again"
         ) from error
     if graph.suffix == ".xml":
         return read_openvino_file(graph.read_bytes(), source)

@@ -21,7 +21,7 @@ def assign(read: Callable[[], Iterator[Detection]], frames: range, options: Trac
     Memory grows by eight bytes a box, and by the tracks.
 
     Args:
-        read: yields the media's boxes by rising frame, each time anew.
+        read: returns an iterator over the media's boxes by rising frame; called several times.
         frames: those that were looked at, also without a box; boxes of others have no track.
         options: how to track.
     """
