@@ -700,7 +700,7 @@ def test_places_that_name_the_classes_must_agree(tmp_path: Path, caplog: pytest.
         ("names.txt", "cod, of the sea\ncrab\n", "has a comma"),
         ("data.yaml", "path: .\n", "no key names"),
         ("data.yaml", "names: [cod, [crab]]", "expected a list of names"),
-        ("data.yaml", "names: [", "is no YAML"),
+        ("data.yaml", "names: [", "is not YAML"),
         ("categories.json", "[]", "is a JSON list; expected an object"),
         ("categories.json", "{", "is not JSON"),
         ("names.txt", "\udcff", "is not UTF-8"),

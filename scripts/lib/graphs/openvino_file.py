@@ -93,7 +93,8 @@ def _parsed(content: bytes, source: str) -> ElementTree.Element:
         root: ElementTree.Element = parser.close()
     except (ElementTree.ParseError, ValueError) as error:
         raise GraphError(
-            f"{source}: cannot read it as an OpenVINO network ({error}); expected a complete file: copy or export it again"
+            f"{source}: cannot read it as an OpenVINO network ({error}); expected a complete file: copy or "
+            "export it again"
         ) from error
     if root.tag != "net":
         raise GraphError(f"{source}: is XML, but no OpenVINO network; expected the .xml file that an exporter wrote")
