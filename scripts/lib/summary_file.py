@@ -17,7 +17,7 @@ _FIRST, _LAST = '{"media": [\n', "],\n"
 
 
 class RunningTotals:
-    """What the summary says of all media, from one after the other."""
+    """The totals of all media, added one after the other."""
 
     def __init__(self, good: Iterable[str], *, with_tracks: bool) -> None:
         """Begin.

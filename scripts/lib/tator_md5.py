@@ -1,4 +1,4 @@
-"""Tator's own sum of a file, which it calls md5."""
+"""Compute Tator's own checksum of a file, which it calls md5."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def tator_md5(stream: IO[bytes]) -> str:
-    """Return Tator's sum of a file, as tator.util.md5sum does of a path.
+    """Return Tator's checksum of a file, as tator.util.md5sum computes it for a path.
 
     Read from the open stream, as some file systems refuse to open a locked file a second time.
 

@@ -1,4 +1,4 @@
-"""The class names of a network, from its train.ini, and the size that it was trained at where that is there too."""
+"""Read a network's class names from its train.ini, and the size that it was trained at if that is there."""
 
 import configparser
 import re
@@ -55,7 +55,7 @@ def names(content: bytes, source: str) -> list[str]:
     found = [_unquoted(name.strip()) for name in value.split(",")]
     if _opens(found[0]) or _closes(found[-1]) or all(map(_in_brackets, found)):
         raise GraphError(
-            f"{source}: the names in Species stand in brackets ({value[0]}...{value[-1]}): {short(value, 200)!r}; "
+            f"{source}: the names in Species are in brackets ({value[0]}...{value[-1]}): {short(value, 200)!r}; "
             "expected them bare, with commas between: delete the brackets"
         )
     if len(found) > MOST_NAMES:

@@ -1,8 +1,8 @@
 """The thread that reads, pads and resizes the frames of one task after another into batches.
 
-The batches are of fixed size, a few, and used again and again: a reader that is ahead waits for one to come free. The
-end of one task and the beginning of the next share a batch. Where the job has several threads, frames of a video are
-converted and fitted by them, each into the place that is kept for it.
+There are a few batches of fixed size, which are reused: a reader that is ahead waits for a free one. The
+end of one task and the beginning of the next share a batch. If the job has several threads, they convert and fit
+frames of a video, each into the place that is reserved for it.
 """
 
 import logging
@@ -33,8 +33,8 @@ from scripts.lib.scaling import Frame, UnconvertedFrame, size_of
 
 _log = logging.getLogger(__name__)
 
-# One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
-# goes on while the network is loaded.
+# One is filled and one waits while the engine has two. If batches are small there are more, so that the reader
+# continues while the network is loaded.
 _BATCHES, _BYTES = 4, 64_000_000
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
@@ -71,7 +71,7 @@ class _Reading(NamedTuple):
 
 
 class BatchReader:
-    """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
+    """Fills batches in a separate thread; iterate over it for batches, and give each one back."""
 
     def __init__(
         self,
@@ -150,16 +150,16 @@ class BatchReader:
             yield self._batch
 
     def _read(self, task: MediaTask, opened: Opener) -> Iterator[Batch]:
-        """Read a media's frames; where several threads work on it and anything is not sound, again with one.
+        """Read a media's frames with several threads; if it shows any sign of damage, read it again with one.
 
-        Frames that were given out and come out the same are not given out again. Where others come out, what was found
-        in the ones before is forgotten.
+        Frames that were returned before and are the same are not returned again. If they differ, the boxes found so
+        far are discarded.
         """
         given = array("q")
         try:
             yield from self._frames(task, opened(), given, None, several=self._fitting.threads > 1)
         except NotSound as found:
-            _log.info("the video is read again, decoded with one thread, as not all of it is sound: %s", found)
+            _log.info("the video is read again, decoded with one thread, as it shows a sign of damage: %s", found)
         else:
             return
         again = Repeated(given)

@@ -1,4 +1,4 @@
-"""Join the results of a video's parts into what detection in one piece gives."""
+"""Join the results of a video's parts into those of detection in one piece."""
 
 import shutil
 from collections import Counter
@@ -33,7 +33,7 @@ def join(
     options: DetectOptions,
     fps: float | None,
 ) -> str | None:
-    """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
+    """Write a media's files from those of its parts; return why it has to be processed in one piece instead, or None.
 
     Args:
         plan: the parts of the video; none if it could not be cut.
@@ -80,7 +80,7 @@ def _seams(record: DetectionRecord) -> Seams:
 
 
 def _broken(part: Part, record: DetectionRecord, last: int) -> str | None:
-    """Say why a part may not be what it is in the whole; `last` is the last frame that is asked for."""
+    """Return why a part may differ from detection in one piece, or None; `last` is the last requested frame."""
     if record.state not in WITH_RESULT:
         return f"{record.state}: {record.reason}"
     end = max(part.first, min(part.end, last + 1))

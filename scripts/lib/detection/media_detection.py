@@ -133,7 +133,7 @@ class MediaFrames(FrameInput):
 class MediaResults(ResultOutput):
     """The files of a media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
 
-    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
+    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it.
     """
 
     def __init__(
@@ -312,7 +312,7 @@ def record_failed_job(
 
 
 def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:
-    """Detect in media one after another, with one network; each is written down soon after its last frame.
+    """Detect in media one after another, with one network; write the results of each soon after its last frame.
 
     Args:
         media: taken one by one while the ones before are worked on.

@@ -1,4 +1,4 @@
-"""The media of one detection job: each gets a result, also after an unexpected error in one of them."""
+"""Process the media of one detection job; each gets a result, also after an unexpected error in one of them."""
 
 import logging
 import os

@@ -75,7 +75,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """What errors call it: where it came from, and its graph."""
+        """Its name in errors: where it came from, and its graph."""
         return f"{self._provenance.reference}: {self._files.graph.name}"
 
     @cached_property
@@ -159,7 +159,7 @@ class Network:
         if len(names) != engine.classes:
             raise GraphError(
                 f"{files.graph} scores {engine.classes} classes, {files.train_ini} names {len(names)} "
-                f"({', '.join(names)}); expected as many: take the train.ini that the network was trained with"
+                f"({', '.join(names)}); expected as many: use the train.ini that the network was trained with"
             )
         return NetworkUsed(
             sha256=sha256(files.graph),

@@ -1,4 +1,4 @@
-"""Which file of a video was read, how its pictures are numbered, and what in Tator's record disagrees with it."""
+"""Describe which file of a video was read, how its pictures are numbered, and how it differs from Tator's record."""
 
 import logging
 import math

@@ -10,7 +10,7 @@ from scripts.lib.records import AskedFrames
 
 @dataclass(frozen=True)
 class DetectOptions:
-    """What is asked of a job, as its settings name it; see config/README.md.
+    """The options of a detection job, named like the settings; see config/README.md.
 
     Attributes:
         img_max_side: width of the network's input in pixels; None for what its file says.

@@ -1,8 +1,7 @@
-"""The flow of detection: frames in, boxes out, memory flat.
+"""The flow of detection, from frames to boxes, in constant memory.
 
-A thread reads the frames of one media after another into batches; the caller's thread hands them to the engine, which
-works while the thread reads on, and hands on what comes back, in order. A third thread writes down what was found in a
-media.
+A thread reads the frames of one media after another into batches. The caller's thread passes them to the engine, which
+works while the thread reads on, and processes the outputs, in order. A third thread writes the results of each media.
 """
 
 import math

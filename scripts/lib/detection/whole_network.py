@@ -1,4 +1,4 @@
-"""The network that quantize_network takes: cut before its suppression, and opened before and after."""
+"""The network for quantize_network: cut before its suppression, and opened before and after quantization."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""OpenVINO for described networks: bytes go in, what comes before the network is computed inside the graph."""
+"""OpenVINO for described networks: the input is bytes, and pixels are prepared inside the graph."""
 
 import importlib
 from collections import deque

@@ -1,4 +1,4 @@
-"""TensorRT for described networks: bytes go in, what comes before the network is computed inside the engine."""
+"""TensorRT for described networks: the input is bytes, and pixels are prepared inside the engine."""
 
 from collections import deque
 from contextlib import ExitStack

@@ -1,6 +1,6 @@
-"""Engine files: one for each combination of all that an engine depends on, so that no other is loaded.
+"""Engine files: one for each combination of everything that an engine depends on, so that no wrong one is loaded.
 
-`KEY.engine` is TensorRT's, `KEY.json` next to it names what the key is the hash of, and the file's own hash.
+`KEY.engine` is TensorRT's, `KEY.json` next to it has the values that the key is the hash of, and the file's own hash.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ _MADE_BY = (
 
 @dataclass(frozen=True)
 class EngineParts:
-    """All that an engine depends on.
+    """Everything that an engine depends on.
 
     Attributes:
         tensorrt: version.
@@ -112,7 +112,7 @@ def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: 
                 engine = runtime.deserialize_cuda_engine(path.read_bytes())
                 if engine is not None:
                     return [engine, runtime]
-                _log.warning("%s: TensorRT does not take it (%s); it is built again", path, logger.last_error)
+                _log.warning("%s: TensorRT cannot load it (%s); it is built again", path, logger.last_error)
             plan = _build(trt, graph, parts, path, logger)
         engine = checked("Runtime.deserialize_cuda_engine", runtime.deserialize_cuda_engine(plan), logger)
         return [engine, runtime]
@@ -145,7 +145,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def let_go(gpu: Gpu, loaded: list[Any]) -> None:
-    """Let go of what `load_engine` gave: the engine, then its runtime."""
+    """Release the result of `load_engine`: the engine, then its runtime."""
     with gpu.current():
         while loaded:
             loaded.pop(0)

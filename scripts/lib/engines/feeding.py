@@ -1,4 +1,4 @@
-"""From bytes of pixels to the numbers that a described network takes."""
+"""Convert bytes of pixels to the input of a described network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What a network takes, made of the bytes of frames on an NVIDIA GPU, so that only bytes go there."""
+"""Convert the bytes of frames to a network's input on an NVIDIA GPU, so that only bytes are copied there."""
 
 import importlib
 from typing import Any

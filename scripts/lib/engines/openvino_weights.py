@@ -1,4 +1,4 @@
-"""Weights that a graph stores as integers, which OpenVINO may mix up where it computes with them as floats."""
+"""Handle weights stored as integers, which OpenVINO may mix up when it computes with them as floats."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ Sources = dict[tuple[tuple[str, ...], str], "openvino.Node"]
 
 
 def make_sound(model: "openvino.Model", streams: int) -> int:
-    """Keep weights that are stored as integers from being mixed up; return with how many streams to compile, at most.
+    """Prevent OpenVINO from mixing up weights stored as integers; return the largest number of streams to compile with.
 
     OpenVINO 2026.4 turns such weights into floats while it compiles, unless what goes into their layer is quantized
     too. With several streams it may then take one layer's weights for another's: scores near 1 and boxes all over the

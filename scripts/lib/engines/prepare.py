@@ -1,6 +1,6 @@
-"""Make a cut ONNX graph ready to be built: one fixed batch, bytes in, the mean off, and its precision in its types.
+"""Prepare a cut ONNX graph for TensorRT: a fixed batch of bytes, the mean subtracted, and the precision in its types.
 
-TensorRT 11 takes precision from the graph's types alone, so half precision is written into the graph itself.
+TensorRT 11 uses only the precision of the graph's types, so half precision is written into the graph itself.
 """
 
 from pathlib import Path

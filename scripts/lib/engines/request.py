@@ -1,4 +1,4 @@
-"""What an engine is opened with."""
+"""The request to open an engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the table of engines is read while a run is planned
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """What an engine is opened with.
+    """The arguments to open an engine.
 
     Attributes:
         graph: the network's file: `graph.pb`, `graph.onnx`, or OpenVINO's own `graph.xml`.
@@ -27,7 +27,7 @@ class EngineRequest:
         description: the description of a network whose family has one.
         names: how many classes of such a network have a name.
         device: what onnxruntime computes on: auto, cpu or cuda.
-        least_score: what is looked for scores at least; anchors below it may be left out. None: all are given.
+        least_score: the least score of a box; anchors below it may be left out. None to return all.
     """
 
     graph: Path

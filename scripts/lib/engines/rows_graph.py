@@ -1,4 +1,4 @@
-"""Graphs that give rows, opened with OpenVINO or onnxruntime."""
+"""Open graphs whose outputs are rows with OpenVINO or onnxruntime."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""The best boxes of a described network, picked where its outputs are, so that only these leave a GPU.
+"""Select the best boxes of a described network on the GPU, so that only these are copied.
 
-As in top_k.py; but what is picked are rows of the network's own outputs, which are decoded afterwards as all would be.
-What they score is computed twice: on the GPU to pick them, which may round otherwise, and by decoding.py.
+As in top_k.py, but rows of the network's own outputs are selected, which are decoded afterwards like all rows.
+Their scores are computed twice: on the GPU to select them, which may round differently, and by decoding.py.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""True boxes, as a file of one form: `media_id,frame,x,y,w,h,species`, in pixels of the media."""
+"""Read and write true boxes; a run's own format is `media_id,frame,x,y,w,h,species`, in pixels of the media."""
 
 import csv
 import math
@@ -115,7 +115,7 @@ class NamedMedia(Protocol):
 
 
 class MediaFinder:
-    """Tells which media a file means."""
+    """Finds the media that a file names."""
 
     def __init__(self, media: Sequence[NamedMedia]) -> None:
         self._ids = {each.media_id for each in media}

@@ -1,4 +1,4 @@
-"""A look at files of true boxes and tracks while the run is planned: what is wrong in them for certain.
+"""Check files of true boxes and tracks while the run is planned, for errors that are certain.
 
 Reads them as the jobs do. Not known yet are the names of media in Tator, and the species of a data image.
 """

@@ -1,4 +1,4 @@
-"""The files of a folder's media, read where they lie: never copied, changed or removed."""
+"""The files of a folder's media, read in place: never copied, changed or removed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The listing that a run works with: written when the run begins, and read by all its jobs.
+"""The listing of a run: written when the run begins, and read by all its jobs.
 
 A job reads the workflow's files again, maybe much later and on another machine: what it finds has to be what the run
 was planned with. The run's folder keeps the listing of the last run, so that the next one can say which files are gone.
@@ -178,7 +178,7 @@ def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
                     break
                 found[file.media_id] = file
     except FileNotFoundError:
-        raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
+        raise PipelineError(f"{path}: it is missing; expected the listing of this run: start the run again") from None
     for media_id in media_ids:
         if media_id not in found:
             raise PipelineError(f"{path}: no file has the id {media_id} by now; start the run again")
@@ -235,7 +235,7 @@ def _opened(path: Path) -> IO[str]:
     try:
         return path.open(encoding="utf-8")
     except FileNotFoundError:
-        raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
+        raise PipelineError(f"{path}: it is missing; expected the listing of this run: start the run again") from None
 
 
 def digest(files: Iterable[ListedFile]) -> str:

@@ -1,4 +1,4 @@
-"""The operators that a network may have: they compute from their inputs, and reach no file, process or host."""
+"""The allowed operators of a network: they compute from their inputs, and access no file, process or host."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -28,7 +28,7 @@ TruncateMod Unique UniqueV2 Unpack UnravelIndex UnsortedSegmentMax UnsortedSegme
 ZerosLike FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantizeV2
 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4
 """)
-# What may hand on a list of tensors as it is (types RESOURCE and VARIANT), besides numbers.
+# Operators that may pass on a list of tensors (types RESOURCE and VARIANT), besides numbers.
 _FLOW = _names("""
 Enter Exit LoopCond Merge NextIteration Switch Identity IdentityN If StatelessIf Case StatelessCase While
 StatelessWhile PartitionedCall StatefulPartitionedCall

@@ -33,7 +33,7 @@ class ClassNames:
     Attributes:
         names: in the order of its classes.
         labels: the label, or column, of each; None if they count on from the first.
-        source: where they are from.
+        source: where they come from.
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class ClassNames:
 
 
 def name_files() -> tuple[str, ...]:
-    """Return the names of the files beside a graph that may say its classes."""
+    """Return the names of the files next to a graph that may name its classes."""
     return tuple(_READERS)
 
 

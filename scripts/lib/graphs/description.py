@@ -46,7 +46,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """The numbers that the network takes: (byte / divisor - mean) / deviation.
+    """The pixels of the network's input: (byte / divisor - mean) / deviation.
 
     Attributes:
         order: of the colours.
@@ -179,7 +179,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Description:
-    """All that the file does not do itself.
+    """How to prepare the input and decode the outputs of a network.
 
     Attributes:
         family: a name of families.FAMILIES.

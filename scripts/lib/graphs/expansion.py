@@ -1,6 +1,6 @@
-"""How many operators a graph has once each call of a function is replaced by the function's own.
+"""Count the operators of a graph after each call of a function is replaced by the function's operators.
 
-Programs that load a graph do that. Twenty functions that each call the next one twice become a million operators.
+Programs that load a graph do this. Twenty functions that each call the next one twice become a million operators.
 """
 
 from collections import Counter

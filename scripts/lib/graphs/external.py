@@ -142,7 +142,8 @@ def _inside(folder: Path, name: str, source: str) -> Path:
     if not path.is_file():
         raise GraphError(
             f"{source}: its weights are in the file {name[:200]!r}, which does not exist; expected it next to "
-            f"the graph (in a data image as {' or '.join(NAMES)}): add it, or make the data image with make_pipeline_image"
+            f"the graph (in a data image as {' or '.join(NAMES)}): add it, or make the data "
+            "image with make_pipeline_image"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""What a folder with a network holds: which graph, of which family, with which names of classes, and which size."""
+"""Inspect a network in a folder: its graph, family, names of classes, and size."""
 
 import logging
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What the settings say of a network: those of `network` by their names, and the sides of `detect`."""
+    """The settings of a network: those of `network` by their names, and the sides of `detect`."""
 
     family: str = "auto"
     description: Mapping[str, Any] | None = None
@@ -75,7 +75,7 @@ class FoundNetwork:
             return None
         if known is None:
             return (
-                f"{setting}; the network says no size, so that this one cannot be checked: at another size than it was "
+                f"{setting}; the network has no size, so this one cannot be checked: at another size than it was "
                 "trained at it may find less"
             )
         if sides == known.size:
@@ -89,7 +89,7 @@ class FoundNetwork:
 
 @dataclass(frozen=True)
 class StatedSize:
-    """The size that a network was trained at, and what says so: "data image's label", for example."""
+    """The size that a network was trained at, and its source, for example "data image's label"."""
 
     size: Size
     source: str
@@ -113,7 +113,7 @@ def read_description(path: Path) -> dict[str, Any]:
 def look_at(
     graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True, stated: StatedSize | None = None
 ) -> FoundNetwork:
-    """Find out what a network is, from its graph and the files next to it.
+    """Inspect a network by its graph and the files next to it.
 
     Args:
         graph: the graph.

@@ -1,4 +1,4 @@
-"""The media of a run with their boxes, frame by frame, as the exports take them."""
+"""The media of a run with their boxes, frame by frame, for the exports."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Pages for people: one file each, without a script and without a request to anywhere; names in them are escaped."""
+"""HTML pages: one file each, without scripts and without requests; names in them are escaped."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the report says of the counts: MaxN by media and species, when it was, and MaxN over time."""
+"""The part of the report about counts: MaxN by media and species, its frame, and MaxN over time."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping

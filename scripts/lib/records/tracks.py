@@ -1,4 +1,4 @@
-"""The tracks of a media; their boxes are in the CSV beside the record."""
+"""The tracks of a media; their boxes are in the CSV next to the record."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -29,16 +29,16 @@ class Track:
     last_frame: Count
     best_frame: Annotated[int, Key("With the surest box.", part="count")]
     boxes: Annotated[int, Key("Detected ones.", part="count")]
-    interpolated: Annotated[int, Key("Boxes that fill gaps.", part="count")]
+    interpolated: Annotated[int, Key("Interpolated boxes.", part="count")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TracksRecord:
-    """The tracks of a media; their boxes are in the CSV beside this."""
+    """The tracks of a media; their boxes are in the CSV next to this record."""
 
     media_id: MediaId
     state: Literal["done", "not tracked", "failed"]
     reason: Reason
     tracks: list[Track]
     boxes_without_track: Annotated[int | None, Key(part="count", optional=True)] = None
-    tracker: Annotated[dict[str, Any] | None, Key("What made them.", schema=_TRACKER, optional=True)] = None
+    tracker: Annotated[dict[str, Any] | None, Key("The tracker.", schema=_TRACKER, optional=True)] = None

@@ -1,6 +1,6 @@
-"""An Argo manifest as Tator takes it: its parameters filled in, and what would fail at launch found before.
+"""Read an Argo manifest for Tator: fill in its parameters, and find what would fail at launch.
 
-Tator checks no more of a manifest than that it is YAML. At launch it appends its own parameters, overwrites
+Tator only checks that a manifest is YAML. At launch it appends its own parameters, overwrites
 `generateName`, and needs the templates inline.
 """
 
@@ -18,7 +18,7 @@ from scripts.lib.engines.table import names_of
 from scripts.lib.errors import SettingsError
 from scripts.lib.registering import argo_rules, fields
 
-# What Tator appends to spec.arguments.parameters at launch.
+# Parameters that Tator appends to spec.arguments.parameters at launch.
 GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
 # Stands in the image names of deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
@@ -156,7 +156,7 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
 
 
 def file_name(text: str) -> str:
-    """Return a file name that tells this manifest from every other one."""
+    """Return a file name that is unique for this manifest."""
     return f"tator-detection-{hashlib.sha256(text.encode()).hexdigest()[:20]}.yaml"
 
 
@@ -170,7 +170,7 @@ def is_stored_as(text: str, path: object) -> bool:
 
 
 def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a manifest and its settings allow and may not mean."""
+    """Yield notes about a manifest and its settings that are valid but may not be intended."""
     for section, key in (
         ("network", "directory"),
         ("network", "archive"),

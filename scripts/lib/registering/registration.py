@@ -1,4 +1,4 @@
-"""Register the workflow as an algorithm of a project: look, print the plan, then do it."""
+"""Register the workflow as an algorithm of a project: check, print the plan, then do it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,7 +53,7 @@ class AlgorithmSpec:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do: in words, the permission that it takes, and the deed, which looks before it writes."""
+    """A change to make: in words, the permission that it needs, and the function, which checks before it writes."""
 
     text: str
     takes: str
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass
 class RegistrationPlan:
-    """What there is to tell, to bear in mind, to do, and to complain of."""
+    """The messages, notes, steps and problems of a registration."""
 
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
