@@ -103,8 +103,8 @@ def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
 
 def _end(work: _Work) -> None:
     _log.critical(
-        "%s: the network is still %s after %g seconds; expected it to be done: perhaps it has a loop that never ends. "
-        "Take another network, or, where the machine is only slow, raise detect.batch_timeout_seconds",
+        "%s: the network is still %s after %g seconds; expected it to be done: perhaps it has an endless loop. "
+        "Use another network or, if the machine is only slow, raise detect.batch_timeout_seconds",
         work.network,
         work.doing,
         work.limit,

@@ -1,4 +1,4 @@
-"""Whether pictures of AV1 are missing, by their numbers: the decoder takes what it has in their place.
+"""Find missing pictures of AV1 by their numbers, as the decoder uses other pictures instead.
 
 Each picture has its place in the order in which pictures are shown (order_hint, AV1 Bitstream Specification, section
 7.20). libaom, SVT-AV1 and rav1e count one for each picture that is shown, also where they drop pictures or get them at

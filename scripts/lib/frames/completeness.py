@@ -1,4 +1,4 @@
-"""Which coded pictures came out of the decoder, and which are missing."""
+"""Find out which coded pictures were decoded, and which are missing."""
 
 import math
 from fractions import Fraction

@@ -1,8 +1,8 @@
-"""Decoding with NVDEC, the decoder of NVIDIA's GPUs, through PyNvVideoCodec.
+"""Decode with NVDEC, the decoder of NVIDIA's GPUs, through PyNvVideoCodec.
 
-H.264 and HEVC of 8 bits and half the colours come out of every decoder alike, to the byte. So pictures are handed on as
-FFmpeg's decoder would have, and everything behind is the same. NVDEC fills gaps without a word that reaches a program:
-whatever is not as in a sound video ends such a reading with NotSound, and the video is read again by the CPU.
+Every decoder decodes H.264 and HEVC with 8 bits and 4:2:0 to the same bytes, so pictures are passed on like those
+of FFmpeg's decoder. NVDEC fills gaps without an error for the program: any sign of damage ends such a reading with
+NotSound, and the video is read again by the CPU.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Parts of a long video, which can be decoded by themselves and give the frames that they give in the whole.
+"""Parts of a long video that can be decoded by themselves, with the same frames as in the whole video.
 
 A part begins at a key frame before which nothing is shown later, and holds what is shown from there on up to the next
 part's key frame; pictures that are stored after that key frame but shown before it (an open group of pictures)

@@ -29,7 +29,7 @@ _CONVERT = "convert it, for example to PNG, and upload it again"
 class StillFrames(FrameSource):
     """A picture as a media of one frame.
 
-    Tator takes as an image what Pillow can open; taken here is what of that is in use and can be decoded: JPEG, PNG,
+    Tator accepts as an image what Pillow can open; here the common, decodable formats are supported: JPEG, PNG,
     WebP, AVIF, GIF, TIFF, BMP, JPEG 2000 and PNM. HEIC, raw formats of cameras and floating-point pictures are not.
     Tator keeps a digital negative (DNG) as PNG, and of every picture an AVIF copy, which is not needed.
 

@@ -1,4 +1,4 @@
-"""What Tator shows of a video: the rate of its streaming copies, and how their pictures are turned.
+"""The rate of Tator's streaming copies of a video, and how their pictures are rotated.
 
 The transcoder stores pictures as the original's stream has them. It turns them by a tag `rotate` only, which FFmpeg has
 not made of a display matrix since its version 5. Players, and so this workflow elsewhere, apply the matrix.
@@ -21,7 +21,7 @@ _TURNS_BY_TAG = {90: 270, 180: 180, 270: 90}
 
 @dataclass(frozen=True)
 class Shown:
-    """What Tator's record says of the pictures that its player shows.
+    """The pictures that Tator's player shows, according to Tator's record.
 
     Attributes:
         rate: of the copies, in pictures a second; None if there is no copy, or the record has no rate.

@@ -1,4 +1,4 @@
-"""What every source of frames has in common: the frames, and a record of everything that went wrong."""
+"""The base class of all sources of frames: the frames, and a record of every fault."""
 
 import logging
 import sys
@@ -50,7 +50,7 @@ def frames_used(asked: AskedFrames, numbers: int) -> range:
 
 @dataclass
 class Summary:
-    """What reading a media gave so far; complete once the frames are exhausted.
+    """The state of reading a media; complete after the last frame.
 
     Attributes:
         decoded: frames decoded, also those that are not asked for.

@@ -1,7 +1,7 @@
-"""Decoding with several threads, as long as nothing is wrong with the video.
+"""Decode with several threads, as long as the video shows no sign of damage.
 
-FFmpeg's frame threads decode several frames at a time and give the same pictures in the same order, but they tell of
-errors late, and some not at all. So whatever is not as in a sound video, be it a word of the decoder, ends such a
+FFmpeg's frame threads decode several frames at a time and return the same pictures in the same order, but they report
+errors late, and some not at all. So any sign of damage, also a message of the decoder, ends such a
 reading with NotSound; the video is then read again with one thread, in which errors belong to their packets.
 """
 

@@ -13,11 +13,11 @@ from scripts.lib.records.upload import DestinationRecord
 
 @dataclass(frozen=True, kw_only=True)
 class MediaSummary:
-    """What became of a media."""
+    """The result of a media."""
 
     media_id: MediaId
     tator_id: Annotated[
-        int | None, Key("In a folder's run, the number of the media in Tator that it was matched with.", optional=True)
+        int | None, Key("In a run on a folder, the number of the matched media in Tator.", optional=True)
     ] = None
     name: Name
     state: Annotated[MediaState, Key(part="state")]
@@ -25,15 +25,15 @@ class MediaSummary:
     frames: Annotated[int, Key("Decoded.", part="count")]
     boxes: Annotated[int, Key("Found.", part="count")]
     boxes_in_tator: Count
-    people: Annotated[dict[str, Count], Key("How many boxes were left alone because of a person, by why.")]
+    people: Annotated[dict[str, Count], Key("How many boxes were not changed because of a person, by reason.")]
     marked: bool
     seconds: float
     tracks: Annotated[int | None, Key("Found; only if `track.enabled` is set.", part="count", optional=True)] = None
-    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+    tracks_in_tator: Annotated[int | None, Key("Only if tracks are uploaded.", part="count", optional=True)] = None
     people_tracks: Annotated[
         dict[str, Count] | None,
         Key(
-            "How many tracks were left alone because of a person, by why; only where tracks are uploaded.",
+            "How many tracks were not changed because of a person, by reason; only if tracks are uploaded.",
             schema={},
             optional=True,
         ),
@@ -71,7 +71,7 @@ class Totals:
     frames: Count
     boxes: Count
     boxes_in_tator: Count
-    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+    tracks_in_tator: Annotated[int | None, Key("Only if tracks are uploaded.", part="count", optional=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class SummaryRecord:
     totals: Totals
     failed: Annotated[list[MediaId], Key("Media without a result.")]
     network: ProvenanceRecord
-    destination: Annotated[DestinationRecord | None, Key("Null in a folder's run.")]
+    destination: Annotated[DestinationRecord | None, Key("Null in a run on a folder.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,4 +107,4 @@ class MediaAttributes:
     """A media's section and attributes in Tator."""
 
     section: Annotated[str | None, Key("Name of its section.")]
-    attributes: Annotated[dict[str, Any], Key("By name; without the mark.")]
+    attributes: Annotated[dict[str, Any], Key("Its attributes by name, without the mark.")]

@@ -33,7 +33,7 @@ class UploadRecord:
     state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
     reason: Reason
     tator_id: Annotated[
-        int | None, Key("In a folder's run, the number of the media in Tator that it was matched with.", optional=True)
+        int | None, Key("In a run on a folder, the number of the matched media in Tator.", optional=True)
     ] = None
     verified_at: Annotated[str | None, Key(schema=MOMENT, only="verified")] = None
     changed_at: Annotated[
@@ -44,7 +44,7 @@ class UploadRecord:
             only="verified",
         ),
     ] = None
-    boxes: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    boxes: Annotated[int, Key("Number of the workflow's own.", part="count", only="verified")] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
     note: Annotated[str | None, Key("Why most of the boxes count as edited, if they do.", only="verified")] = None
 
@@ -72,10 +72,10 @@ class TrackUploadRecord:
     state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
     reason: Reason
     verified_at: Annotated[str | None, Key(schema=MOMENT, only="verified")] = None
-    changed_at: Annotated[str | None, Key("As for boxes, of the standing tracks.", schema=MOMENT, only="verified")] = (
+    changed_at: Annotated[str | None, Key("As for boxes, for the tracks in Tator.", schema=MOMENT, only="verified")] = (
         None
     )
-    tracks: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    tracks: Annotated[int, Key("Number of the workflow's own.", part="count", only="verified")] = 0
     too_short: Annotated[
         int,
         Key("Tracks with fewer boxes in Tator than `track.min_length`: not uploaded.", part="count", only="verified"),
@@ -115,7 +115,7 @@ class DestinationRecord:
     type_id: Annotated[int, Key("Number of the box type.")]
     species_attribute: str
     confidence_attribute: str
-    defaults: Annotated[dict[str, Any], Key("Of the type's attributes, when the run was prepared.")]
+    defaults: Annotated[dict[str, Any], Key("Defaults of the type's attributes, when the run was prepared.")]
     known: Annotated[
         dict[str, list[Any]] | None,
         Key(
