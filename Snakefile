@@ -1,4 +1,4 @@
-"""Detect objects in media kept in Tator and put the boxes back; README.md has a picture of the rules."""
+"""Detect objects in media in Tator or in a folder, and upload the boxes; README.md has a diagram of the steps."""
 
 import os
 
@@ -19,7 +19,7 @@ with planning.errors_as_messages(logger.error):
     config = read_settings()
 
 
-# A job on a cluster reads this file again; what it reads from the environment has to travel with it.
+# A job on a cluster reads this file again; the environment variables that it reads have to be passed to it.
 envvars:
     *variables_in_use(),
 

@@ -54,7 +54,7 @@ class Extent:
     Attributes:
         frames: of the 720p clip, for each network.
         rounds: of each comparison.
-        patience: further rounds of a comparison, in place of disturbed ones.
+        patience: further rounds of a comparison, instead of disturbed ones.
         repeats: of what is measured without a comparison.
         turns: six seconds of clip are shown so many times for the short and for the long clip of `memory`.
         longer: turns of each clip for `plain_loop`, where starting would else count for a tenth.

@@ -31,12 +31,12 @@ class Case:
     Attributes:
         name: what the results call it.
         graph: the file that the workflow reads.
-        onnx: the same network for other programs; None where nobody has converted it.
+        onnx: the same network for other programs; None if nobody has converted it.
         train_ini: the names of its classes.
-        size: of its input.
+        size: the size of its input.
         iou: above which it suppresses.
         precision: what the workflow computes with.
-        description: of its family; None for a RetinaNet.
+        description: the description of its family; None for a RetinaNet.
         is_trained: its weights are no random numbers.
     """
 

@@ -42,7 +42,7 @@ class CeilingExtent:
         frames: of a clip in 1080p; of others as many as take about as long, at most twice as many.
         network: size of the network's input.
         rounds: of each comparison.
-        patience: further rounds, in place of disturbed ones.
+        patience: further rounds, instead of disturbed ones.
         pace: frames a second of the engine of stated pace.
     """
 

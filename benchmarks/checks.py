@@ -49,7 +49,7 @@ def _without_checks() -> AbstractContextManager[object]:
 
 
 def write_as(folder: Path, name: str, like: Path) -> Path:
-    """Write the clip anew with another codec, or in another container."""
+    """Write the clip again with another codec, or in another container."""
     coded = _CLIPS[name]
     if coded is None:
         return like

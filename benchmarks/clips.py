@@ -72,7 +72,7 @@ def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options:
 
 
 def repeat_clip(clip: Path, path: Path, turns: int) -> Path:
-    """Write a clip that shows another one of this module so many times, without coding it anew."""
+    """Write a clip that repeats another one of this module, without encoding it again."""
     with av.open(str(path), "w") as out:
         stream: Any = None
         for turn in range(turns):

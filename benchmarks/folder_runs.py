@@ -41,7 +41,7 @@ def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator
 
 
 def measure_folder_pictures(folder: Path, pictures: Path, rounds: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a picture costs in jobs that pictures share, beside decoding; and MegaDetector's script beside them.
+    """Yield what a picture costs in jobs that pictures share, beside decoding; and MegaDetector's script next to them.
 
     Args:
         folder: for the runs.

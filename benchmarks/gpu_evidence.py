@@ -1,7 +1,7 @@
 """All that is to be measured on a machine with an NVIDIA GPU, in eight minutes: `make gpu-evidence`.
 
 Needs no network access; of packages av, numpy, onnx, onnxruntime-gpu, opencv-python-headless, PyYAML and simplejpeg.
-Writes a page with the figures, the card's name, its driver and the date, anew after each of them, so that a run that is
+Writes a page with the figures, the card's name, its driver and the date, after each of them, so that a run that is
 ended leaves what it has. What there was no time for is said too.
 """
 

@@ -1,4 +1,4 @@
-"""A project of very many media in place of Tator's client: what it answers is made when it is asked."""
+"""A project of very many media instead of Tator's client: what it answers is made when it is asked."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -81,8 +81,8 @@ def in_turns(
     Args:
         actions: what to compare.
         rounds: how many to return.
-        patience: how many more to run, at most, in place of disturbed ones.
-        seconds: after which none is run in place of others.
+        patience: how many more to run, at most, instead of disturbed ones.
+        seconds: after which none is run instead of others.
     """
     ends = time.monotonic() + seconds
     done: list[list[Usage]] = []
@@ -97,7 +97,7 @@ def in_turns(
 
 
 def quiet(usages: Sequence[Usage]) -> bool:
-    """Whether other programs left a round alone."""
+    """Return whether other programs left a round alone."""
     return all(usage.others < QUIET_CORES for usage in usages)
 
 

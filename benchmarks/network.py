@@ -81,7 +81,7 @@ def write_network(path: Path, size: Size, shape: Shape | None = None, seed: int 
 
     Args:
         path: the `.onnx` file.
-        size: of its input; each side a multiple of the coarsest stride, 128.
+        size: the size of its input; each side a multiple of the coarsest stride, 128.
         shape: how large it is; ResNet-50's when None.
         seed: of the weights.
     """
@@ -114,7 +114,7 @@ def write_yolo(path: Path, size: Size, shape: Shape) -> Path:
 
     Args:
         path: the `.onnx` file.
-        size: of its input; each side a multiple of 32.
+        size: the size of its input; each side a multiple of 32.
         shape: how large it is.
     """
     graph = _Graph(0)
@@ -142,7 +142,7 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
 
     Args:
         path: the `.onnx` file.
-        size: of its input; each side a multiple of 32.
+        size: the size of its input; each side a multiple of 32.
         shape: how large it is.
         queries: how many boxes it gives.
     """

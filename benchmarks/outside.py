@@ -27,7 +27,7 @@ def measure_plain_loop(
         clip: the video.
         folder: for what they write.
         rounds: how often.
-        patience: how many more, in place of disturbed rounds.
+        patience: how many more, instead of disturbed rounds.
         peer: the other program, a command that takes the arguments of benchmarks/plain_loop.py.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -28,8 +28,8 @@ class PacedEngine(Engine):
         """Prepare.
 
         Args:
-            size: of the network's input.
-            batch_size: frames a batch.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
             classes: how many it scores.
             anchors: boxes before suppression.
             pace: frames a second; None for no cost.

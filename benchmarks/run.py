@@ -21,7 +21,7 @@ class Run:
         folder: it.
         server: the Tator site.
         media_ids: what it works on.
-        size: of the network's input, the sample's.
+        size: the size of the network's input, the sample's.
     """
 
     folder: Path

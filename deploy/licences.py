@@ -58,7 +58,7 @@ def _uv(*arguments: str) -> None:
 
 
 def named(component: dict[str, Any]) -> list[str]:
-    """Return the licences that a component names, each of which applies or may be chosen; none where it names none."""
+    """Return the licences that a component names, each of which applies or may be chosen; none if it names none."""
     found = []
     for entry in component.get("licenses") or []:
         licence = entry.get("license") or {}

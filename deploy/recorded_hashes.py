@@ -53,7 +53,7 @@ def _digest(package: Distribution) -> str:
 
 
 def _is_compiled(file: PackagePath, names: set[str]) -> bool:
-    """Say whether pip made a file of another one; what Python would run in place of a source is the package's own."""
+    """Return whether pip made a file of another one; what Python would run instead of a source is the package's own."""
     source = file.parent.parent / f"{file.name.partition('.')[0]}.py"
     return file.suffix == ".pyc" and file.parent.name == "__pycache__" and str(source) in names
 

@@ -1,6 +1,6 @@
-"""What the other files need: the settings, wildcard constraints, and the few functions of the rules.
+"""The settings, wildcard constraints, and the few functions that rules in several files use.
 
-What the settings mean for the rules, `plan` says: RunPlan in scripts/lib/workflow/run_plan.py.
+What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/run_plan.py.
 """
 
 import time
@@ -34,30 +34,30 @@ wildcard_constraints:
 
 
 def read_settings():
-    """Return the checked settings; raises SettingsError with one line a problem."""
+    """Return the checked settings; raise SettingsError with one line for each problem."""
     schema = Path(workflow.basedir, "config", "config.schema.yaml")
     store = workflow.storage_settings.default_storage_provider
     return run_settings.read(config, os.environ, schema, store)
 
 
 def make_plan():
-    """Return what the settings mean for the rules."""
+    """Return the plan of the run."""
     store = workflow.storage_settings.default_storage_provider
     return RunPlan(config, store is not None, files_of_folder(), not is_folder_away())
 
 
 def variables_in_use():
-    """Return the names of those variables that this run's environment sets."""
+    """Return the names of the variables that are set in this run's environment."""
     return [name for name in settings.VARIABLES if name in os.environ]
 
 
 def work_dir():
-    """Return the folder that TATOR_WORK_DIR names, None without it."""
+    """Return the folder that TATOR_WORK_DIR names; None if it is not set."""
     return os.environ.get(settings.WORK_DIR_VARIABLE)
 
 
 def require_token():
-    """Refuse to run, but not to plan, without a token, where Tator is asked."""
+    """Refuse to run, but not to plan, without a token if the run uses Tator."""
     if plan.uploads:
         token.check_token(os.environ)
 
@@ -72,21 +72,21 @@ def code(script, unused=None):
 
 
 def is_new_run():
-    """Say whether this process begins a run, while no other one is at work in its folder."""
-    # While the files of the workflow are read, Snakemake has not yet chosen how jobs run.
+    """Return whether this process begins a run, and no other run is working in its folder."""
+    # While the workflow's files are read, Snakemake has not yet chosen how jobs run.
     runs = workflow.is_main_process and not workflow.output_settings.dryrun
     return runs and not failures.is_locked(Path())
 
 
 def runs_jobs():
-    """Say whether this process runs jobs: dry runs and jobs take what the last run found, so that they ask nobody."""
+    """Return whether this process runs jobs: dry runs and jobs use what the last run found, without any request."""
     return workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
 
 
 def forget_failed_media():
-    """Have the media that failed in a run before, which was killed, tried again; not while another run is at work.
+    """Make this run try the media again that failed in a killed run, unless another run is working.
 
-    Those too of which a write to Tator may have come later than the run waited for it.
+    Also those for which Tator may have carried out a write after the run stopped waiting for it.
     """
     if plan.by_storage:
         os.environ[STORE_VARIABLE] = "1"
@@ -99,7 +99,7 @@ def forget_failed_media():
 
 
 def correct_dates():
-    """Date files of this run anew that are dated in the future, and say so; not while another run is at work."""
+    """Correct the dates of this run's files that are in the future, and say so, unless another run is working."""
     if is_new_run():
         now = time.time_ns()
         said = (
@@ -111,7 +111,7 @@ def correct_dates():
 
 
 def all_of(pattern):
-    """Return an input function that gives `plan.every(pattern)`: a list would be held by the rule and by its job."""
+    """Return an input function for `plan.every(pattern)`: the rule and its job would each keep a list in memory."""
 
     def files(wildcards):
         return plan.every(pattern)
@@ -125,10 +125,10 @@ def part_number(wildcards):
 
 
 def of_parts(pattern):
-    """Return a function for the pattern's file for each part of a media; none for a media of one part."""
+    """Return a function that returns the pattern's file for each part of a media; none for a media of one part."""
 
     def files(wildcards):
-        # In how many parts a media is detected in is known once it has been looked at in Tator.
+        # The number of parts of a media is known when its record in Tator has been read.
         first = (
             checkpoints.list_media if plan.from_folder else checkpoints.resolve_media
         )
@@ -141,7 +141,7 @@ def of_parts(pattern):
 
 
 def set_as_for(other, one):
-    """Give the rule `other` the threads and resources that a profile or the command line sets for the rule `one`."""
+    """Set for the rule `other` the threads and resources that a profile or the command line sets for the rule `one`."""
     given, settings = workflow.get_rule(other).resources, workflow.resource_settings
     if one in settings.overwrite_threads and other not in settings.overwrite_threads:
         given["_cores"] = settings.overwrite_threads[one]
@@ -155,13 +155,13 @@ def unless_kept(path):
 
 
 def if_asked(asked, *paths):
-    """Return the paths of what a setting asks for, none without it."""
+    """Return the paths if a setting asks for them, otherwise none."""
     return list(paths) if asked else []
 
 
 @cache
 def tag_stands_for():
-    """Return the digest of a data image that has only a tag, as a run that does something finds it."""
+    """Return the current digest of a data image that has only a tag, in a run that runs jobs."""
     memory = Path("resources/network/tag.json")
     if not runs_jobs():
         return tags.remembered_digest(config["network"], memory)
@@ -169,7 +169,7 @@ def tag_stands_for():
 
 
 def digest_now(wildcards):
-    """Return that digest when jobs are planned: reading the files of the workflow asks nobody."""
+    """Return that digest when jobs are planned, so that reading the workflow's files makes no request."""
     return tag_stands_for()
 
 
@@ -190,5 +190,5 @@ def losses_of_boxes():
 
 
 def losses_now(wildcards):
-    """Return that number when jobs are planned: reading the files of the workflow asks nobody."""
+    """Return that number when jobs are planned, so that reading the workflow's files makes no request."""
     return losses_of_boxes()

@@ -1,4 +1,4 @@
-"""Files that the rules take: those of media, and the state of others that the user gives."""
+"""Input files of the rules: those of media, and the size and date of the user's other files."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from scripts.lib.workflow import dates
 
 
 def is_folder_away():
-    """Say whether the user's folder is not here, and what was detected in it before is to go to Tator."""
+    """Return whether the user's folder is missing, and only the boxes found in it earlier are to be uploaded."""
     return run_listing.is_away(config, Path())
 
 
 def files_of_folder():
-    """Return the files of the user's folder, as this process or the one that began the run lists them; None of Tator."""
+    """Return the listed files of the user's folder; None if the media are in Tator."""
     if not config["media"]["folder"]:
         return None
     if not workflow.is_main_process:
@@ -29,9 +29,9 @@ def files_of_folder():
 
 
 def media_files(record="record", download="download"):
-    """Return a media's record for `input:`, and the downloaded file with its record where it is in Tator.
+    """Return a media's record for `input:`, and for media in Tator the downloaded file with its record.
 
-    The large file is `ancient`: whether it changed, the small records say, by their content.
+    The large file is `ancient`: the small records show whether it changed, by their content.
     """
     found = {record: "resources/records/{media_id}.json"}
     if not plan.from_folder:
@@ -41,7 +41,7 @@ def media_files(record="record", download="download"):
 
 
 def files_to_quantize_with():
-    """Return for `input:` what `media_files` does of one media, of those whose frames quantize the network."""
+    """Return for `input:` the same as `media_files`, for the media whose frames are used to quantize the network."""
     found = media_files("records", "downloads")
     return {
         name: ancient(plan.of(plan.calibration_media, str(pattern)))
@@ -50,15 +50,15 @@ def files_to_quantize_with():
 
 
 def truth_file_state(wildcards):
-    """Return size and date of the file of true boxes, so that another one is noticed, whatever its date."""
+    """Return size and date of the file of true boxes, so that any change is noticed."""
     return dates.fingerprints(map(Path, plan.truth_file))
 
 
 def track_truth_state(wildcards):
-    """Return size and date of the file of true tracks, so that another one is noticed, whatever its date."""
+    """Return size and date of the file of true tracks, so that any change is noticed."""
     return dates.fingerprints(map(Path, plan.track_truth_file))
 
 
 def network_files_state(wildcards):
-    """Return size and date of each file of the network, so that others are noticed, whatever their dates."""
+    """Return size and date of each file of the network, so that any change is noticed."""
     return dates.fingerprints(map(Path, plan.network_files))

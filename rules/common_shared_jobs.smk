@@ -1,8 +1,8 @@
-"""What rules need where several media may share a job: files of all media, and files of the media of one job.
+"""Functions for rules whose media may share jobs: files of all media, and files of the media of one job.
 
-Where `plan.files_behind_jobs`, a job's one file of hashes is its output, and the files of its media lie behind it: each
-file that Snakemake knows costs it memory and time (docs/sizing.md). Such files are named to the job by `of_media`, see
-scripts/lib/workflow/media_files.py, and `jobs_to_repeat` looks whether they are there.
+If `plan.files_behind_jobs`, a job's only output is a file of hashes, and Snakemake does not know the files of its
+media: each file that it knows costs memory and time (docs/sizing.md). `of_media` passes such files to the job, see
+scripts/lib/workflow/media_files.py, and `jobs_to_repeat` checks whether they exist.
 """
 
 from functools import cache
@@ -12,21 +12,21 @@ from scripts.lib.workflow import batch_check, media_files as files_behind
 
 
 def gathered(*names):
-    """Return these files of all media for `input:`, by name; of media that share jobs and a disk, the jobs' hashes."""
+    """Return these files of all media for `input:`, by name; the jobs' hashes if media share jobs and a disk."""
     if not plan.hashes_suffice:
         return {name: all_of(plan.of_each_media[name][0]) for name in names}
     return {"batches": plan.hash_files(names)}
 
 
 def gathered_by_hashes(*names):
-    """Return for `params:` which files of all media a rule takes, where `gathered` has left them out."""
+    """Return for `params:` which files of all media a rule reads, if `gathered` left them out."""
     if not plan.hashes_suffice:
         return {}
     return {"of_media": list(names), "order": plan.order, **in_folders()}
 
 
 def each_file():
-    """Return an input function that gives each file of all media, or the jobs' hashes that stand for them."""
+    """Return an input function for each file of all media, or the jobs' hashes instead."""
 
     def files(wildcards):
         return plan.each_file()
@@ -35,15 +35,15 @@ def each_file():
 
 
 def in_folders():
-    """Return for `params:` that the files of single media lie in sub-folders, where they do."""
+    """Return for `params:` whether the files of single media are in sub-folders; empty if they are not."""
     return {"in_folders": True} if plan.in_folders else {}
 
 
 @cache
 def jobs_to_repeat():
-    """Return the hashes of jobs of whose media a file is to be made again: what this plan only shows.
+    """Return the hashes of the jobs that have to make a media's file again, which a dry run only shows.
 
-    When a run begins, such hashes are removed, so that Snakemake makes them again; what is whole of a job's media is kept.
+    When a run begins, these hashes are removed, so that Snakemake makes them again; intact files of the jobs are kept.
     """
     if not (plan.files_behind_jobs and workflow.is_main_process):
         return frozenset()
@@ -62,24 +62,24 @@ def jobs_to_repeat():
 
 
 def move_files_of_media():
-    """Put the files of single media into sub-folders, or out of them, where the run has grown or shrunk."""
+    """Move the files of single media into or out of sub-folders if the run has grown or shrunk."""
     if is_new_run() and not plan.by_storage:
         files_behind.move(Path(), in_folders=plan.in_folders)
 
 
 def forget_shared_jobs():
-    """Have media that no longer share jobs looked at anew: Snakemake knows nothing of files behind jobs' hashes."""
+    """Process media again that no longer share jobs, since Snakemake does not know the files of shared jobs."""
     if is_new_run() and not plan.shared_jobs and not plan.by_storage:
         if files_behind.forget_shared_jobs(Path()):
             logger.warning(
-                "media.per_job: media shared jobs before and do not now; they are looked at and detected in anew"
+                "media.per_job: media shared jobs before and do not now; all of them are processed again"
             )
 
 
 def of_these(media_ids, pattern):
-    """Return a function for `params:` that gives the pattern's file for each of these media.
+    """Return a function for `params:` that returns the pattern's file for each of these media.
 
-    It takes the output, for Snakemake then does not keep with each output's metadata what the function gives.
+    It has the argument `output`, so that Snakemake does not store its result in the metadata of each output.
     """
 
     def files(wildcards, output):
@@ -89,7 +89,7 @@ def of_these(media_ids, pattern):
 
 
 def numbers_of(media_ids):
-    """Return a function for `params:` that gives these numbers; see `of_these`."""
+    """Return a function for `params:` that returns these numbers; see `of_these`."""
 
     def numbers(wildcards, output):
         return media_ids
@@ -98,7 +98,7 @@ def numbers_of(media_ids):
 
 
 def downloads_of(media_ids):
-    """Return for `params:` where and how jobs that media share download them; nothing in a folder's run."""
+    """Return for `params:` where and how shared jobs download their media; empty in a run on a folder."""
     if plan.from_folder:
         return {}
     return {
@@ -109,7 +109,7 @@ def downloads_of(media_ids):
 
 
 def job_inputs(media_ids, *names):
-    """Return these files of a job's media for `input:`, by name, where jobs share no disk."""
+    """Return these files of a job's media for `input:`, by name, if jobs share no disk."""
     return (
         {name: plan.of(media_ids, plan.of_each_media[name][0]) for name in names}
         if plan.by_storage
@@ -118,7 +118,7 @@ def job_inputs(media_ids, *names):
 
 
 def job_outputs(media_ids, *names):
-    """Return these files of a job's media for `output:`, by name, where they are no files behind its hashes."""
+    """Return these files of a job's media for `output:`, by name, if Snakemake knows them."""
     return (
         {}
         if plan.files_behind_jobs

@@ -1,4 +1,4 @@
-"""How many animals there are: MaxN and what is reported beside it, as tables."""
+"""Counts of animals: MaxN and related figures, as tables."""
 
 
 rule count_species:

@@ -1,4 +1,4 @@
-"""The boxes in Tator, of all media: where they go, and the marks."""
+"""Steps for the boxes of all media in Tator: their destination, and the marks."""
 
 
 checkpoint prepare_upload:

@@ -1,7 +1,7 @@
-"""The boxes: results/detections/{media_id}.csv, with a record of how they were found beside each."""
+"""The boxes: results/detections/{media_id}.csv, each with a record of how they were found."""
 
 
-# The large files are `ancient`: whether they changed, the small records beside them say, by their content.
+# The large files are `ancient`: the small records next to them show whether they changed, by their content.
 rule detect:
     input:
         plan.beside_graph,

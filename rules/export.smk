@@ -1,4 +1,4 @@
-"""Other forms of the boxes, for those who ask for them."""
+"""The boxes in other file formats, each if its setting is set."""
 
 
 rule export_parquet:

@@ -1,4 +1,4 @@
-"""The boxes in the forms that other programs read, for those who ask for them."""
+"""The boxes in the formats of labelling programs, each if its setting is set."""
 
 
 rule export_megadetector:

@@ -1,8 +1,8 @@
-"""What the files of the user's folder are: a record of each in resources/records/."""
+"""The files of the user's folder: a record of each in resources/records/."""
 
 
-# A checkpoint, as resolve_media is: after it, Snakemake plans anew, by the records' content. So one more file, or one
-# that changed, makes run again only the media whose record changed.
+# A checkpoint, like resolve_media: after it, Snakemake plans again, from the records' content. So a new or changed file
+# reruns only the media whose record changed.
 checkpoint list_media:
     output:
         records=plan.every("resources/records/{media_id}.json"),

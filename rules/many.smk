@@ -1,7 +1,7 @@
-"""Several media in a job, where media.per_job asks for it: the same files as those of the rules for one media.
+"""Several media in a job, if media.per_job is set: the same files as those of the rules for one media.
 
-No rule here makes the files of all media, and a job takes one file of the job before it, with the hashes of the others,
-which come by way of its parameters, or as inputs where jobs share no disk; docs/sizing.md says what that saves.
+A job's input is one file of the previous job, with the hashes of the other files. Their names are in the job's
+parameters, or in its inputs if jobs share no disk; docs/sizing.md explains what that saves.
 """
 
 for media_ids in plan.shared_jobs:
@@ -142,7 +142,7 @@ for media_ids in plan.shared_jobs:
             script:
                 "../scripts/upload_detections.py"
 
-    # Which number a job's name ends with, no profile knows.
+    # A profile cannot name these rules, as their names end with a media's number.
     if plan.detects:
         set_as_for(f"detect_many_{media_ids[0]}", "detect")
     if not plan.from_folder:

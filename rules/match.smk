@@ -1,7 +1,7 @@
-"""The media in Tator that the files of the user's folder are, where upload.match asks for it."""
+"""Match the files of the user's folder with media in Tator, if upload.match is set."""
 
 
-# A checkpoint, as list_media is: where another look finds the same, no upload is done again.
+# A checkpoint, like list_media: if the matches are the same as before, no upload is done again.
 checkpoint match_media:
     input:
         **gathered("records"),

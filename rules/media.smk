@@ -5,7 +5,7 @@
 # scripts/lib/retry.py says.
 rule download_media:
     input:
-        # Nothing large is moved before the network and the place of its boxes are known to be good.
+        # Nothing large is downloaded before the network and the destination of the boxes were checked.
         ancient("resources/network/provenance.json"),
         ancient("resources/destination.json"),
         record="resources/records/{media_id}.json",

@@ -68,7 +68,7 @@ rule summarize:
         "../scripts/summarize.py"
 
 
-# A rule of its own, since a failed rule's files are removed, and the summary has to stay.
+# A separate rule, since Snakemake removes a failed rule's files, and the summary has to stay.
 rule conclude:
     input:
         summary="results/summary.json",

@@ -1,4 +1,4 @@
-"""What people look at: one page of the run, and how accurate it is where true boxes are known."""
+"""The page about the run, and the evaluation if true boxes are given."""
 
 
 rule get_truth:
@@ -9,13 +9,13 @@ rule get_truth:
         truth="resources/truth.csv",
     log:
         "logs/get_truth.log",
-    priority: 20  # a wrong file is to be known before hours of detection
+    priority: 20  # to find a wrong file before hours of detection
     conda:
         "../envs/report.yaml"
     params:
         **gathered_by_hashes("records"),
         **plan.truth_in_tator,
-        # No input: Snakemake ends a run in which an input is dated in the future.
+        # Not an input: Snakemake ends a run in which an input is dated in the future.
         truth_file=plan.truth_file,
         given_files=truth_file_state,
         code=code("get_truth"),
@@ -84,7 +84,7 @@ rule make_report:
         ),
     log:
         "logs/make_report.log",
-    # Before `conclude`, which ends the run when a media failed.
+    # Before `conclude`, which ends the run if a media failed.
     priority: 20
     conda:
         "../envs/report.yaml"

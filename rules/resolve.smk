@@ -1,8 +1,8 @@
-"""What the media are: a record of each in resources/records/."""
+"""The media in Tator: a record of each in resources/records/."""
 
 
-# A checkpoint, though nothing asks for its output by name: after it, Snakemake plans anew, by the records' content. So
-# one more media, or another look at Tator, makes run again only the media whose record changed.
+# A checkpoint, although no rule requests its output by name: after it, Snakemake plans again, from the records' content.
+# So a new media, or reading Tator again, reruns only the media whose record changed.
 checkpoint resolve_media:
     output:
         records=plan.every("resources/records/{media_id}.json"),

@@ -1,6 +1,6 @@
-"""Long videos in parts, where detect.split_seconds asks for it: the same files as those of rule detect.
+"""Long videos in parts, if detect.split_seconds is set: the same files as those of rule detect.
 
-Each part is a job; for several GPUs that see one file system.
+Each part is a job, for several GPUs with a shared file system.
 """
 
 
@@ -49,7 +49,7 @@ rule detect_part:
         "../scripts/detect.py"
 
 
-# A media of one part is detected in here, and so is one whose parts do not fit together.
+# Processes media of one part, and those whose parts do not fit together.
 rule join_parts:
     input:
         plan.beside_graph,
@@ -80,6 +80,6 @@ rule join_parts:
         "../scripts/join_parts.py"
 
 
-# Profiles name detect, in whose place these are.
+# Profiles name detect, which these rules replace.
 set_as_for("detect_part", "detect")
 set_as_for("join_parts", "detect")

@@ -1,4 +1,4 @@
-"""Tracks, where track.enabled asks for them: results/tracks/{media_id}.csv, with a record of each beside it."""
+"""Tracks, if track.enabled is set: results/tracks/{media_id}.csv, each with a record."""
 
 
 rule track:

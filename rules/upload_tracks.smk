@@ -1,4 +1,4 @@
-"""The tracks of one media in Tator, where upload.track_type_id asks for them: after its boxes, to which they point."""
+"""The tracks of one media in Tator, if upload.track_type_id is set: after its boxes, to which they refer."""
 
 
 rule upload_tracks:

@@ -1,4 +1,4 @@
-"""What is made of tracks: other forms of them, and how well they agree with true ones."""
+"""Uses of tracks: other file formats, pictures, and the evaluation against true tracks."""
 
 
 rule get_true_tracks:
@@ -8,13 +8,13 @@ rule get_true_tracks:
         true_tracks="resources/true_tracks.csv",
     log:
         "logs/get_true_tracks.log",
-    priority: 20  # a wrong file is to be known before hours of detection
+    priority: 20  # to find a wrong file before hours of detection
     conda:
         "../envs/report.yaml"
     params:
         **gathered_by_hashes("records"),
         **plan.track_truth_in_tator,
-        # No input: Snakemake ends a run in which an input is dated in the future.
+        # Not an input: Snakemake ends a run in which an input is dated in the future.
         track_truth_file=plan.track_truth_file,
         given_files=track_truth_state,
         code=code("get_true_tracks"),

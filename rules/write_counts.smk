@@ -1,4 +1,4 @@
-"""Counts as attributes of the media in Tator, where counts.attributes asks for it; before the marks."""
+"""Counts as attributes of the media in Tator, if counts.attributes is set; before the marks."""
 
 
 rule write_counts:
@@ -16,7 +16,7 @@ rule write_counts:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attributes=plan.count_attributes,
-        # No output: Snakemake removes those before a job.
+        # Not an output: Snakemake removes outputs before a job.
         memory="resources/written_counts.json",
         code=code("write_counts"),
     script:

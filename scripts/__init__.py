@@ -1,4 +1,4 @@
-"""The workflow's scripts. If a package is missing or a script is interrupted, they print one sentence and no traceback."""
+"""The workflow's scripts; if a package is missing or a script is interrupted, they print a sentence, no traceback."""
 
 import sys
 
@@ -28,12 +28,12 @@ def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType
 
 
 def _is_part_of_run() -> bool:
-    """Say whether a run started this process (lib/workflow/startup/sitecustomize.py)."""
+    """Return whether a run started this process (lib/workflow/startup/sitecustomize.py)."""
     return getattr(sys.modules.get("sitecustomize"), "PART_OF_A_RUN", False)
 
 
 def _was_interrupted() -> bool:
-    """Say whether an interrupt came: a library that was being imported may have raised another error instead."""
+    """Return whether an interrupt came: a library that was being imported may have raised another error instead."""
     interrupts = sys.modules.get("scripts.lib.workflow.interrupts")
     return interrupts is not None and bool(interrupts.came())
 

@@ -52,7 +52,7 @@ def count_species(
 
     Args:
         records: the records of resolve_media, a file for each media.
-        outcomes: what detect found, in the same order.
+        outcomes: the records of detect, in the same order.
         detections: its CSV files, likewise.
         tracks: the records of track, likewise; empty without tracking.
         attributes: the file of get_attributes; None for media of a folder.

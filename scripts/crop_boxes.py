@@ -34,7 +34,7 @@ def crop_boxes(
     """Write `{species}/{frame}_{box of the frame}_{score}.jpg` for each box, at the media's full resolution.
 
     Args:
-        record: what resolve_media or list_media wrote.
+        record: the record of resolve_media or list_media.
         detections: the media's CSV.
         outcome: the record of its detection.
         train_ini: the species' names.

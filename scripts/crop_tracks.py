@@ -37,7 +37,7 @@ def crop_tracks(
 
     Args:
         records: the records of resolve_media or list_media, a file for each media.
-        outcomes: what detect found, in the same order.
+        outcomes: the records of detect, in the same order.
         tracks: the records of track, likewise.
         track_boxes: the boxes of the tracks, likewise.
         per_kind: how many tracks are shown of each kind.

@@ -34,8 +34,8 @@ def detect(
     """Write each media's boxes, and a record of how they were found.
 
     A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it. Media come
-    from one of three places: downloaded by other jobs, with the records `downloads`; downloaded here ahead of detection,
-    in a job that media share, as `ahead` says; or files of the user's folder, which `listing` names.
+    from one of three places: downloaded by other jobs, with the records `downloads`; downloaded here ahead of
+    detection, in a job that media share, as `ahead` says; or files of the user's folder, which `listing` names.
 
     Args:
         records: the records of resolve_media or list_media, in the order of the other lists; if a record or that of

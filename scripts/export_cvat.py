@@ -23,7 +23,7 @@ def export_cvat(
     `frame_000012`, and those without a box are left out. A box has its score as an attribute.
 
     Args:
-        records: what resolve_media or list_media wrote.
+        records: the records of resolve_media or list_media.
         outcomes: record of each media's detection, in the same order.
         detections: CSV of each, likewise.
         train_ini: the species' names.

@@ -33,7 +33,7 @@ def export_label_studio(
     shown in its frame only. docs/folder.md has the labelling interface for both.
 
     Args:
-        records: what resolve_media or list_media wrote.
+        records: the records of resolve_media or list_media.
         outcomes: record of each media's detection, in the same order.
         detections: CSV of each, likewise.
         train_ini: the species' names.

@@ -31,7 +31,7 @@ def export_megadetector(
     video says which frames went through the network; that of a media without a result says why.
 
     Args:
-        records: what resolve_media or list_media wrote.
+        records: the records of resolve_media or list_media.
         outcomes: record of each media's detection, in the same order.
         detections: CSV of each, likewise.
         train_ini: the species' names.

@@ -71,7 +71,7 @@ def export_tracks(
 
     Args:
         records: the records of resolve_media, a file for each media.
-        outcomes: what detect found, in the same order.
+        outcomes: the records of detect, in the same order.
         tracks: the records of track, likewise.
         track_boxes: its CSV files, likewise.
         train_ini: the species' names.

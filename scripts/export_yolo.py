@@ -27,7 +27,7 @@ def export_yolo(
     of a video has a file, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
 
     Args:
-        records: what resolve_media or list_media wrote.
+        records: the records of resolve_media or list_media.
         outcomes: record of each media's detection, in the same order.
         detections: CSV of each, likewise.
         train_ini: the species' names.

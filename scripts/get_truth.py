@@ -61,7 +61,7 @@ def get_truth(
         ]
         source = f"version {truth_version}"
     if not boxes:
-        raise PipelineError(f"{source} has no true box in this run's media; name another file or version under evaluate, or none")
+        raise PipelineError(f"{source} has no true box in this run's media; name another one under evaluate, or none")
     write_truth(truth, boxes)
     _log.info("%d true boxes in %d media", len(boxes), len({box.picture[0] for box in boxes}))
 

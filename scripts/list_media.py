@@ -149,7 +149,7 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
         hashed = sha256(path) if changed_by == "content" else None
         summed = _tator_md5(path) if md5 else None
     except (FileNotFoundError, NotADirectoryError):
-        raise MediaFault("failed", "its file was removed after the run was planned; run again") from None
+        raise MediaFault("failed", "its file was removed since the run was planned; run again") from None
     except PermissionError as error:
         raise MediaFault(
             "failed", f"its file cannot be read ({error.strerror}); give this user the right to, and run again"

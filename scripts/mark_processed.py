@@ -40,7 +40,7 @@ def mark_processed(
         attribute: the string attribute that marks a media as processed.
         marks: the JSON file to write: the attribute, the media that have the mark, those that were deleted, and those
             that could not be marked, with the reason.
-        track_uploads: the records of upload_tracks, in the same order; None where tracks are not uploaded.
+        track_uploads: the records of upload_tracks, in the same order; None if tracks are not uploaded.
         counts: the record of write_counts; None if counts do not become attributes.
 
     Raises:

@@ -28,7 +28,7 @@ def split_media(
 ) -> None:
     """Write the list of a video's parts; see scripts/lib/frames/parts.py.
 
-    It is empty if the video has to be processed in one piece, and if there is no video.
+    It is empty if the video has to be processed in one piece, and if there is not a video.
 
     Args:
         record: the record of resolve_media or list_media.

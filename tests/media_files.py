@@ -199,7 +199,7 @@ def cut(path: Path, at: float) -> None:
 
 
 def remux(path: Path, order: Callable[[list[int]], list[int]], container: str | None = None) -> None:
-    """Write a video anew with packets left out, doubled or swapped; each keeps its own times where the format has any.
+    """Rewrite a video with packets left out, doubled or swapped; each keeps its own times if the format has any.
 
     Args:
         path: the file, which is replaced.
@@ -222,5 +222,5 @@ def remux(path: Path, order: Callable[[list[int]], list[int]], container: str | 
 
 
 def leave_out(path: Path, numbers: set[int], container: str | None = None) -> None:
-    """Write a video anew without some of its packets."""
+    """Rewrite a video without some of its packets."""
     remux(path, lambda all_numbers: [number for number in all_numbers if number not in numbers], container)

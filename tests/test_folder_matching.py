@@ -122,7 +122,7 @@ def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(sur
 
 
 def look_again(survey, one, both):
-    """Run again with the media in Tator named: it does nothing anew of what stands."""
+    """Run again with the media in Tator named: it repeats nothing that is in Tator."""
     new = survey.server.add_media(
         "new.jpg", dtype="image", files={"image": [survey.media.with_name("away") / "new.jpg"]}
     )
@@ -209,7 +209,7 @@ def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
     assert done.returncode == 1, done.stdout
     assert set(survey.states().values()) == {"failed"}
     reasons = survey.reasons()
-    assert "is not shown as the file is: Tator shows 12.5000 pictures a second, the file" in reasons[VIDEO]
+    assert "has other frames than the file: Tator shows 12.5000 pictures a second, the file" in reasons[VIDEO]
     assert "Tator says 1000 frames, the file has" in reasons[OTHER]
     assert "Tator says 1000 x 100 pixels, the file has" in reasons["wide.jpg"]
     assert not [box for media_id in (*survey.server.media, wide) for box in survey.there(media_id)]

@@ -1,4 +1,4 @@
-"""int8 through the whole workflow: what it is made with, and what may and may not make it anew."""
+"""int8 through the whole workflow: what it is made with, and what may and may not make it again."""
 
 import json
 import shutil
@@ -96,7 +96,7 @@ def test_int8_of_a_folders_files(tmp_path, per_job):
     survey.settings["detect"]["calibration_media"] = [7]
     refused = survey.run("-n")
     assert refused.returncode != 0
-    assert "detect.calibration_media: 7 is none of media.folder's files" in refused.stdout
+    assert "detect.calibration_media: 7 is not among the files of media.folder" in refused.stdout
     chosen = media_id_of("clip_910002.mp4")
     survey.settings["detect"]["calibration_media"] = [chosen]
     done = survey.run()

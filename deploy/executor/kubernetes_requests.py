@@ -55,7 +55,7 @@ def connect() -> tuple[Any, Any]:
 
 
 def transient(error: Exception) -> bool:
-    """Tell whether waiting may cure a request's fault; a 401 is a token that is being renewed."""
+    """Return whether waiting may cure a request's fault; a 401 is a token that is being renewed."""
     if not isinstance(error, ApiException):
         return True
     if error.status == 403 and "exceeded quota" in str(error.body):
@@ -64,7 +64,7 @@ def transient(error: Exception) -> bool:
 
 
 def refuses_for_good(message: str) -> bool:
-    """Tell whether a refused object will be refused again, however long one waits.
+    """Return whether a refused object will be refused again, however long one waits.
 
     A quota that is used up is not such a refusal, unless the object alone asks for more than the quota's limit.
     """

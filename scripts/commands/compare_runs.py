@@ -215,7 +215,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("after", metavar="AFTER")
     parser.add_argument("--out", type=Path, default=Path("comparison"), help="folder to write into (%(default)s)")
     parser.add_argument("--iou", type=float, default=0.5, help="IoU from which two boxes are the same (%(default)s)")
-    parser.add_argument("--score-change", type=float, default=0.1, help="smallest change of a score to report (%(default)s)")
+    parser.add_argument(
+        "--score-change", type=float, default=0.1, help="least change of a score to report (%(default)s)"
+    )
     parser.add_argument("--host", help="Tator's address, https://HOST")
     parser.add_argument("--project", type=int)
     parser.add_argument("--type", type=int, help="number of the box type")

@@ -107,7 +107,7 @@ class Run:
         uploads: what upload_detections did.
         track_uploads: what upload_tracks did; empty where tracks are not uploaded.
         jobs: detection jobs that run.
-        locked: whether Snakemake is at work there.
+        locked: whether Snakemake is running there.
         unlocked: whether it was locked before and is not any more.
         media_ids: the run's media; None if no run was seen working.
         outdated: media whose results the run makes again, and when it began.

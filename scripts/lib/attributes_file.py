@@ -32,10 +32,10 @@ def write_attributes(path: Path, media: Iterable[tuple[int, MediaAttributes]]) -
 
 
 class DescribedMedia:
-    """What such a file says, looked up in it: in memory are 16 bytes a media."""
+    """Looks media up in such a file; 16 bytes for each media are in memory."""
 
     def __init__(self, path: Path) -> None:
-        """Look where each media stands.
+        """Find the position of each media.
 
         Raises:
             PipelineError: a key of one of them is missing.
@@ -67,7 +67,7 @@ class DescribedMedia:
             yield self._read(place)
 
     def get(self, media_id: int) -> MediaAttributes | None:
-        """Return what is known of a media; None where nothing is."""
+        """Return the section and attributes of a media; None if the file does not have it."""
         at = bisect_left(self._ids, media_id)
         if at < len(self._ids) and self._ids[at] == media_id:
             return self._read(self._places[at])

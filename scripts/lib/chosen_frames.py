@@ -1,4 +1,4 @@
-"""Which frames of a media are shown as pictures; they are chosen while it is detected in, a few of each kind."""
+"""Choose the frames of a media that are shown as pictures, during detection, a few of each kind."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,6 +1,6 @@
-"""How many animals a media shows: MaxN and what ecologists report beside it, from boxes of single frames.
+"""Count the animals of a media: MaxN and related figures of ecologists, from boxes of single frames.
 
-MaxN is the most boxes of a species in one frame: so many animals there were at least, as no animal is counted twice.
+MaxN is the most boxes of a species in one frame: at least this many animals were there, as none is counted twice.
 Only frames that went through the network count, and only boxes that score the threshold or more.
 """
 
@@ -33,10 +33,10 @@ class AnalysedFrames:
 
 
 def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFrames:
-    """Return which frames of a media were looked at.
+    """Return which frames of a media went through the network.
 
     Args:
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         outcome: the record of its detection.
     """
     numbers = outcome.frames.numbers
@@ -48,7 +48,7 @@ def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFr
 
 @dataclass
 class SpeciesCount:
-    """What the frames of one stretch show of one species.
+    """The counts of one species in one range of frames.
 
     Attributes:
         max_n: most boxes in one frame.
@@ -81,7 +81,7 @@ class MediaCounts:
     Attributes:
         analysed_frames: its frames.
         interval_seconds: how long an interval is; without a rate the whole media is one.
-        whole: by species, from 1; species without a box are not there.
+        whole: by species, from 1; species without a box are missing.
         intervals: likewise, by the interval's number.
     """
 

@@ -14,7 +14,7 @@ _CUT = " ... (cut)"
 
 
 class _Unix:
-    """A text stream that gets rows, each with CR and LF at its end, and writes LF alone."""
+    """A text stream that gets rows ending with CR and LF, and writes LF only."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -25,8 +25,8 @@ class _Unix:
 
 
 def writer(stream: IO[str]) -> "Writer":
-    """Return a writer of rows that end with LF; CR in a field is quoted, else readers take it for a row's end."""
-    # Before Python 3.13 csv quotes CR only where rows end with it.
+    """Return a writer of rows that end with LF; CR in a field is quoted, as readers would take it for a row's end."""
+    # Before Python 3.13 csv quotes CR only if rows end with it.
     return csv.writer(_Unix(stream), lineterminator="\r\n")
 
 

@@ -1,6 +1,6 @@
-"""End the process when a network does not come to an end: a loop in it may have none, and nothing can interrupt it.
+"""End the process if a network does not finish: it may have an endless loop, and nothing can interrupt it.
 
-The libraries that run networks do not hold Python's lock meanwhile, so a thread can watch them.
+The libraries that run networks release Python's lock, so a thread can watch them.
 """
 
 import logging
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What a network is busy with; `end` is the latest time on the monotonic clock at which it has to be done."""
+    """A network's current work; `end` is its deadline on the monotonic clock."""
 
     network: str
     doing: str
@@ -71,7 +71,7 @@ _watcher = _Watcher()
 
 
 def set_limit(seconds: float, before_end: Callable[[], None] | None = None) -> None:
-    """Say how long a network may take for a batch, and for being made ready.
+    """Set the time limit for a batch, and for loading a network.
 
     Args:
         seconds: detect.batch_timeout_seconds.
@@ -83,9 +83,9 @@ def set_limit(seconds: float, before_end: Callable[[], None] | None = None) -> N
 
 @contextmanager
 def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
-    """End this process with exit code 1 and a sentence when what is done within takes longer than that.
+    """End this process with exit code 1 and a message if the block takes longer than the limit.
 
-    Nothing can be cleaned up then: as after a kill, what was under way is there under no final name.
+    Nothing can be cleaned up then: as after a kill, unfinished files do not have their final names.
 
     Args:
         network: what the sentence calls it.
@@ -103,8 +103,8 @@ def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
 
 def _end(work: _Work) -> None:
     _log.critical(
-        "%s: the network is still %s after %g seconds; expected it to be done: perhaps it has a loop that never ends. "
-        "Take another network, or, where the machine is only slow, raise detect.batch_timeout_seconds",
+        "%s: the network is still %s after %g seconds; expected it to be done: perhaps it has an endless loop. "
+        "Use another network or, if the machine is only slow, raise detect.batch_timeout_seconds",
         work.network,
         work.doing,
         work.limit,

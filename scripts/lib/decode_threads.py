@@ -1,24 +1,24 @@
-"""With how many threads a job may decode a video, and what decodes it: `detect.decode_threads`, `detect.decoder`."""
+"""The decoder of videos and its number of threads: `detect.decoder`, `detect.decode_threads`."""
 
 _most: list[int] = []
 _decoder = ["cpu"]
 
 
 def set_limit(threads: int | None) -> None:
-    """Say with how many threads this process may decode at most; None for as many as whoever opens a video asks for."""
+    """Set the largest number of decoding threads of this process; None for no limit."""
     _most[:] = [] if threads is None else [threads]
 
 
 def limited(asked: int) -> int:
-    """Return how many of the threads that are asked for may be taken."""
+    """Return the requested number of threads, within the limit."""
     return min([asked, *_most])
 
 
 def set_decoder(name: str) -> None:
-    """Say what decodes videos in this process: auto, cpu or nvdec; the pictures are the same."""
+    """Set the decoder of videos in this process: auto, cpu or nvdec; the pictures are the same."""
     _decoder[:] = [name]
 
 
 def decoder() -> str:
-    """Return what is to decode videos: auto, cpu or nvdec."""
+    """Return the decoder of videos: auto, cpu or nvdec."""
     return _decoder[0]

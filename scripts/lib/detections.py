@@ -58,7 +58,7 @@ class Detection:
 
 
 def video_id(media_id: int, name: str) -> str:
-    """Return what the CSV calls a media: its id and its name without the extension."""
+    """Return the name of a media in the CSV: its id and its name without the extension."""
     stem = name.rpartition(".")[0] or name
     if "/" in name.rpartition(".")[2]:  # the last dot is not in the file's own name
         stem = name

@@ -34,7 +34,7 @@ def as_json(content: Any, *, indent: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with a sign in place of line breaks, lone surrogates and what a terminal takes for commands."""
+    """Return the text with a sign instead of line breaks, lone surrogates and what a terminal takes for commands."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""The errors a user may see, and which of them are one media's.
+"""The errors that a user may see, and which of them concern one media only.
 
 PipelineError
 ├── SettingsError     the configuration cannot be used
@@ -6,23 +6,23 @@ PipelineError
 ├── DeviceError       the GPU, its driver or TensorRT does not do what the run needs
 ├── ServerError       Tator, or a store it names, does not do what the run needs
 │   └── MediaServerError   ... for one media: its file, its record or its boxes
-└── MediaFault        one media's own fault: recorded as that media's result, its neighbours go on
+└── MediaFault        one media's own fault: recorded as that media's result, the others continue
 
-A message names the value found, what was expected, and the remedy. It never holds the token or a
+A message names the value found, what was expected, and the remedy. It never contains the token or a
 presigned address.
 
-A job for one media asks `of_one_media` of whatever was raised in it. If the answer is yes, the media gets the state
+A job for one media passes each exception to `of_one_media`. If it returns True, the media gets the state
 `failed` with the reason, the other media are finished, marked and reported, the run ends with exit code 1, and the same
 command tries that media again. Otherwise the job fails, and what depends on it is not done:
 
-- one media's: MediaFault; MediaServerError and what Tator refuses (server/faults.Refused), unless it refuses the
+- of one media: MediaFault; MediaServerError and refusals of Tator (server/faults.Refused), unless it refuses the
   token; MemoryError; every unexpected exception, such as a ValueError in a decoder or in our own code;
-- everybody's: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
+- of the whole run: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
   TATOR_PATIENCE_SECONDS says, a certificate that is not trusted, a token that is refused; a disk that is full,
   read-only or broken (MACHINE_ERRORS); a package that cannot be imported.
 
-Where files go through a store such as S3, nothing could remove the record of a failure from it, for the media to be
-tried again: there only a MediaFault is one media's, and for anything else the job fails (STORE_VARIABLE).
+With a storage such as S3, the record of a failure could not be removed to try the media again: there only a MediaFault
+is of one media, and for anything else the job fails (STORE_VARIABLE).
 """
 
 import errno
@@ -58,7 +58,7 @@ class PipelineError(Exception):
 
 
 class SettingsError(PipelineError):
-    """The configuration cannot be used; the message holds one line a problem."""
+    """The settings cannot be used; the message has one line for each problem."""
 
 
 class GraphError(PipelineError):
@@ -66,15 +66,15 @@ class GraphError(PipelineError):
 
 
 class DeviceError(PipelineError):
-    """The GPU, its driver or TensorRT is not there, or failed."""
+    """The GPU, its driver or TensorRT is missing, or failed."""
 
 
 class ServerError(PipelineError):
-    """Tator, or a store it names, refused or failed for good."""
+    """Tator, or a store that it names, refused or failed permanently."""
 
 
 class MediaServerError(ServerError):
-    """Tator, or a store it names, refused or failed for good for one media; others may be well."""
+    """Tator, or a store that it names, refused or failed permanently for one media; others may work."""
 
     of_one_media = True
 
@@ -96,7 +96,7 @@ class MediaFault(PipelineError):
 
 
 def of_one_media(error: BaseException) -> bool:
-    """Say whether an exception from the work on one media is that media's alone; the module's docstring lists them."""
+    """Return whether an exception concerns only the media that was processed; see the module's docstring."""
     if os.environ.get(STORE_VARIABLE):
         return isinstance(error, MediaFault) and error.state != "failed"
     if isinstance(error, PipelineError):

@@ -16,7 +16,7 @@ from scripts.lib import json_text
 from scripts.lib.display_text import as_json
 from scripts.lib.errors import PipelineError
 
-# Snakemake's lock, log and metadata; what the media need is looked at before each download.
+# For Snakemake's lock, log and metadata; the space for media is checked before each download.
 _LEAST_ROOM = 2**16
 # A picture, a clip or a list of them.
 LARGEST_MEMBER = 2**27
@@ -39,7 +39,7 @@ def check_writable(folder: Path) -> None:
 
 
 def home() -> Path | None:
-    """Return the user's home, None where the system knows none: HOME is not set, and the user's number has no name."""
+    """Return the user's home; None if the system knows none: HOME is not set, and the user's number has no name."""
     try:
         return Path.home()
     except RuntimeError:
@@ -47,7 +47,7 @@ def home() -> Path | None:
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Whether a path still names the file that is open here."""
+    """Return whether a path still names the file that is open here."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -58,18 +58,18 @@ def is_at(path: Path, descriptor: int) -> bool:
 def replacing(path: Path, mode: str = "w", *, synced: bool = True) -> Iterator[IO[Any]]:
     """Open a file beside `path` for writing and rename it to `path` when the block ends well.
 
-    The file beside has one fixed name (`.NAME.part`), so that a run that was cut leaves at most one, which the
-    next try removes: what a job that outlived its killed run still writes goes into nothing, and that job fails.
-    After an exception the file beside is removed.
+    The temporary file has a fixed name (`.NAME.part`), so that a killed run leaves at most one, which the
+    next try removes: a job that outlives its killed run then writes to a deleted file, and fails.
+    After an exception the temporary file is removed.
 
     Args:
         path: the file.
         mode: as of `open`.
-        synced: whether the file is safe on its disk before it has its name. Without that it is complete for all
-            programs, but may be lost with the machine's power until `sync` has returned.
+        synced: whether to synchronize the file to its disk before it gets its name. Without that it is complete for
+            all programs, but may be lost in a power failure until `sync` has returned.
 
     Raises:
-        PipelineError: another process has begun to write the same file meanwhile.
+        PipelineError: another process has begun to write the same file in between.
     """
     part = path.with_name(f".{path.name}.part")
     with _begun(part, mode.replace("w", "x")) as stream:
@@ -103,12 +103,12 @@ def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Have files, which nobody has open, safe on their disks.
+    """Synchronize closed files to their disks.
 
-    All at once where the system can (`syncfs`, for each disk): one by one they take ten times as long.
+    All at once if the system can (`syncfs`, for each disk), which takes a tenth of the time of one by one.
 
     Raises:
-        OSError: a file is gone, or its disk does not take it.
+        OSError: a file is missing, or its disk is full or fails.
     """
     disks: dict[int, list[Path]] = {}
     for path in paths:
@@ -125,10 +125,10 @@ def sync(paths: Iterable[Path]) -> None:
 
 
 def _synced_disk(descriptor: int) -> bool:
-    """Have all files of a disk safe on it; return whether the system can do that.
+    """Synchronize all files of a disk; return whether the system can do that.
 
     Raises:
-        OSError: the disk does not take them.
+        OSError: the disk is full or fails.
     """
     syncfs = getattr(_LIBC, "syncfs", None)  # of Linux; Python does not name it
     if syncfs is None:
@@ -146,7 +146,7 @@ def sha256(path: Path) -> str:
 
 
 def read_text(path: Path, largest: int) -> str:
-    """Return what a user's text file holds, without a byte order mark.
+    """Return the content of a user's text file, without a byte order mark.
 
     Args:
         path: the file.
@@ -174,10 +174,10 @@ def read_text(path: Path, largest: int) -> str:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a file of a zip file that a run wrote, which another's run may have been made to look like.
+    """Return a file of a zip file, which may not have been written by a run.
 
     Raises:
-        PipelineError: it is not there, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
+        PipelineError: it does not exist, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
     """
     try:
         if (size := archive.getinfo(name).file_size) > LARGEST_MEMBER:
@@ -191,10 +191,10 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply.
+        ValueError: it is not JSON, or nested too deeply.
     """
     return json_text.parse(path.read_text(encoding="utf-8"))
 

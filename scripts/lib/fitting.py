@@ -1,4 +1,4 @@
-"""How a frame becomes a picture of the network's size, and how boxes are mapped back to the frame."""
+"""Fit a frame into the network's size, and map boxes back to the frame."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from scripts.lib.scaling import Frame
 
 
 class Placement(NamedTuple):
-    """Where a frame lies in the network's picture.
+    """The position of a frame in the network's input.
 
     Attributes:
         left: of its first column in pixels.
@@ -70,7 +70,7 @@ class Fitting:
         return Placement(left, top, size)
 
     def shown(self, fitted: Pixels, frame: Size) -> Pixels:
-        """Return that part of what `fit` wrote which shows the frame.
+        """Return the part of the output of `fit` that shows the frame.
 
         Args:
             fitted: (network height, network width, 3).

@@ -1,14 +1,14 @@
-"""Read JSON; whatever is wrong with it is one kind of error."""
+"""Read JSON; every fault raises the same kind of error."""
 
 import json
 from typing import Any
 
 
 def parse(text: str | bytes) -> Any:
-    """Return what a JSON text holds.
+    """Return the content of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply, for which `json` has an error that is no ValueError.
+        ValueError: it is not JSON, or nested too deeply, for which `json` has an error that is no ValueError.
     """
     try:
         return json.loads(text)

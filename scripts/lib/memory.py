@@ -13,10 +13,10 @@ _given: list[int] = []
 
 
 def set_limit(megabytes: float | None) -> None:
-    """Say what this process may use.
+    """Set the memory that this process may use.
 
     Args:
-        megabytes: the job's mem_mb; None where it has none.
+        megabytes: the job's mem_mb; None if it has none.
     """
     _given[:] = [] if megabytes is None else [int(megabytes * _MEGABYTE)]
     left.cache_clear()
@@ -29,7 +29,7 @@ def allowed() -> int:
 
 @cache
 def left() -> int:
-    """Return how many bytes of that are left for media; measured once, before the first of them is opened."""
+    """Return how many of these bytes are left for media, measured once before the first media is opened."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return max(0, allowed() - pages * os.sysconf("SC_PAGE_SIZE"))
 

@@ -1,7 +1,7 @@
 """Progress counters in Prometheus's text format, for collectors of such files (node_exporter).
 
-Only where TATOR_METRICS_FILE names a file. Counters rise over runs, also when a media is done again; jobs that end at
-the same time take turns.
+They are written only if TATOR_METRICS_FILE names a file. Counters rise over all runs, also when a media is processed
+again; jobs that end at the same time write one after another.
 """
 
 import fcntl

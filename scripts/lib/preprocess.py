@@ -9,7 +9,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import MAX_PIXELS
 from scripts.lib.scaling import Frame
 
-# ImageNet's mean of each channel, blue, green, red; taken off after padding, so padding becomes its negative.
+# ImageNet's mean of each channel, blue, green, red; subtracted after padding, so padding becomes its negative.
 MEAN = (103.939, 116.779, 123.68)
 
 
@@ -74,7 +74,7 @@ def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
 def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
     """Return the size at which a frame alone is scaled to the same bytes as in its padded copy.
 
-    None where there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
+    None if there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
     of the network, which then has pixels that are mixed of frame and padding.
 
     Args:
@@ -90,7 +90,7 @@ def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | N
 
 
 def without_padding(fitted: Pixels, frame: Size) -> Pixels:
-    """Return that part of what `fit` wrote which shows the frame.
+    """Return the part of the output of `fit` that shows the frame.
 
     Args:
         fitted: (network height, network width, 3).
@@ -104,7 +104,7 @@ def without_padding(fitted: Pixels, frame: Size) -> Pixels:
 
 
 def subtract_mean(batch: Pixels) -> Floats:
-    """Return (N, H, W, 3) BGR bytes as the floats the network takes; for engines that cannot do it inside."""
+    """Return (N, H, W, 3) BGR bytes as the network's floats, for engines that cannot convert them inside."""
     return np.subtract(batch, np.asarray(MEAN, np.float32), dtype=np.float32)
 
 

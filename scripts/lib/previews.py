@@ -1,8 +1,8 @@
-"""Pictures of one media to look at, chosen while it is detected in: the frames to look at first, and a short clip.
+"""Previews of one media, chosen during detection: pictures of the frames to check first, and a short clip.
 
-They are what the network saw, less its padding, without boxes: whoever shows them has the boxes. A file of them is a
-zip with `index.json`, a JPEG for each frame, and where the media has one `clip.mp4`, with its first frame in
-`clip.jpg`. Memory stays small and flat: a few frames of each kind, and those of two clips.
+They are the network's input without its padding, and without boxes, which the page adds. A file of them is a
+zip with `index.json`, a JPEG for each frame, and, if the media has one, `clip.mp4` with its first frame in
+`clip.jpg`. Memory is constant: a few frames of each kind, and those of two clips.
 """
 
 import base64
@@ -32,7 +32,7 @@ JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
-# Copies of pictures that are written down, for the next ones: new memory takes longer than copying. At most 3 MB each;
+# Buffers of written pictures, reused for the next ones, as allocating takes longer than copying. At most 3 MB each;
 # as many as wait to be written.
 _SPARE = 6
 _spare: list[Pixels] = []
@@ -105,7 +105,7 @@ class Previews:
         """Begin a media.
 
         Args:
-            fps: the video's frames a second, None where that is unknown.
+            fps: the video's frames a second; None if that is unknown.
             stride: every n-th frame is shown.
             clip: whether there is to be one; none of a picture, which has one frame to choose from.
         """
@@ -118,7 +118,7 @@ class Previews:
     def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
         self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
     ) -> None:
-        """Look at a frame and what was found in it.
+        """Consider a frame and its boxes for the previews.
 
         Args:
             frame: its number.

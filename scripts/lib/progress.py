@@ -29,7 +29,7 @@ class Progress:
 
         Args:
             done: of the unit's parts.
-            expected: how many there will be, None where that is unknown.
+            expected: how many there will be; None if that is unknown.
             about: whether `expected` is a guess.
         """
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""How records are written to files and read from them; the models are in scripts/lib/records/."""
+"""Write records to files and read them; the models are in scripts/lib/records/."""
 
 import dataclasses
 import types
@@ -19,15 +19,15 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 @dataclass(frozen=True)
 class Key:
-    """What the schema has of a record's key besides its type.
+    """A record's key in the schema, besides its type.
 
     Attributes:
         description: for the schema.
         part: the part of the schema (`$defs`) that describes the value.
-        schema: what the schema says of the value in place of its type.
-        only: the key is written only where the record's state is this.
+        schema: the schema of the value, instead of that of its type.
+        only: the key is written only if the record's state is this.
         optional: the key is not written where its value is None.
-        between_jobs: the key is handed from job to job only, and the schema does not name it.
+        between_jobs: the key is only passed between jobs, and is not in the schema.
     """
 
     description: str = ""
@@ -82,10 +82,10 @@ def read_record(kind: type[Record], path: Path) -> Record:
 
 @contextmanager
 def missing_key_named(path: Path) -> Iterator[None]:
-    """Say which file lacks a key of a record.
+    """Turn a KeyError into an error that names the file.
 
     Raises:
-        PipelineError: in place of a KeyError.
+        PipelineError: instead of a KeyError.
     """
     try:
         yield
@@ -97,7 +97,7 @@ def missing_key_named(path: Path) -> Iterator[None]:
 
 
 def as_content(record: Any) -> Any:
-    """Return what JSON holds of a record: its keys in the order of the model, those that do not apply left out."""
+    """Return a record as JSON content: its keys in the order of the model, without those that do not apply."""
     kind = type(record)
     if kind in _PLAIN:
         return record
@@ -117,7 +117,7 @@ def as_content(record: Any) -> Any:
 
 
 def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
-    """Return a record of what JSON holds of it; keys that the model does not know, as of a later version, are left out.
+    """Return a record from JSON content; keys that the model does not know, of a later version, are ignored.
 
     Raises:
         KeyError: a key is missing.

@@ -23,11 +23,11 @@ def patience() -> float:
 
 
 def answer_seconds() -> float:
-    """Return for how many seconds after its connection ended the server may still be at a write.
+    """Return for how many seconds after its connection ended the server may still carry out a write.
 
-    Tator has no bound of its own: its workers carry a request through when the connection is gone. The bound is what
-    we wait for an answer at most (READ_SECONDS), tens of times what a request of 500 boxes takes on a busy server; and
-    no more than `patience()`. What comes later yet the next run finds and cleans up; see server/unanswered.py.
+    Tator has no limit: its workers finish a request after the connection has ended. The limit used here is the longest
+    time to wait for an answer (READ_SECONDS), tens of times as long as a request of 500 boxes takes on a busy server,
+    and at most `patience()`. The next run finds and removes the results of later writes; see server/unanswered.py.
     """
     return _seconds(ANSWER_VARIABLE, min(float(READ_SECONDS), patience()))
 

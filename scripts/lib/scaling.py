@@ -1,7 +1,7 @@
-"""Bilinear scaling, and what of a picture it reads where it makes it smaller by a whole number.
+"""Bilinear scaling, and the lines of a picture that it reads when scaling down by a whole number.
 
-By an odd number, each pixel is the one in the middle of those that it stands for; by an even one, the mean of the four
-there. So of each `factor` lines only one or two are read: others need not be converted to BGR, nor looked at.
+By an odd number, each pixel is the middle one of its square; by an even one, the mean of the four in the middle.
+So only one or two of each `factor` lines are read: the others need not be converted to BGR.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from scripts.lib.boxes import Pixels, Size
 
 
 class UnconvertedFrame(ABC):
-    """A frame of a video that was decoded, and of which there is no picture yet.
+    """A frame of a video that was decoded, and of which there is not a picture yet.
 
     Attributes:
         size: of its picture.

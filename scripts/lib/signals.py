@@ -11,7 +11,7 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM, with which Snakemake and clusters end a job, run the `finally` blocks on its way out.
+    """Let SIGTERM, with which Snakemake and clusters end a job, run the `finally` blocks before the exit.
 
     Off the main thread, where Python allows no handlers, it does nothing.
     """
@@ -27,7 +27,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
-    """Hold SIGTERM and SIGINT back until the block, which has to be short, has ended."""
+    """Block SIGTERM and SIGINT until the block, which has to be short, has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield

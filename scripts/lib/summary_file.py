@@ -17,7 +17,7 @@ _FIRST, _LAST = '{"media": [\n', "],\n"
 
 
 class RunningTotals:
-    """What the summary says of all media, from one after the other."""
+    """The totals of all media, added one after the other."""
 
     def __init__(self, good: Iterable[str], *, with_tracks: bool) -> None:
         """Begin.
@@ -66,7 +66,7 @@ def write_summary(
         lines: of each media.
         counted: what is to be said of all of them; this adds them.
         network: where the network came from.
-        destination: where the boxes went; None where nothing goes to Tator.
+        destination: where the boxes went; None if nothing goes to Tator.
     """
     with replacing(path) as stream:
         stream.write(_FIRST)

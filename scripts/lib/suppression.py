@@ -15,9 +15,9 @@ class Nms:
     """How a network suppresses boxes that overlap.
 
     Attributes:
-        iou: a box that overlaps a better one by more than this goes.
-        max_detections: boxes kept a frame.
-        min_score: only scores above this take part.
+        iou: a box that overlaps a better one by more than this is removed.
+        max_detections: the most boxes kept in a frame.
+        min_score: only scores above this are used.
         per_class: suppress within each class, so that an anchor can give several boxes; else by each anchor's
             best class.
         best_class: with per_class: an anchor gives one box, of its best class.

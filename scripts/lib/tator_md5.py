@@ -1,4 +1,4 @@
-"""Tator's own sum of a file, which it calls md5."""
+"""Compute Tator's own checksum of a file, which it calls md5."""
 
 import hashlib
 import os
@@ -9,9 +9,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def tator_md5(stream: IO[bytes]) -> str:
-    """Return Tator's sum of a file, as tator.util.md5sum does of a path.
+    """Return Tator's checksum of a file, as tator.util.md5sum computes it for a path.
 
-    Through the stream, as some file systems refuse to open anew what is locked.
+    Read from the open stream, as some file systems refuse to open a locked file a second time.
 
     Args:
         stream: the file, or its content; it is read from its beginning.

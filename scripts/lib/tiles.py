@@ -64,7 +64,7 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def from_values(values: Mapping[str, Any] | str | None, network: Size) -> Tiling | None:
-    """Return what detect.tiles asks for.
+    """Return the tiling for the setting detect.tiles.
 
     Args:
         values: the setting: `auto`, or some of width, height, overlap and whole; None for no tiles.

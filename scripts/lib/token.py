@@ -40,7 +40,7 @@ def check_token(environ: Mapping[str, str]) -> str:
 
 
 def _is_sendable(token: str) -> bool:
-    """Whether an HTTP header can hold the token: printable ASCII without blanks."""
+    """Return whether an HTTP header can hold the token: printable ASCII without blanks."""
     return token.isascii() and token.isprintable() and " " not in token
 
 

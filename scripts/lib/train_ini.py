@@ -1,4 +1,4 @@
-"""The class names of a network, from its train.ini, and the size that it was trained at where that is there too."""
+"""Read a network's class names from its train.ini, and the size that it was trained at if that is there."""
 
 import configparser
 import re
@@ -48,14 +48,14 @@ def species(path: Path) -> list[str]:
 
 
 def names(content: bytes, source: str) -> list[str]:
-    """Return the names that train.ini's content holds; `source` is what errors call the file."""
+    """Return the names that train.ini's content holds; `source` is the name of the file in errors."""
     value = _unquoted(_value(_text(content, source), source))
     if not value:
         raise GraphError(f"{source}: Species in [Data] is empty; {EXPECTED}: write the names of the classes")
     found = [_unquoted(name.strip()) for name in value.split(",")]
     if _opens(found[0]) or _closes(found[-1]) or all(map(_in_brackets, found)):
         raise GraphError(
-            f"{source}: the names in Species stand in brackets ({value[0]}...{value[-1]}): {short(value, 200)!r}; "
+            f"{source}: the names in Species are in brackets ({value[0]}...{value[-1]}): {short(value, 200)!r}; "
             "expected them bare, with commas between: delete the brackets"
         )
     if len(found) > MOST_NAMES:
@@ -123,7 +123,7 @@ def _text(content: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         raise GraphError(
             f"{source}: byte {error.start} ({content[error.start]:#04x}) is not {encoding}; "
-            "expected a text file in UTF-8: save it as UTF-8 and make the data image anew"
+            "expected a text file in UTF-8: save it as UTF-8 and make the data image again"
         ) from error
     if "\0" in text:
         raise GraphError(f"{source}: holds a NUL character; expected a text file in UTF-8: {EXPECTED}")

@@ -1,4 +1,4 @@
-"""Read YAML; whatever is wrong with it is one kind of error."""
+"""Read YAML; every fault raises the same kind of error."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ LARGEST_FROM_OTHERS = 2**19
 
 
 def parse(text: str) -> Any:
-    """Return what a YAML text holds.
+    """Return the content of a YAML text.
 
     Raises:
-        ValueError: it is no YAML, or has a value that Python cannot hold, or is nested too deeply.
+        ValueError: it is not YAML, or has a value that Python cannot hold, or is nested too deeply.
     """
     try:
         return yaml.safe_load(text)
@@ -24,9 +24,9 @@ def parse(text: str) -> Any:
 
 
 def parse_from_others(text: str) -> Any:
-    """Return what a YAML text holds that comes with a network: small, and without aliases.
+    """Return the content of a YAML text that comes with a network: small, and without aliases.
 
-    With aliases some lines stand for billions of values.
+    With aliases a few lines can expand to billions of values.
 
     Raises:
         ValueError: as `parse`; or it is too large, or has an alias.

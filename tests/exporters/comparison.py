@@ -2,8 +2,8 @@
 
     python -m tests.exporters.comparison EXPORTERS CONVERSION FOLDER [--page docs/networks.md] [NAME ...]
 
-EXPORTERS and CONVERSION are environments; FOLDER gets what networks.py writes of each network, and its result: one of
-the same code and versions is not made again. The page's table is written anew; with names, their rows alone.
+EXPORTERS and CONVERSION are environments; FOLDER gets what networks.py writes of each network, and its result: one with
+the same code and versions is not made again. The page's table is replaced; with names, only their rows.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m tests.exporters.tiles FILE.npz [--page docs/tiles.md]
 
 FILE is what sahi_oracle.py wrote. The rules are the same where no tile cuts a thing: every box that touches none that
-is cut must have a partner. The page's table is written anew.
+is cut must have a partner. The page's table is replaced.
 """
 
 import argparse

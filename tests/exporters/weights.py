@@ -14,7 +14,7 @@ from tests.exporters.pictures import pictures
 
 
 def seeded() -> None:
-    """Begin the random numbers anew."""
+    """Restart the random numbers."""
     torch.manual_seed(0)
     np.random.seed(0)
 

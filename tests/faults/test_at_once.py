@@ -137,7 +137,7 @@ def test_box_made_twice_and_then_edited_is_the_persons(made_twice):
 
 
 def test_edited_box_that_looks_untouched_again_is_the_persons(ready):
-    """A person moved it and moved it back; or a run that was late made it anew over the person's edit."""
+    """A person moved it and moved it back; or a late run made it again over the person's edit."""
     ready.upload(1)
     (box,) = ready.boxes()
     ready.api.update_localization(box["id"], {"x": 0.3})

@@ -112,7 +112,7 @@ class Model:
 
     def _prune(self, rows, count):
         if len(rows) != count:
-            raise LostAnswer("somebody changed some of them meanwhile")
+            raise LostAnswer("somebody changed some of them in between")
         assert not self.touched & {row["id"] for row in rows}
 
         def go():

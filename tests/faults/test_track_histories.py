@@ -134,7 +134,7 @@ class TrackModel(Model):
 
     def _prune_states(self, rows, marks):
         if len(rows) != sum(marks.values()):
-            raise LostAnswer("somebody changed some of them meanwhile")
+            raise LostAnswer("somebody changed some of them in between")
         assert not self.theirs & {row["id"] for row in rows}
 
         def go():

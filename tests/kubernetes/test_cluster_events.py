@@ -114,7 +114,7 @@ class TestRefusedPod:
         toy.cluster.rbac.withdraw("events", "list")
         toy.cluster.limits.quota["pods"] = "1"
         driver = toy(STEADY)
-        log_has(toy, driver, "apply deploy/argo/base/role.yaml anew")
+        log_has(toy, driver, "apply deploy/argo/base/role.yaml again")
         toy.cluster.limits.quota["pods"] = "2"
         assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
 

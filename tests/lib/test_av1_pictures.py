@@ -37,7 +37,7 @@ def test_each_picture_that_is_left_out_is_missing_and_no_other(path: Path) -> No
         assert not any(found[:lost])
         if not any(found):
             unseen.add(lost)
-    # Behind the last picture before a key frame they may count anew.
+    # After the last picture before a key frame they may restart the count.
     assert unseen <= {key - 1 for key in keys}
 
 

@@ -285,7 +285,7 @@ def test_what_cannot_be_pinned_is_used_as_it_is(caplog: pytest.LogCaptureFixture
         assert len(runtime.pinned) == 3
         assert runtime.last == 0
         assert [record.getMessage() for record in caplog.records] == [
-            "CUDA cannot pin a batch's memory (its error 2): frames take longer to the GPU"
+            "CUDA cannot pin a batch's memory (its error 2): copying frames to the GPU takes longer"
         ]
         pinned.close()
         assert not runtime.pinned

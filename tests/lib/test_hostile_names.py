@@ -68,7 +68,7 @@ def test_yaml(tmp_path: Path, name: str, payload: str) -> None:
 @pytest.mark.parametrize("payload", ["aliases", "nested lists", "a number", "a date", "a text as a number", "merged"])
 def test_yaml_where_its_metadata_are_read(tmp_path: Path, payload: str) -> None:
     (tmp_path / class_names.METADATA).write_text(YAML[payload])
-    with pytest.raises(GraphError, match=r"^image: metadata\.yaml: is no YAML"):
+    with pytest.raises(GraphError, match=r"^image: metadata\.yaml: is not YAML"):
         found_network._with_metadata(SIGNATURE, tmp_path, "image")
 
 

@@ -81,7 +81,7 @@ def test_a_credential_helper_whose_answer_is_nested_too_deeply(tmp_path, monkeyp
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     path = tmp_path / "config.json"
     path.write_text('{"credsStore": "deep"}')
-    with pytest.raises(SettingsError, match="gives no credentials for host"):
+    with pytest.raises(SettingsError, match="has no usable credentials for host"):
         login._look_up(path, "host")
 
 
@@ -91,5 +91,5 @@ def test_an_archive_of_images_that_is_nested_too_deeply(tmp_path, nested):
         nested: DEEP.encode()
     }
     (tmp_path / "a.tar").write_bytes(tar(files))
-    with pytest.raises(GraphError, match=r"not JSON|not what docker save writes"):
+    with pytest.raises(GraphError, match=r"not JSON|not as docker save writes"):
         archive.ImageArchive(tmp_path / "a.tar", tmp_path).resolve(None)

@@ -189,7 +189,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(members):
 
 
 def test_what_is_no_archive_is_named(members):
-    with pytest.raises(GraphError, match="it: is not a whole tar archive"):
+    with pytest.raises(GraphError, match="it: is not a complete tar archive"):
         members.add(pieces(gzip.compress(b"x" * 5000)), "it")
 
 

@@ -162,7 +162,7 @@ def test_from_which_picture_on_others_are_whole() -> None:
     assert not points.begins(none, 0, plain(14), key=False)
     assert not points.begins(point, 0, plain(15), key=True)
     assert not points.begins(none, 0, plain(0, is_reference=False), key=False)
-    assert points.begins(none, 0, plain(0), key=False)  # numbers begin anew behind 15
+    assert points.begins(none, 0, plain(0), key=False)  # numbers restart after 15
     assert RecoveryPoints().begins(none, 0, plain(3), key=True)  # the container alone says it
     assert RecoveryPoints().begins(point, 0, plain(3, is_key=True), key=True)
     # Encoders that write the number of the frame itself.

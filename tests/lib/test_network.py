@@ -76,7 +76,7 @@ def test_the_size_of_the_settings_counts_and_differs_aloud(fetched: Fetched) -> 
 def test_a_size_that_only_the_settings_say_cannot_be_checked(fetched: Fetched) -> None:
     assert fetched.size(INI, 1280, 720) == Size(1280, 720)
     [said] = fetched.said
-    assert "1280 x 720; the network says no size, so that this one cannot be checked" in said
+    assert "1280 x 720; the network has no size, so this one cannot be checked" in said
 
 
 def test_a_size_that_nothing_says_is_asked_for_before_any_media_is_downloaded(fetched: Fetched) -> None:

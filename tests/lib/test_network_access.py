@@ -276,4 +276,4 @@ def test_plain_http_is_allowed_by_the_environment_with_a_warning(monkeypatch, ca
         plain_http.check("http://tator.example.org")
     monkeypatch.setenv(plain_http.VARIABLE, "true")
     plain_http.check("http://tator.example.org")
-    assert "the token can be read by everybody on the way" in caplog.text
+    assert "others on the network can read the token" in caplog.text

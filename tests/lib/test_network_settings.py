@@ -10,8 +10,8 @@ NO_SIZE = {"img_max_side": None, "img_min_side": None}
 @pytest.mark.parametrize(
     ("train_ini", "detect", "refused"),
     [
-        (None, {}, "graph.pb, where no train.ini says the size"),
-        ("[Data]\nSpecies=cod\n", {}, "graph.pb, where no train.ini says the size"),
+        (None, {}, "graph.pb, as no train.ini has the size"),
+        ("[Data]\nSpecies=cod\n", {}, "graph.pb, as no train.ini has the size"),
         ("[Detect]\nWidth=640\nHeight=480\n", {}, None),
         ("[Detect]\nWidth=640\nHeight=480\n", {"precision": "int8"}, "detect.precision: int8"),
         (

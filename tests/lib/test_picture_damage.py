@@ -159,7 +159,7 @@ def test_a_large_picture_in_lzw_is_looked_at_soon() -> None:
     content = with_pillow("TIFF", scene(3072, 2160), compression="tiff_lzw")
     start = time.process_time()
     assert find_damage("TIFF", content) is None
-    # 6.6 million pixels in 0.5 s; with tables made anew for each piece it was 10 s.
+    # 6.6 million pixels in 0.5 s; with tables made for each piece it was 10 s.
     assert time.process_time() - start < 3
 
 

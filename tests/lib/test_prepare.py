@@ -172,7 +172,7 @@ def test_what_cannot_be_prepared(tmp_path):
     weights = next(one for one in model.graph.initializer if one.name == "box_weights")
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * 1e8, "box_weights"))
     onnx.save(model, tmp_path / "d.onnx")
-    assert re.search("box_weights holds numbers beyond 65504.*detect.precision: f32", refused(tmp_path / "d.onnx"))
+    assert re.search("box_weights contains numbers beyond 65504.*detect.precision: f32", refused(tmp_path / "d.onnx"))
     prepare(tmp_path / "d.onnx", size=SIZE, batch_size=BATCH, precision="f32")
 
 

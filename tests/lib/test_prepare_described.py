@@ -187,4 +187,4 @@ def test_what_else_cannot_be_prepared(tmp_path):
         if constant.name == "last":
             constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) * 1e6, "last"))
     onnx.save(model, graph)
-    assert "last holds numbers beyond 65504, which half precision cannot; set detect.precision: f32" in refused()
+    assert "last contains numbers beyond 65504, the limit of half precision; set detect.precision: f32" in refused()

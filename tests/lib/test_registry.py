@@ -261,7 +261,7 @@ def test_a_helpers_words_are_cleaned_and_cut(helper, monkeypatch, caplog, capfd)
 @pytest.mark.parametrize("answer", ["no JSON", "[]", "{}", "null"])
 def test_a_helper_that_says_something_else(helper, answer):
     helper(f"echo '{answer}'")
-    with pytest.raises(SettingsError, match="gives no credentials"):
+    with pytest.raises(SettingsError, match="has no usable credentials"):
         login.credentials("registry.example.org")
 
 

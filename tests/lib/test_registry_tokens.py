@@ -53,7 +53,7 @@ def test_a_host_that_the_registry_sends_on_to_gets_no_password(tls, what):
         host(asking, tls=context) as (store, got),
         host(lambda handler: reply(handler, 307, b"", Location=f"{store}/there"), tls=context) as (address, _),
         opened(address, authority) as one,
-        pytest.raises(ServerError, match=f"sends this machine on to {store.removeprefix('https://')}, which asks"),
+        pytest.raises(ServerError, match=f"redirects to {store.removeprefix('https://')}, which asks"),
     ):
         ASKED_FOR[what](one)
     assert [headers.get("authorization") for headers in got] == [None]

@@ -159,7 +159,7 @@ def test_a_file_that_is_not_as_it_was_listed_is_a_fault_of_its_media(tmp_path):
         found[name] = local_media.check(record, path)
     assert [found[name].state for name in ("a.png", "b.png", "c.png")] == ["failed", "failed", "ready"]
     assert "was changed since the run was planned; run again" in (found["a.png"].reason or "")
-    assert "is gone since the run was planned; run again" in (found["b.png"].reason or "")
+    assert "was removed since the run was planned; run again" in (found["b.png"].reason or "")
 
 
 def test_a_file_that_goes_before_it_is_looked_at_is_a_fault_of_its_media(tmp_path, monkeypatch):

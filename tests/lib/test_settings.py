@@ -112,7 +112,7 @@ def test_plain_http_to_this_machine(host):
 @pytest.mark.parametrize("way", ["file", "environment"])
 def test_a_password_in_the_address_is_refused_and_not_repeated(host, way):
     text = refusal({"tator": {"host": host}}) if way == "file" else refusal(environ={"TATOR_API_SERVICE": host})
-    assert "tator.host: it holds a user name or password" in text
+    assert "tator.host: it contains a user name or password" in text
     assert "hunter2" not in text
 
 

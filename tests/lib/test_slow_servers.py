@@ -197,7 +197,7 @@ def test_pauses_between_tries_are_not_counted(monkeypatch: pytest.MonkeyPatch) -
             clock.now += 40
             rate.count_bytes(1)
         clock.now += 10_000
-    for _ in range(2):  # a whole megabyte gives the time anew
+    for _ in range(2):  # a whole megabyte resets the time
         with rate.watching("a store"):
             clock.now += 40
             rate.count_bytes(least_rate.LEAST_BYTES)

@@ -69,7 +69,7 @@ def test_b_frames_without_times(tmp_path: Path, name: str, options: dict) -> Non
 @pytest.mark.parametrize("anew", [False, True])
 @pytest.mark.parametrize("container", ["mpegts", "vob"])
 def test_joined_segments(tmp_path: Path, codec: dict, anew: bool, container: str) -> None:
-    """As `-f segment` writes them: times go on, here with an overlap of a picture, or begin anew."""
+    """As `-f segment` writes them: times continue, here with an overlap of a picture, or restart."""
     if container == "vob":
         codec = MPEG2
     pieces = []

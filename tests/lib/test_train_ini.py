@@ -125,7 +125,7 @@ def test_names_survive_a_round(written):
     ],
 )
 def test_brackets_around_the_names_are_refused(value: str) -> None:
-    with pytest.raises(GraphError, match="stand in brackets") as found:
+    with pytest.raises(GraphError, match="are in brackets") as found:
         names(f"[Data]\nSpecies={value}\n".encode(), "train.ini")
     assert "delete the brackets" in str(found.value)
 

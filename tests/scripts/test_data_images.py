@@ -355,7 +355,7 @@ class TestMovedTag:
         network = {"data_image": name, "archive": None, "digest": None, "fetch": "registry", "ca_file": None}
         said: list[str] = []
         assert digest_behind_tag(network, memory, said.append) == "sha256:abc"
-        assert re.search("could not look whether its tag has moved: .*the registry fails", said[0])
+        assert re.search("could not check whether its tag has moved: .*the registry fails", said[0])
 
 
 class TestArchive:
@@ -401,12 +401,12 @@ class TestArchive:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (b"no archive", "not a whole tar archive"),
+            (b"no archive", "not a complete tar archive"),
             (tar({"a": b"x"}), "neither index.json nor manifest.json"),
             (tar({"index.json": b"{"}), "index.json is not JSON"),
             (tar({"index.json": b"{}"}), "names no image"),
-            (tar({"manifest.json": b'[{"Config": 1}]'}), "not what docker save writes"),
-            (tar({"manifest.json": b'[{"Config": "../c", "Layers": []}]'}), "not what docker save writes"),
+            (tar({"manifest.json": b'[{"Config": 1}]'}), "not as docker save writes"),
+            (tar({"manifest.json": b'[{"Config": "../c", "Layers": []}]'}), "not as docker save writes"),
             (tar({"manifest.json": b'[{"Config": "/etc/passwd", "RepoTags": [], "Layers": []}]'}), "lacks /etc/passwd"),
         ],
     )

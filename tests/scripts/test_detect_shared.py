@@ -128,7 +128,7 @@ def test_cut_download_is_gone_on_with(job, monkeypatch):
     assert [state for media_id, state in job().items() if media_id != 1] == ["done"] * 3
     record = read_json(job.steps.folder / "1.json")
     assert record["state"] == "failed"
-    assert re.search(r"media 1: .*run again to go on from byte", record["reason"])
+    assert re.search(r"media 1: .*run again to continue from byte", record["reason"])
     job.steps.server.clear_faults()
     job.steps.server.clear_requests()
     assert set(job().values()) == {"done"}

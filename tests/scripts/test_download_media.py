@@ -67,7 +67,7 @@ def test_cut_transfer_is_resumed_with_a_fresh_address(ready, media_folder, after
 def test_resumed_by_the_next_run(ready, media_folder, impatient):
     ready.server.fault("cut_download", after_bytes=30_000)
     ready.server.fault("status", status=500, operation="Download", nth=2, times=None)
-    with pytest.raises(ServerError, match=r"run again to go on from byte"):
+    with pytest.raises(ServerError, match=r"run again to continue from byte"):
         ready.download(1)
     (left,) = ready.folder.glob(".media_1.*.unfinished")
     assert 0 < left.stat().st_size < 47048
@@ -196,8 +196,8 @@ def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came, status, 
 @pytest.mark.parametrize(
     ("asked", "status", "message"),
     [
-        ("Download", 404, r"media 1: the store answered 404; tried for .*run again to go on from byte"),
-        ("Download", 403, r"media 1: the store answered 403; tried for .*run again to go on from byte"),
+        ("Download", 404, r"media 1: the store answered 404; tried for .*run again to continue from byte"),
+        ("Download", 403, r"media 1: the store answered 403; tried for .*run again to continue from byte"),
     ],
 )
 def test_media_that_is_there_is_not_said_to_be_missing(ready, impatient, asked, status, message):

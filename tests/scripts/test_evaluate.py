@@ -106,7 +106,7 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     get_truth(**arguments, truth_version=server.version_id)
     share = (160.0, 180.0, 80.0, 90.0)
     assert read_truth(tmp_path / "truth.csv") == [LabeledBox((1, 5), share, "cod"), LabeledBox((1, 30), share, "crab")]
-    with pytest.raises(PipelineError, match="version 99999 holds no true box"):
+    with pytest.raises(PipelineError, match="version 99999 has no true box"):
         get_truth(**arguments, truth_version=99999)
 
     found = evaluation_record(missed=[mistake(1, 30)], false_alarms=[mistake(1, 5), mistake(2, 3)])

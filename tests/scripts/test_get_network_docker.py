@@ -112,7 +112,7 @@ class TestDocker:
             name = f"{gone.address}/gone:1"
             make_image(engine, name, GOOD)
             digest = push(engine, name)
-        with pytest.raises(ServerError, match=f"registry can be reached; or take the copy .*network.digest: {digest}"):
+        with pytest.raises(ServerError, match=f"registry can be reached; or use the copy .*network.digest: {digest}"):
             get(data_image=name, fetch="docker")
         assert get(data_image=name, digest=digest, fetch="docker")["files"] == FILES
 
@@ -161,7 +161,7 @@ class TestDocker:
         make_image(engine, "hostile:1", GOOD)
         add = Members.add
         monkeypatch.setattr(Members, "add", lambda self, pieces, source: add(self, [next(pieces)[:5000]], source))
-        with pytest.raises(GraphError, match=r"breaks off after 5000 bytes"):
+        with pytest.raises(GraphError, match=r"ends after 5000 bytes"):
             get(data_image="hostile:1")
         assert left(engine) == []
 

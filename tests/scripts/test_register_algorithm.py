@@ -100,7 +100,7 @@ def test_dry_run_tells_everything_and_does_nothing(register, server):
     assert out.startswith(f"project 11 'Stand-in' of {server.host}, as admin (Creator)\n")
     assert any("WORKFLOW_STORAGE_CLASSES" in note for note in lines(out, "note: "))
     assert "note: tator.ca_file is /certs/site.pem: it has to be there in the pods\n" in out
-    assert out.endswith("nothing is changed; the same with --apply does it\n")
+    assert out.endswith("nothing is changed; add --apply to do it\n")
     assert (writes(server), server.all("algorithm")) == ([], [])
 
 
@@ -208,7 +208,7 @@ def test_everything_that_is_missing_is_said_at_once(register, server):
     code, _, complaint = register("--apply", "--cluster", "5")
     assert (code, writes(server)) == (1, [])
     first, *problems = complaint.splitlines()
-    assert first == "nothing is changed, as this is missing:"
+    assert first == "nothing is changed, because this is missing:"
     for start, words in (
         (
             "mark.attribute: media type 'Video' has no string attribute",

@@ -136,7 +136,7 @@ def test_without_what_was_detected_nothing_is_begun(ready):
         (ready.folder / f"found_{media_id}.csv").unlink()
     with pytest.raises(
         PipelineError,
-        match=r"found_2\.csv: it is gone, as are 1 others; run the same command again, which makes what is gone$",
+        match=r"found_2\.csv: it is missing, as are 1 others; run the same command again, which makes them again$",
     ):
         ready.upload_shared(*MEDIA)
     assert uploaded(ready) == set()

@@ -40,7 +40,7 @@ VOLATILE = {
     "known",
     "modified_ns",
 }
-# tf2onnx numbers its nodes anew each time, and int8 is rounded differently by different processors.
+# tf2onnx numbers its nodes differently each time, and int8 is rounded differently by different processors.
 VOLATILE |= {"onnx_sha256", "graph_sha256", "weights_sha256", "int8", "both", "drift", "score_difference"}
 PIXELS, SCORES = 0.05, 0.001
 # What rules need beside a token, which tells that they speak to Tator; and a stand-in for what is not here.

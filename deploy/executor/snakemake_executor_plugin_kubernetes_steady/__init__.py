@@ -4,10 +4,10 @@ The official plugin does all that is not named here. docs/executor-upstream.md s
 to be sent upstream; tests/kubernetes shows each need. In short:
 
 - Each request has a time-out, and is made again while waiting may cure its fault (kubernetes_requests.py).
-- A status request that fails is asked again, in place of forgetting the job and waiting for ever.
+- A status request that fails is asked again, instead of forgetting the job and waiting forever.
 - A failed job's log is read as a pod that never restarted has it; without one, its Job is deleted all the same.
 - A pod that cannot be started is given up after `pending_minutes`, with the reason of the scheduler, the kubelet or the
-  events; one that will be refused for ever is given up after half a minute.
+  events; one that will be refused forever is given up after half a minute.
 - A pod that was lost is made again by Kubernetes itself, a bounded number of times; one that failed is not.
 - A Job that is refused is that job's failure, and leaves the others alone; a quota is waited for.
 - Jobs and Secret belong to the driver pod and carry the run's name, so that they go with it, and can be found.
@@ -103,7 +103,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         super().__post_init__()
 
     def register_secret(self) -> None:
-        """Connect anew, with time-outs, and make the Secret, by the run's name: who cleans up has to find it."""
+        """Connect again, with time-outs, and make the Secret, with the run's name so that the cleanup finds it."""
         self.run_namespace: str = os.environ.get("RUN_NAME") or self.run_namespace
         self.kubeapi, self.batchapi = connect()
         create_secret, create_job = self.kubeapi.create_namespaced_secret, self.batchapi.create_namespaced_job
@@ -122,7 +122,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.report_job_error(SubmittedJobInfo(job=job), msg=f"{error} ")
 
     def _create_secret(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
-        """Make the Secret, in place of one that an earlier driver of this run, or a lost answer, has left."""
+        """Make the Secret, instead of one that an earlier driver of this run, or a lost answer, has left."""
         try:
             return create(namespace, body)
         except ApiException as error:
@@ -277,7 +277,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._made.update(info.external_jobid for info in active_jobs)
 
     def shutdown(self) -> None:
-        """Remove what is left of jobs, which is nothing where all have ended, and the Secret."""
+        """Remove what is left of jobs, which is nothing if all have ended, and the Secret."""
         if self._made:
             self._stopping.set()
         for name in sorted(self._made):

@@ -17,7 +17,7 @@ def refusal(core: Any, namespace: str, job: Any) -> str:
         events = core.list_namespaced_event(namespace, field_selector=selector).items
     except ApiException as error:
         if error.status == 403:
-            return "it has no pod, and the driver may not list events: apply deploy/argo/base/role.yaml anew"
+            return "it has no pod, and the driver may not list events: apply deploy/argo/base/role.yaml again"
         raise
     failed = [event for event in events if event.reason == "FailedCreate" and event.message]
     if not failed:

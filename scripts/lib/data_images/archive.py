@@ -1,6 +1,6 @@
-"""Images in a file: an OCI layout or what `docker save` writes, as tar, also packed with gzip or zstd.
+"""Images in a file: an OCI layout or the output of `docker save`, as tar, also compressed with gzip or zstd.
 
-Nothing is extracted: blobs are read in place, by an index of the archive's members.
+Nothing is extracted: blobs are read in place, with an index of the archive's members.
 """
 
 import posixpath
@@ -23,7 +23,7 @@ _NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 @dataclass(frozen=True)
 class _Place:
-    """A member: where its bytes stand, or what it links to."""
+    """A member: the position of its bytes, or what it links to."""
 
     start: int
     size: int
@@ -38,10 +38,12 @@ class ImageArchive:
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
-        """Index the archive; a packed one is unpacked into `folder`, which is the caller's to remove."""
+        """Index the archive; a compressed one is unpacked into `folder`, which the caller removes."""
         self._source = str(path)
         if not path.is_file():
-            raise GraphError(f"network.archive: {path} is not a file; expected what `docker save` or a builder wrote")
+            raise GraphError(
+                f"network.archive: {path} is not a file; expected an image from `docker save` or a builder"
+            )
         self._path = path
         if _is_packed(path):
             self._path = folder / "archive.tar"
@@ -61,11 +63,11 @@ class ImageArchive:
                 raise GraphError(f"{path}: holds more than {MOST_MEMBERS} members; expected images")
 
     def resolve(self, reference: Reference | None, digest: str | None = None) -> tuple[Image, list[Layer]]:
-        """Find the only image, or the one with this name; `digest` is what the configuration pins it to.
+        """Find the only image, or the one with this name; `digest` is the expected one.
 
         Raises:
-            SettingsError: there are several, and the name says not which.
-            GraphError: a pinned digest is not the image's.
+            SettingsError: there are several, and the name does not select one.
+            GraphError: the image has another digest.
         """
         if "index.json" in self._places:
             found = self._from_layout(reference)
@@ -79,7 +81,7 @@ class ImageArchive:
         if pinned and pinned not in (found[0].digest, found[0].image_id):
             raise GraphError(
                 f"{self._source}: the image has digest {found[0].digest} and id {found[0].image_id}; "
-                f"expected {pinned}: take the right archive, or check network.digest"
+                f"expected {pinned}: use the right archive, or check network.digest"
             )
         return found
 
@@ -88,14 +90,14 @@ class ImageArchive:
         return self._bytes(self._blob_name(name))
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
-        """Give a blob in pieces."""
+        """Yield a blob in pieces."""
         return self._read(self._blob_name(blob.digest))
 
     def _from_layout(self, reference: Reference | None) -> tuple[Image, list[Layer]]:
         index = self._json("index.json")
         entries = index.get("manifests") if isinstance(index, dict) else None
         if not isinstance(entries, list) or not entries:
-            raise GraphError(f"{self._source}: index.json names no image; write the archive anew")
+            raise GraphError(f"{self._source}: index.json names no image; write the archive again")
         named = [(_names(entry), Descriptor.read(entry, self._source)) for entry in entries]
         several = [one for one in named if reference and _fits(one[0], reference)] or named
         if len(several) > 1 and all(one.platform for _, one in several):
@@ -119,7 +121,9 @@ class ImageArchive:
                 for name, diff_id in zip(map(str, image["Layers"]), diff_ids, strict=True)
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise GraphError(f"{self._source}: manifest.json is not what docker save writes; write it anew") from error
+            raise GraphError(
+                f"{self._source}: manifest.json is not as docker save writes it; write the archive again"
+            ) from error
         return Image(None, oci.digest_of(raw), labels.of_config(raw)), layers
 
     def _several(self, names: list[str], count: int) -> SettingsError:
@@ -135,7 +139,7 @@ class ImageArchive:
         try:
             return json_text.parse(self._bytes(name))
         except ValueError as error:
-            raise GraphError(f"{self._source}: {name} is not JSON; write the archive anew") from error
+            raise GraphError(f"{self._source}: {name} is not JSON; write the archive again") from error
 
     def _bytes(self, name: str) -> bytes:
         place = self._place(name)
@@ -156,7 +160,7 @@ class ImageArchive:
             if place.link is None:
                 return place
             name = place.link  # docker save writes a layer that two images share once
-        raise GraphError(f"{self._source}: lacks {asked}; write the archive anew")
+        raise GraphError(f"{self._source}: {asked} is missing in it; write the archive again")
 
 
 def _names(entry: Any) -> tuple[str, ...]:
@@ -165,7 +169,7 @@ def _names(entry: Any) -> tuple[str, ...]:
 
 
 def _fits(names: tuple[str, ...], reference: Reference) -> bool:
-    """Tell whether one of an image's names is the one asked for; builders write more or less of it."""
+    """Return whether one of an image's names is the requested one; builders may leave out parts of it."""
     return any(name in (reference.tagged, reference.tag) or name.endswith(f"/{reference.tagged}") for name in names)
 
 

@@ -1,6 +1,6 @@
 """Make a data image from nothing: one layer with the network's files, the same bytes for the same input.
 
-The layer is not compressed: weights hardly shrink, and packed bytes would differ between versions of zlib.
+The layer is not compressed: weights hardly shrink, and compressed bytes would differ between versions of zlib.
 """
 
 import hashlib
@@ -34,12 +34,12 @@ class DataImage:
 
     @property
     def digest(self) -> str:
-        """What a registry knows it by."""
+        """Its name in a registry."""
         return digest_of(self.manifest)
 
     @property
     def image_id(self) -> str:
-        """What a Docker engine knows it by."""
+        """Its name in a Docker engine."""
         return digest_of(self.config)
 
 
@@ -66,7 +66,7 @@ def build(files: Mapping[str, Path], labels: Mapping[str, str], folder: Path) ->
         digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
     config = _json(
         {
-            # It holds no program; an engine on another machine takes an image of one platform all the same.
+            # It contains no program; an engine on another machine accepts an image for one platform all the same.
             "architecture": "amd64",
             "os": "linux",
             "created": _CREATED,
@@ -87,7 +87,7 @@ def build(files: Mapping[str, Path], labels: Mapping[str, str], folder: Path) ->
 
 
 def write_archive(image: DataImage, reference: Reference, path: Path) -> None:
-    """Write an OCI layout as tar, which also has what `docker load` reads."""
+    """Write an OCI layout as tar, with the files that `docker load` reads."""
     entry = {
         "mediaType": _MANIFEST,
         "digest": image.digest,

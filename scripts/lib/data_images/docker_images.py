@@ -22,7 +22,7 @@ from scripts.lib.signals import signals_held_back
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 CONNECT_SECONDS = 15
-# For one answer, or one piece of it, of an engine that may be copying a large image meanwhile.
+# Time limit for an answer, or a piece of it, of an engine that may be copying a large image at the same time.
 ANSWER_SECONDS = 600
 LABEL = "tator-detection.purpose"
 
@@ -40,10 +40,10 @@ def engine(
     """Connect to the engine that DOCKER_HOST names, or to the local one.
 
     Args:
-        otherwise: what to do without an engine, to end the message with.
+        otherwise: what to do without an engine, for the end of the message.
 
     Raises:
-        NoEngine: there is none, or it does not let us in.
+        NoEngine: there is none, or it refuses the connection.
     """
     address = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     try:
@@ -73,13 +73,13 @@ def _check_socket(address: str) -> None:
 def image(client: docker.DockerClient, reference: Reference) -> Image:
     """Find the image here or pull it.
 
-    A pinned image that is here is taken as it is. So is one that was made here and never pushed, as no
-    registry can know it. Any other tag may have moved and is pulled; the engine fetches only what is new, and
-    repeats what fails by itself.
+    A pinned image that is here is used as it is. So is one that was made here and never pushed, as it is in no
+    registry. Any other tag may have moved and is pulled; the engine fetches only what is new, and
+    retries by itself.
 
     Raises:
-        ServerError: the engine or the registry does not give it.
-        GraphError: what it gives does not have the digest that was asked for.
+        ServerError: the engine or the registry fails.
+        GraphError: the image does not have the expected digest.
     """
     with _translated(reference):
         here = _here(client, reference)
@@ -98,7 +98,7 @@ def current(client: docker.DockerClient, reference: Reference) -> str:
     """Return the digest that the tag has now, or the id of an image that was made here; nothing is pulled.
 
     Raises:
-        ServerError: the engine or the registry does not say.
+        ServerError: the engine or the registry does not answer.
     """
     with _translated(reference):
         here = _here(client, reference)
@@ -112,7 +112,7 @@ def current(client: docker.DockerClient, reference: Reference) -> str:
 
 @contextmanager
 def archive(client: docker.DockerClient, source: Image, path: str, reference: Reference) -> Iterator[Iterator[bytes]]:
-    """Give a tar archive of an image's folder, in pieces, from a container that is made for it and removed.
+    """Yield a tar archive of an image's folder, in pieces, from a container that is created for it and removed.
 
     Raises:
         GraphError: the image has no such folder.
@@ -122,7 +122,7 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
     try:
         with _translated(reference), _closing_answers(client):
             with signals_held_back():
-                # It is never started; but the engine asks for a command where the image has none.
+                # It is never started, but the engine requires a command if the image has none.
                 container = client.containers.create(
                     source.image_id, command=["none"], name=name, network_disabled=True, labels={LABEL: "get_network"}
                 )
@@ -130,7 +130,7 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
                 pieces, _ = container.get_archive(path)
             except docker.errors.NotFound as error:
                 raise GraphError(
-                    f"{reference}: has no folder {path}; expected the graph and train.ini there: take another image "
+                    f"{reference}: has no folder {path}; expected the graph and train.ini there: use another image "
                     "in network.data_image, or make it with make_pipeline_image"
                 ) from error
             yield pieces
@@ -140,7 +140,7 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
 
 
 def load(client: docker.DockerClient, path: Path, reference: Reference, image_id: str) -> None:
-    """Load an image from a file; check that the engine has just that one under its name now."""
+    """Load an image from a file; check that the engine now has this image under its name."""
     with _translated(reference), path.open("rb") as stream:
         client.images.load(stream)
         found = _local(client, reference.tagged, None)
@@ -169,7 +169,7 @@ def push(client: docker.DockerClient, reference: Reference) -> str:
 def _here(client: docker.DockerClient, reference: Reference) -> Image | None:
     if reference.digest:
         found = _local(client, reference.at(reference.digest), reference.digest)
-        if found is None:  # one never pushed has no digest but its id
+        if found is None:  # one that was never pushed has only its id
             found = _local(client, reference.tagged, None)
             found = found if found is not None and found.image_id == reference.digest else None
         return found
@@ -224,7 +224,7 @@ def _refused(client: docker.DockerClient, reference: Reference, error: docker.er
         remedy = "check that the registry can be reached"
     local = None if reference.digest else _local_digest(client, reference)
     if local:
-        remedy += f"; or take the copy on this machine with network.digest: {local}"
+        remedy += f"; or use the copy on this machine with network.digest: {local}"
     return ServerError(f"{reference}: the Docker engine cannot pull it ({said}); {remedy}")
 
 
@@ -242,14 +242,14 @@ def _local_digest(client: docker.DockerClient, reference: Reference) -> str | No
 
 
 def _digests(local: LocalImage, reference: Reference) -> list[str]:
-    """Return the digests that an image here has in the reference's own repository; it may be in others too."""
+    """Return the digests of a local image in the reference's own repository; it may be in others too."""
     known = [str(one).partition("@") for one in local.attrs.get("RepoDigests") or ()]
     return [digest for repository, _, digest in known if Reference.parse(repository).place == reference.place]
 
 
 @contextmanager
 def _closing_answers(client: docker.DockerClient) -> Iterator[None]:
-    """Close every answer in the end, read or not: an engine removes no container whose archive is being read."""
+    """Close every answer at the end, read or not: an engine removes no container whose archive is being read."""
     answers: list[requests.Response] = []
     client.api.hooks["response"] = [lambda answer, **_: answers.append(answer)]
     try:
@@ -283,6 +283,6 @@ def _translated(reference: Reference) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what the engine or the system said, in one line."""
+    """Return the message of the engine or the system, in one line."""
     said = error.explanation if isinstance(error, docker.errors.APIError) else None
     return " ".join(str(said or error).split())

@@ -1,4 +1,4 @@
-"""Labels of a data image, which say of its network what a frozen graph does not: the size that it was trained at."""
+"""Labels of a data image with the size that its network was trained at, which a frozen graph does not contain."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def of_size(size: tuple[int, int]) -> dict[str, str]:
 
 
 def size(labels: Mapping[str, str]) -> Size | None:
-    """Return the size that labels say; None where they say none, or what is no size."""
+    """Return the size in labels; None if there is none, or it is not valid."""
     sides = [labels.get(name, "") for name in _SIDES]
     if not all(side.isascii() and side.isdigit() and len(side) <= _MOST_DIGITS and int(side) for side in sides):
         return None
@@ -25,7 +25,7 @@ def size(labels: Mapping[str, str]) -> Size | None:
 
 
 def of_config(content: bytes) -> dict[str, str]:
-    """Return the labels in an image's configuration; none of what is no text."""
+    """Return the labels in an image's configuration that are text."""
     try:
         config: Any = json_text.parse(content)
         found = config["config"]["Labels"].items()

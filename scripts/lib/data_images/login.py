@@ -1,4 +1,4 @@
-"""Credentials for a container registry, from the places where container tools keep them."""
+"""Find credentials for a container registry in the places where container tools keep them."""
 
 import base64
 import logging
@@ -34,14 +34,14 @@ REMEDY = (
 
 
 def credentials(host: str) -> tuple[str, str] | None:
-    """Return user and password for a registry, None where none are configured.
+    """Return user and password for a registry; None if none are configured.
 
-    The first place that knows the host counts: the environment's variables; the file in REGISTRY_AUTH_FILE;
+    The first place that has the host is used: the environment's variables; the file in REGISTRY_AUTH_FILE;
     `config.json`, or `.dockerconfigjson` as Kubernetes mounts a pull secret, in the folder DOCKER_CONFIG;
     `~/.docker/config.json`. Credential helpers that a file names are asked.
 
     Raises:
-        SettingsError: a file or a helper cannot be used. The message holds no secret.
+        SettingsError: a file or a helper cannot be used. The message contains no secret.
     """
     name, password = os.environ.get(USERNAME_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
     if name and password:
@@ -57,12 +57,12 @@ def certificate(host: str, configured: Path | None, setting: str) -> str | bool:
     """Return the file with the authorities to trust: the configured one, Docker's for this host, or the system's.
 
     Args:
-        host: the registry's.
-        configured: the file that the user names.
-        setting: where the user names it, for a message.
+        host: the registry's host.
+        configured: the file that the user named.
+        setting: the setting that names it, for a message.
 
     Raises:
-        SettingsError: the configured file is not there.
+        SettingsError: the configured file does not exist.
     """
     if configured is not None:
         if not configured.is_file():
@@ -97,7 +97,9 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
     try:
         found: dict[str, Any] | None = _Credentials.load_config(None, _completed(content)).resolve_authconfig(host)
     except (docker.errors.DockerException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SettingsError(f"{path}: gives no credentials for {host} ({type(error).__name__}); {REMEDY}") from error
+        raise SettingsError(
+            f"{path}: has no usable credentials for {host} ({type(error).__name__}); {REMEDY}"
+        ) from error
     lowered = {key.casefold(): value for key, value in (found or {}).items()}
     if lowered.get("identitytoken"):
         raise SettingsError(f"{path}: has an identity token for {host}, which is not supported; {REMEDY}")
@@ -107,14 +109,14 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
 
 
 class _Credentials(docker.auth.AuthConfig):
-    """Docker's credentials, whose helpers are asked as below."""
+    """Docker's credentials, with the helpers below."""
 
     def _get_store_instance(self, name: str) -> "_CredentialHelper":
         return _CredentialHelper(name)
 
 
 class _CredentialHelper(docker.credentials.Store):
-    """A credential helper; it gets none of our secrets, and its output is cleaned and shortened for logs."""
+    """A credential helper; it gets none of the run's secrets, and its output is cleaned and shortened for logs."""
 
     def _execute(self, subcmd: str, data_input: bytes | None) -> bytes:
         if self.exe is None:
@@ -141,7 +143,7 @@ class _CredentialHelper(docker.credentials.Store):
 
 
 def _completed(content: dict[str, Any]) -> dict[str, Any]:
-    """Write `auth` where a pull secret has only a user name and a password, which Kubernetes takes as well."""
+    """Add `auth` if a pull secret has only a user name and a password, which Kubernetes accepts too."""
     auths = content.get("auths")
     for entry in auths.values() if isinstance(auths, dict) else ():
         if isinstance(entry, dict) and "auth" not in entry and entry.get("username") and entry.get("password"):

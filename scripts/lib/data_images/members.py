@@ -1,7 +1,7 @@
 """Read the network's files from a tar archive that is not trusted.
 
-Only the names of `LARGEST`, in the folder `network`, are ever written, by these last names,
-into a folder the caller made: no other name, no link and no device in the archive reaches the file system.
+Only the file names in `LARGEST`, in the folder `network`, are ever written, into a folder of the caller: no other
+name, no link and no device in the archive reaches the file system.
 """
 
 import os
@@ -29,9 +29,9 @@ LARGEST = {
     "config.json": 2**20,
     "preprocessor_config.json": 2**20,
 }
-# Taken where they are there, of networks that are no frozen graphs: class names, and how pictures are prepared.
+# Optional files of networks that are not frozen graphs: class names, and how pictures are prepared.
 OPTIONAL = ("names.txt", "data.yaml", "categories.json", "metadata.yaml", "config.json", "preprocessor_config.json")
-# Real ones have paths and a few extended attributes. Before 3.11.10 tarfile needs quadratic time (CVE-2024-6232).
+# Real headers have paths and a few extended attributes. Before 3.11.10 tarfile needs quadratic time (CVE-2024-6232).
 LARGEST_HEADER = 2**15
 LARGEST_ARCHIVE = 2**36
 LISTED = 20
@@ -41,16 +41,16 @@ _OPAQUE = ".wh..wh..opq"
 
 
 class Members:
-    """The network's files, from one archive or from the layers of an image, the topmost first.
+    """The network's files, from one archive or from the layers of an image, starting at the top.
 
     Attributes:
         found: the files written, by name.
-        odd: the names that stand for something else than a regular file, and for what.
+        odd: the names that are not regular files, and what they are.
         others: the first few other names in the folder, for messages.
     """
 
     def __init__(self, folder: Path, names: Collection[str], optional: Collection[str] = ()) -> None:
-        """Take `names` and, where they come before all of these, `optional` (of `LARGEST`) into an empty `folder`."""
+        """Extract `names` and, if found before all of these, `optional` (of `LARGEST`) into an empty `folder`."""
         self.found: dict[str, Path] = {}
         self.odd: dict[str, str] = {}
         self.others: set[str] = set()
@@ -64,10 +64,10 @@ class Members:
         return self._wanted <= self._known()
 
     def add(self, chunks: Iterable[bytes], source: str, *, layer: bool = False) -> None:
-        """Read a tar archive to its end and take the names that no earlier one settled.
+        """Read a tar archive to its end and take the names that no earlier archive had.
 
-        Of members with the same name the last counts, as for every program that reads tar. In a `layer` the
-        whiteouts hide what lower layers hold.
+        Of members with the same name the last one is used, as in every program that reads tar. In a `layer` whiteouts
+        hide files of lower layers.
 
         Raises:
             GraphError: the archive is damaged or cut short, or a file is larger than `LARGEST`.
@@ -138,7 +138,7 @@ class Members:
 
 
 def walk(reader: "Reader") -> Iterator[tarfile.TarInfo]:
-    """Yield an archive's members in little memory, and read on to its end.
+    """Yield an archive's members in little memory, and read to its end.
 
     Raises:
         GraphError: the archive is damaged or cut short.
@@ -151,12 +151,12 @@ def walk(reader: "Reader") -> Iterator[tarfile.TarInfo]:
                 archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
                 reader.allowance = LARGEST_HEADER
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-        raise GraphError(f"{reader.source}: is not a whole tar archive ({error}); fetch or make it anew") from error
+        raise GraphError(f"{reader.source}: is not a complete tar archive ({error}); fetch or make it again") from error
     reader.finish()
 
 
 class Reader:
-    """A file object for TarFile over chunks: forward only, in little memory, whatever a header claims."""
+    """A forward-only file object for TarFile over chunks, in little memory whatever a header claims."""
 
     def __init__(self, chunks: Iterable[bytes], source: str) -> None:
         self.source = source
@@ -173,7 +173,7 @@ class Reader:
     def seek(self, position: int) -> int:
         """Skip to a later byte."""
         if position < self._position:
-            raise GraphError(f"{self.source}: is damaged, a header points backwards; make it anew")
+            raise GraphError(f"{self.source}: is damaged, a header points backwards; make it again")
         while self._position < position and self._some(position - self._position):
             pass
         return self._position
@@ -183,7 +183,7 @@ class Reader:
         self.allowance -= size
         if size < 0 or self.allowance < 0:
             raise GraphError(
-                f"{self.source}: is damaged, a header claims more than {LARGEST_HEADER} bytes; make it anew"
+                f"{self.source}: is damaged, a header claims more than {LARGEST_HEADER} bytes; make it again"
             )
         parts = bytearray()
         while len(parts) < size and (part := self._some(size - len(parts))):
@@ -195,16 +195,16 @@ class Reader:
         """Return 1 to `size` bytes of a file."""
         part = self._some(size)
         if not part:
-            raise GraphError(f"{self.source}: breaks off after {self._position} bytes; fetch it anew")
+            raise GraphError(f"{self.source}: ends after {self._position} bytes; fetch it again")
         return part
 
     def finish(self) -> None:
-        """Read on to the end, so that the archive's sender can check it.
+        """Read to the end, so that the archive's sender can check it.
 
-        TarFile takes a damaged header for the archive's end; the true one is a block of zeros, or nothing.
+        TarFile takes a damaged header for the archive's end; the true end is a block of zeros, or nothing.
         """
         if self._last.strip(b"\0"):
-            raise GraphError(f"{self.source}: is damaged before byte {self._position}; fetch or make it anew")
+            raise GraphError(f"{self.source}: is damaged before byte {self._position}; fetch or make it again")
         while self._some(2**20):
             pass
 

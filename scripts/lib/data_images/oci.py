@@ -1,7 +1,7 @@
 """Images as registries and archives hold them: manifests, indexes for several platforms, and layers.
 
-Every manifest and every layer is compared with its digest. Of the layers, the topmost first,
-only those are read that can still change the files wanted.
+Every manifest and every layer is compared with its digest. Layers are read from the top, and only as far as they
+can still change the requested files.
 """
 
 import gzip
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PIECE = 2**20
 LARGEST_MANIFEST = 2**22
-# Files of networks and systems compress to a tenth; what unpacks to much more is made to fill a disk.
+# Files of networks and systems compress to a tenth; a file that unpacks to much more was made to fill a disk.
 LARGEST_RATIO, LEAST_UNPACKED = 200, 2**28
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _GZIP, _ZSTD = b"\x1f\x8b", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
@@ -39,7 +39,7 @@ _GZIP, _ZSTD = b"\x1f\x8b", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says of a blob or of another manifest."""
+    """A manifest's entry for a blob or for another manifest."""
 
     digest: str
     size: int
@@ -52,7 +52,7 @@ class Descriptor:
         if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or not isinstance(size, int) or size < 0:
             raise GraphError(
                 f"{source}: its manifest names a blob with digest {digest!r} and size {size!r}; "
-                "expected sha256:... and a number: push the image anew"
+                "expected sha256:... and a number: push the image again"
             )
         found = entry.get("platform")
         return cls(digest, size, found if isinstance(found, dict) else {})
@@ -63,11 +63,11 @@ class Layer:
     """A layer to read.
 
     Attributes:
-        name: what messages call it.
-        open: gives its bytes as they are stored.
-        digest: what these bytes have to be.
-        size: how many they are.
-        diff_id: what the tar archive in them has to be.
+        name: its name in messages.
+        open: returns its bytes as they are stored.
+        digest: the expected digest of these bytes.
+        size: their number.
+        diff_id: the expected digest of the tar archive in them.
     """
 
     name: str
@@ -84,14 +84,14 @@ class Store(Protocol):
         """Return a manifest by its tag or digest."""
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
-        """Give a blob in pieces."""
+        """Yield a blob in pieces."""
 
 
 def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
     """Find the image that a tag or digest names, and its layers, the lowest first.
 
-    Of an image for several platforms the one for this machine is taken, as a Docker engine does; without
-    one, that for linux/amd64, or else the first: a data image holds no program.
+    Of an image for several platforms the one for this machine is used, as in a Docker engine; otherwise
+    that for linux/amd64, or the first one, since a data image contains no program.
     """
     raw = _manifest(store, name, source)
     digest = digest_of(raw)
@@ -120,19 +120,19 @@ def _layer(store: Store, blob: Descriptor, number: int, count: int) -> Layer:
 
 
 def choose(manifests: Sequence[Descriptor], source: str) -> Descriptor:
-    """Return the manifest for this machine; attestations, for unknown/unknown, are none."""
+    """Return the manifest for this machine; attestations, for unknown/unknown, are skipped."""
     images = [one for one in manifests if one.platform.get("os") != "unknown"]
     for wanted in (_MACHINES.get(platform.machine().lower()), "amd64"):
         for one in images:
             if one.platform.get("os") == "linux" and one.platform.get("architecture") == wanted:
                 return one
     if not images:
-        raise GraphError(f"{source}: is an index without any image; expected one: push it anew")
+        raise GraphError(f"{source}: is an index without any image; expected one: push it again")
     return images[0]
 
 
 def apply(layers: Sequence[Layer], members: Members, source: str) -> None:
-    """Take the network's files out of an image's layers, given with the lowest first."""
+    """Extract the network's files from an image's layers, given from the lowest."""
     for layer in reversed(layers):
         if members.settled:
             return
@@ -144,7 +144,7 @@ def apply(layers: Sequence[Layer], members: Members, source: str) -> None:
             _drain(archive)
             _drain(stored)
         except GraphError:
-            # What is damaged looks hostile: say first that it is not what was asked for.
+            # Damaged data look hostile: first report a wrong digest.
             _drain(stored)
             raise
 
@@ -155,7 +155,7 @@ def digest_of(content: bytes) -> str:
 
 
 def verified(pieces: Iterable[bytes], digest: str | None, size: int | None, source: str) -> Iterator[bytes]:
-    """Pass pieces on and compare their digest and size with the expected ones, where these are known.
+    """Yield pieces and compare their digest and size with the expected ones, if these are known.
 
     Raises:
         GraphError: at the end, or as soon as there is more than `size`.
@@ -175,7 +175,7 @@ def verified(pieces: Iterable[bytes], digest: str | None, size: int | None, sour
 
 
 def is_packed(first: bytes) -> bool:
-    """Tell from a file's first four bytes whether `unpacked` would unpack it."""
+    """Return whether `unpacked` would decompress a file, from its first four bytes."""
     return first.startswith(_GZIP) or _ZSTD.match(first) is not None
 
 
@@ -200,7 +200,7 @@ def unpacked(pieces: Iterable[bytes], source: str) -> Iterator[bytes]:
                 )
             yield piece
     except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
-        raise GraphError(f"{source}: cannot be unpacked ({error}); push the image anew") from error
+        raise GraphError(f"{source}: cannot be unpacked ({error}); push the image again") from error
 
 
 class _Stream(io.RawIOBase):
@@ -250,6 +250,6 @@ def _parsed(raw: bytes, source: str) -> dict[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise GraphError(
-            f"{source}: its manifest is not a JSON object of at most {LARGEST_MANIFEST} bytes; push it anew"
+            f"{source}: its manifest is not a JSON object of at most {LARGEST_MANIFEST} bytes; push it again"
         )
     return content

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from scripts.lib.errors import SettingsError
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-# What Docker takes where no tag is written.
+# Docker's default tag.
 NO_TAG = "latest"
 # docker.auth.INDEX_NAME; importing that takes longer than all the rest of this module.
 DOCKER_HUB = "docker.io"
@@ -24,7 +24,7 @@ class Image:
     """An image that was found.
 
     Attributes:
-        digest: what a registry knows it by; None for one that never was in a registry.
+        digest: its name in a registry; None for an image that never was in a registry.
         image_id: the digest of its configuration.
         labels: its labels, by name.
     """
@@ -39,9 +39,9 @@ class Reference:
     """A container image's name.
 
     Attributes:
-        repository: the name as written, with the registry's host where it is given.
-        tag: the tag; `latest` where none is given.
-        digest: what the name pins, `sha256:...`, or None.
+        repository: the name as written, with the registry's host if given.
+        tag: the tag; `latest` if none is given.
+        digest: the pinned digest, `sha256:...`, or None.
     """
 
     repository: str
@@ -50,7 +50,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str, digest: str | None = None) -> "Reference":
-        """Read `[HOST/]NAME[:TAG][@sha256:DIGEST]`; `digest` is one that is demanded beside the name.
+        """Read `[HOST/]NAME[:TAG][@sha256:DIGEST]`; `digest` is a digest that is set separately.
 
         Raises:
             SettingsError: the name or a digest is malformed, or the two digests differ.
@@ -77,7 +77,7 @@ class Reference:
 
     @property
     def registry(self) -> str:
-        """The registry's host, with its port; Docker's own where none is written."""
+        """The registry's host, with its port; by default Docker's own."""
         first, slash, _ = self.repository.partition("/")
         written = slash and ("." in first or ":" in first or first == "localhost")
         return first if written else DOCKER_HUB
@@ -94,7 +94,7 @@ class Reference:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Where it is, however the name is written: Docker's own registry and its `library` may be left out."""
+        """The full name: in a short one Docker's own registry and its `library` are left out."""
         return self.registry, self.path.removeprefix("library/")
 
     def at(self, digest: str) -> str:
@@ -102,7 +102,7 @@ class Reference:
         return f"{self.repository}@{digest}"
 
     def __str__(self) -> str:
-        # A name with a digest needs no tag, and nobody may have published `latest`.
+        # A name with a digest needs no tag, and there may be no `latest`.
         if self.digest and self.tag == NO_TAG:
             return self.at(self.digest)
         return self.tagged + (f"@{self.digest}" if self.digest else "")

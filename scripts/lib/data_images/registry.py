@@ -1,4 +1,4 @@
-"""A container registry, without a Docker engine: manifests and blobs by its HTTP API, through the package dxf.
+"""Access a container registry without a Docker engine: manifests and blobs by its HTTP API, with the package dxf.
 
 What this adds to the package: credentials, time limits, retries, and blobs that are resumed after an interruption.
 """
@@ -28,10 +28,10 @@ from scripts.lib.network_access.least_rate import LeastRate
 from scripts.lib.network_access.sessions import Session
 
 CONNECT_SECONDS, READ_SECONDS = 15, 60
-# Of a connection that breaks, the piece under way is lost.
+# If a connection breaks, the current piece is lost.
 PIECE = 2**16
-# One retry layer, here: for a connection that fails or breaks, and for what a registry says when it is busy. Five
-# tries in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
+# The only retry layer, for a connection that fails or breaks, and for the answers of a busy registry: five tries
+# in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
 TRIES = 5
 PAUSE_SECONDS = 1.0
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
@@ -46,8 +46,8 @@ _log = logging.getLogger(__name__)
 class Registry:
     """The registry of one image.
 
-    Use it in a `with` block. It speaks HTTPS; a registry on this machine that does not gets plain HTTP, which
-    never carries credentials.
+    Use it in a `with` block. It uses HTTPS, or plain HTTP for a registry on this machine without HTTPS, and never
+    sends credentials over plain HTTP.
 
     Raises:
         ServerError: from every method, when the registry refuses, or fails too often.
@@ -93,12 +93,12 @@ class Registry:
         return bytes(response.content)
 
     def digest(self, tag: str) -> str | None:
-        """Return the digest that a tag has now, without fetching anything; None where the registry does not say."""
+        """Return a tag's current digest, without fetching the image; None if the registry does not send it."""
         digest, _ = self._call(f"manifest {tag}", lambda: self._client.head_manifest_and_response(tag))
         return digest or None
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
-        """Give a blob in pieces; after an interruption it continues behind the last one."""
+        """Yield a blob in pieces; after an interruption continue after the last one."""
         received, failures, rate = 0, 0, LeastRate()
         while received < blob.size:
             try:
@@ -112,7 +112,7 @@ class Registry:
                 failures += 1
                 if failures >= TRIES:
                     raise self._failed(f"blob {blob.digest}", error) from error
-                _log.warning("%s: %s broke off after %d bytes: going on", self._reference, blob.digest, received)
+                _log.warning("%s: %s ended after %d bytes; continuing", self._reference, blob.digest, received)
                 time.sleep(PAUSE_SECONDS * 2 ** (failures - 1))
 
     def push_blob(self, path: Path, digest: str) -> None:
@@ -125,7 +125,7 @@ class Registry:
 
     def _from(self, blob: Descriptor, start: int, rate: LeastRate) -> Iterator[bytes]:
         response = self._call(f"blob {blob.digest}", lambda: self._client.open_blob(blob.digest, start))
-        # A registry may send all of it though asked for the rest.
+        # A registry may send all of it although the rest was requested.
         skip = 0 if response.status_code == requests.codes.partial_content else start
         with response, rate.watching(self._reference.registry):
             for piece in pieces(response, PIECE, decoded=True):
@@ -149,31 +149,31 @@ class Registry:
             raise self._failed(what, error) from error
 
     def _authenticate(self, client: dxf.DXFBase, response: requests.Response) -> None:
-        """Get a token, or note the password, for what the registry answered; called by the package.
+        """Get a token, or set the password, as the registry's answer requires; called by the package.
 
         Raises:
-            ServerError: another host asks, to which the registry sent the request on, or no token comes.
+            ServerError: a host that the registry redirected to asks for it, or there is no token.
         """
         asking = urlsplit(response.url).netloc.lower()
         if asking != self._reference.api_host.lower():
             # The registry's password would go to a token server that this host names.
             raise ServerError(
-                f"{self._reference}: the registry sends this machine on to {asking}, which asks for a password; "
+                f"{self._reference}: the registry redirects to {asking}, which asks for a password; "
                 "expected an address that needs none: name that registry in network.data_image, or correct the store"
             )
         name, password = credentials(self._reference.registry) or (None, None)
         try:
             client.authenticate(name, password, response=response)
             token = client.token or ""
-        # What the package does not look at: the header, and what the token server sends.
+        # The package does not check the header and the token server's answer.
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise self._no_token() from error
         if not (token.isascii() and token.isprintable()):
-            raise self._no_token()  # a later error would show it
+            raise self._no_token()  # a later error message would contain it
 
     def _no_token(self) -> ServerError:
         return ServerError(
-            f"{self._reference}: the registry asks for a password, but not as registries do, or its token server "
+            f"{self._reference}: the registry asks for a password in an unknown way, or its token server "
             "sends no token; ask who runs it"
         )
 
@@ -204,11 +204,11 @@ class Registry:
 
 class _Client(dxf.DXF):
     def use(self, session: requests.Session) -> None:
-        """Make every request through a session; the package's own would read password files."""
+        """Use this session for every request; the package's own would read password files."""
         self._sessions = [session]
 
     def open_blob(self, digest: str, start: int) -> requests.Response:
-        """Ask for a blob from a byte on; `pull_blob` cannot, and leaves answers open that it does not use."""
+        """Request a blob from an offset; `pull_blob` cannot, and leaves unused answers open."""
         answers: list[requests.Response] = []
         try:
             self._request(  # type: ignore[no-untyped-call]
@@ -235,7 +235,7 @@ def _is_local(host: str) -> bool:
 
 
 def _speaks_tls(session: requests.Session, host: str) -> bool:
-    """Tell whether a registry on this machine takes HTTPS; a certificate that is not trusted is one as well."""
+    """Return whether a registry on this machine uses HTTPS, also with an untrusted certificate."""
     try:
         session.head(f"https://{host}/v2/", timeout=CONNECT_SECONDS)
     except requests.exceptions.SSLError as error:

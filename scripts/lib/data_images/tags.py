@@ -10,15 +10,15 @@ from scripts.lib.token import redact
 
 
 def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str], None]) -> str | None:
-    """Return the digest that the data image's tag stands for now; None where no tag can move.
+    """Return the current digest of the data image's tag; None if there is no tag that can move.
 
-    Asks the engine or the registry for the digest alone, and writes it down. One that does not answer stops no run:
-    the user is told, and the digest that was written down is used.
+    Asks the engine or the registry for the digest only, and stores it. If it does not answer, the user gets a warning,
+    and the stored digest is used.
 
     Args:
         network: the configuration's section.
-        memory: the JSON file with what was seen before.
-        tell: takes a sentence for the user.
+        memory: the JSON file with the stored digest.
+        tell: shows a message to the user.
     """
     if not _can_move(network):
         return None
@@ -26,7 +26,7 @@ def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str
     try:
         now = _now(network)
     except PipelineError as error:
-        tell(f"network.data_image: could not look whether its tag has moved: {redact(str(error))}")
+        tell(f"network.data_image: could not check whether its tag has moved: {redact(str(error))}")
         return last
     if now != last:
         memory.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str
 
 
 def remembered_digest(network: dict[str, Any], memory: Path) -> str | None:
-    """Return the digest that the tag stood for when it was last looked at; None where none can be known."""
+    """Return the tag's digest at the last check; None if it is unknown."""
     if not _can_move(network) or not memory.is_file():
         return None
     seen = read_json(memory)
@@ -53,7 +53,7 @@ def _can_move(network: dict[str, Any]) -> bool:
 
 
 def _now(network: dict[str, Any]) -> str:
-    # Imported here, as every start of Snakemake loads this module, and few runs have a tag to look at.
+    # Imported here, as every start of Snakemake loads this module, and few runs have a tag to check.
     from scripts.lib.data_images import docker_images
     from scripts.lib.data_images.reference import Reference
 

@@ -10,13 +10,13 @@ from scripts.lib.tiles import Region
 
 
 class Piece(NamedTuple):
-    """What of a frame that is cut into tiles one place of a batch holds.
+    """The part of a frame that is in one place of a batch, if the frame is cut into tiles.
 
     Attributes:
         frame: the frame's size.
         region: a tile; None for the frame as a whole.
         begins: whether it is the first of the frame.
-        picture: with the last of the frame: the frame, made smaller, to look at; else None.
+        picture: with the frame's last piece, the frame scaled down for previews; otherwise None.
     """
 
     frame: Size
@@ -29,13 +29,13 @@ class Item(NamedTuple):
     """A frame in a batch, or a piece of one.
 
     Attributes:
-        task: whose it is.
-        number: its own.
-        numbers: all those at which it stands.
-        size: its own, or the piece's, before it was fitted.
+        task: the task that it belongs to.
+        number: the frame's number.
+        numbers: all numbers of the frame.
+        size: the size of the frame, or of the piece, before it was fitted.
         media: the size that boxes refer to.
-        restarts: how often the media had been begun anew.
-        piece: of a frame that is cut into tiles; None where this is the frame.
+        restarts: how often detection in the media had started again.
+        piece: of a frame that is cut into tiles; None if this is the frame.
     """
 
     task: MediaTask
@@ -57,7 +57,7 @@ class Batch:
     """Frames ready for the engine.
 
     Attributes:
-        pixels: (N, H, W, 3); what the places after the last frame hold means nothing.
+        pixels: (N, H, W, 3); the contents of places after the last frame are undefined.
         items: what the frames are.
         ended: tasks all of whose frames are in this batch or earlier ones.
         taken: how many places hold a frame, or are kept for one that is being fitted.

@@ -1,8 +1,8 @@
 """The thread that reads, pads and resizes the frames of one task after another into batches.
 
-The batches are of fixed size, a few, and used again and again: a reader that is ahead waits for one to come free. The
-end of one task and the beginning of the next share a batch. Where the job has several threads, frames of a video are
-converted and fitted by them, each into the place that is kept for it.
+There are a few batches of fixed size, which are reused: a reader that is ahead waits for a free one. The
+end of one task and the beginning of the next share a batch. If the job has several threads, they convert and fit
+frames of a video, each into the place that is reserved for it.
 """
 
 import logging
@@ -33,8 +33,8 @@ from scripts.lib.scaling import Frame, UnconvertedFrame, size_of
 
 _log = logging.getLogger(__name__)
 
-# One is filled and one waits while the engine holds two. Where batches are small there are more, so that the reader
-# goes on while the network is loaded.
+# One is filled and one waits while the engine has two. If batches are small there are more, so that the reader
+# continues while the network is loaded.
 _BATCHES, _BYTES = 4, 64_000_000
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
@@ -56,8 +56,8 @@ class _Reading(NamedTuple):
 
     Attributes:
         task: whose frames are read.
-        given: gets the digest of each frame; None where they are not read a second time.
-        again: knows the frames that were given out before; None where there are none.
+        given: gets the digest of each frame; None if they are not read a second time.
+        again: knows the frames that were given out before; None if there are none.
     """
 
     task: MediaTask
@@ -71,7 +71,7 @@ class _Reading(NamedTuple):
 
 
 class BatchReader:
-    """Fills batches in a thread of its own; iterate over it for batches, and give each one back."""
+    """Fills batches in a separate thread; iterate over it for batches, and give each one back."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class BatchReader:
             shape: of a batch.
             fit: writes a frame into its place in a batch.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
-            cutter: cuts large frames into tiles; None where that is not asked for.
+            cutter: cuts large frames into tiles; None if that is not asked for.
         """
         self._tasks, self._threads, self._cutter = tasks, threads, cutter
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
@@ -150,16 +150,16 @@ class BatchReader:
             yield self._batch
 
     def _read(self, task: MediaTask, opened: Opener) -> Iterator[Batch]:
-        """Read a media's frames; where several threads work on it and anything is not sound, again with one.
+        """Read a media's frames with several threads; if it shows any sign of damage, read it again with one.
 
-        Frames that were given out and come out the same are not given out again. Where others come out, what was found
-        in the ones before is forgotten.
+        Frames that were returned before and are the same are not returned again. If they differ, the boxes found so
+        far are discarded.
         """
         given = array("q")
         try:
             yield from self._frames(task, opened(), given, None, several=self._fitting.threads > 1)
         except NotSound as found:
-            _log.info("the video is read again, decoded with one thread, as not all of it is sound: %s", found)
+            _log.info("the video is read again, decoded with one thread, as it shows a sign of damage: %s", found)
         else:
             return
         again = Repeated(given)
@@ -173,7 +173,7 @@ class BatchReader:
         except OtherFrames:
             different = True
         if different and not self._stop:
-            _log.info("other frames came out: detection in this media begins anew")
+            _log.info("other frames were decoded: detection in this media starts again")
             task.frames.restarts += 1
             yield from self._frames(task, task.frames.open_again(), given, None)
 
@@ -192,7 +192,7 @@ class BatchReader:
             task: whose they are.
             source: gives the frames; is closed.
             given: gets the digest of each frame, where several threads work on the media.
-            again: knows the frames that were given out before, None where there are none.
+            again: knows the frames that were given out before; None if there are none.
             several: have frames converted and fitted by several threads.
 
         Raises:
@@ -202,7 +202,7 @@ class BatchReader:
         """
         with source as frames:
             task.frames.summary = frames.summary
-            # Tiles of one frame are fitted at once, in place of several frames.
+            # Tiles of one frame are fitted at once, instead of several frames.
             later = frames.defers and self._cutter is None
             several = several and later
             reading = _Reading(task, given if several or frames.threads > 1 else None, again)

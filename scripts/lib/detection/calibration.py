@@ -1,16 +1,16 @@
-"""Which media quantize the network."""
+"""Choose the media whose frames are used to quantize the network."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.files import read_json
 
-# As many as give frames enough also where some cannot be read, and are soon downloaded.
+# Enough to have frames even if some cannot be read, and few enough to be downloaded quickly.
 MEDIA = 10
 
 
 def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -> list[int]:
-    """Return the media whose frames quantize the network.
+    """Return the media whose frames are used to quantize the network.
 
     A run that gets more media keeps its network: those it was quantized with stay chosen while all of them are in it.
 

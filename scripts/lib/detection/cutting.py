@@ -1,4 +1,4 @@
-"""Large frames on their way into batches: cut into tiles, and as a whole."""
+"""Cut large frames into tiles, and the whole frame, for batches."""
 
 import logging
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class DownloadAhead(MediaSource):
-    """Files that are downloaded while the ones before are worked on; pictures that are not kept, into memory."""
+    """Downloads files while earlier ones are processed; pictures that are not kept are downloaded into memory."""
 
     def __init__(self, connection: Connection, *, keep_files: bool, budget: int) -> None:
         """Begin nothing yet.

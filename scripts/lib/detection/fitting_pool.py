@@ -1,4 +1,4 @@
-"""Frames of a video that are converted and fitted several at a time."""
+"""Convert and fit several frames of a video at a time."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

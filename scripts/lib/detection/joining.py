@@ -1,4 +1,4 @@
-"""Join the results of a video's parts into what detection in one piece gives."""
+"""Join the results of a video's parts into those of detection in one piece."""
 
 import shutil
 from collections import Counter
@@ -33,14 +33,14 @@ def join(
     options: DetectOptions,
     fps: float | None,
 ) -> str | None:
-    """Write a media's files from those of its parts, unless it has to be done in one piece; return why, else None.
+    """Write a media's files from those of its parts; return why it has to be processed in one piece instead, or None.
 
     Args:
-        plan: the parts of the video; none where it could not be cut.
+        plan: the parts of the video; none if it could not be cut.
         parts: the files of each, at least as many.
         outputs: the files to write.
         options: what was asked.
-        fps: the video's frames a second, None where that is unknown.
+        fps: the video's frames a second; None if that is unknown.
 
     Raises:
         MediaFault: the job of a part failed; the media is done again from its parts.
@@ -80,7 +80,7 @@ def _seams(record: DetectionRecord) -> Seams:
 
 
 def _broken(part: Part, record: DetectionRecord, last: int) -> str | None:
-    """Say why a part may not be what it is in the whole; `last` is the last frame that is asked for."""
+    """Return why a part may differ from detection in one piece, or None; `last` is the last requested frame."""
     if record.state not in WITH_RESULT:
         return f"{record.state}: {record.reason}"
     end = max(part.first, min(part.end, last + 1))
@@ -135,7 +135,7 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
 
 
 def _tiles(parts: Sequence[TilesUsed]) -> TilesUsed | None:
-    """Return what is said of tiles of all parts; None where they were not asked for."""
+    """Return what is said of tiles of all parts; None if they were not asked for."""
     if not parts:
         return None
     counts = {key: sum(getattr(each, key) for each in parts) for key in asdict(TileCounters())}

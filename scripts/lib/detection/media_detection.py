@@ -40,10 +40,10 @@ class MediaFiles:
     """The files and records of a media.
 
     Attributes:
-        record: what resolve_media or list_media wrote.
+        record: the record of resolve_media or list_media.
         media: the downloaded file.
         download: what download_media wrote.
-        listing: of a folder's run, in place of these two.
+        listing: of a folder's run, instead of these two.
     """
 
     record: Path
@@ -86,9 +86,9 @@ class MediaFrames(FrameInput):
 
         Args:
             media: the downloaded file, or a picture's content.
-            wanted: what resolve_media wrote.
+            wanted: the record of resolve_media.
             fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
-                None where the media is not read.
+                None if the media is not read.
             asked: the numbers of the frames to give out.
             part: of a video, to read only this one.
             threads: with how many to decode a video.
@@ -133,7 +133,7 @@ class MediaFrames(FrameInput):
 class MediaResults(ResultOutput):
     """The files of a media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
 
-    A fault of the media itself is a result: the record says so, and the CSV holds the boxes found before it.
+    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it.
     """
 
     def __init__(
@@ -150,8 +150,8 @@ class MediaResults(ResultOutput):
 
         Args:
             outputs: the files to write.
-            wanted: what resolve_media wrote.
-            fetched: what download_media wrote, None where it is not known.
+            wanted: the record of resolve_media.
+            fetched: what download_media wrote; None if it is not known.
             network: what detects, and what it is asked.
             part: of a video, where only this one is read.
             synced: whether each file is safe on its disk when it is there, see files.replacing.
@@ -169,7 +169,7 @@ class MediaResults(ResultOutput):
 
     def restart(self) -> None:
         """Forget boxes and pictures."""
-        self.abandon(NotSound("the media is begun anew"))
+        self.abandon(NotSound("detection in the media starts again"))
         self._files, self._rows = ExitStack(), None
         self._album = self._new_album()
 
@@ -245,7 +245,7 @@ class MediaResults(ResultOutput):
 
 
 def tiles_used(tiling: Tiling | None, counted: TileCounters) -> TilesUsed | None:
-    """Return what the record says of tiles; None where none were asked for."""
+    """Return what the record says of tiles; None if none were asked for."""
     if tiling is None:
         return None
     width, height = tiling.size
@@ -270,7 +270,7 @@ def detect_one(
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
-        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        DeviceError: GPU, driver or TensorRT is missing or fails.
         SettingsError: there is no such engine, or a setting is missing that the network needs.
     """
     network = Network(network_files, options)
@@ -288,7 +288,7 @@ def record_failure(
 
     Args:
         fault: why.
-        wanted: what resolve_media wrote.
+        wanted: the record of resolve_media.
         outputs: the files to write; what is there of them is replaced.
         network: what was to detect, and what it was asked.
         part: of a video.
@@ -312,7 +312,7 @@ def record_failed_job(
 
 
 def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:
-    """Detect in media one after another, with one network; each is written down soon after its last frame.
+    """Detect in media one after another, with one network; write the results of each soon after its last frame.
 
     Args:
         media: taken one by one while the ones before are worked on.

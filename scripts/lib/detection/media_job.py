@@ -1,4 +1,4 @@
-"""The media of one detection job: each gets a result, also after an unexpected error in one of them."""
+"""Process the media of one detection job; each gets a result, also after an unexpected error in one of them."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ class MediaInJob:
     """One media of the job.
 
     Attributes:
-        wanted: what resolve_media wrote.
+        wanted: the record of resolve_media.
         media: where its file is, or goes.
         outputs: the files of its detection.
         part: of a video, to detect in only this one.

@@ -15,8 +15,8 @@ class FrameInput(ABC):
 
     Attributes:
         summary: of the frames, set by the reader's thread; an empty one until they are opened.
-        fault: why the media cannot be read on, set by the reader's thread; None where it can.
-        restarts: how often it was begun anew, as other frames came out when it was read again, set by the reader's
+        fault: why the media cannot be read on, set by the reader's thread; None if it can.
+        restarts: how often it started again, as other frames were decoded when it was read again; set by the reader's
             thread; what came of the frames before counts no more.
         is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
         opens_ahead: whether `open` may be called while the media before is read; by another thread then.
@@ -78,7 +78,7 @@ class Counters:
         boxes: those that were found, at each of their frame's numbers.
         boxes_without_area: boxes left out because nothing of them lies within the picture.
         stages: seconds of the caller's thread, by what they went into.
-        restarts: how often the media was begun anew.
+        restarts: how often detection in the media started again.
         tiles: of frames that were cut into tiles.
     """
 
@@ -90,7 +90,7 @@ class Counters:
     tiles: TileCounters = field(default_factory=TileCounters)
 
     def restart(self) -> None:
-        """Begin to count anew; the seconds are those of all readings."""
+        """Reset the counts; the seconds are those of all readings."""
         self.frames = self.boxes = self.boxes_without_area = 0
         self.restarts += 1
         self.tiles = TileCounters()
@@ -128,7 +128,7 @@ class ResultOutput(ABC):
 
     @abstractmethod
     def restart(self) -> None:
-        """Forget what was taken: the media is begun anew; called by the caller's thread."""
+        """Forget the frames taken so far, as the media starts again; called by the caller's thread."""
 
     @abstractmethod
     def finish(self, frames: FrameInput, counters: Counters) -> None:

@@ -1,9 +1,9 @@
-"""One set of boxes of a frame that was detected in tiles.
+"""Merge the boxes of a frame's tiles into one set.
 
-What several tiles see, or a tile and the whole picture, is one box. Two boxes of one label are the same thing where,
-in what both tiles see, they overlap by more than half (IoU). A box that ends at an edge of its tile, inside the
-picture, is cut: it goes where another tile, or the picture as a whole, has the thing uncut. Where none has, its parts
-are joined.
+An object in several tiles, or in a tile and the whole picture, becomes one box. Two boxes of one label are the same
+object if, within the area that both tiles show, their IoU is more than 0.5. A box that ends at an edge of its tile,
+inside the picture, is cut: it is removed if another tile, or the whole picture, has the object uncut. Otherwise its
+parts are joined.
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ class NetworkFiles:
     """The files of a network.
 
     Attributes:
-        graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` beside it.
+        graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` next to it.
         train_ini: the names of its classes.
         provenance: where it came from.
         changes: the records of what was done to the graph since, by converting or quantizing it.
@@ -44,7 +44,7 @@ class NetworkFiles:
 
     @property
     def weights(self) -> Path | None:
-        """The file beside the graph that holds its weights, None where the graph itself does."""
+        """The file next to the graph that holds its weights; None if the graph itself does."""
         return self.graph.with_suffix(".bin") if self.graph.suffix == ".xml" else None
 
     @property
@@ -75,7 +75,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """What errors call it: where it came from, and its graph."""
+        """Its name in errors: where it came from, and its graph."""
         return f"{self._provenance.reference}: {self._files.graph.name}"
 
     @cached_property
@@ -107,7 +107,7 @@ class Network:
 
     @cached_property
     def tiling(self) -> Tiling | None:
-        """How large frames are cut into tiles; None where they are not.
+        """How large frames are cut into tiles; None if they are not.
 
         Raises:
             SettingsError: neither the settings nor the network say the size of its input.
@@ -183,7 +183,7 @@ def size_of_network(
     Args:
         graph: its file.
         provenance: where it came from.
-        description: of its family; None for one that has an engine of its own.
+        description: the description of its family; None for one that has an engine of its own.
         asked: detect.img_max_side and detect.img_min_side.
         source: what errors about the file call it.
 

@@ -1,4 +1,4 @@
-"""Which file of a video was read, how its pictures are numbered, and what in Tator's record disagrees with it."""
+"""Describe which file of a video was read, how its pictures are numbered, and how it differs from Tator's record."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ def numbering_of(record: MediaRecord, download: DownloadRecord | None, summary: 
     """Return what the record of a detection says of the numbers; None for pictures and media without a file.
 
     Args:
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         download: the record of the download, if there is one.
         summary: what reading gave.
     """
@@ -42,7 +42,7 @@ def with_disagreements(state: str, reason: str | None, numbering: Numbering | No
 
     Args:
         state: of the media; what has no result keeps its reason.
-        reason: why it is in that state, None where there is nothing to say.
+        reason: why it is in that state; None if there is nothing to say.
         numbering: what numbering_of returned.
     """
     if numbering is None:

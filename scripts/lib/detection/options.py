@@ -10,7 +10,7 @@ from scripts.lib.records import AskedFrames
 
 @dataclass(frozen=True)
 class DetectOptions:
-    """What is asked of a job, as its settings name it; see config/README.md.
+    """The options of a detection job, named like the settings; see config/README.md.
 
     Attributes:
         img_max_side: width of the network's input in pixels; None for what its file says.
@@ -23,10 +23,10 @@ class DetectOptions:
         engine: what runs the network, a name of scripts.lib.engines.table.ENGINES.
         precision: what it computes with: f32, f16 or int8.
         engines: the folder of TensorRT's engine files.
-        nms: settings of the suppression in place of the graph's own.
+        nms: settings of the suppression instead of the graph's own.
         pixels: for a network that gives rows, the pixels it takes.
         first_label: for a network that gives rows, the label of the first class.
-        threads: of the CPU.
+        threads: number of CPU threads.
         device: what onnxruntime computes on: auto, cpu or cuda.
         tiles: how frames that are larger than a tile are cut: `auto`, or some of width, height, overlap and whole;
             None for no tiles.

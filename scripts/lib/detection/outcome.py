@@ -1,4 +1,4 @@
-"""How detection in a media ended: the state and reason for its record, and what the log says of it."""
+"""The outcome of detection in a media: its state and reason, and its log message."""
 
 import logging
 
@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
-    """Return the state of a media that was read as far as it was asked for, and the reason for it."""
+    """Return the state, and its reason, of a media that was read up to the last requested frame."""
     if summary.skipped:
         _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
     if gaps := summary.gaps:
@@ -30,7 +30,7 @@ def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
 
 
 def log_outcome(record: DetectionRecord, *, count: bool) -> None:
-    """Say what a record of detection says, in the log and, where it is to count, in the metrics."""
+    """Log a record of detection and, if `count`, add it to the metrics."""
     frames = record.frames
     if count:
         count_media(record.state, frames.used, record.boxes, record.seconds)

@@ -13,14 +13,14 @@ from scripts.lib.workflow.failures import note
 
 @dataclass(frozen=True, kw_only=True)
 class FailedPlan:
-    """What the file holds in place of parts where planning failed."""
+    """What the file holds instead of parts where planning failed."""
 
     state: MediaState
     reason: str
 
 
 def write_plan(plan: Path, parts: Sequence[Part]) -> None:
-    """Write the parts of a video; none where it has to be done in one piece."""
+    """Write the parts of a video; none if it has to be done in one piece."""
     write_json(plan, [asdict(part) for part in parts])
 
 
@@ -31,7 +31,7 @@ def write_failed_plan(plan: Path, media_id: int, fault: MediaFault) -> None:
 
 
 def planned_parts(plan: Path) -> list[Part]:
-    """Return the parts of a video; none where it is done in one piece, or where planning failed."""
+    """Return the parts of a video; none if it is done in one piece, or where planning failed."""
     written = read_json(plan)
     return [Part(**part) for part in written] if isinstance(written, list) else []
 
@@ -62,6 +62,6 @@ class PlannedPart:
 
     @property
     def part_of_plan(self) -> Part | None:
-        """The part; None where the video has fewer."""
+        """The part; None if the video has fewer."""
         parts = planned_parts(self.plan)
         return parts[self.part] if self.part < len(parts) else None

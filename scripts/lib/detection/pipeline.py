@@ -1,8 +1,7 @@
-"""The flow of detection: frames in, boxes out, memory flat.
+"""The flow of detection, from frames to boxes, in constant memory.
 
-A thread reads the frames of one media after another into batches; the caller's thread hands them to the engine, which
-works while the thread reads on, and hands on what comes back, in order. A third thread writes down what was found in a
-media.
+A thread reads the frames of one media after another into batches. The caller's thread passes them to the engine, which
+works while the thread reads on, and processes the outputs, in order. A third thread writes the results of each media.
 """
 
 import math
@@ -69,13 +68,13 @@ class Detector:
 
         Args:
             load: makes the engine ready, for batches of this size.
-            size: of the network's input.
-            batch_size: frames a batch.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
             threshold: the least score of a box.
-            name: what errors call the network.
+            name: the name of the network in errors.
             resize: how frames become pictures of this size.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
-            tiling: how large frames are cut into tiles; None where they are not.
+            tiling: how large frames are cut into tiles; None if they are not.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
@@ -166,7 +165,7 @@ class Detector:
         reader.give_back(batch)
 
     def _restart(self, task: MediaTask, restarts: int) -> None:
-        """Forget what was found in a media if it was begun anew since."""
+        """Forget the boxes of a media if it has started again since."""
         if task.counters.restarts < restarts:
             task.results.restart()
             task.counters.restart()

@@ -1,4 +1,4 @@
-"""Whether a video that is read again gives the frames that it gave before."""
+"""Check whether a video that is read again has the same frames as before."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from scripts.lib.detection.batch import Item
 
 
 class OtherFrames(Exception):
-    """A video gave other frames when it was read again."""
+    """A video had other frames when it was read again."""
 
 
 class Repeated:

@@ -1,4 +1,4 @@
-"""The thread that writes down what was found in tasks, one after another, as disks are slow."""
+"""The thread that writes the results of tasks, one after another, as disks are slow."""
 
 import logging
 from collections import deque

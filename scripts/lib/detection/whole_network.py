@@ -1,4 +1,4 @@
-"""The network that quantize_network takes: cut before its suppression, and opened before and after."""
+"""The network for quantize_network: cut before its suppression, and opened before and after quantization."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,10 @@ class WholeNetwork:
 
     Attributes:
         graph: its file.
-        description: of its family; None for one that has an engine of its own.
+        description: the description of its family; None for one that has an engine of its own.
         names: how many classes have a name.
-        size: of its input.
-        threads: of the CPU.
+        size: the size of its input.
+        threads: number of CPU threads.
     """
 
     graph: Path

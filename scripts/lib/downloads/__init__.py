@@ -1,1 +1,1 @@
-"""Media's files: complete and checked, or not there."""
+"""Download media's files: complete and checked, or not at all."""

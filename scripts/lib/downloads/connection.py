@@ -17,11 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 class NoAddress(ServerError):
-    """Tator gives no address for a media's file."""
+    """Tator has no address for a media's file."""
 
 
 class Connection:
-    """Tator and its store, with connections that are kept alive; made when the first media needs them."""
+    """Tator and its store, with connections that are kept alive, opened when the first media needs them."""
 
     def __init__(self, host: str, project_id: int) -> None:
         self._host, self._project_id = host, project_id
@@ -39,7 +39,7 @@ class Connection:
         return store_session(self._host)
 
     def ask_ahead(self, wanted: Sequence[MediaRecord]) -> None:
-        """Ask for the addresses of media that will soon be downloaded, all in one request.
+        """Request the addresses of media that will soon be downloaded, all at once.
 
         Args:
             wanted: the media's records.
@@ -53,16 +53,16 @@ class Connection:
     def refused(self, wanted: MediaRecord) -> None:
         """Note that the store refused the last address of a media's file.
 
-        Tator keeps addresses and gives them again by the file's key: the next ones are asked for with the media,
-        which signs anew.
+        Tator caches addresses by the file's key. So the next ones are requested with the media, for which Tator makes
+        new signatures.
         """
         self._refused.add(wanted.media_id)
 
     def address(self, wanted: MediaRecord) -> str:
-        """Return the address of a media's file, the next time another one; secret: it carries a signature.
+        """Return the address of a media's file, a new one at each call; secret, as it contains a signature.
 
         Raises:
-            NoAddress: Tator gives none for this file.
+            NoAddress: Tator has none for this file.
             ServerError: Tator fails.
         """
         media_id = wanted.media_id
@@ -78,11 +78,11 @@ class Connection:
         return addresses[media_id]
 
     def _addresses(self, wanted: Sequence[MediaRecord]) -> tuple[dict[int, str], Refused | None]:
-        """Return addresses by media id, and why Tator refused to give them by the files' keys.
+        """Return addresses by media id, and why Tator refused to return them by the files' keys.
 
-        Tator refuses keys to whom its fine-grained permissions do not allow it, of media that were cloned from another
-        project, and all keys of a request for the sake of one. It gives the same addresses with the media themselves
-        to everybody who may see them, and only there those that are references.
+        Tator refuses keys if its fine-grained permissions do not allow them, for media that were cloned from another
+        project, and all keys of a request because of one. With the media themselves it returns the same addresses
+        to everybody who may see them, and only there those of references.
         """
         found: dict[int, str] = {}
         refusal = None

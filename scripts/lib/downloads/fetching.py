@@ -18,23 +18,24 @@ _log = logging.getLogger(__name__)
 
 
 def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, lasting: bool = True) -> DownloadRecord:
-    """Fetch the file that a media's record names.
+    """Download the file that a media's record names.
 
-    The bytes go to a file beside `media`, which keeps its name from try to try and from run to run, so that a cut
-    transfer is resumed with a Range request. It is renamed only when its size, and for an archival copy Tator's own
-    md5, are right. For a media without a file, and for one that vanished since it was resolved, `media` is empty.
+    The bytes go to a file next to `media` whose name is the same in each try and each run, so that a cut
+    transfer is resumed with a Range request. It is renamed only when its size, and for an archival copy Tator's
+    md5, are correct. For a media without a file, or one that was deleted since it was resolved, `media` is empty.
 
     Args:
         wanted: the record.
-        media: where the file goes.
-        connection: to Tator and its store.
-        lasting: whether the file is to outlive a power failure.
+        media: the file to write.
+        connection: the connection to Tator and its store.
+        lasting: whether the file must survive a power failure.
 
     Returns:
-        the record of the download: state, reason, bytes, md5_checked, and of a video which file is here and why.
+        the record of the download: state, reason, bytes, md5_checked, and for a video which file was downloaded and
+        why.
 
     Raises:
-        PipelineError: the disk has no room, or another process downloads the same file.
+        PipelineError: the disk is full, or another process downloads the same file.
         ServerError: as in transfer.download.
     """
 
@@ -72,7 +73,7 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, las
 
 
 def fetch_content(wanted: MediaRecord, connection: Connection) -> tuple[DownloadRecord, bytes]:
-    """Fetch the file that a media's record names into memory.
+    """Download the file that a media's record names into memory.
 
     Returns:
         the record of the download, and the file's bytes.
@@ -82,7 +83,7 @@ def fetch_content(wanted: MediaRecord, connection: Connection) -> tuple[Download
 
 
 def _recorded(wanted: MediaRecord, fetch: Callable[[], DownloadRecord]) -> DownloadRecord:
-    """Return the record of a download: of what `fetch` did, or of why there is nothing to fetch."""
+    """Return the record of a download by `fetch`, or why there is nothing to download."""
     if wanted.state != "ready":
         return DownloadRecord(media_id=wanted.media_id, state=wanted.state, reason=wanted.reason)
     try:

@@ -1,4 +1,4 @@
-"""Single frames of media that a run has read before and removed: the media are read, or downloaded, once more."""
+"""Get single frames of media that a run has read before and removed: the media are read or downloaded again."""
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ class MediaPlace:
     Attributes:
         host: Tator's address.
         project_id: the project.
-        listing: of a folder's run, in place of these two.
+        listing: the listing of a run on a folder, instead of these two.
     """
 
     host: str | None = None
@@ -46,15 +46,15 @@ class FrameAgain:
 def frames_again(
     wanted: Mapping[int, Collection[int]], records: Iterable[Path], place: MediaPlace, folder: Path
 ) -> Iterator[FrameAgain]:
-    """Yield the wanted frames, by media and number; what cannot be had any more is left out, and stops no other media.
+    """Yield the requested frames, by media and number; media that are not available any more are left out.
 
-    Each media is read up to the last frame that is wanted.
+    Each media is read up to its last requested frame.
 
     Args:
         wanted: numbers of frames, by media.
-        records: what resolve_media or list_media found, of these media at least.
-        place: where the media are.
-        folder: where there is room for a downloaded media.
+        records: the records of resolve_media or list_media, of these media at least.
+        place: where to get the media.
+        folder: a folder for a downloaded media.
     """
     by_id: dict[int, MediaRecord] = {}
     for path in records if wanted else ():

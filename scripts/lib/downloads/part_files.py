@@ -17,7 +17,7 @@ from scripts.lib.retry import retrying
 
 
 def part_path(media: Path, file: StoredFile) -> Path:
-    """Return where a media is downloaded to, beside where its file goes; elsewhere once Tator has replaced the file."""
+    """Return the path of a media's incomplete download, next to its file; another one if Tator replaces the file."""
     return media.with_name(f".{media.name}.{Path(file.path).name[-80:]}.unfinished")
 
 
@@ -25,8 +25,8 @@ def remove_stale(wanted: Mapping[Path, MediaRecord | None]) -> None:
     """Remove unfinished downloads of earlier runs that will not be continued.
 
     Args:
-        wanted: for each media that this job is about, by where its file goes, the record of the file that it will
-            download, None if it will not. The names of these files hold no dot.
+        wanted: for each media of this job, by the path of its file, the record of the file to download; None if it
+            will not be downloaded. The names of these files contain no dot.
     """
     for folder in {media.parent for media in wanted}:
         for left in folder.glob(".*.unfinished"):
@@ -38,17 +38,17 @@ def remove_stale(wanted: Mapping[Path, MediaRecord | None]) -> None:
 
 
 def _unfinished(media: Path, record: MediaRecord | None) -> list[Path]:
-    """Return what a media may be downloaded to: its file, or Tator's copy of it."""
+    """Return the incomplete downloads that a media may have: of its file, or of Tator's copy of it."""
     if record is None or record.state != "ready":
         return []
     return [part_path(media, file) for file in (record.file, record.copy) if file is not None]
 
 
 def require_room(stream: IO[bytes], size: int | None) -> None:
-    """Refuse to begin what the disk cannot hold; `size` is that of the whole file.
+    """Refuse to begin a download that does not fit on the disk; `size` is that of the whole file.
 
     Raises:
-        PipelineError: it says how much room is missing, and where.
+        PipelineError: the disk has too little space; the message names the folder and the sizes.
     """
     have = size_of(stream)
     if size is not None and (free := shutil.disk_usage(stream.fileno()).free) < size - have:
@@ -64,12 +64,12 @@ class _Busy(Exception):
 
 @contextmanager
 def locked(path: Path) -> Iterator[IO[bytes]]:
-    """Open the file that is downloaded to, as the only process: one may be left of a run that was killed.
+    """Open the file of a download and lock it, as a process of a killed run may still write to it.
 
     If the block fails, the file stays for the next try, unless it is empty or the media is at fault.
 
     Raises:
-        PipelineError: another one is at it for longer than patience().
+        PipelineError: another process has it locked for longer than patience().
     """
     try:
         stream = retrying(_Busy)(_locked, path)
@@ -92,7 +92,7 @@ def _locked(path: Path) -> IO[bytes]:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-            # A file system without locks: what another process still writes goes into nothing, and it gives up.
+            # A file system without locks: what another process still writes is lost, and that process gives up.
             stream.close()
             path.unlink(missing_ok=True)
             return path.open("a+b", buffering=0)
@@ -100,7 +100,7 @@ def _locked(path: Path) -> IO[bytes]:
         if not isinstance(error, BlockingIOError):
             raise
     else:
-        if is_at(path, stream.fileno()):  # else the one before has finished it
+        if is_at(path, stream.fileno()):  # otherwise the previous process has finished it
             return stream
         stream.close()
     raise _Busy(f"{path}: another process still downloads this media, perhaps one that a killed run left")
@@ -112,6 +112,6 @@ def size_of(stream: IO[bytes]) -> int:
 
 
 def write_all(stream: IO[bytes], chunk: bytes) -> None:
-    """Write all of it: a disk that becomes full takes a part first, and says so only when asked again."""
+    """Write all bytes: a disk that becomes full writes a part first, and reports an error only at the next write."""
     while chunk:
         chunk = chunk[stream.write(chunk) :]

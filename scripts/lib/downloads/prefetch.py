@@ -17,33 +17,33 @@ class _Task(Generic[T]):
 
 
 class Prefetch(Generic[T]):
-    """Runs tasks in threads, in order; what they cost together stays within a budget until it is released.
+    """Run tasks in threads, in order; their total cost stays within a budget until it is released.
 
-    One task goes whatever it costs, so that none waits for ever.
+    One task runs whatever it costs, so that none waits forever.
     """
 
     def __init__(self, fetch: Callable[[int], T], costs: Sequence[int], *, budget: int, threads: int) -> None:
-        """Begin.
+        """Start the threads.
 
         Args:
-            fetch: does the task of a number, from 0.
-            costs: of each task, for example in bytes.
-            budget: what tasks that are begun and not released may cost together.
-            threads: how many run at a time.
+            fetch: runs the task with a number, from 0.
+            costs: the cost of each task, for example in bytes.
+            budget: the largest total cost of tasks that were started and not released.
+            threads: how many tasks run at a time.
         """
         self._fetch, self._budget = fetch, budget
         self._tasks = [_Task[T](cost) for cost in costs]
         self._next = self._spent = 0
         self._free = threading.Condition()
         for number in range(min(threads, len(costs))):
-            # Daemons: a transfer that hangs does not hold up the end of a job that has failed.
+            # Daemons, so that a transfer that hangs does not delay the end of a failed job.
             threading.Thread(target=self._work, name=f"prefetch-{number}", daemon=True).start()
 
     def result(self, number: int) -> T:
-        """Wait for a task and return what it gave.
+        """Wait for a task and return its result.
 
         Raises:
-            Exception: whatever the task raised; what it cost is released then.
+            Exception: whatever the task raised; its cost is released then.
         """
         task = self._tasks[number]
         task.done.wait()
@@ -53,7 +53,7 @@ class Prefetch(Generic[T]):
         return task.result  # type: ignore[return-value]
 
     def release(self, number: int) -> None:
-        """Give back what a task cost, once, and forget what it gave."""
+        """Release a task's cost, once, and forget its result."""
         with self._free:
             task = self._tasks[number]
             task.result = task.error = None
@@ -70,7 +70,7 @@ class Prefetch(Generic[T]):
             task.done.set()
 
     def _take(self) -> int | None:
-        """Wait until the next task fits; return its number, None when there is none left."""
+        """Wait until the next task fits; return its number, or None if none is left."""
         with self._free:
             while self._next < len(self._tasks):
                 cost = self._tasks[self._next].cost

@@ -1,6 +1,6 @@
-"""Files that Tator only refers to: their path is an address outside its store.
+"""Handle files that Tator only refers to: their path is an address outside its store.
 
-Such an address may hold a signature or a password, so it is as secret as a presigned one. Records hold a hash of it.
+Such an address may contain a signature or a password, so it is as secret as a presigned one. Records have its hash.
 """
 
 import hashlib
@@ -17,22 +17,22 @@ _PREFIX = "reference:"
 
 
 def is_address(path: str) -> bool:
-    """Whether a file's path is an address and not a key in Tator's store."""
+    """Return whether a file's path is an address and not a key in Tator's store."""
     return _SCHEME.match(path) is not None
 
 
 def recorded_path(path: str) -> str:
-    """Return what a record may hold of a file's path: a key as it is, of an address a hash."""
+    """Return a file's path for a record: a key unchanged, and the hash of an address."""
     return _PREFIX + hashlib.sha256(path.encode()).hexdigest()[:32] if is_address(path) else path
 
 
 def is_reference(recorded: str) -> bool:
-    """Whether a record's path stands for an address."""
+    """Return whether a record's path is the hash of an address."""
     return recorded.startswith(_PREFIX)
 
 
 def fault_of_address(path: str) -> str | None:
-    """Return why an address cannot be downloaded from, None if it can; the text holds nothing of it but its scheme."""
+    """Return why an address cannot be used, or None; the text contains only the address's scheme."""
     try:
         parts = urlsplit(path)
         usable, _ = bool(parts.hostname), parts.port
@@ -51,7 +51,7 @@ def presigned_address(media: Mapping[str, Any], recorded: StoredFile) -> str | N
         recorded: the record's `file`.
 
     Returns:
-        the address, which is secret; None where the media has no such file any more.
+        the address, which is secret; None if the media does not have such a file any more.
     """
     key = recorded.path
     by_role = media.get("media_files")
@@ -66,7 +66,7 @@ def presigned_address(media: Mapping[str, Any], recorded: StoredFile) -> str | N
 
 
 def _path(address: str) -> str:
-    """Return the path in an address, nothing where it is not valid."""
+    """Return the path in an address; empty if it is not valid."""
     try:
         return urlsplit(address).path
     except ValueError:

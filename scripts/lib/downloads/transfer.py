@@ -22,47 +22,47 @@ from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.sessions import TRUST, untrusted
 from scripts.lib.tator_md5 import tator_md5
 
-# What a note on a store that is away calls this.
+# The name of this call in a note on a store that does not answer.
 CALL = "send files"
 CHUNK_BYTES = 1 << 20
-# Where Tator says how large a file is, that is the limit.
+# The limit if Tator has no size for a file.
 LARGEST_WITHOUT_SIZE = 1 << 30
 
 _log = logging.getLogger(__name__)
 
 
 class _Interrupted(Exception):
-    """A transfer ended early or gave the wrong bytes; the text is fit for a log."""
+    """A transfer ended early or had the wrong bytes; the text contains no secret."""
 
 
 class _StoreAway(_Interrupted):
-    """The store as a whole is away: no connection, or a gateway says so."""
+    """The whole store is unavailable: there is no connection, or a gateway says so."""
 
 
 class _NoSuchFile(_Interrupted):
-    """The store has no such file, or does not say: S3 answers 403 to who may not list its files."""
+    """The store has no such file, or may not have it: S3 answers 403 to users who may not list its files."""
 
 
 class _InterruptedWithProgress(Exception):
-    """A transfer was interrupted, and some bytes came before."""
+    """A transfer was interrupted after some bytes."""
 
 
 def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
     """Download the whole file; return the record of the download.
 
     Args:
-        connection: to Tator and its store.
+        connection: the connection to Tator and its store.
         wanted: the media's record.
-        stream: what came of the file so far, and where the rest goes.
-        lasts: whether the next run finds what came.
+        stream: the file, with the bytes received so far.
+        lasts: whether the next run finds this file.
 
     Raises:
-        MediaFault: the media was deleted meanwhile.
-        ServerError: it came no further for longer than patience(), the store is not trusted, or Tator refuses.
+        MediaFault: the media was deleted during the download.
+        ServerError: no bytes arrived for longer than patience(), the store is not trusted, or Tator refuses.
         OSError: the disk is full or not writable.
     """
     file = wanted.chosen_file
-    # Tator's md5 is that of the original, which only the archival copy is; of an empty file there is none.
+    # Tator's md5 is that of the original, which is the archival file; an empty file has none.
     has_md5 = file.role == "archival" and bool(wanted.md5) and file.size != 0
     furthest = size_of(stream)
     trying = _Trying()
@@ -78,7 +78,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 with rate.watching(_peer(address)):
                     _complete(_Transfer(connection.store, address, stream, file.size, progress, rate))
             except ServerError as error:
-                # Another media's file may come faster, and whoever made a reference says nothing of the site's store.
+                # A slow file or a bad reference says nothing about the store's other files.
                 if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
                     raise MediaServerError(f"media {wanted.media_id}: {error}") from None
                 raise
@@ -90,7 +90,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             _require_media(connection, wanted)
             raise
         except _Interrupted as interrupted:
-            # Each byte that came starts the patience anew, so that a large file comes over a bad line too.
+            # Each received byte resets the time limit, so that a large file can be downloaded over a bad line.
             if size_of(stream) > furthest:
                 furthest = size_of(stream)
                 raise _InterruptedWithProgress(str(interrupted)) from None
@@ -100,9 +100,9 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         try:
             retrying(_Interrupted, enough=trying.enough)(once)
         except _InterruptedWithProgress as progress:
-            _log.warning("%s after %d bytes; going on", progress, size_of(stream))
+            _log.warning("%s after %d bytes; continuing", progress, size_of(stream))
         except _Interrupted as interrupted:
-            on = f" to go on from byte {size_of(stream)}" if lasts and size_of(stream) else ""
+            on = f" to continue from byte {size_of(stream)}" if lasts and size_of(stream) else ""
             raise MediaServerError(
                 f"media {wanted.media_id}: {trying.given_up(interrupted)}; run again{on}, or look at the media in Tator"
             ) from None
@@ -115,7 +115,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
 
 
 class _Trying:
-    """Decides how long a file is tried: less where another job has waited for its store already.
+    """Decide how long a file is tried: less if another job has already waited for its store.
 
     Attributes:
         store: the note on the store of the last try.
@@ -127,7 +127,7 @@ class _Trying:
         self._waited = False
 
     def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
-        """Whether to give up now; see `retrying`."""
+        """Return whether to give up now; see `retrying`."""
         self._seconds = seconds
         self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.is_noted()
         return self._waited
@@ -140,7 +140,7 @@ class _Trying:
 
 
 def _address(connection: Connection, wanted: MediaRecord) -> str:
-    """Return a fresh address, or say that the media is gone."""
+    """Return a new address, or raise MediaFault if the media was deleted."""
     try:
         return connection.address(wanted)
     except (Refused, NoAddress):
@@ -156,15 +156,15 @@ def _require_media(connection: Connection, wanted: MediaRecord) -> None:
 
 @dataclass(frozen=True)
 class _Transfer:
-    """One try to bring a file.
+    """One try to download a file.
 
     Attributes:
-        store: the session that knows no token.
-        address: presigned, so it is secret.
-        stream: what came of the file so far, and where the rest goes.
-        size: of the whole file in bytes, None where Tator does not say it.
-        progress: takes how many bytes are there.
-        rate: takes how many bytes came.
+        store: the session without the token.
+        address: the presigned address, which is secret.
+        stream: the file, with the bytes received so far.
+        size: size of the whole file in bytes; None if Tator does not have it.
+        progress: gets the number of bytes in the file.
+        rate: gets the number of received bytes.
     """
 
     store: requests.Session
@@ -176,7 +176,7 @@ class _Transfer:
 
 
 def _complete(transfer: _Transfer) -> None:
-    """Append to the stream what is still missing of the file.
+    """Append the missing part of the file to the stream.
 
     Raises:
         _Interrupted: the bytes on disk are not the whole file.
@@ -198,7 +198,7 @@ def _append(transfer: _Transfer) -> None:
     stream, size = transfer.stream, transfer.size
     have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
-    # Without this, requests would unpack what a store serves compressed, and offsets would mean nothing.
+    # Otherwise requests would decompress files that a store sends compressed, and offsets would be wrong.
     headers["Accept-Encoding"] = "identity"
     answered = False
     try:
@@ -216,26 +216,26 @@ def _append(transfer: _Transfer) -> None:
             if answer.status_code == 200:
                 stream.truncate(have := 0)
             stream.seek(have)
-            # As the bytes come: reading by blocks would lose the last one of a cut transfer.
+            # As the bytes arrive: reading in blocks would lose the last block of a cut transfer.
             for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
                 transfer.rate.count_bytes(len(chunk))
                 transfer.progress.report(have, size)
-                if size is not None and have > size:  # a store could go on for ever
+                if size is not None and have > size:  # a store could send forever
                     break
                 if size is None and have > LARGEST_WITHOUT_SIZE:
                     stream.truncate(0)
                     raise MediaServerError(
                         f"the store ({_peer(transfer.address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file "
-                        "of which Tator says no size; expected one with its size: upload the media anew"
+                        "of which Tator says no size; expected one with its size: upload the media again"
                     )
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if untrusted(error):
             raise ServerError(f"the store's certificate is not trusted ({_peer(transfer.address)}); {TRUST}") from None
-        # Its text holds the address, which is secret.
+        # Its text contains the address, which is secret.
         kind = _Interrupted if answered else _StoreAway
-        raise kind(f"the transfer broke off ({type(error).__name__})") from None
+        raise kind(f"the transfer was interrupted ({type(error).__name__})") from None
 
 
 def _peer(address: str) -> str:

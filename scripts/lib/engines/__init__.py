@@ -1,1 +1,1 @@
-"""The libraries that run a network, each in a module of its own that imports its library on use; see table.py."""
+"""The engines, the libraries that run a network; each module imports its library on use; see table.py."""

@@ -1,4 +1,4 @@
-"""An engine in a thread of its own: a GPU computes a batch while what it found in the last one is looked at."""
+"""Run an engine in a separate thread: a GPU computes a batch while the last batch's outputs are processed."""
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,9 +8,9 @@ from scripts.lib.engines.base import Engine, Outputs
 
 
 class BackgroundEngine(Engine):
-    """Runs an engine whose `start` ends with its batch; two batches may be under way, one of them waiting.
+    """Runs an engine whose `start` returns when its batch is done; two batches may be under way, one of them waiting.
 
-    What the engine gives has to last longer than until its next `start`.
+    The engine's outputs have to stay valid after its next `start`.
     """
 
     depth = 2
@@ -24,13 +24,13 @@ class BackgroundEngine(Engine):
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     def start(self, batch: Pixels) -> None:
-        """Begin a batch, or put it behind the one that is being computed."""
+        """Start a batch, or queue it after the one that is being computed."""
         if self._thread is None:
             raise RuntimeError("the engine is closed")
         self._under_way.append(self._thread.submit(self._engine.infer, batch))
 
     def finish(self) -> Outputs:
-        """Wait for the oldest batch under way; an error of its `start` comes here."""
+        """Wait for the oldest batch under way; raise an error of its `start`."""
         return self._under_way.popleft().result()
 
     def close(self) -> None:

@@ -10,10 +10,9 @@ from scripts.lib.suppression import Nms
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch, before suppression, in the order of its anchors.
+    """The outputs of a network for a batch, before suppression, in the order of its anchors.
 
-    An engine that knows the least score asked for may leave out anchors that score less in every class, all of finite
-    scores.
+    An engine that knows the threshold may leave out anchors whose scores are finite and below it in every class.
 
     Attributes:
         boxes: (N, A, 4) float32, x1, y1, x2, y2 in network pixels.
@@ -24,23 +23,23 @@ class Outputs(NamedTuple):
     scores: Floats
 
     def first(self, count: int) -> "Outputs":
-        """Return those of the first frames, without copying."""
+        """Return the outputs of the first frames, without copying."""
         return Outputs(self.boxes[:count], self.scores[:count])
 
 
 class Engine(Closeable):
-    """A network made ready for batches of one size.
+    """A loaded network for batches of one size.
 
-    Batches go in with `start` and come out with `finish`, first in, first out; up to `depth` may be under way.
-    One thread uses an engine.
+    `start` begins a batch and `finish` returns its outputs, first in, first out; up to `depth` may be under way.
+    An engine is used by one thread.
 
     Attributes:
-        batch_size: frames a batch, N.
+        batch_size: frames in a batch, N.
         size: width and height of the network's input.
         classes: C, the number of classes it scores.
-        nms: the settings it was trained to be suppressed with.
+        nms: the network's settings for suppression.
         depth: how many batches may be under way at once.
-        description: for the record: name, version, precision, threads and what else made the result.
+        description: for the record: name, version, precision, threads and whatever else determined the result.
     """
 
     batch_size: int
@@ -61,11 +60,11 @@ class Engine(Closeable):
 
     @abstractmethod
     def finish(self) -> Outputs:
-        """Wait for the oldest batch under way and return its n frames' outputs, which last until the next `start`."""
+        """Wait for the oldest batch under way and return its outputs, which stay valid until the next `start`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Cancel what is under way and free the engine; may be called again."""
+        """Cancel all batches and free the engine; may be called again."""
 
     def infer(self, batch: Pixels) -> Outputs:
         """Run one batch; nothing else may be under way."""
@@ -74,7 +73,7 @@ class Engine(Closeable):
 
 
 def check_outputs(boxes: tuple[int, ...], scores: tuple[int, ...], batch_size: int, graph: str) -> int:
-    """Return the number of classes; refuse shapes that are not boxes and scores of one and the same anchors.
+    """Return the number of classes; refuse shapes that are not boxes and scores of the same anchors.
 
     Raises:
         GraphError: naming the shapes found and expected.

@@ -50,7 +50,7 @@ class Gpu(Closeable):
             self.model = GpuModel(device.name(), ".".join(map(str, capability)), self._cuda.get_driver_version())
             self._context: Any = device.retain_primary_context()
         except self._cuda.Error as error:
-            raise DeviceError(f"no NVIDIA GPU can be used: {error}; look at `nvidia-smi`, or {REMEDY}") from error
+            raise DeviceError(f"no NVIDIA GPU can be used: {error}; check `nvidia-smi`, or {REMEDY}") from error
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -69,7 +69,7 @@ class Gpu(Closeable):
         except self._cuda.MemoryError as error:
             raise DeviceError(f"the GPU {self.model.name}: {error}; set detect.batch_size lower") from error
         except self._cuda.Error as error:
-            raise DeviceError(f"the GPU {self.model.name}: {error}; look at `nvidia-smi`, or {REMEDY}") from error
+            raise DeviceError(f"the GPU {self.model.name}: {error}; check `nvidia-smi`, or {REMEDY}") from error
 
     def stream(self) -> Any:
         """Return a new stream; it has `handle` and `synchronize()`."""

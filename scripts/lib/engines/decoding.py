@@ -1,4 +1,4 @@
-"""From a network's outputs, as its description names them, to boxes in its pixels and scores of its classes."""
+"""Decode a network's outputs, by its description, into boxes in its pixels and scores of its classes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,15 +22,15 @@ class Decoder:
         """Prepare.
 
         Args:
-            description: what the outputs mean.
-            size: of the network's input.
+            description: the description of the outputs.
+            size: the size of the network's input.
             names: how many classes have a name.
-            graph: what errors call it.
+            graph: its name in errors.
         """
         self._description, self._size, self._names, self._graph = description, size, names, graph
         first = description.first_label
         self._labels = np.asarray(description.labels or range(first, first + names), np.int64)
-        # The name of each label, -1 for none; the last one stands for all that are higher.
+        # The name of each label, -1 for none; the last entry is for all higher labels.
         self._columns = np.full(int(self._labels.max()) + 2, -1, np.int64)
         self._columns[self._labels] = np.arange(len(self._labels))
         self._grid = _grid(size, description.boxes)
@@ -39,7 +39,7 @@ class Decoder:
         """Return boxes (N, A, 4), x1, y1, x2, y2 in network pixels, and scores (N, A, C).
 
         Args:
-            found: what the network gave, with or without an axis for the batch; of picked rows A is their number.
+            found: the network's outputs, with or without an axis for the batch; for selected rows A is their number.
 
         Raises:
             GraphError: their shapes or labels are not as described.
@@ -98,7 +98,7 @@ class Decoder:
         return array if array.ndim == rank else array[None]
 
     def _in_pixels(self, boxes: Floats, places: Integers | None) -> Floats:
-        """Return the boxes' corners in pixels, as a new array; `places` says where they stand among all."""
+        """Return the boxes' corners in pixels, as a new array; `places` are their indices among all boxes."""
         kind = self._description.boxes
         found = np.array(boxes, np.float32)
         if self._grid is not None:
@@ -144,7 +144,7 @@ class Decoder:
         return scores if len(wanted) == scores.shape[2] else scores[..., wanted]
 
     def _one_hot(self, scores: Floats, labels: npt.NDArray[Any]) -> Floats:
-        """Return scores (N, A, C): each box's own in the column of its label, else 0."""
+        """Return scores (N, A, C): each box's score in the column of its label, 0 in the others."""
         found = np.zeros((*scores.shape, self._names), np.float32)
         # What is not a number stays, and is refused where every engine's is. OpenVINO gives a row of the background's
         # label, with a score that means nothing, where a graph finds nothing.

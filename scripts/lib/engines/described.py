@@ -34,7 +34,7 @@ class Runner(Closeable):
     Attributes:
         depth: how many batches may be under way.
         version: of the program.
-        record: what the media's records say of it besides.
+        record: further values for the media's records.
     """
 
     depth: int
@@ -50,36 +50,36 @@ class Runner(Closeable):
         """Return the outputs of the oldest batch under way, for each part of it that went in at once."""
 
     def pick(self, least_score: float) -> int | None:
-        """Have only those boxes given, from now on, that may score so much, where the engine can pick them.
+        """From now on return only boxes that may score `least_score` or more, if the engine can select them.
 
         Nothing is under way, and a batch has been run.
 
         Returns:
-            How many of each picture it picks; None where it gives all.
+            How many of each picture it picks; None if it gives all.
         """
         del least_score
         return None
 
 
 class DescribedEngine(Engine):
-    """A network whose description says how to feed and read it."""
+    """A network whose description defines its input and outputs."""
 
     def __init__(
         self, runner: Runner, description: Description, *, graph: str, names: int, size: Size, batch_size: int,
         nms: Nms | None, record: dict[str, object], least_score: float | None = None,
     ) -> None:  # fmt: skip
-        """Try the network once, and again where its boxes are picked.
+        """Run the network once, and again if its boxes are selected.
 
         Args:
             runner: runs it.
-            description: of its family.
-            graph: what errors call it.
+            description: the description of its family.
+            graph: its name in errors.
             names: how many classes have a name.
-            size: of its input.
-            batch_size: frames a batch.
-            nms: settings of the suppression in place of the family's.
+            size: the size of its input.
+            batch_size: frames in a batch.
+            nms: settings of the suppression instead of the family's.
             record: what the media's records say of the engine.
-            least_score: leave out boxes that score less in every class, where the engine can; None: give all.
+            least_score: leave out boxes that score less in every class, if the engine can; None to return all.
 
         Raises:
             GraphError: its outputs are not as described.
@@ -105,7 +105,7 @@ class DescribedEngine(Engine):
         self._counts.append(len(batch))
 
     def finish(self) -> Outputs:
-        """Return the oldest batch's outputs; of frames with fewer boxes than another, the last ones have no score."""
+        """Return the oldest batch's outputs; frames with fewer boxes than another are padded with boxes of score 0."""
         wanted = self._counts.popleft()
         parts = [self._decoder.decode(outputs) for outputs in self._runner.finish()]
         count = sum(len(part.boxes) for part in parts)
@@ -127,7 +127,7 @@ class DescribedEngine(Engine):
 
 
 class MakeRunner(Protocol):
-    """Makes what runs a graph in an engine."""
+    """Creates the runner of a graph in an engine."""
 
     def __call__(
         self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int
@@ -136,11 +136,11 @@ class MakeRunner(Protocol):
 
         Args:
             graph: a `.pb`, `.onnx` or `.xml` file.
-            description: of its family.
+            description: the description of its family.
             taken: its input.
-            size: of its input.
-            batch_size: frames a batch, for engines that make room for them.
-            threads: of the CPU.
+            size: the size of its input.
+            batch_size: frames in a batch, for engines that make room for them.
+            threads: number of CPU threads.
         """
         ...
 
@@ -148,18 +148,18 @@ class MakeRunner(Protocol):
 def open_described(
     request: EngineRequest, description: Description, *, engine: str, make_runner: MakeRunner, device: Device | None
 ) -> Engine:
-    """Make a network of a described family ready.
+    """Open a network of a described family.
 
     Args:
-        request: what it is opened with; its graph is a `.pb`, `.onnx` or `.xml` file.
-        description: of its family.
+        request: the request; its graph is a `.pb`, `.onnx` or `.xml` file.
+        description: the description of its family.
         engine: its name, for the record.
-        make_runner: makes what runs the graph in that engine.
-        device: what it computes on, for the record; None where the runner says it.
+        make_runner: creates the runner of the graph in that engine.
+        device: what it computes on, for the record; None if the runner says it.
 
     Raises:
         GraphError: the graph cannot be used, or is not as described.
-        DeviceError: a GPU is asked for, and is not there or fails.
+        DeviceError: a GPU is requested, and is missing or fails.
     """
     graph, size, batch_size, threads = request.graph, request.size, request.batch_size, request.threads
     check_operators(graph)
@@ -185,7 +185,7 @@ def _padded(array: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32
 
 
 class OnnxRuntimeRunner(Runner):
-    """Runs an ONNX graph with onnxruntime on the CPU; what goes in is computed outside."""
+    """Runs an ONNX graph with onnxruntime on the CPU; its input is computed outside the graph."""
 
     depth = 1
 
@@ -239,18 +239,18 @@ class OnnxRuntimeRunner(Runner):
 
 
 def parts(batch: Pixels, size: int) -> list[Pixels]:
-    """Return a batch in parts of so many frames."""
+    """Return a batch in parts of `size` frames."""
     return [batch[at : at + size] for at in range(0, len(batch), size)]
 
 
 def filled(part: Pixels, count: int | None) -> Pixels:
-    """Return frames with black ones after them, as many as a network takes at once."""
+    """Return frames, padded with black ones to the number that the network needs."""
     missing = (count or len(part)) - len(part)
     return np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else part
 
 
 def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Found]:
-    """Return the outputs of the first frames, without those that filled the batch up.
+    """Return the outputs of the first frames, without those of the padding.
 
     Args:
         outputs: of the whole batch.

@@ -1,7 +1,7 @@
-"""onnxruntime on an NVIDIA GPU for described networks: bytes go there, and what can count comes back.
+"""onnxruntime on an NVIDIA GPU for described networks: bytes are copied there, and the best boxes back.
 
-Three graphs run one after the other, each on what the one before it left on the GPU: what makes a network's numbers of
-the bytes of frames, the network, and what picks the best boxes.
+Three graphs run one after the other on data on the GPU: one that converts the bytes of frames to the network's input,
+the network, and one that selects the best boxes.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ class _Picks:
         self._picking, self._session, self._least_score = picking, session, least_score
 
     def found(self, outputs: Sequence[Any], count: int, place: str) -> Found | None:
-        """Return the rows of the first pictures that are picked; None where they may not be all.
+        """Return the rows of the first pictures that are picked; None if they may not be all.
 
         Args:
             outputs: onnxruntime's, of the network.

@@ -1,4 +1,4 @@
-"""OpenVINO for described networks: bytes go in, what comes before the network is computed inside the graph."""
+"""OpenVINO for described networks: the input is bytes, and pixels are prepared inside the graph."""
 
 import importlib
 from collections import deque
@@ -33,11 +33,11 @@ class OpenVinoRunner(Runner):
 
         Args:
             graph: a `.pb`, `.onnx` or `.xml` file.
-            description: of its family.
+            description: the description of its family.
             taken: its input.
-            size: of its input.
-            batch_size: frames a batch.
-            threads: of the CPU.
+            size: the size of its input.
+            batch_size: frames in a batch.
+            threads: number of CPU threads.
 
         Raises:
             GraphError: OpenVINO cannot read or compile it, or it lacks an output.
@@ -94,9 +94,9 @@ def read_of_bytes(graph: Path, description: Description, taken: Input, size: Siz
 
     Args:
         graph: a `.pb`, `.onnx` or `.xml` file.
-        description: of its family.
+        description: the description of its family.
         taken: its input; one frame where that is open to any number.
-        size: of its input.
+        size: the size of its input.
 
     Raises:
         GraphError: OpenVINO cannot read it, or it lacks an output.

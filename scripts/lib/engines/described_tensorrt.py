@@ -1,4 +1,4 @@
-"""TensorRT for described networks: bytes go in, what comes before the network is computed inside the engine."""
+"""TensorRT for described networks: the input is bytes, and pixels are prepared inside the engine."""
 
 from collections import deque
 from contextlib import ExitStack
@@ -32,17 +32,17 @@ class TensorRtRunner(Runner):
 
         Args:
             graph: an `.onnx` file.
-            description: of its family.
+            description: the description of its family.
             taken: its input.
-            size: of its input.
-            batch_size: frames a batch.
-            threads: of the CPU; not used.
+            size: the size of its input.
+            batch_size: frames in a batch.
+            threads: number of CPU threads; not used.
             precision: f16 or f32.
-            folder: of the engine files.
+            folder: the folder of the engine files.
 
         Raises:
             GraphError: the graph cannot be used.
-            DeviceError: GPU, driver or package is not there, or fails.
+            DeviceError: GPU, driver or package is missing or fails.
         """
         trt = load_tensorrt()
         self._unit = taken.batch or batch_size
@@ -130,7 +130,7 @@ class _Place(Place):
     """A place for as many frames as the network takes at once.
 
     Attributes:
-        picked_by: how the best boxes are picked, and what they score at least; None where all are copied.
+        picked_by: how the best boxes are picked, and what they score at least; None if all are copied.
     """
 
     def __init__(self, gpu: Gpu, logger: Any, count: int) -> None:

@@ -16,7 +16,7 @@ from scripts.lib.errors import DeviceError
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]
-# f32 is to be float32, not its upper 19 bits, which onnxruntime computes with on a GPU unless it is told.
+# f32 means full float32, and not the upper 19 bits (TF32) that onnxruntime uses on a GPU by default.
 CUDA: Provider = (CUDA_PROVIDER, {"use_tf32": "0"})
 # Likewise for TensorRT within onnxruntime, which has no option for it. NVIDIA's libraries read it when they are loaded.
 _TF32 = "NVIDIA_TF32_OVERRIDE"
@@ -25,18 +25,18 @@ _log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
 _CONFIGURED = "by the configuration"
 _REMEDY = (
-    "install onnxruntime-gpu[cuda,cudnn] in place of onnxruntime, on a machine with an NVIDIA GPU and its driver, or "
+    "install onnxruntime-gpu[cuda,cudnn] instead of onnxruntime, on a machine with an NVIDIA GPU and its driver, or "
     "set detect.device: auto or cpu"
 )
 
 
 class Device(NamedTuple):
-    """A device and why it is that one.
+    """A device and why it was chosen.
 
     Attributes:
         name: `cpu` or `cuda`.
-        reason: for the record; None where there is no choice.
-        built: the folder of what onnxruntime's TensorRT provider builds; None where TensorRT is not used.
+        reason: for the record; None if there is no choice.
+        built: the folder of what onnxruntime's TensorRT provider builds; None if TensorRT is not used.
     """
 
     name: str = "cpu"
@@ -45,7 +45,7 @@ class Device(NamedTuple):
 
     @property
     def record(self) -> dict[str, object]:
-        """What the record of an engine says of it."""
+        """Its part of the record of an engine."""
         return {
             "device": self.name.upper(),
             **({"device_reason": self.reason} if self.reason else {}),
@@ -54,14 +54,14 @@ class Device(NamedTuple):
 
     @property
     def providers(self) -> list[Provider]:
-        """What onnxruntime calls it; what a GPU's provider cannot compute is computed by the next, at last the CPU."""
+        """Its providers in onnxruntime; operators that one cannot compute are computed by the next, finally the CPU."""
         if self.name != "cuda":
             return [CPU_PROVIDER]
         tensorrt: list[Provider] = [(TENSORRT_PROVIDER, _options(self.built))] if self.built else []
         return [*tensorrt, CUDA, CPU_PROVIDER]
 
     def with_tensorrt(self, folder: Path, available: Sequence[str]) -> "Device":
-        """Return this device, with TensorRT where onnxruntime and the machine have it.
+        """Return this device, with TensorRT if onnxruntime and the machine have it.
 
         Args:
             folder: for what TensorRT builds, which takes minutes, once.
@@ -100,7 +100,7 @@ def has_tensorrt() -> bool:
 
 
 def missing_gpu(environ: Mapping[str, str], devices: Path = _DEVICES) -> str | None:
-    """Return why there is no NVIDIA GPU to be used, None where there is one.
+    """Return why there is no NVIDIA GPU to be used; None if there is one.
 
     Args:
         environ: the process environment.
@@ -108,7 +108,7 @@ def missing_gpu(environ: Mapping[str, str], devices: Path = _DEVICES) -> str | N
     """
     if environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return "CUDA_VISIBLE_DEVICES hides the GPUs"
-    # The last is how Windows' Linux shows GPUs.
+    # The last one is that of Windows Subsystem for Linux.
     if not any([*devices.glob("nvidia[0-9]*"), *devices.glob("dxg")]):
         return "no NVIDIA GPU is here"
     return None
@@ -146,7 +146,7 @@ def load_cuda(onnxruntime: ModuleType) -> None:
 
 
 def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, str], devices: Path = _DEVICES) -> Device:
-    """Return the device that onnxruntime computes on.
+    """Choose the device that onnxruntime computes on.
 
     Args:
         asked: detect.device: auto, cpu or cuda.
@@ -155,7 +155,7 @@ def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, st
         devices: where the GPUs' device files are.
 
     Raises:
-        DeviceError: `cuda` is asked for, and is not there.
+        DeviceError: `cuda` is requested, and is missing.
     """
     if asked == "cpu":
         return Device("cpu", _CONFIGURED)
@@ -170,7 +170,7 @@ def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, st
 
 
 def require_provider(used: Sequence[str], device: Device) -> None:
-    """Refuse a session that fell back to the CPU, which onnxruntime does with no more than a warning.
+    """Refuse a session that fell back to the CPU, for which onnxruntime only logs a warning.
 
     Args:
         used: the session's providers.

@@ -1,6 +1,6 @@
-"""Engine files: one for each combination of all that an engine depends on, so that no other is loaded.
+"""Engine files: one for each combination of everything that an engine depends on, so that no wrong one is loaded.
 
-`KEY.engine` is TensorRT's, `KEY.json` beside it names what the key is the hash of, and the file's own hash.
+`KEY.engine` is TensorRT's, `KEY.json` next to it has the values that the key is the hash of, and the file's own hash.
 """
 
 import fcntl
@@ -33,17 +33,17 @@ _MADE_BY = (
 
 @dataclass(frozen=True)
 class EngineParts:
-    """All that an engine depends on.
+    """Everything that an engine depends on.
 
     Attributes:
         tensorrt: version.
         gpu: name, compute capability, driver.
         onnx: SHA-256 of the graph.
-        batch_size: frames a batch.
-        size: of the network's input in pixels.
+        batch_size: frames in a batch.
+        size: the size of the network's input in pixels.
         precision: f16 or f32.
         code: hash of the modules that make the engine out of the graph.
-        description: of a network of the families that have one, as JSON takes it.
+        description: the description of a network whose family has one, as JSON takes it.
     """
 
     tensorrt: str
@@ -85,14 +85,14 @@ def engine_parts(
 
 
 def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: Path, parts: EngineParts) -> list[Any]:
-    """Return the engine, deserialised; its file is built if it is not there, or if TensorRT does not take it.
+    """Return the engine, deserialised; its file is built if it does not exist, or if TensorRT does not take it.
 
     Args:
         trt: the module `tensorrt`.
         gpu: where it is to run.
         logger: TensorRT's.
         graph: the cut ONNX graph.
-        folder: of the engine files.
+        folder: the folder of the engine files.
         parts: what the engine depends on.
 
     Returns:
@@ -112,7 +112,7 @@ def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: 
                 engine = runtime.deserialize_cuda_engine(path.read_bytes())
                 if engine is not None:
                     return [engine, runtime]
-                _log.warning("%s: TensorRT does not take it (%s); it is built again", path, logger.last_error)
+                _log.warning("%s: TensorRT cannot load it (%s); it is built again", path, logger.last_error)
             plan = _build(trt, graph, parts, path, logger)
         engine = checked("Runtime.deserialize_cuda_engine", runtime.deserialize_cuda_engine(plan), logger)
         return [engine, runtime]
@@ -139,13 +139,13 @@ def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger:
 
 
 def _is_sound(path: Path) -> bool:
-    """Whether the file is there and has the recorded hash: TensorRT may crash on a damaged one."""
+    """Return whether the file is there and has the recorded hash: TensorRT may crash on a damaged one."""
     record = path.with_suffix(".json")
     return path.exists() and record.exists() and read_json(record)["sha256"] == sha256(path)
 
 
 def let_go(gpu: Gpu, loaded: list[Any]) -> None:
-    """Let go of what `load_engine` gave: the engine, then its runtime."""
+    """Release the result of `load_engine`: the engine, then its runtime."""
     with gpu.current():
         while loaded:
             loaded.pop(0)

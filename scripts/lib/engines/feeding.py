@@ -1,4 +1,4 @@
-"""From bytes of pixels to the numbers that a described network takes."""
+"""Convert bytes of pixels to the input of a described network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -73,7 +73,7 @@ def read_input(signature: Signature, description: Description, size: Size | None
 
     Args:
         signature: of its file.
-        description: of its family.
+        description: the description of its family.
         size: that it is to take; None for its own.
 
     Raises:
@@ -114,7 +114,7 @@ def operators(pixels: PixelFormat, taken: Input, size: Size, count: int) -> list
     Args:
         pixels: which numbers the network takes.
         taken: the network's input.
-        size: of its input.
+        size: the size of its input.
         count: the pictures that go in at once.
     """
     steps = [Operator("Cast", None, {"to": 1})]  # to float32: TensorRT has bytes turned to numbers first
@@ -143,7 +143,7 @@ def of_bytes(description: Description) -> Description:
 
 
 def size_of_input(signature: Signature) -> Size | None:
-    """Return the size of the pictures that a graph takes; None where it takes any, or has several inputs."""
+    """Return the size of the pictures that a graph takes; None if it takes any, or has several inputs."""
     if len(signature.inputs) != 1:
         return None
     shape = signature.inputs[0].shape

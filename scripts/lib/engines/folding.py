@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Compute what the fixed size makes constant: anchors, and the arithmetic on shapes."""
+    """Compute the parts that a fixed size makes constant: anchors, and the arithmetic on shapes."""
     import onnx
     import onnxruntime  # type: ignore[import-untyped]
 

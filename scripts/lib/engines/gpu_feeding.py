@@ -1,4 +1,4 @@
-"""What a network takes, made of the bytes of frames on an NVIDIA GPU, so that only bytes go there."""
+"""Convert the bytes of frames to a network's input on an NVIDIA GPU, so that only bytes are copied there."""
 
 import importlib
 from typing import Any
@@ -26,7 +26,7 @@ class GpuFeeding(Closeable):
         Args:
             pixels: which numbers the network takes.
             taken: the network's input.
-            size: of its input.
+            size: the size of its input.
             device: the GPU.
 
         Raises:
@@ -79,7 +79,7 @@ def write_feeding(pixels: PixelFormat, taken: Input, size: Size) -> bytes:
     Args:
         pixels: which numbers it takes.
         taken: its input.
-        size: of its input.
+        size: the size of its input.
     """
     steps: list[Step] = []
     constants: Constants = {}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import onnx
 
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-# Looks at places, for which half precision has too few digits; TensorRT wants what is looked at in their type.
+# Samples at positions, for which half precision has too few digits; TensorRT needs the sampled data in the same type.
 _EXACT = {"GridSample"}
 # The largest number of half precision. From `_MARK` on a number stands for "none": float32's largest and infinity, by
 # which transformers leave out what is not to be looked at.
@@ -25,7 +25,7 @@ def halve(model: "onnx.ModelProto", graph: str) -> None:
 
     Args:
         model: of fixed shapes, its operators in order.
-        graph: what errors call it.
+        graph: its name in errors.
 
     Raises:
         GraphError: an operator is not ONNX's own, or a weight is beyond what half precision holds.
@@ -96,7 +96,7 @@ class _Halver:
             return set(), set()
         if node.domain or any(one.type in (one.GRAPH, one.GRAPHS) for one in node.attribute):
             raise GraphError(
-                f"{self._name}: between its convolutions stands {node.domain or 'onnx'}.{node.op_type}, which cannot "
+                f"{self._name}: between its convolutions is {node.domain or 'onnx'}.{node.op_type}, which cannot "
                 "be turned to half precision; set detect.precision: f32"
             )
         schema = onnx.defs.get_schema(node.op_type, self._opset)
@@ -137,7 +137,7 @@ class _Halver:
             values = np.where(marks, np.copysign(_MOST, whole), whole).astype(np.float16)
         if not np.isfinite(values).all():
             raise GraphError(
-                f"{self._name}: {name} holds numbers beyond 65504, which half precision cannot; set "
+                f"{self._name}: {name} contains numbers beyond 65504, the limit of half precision; set "
                 "detect.precision: f32"
             )
         self._graph.initializer.append(numpy_helper.from_array(values, half))

@@ -1,4 +1,4 @@
-"""The layouts of RetinaNet graphs that are known, by the names of their tensors."""
+"""The known layouts of RetinaNet graphs, by the names of their tensors."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Layout:
     """Where to cut a graph.
 
     Attributes:
-        name: what the record calls it.
+        name: its name in the record.
         outputs: the whole graph's outputs, by which it is known.
         boxes: the tensor (N, A, 4) of decoded boxes.
         scores: the tensor (N, A, C) of scores.

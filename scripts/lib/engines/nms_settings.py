@@ -1,4 +1,4 @@
-"""The suppression's settings of a graph that was cut: they travel in its metadata."""
+"""The suppression settings of a graph that was cut, which are stored in its metadata."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from scripts.lib.suppression import Nms
 
 # The key in an ONNX graph's metadata, and in the runtime information of OpenVINO's.
 KEY = "tator_detection.nms"
-# Of a graph that says nothing: as OpenEM's networks do.
+# For a graph without settings: those of OpenEM's networks.
 DEFAULT = Nms(iou=0.4, max_detections=300)
 
 

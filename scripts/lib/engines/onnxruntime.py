@@ -49,9 +49,9 @@ class OnnxRuntimeEngine(Engine):
 
         Args:
             graph: an `.onnx` file.
-            size: of the network's input.
-            batch_size: frames a batch.
-            threads: of the CPU.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
+            threads: number of CPU threads.
             nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
             device: what it computes on.
             least_score: leave out anchors that score less in every class, which are then not copied; None: give all.

@@ -27,10 +27,10 @@ class Slot(NamedTuple):
 
 
 class OpenVinoEngine(Engine):
-    """A graph cut before its suppression, compiled for the CPU; the mean is taken off inside.
+    """A graph cut before its suppression, compiled for the CPU; the graph subtracts the mean.
 
-    The frames of a batch go through it one by one, in as many streams as there are threads: threads that share a frame
-    wait for each other (17 % of the time of two of them, with the sample network).
+    The frames of a batch go through it one by one, in as many streams as there are threads, since threads that share a
+    frame wait for each other.
     """
 
     depth = 2
@@ -48,10 +48,10 @@ class OpenVinoEngine(Engine):
 
         Args:
             graph: a `.pb` or `.onnx` file, or OpenVINO's own `.xml`.
-            size: of the network's input.
-            batch_size: frames a batch.
-            threads: of the CPU.
-            nms: instead of what the graph says; a graph that was cut says nothing.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
+            threads: number of CPU threads.
+            nms: suppression settings, instead of the graph's own; a graph that was cut has none.
 
         Raises:
             GraphError: the file cannot be read, or its layout is not known.
@@ -103,7 +103,7 @@ class OpenVinoEngine(Engine):
         return used.outputs
 
     def close(self) -> None:
-        """Cancel what is under way and free the engine."""
+        """Cancel all batches and free the engine."""
         requests = [request for _, used in self._under_way for request in used.requests]
         for request in requests:
             request.cancel()

@@ -29,8 +29,8 @@ _BOX_AND_LABEL = 5  # columns before the scores in OpenEM's rows
 
 
 def load_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry, which would call Google Analytics whenever it reads a graph."""
-    # None is what makes an import fail; OpenVINO then takes its own stub.
+    """Import OpenVINO without its telemetry, which would connect to Google Analytics whenever it reads a graph."""
+    # None makes the import fail; OpenVINO then uses its own stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")
 
@@ -40,24 +40,24 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
 
     Args:
         model: the graph.
-        graph: what errors call it.
-        threads: of the CPU.
+        graph: its name in errors.
+        threads: number of CPU threads.
         requests: how many go through it at once at most.
 
     Raises:
         GraphError: OpenVINO cannot compile it.
     """
     settings: dict[str, object] = {
-        # Some processors would compute in bfloat16, which moves boxes by pixels.
+        # Some processors would use bfloat16, which moves boxes by pixels.
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": threads,
         # No more than requests: each stream takes memory for a frame.
         "NUM_STREAMS": make_sound(model, min(threads, requests)),
-        # Pinned threads of jobs that run side by side would all sit on the first cores.
+        # Pinned threads of concurrent jobs would all run on the first cores.
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        # Without OpenVINO's cache, which believes a file that was damaged.
+        # Without OpenVINO's cache, which does not notice damaged files.
         return load_openvino().Core().compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
@@ -84,7 +84,7 @@ def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) 
         model: the whole graph.
         layout: its layout.
         classes: how many classes it scores.
-        graph: what errors call it.
+        graph: its name in errors.
 
     Raises:
         GraphError: the graph's suppression is not one that is known.

@@ -1,4 +1,4 @@
-"""Weights that a graph stores as integers, which OpenVINO may mix up where it computes with them as floats."""
+"""Handle weights stored as integers, which OpenVINO may mix up when it computes with them as floats."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ Sources = dict[tuple[tuple[str, ...], str], "openvino.Node"]
 
 
 def make_sound(model: "openvino.Model", streams: int) -> int:
-    """Keep weights that are stored as integers from being mixed up; return with how many streams to compile, at most.
+    """Prevent OpenVINO from mixing up weights stored as integers; return the largest number of streams to compile with.
 
     OpenVINO 2026.4 turns such weights into floats while it compiles, unless what goes into their layer is quantized
     too. With several streams it may then take one layer's weights for another's: scores near 1 and boxes all over the
@@ -43,7 +43,7 @@ def make_sound(model: "openvino.Model", streams: int) -> int:
 
 
 def _floats_of_integers(layer: "openvino.Node", behind: Sources) -> bool:
-    """Say whether a layer's weights are stored as integers, and what goes into it is not quantized."""
+    """Return whether a layer's weights are stored as integers, and what goes into it is not quantized."""
     values, weights = (layer.input_value(at).get_node() for at in (0, 1))
     stored = _source(weights, _TO_FLOATS, behind)
     if stored.get_type_name() != "Constant" or stored.get_element_type().get_type_name() not in _INTEGERS:

@@ -1,4 +1,4 @@
-"""Memory that stays where it is (pinned), so that a GPU reads it directly: otherwise its driver copies it first."""
+"""Pin memory, so that a GPU reads it directly; otherwise its driver copies it first."""
 
 import ctypes
 import logging
@@ -15,13 +15,13 @@ _MOST, _LEAST_BYTES = 16, 1 << 18
 
 
 class PinnedArrays(Closeable):
-    """The arrays that batches come in: pinned when first seen, and kept until they are let go.
+    """The arrays of batches, which are pinned when first seen and kept until they are released.
 
-    Nothing but speed hangs on it: what cannot be pinned is copied by the driver.
+    This only affects speed: memory that cannot be pinned is copied by the driver.
     """
 
     def __init__(self, runtime: Any) -> None:
-        """Name CUDA's runtime library, see load_runtime; None where there is none."""
+        """Name CUDA's runtime library, see load_runtime; None if there is none."""
         self._runtime = runtime
         self._held: dict[int, npt.NDArray[Any]] = {}
         self._failed = False
@@ -37,21 +37,23 @@ class PinnedArrays(Closeable):
             return
         failed = self._runtime.cudaHostRegister(ctypes.c_void_p(address), ctypes.c_size_t(whole.nbytes), 0)
         if failed:
-            _log.warning("CUDA cannot pin a batch's memory (its error %d): frames take longer to the GPU", failed)
+            _log.warning(
+                "CUDA cannot pin a batch's memory (its error %d): copying frames to the GPU takes longer", failed
+            )
             self._runtime.cudaGetLastError()  # or the next call of anyone would return it
             self._failed = True
             return
         self._held[address] = whole
 
     def close(self) -> None:
-        """Let all go; may be called again."""
+        """Release all arrays; may be called again."""
         while self._held:
             address, _ = self._held.popitem()
             self._runtime.cudaHostUnregister(ctypes.c_void_p(address))
 
 
 def load_runtime(version: str) -> Any:
-    """Return CUDA's runtime library, which onnxruntime has loaded; None where it is not found.
+    """Return CUDA's runtime library, which onnxruntime has loaded; None if it is not found.
 
     Args:
         version: of CUDA that onnxruntime was built for, such as 13.0; empty for a build without.
@@ -62,7 +64,7 @@ def load_runtime(version: str) -> Any:
     try:
         return ctypes.CDLL(name)
     except OSError as error:
-        _log.warning("%s cannot be loaded (%s): frames take longer to the GPU", name, error)
+        _log.warning("%s cannot be loaded (%s): copying frames to the GPU takes longer", name, error)
         return None
 
 

@@ -1,6 +1,6 @@
-"""Make a cut ONNX graph ready to be built: one fixed batch, bytes in, the mean off, and its precision in its types.
+"""Prepare a cut ONNX graph for TensorRT: a fixed batch of bytes, the mean subtracted, and the precision in its types.
 
-TensorRT 11 takes precision from the graph's types alone, so half precision is written into the graph itself.
+TensorRT 11 uses only the precision of the graph's types, so half precision is written into the graph itself.
 """
 
 from pathlib import Path
@@ -31,8 +31,8 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
 
     Args:
         graph: an `.onnx` file, cut before its suppression.
-        size: of the network's input.
-        batch_size: frames a batch, N.
+        size: the size of the network's input.
+        batch_size: frames in a batch, N.
         precision: f16 or f32.
 
     Raises:

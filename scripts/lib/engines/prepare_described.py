@@ -1,4 +1,4 @@
-"""Make the ONNX graph of a described family ready to be built: a fixed batch of bytes in, what is read out."""
+"""Prepare the ONNX graph of a described family for TensorRT: a fixed batch of bytes in, the needed outputs out."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +21,8 @@ from scripts.lib.graphs.signature_reader import read_file
 if TYPE_CHECKING:
     import onnx
 
-# Operators of graphs that suppress boxes themselves: how much they give hangs on the picture, and the engine's memory
-# is made before it comes.
+# Operators of graphs that suppress boxes themselves: the size of their outputs depends on the picture, but the engine's
+# memory is allocated before.
 _SUPPRESSING = ("NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "Compress", "Unique")
 FRAMES = "frames"
 
@@ -33,7 +33,7 @@ def output_name(at: int) -> str:
 
 
 def obstacle(signature: Signature, description: Description) -> str | None:
-    """Return why TensorRT cannot run a network, None where nothing is known against it."""
+    """Return why TensorRT cannot run a network; None if nothing is known against it."""
     found = [name for name in _SUPPRESSING if name in signature.operators]
     if found:
         return (
@@ -55,9 +55,9 @@ def prepare_described(graph: Path, description: Description, *, size: Size, batc
 
     Args:
         graph: an `.onnx` file.
-        description: of its family.
-        size: of the network's input.
-        batch_size: frames a batch.
+        description: the description of its family.
+        size: the size of the network's input.
+        batch_size: frames in a batch.
         precision: f16 or f32.
 
     Raises:
@@ -139,11 +139,11 @@ def _give_others(model: "onnx.ModelProto", others: Mapping[str, npt.NDArray[Any]
 
 
 def _check_fixed(model: "onnx.ModelProto", graph: Path) -> None:
-    """Refuse outputs whose size hangs on the picture."""
+    """Refuse outputs whose size depends on the picture."""
     for output in model.graph.output:
         shape = output.type.tensor_type.shape.dim
         if not shape or not all(length.dim_value for length in shape):
             raise GraphError(
-                f"{graph}: how many boxes it gives hangs on the picture, which TensorRT cannot run; set detect.engine: "
-                "openvino (or onnxruntime)"
+                f"{graph}: the number of its boxes depends on the picture, which TensorRT cannot run; set "
+                "detect.engine: openvino (or onnxruntime)"
             )

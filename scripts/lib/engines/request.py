@@ -1,4 +1,4 @@
-"""What an engine is opened with."""
+"""The request to open an engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +13,21 @@ if TYPE_CHECKING:  # the table of engines is read while a run is planned
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """What an engine is opened with.
+    """The arguments to open an engine.
 
     Attributes:
         graph: the network's file: `graph.pb`, `graph.onnx`, or OpenVINO's own `graph.xml`.
         size: width and height of the network's input.
-        batch_size: frames a batch.
-        threads: of the CPU.
+        batch_size: frames in a batch.
+        threads: number of CPU threads.
         precision: what to compute with, one of the engine's.
         engines: the folder of engines that are built.
-        nms: suppression settings in place of the graph's own.
+        nms: suppression settings instead of the graph's own.
         rows: how to read a graph that gives rows.
-        description: of a network of the families that have one.
+        description: the description of a network whose family has one.
         names: how many classes of such a network have a name.
         device: what onnxruntime computes on: auto, cpu or cuda.
-        least_score: what is looked for scores at least; anchors below it may be left out. None: all are given.
+        least_score: the least score of a box; anchors below it may be left out. None to return all.
     """
 
     graph: Path

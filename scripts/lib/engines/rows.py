@@ -1,6 +1,6 @@
-"""Networks that give rows: boxes, scores and labels that are suppressed already, as torchvision's do.
+"""Networks whose outputs are rows: boxes, scores and labels after suppression, like torchvision's.
 
-Such a graph takes one picture at a time and says neither which pixels it wants nor how it counts its classes.
+Such a graph processes one picture at a time, and defines neither its kind of pixels nor the numbers of its classes.
 """
 
 from collections import deque
@@ -31,10 +31,10 @@ _WHOLE = ("rgb_0_to_255", "bgr_0_to_255")  # what bytes can hold
 
 @dataclass(frozen=True)
 class RowsConvention:
-    """What a graph with rows does not say of itself.
+    """The properties that a graph with rows does not define itself.
 
     Attributes:
-        pixels: the pixels it wants, one of _PIXELS; None when not set.
+        pixels: the pixels that it expects, one of _PIXELS; None if not set.
         first_label: the label of the first name in train.ini, 0, or 1 where 0 is the background; None when not set.
         classes: how many names there are.
     """
@@ -61,7 +61,7 @@ Run = Callable[[npt.NDArray[Any]], Sequence[npt.NDArray[Any]]]
 
 
 class RowsEngine(Engine):
-    """Runs a graph that gives rows, and gives them out as boxes with a score in the column of their class."""
+    """Runs a graph whose outputs are rows, and returns them as boxes with a score in the column of their class."""
 
     depth = 1
 
@@ -74,9 +74,9 @@ class RowsEngine(Engine):
         Args:
             run: the graph.
             taken: the graph's input.
-            graph: what errors call it.
-            size: of the network's input.
-            batch_size: frames a batch; they go through the graph one by one.
+            graph: its name in errors.
+            size: the size of the network's input.
+            batch_size: frames in a batch; they go through the graph one by one.
             nms: to suppress what the graph left; None for nothing.
             convention: what the graph does not say.
             description: for the record.
@@ -161,7 +161,7 @@ class RowsEngine(Engine):
 
 def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
     """Return pixels, first label and number of classes; fail where one of them is not set."""
-    what = f"{graph}: it gives rows of boxes, scores and labels"
+    what = f"{graph}: its outputs are rows of boxes, scores and labels"
     if convention is None or convention.pixels is None:
         raise SettingsError(
             f"{what}, and does not say which pixels it takes; set network.pixels to one of {', '.join(_PIXELS)} "

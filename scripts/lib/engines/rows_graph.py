@@ -1,4 +1,4 @@
-"""Graphs that give rows, opened with OpenVINO or onnxruntime."""
+"""Open graphs whose outputs are rows with OpenVINO or onnxruntime."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ def open_rows(request: EngineRequest, *, engine: str, read: ReadRows, device: De
     Args:
         request: what it is opened with; its graph is an `.onnx` file.
         engine: its name, for the record.
-        read: makes the graph ready in that engine; None where it gives no rows.
+        read: makes the graph ready in that engine; None if it gives no rows.
         device: what it computes on, for the record.
 
     Raises:

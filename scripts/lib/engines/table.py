@@ -1,4 +1,4 @@
-"""The engines: what each reads and computes with, and how it is opened. A new one is an entry here and a module.
+"""The table of engines: their files, precisions, and how they are opened. A new engine is an entry here and a module.
 
 Imports nothing heavy: the table is read while a run is planned.
 """
@@ -165,7 +165,7 @@ def open_engine(
     device: str = "cpu",
     least_score: float | None = None,
 ) -> "Engine":
-    """Make a network ready.
+    """Open a network.
 
     Args:
         graph: the network's file.
@@ -184,7 +184,7 @@ def open_engine(
 
     Raises:
         GraphError: the engine cannot use the graph.
-        DeviceError: GPU, driver or TensorRT is not there, or fails.
+        DeviceError: GPU, driver or TensorRT is missing or fails.
         SettingsError: there is no such engine, or a setting is missing that the graph needs.
     """
     if engine not in ENGINES:
@@ -200,5 +200,5 @@ def open_engine(
     )
     if kind.is_built:  # which takes as long as it takes
         return kind.open(request)
-    with deadline.watched(str(graph), f"being made ready by {engine}"):
+    with deadline.watched(str(graph), f"being loaded by {engine}"):
         return kind.open(request)

@@ -38,16 +38,16 @@ class TensorRtEngine(Engine):
 
         Args:
             graph: an `.onnx` file.
-            size: of the network's input.
-            batch_size: frames a batch.
+            size: the size of the network's input.
+            batch_size: frames in a batch.
             precision: f16 or f32.
-            folder: of the engine files.
+            folder: the folder of the engine files.
             nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
             least_score: leave out anchors that score less in every class, which are then not copied; None: give all.
 
         Raises:
             GraphError: the file cannot be read, or its layout is not known.
-            DeviceError: GPU, driver or package is not there, or fails.
+            DeviceError: GPU, driver or package is missing or fails.
         """
         trt = load_tensorrt()
         self.batch_size, self.size, self.nms = batch_size, size, nms or nms_settings.of_onnx(graph)

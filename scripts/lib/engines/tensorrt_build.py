@@ -15,7 +15,7 @@ def load_tensorrt() -> ModuleType:
     """Import TensorRT.
 
     Raises:
-        DeviceError: it is not there.
+        DeviceError: it is missing.
     """
     try:
         return importlib.import_module("tensorrt")

@@ -1,8 +1,8 @@
-"""A frame's best anchors, found where its scores are computed, so that only these leave a GPU.
+"""Select a frame's best anchors on the GPU, so that only these are copied.
 
-Behind a network's boxes and scores come a few operators of ONNX that pick the anchors with the best scores. If the
-worst anchor picked scores less than is asked for, so do all that were left out: nothing is lost. Otherwise, and where a
-score is not a number, all boxes and scores of the batch are copied, as without this.
+A few ONNX operators after a network's boxes and scores select the anchors with the best scores. If the
+worst selected anchor scores less than the threshold, so do all that were left out, and nothing is lost. Otherwise, or
+if a score is NaN, all boxes and scores of the batch are copied.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from scripts.lib.engines.small_graphs import (
 if TYPE_CHECKING:
     import onnx
 
-# Anchors picked of a frame: more than networks find in crowded pictures; with 7 classes they are 12 kB.
+# Anchors selected in a frame: more than networks find in crowded pictures; with 7 classes they are 12 kB.
 MOST = 256
 _OLDEST = 12  # version of the operators: GatherND of a batch
 # With fewer anchors than so many times that, all are copied.

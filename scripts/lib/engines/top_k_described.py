@@ -1,7 +1,7 @@
-"""The best boxes of a described network, picked where its outputs are, so that only these leave a GPU.
+"""Select the best boxes of a described network on the GPU, so that only these are copied.
 
-As in top_k.py; but what is picked are rows of the network's own outputs, which are decoded afterwards as all would be.
-What they score is computed twice: on the GPU to pick them, which may round otherwise, and by decoding.py.
+As in top_k.py, but rows of the network's own outputs are selected, which are decoded afterwards like all rows.
+Their scores are computed twice: on the GPU to select them, which may round differently, and by decoding.py.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Found(NamedTuple):
 
     Attributes:
         outputs: in the order of `Description.outputs.all`.
-        places: (N, K), of rows that were picked, where they stand among all, rising; None where nothing was picked.
+        places: (N, K), of rows that were picked, where they stand among all, rising; None if nothing was picked.
             A table has its boxes on its second axis then, whatever `boxes_last` says.
     """
 
@@ -58,7 +58,7 @@ class Picking:
     """How the best boxes of a network are picked.
 
     Attributes:
-        description: of its family.
+        description: the description of its family.
         most: how many of each picture, K.
     """
 
@@ -94,10 +94,10 @@ def names_picked(count: int) -> list[str]:
 
 
 def plan_picking(description: Description, shapes: Sequence[Sequence[int]]) -> Picking | None:
-    """Return how the best boxes are picked; None where that does not pay, or the outputs are not as described.
+    """Return how the best boxes are picked; None if that does not pay, or the outputs are not as described.
 
     Args:
-        description: of a family.
+        description: the description of a family.
         shapes: of its outputs, in the order of `Description.outputs.all`.
     """
     outputs = description.outputs
@@ -132,7 +132,7 @@ def append_picking(model: "onnx.ModelProto", description: Description) -> None:
 
     Args:
         model: changed in place; it gives what the description reads, in order, in float32 and of fixed shapes.
-        description: of its family.
+        description: the description of its family.
     """
     from onnx import helper
 

@@ -1,1 +1,1 @@
-"""Boxes that were found, against true ones or other runs."""
+"""Compare detected boxes with true ones or with other runs."""

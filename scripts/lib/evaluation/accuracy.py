@@ -1,7 +1,7 @@
 """Match detections with true boxes, and measure precision, recall and AP.
 
-Average precision is COCO's, by pycocotools. Everything else comes of one comparison: boxes in falling order of their
-score each take the free true box of their picture that they overlap most, by the IoU asked for at least.
+Average precision is COCO's, by pycocotools. Everything else is computed from one matching: in falling order of score,
+each box is matched with the free true box of its picture that it overlaps most, if the IoU is large enough.
 """
 
 import contextlib

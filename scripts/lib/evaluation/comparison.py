@@ -34,7 +34,7 @@ class NetworkClasses:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedMedia:
-    """A media of either side: its name, its size in pixels, and the network, None where that is unknown."""
+    """A media of either side: its name, its size in pixels, and the network; None if that is unknown."""
 
     name: str | None
     width: int
@@ -70,7 +70,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one box; a side is None where the box is not there."""
+    """What became of one box; a side is None if it has no such box."""
 
     media_id: int
     frame: int

@@ -1,4 +1,4 @@
-"""Files of true tracks: CSV with a header, which is what a run keeps, too, or MOT's ground truth of one video."""
+"""Read and write files of true tracks: CSV with a header, the format of a run, or MOT's ground truth of one video."""
 
 import csv
 import itertools

@@ -1,4 +1,4 @@
-"""True boxes, as a file of one form: `media_id,frame,x,y,w,h,species`, in pixels of the media."""
+"""Read and write true boxes; a run's own format is `media_id,frame,x,y,w,h,species`, in pixels of the media."""
 
 import csv
 import math
@@ -74,7 +74,7 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
 
 
 def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> Iterator[LabeledBox]:
-    """Yield what foreign_truth does, with the finder of its media; names are None where they are not known yet."""
+    """Yield what foreign_truth does, with the finder of its media; names are None if they are not known yet."""
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         x, y, w, h = box.xywh
@@ -111,11 +111,11 @@ class NamedMedia(Protocol):
 
     @property
     def kind(self) -> str | None:
-        """`video`, `image`, or None where it is unknown."""
+        """`video`, `image`, or None if it is unknown."""
 
 
 class MediaFinder:
-    """Tells which media a file means."""
+    """Finds the media that a file names."""
 
     def __init__(self, media: Sequence[NamedMedia]) -> None:
         self._ids = {each.media_id for each in media}

@@ -1,4 +1,4 @@
-"""A look at files of true boxes and tracks while the run is planned: what is wrong in them for certain.
+"""Check files of true boxes and tracks while the run is planned, for errors that are certain.
 
 Reads them as the jobs do. Not known yet are the names of media in Tator, and the species of a data image.
 """
@@ -19,18 +19,18 @@ _ONLY_VIDEO = 0
 
 
 def problem_of_boxes(path: Path, media_ids: Collection[int], names: Sequence[str] | None) -> str | None:
-    """Return what is wrong with a file of true boxes, None if nothing is, or if that cannot be known yet.
+    """Return what is wrong with a file of true boxes; None if nothing is, or if that cannot be known yet.
 
     Args:
         path: CSV or COCO JSON.
         media_ids: the run's.
-        names: of the species; None where the network is still to be fetched.
+        names: of the species; None if the network is not fetched yet.
     """
     return _problem(lambda finder: boxes_of(path, finder, names), path, media_ids, "boxes")
 
 
 def problem_of_tracks(path: Path, media_ids: Collection[int]) -> str | None:
-    """Return what is wrong with a file of true tracks, None if nothing is, or if that cannot be known yet."""
+    """Return what is wrong with a file of true tracks; None if nothing is, or if that cannot be known yet."""
     return _problem(lambda finder: tracked_boxes_of(path, finder), path, media_ids, "tracks")
 
 

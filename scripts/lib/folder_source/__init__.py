@@ -1,1 +1,1 @@
-"""A folder of the user's own files as the source of media: listing it, and reading its files where they lie."""
+"""A folder of the user's own files as the source of media: listing it, and reading its files in place."""

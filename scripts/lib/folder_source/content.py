@@ -1,4 +1,4 @@
-"""Whether a file is a picture or a video, by its name's suffix and by its first bytes."""
+"""Recognize pictures and videos by their suffix and by their first bytes."""
 
 import re
 from typing import Literal
@@ -9,7 +9,7 @@ from scripts.lib.records import Kind
 HEAD_BYTES = 640
 
 _IMAGES = re.compile(r"apng|avifs?|bmp|dib|gif|hei[cf]|j2[ck]|jfif|jp2|jpe?g?|jpf|p[bgnp]m|png|tiff?|webp")
-# Not .ts, .mts, .mod and .dat, which many programs use for other files: of these the content tells.
+# Not .ts, .mts, .mod and .dat, which many programs use for other files: for these the content decides.
 _VIDEOS = re.compile(r"3g[2p]|asf|avi|divx|f[4l]v|ivf|m[12]v|m2ts|m4v|mkv|mov|mp4|mpe?g?|mxf|ogv|qt|vob|webm|wmv|y4m")
 # Raw pictures of cameras, which are built like TIFF, and sound, which comes in the containers of videos.
 _NEITHER = re.compile(
@@ -49,7 +49,7 @@ _OGG, _THEORA = b"OggS", b"theora"
 
 
 def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
-    """Return what a file is by its name's suffix; None where only its content can tell, or "neither"."""
+    """Return what a file is by its name's suffix; None if only its content can tell, or "neither"."""
     _, dot, suffix = name.rpartition(".")
     suffix = suffix.lower() if dot else ""
     if _IMAGES.fullmatch(suffix):
@@ -60,7 +60,7 @@ def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
 
 
 def kind_by_content(head: bytes) -> Kind | None:
-    """Return what a file is by its first bytes, HEAD_BYTES of them or all; None where they are of no known kind."""
+    """Return what a file is by its first bytes, HEAD_BYTES of them or all; None if they are of no known kind."""
     if any(start.match(head) for start in _IMAGE_STARTS):
         return "image"
     if any(start.match(head) for start in _NO_VIDEO_STARTS):

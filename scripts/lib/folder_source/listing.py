@@ -117,7 +117,7 @@ def list_folder(
 ) -> Listing:
     """Return the pictures and videos of a folder and of the folders in it.
 
-    What is neither, by its suffix or else by its first bytes, is left out and counted; so are hidden files and
+    Other files, by their suffix or their first bytes, are left out and counted; so are hidden files and
     folders, and links to folders. A link to a file is followed wherever it leads, but each file is listed once.
 
     Args:
@@ -188,10 +188,10 @@ class _Walk:
         except FileNotFoundError:
             if below:  # removed meanwhile
                 return []
-            raise SettingsError(f"media.folder: {place!r} is gone; expected a folder") from None
+            raise SettingsError(f"media.folder: {place!r} was removed; expected a folder") from None
         except OSError as error:
             raise SettingsError(
-                f"media.folder: {place!r} cannot be read ({error.strerror}); expected a folder that can: give this "
+                f"media.folder: {place!r} cannot be read ({error.strerror}); expected a readable folder: give this "
                 "user the right to it, or leave it out with media.exclude"
             ) from None
 

@@ -1,4 +1,4 @@
-"""The files of a folder's media, read where they lie: never copied, changed or removed."""
+"""The files of a folder's media, read in place: never copied, changed or removed."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def local_path(record: MediaRecord, listing: Path) -> Path:
 
 
 def check(record: MediaRecord, path: Path) -> DownloadRecord:
-    """Return in place of the record of a download whether a file is there, can be read, and is the one that was listed.
+    """Return instead of the record of a download whether a file is there, can be read, and is the one that was listed.
 
     Args:
         record: what list_media wrote.
@@ -37,7 +37,7 @@ def check(record: MediaRecord, path: Path) -> DownloadRecord:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         state = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return _failed(record, "its file is gone since the run was planned; run again")
+        return _failed(record, "its file was removed since the run was planned; run again")
     except PermissionError as error:
         return _failed(
             record, f"its file cannot be read ({error.strerror}); give this user the right to, and run again"
@@ -68,10 +68,10 @@ def media_file(
     """Return a media's file, and the record of how it came: downloaded, or in the folder of the run.
 
     Args:
-        record: what resolve_media or list_media wrote.
+        record: the record of resolve_media or list_media.
         media: the downloaded file.
         download: what download_media wrote.
-        listing: of a folder's run, in place of these two.
+        listing: of a folder's run, instead of these two.
 
     Raises:
         ValueError: neither is named.

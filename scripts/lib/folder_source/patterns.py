@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Return a function that says whether a path matches any of the patterns.
 
-    A pattern without `/` is of a name, in whatever folder it is; one with `/` is of the path below the folder, where
-    `*` stays within a name and `**` stands for any number of folders. One that ends in `/` is of a folder. Capital
-    letters are as small ones. The path of a folder ends in `/`.
+    A pattern without `/` matches a name in any folder; one with `/` matches the path below the folder, where
+    `*` matches within a name and `**` any number of folders. One that ends in `/` matches a folder. Upper and lower
+    case are the same. The path of a folder ends in `/`.
 
     Args:
         patterns: of `*`, `?`, `[...]` and letters.

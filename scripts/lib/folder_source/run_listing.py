@@ -1,4 +1,4 @@
-"""The listing that a run works with: written when the run begins, and read by all its jobs.
+"""The listing of a run: written when the run begins, and read by all its jobs.
 
 A job reads the workflow's files again, maybe much later and on another machine: what it finds has to be what the run
 was planned with. The run's folder keeps the listing of the last run, so that the next one can say which files are gone.
@@ -56,7 +56,7 @@ def list_for_run(media: Mapping[str, Any], run_folder: Path) -> Listing:
 
 
 def is_away(settings: Mapping[str, Any], run_folder: Path) -> bool:
-    """Say whether the folder is not here, and a run that was made where it is has its boxes to be put into Tator.
+    """Return whether the folder is missing and only the boxes that an earlier run found in it are to be uploaded.
 
     Args:
         settings: of the run.
@@ -100,7 +100,7 @@ def detected_before(folder: str, run_folder: Path) -> Listing:
 def begin(listing: Listing, run_folder: Path) -> list[str]:
     """Write a run's listing; put the results of files that are gone aside, and those of files that came back in place.
 
-    Only while no other run is at work in the folder.
+    Only while no other run is running in the folder.
 
     Args:
         listing: what this run works with.
@@ -178,7 +178,7 @@ def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
                     break
                 found[file.media_id] = file
     except FileNotFoundError:
-        raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
+        raise PipelineError(f"{path}: it is missing; expected the listing of this run: start the run again") from None
     for media_id in media_ids:
         if media_id not in found:
             raise PipelineError(f"{path}: no file has the id {media_id} by now; start the run again")
@@ -207,7 +207,7 @@ def read_listing(path: Path) -> Listing:
     """Return what `write_listing` wrote, less what was left out.
 
     Raises:
-        PipelineError: it is not there.
+        PipelineError: it does not exist.
     """
     with _opened(path) as stream:
         folder = json.loads(stream.readline())["folder"]
@@ -218,7 +218,7 @@ def each_file(listing: Path = LISTING) -> Iterator[ListedFile]:
     """Yield a listing's files, in its order.
 
     Raises:
-        PipelineError: it is not there.
+        PipelineError: it does not exist.
     """
     with _opened(listing) as stream:
         stream.readline()
@@ -235,7 +235,7 @@ def _opened(path: Path) -> IO[str]:
     try:
         return path.open(encoding="utf-8")
     except FileNotFoundError:
-        raise PipelineError(f"{path}: it is gone; expected the listing of this run: start the run again") from None
+        raise PipelineError(f"{path}: it is missing; expected the listing of this run: start the run again") from None
 
 
 def digest(files: Iterable[ListedFile]) -> str:

@@ -1,1 +1,1 @@
-"""From a media's file to numbered frames, with a record of damage."""
+"""Read a media's file as numbered frames, with a record of damage."""

@@ -1,4 +1,4 @@
-"""Whether pictures of AV1 are missing, by their numbers: the decoder takes what it has in their place.
+"""Find missing pictures of AV1 by their numbers, as the decoder uses other pictures instead.
 
 Each picture has its place in the order in which pictures are shown (order_hint, AV1 Bitstream Specification, section
 7.20). libaom, SVT-AV1 and rav1e count one for each picture that is shown, also where they drop pictures or get them at
@@ -90,7 +90,7 @@ class Av1Pictures:
 
         Args:
             number: of the picture.
-            key: whether it is a key frame: most encoders count anew with it.
+            key: whether it is a key frame: most encoders restart the count with it.
             sequence: how numbers are written.
             anew: whether it is coded here, and not one from before that is shown now.
         """
@@ -103,7 +103,7 @@ class Av1Pictures:
         self._broken += step > 1
         if step == 1 or self._whole <= _USUAL * self._broken:
             return 0
-        return step - 1 if step <= count // 2 else 1  # back: a key frame with which they count anew is missing
+        return step - 1 if step <= count // 2 else 1  # back: a key frame that restarts the count is missing
 
 
 def frames_in(packet: bytes) -> int:
@@ -148,7 +148,7 @@ def _places(packet: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _sequence(bits: Bits) -> _Sequence | None:
-    """Read a sequence header; None where numbers are not written, or pictures may have been taken out soundly."""
+    """Read a sequence header; None if numbers are not written, or pictures may have been taken out soundly."""
     bits.take(4)
     if bits.take(1):
         return None  # a still picture

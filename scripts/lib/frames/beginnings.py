@@ -1,4 +1,4 @@
-"""Whether the first packets of H.264 and HEVC lost their key frame, or were entered in mid-stream.
+"""Find out whether the first packets of H.264 and HEVC lost their key frame, or begin in mid-stream.
 
 Before its first key frame a stream is sound whatever its decoder says: it was entered there. Two things tell otherwise.
 """

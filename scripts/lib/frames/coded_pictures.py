@@ -17,10 +17,10 @@ class Told(NamedTuple):
     Attributes:
         second: whether it is a second field, which is decoded into the frame of the first.
         missing: how many pictures that others refer to are missing before it.
-        begins_anew: whether its numbers begin anew without a key frame: that was lost, or the encoder emptied its
+        begins_anew: whether its numbers restart without a key frame: that was lost, or the encoder emptied its
             memory.
         unseen: how many pictures are missing by their places in the order of showing, as far as is known by now.
-        place: its own place there; None where its header does not tell.
+        place: its own place there; None if its header does not tell.
         key: whether it is a key frame. The first one is that from which on pictures are whole, which containers say of
             others too.
     """

@@ -1,4 +1,4 @@
-"""Which coded pictures came out of the decoder, and which are missing."""
+"""Find out which coded pictures were decoded, and which are missing."""
 
 import math
 from fractions import Fraction
@@ -49,7 +49,7 @@ class Completeness:
             those that are shown before it and stored behind.
         missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
         gaps: the gaps in time that none of these fill.
-        next_frame: the number of the next frame that comes out, without those that are missing before it; None where
+        next_frame: the number of the next frame that comes out, without those that are missing before it; None if
             frames are not numbered in order.
         key_left_out: whether a key frame came first that an edit list leaves out.
         at_end: whether what comes now was held back up to the stream's end. The pictures that are shown before the last
@@ -62,7 +62,7 @@ class Completeness:
         """Begin a stream.
 
         Args:
-            period: how long a frame is shown, in its time unit, None where it is unknown.
+            period: how long a frame is shown, in its time unit; None if it is unknown.
             unit: seconds of one time unit, likewise.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
                 no times for that: then all times follow those of decoding, and say nothing about the order. Where one
@@ -134,7 +134,7 @@ class Completeness:
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
-            # Joined files begin their times anew, with a key frame, or overlap a little.
+            # In joined files the times restart with a key frame, or overlap a little.
             last = self._decoded_at
             if last is not None and decoded_at < last and (key or decoded_at < last - (self._period or 0)):
                 self._epoch += 1
@@ -258,7 +258,7 @@ class Completeness:
         return max(0, here.number - last.number - 1 - lost)
 
     def _places(self, coded: CodedPacket) -> float | None:
-        """Return how many frame durations lie between the last frame and this one, None where that is unknown."""
+        """Return how many frame durations lie between the last frame and this one; None if that is unknown."""
         last = self._last
         if last is None or last.time is None or coded.time is None or last.epoch != coded.epoch or not self._period:
             return None

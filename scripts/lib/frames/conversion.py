@@ -1,4 +1,4 @@
-"""A video's frames in BGR, upright: converted at once, or later by whichever thread asks."""
+"""Convert a video's frames to upright BGR pictures, at once or later on another thread."""
 
 import logging
 import threading
@@ -49,7 +49,7 @@ class Converter:
 
         Args:
             frame: as it was decoded.
-            turning: makes it upright; None where it is.
+            turning: makes it upright; None if it is.
 
         Raises:
             MediaFault: its pixel format cannot be converted.

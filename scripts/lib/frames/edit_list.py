@@ -31,7 +31,7 @@ def jumps(path: Path, container: InputContainer, stream: VideoStream) -> frozens
 
 
 def last_picture_until(path: Path, container: InputContainer, stream: VideoStream, time: int | None) -> int | None:
-    """Return when a file's last picture ends where FFmpeg's versions differ in that, None where they agree.
+    """Return when a file's last picture ends where FFmpeg's versions differ in that; None if they agree.
 
     Without times of showing, the last sample lasts until the track's end for FFmpeg 5, and an edit list may put that
     elsewhere; FFmpeg 8 takes the sample's own length.

@@ -1,4 +1,4 @@
-"""Detect encrypted videos: FFmpeg hands such packets on as they are, or drops them without an error."""
+"""Detect encrypted videos: FFmpeg passes such packets on unchanged, or drops them without an error."""
 
 import re
 

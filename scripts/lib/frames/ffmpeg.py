@@ -1,4 +1,4 @@
-"""Open media files with FFmpeg, through PyAV, and tell its errors apart."""
+"""Open media files with FFmpeg, through PyAV, and classify its errors."""
 
 import io
 import os

@@ -42,7 +42,7 @@ class SliceHeaders:
 
     Attributes:
         missing: how many pictures that others refer to are missing before the last packet.
-        begins_anew: its numbers begin anew without a key frame: that was lost, or the encoder emptied its memory.
+        begins_anew: its numbers restart without a key frame: that was lost, or the encoder emptied its memory.
         place: the place of the last packet's picture in the order of showing; None of second fields, and where it is
             not written.
     """
@@ -79,7 +79,7 @@ class SliceHeaders:
 
         Args:
             packet: its content.
-            key: whether it is a key frame: where files were joined, numbers begin anew with one.
+            key: whether it is a key frame: in joined files the numbers restart with one.
         """
         self.missing, self.begins_anew = 0, False
         self.place = self._slice = None

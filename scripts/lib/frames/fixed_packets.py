@@ -226,7 +226,7 @@ class AsfPackets(FixedPackets):
 
 
 def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets | None:
-    """Return the packets of a file; None where its format has none, or where they begin is not seen.
+    """Return the packets of a file; None if its format has none, or where they begin is not seen.
 
     Args:
         path: the file.
@@ -249,7 +249,7 @@ def _mapped(path: Path) -> Content:
 
 
 def _transport_grid(data: Content) -> Grid | None:
-    """Return where the packets of a transport stream begin, None where that is not seen."""
+    """Return where the packets of a transport stream begin; None if that is not seen."""
     for distance in _DISTANCES:
         for first in range(min(distance, len(data))):
             heads = data[first::distance][:_IN_A_ROW]
@@ -276,7 +276,7 @@ def _late_grid(data: Content) -> Grid | None:
 
 
 def _asf_grid(data: Content) -> Grid | None:
-    """Return where the packets of an ASF file begin, None where its header does not say."""
+    """Return where the packets of an ASF file begin; None if its header does not say."""
     if data[:16].tobytes() != _ASF_HEADER:
         return None
     length = int.from_bytes(data[16:_OBJECT].tobytes(), "little")

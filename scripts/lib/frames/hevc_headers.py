@@ -55,7 +55,7 @@ class HevcHeaders:
                 self._read_set(unit)
 
     def place(self, packet: bytes) -> PlaceInOrder | None:
-        """Return the place of a packet's picture, None where it does not say.
+        """Return the place of a packet's picture; None if it does not say.
 
         Args:
             packet: its content.

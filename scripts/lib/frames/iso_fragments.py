@@ -1,7 +1,7 @@
 """Destroyed fragments in files of the MP4 family, which FFmpeg passes over without a word.
 
 Such a file, as Tator's streaming copies are, describes its pictures in many boxes `moof` (ISO/IEC 14496-12), each
-before the box `mdat` that holds them. A description that was lost is no error for FFmpeg: its pictures are not there.
+before the box `mdat` that holds them. A description that was lost is no error for FFmpeg: its pictures are missing.
 """
 
 import mmap
@@ -71,7 +71,7 @@ def _words(place: int) -> str:
 
 
 def _box(data: mmap.mmap, at: int, end: int) -> Box | None:
-    """Return the box at a place, None where there is none; its end may lie behind the file's."""
+    """Return the box at a place; None if there is none; its end may lie behind the file's."""
     kind, length, head = data[at + 4 : at + _HEAD], int.from_bytes(data[at : at + 4], "big"), _HEAD
     if length == 1:
         length, head = int.from_bytes(data[at + _HEAD : at + _LONG_HEAD], "big"), _LONG_HEAD

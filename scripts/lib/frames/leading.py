@@ -22,7 +22,7 @@ class LeadingPictures:
         self._counts = codec in mpeg_pictures.CODECS
         self._mpeg4 = Mpeg4Headers(description) if codec == "mpeg4" else None
         self._key_seen = self._over = False
-        self._key_place: tuple[int, int] | None = None  # and how many places there are before they begin anew
+        self._key_place: tuple[int, int] | None = None  # and how many places there are before they restart
 
     def includes(self, coded: bytes, place: PlaceInOrder | None, *, key: bool) -> bool:
         """Return whether a picture is one of them.

@@ -1,4 +1,4 @@
-"""Check that an original's pictures are, one by one, those of the streaming copy that Tator's transcoder made of it."""
+"""Check that an original's pictures are the same, one by one, as those of the streaming copy by Tator's transcoder."""
 
 from array import array
 from itertools import islice
@@ -26,7 +26,7 @@ class _Difference(Exception):
 
 
 def unlike_copy(path: Path, shown: Shown) -> str | None:
-    """Say in what an original differs from Tator's copy of it; None where each picture stands at its own number.
+    """Return how an original differs from Tator's copy of it; None if each picture has its own number.
 
     Reads the whole file, and decodes one picture, or the first ones where no time tells their order. What is damaged
     counts as no difference: whoever decodes it finds out what is wrong with it.
@@ -124,7 +124,7 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
         return False  # pictures without a time are counted by the transcoder, too
     if timeless:
         raise _Difference(f"{timeless} of its pictures have no time")
-    # In order of time: of a clock that starts anew in mid-stream the pictures come apart, and stand elsewhere.
+    # In order of time: if a clock restarts in mid-stream, the pictures are no longer next to each other.
     in_order = np.sort(np.frombuffer(times, np.int64))
     for number, time in enumerate(in_order.tolist()):
         line.add(time)

@@ -31,7 +31,7 @@ _DEMUXERS = re.compile(
 )
 _TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
-# Decoders that put something into the picture in place of what they cannot read.
+# Decoders that put something into the picture instead of what they cannot read.
 _DECODERS = re.compile(
     r"error count"
     r"|overread"
@@ -97,7 +97,7 @@ def demuxer_damage(said: list[Message], end: int | None) -> str | None:
 
     Args:
         said: the messages.
-        end: the byte behind the container's last; what is said of later ones does not count. None where unknown.
+        end: the byte behind the container's last; what is said of later ones does not count. None if unknown.
     """
     for _, _, text in said:
         if _DEMUXERS.search(text):

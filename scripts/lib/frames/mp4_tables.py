@@ -157,7 +157,7 @@ def _clock(content: Content, at: int, stop: int) -> tuple[int, int]:
 def _rows(
     content: Content, tables: dict[bytes, tuple[int, int]], kind: bytes, columns: int, skip: int = 0
 ) -> npt.NDArray[np.int64]:
-    """Return a table's rows, (rows, columns), as far as they stand in the file; none where it has no such table."""
+    """Return a table's rows, (rows, columns), as far as they stand in the file; none if it has no such table."""
     at, stop = tables.get(kind, (0, 0))
     begin = at + _TABLE_HEAD + skip
     rows = min(int.from_bytes(content[begin - 4 : begin]), max(0, stop - begin) // (4 * columns)) if at else 0

@@ -26,7 +26,7 @@ class Mpeg4Headers:
     def time(self, packet: bytes) -> tuple[int, int] | None:
         """Return when a packet's first picture is shown: ticks within a second, and how many a second has.
 
-        It is None where the packet does not say.
+        It is None if the packet does not say.
         """
         self._read_layer(packet)
         at = packet.find(_PICTURE)

@@ -1,4 +1,4 @@
-"""The places of MPEG-1 and MPEG-2 pictures in the order of showing: decoders say nothing where some are missing.
+"""The places of MPEG-1 and MPEG-2 pictures in the order of showing: decoders say nothing if some are missing.
 
 Each picture has its number in its group, in that order (temporal_reference, ISO/IEC 13818-2, section 6.3.9).
 """
@@ -10,7 +10,7 @@ CODECS = {"mpeg1video", "mpeg2video"}
 _GROUP, _PICTURE = b"\0\0\1\xb8", b"\0\0\1\0"
 _CLOSED = 0x40  # in the fourth byte behind a group's start code
 _B = 3
-_NUMBERS = 1024  # that there are; then they begin anew
+_NUMBERS = 1024  # how many there are; then they restart
 _USUAL = 2  # steps without a missing picture to one with, at least: some encoders count in their own way
 
 
@@ -65,7 +65,7 @@ class MpegPictures:
         self._shown: int | None = None  # the place of the picture that was shown last
 
     def place(self, packet: bytes) -> GroupPlace | None:
-        """Return the place of a packet's picture; None where it does not say, or its encoder counts otherwise."""
+        """Return the place of a packet's picture; None if it does not say, or its encoder counts otherwise."""
         head = _head(packet)
         if head is None:
             return None

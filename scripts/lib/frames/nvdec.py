@@ -1,8 +1,8 @@
-"""Decoding with NVDEC, the decoder of NVIDIA's GPUs, through PyNvVideoCodec.
+"""Decode with NVDEC, the decoder of NVIDIA's GPUs, through PyNvVideoCodec.
 
-H.264 and HEVC of 8 bits and half the colours come out of every decoder alike, to the byte. So pictures are handed on as
-FFmpeg's decoder would have, and everything behind is the same. NVDEC fills gaps without a word that reaches a program:
-whatever is not as in a sound video ends such a reading with NotSound, and the video is read again by the CPU.
+Every decoder decodes H.264 and HEVC with 8 bits and 4:2:0 to the same bytes, so pictures are passed on like those
+of FFmpeg's decoder. NVDEC fills gaps without an error for the program: any sign of damage ends such a reading with
+NotSound, and the video is read again by the CPU.
 """
 
 import ctypes
@@ -46,14 +46,14 @@ _LISTENING = threading.Lock()
 
 
 def load_nvdec(asked: str, environ: Mapping[str, str]) -> ModuleType | None:
-    """Return PyNvVideoCodec, None where the CPU is to decode.
+    """Return PyNvVideoCodec; None if the CPU is to decode.
 
     Args:
         asked: detect.decoder: auto, cpu or nvdec.
         environ: the process environment.
 
     Raises:
-        DeviceError: `nvdec` is asked for, and is not there.
+        DeviceError: `nvdec` is requested, and is missing.
     """
     if asked == "cpu":
         return None
@@ -75,7 +75,7 @@ def load_nvdec(asked: str, environ: Mapping[str, str]) -> ModuleType | None:
 
 
 def unfit(stream: av.video.stream.VideoStream, first: av.video.frame.VideoFrame) -> str | None:
-    """Return why NVDEC is not to decode a stream, None where it is.
+    """Return why NVDEC is not to decode a stream; None if it is.
 
     Args:
         stream: a file's.
@@ -222,11 +222,11 @@ class NvdecWatch:
 
     @classmethod
     def open(cls) -> Self | None:
-        """Begin to listen; return None where another one is open."""
+        """Begin to listen; return None if another one is open."""
         return cls() if _LISTENING.acquire(blocking=False) else None
 
     def words(self, said: "list[Message]") -> str | None:
-        """Return the first word of damage, None where there is none.
+        """Return the first word of damage; None if there is none.
 
         Args:
             said: what FFmpeg said to the thread that reads packets.

@@ -20,10 +20,10 @@ _MOST_NUMBERS = 100_000
 
 
 class OriginalFrames(VideoFrames):
-    """The frames of an original: numbers are those of Tator's streaming copies.
+    """The frames of an original, with the numbers of Tator's streaming copies.
 
-    A picture that stands at several numbers is given out once, under the first that is asked for; `numbers` names the
-    others. One that stands at none is left out. Where the original's times are even that changes nothing.
+    A picture with several numbers is returned once, with the first requested one; `numbers` returns the others.
+    A picture without a number is left out. If the original's times are even, each picture has its own number.
     """
 
     def __init__(self, path: Path, shown: Shown, wanted: range = ALL_FRAMES, threads: int = 1) -> None:
@@ -37,7 +37,7 @@ class OriginalFrames(VideoFrames):
         """
         super().__init__(path, wanted, threads)
         self._shown = shown
-        self._timeline = self.timeline(shown)  # None where the file has no rate: its frames are counted then
+        self._timeline = self.timeline(shown)  # None if the file has no rate: its frames are counted then
         self._numbers: dict[int, Sequence[int]] = {}
         if self._timeline is not None:
             self.summary.numbered = 0

@@ -1,4 +1,4 @@
-"""Parts of a long video, which can be decoded by themselves and give the frames that they give in the whole.
+"""Parts of a long video that can be decoded by themselves, with the same frames as in the whole video.
 
 A part begins at a key frame before which nothing is shown later, and holds what is shown from there on up to the next
 part's key frame; pictures that are stored after that key frame but shown before it (an open group of pictures)
@@ -148,7 +148,7 @@ def plan_parts(path: Path, count: int) -> list[Part]:
 
     Args:
         path: the media file.
-        count: how many parts are wanted; there are fewer where key frames are rare, and none where one cannot know:
+        count: how many parts are wanted; there are fewer where key frames are rare, and none if one cannot know:
             in files that are damaged, or do not say when each picture is shown.
 
     Raises:

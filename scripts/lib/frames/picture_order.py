@@ -1,7 +1,7 @@
 """Whether pictures are missing by their places in the order of showing (POC), which H.264 and HEVC write down.
 
 It tells also of pictures that no other needs, and in files without times. Encoders count pictures that are coded: those
-that a camera drops leave no gap. Standards allow gaps, so they count only where nearly all steps are even.
+that a camera drops leave no gap. Standards allow gaps, so they count only if nearly all steps are even.
 """
 
 from bisect import insort
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 _WHOLE = 8  # even steps to one gap, at least
 _LEAST_DELAY, _DELAY = 3, 1  # pictures that are held back at least, and more than the decoder holds back
-_LARGEST_GAP = 64  # steps: beyond, an encoder began to count anew
+_LARGEST_GAP = 64  # steps: with a larger gap, the encoder restarted its count
 
 
 class PlaceInOrder(NamedTuple):
@@ -18,7 +18,7 @@ class PlaceInOrder(NamedTuple):
     Attributes:
         low: the lowest bits of the place.
         bits: how many.
-        anew: places count from here on anew.
+        anew: the places restart here.
         anchor: the highest bits of the pictures behind follow from this one.
     """
 
@@ -45,7 +45,7 @@ class PictureOrder:
         """Return how many pictures are found to be missing, a few pictures after they should have come.
 
         Args:
-            place: of the next picture; None where its header does not tell.
+            place: of the next picture; None if its header does not tell.
             delay: how many pictures the decoder holds back.
         """
         if place is None:

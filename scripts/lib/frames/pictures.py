@@ -23,13 +23,13 @@ MOST_AVIF_FRAMES = 100
 _USUAL_BESIDE = 1  # bytes a pixel that describe a JPEG 2000, and are reckoned with its pixels already
 _WEBP_HEADER = 30
 _BY_CONTENT = "_pipe"  # how FFmpeg's names of picture formats end
-_CONVERT = "convert it, as to PNG, and upload it anew"
+_CONVERT = "convert it, for example to PNG, and upload it again"
 
 
 class StillFrames(FrameSource):
     """A picture as a media of one frame.
 
-    Tator takes as an image what Pillow can open; taken here is what of that is in use and can be decoded: JPEG, PNG,
+    Tator accepts as an image what Pillow can open; here the common, decodable formats are supported: JPEG, PNG,
     WebP, AVIF, GIF, TIFF, BMP, JPEG 2000 and PNM. HEIC, raw formats of cameras and floating-point pictures are not.
     Tator keeps a digital negative (DNG) as PNG, and of every picture an AVIF copy, which is not needed.
 

@@ -1,7 +1,7 @@
-"""Plain JPEG files, whose header is soon read: FFmpeg's look at a small one takes a third of the time of decoding it.
+"""Read the header of plain JPEG files, since FFmpeg's takes a third of the time of decoding a small one.
 
-A file is plain if it is one JPEG from its first byte to its last, of one scan, without a second one in it, and if no
-byte of its header is other than encoders write it. Whatever else it may be, FFmpeg tells.
+A file is plain if it is one JPEG from its first byte to its last, with one scan and no other JPEG in it, and if every
+byte of its header is as encoders write it. FFmpeg reads all other files.
 """
 
 import os

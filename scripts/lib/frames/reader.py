@@ -1,8 +1,8 @@
-"""Frames of a video or a picture, in order, with a record of everything that went wrong.
+"""Read the frames of a video or a picture, in order, with a record of every fault.
 
-One reader for both kinds. It does not seek, so frame numbers are those of the decoded frames in presentation order, or
-for an original those under which Tator's player shows them (original.py). It goes on after damage, so that damage is
-counted and not taken for the end. Only a part of a video, which parts.py cuts, begins elsewhere.
+The reader does not seek, so frame numbers are those of the decoded frames in presentation order or, for an original,
+those under which Tator's player shows them (original.py). It continues after damage, so that damage is
+counted and not taken for the end. Only a part of a video (parts.py) begins elsewhere.
 """
 
 from pathlib import Path
@@ -64,7 +64,7 @@ def open_frames(
 
 
 def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str | None:
-    """Have NVDEC decode a video; return why not, None where it does."""
+    """Have NVDEC decode a video; return why not; None if it does."""
     with VideoFrames(path) as other:
         try:
             first = other.first()

@@ -20,7 +20,7 @@ class Slice(NamedTuple):
 
     Attributes:
         number: of its frame (frame_num).
-        numbers: how many there are, before they begin anew.
+        numbers: how many there are before they restart.
         is_key: whether nothing from before it is needed behind it (IDR).
         is_reference: whether other pictures refer to it.
         is_intra: whether it refers to no other picture.

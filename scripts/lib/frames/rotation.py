@@ -1,4 +1,4 @@
-"""Turning pictures upright, as players and browsers do."""
+"""Rotate pictures upright, as players and browsers do."""
 
 from collections.abc import Mapping
 from typing import cast

@@ -1,4 +1,4 @@
-"""What Tator shows of a video: the rate of its streaming copies, and how their pictures are turned.
+"""The rate of Tator's streaming copies of a video, and how their pictures are rotated.
 
 The transcoder stores pictures as the original's stream has them. It turns them by a tag `rotate` only, which FFmpeg has
 not made of a display matrix since its version 5. Players, and so this workflow elsewhere, apply the matrix.
@@ -21,13 +21,13 @@ _TURNS_BY_TAG = {90: 270, 180: 180, 270: 90}
 
 @dataclass(frozen=True)
 class Shown:
-    """What Tator's record says of the pictures that its player shows.
+    """The pictures that Tator's player shows, according to Tator's record.
 
     Attributes:
-        rate: of the copies, in pictures a second; None where there is no copy, or the record has no rate.
-        width: pixels; None where the record does not say.
+        rate: of the copies, in pictures a second; None if there is no copy, or the record has no rate.
+        width: pixels; None if the record does not say.
         height: likewise.
-        count: how many pictures the copies have by Tator's count; None where there is no copy, or no count.
+        count: how many pictures the copies have by Tator's count; None if there is no copy, or no count.
     """
 
     rate: Fraction | None = None
@@ -47,7 +47,7 @@ class Shown:
         """Return what Tator shows of a video whose original was downloaded; None for other files.
 
         Args:
-            record: what resolve_media wrote.
+            record: the record of resolve_media.
             download: the record of the download.
         """
         return cls.of(record) if download.role == "archival" else None
@@ -68,7 +68,7 @@ class Shown:
             height: likewise.
 
         Returns:
-            0, 90, 180 or 270; None where it is unknown: then pictures are turned as players do.
+            0, 90, 180 or 270; None if it is unknown: then pictures are turned as players do.
         """
         if by_tag := _angle_of_tag(tag):
             return _TURNS_BY_TAG.get(by_tag, 0)

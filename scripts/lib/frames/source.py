@@ -1,4 +1,4 @@
-"""What every source of frames has in common: the frames, and a record of everything that went wrong."""
+"""The base class of all sources of frames: the frames, and a record of every fault."""
 
 import logging
 import sys
@@ -50,14 +50,14 @@ def frames_used(asked: AskedFrames, numbers: int) -> range:
 
 @dataclass
 class Summary:
-    """What reading a media gave so far; complete once the frames are exhausted.
+    """The state of reading a media; complete after the last frame.
 
     Attributes:
         decoded: frames decoded, also those that are not asked for.
         used: frames given out.
-        declared: frames the file says it has, None where it does not say. Edit lists and some writers make
+        declared: frames the file says it has; None if it does not say. Edit lists and some writers make
             it differ from `decoded` in a sound file.
-        expected: frames that will probably be given out, None where that is unknown; for reporting progress.
+        expected: frames that will probably be given out; None if that is unknown; for reporting progress.
         read_to_end: whether the file was read to its end. After the last frame that is asked for nothing more is
             read, and nothing is known of damage there.
         errors: the first hundred decoding errors.
@@ -77,7 +77,7 @@ class Summary:
         repeated: frames that stand at several numbers.
         left_out: frames that stand at none.
         rate: pictures a second by the file; 0 where it does not say.
-        restarts: how often the decoder began anew, where an edit list goes on elsewhere in a file of HEVC.
+        restarts: how often the decoder was restarted where an edit list jumps in a file of HEVC.
         turned: by how many degrees, clockwise, pictures were turned to lie as in Tator's copy; None: as players do.
     """
 
@@ -202,7 +202,7 @@ class FrameSource(Closeable):
         """
 
     def later(self) -> Iterator[tuple[int, Picture | Later]]:
-        """Yield as iterating does, in place of that, but of some frames what makes the picture.
+        """Yield as iterating does, instead of that, but of some frames what makes the picture.
 
         These are of the same size as the first frame. What making one raises comes after the frame was counted.
         """

@@ -1,7 +1,7 @@
-"""Decoding with several threads, as long as nothing is wrong with the video.
+"""Decode with several threads, as long as the video shows no sign of damage.
 
-FFmpeg's frame threads decode several frames at a time and give the same pictures in the same order, but they tell of
-errors late, and some not at all. So whatever is not as in a sound video, be it a word of the decoder, ends such a
+FFmpeg's frame threads decode several frames at a time and return the same pictures in the same order, but they report
+errors late, and some not at all. So any sign of damage, also a message of the decoder, ends such a
 reading with NotSound; the video is then read again with one thread, in which errors belong to their packets.
 """
 
@@ -85,11 +85,11 @@ class ThreadWatch:
 
     @classmethod
     def open(cls, decoder: str) -> Self | None:
-        """Begin to listen; return None where another one is open."""
+        """Begin to listen; return None if another one is open."""
         return cls(decoder) if _LISTENING.acquire(blocking=False) else None
 
     def words(self, said: "list[Message]") -> str | None:
-        """Return the first message that a sound video does not cause, None where there is none.
+        """Return the first message that a sound video does not cause; None if there is none.
 
         Args:
             said: what FFmpeg said to the thread that called it; the other threads' words are known.

@@ -1,7 +1,7 @@
 """Gaps between the times of frames, in a rate that is constant otherwise.
 
 A camera or an encoder that drops a picture leaves such a gap, and so does a packet that was lost with the file written
-anew. Nothing tells which it was, where each picture stands by itself: so a gap is said, and is no damage.
+again. Nothing tells which it was, where each picture stands by itself: so a gap is said, and is no damage.
 """
 
 _EVEN = 0.2  # frame durations that a step may differ from a whole number of them, as clocks of milliseconds round

@@ -10,7 +10,7 @@ first picture stands at every number up to its own.
 from fractions import Fraction
 
 _DECIMALS = 4
-# What FFmpeg takes for a break of the clock, in formats whose clock may start anew: seconds forward and back.
+# What FFmpeg takes for a break of the clock, in formats whose clock may restart: seconds forward and back.
 _JUMP, _STEP_BACK = 10, Fraction(1, 10)
 # For so many seconds the transcoder appends black pictures.
 _BLACK = Fraction(8, 100)
@@ -35,7 +35,7 @@ class Timeline:
             rate: pictures a second in the copy.
             time_base: seconds of one unit of the times.
             start: the time at which the file starts, in these units; other streams may begin before the pictures.
-            breaks: whether the file's format is one whose clock may start anew in mid-stream, such as MPEG-TS.
+            breaks: whether the file's format is one whose clock may restart in mid-stream, such as MPEG-TS.
         """
         self._rate, self._numbers_a_unit = rate, rate * time_base
         self._unit, self._offset, self._breaks = time_base, -start, breaks
@@ -49,7 +49,7 @@ class Timeline:
         """Take the next picture; return the numbers of the picture before it, none for the first picture.
 
         Args:
-            time: when the picture is shown; None where the file does not say: right after the one before.
+            time: when the picture is shown; None if the file does not say: right after the one before.
             duration: how long; None or 0 where the file does not say: as long as the rate asks for.
         """
         if time is None:
@@ -71,7 +71,7 @@ class Timeline:
         Args:
             until: when it ends for other versions of FFmpeg than this one; None: they agree.
             count: how many numbers the copy has by Tator, which tells what the transcoder's FFmpeg takes: its black end
-                included, and at times without its last number. None where that is unknown: `until` holds.
+                included, and at times without its last number. None if that is unknown: `until` holds.
         """
         if self._first is None or self._after is None:
             return range(0)
@@ -122,7 +122,7 @@ class FrameTimes:
         self._wrong_shown = self._wrong_decoded = 0
 
     def of(self, shown: int | None, decoded: int | None) -> int | None:
-        """Return the time of the next frame, None where it has none.
+        """Return the time of the next frame; None if it has none.
 
         Args:
             shown: its packet's time of showing.

@@ -113,7 +113,7 @@ class VideoFrames(VideoPackets):
         self._end()
 
     def first(self) -> av.video.frame.VideoFrame | None:
-        """Return the first frame as it is decoded, None where there is none; nothing else can be read then."""
+        """Return the first frame as it is decoded; None if there is none; nothing else can be read then."""
         return next(self.decoded(), None)
 
     def decoded(self) -> Iterator[av.video.frame.VideoFrame]:
@@ -321,7 +321,7 @@ class VideoFrames(VideoPackets):
         """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
         self._closed = True
         if self._watch is not None and self._lock.acquire(timeout=CLOSE_SECONDS):
-            # FFmpeg's threads need the interpreter's lock for their messages. After this none is at work any more.
+            # FFmpeg's threads need the interpreter's lock for their messages. After this none is running any more.
             self._decoder.flush_buffers()
             self._lock.release()
             self._watch.close()
@@ -338,7 +338,7 @@ class VideoFrames(VideoPackets):
         return self._converter.convert(frame, self._turning_of(frame))
 
     def _turning_of(self, frame: av.video.frame.VideoFrame) -> Turning | None:
-        """Return what turns a frame upright; None where it is."""
+        """Return what turns a frame upright; None if it is."""
         # PyAV ties a frame and its side data together for the garbage collector, which lets hundreds pile up: so the
         # matrix is read only when the angle, which is there without, has changed.
         if frame.rotation != self._rotation:
@@ -346,6 +346,6 @@ class VideoFrames(VideoPackets):
         return self._turning
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
-        """Return what turns frames of this one's angle as players do; None where they are upright."""
+        """Return what turns frames of this one's angle as players do; None if they are upright."""
         matrix = display_matrix(frame, self._codec)
         return None if matrix is None else partial(upright, matrix=matrix)

@@ -32,7 +32,7 @@ from scripts.lib.frames.truncation import known_end
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
 
-_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may start anew in mid-stream
+_CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may restart in mid-stream
 # Formats whose demuxer knows every sample before the first packet is read.
 _INDEXED = {"mov", "avi"}
 # A demuxer that fails this often in a row gives nothing more.
@@ -133,7 +133,7 @@ class VideoPackets(FrameSource):
         return self._packets - 1
 
     def timeline(self, shown: Shown) -> Timeline | None:
-        """Return what numbers the pictures as Tator shows them; None where the file has no rate: they are counted then.
+        """Return what numbers the pictures as Tator shows them; None if the file has no rate: they are counted then.
 
         Args:
             shown: what Tator shows of the video.

@@ -1,1 +1,1 @@
-"""What a network's file is: its family, class names and operators."""
+"""Network files: their family, class names and operators."""

@@ -1,4 +1,4 @@
-"""The operators that a network may have: they compute from their inputs, and reach no file, process or host."""
+"""The allowed operators of a network: they compute from their inputs, and access no file, process or host."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -28,7 +28,7 @@ TruncateMod Unique UniqueV2 Unpack UnravelIndex UnsortedSegmentMax UnsortedSegme
 ZerosLike FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantizeV2
 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4
 """)
-# What may hand on a list of tensors as it is (types RESOURCE and VARIANT), besides numbers.
+# Operators that may pass on a list of tensors (types RESOURCE and VARIANT), besides numbers.
 _FLOW = _names("""
 Enter Exit LoopCond Merge NextIteration Switch Identity IdentityN If StatelessIf Case StatelessCase While
 StatelessWhile PartitionedCall StatefulPartitionedCall
@@ -68,7 +68,7 @@ Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sp
 SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 """)
 # Those that onnxruntime's optimisers and quantizers write, for convolutions and for attention. EPContext, which names
-# libraries and files, is not there.
+# libraries and files, is not included.
 _MICROSOFT = _names("""
 Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu ConvTransposeWithDynamicPads CropAndResize DequantizeLinear
 DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm

@@ -1,4 +1,4 @@
-"""Dataclasses made of the JSON objects of settings, each value held against the type of its field."""
+"""Create dataclasses from JSON objects in the settings, checking each value against the type of its field."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -8,12 +8,12 @@ from scripts.lib.errors import SettingsError
 
 
 def made(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """Return a dataclass made of a JSON object, every value checked.
+    """Return a dataclass from a JSON object, with every value checked.
 
     Args:
         kind: the dataclass; its fields may be dataclasses, literals, numbers, texts, lists of numbers or of literals.
         values: the object.
-        where: what errors call it.
+        where: its name in errors.
 
     Raises:
         SettingsError: naming the key, the value and what is expected.

@@ -1,4 +1,4 @@
-"""The names of a network's classes: from train.ini, a file of names beside the graph, or the graph's metadata."""
+"""The names of a network's classes: from train.ini, a file of names next to the graph, or the graph's metadata."""
 
 import ast
 import logging
@@ -32,8 +32,8 @@ class ClassNames:
 
     Attributes:
         names: in the order of its classes.
-        labels: the label, or column, of each; None where they count on from the first.
-        source: where they are from.
+        labels: the label, or column, of each; None if they count on from the first.
+        source: where they come from.
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class ClassNames:
 
 
 def name_files() -> tuple[str, ...]:
-    """Return the names of the files beside a graph that may say its classes."""
+    """Return the names of the files next to a graph that may name its classes."""
     return tuple(_READERS)
 
 
@@ -50,9 +50,9 @@ def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
     """Return the names from the first of train.ini, files of names and metadata that has any; the others must agree.
 
     Args:
-        folder: with the graph and what lies beside it.
+        folder: with the graph and what lies next to it.
         signature: of the graph.
-        source: what errors call the folder.
+        source: the name of the folder in errors.
 
     Raises:
         GraphError: there are none, they cannot be read, or two places give different numbers of names.
@@ -66,9 +66,9 @@ def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
         found.append(_of_value(_literal(signature.metadata["names"]), f"{signature.source}: its metadata"))
     if not found:
         raise GraphError(
-            f"{source}: nothing names the network's classes; expected train.ini, or one of "
-            f"{', '.join(name for name in _READERS if name != TRAIN_INI)} beside the graph: add it, for example "
-            "names.txt with one name a line, in the order of the classes"
+            f"{source}: no file names the network's classes; expected train.ini, or one of "
+            f"{', '.join(name for name in _READERS if name != TRAIN_INI)} next to the graph: add it, for example "
+            "names.txt with one name on each line, in the order of the classes"
         )
     for other in found[1:]:
         _check_agreement(found[0], other)
@@ -111,7 +111,7 @@ def _of_yaml(content: bytes, source: str) -> ClassNames:
     try:
         values = yaml_text.parse_from_others(_text(content, source))
     except ValueError as error:
-        raise GraphError(f"{source}: is no YAML ({error}); expected names: and the names of the classes") from error
+        raise GraphError(f"{source}: is not YAML ({error}); expected names: and the names of the classes") from error
     if not isinstance(values, Mapping) or "names" not in values:
         raise GraphError(f"{source}: has no key names; expected the names of the classes there: add it")
     return _of_value(values["names"], source)
@@ -204,9 +204,9 @@ def _json(content: bytes, source: str) -> dict[str, Any]:
     try:
         values = json_text.parse(_text(content, source))
     except ValueError as error:
-        raise GraphError(f"{source}: is no JSON ({error}); expected an object: export it anew") from error
+        raise GraphError(f"{source}: is not JSON ({error}); expected an object: export it again") from error
     if not isinstance(values, dict):
-        raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it anew")
+        raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it again")
     return values
 
 

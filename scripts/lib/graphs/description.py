@@ -46,7 +46,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """The numbers that the network takes: (byte / divisor - mean) / deviation.
+    """The pixels of the network's input: (byte / divisor - mean) / deviation.
 
     Attributes:
         order: of the colours.
@@ -73,7 +73,7 @@ class OutputNames:
     Attributes:
         table: (N, A, K), or (N, K, A) with `boxes_last`: four numbers of the box, then its scores; with `is_rows`
             what `columns` says.
-        boxes: (N, A, 4); this and `scores` stand in place of `table`.
+        boxes: (N, A, 4); this and `scores` stand instead of `table`.
         scores: (N, A, C), or (N, C, A) with `boxes_last`; with `labels` (N, A).
         labels: (N, A): each box has one score and this label, as after the network's own suppression.
         is_rows: the table holds rows of box, score and label; with `labels` of box and score.
@@ -81,7 +81,7 @@ class OutputNames:
             batch, or a negative number in a row of nothing; such rows have no axis for the batch.
         boxes_last: the last axis of the table, or of the scores, counts boxes.
         pictures: how many pictures go in at once, each with outputs of its own, one picture's after the other's (these
-            are the first picture's places); None where the outputs have an axis for the batch.
+            are the first picture's places); None if the outputs have an axis for the batch.
     """
 
     table: Output | None = None
@@ -112,12 +112,12 @@ class OutputNames:
 
     @property
     def at_once(self) -> int | None:
-        """How many pictures can go in at once; None where the outputs have an axis for the batch."""
+        """How many pictures can go in at once; None if the outputs have an axis for the batch."""
         return self.pictures or (1 if "picture" in self.columns else None)
 
     @property
     def contradiction(self) -> str | None:
-        """What is wrong with them together, None where nothing is."""
+        """What is wrong with them together; None if nothing is."""
         if (self.table is None) == (self.boxes is None or self.scores is None):
             return "outputs names neither or both of table, and boxes with scores; expected one of the two"
         wanted = {"box", "score"} | ({"label"} if self.labels is None else set())
@@ -179,7 +179,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Description:
-    """All that the file does not do itself.
+    """How to prepare the input and decode the outputs of a network.
 
     Attributes:
         family: a name of families.FAMILIES.
@@ -188,10 +188,10 @@ class Description:
         pixels: what numbers go in.
         boxes: what the numbers of a box mean.
         scores: what the scores mean.
-        suppression: of boxes that overlap; None where the network has done it.
+        suppression: of boxes that overlap; None if the network has done it.
         first_label: the label, or column, of the first name; those below it are the background.
-        labels: the label, or column, of each name; None where they count on from the first.
-        width: of the network's input in pixels; None where the file takes any and does not say.
+        labels: the label, or column, of each name; None if they count on from the first.
+        width: of the network's input in pixels; None if the file takes any and does not say.
         height: of the network's input in pixels.
         multiple: what both sides must be a multiple of.
         inputs: what goes into the graph's other inputs for each picture, by their names: numbers, or `width` and
@@ -262,9 +262,9 @@ def input_size(
 
     Args:
         asked: detect.img_max_side and detect.img_min_side.
-        description: of its family; None for a network that has an engine of its own.
-        graph: what errors call it.
-        own: the size where the description has none; None where it is not known.
+        description: the description of its family; None for a network that has an engine of its own.
+        graph: its name in errors.
+        own: the size where the description has none; None if it is not known.
 
     Raises:
         SettingsError: neither says it, or they contradict each other.

@@ -1,6 +1,6 @@
-"""How many operators a graph has once each call of a function is replaced by the function's own.
+"""Count the operators of a graph after each call of a function is replaced by the function's operators.
 
-Programs that load a graph do that. Twenty functions that each call the next one twice become a million operators.
+Programs that load a graph do this. Twenty functions that each call the next one twice become a million operators.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ _MAIN: Key = ()
 
 
 def problem(main: Calls, functions: Sequence[tuple[Key, Calls]]) -> str | None:
-    """Return what is wrong with how functions call each other, None where nothing is.
+    """Return what is wrong with how functions call each other; None if nothing is.
 
     Args:
         main: the graph's nodes, each as a call: of an operator where no function has the key.

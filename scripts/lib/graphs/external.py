@@ -1,4 +1,4 @@
-"""ONNX files whose weights lie in files beside them: the weights are taken into the graph, so that it is one file.
+"""Read the weights of ONNX files that are stored in other files into the graph, so that it is one file.
 
 What follows, above all every hash of the graph, then depends on the weights too.
 """
@@ -22,7 +22,7 @@ def files_of(graph: Path, source: str | None = None) -> list[str]:
 
     Args:
         graph: the ONNX file.
-        source: what errors call it.
+        source: its name in errors.
 
     Raises:
         GraphError: it cannot be read.
@@ -54,13 +54,13 @@ def place_of(name: str) -> PurePosixPath | None:
 
 
 def write_whole(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
-    """Write an ONNX file with the weights that lie beside it; nothing is written where none do.
+    """Write an ONNX file with the weights that lie next to it; nothing is written where none do.
 
     Args:
         graph: the ONNX file.
         folder: where the files with its weights are; none outside of it is read.
         target: the file to write, which may be the graph itself.
-        source: what errors call the graph.
+        source: the name of the graph in errors.
 
     Returns:
         The files that were taken in.
@@ -99,7 +99,7 @@ def _read(graph: Path, source: str) -> Any:
         return read_weights(graph.read_bytes())
     except ValueError as error:
         raise GraphError(
-            f"{source}: cannot read it as an ONNX file ({error}); expected a whole file: copy or export it anew"
+            f"{source}: cannot read it as an ONNX file ({error}); expected a complete file: copy or export it again"
         ) from error
 
 
@@ -131,18 +131,19 @@ def _entries(tensor: Any) -> dict[str, str]:
 
 
 def _inside(folder: Path, name: str, source: str) -> Path:
-    """Return the file of a name; refuse one that is not there, not below the folder, or behind a symbolic link."""
+    """Return the file of a name; refuse one that does not exist, not below the folder, or behind a symbolic link."""
     place = place_of(name)
     path = folder / (place or "")
     if place is None or path.resolve() != folder.resolve() / place:
         raise GraphError(
             f"{source}: its weights are said to be in {name[:200]!r}; expected a file in the graph's own folder, or "
-            "in one below it: put it there, and export the graph anew"
+            "in one below it: put it there, and export the graph again"
         )
     if not path.is_file():
         raise GraphError(
-            f"{source}: its weights are in the file {name[:200]!r}, which is not there; expected it beside the graph "
-            f"(in a data image as {' or '.join(NAMES)}): add it, or make the data image with make_pipeline_image"
+            f"{source}: its weights are in the file {name[:200]!r}, which does not exist; expected it next to "
+            f"the graph (in a data image as {' or '.join(NAMES)}): add it, or make the data "
+            "image with make_pipeline_image"
         )
     return path
 
@@ -158,6 +159,6 @@ def _span(entries: dict[str, str], path: Path, source: str) -> tuple[int, int]:
     if offset < 0 or length < 0 or offset + length > size:
         raise GraphError(
             f"{source}: takes bytes {entries.get('offset', '0')[:20]} and {entries.get('length', 'all')[:20]} more "
-            f"from {path.name}, which has {size}; expected the whole file: copy it anew"
+            f"from {path.name}, which has {size}; expected the complete file: copy it again"
         )
     return offset, length

@@ -1,4 +1,4 @@
-"""The families of networks, each a description, and which of them a file is, by names, shapes and metadata.
+"""The families of networks, each a description, and how to recognize a file's family by names, shapes and metadata.
 
 `network.family: auto` tries every family; a file that two could have written is refused, with both named.
 """
@@ -51,7 +51,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
         known: what else is known of it.
 
     Raises:
-        GraphError: it is no detector, or none that is known.
+        GraphError: it is not a detector, or of no known family.
         SettingsError: the settings contradict each other, or the file can be of several families.
     """
     if (known.family == DESCRIBED) != (known.description is not None):
@@ -89,7 +89,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
 
 
 def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
-    """Whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
+    """Return whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
     names = set(signature.output_names)
     layouts = [
         layout

@@ -1,4 +1,4 @@
-"""What a folder with a network holds: which graph, of which family, with which names of classes, and which size."""
+"""Inspect a network in a folder: its graph, family, names of classes, and size."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What the settings say of a network: those of `network` by their names, and the sides of `detect`."""
+    """The settings of a network: those of `network` by their names, and the sides of `detect`."""
 
     family: str = "auto"
     description: Mapping[str, Any] | None = None
@@ -37,7 +37,7 @@ class NetworkSettings:
 
     @property
     def size(self) -> Size | None:
-        """The size of the network's input, None where they do not say it."""
+        """The size of the network's input; None if they do not say it."""
         return Size(self.img_max_side, self.img_min_side) if self.img_max_side and self.img_min_side else None
 
 
@@ -47,7 +47,7 @@ class FoundNetwork:
 
     Attributes:
         names: of its classes.
-        description: of its family; None for one that has an engine of its own.
+        description: the description of its family; None for one that has an engine of its own.
         signature: of its graph.
     """
 
@@ -57,15 +57,15 @@ class FoundNetwork:
 
     @property
     def size(self) -> Size | None:
-        """The size that the file says, of its input or in what is written of its training; None where it says none."""
+        """The size that the file says, of its input or in what is written of its training; None if it says none."""
         return self.description.size if self.description is not None else size_of_input(self.signature)
 
     def warning(self, asked: NetworkSettings, stated: "StatedSize | None" = None) -> str | None:
-        """Return what is wrong, or may be, with the size that the settings name; None where nothing is.
+        """Return what is wrong, or may be, with the size that the settings name; None if nothing is.
 
         Args:
             asked: what the settings say.
-            stated: the size that is said beside the graph; the graph's own comes first.
+            stated: the size that is said next to the graph; the graph's own comes first.
         """
         sides = (asked.img_max_side, asked.img_min_side)
         known = StatedSize(self.size, "network's file") if self.size is not None else stated
@@ -76,7 +76,7 @@ class FoundNetwork:
             return None
         if known is None:
             return (
-                f"{setting}; the network says no size, so that this one cannot be checked: at another size than it was "
+                f"{setting}; the network has no size, so this one cannot be checked: at another size than it was "
                 "trained at it may find less"
             )
         if sides == known.size:
@@ -90,7 +90,7 @@ class FoundNetwork:
 
 @dataclass(frozen=True)
 class StatedSize:
-    """The size that a network was trained at, and what says so: "data image's label", for example."""
+    """The size that a network was trained at, and its source, for example "data image's label"."""
 
     size: Size
     source: str
@@ -114,14 +114,14 @@ def read_description(path: Path) -> dict[str, Any]:
 def look_at(
     graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True, stated: StatedSize | None = None
 ) -> FoundNetwork:
-    """Find out what a network is, from its graph and the files beside it.
+    """Inspect a network by its graph and the files next to it.
 
     Args:
         graph: the graph.
         asked: what the settings say.
-        source: what errors call the folder.
+        source: the name of the folder in errors.
         needs_size: refuse a network whose size neither its file nor the settings say, nor `stated`.
-        stated: the size that is said beside the graph.
+        stated: the size that is said next to the graph.
 
     Raises:
         GraphError: it is no detector, of no known family, or its names do not fit.
@@ -155,21 +155,21 @@ def look_at(
 
 
 def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature:
-    """Return a signature with what Ultralytics wrote into a file beside it."""
+    """Return a signature with what Ultralytics wrote into a file next to it."""
     path = folder / class_names.METADATA
     if not path.is_file():
         return signature
     try:
         values = yaml_text.parse_from_others(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise GraphError(f"{source}: {path.name}: is no YAML ({error}); expected the file of the export") from error
+        raise GraphError(f"{source}: {path.name}: is not YAML ({error}); expected the file of the export") from error
     if not isinstance(values, dict):
         raise GraphError(f"{source}: {path.name}: is no object; expected the file that was exported with the graph")
     return replace(signature, metadata={**signature.metadata, **{str(key): value for key, value in values.items()}})
 
 
 def _config(folder: Path, source: str) -> dict[str, Any]:
-    """Return what transformers' files beside a graph say, nothing where there are none."""
+    """Return what transformers' files beside a graph say, nothing if there are none."""
     found: dict[str, Any] = {}
     for name in (class_names.CONFIG, _PREPROCESSOR):
         path = folder / name
@@ -178,7 +178,7 @@ def _config(folder: Path, source: str) -> dict[str, Any]:
         try:
             values = json_text.parse(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise GraphError(f"{source}: {name}: is no JSON ({error}); expected the file of the export") from error
+            raise GraphError(f"{source}: {name}: is not JSON ({error}); expected the file of the export") from error
         if not isinstance(values, dict):
             raise GraphError(f"{source}: {name}: is no object; expected the file that was exported with the graph")
         found |= values if name == class_names.CONFIG else {"preprocessor": values}

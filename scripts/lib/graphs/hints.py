@@ -1,4 +1,4 @@
-"""What is known of a network besides its graph."""
+"""Information about a network besides its graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NetworkHints:
-    """What is known of a network besides its graph.
+    """Information about a network besides its graph.
 
     Attributes:
         names: how many classes have a name.

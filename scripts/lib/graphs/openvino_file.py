@@ -40,7 +40,7 @@ class _Builder(ElementTree.TreeBuilder):
 
 
 def read_openvino_file(content: bytes, source: str) -> Signature:
-    """Return the signature of a `.xml` file's content; `source` is what errors call it.
+    """Return the signature of a `.xml` file's content; `source` is its name in errors.
 
     Raises:
         GraphError: it is no OpenVINO network.
@@ -54,7 +54,7 @@ def read_openvino_file(content: bytes, source: str) -> Signature:
     results = [edges.get(key, (None, None)) for key, layer in layers.items() if layer.get("type") == "Result"]
     outputs = [_port(layers[layer], port) for layer, port in results if layer in layers]
     if not inputs or not outputs:
-        raise GraphError(f"{source}: has no input or no output; expected a whole OpenVINO network: export it anew")
+        raise GraphError(f"{source}: has no input or no output; expected a complete OpenVINO network: export it again")
     information = root.find("./rt_info")
     metadata = {} if information is None else dict(_leaves(information))
     if "labels" in metadata:
@@ -85,7 +85,7 @@ def check_openvino_file(content: bytes, source: str) -> None:
 def _parsed(content: bytes, source: str) -> ElementTree.Element:
     # Entities may stand for gigabytes, and nothing that OpenVINO writes has any.
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise GraphError(f"{source}: declares entities, which no OpenVINO network does; export it anew")
+        raise GraphError(f"{source}: declares entities, which no OpenVINO network does; export it again")
     try:
         # UTF-8, whatever the file declares: in another encoding the entities would not have been seen.
         parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314, it has no entities
@@ -93,13 +93,14 @@ def _parsed(content: bytes, source: str) -> ElementTree.Element:
         root: ElementTree.Element = parser.close()
     except (ElementTree.ParseError, ValueError) as error:
         raise GraphError(
-            f"{source}: cannot read it as an OpenVINO network ({error}); expected a whole file: copy or export it anew"
+            f"{source}: cannot read it as an OpenVINO network ({error}); expected a complete file: copy or "
+            "export it again"
         ) from error
     if root.tag != "net":
         raise GraphError(f"{source}: is XML, but no OpenVINO network; expected the .xml file that an exporter wrote")
     # OpenVINO ignores namespaces: a layer in one would be run, and not be seen here.
     if any(element.tag.startswith("{") for element in root.iter()):
-        raise GraphError(f"{source}: has XML namespaces, which no OpenVINO network does; export it anew")
+        raise GraphError(f"{source}: has XML namespaces, which no OpenVINO network does; export it again")
     return root
 
 
@@ -114,7 +115,7 @@ def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
 
 
 def _length(text: str) -> int | None:
-    """Return the length of a dimension, None where it is free or none that a network can have."""
+    """Return the length of a dimension; None if it is free or none that a network can have."""
     number = text.strip()
     return int(number) or None if number.isascii() and number.isdigit() and len(number) < _DIGITS else None
 

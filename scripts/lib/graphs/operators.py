@@ -21,7 +21,7 @@ _REMEDY_ONNX = (
     "export the network for inference alone, in ONNX' own operators (without plugins such as TensorRT's suppression), "
     "or do not use it"
 )
-_WHOLE = "expected a whole file, and one for inference alone: copy or export it anew"
+_WHOLE = "expected a complete file, for inference only: copy or export it again"
 _SHOWN = 5
 _LARGEST = 2**31 - 1  # a protobuf message cannot be larger
 # TensorFlow's DataType. A reference to a variable has 100 more.
@@ -53,7 +53,7 @@ class Problem:
 
 
 def check_operators(graph: Path, source: str | None = None) -> None:
-    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is what errors call it.
+    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is its name in errors.
 
     Engine files are not looked at: they are never taken from a network's source.
 
@@ -68,7 +68,7 @@ def check_operators(graph: Path, source: str | None = None) -> None:
 
 
 def check_frozen_graph(content: bytes, graph: str) -> None:
-    """Refuse a frozen TensorFlow graph with operators that do more than compute; `graph` is what errors call it.
+    """Refuse a frozen TensorFlow graph with operators that do more than compute; `graph` is its name in errors.
 
     Raises:
         GraphError: as for `check_operators`.
@@ -83,7 +83,7 @@ def check_frozen_graph(content: bytes, graph: str) -> None:
 
 
 def check_onnx(content: bytes, graph: str) -> None:
-    """Refuse an ONNX file with operators that do more than compute; `graph` is what errors call it.
+    """Refuse an ONNX file with operators that do more than compute; `graph` is its name in errors.
 
     Raises:
         GraphError: as for `check_operators`.
@@ -171,7 +171,7 @@ def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[st
 
 
 def _may_have(operator: str, number: int, is_function: bool) -> bool:
-    """Say whether an operator may have values of a type."""
+    """Return whether an operator may have values of a type."""
     if number == _STRING:
         return operator in allowed.TEXT
     if number in (_RESOURCE, _VARIANT):

@@ -32,15 +32,15 @@ class Signature:
     """What a graph takes and gives.
 
     Attributes:
-        source: what errors call the graph.
+        source: the name of the graph in errors.
         inputs: those that are no constants.
         outputs: in the file's order; of a frozen graph those by which its family is known.
         operators: the kinds of its operators, without those of graphs inside.
-        metadata: what the file says of itself; a value may be text or, from a file beside it, of any type.
+        metadata: what the file says of itself; a value may be text or, from a file next to it, of any type.
         is_frozen: it is a frozen graph, any of whose tensors may be an output.
-        classes: how many its last layers score, the background's included; None where the names of its weights do not
+        classes: how many its last layers score, the background's included; None if the names of its weights do not
             show it.
-        takes_patches: it looks at a picture in patches, as vision transformers do; None where the file does not show
+        takes_patches: it looks at a picture in patches, as vision transformers do; None if the file does not show
             its weights.
     """
 

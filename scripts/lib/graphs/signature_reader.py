@@ -21,7 +21,7 @@ _TENSORFLOW_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes
 
 
 def read_file(graph: Path, source: str | None = None) -> Signature:
-    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is what errors call it.
+    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is its name in errors.
 
     Raises:
         GraphError: it cannot be read.
@@ -34,7 +34,7 @@ def read_file(graph: Path, source: str | None = None) -> Signature:
             return _of_frozen_graph(graph.read_bytes(), source)
     except ValueError as error:
         raise GraphError(
-            f"{source}: cannot read it as a network ({error}); expected a whole file: copy or export it anew"
+            f"{source}: cannot read it as a network ({error}); expected a complete file: copy or export it again"
         ) from error
     if graph.suffix == ".xml":
         return read_openvino_file(graph.read_bytes(), source)
@@ -61,7 +61,7 @@ def _of_onnx(content: bytes, source: str) -> Signature:
 
 
 def _takes_patches(weights: Iterable[list[int]]) -> bool | None:
-    """Return whether one of the weights is a convolution of large squares of a picture; None where none is one."""
+    """Return whether one of the weights is a convolution of large squares of a picture; None if none is one."""
     squares = [shape[2] for shape in weights if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3]]
     return max(squares) >= _LEAST_PATCH if squares else None
 

@@ -134,7 +134,7 @@ def literal(value: Any) -> Any:
 
 
 def other_meaning(signature: Signature, names: int) -> str | None:
-    """Return in words what a YOLO's output that does not fit the number of names may be, None where it is no YOLO's.
+    """Return in words what a YOLO's output that does not fit the number of names may be; None if it is no YOLO's.
 
     A graph without metadata does not say what it was trained for; the length that one cell has tells.
     """
@@ -185,7 +185,7 @@ def _takes_pictures(signature: Signature) -> bool:
 
 
 def _is_rows(output: Tensor, signature: Signature) -> bool:
-    """Whether the output has rows of six numbers, too few to be a box for each cell."""
+    """Return whether the output has rows of six numbers, too few to be a box for each cell."""
     lengths = output.shape or ()
     if len(lengths) != 3 or lengths[2] != _ROW:
         return False
@@ -198,7 +198,7 @@ def _is_rows(output: Tensor, signature: Signature) -> bool:
 
 
 def _is_rtdetr(signature: Signature) -> bool:
-    """Whether the metadata says so: under `head`, or, of older versions, in the description."""
+    """Return whether the metadata says so: under `head`, or, of older versions, in the description."""
     said = [str(signature.metadata.get(key, "")) for key in ("head", "description")]
     return any(re.search("rt-?detr", text, re.IGNORECASE) for text in said)
 
@@ -209,7 +209,7 @@ def _has_objectness(output: Tensor, known: NetworkHints) -> bool:
 
 
 def _cells(size: Size | None, boxes: int | None) -> int | None:
-    """Return how many boxes each cell of a picture has, None where their number fits no grid."""
+    """Return how many boxes each cell of a picture has; None if their number fits no grid."""
     if size is None or boxes is None:
         return None
     for strides in STRIDES:

@@ -1,1 +1,1 @@
-"""Boxes in the forms that other programs read: MegaDetector's JSON, YOLO, CVAT and Label Studio."""
+"""Common parts of the exports for other programs: MegaDetector's JSON, YOLO, CVAT and Label Studio."""

@@ -1,4 +1,4 @@
-"""The media of a run with their boxes, frame by frame, as the exports take them."""
+"""The media of a run with their boxes, frame by frame, for the exports."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -33,8 +33,8 @@ class MediaBoxes:
     Attributes:
         media_id: its number.
         path: of its file below media.folder; of a media in Tator its number and name, fit for a path.
-        kind: `image` or `video`; None where it was not read.
-        failure: why it has no result; None where it has.
+        kind: `image` or `video`; None if it was not read.
+        failure: why it has no result; None if it has.
         width: pixels.
         height: pixels.
         rate: frames a second.
@@ -79,7 +79,7 @@ def each_media(records: Sequence[Path], outcomes: Sequence[Path], detections: Se
     """Yield the media of a run; files are read one media at a time.
 
     Args:
-        records: what resolve_media or list_media wrote.
+        records: the records of resolve_media or list_media.
         outcomes: records of the detection, in the same order.
         detections: CSVs, likewise.
     """

@@ -1,1 +1,1 @@
-"""HTTP for all parts of the workflow: without password files, with time-outs, limits, and a guard on addresses."""
+"""HTTP for all parts of the workflow: without password files, with time-outs, limits, and checks of addresses."""

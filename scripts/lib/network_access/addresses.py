@@ -1,7 +1,7 @@
-"""Addresses that only this machine or its own link can reach, and who may name them.
+"""Refuse addresses that only this machine or its own link can reach, unless the site itself uses such an address.
 
-A server could send this machine to its own services, or to the cloud's metadata service, by a presigned address or a
-redirect. So such addresses are refused unless the site itself has one of the same kind. Private networks
+With a presigned address or a redirect, a server could send this machine to its own services or to the cloud's metadata
+service. So such addresses are refused unless the site itself has one of the same kind. Private networks
 (10.0.0.0/8 and the like) are allowed: sites keep their stores there.
 """
 
@@ -16,12 +16,12 @@ Kind = Literal["loopback", "link-local"]
 
 # Metadata services of clouds outside the link-local range: AWS and Google over IPv6, Alibaba, Oracle, Azure.
 _METADATA = {ipaddress.ip_address(text) for text in ("fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")}
-# AWS' other services of a machine, over IPv6; and everybody on the link.
+# AWS's other local services, over IPv6; and all hosts on the link.
 _AWS, _ALL = ipaddress.ip_network("fd00:ec2::/32"), ipaddress.ip_address("255.255.255.255")
 # IPv6 addresses whose last 32 bits are an IPv4 address: NAT64, also a network's own, and SIIT.
 _TRANSLATED = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")]
 _ISATAP = (0x00005EFE, 0x02005EFE)
-# What a proxy knows by name as itself or as its cloud's metadata service; elsewhere names are looked up here.
+# Names that a proxy resolves to itself or to its cloud's metadata service; without a proxy names are resolved here.
 _LOCAL_NAMES = {
     **dict.fromkeys(
         ("ip6-localhost", "ip6-loopback", "localhost4", "localhost6", "localhost.localdomain"), "127.0.0.1"
@@ -31,14 +31,14 @@ _LOCAL_NAMES = {
 
 
 class ForbiddenAddress(ServerError):
-    """A server names an address that it must not send this machine to."""
+    """A server sends this machine to an address that is not allowed."""
 
 
 def kind_of(address: str) -> Kind | None:
-    """Return which kind of local address an IP address is, None for any other.
+    """Return which kind of local address an IP address is; None for any other.
 
     Args:
-        address: IPv4 or IPv6, as text, an IPv6 one also with its zone.
+        address: IPv4 or IPv6, as text; an IPv6 address may have a zone.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
@@ -59,7 +59,7 @@ def _is_of_the_link(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> boo
 
 
 def resolve(host: str, port: int | None = None) -> list[str]:
-    """Return the IP addresses that a host name stands for; none where it stands for nothing."""
+    """Return the IP addresses of a host name; none if it has none."""
     try:
         found = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -68,7 +68,7 @@ def resolve(host: str, port: int | None = None) -> list[str]:
 
 
 def literal(host: str) -> str | None:
-    """Return the IP address that a host is written as, None for a name; also `2130706433` and `0x7f.1`."""
+    """Return the IP address that a host is written as, also `2130706433` and `0x7f.1`; None for a name."""
     host = host.removesuffix(".")
     try:
         return str(ipaddress.ip_address(host.strip("[]").partition("%")[0]))
@@ -81,10 +81,10 @@ def literal(host: str) -> str | None:
 
 
 class Guard:
-    """Refuses local addresses, unless the site itself stands at one of the same kind."""
+    """Refuses local addresses, unless the site itself has one of the same kind."""
 
     def __init__(self, site: str) -> None:
-        """Guard the connections made for a site.
+        """Check the connections made for a site.
 
         Args:
             site: its address, `https://HOST[:PORT]`, or `HOST[:PORT]`.
@@ -108,14 +108,14 @@ class Guard:
                 )
 
     def check_name(self, host: str) -> None:
-        """Check a host that a proxy will look up: what it is written as, or is known to be."""
+        """Check a host that a proxy will resolve, by its spelling."""
         written = literal(host)
         known = "127.0.0.1" if _is_localhost(host) else _LOCAL_NAMES.get(host.rstrip(".").lower())
         self.check(host, [address for address in (written or known,) if address])
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is written as this machine: `localhost` or a loopback address."""
+    """Return whether a host is `localhost` or a loopback address."""
     written = literal(host)
     return kind_of(written) == "loopback" if written else _is_localhost(host)
 

@@ -1,4 +1,4 @@
-"""Answers of servers, read with a limit: of bytes, counted after decompression, and of time."""
+"""Read answers of servers with a limit of bytes, counted after decompression, and of time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,19 +9,19 @@ import requests
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLong
 
-# The largest lists that are asked for take some 30 MB.
+# The largest requested lists have about 30 MB.
 LARGEST_ANSWER = 2**27
-# An error is cut to a sentence anyway.
+# Error messages are shortened anyway.
 LARGEST_ERROR = 2**20
 
 _PIECE = 2**16
 
 
 class AnswerTooLarge(ServerError):
-    """A server sends more than anything that is asked of it can be.
+    """A server sends more than any valid answer.
 
     Attributes:
-        path: of the address that was asked for.
+        path: the path of the requested address.
     """
 
     def __init__(self, url: str, fault: str) -> None:
@@ -34,7 +34,7 @@ class AnswerTooLarge(ServerError):
 
 
 class LimitedResponse(requests.Response):
-    """A response whose content is read with a limit; one that is streamed is its reader's to bound."""
+    """A response whose content is read with a limit; the reader of a streamed one has to limit it."""
 
     limit = LARGEST_ANSWER
     _content: Any  # False until it is read
@@ -42,7 +42,7 @@ class LimitedResponse(requests.Response):
 
     @property
     def content(self) -> bytes:
-        """The whole body; of an error its first part.
+        """The whole body; for an error its first part.
 
         Raises:
             AnswerTooLarge: it is larger than `limit`, or takes longer than ANSWER_SECONDS (timed_responses.py).
@@ -68,21 +68,21 @@ class LimitedResponse(requests.Response):
             self.close()
             raise AnswerTooLarge(self.url, str(error)) from None
         except requests.RequestException:
-            self.close()  # of a redirect, requests would read the rest without a limit
+            self.close()  # requests would read the rest of a redirect without a limit
             raise
         return bytes(content[:limit])
 
 
 def pieces(answer: requests.Response, size: int, *, decoded: bool = False) -> Iterator[bytes]:
-    """Yield the body of a streamed answer as it comes; each piece has its own deadline.
+    """Yield the body of a streamed answer as it arrives; each piece has its own deadline.
 
     Args:
-        answer: of a session of ours.
-        size: the most bytes of a piece.
-        decoded: whether to take off what the header Content-Encoding says.
+        answer: an answer of a `Session`.
+        size: the largest number of bytes in a piece.
+        decoded: whether to decode it as the header Content-Encoding says.
 
     Raises:
-        AnswerTooLarge: for ANSWER_SECONDS nothing came but what is no part of the body.
+        AnswerTooLarge: for ANSWER_SECONDS no byte of the body arrived.
         urllib3.exceptions.HTTPError: the connection breaks.
     """
     source = answer.raw._original_response

@@ -1,13 +1,13 @@
-"""Why a connection failed, in the words of the system."""
+"""Find the system's message for a failed connection."""
 
 import re
 
-# What urllib3 puts before: Http(host='localhost', port=9).
+# The prefix of urllib3: Http(host='localhost', port=9).
 _POOL = re.compile(r"^\w{1,100}\([^()]{0,1000}\): ")
 
 
 def innermost_cause(error: BaseException) -> str:
-    """Return the innermost reason of a failed request, without any address of a file: a store's may be signed."""
+    """Return the innermost reason of a failed request, without any address of a file, which may be signed."""
     inside = [getattr(error, "reason", None), *error.args]
     for reason in inside:
         if isinstance(reason, BaseException):

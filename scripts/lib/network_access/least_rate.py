@@ -1,4 +1,4 @@
-"""The minimum speed of a transfer: a server that sends a byte now and then would block a job for years."""
+"""Require a minimum speed of a transfer: a server that rarely sends a byte would block a job for years."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from scripts.lib.errors import ServerError
 
-# So many bytes in so much time, about a kilobyte a second; whatever is left of a file may come at once.
+# The least number of bytes in this time, about a kilobyte a second.
 LEAST_BYTES, LEAST_SECONDS = 1_000_000, 900.0
 
 
@@ -15,7 +15,7 @@ class TooSlow(ServerError):
 
 
 class LeastRate:
-    """Counts bytes over the time in which they are waited for, however often the connection is cut in between.
+    """Counts bytes over the time spent waiting for them, across all connections.
 
     Pauses between tries are not counted: retry.py limits them.
     """
@@ -28,7 +28,7 @@ class LeastRate:
 
     @contextmanager
     def watching(self, peer: str) -> Iterator[None]:
-        """Count the time of one connection; `peer` is what an error calls the server."""
+        """Count the time of one connection; `peer` is the server's name in an error."""
         self._peer, self._since = peer, time.monotonic()
         try:
             yield
@@ -36,10 +36,10 @@ class LeastRate:
             self._seconds += time.monotonic() - self._since
 
     def count_bytes(self, count: int) -> None:
-        """Count bytes, inside of `watching`.
+        """Count bytes, inside `watching`.
 
         Raises:
-            TooSlow: too few of them came.
+            TooSlow: too few of them arrived.
         """
         now = time.monotonic()
         self._seconds, self._since = self._seconds + now - self._since, now

@@ -1,4 +1,4 @@
-"""Whether a token may go to a site without TLS: to this machine always, elsewhere only if the user allows it."""
+"""Check whether a token may be sent without TLS: always to this machine, elsewhere only if the user allows it."""
 
 import logging
 import os
@@ -13,23 +13,23 @@ _log = logging.getLogger(__name__)
 
 
 def refusal(host: str, *, allowed: bool) -> str | None:
-    """Return why the token is not sent to a site, None if it may be.
+    """Return why the token is not sent to a site; None if it may be.
 
     Args:
         host: the site, `http[s]://HOST[:PORT]`.
-        allowed: what `tator.allow_http` says.
+        allowed: the setting `tator.allow_http`.
     """
     parts = urlsplit(host)
     if parts.scheme != "http" or allowed or is_this_machine(parts.hostname or ""):
         return None
     return (
-        f"tator.host: {host} has no TLS, so that everybody on the way can read the token; expected https://, or "
-        f"tator.allow_http: true (or {VARIABLE}=true) where the network is trusted"
+        f"tator.host: {host} has no TLS, so others on the network can read the token; expected https://, or "
+        f"tator.allow_http: true (or {VARIABLE}=true) if the network is trusted"
     )
 
 
 def check(host: str) -> None:
-    """Refuse to send the token in clear unless the environment allows it, and warn where it does.
+    """Refuse to send the token unencrypted unless the environment allows it; then warn.
 
     Raises:
         SettingsError: the site has no TLS, is not this machine, and TATOR_ALLOW_HTTP does not allow it.
@@ -38,4 +38,4 @@ def check(host: str) -> None:
         return
     if os.environ.get(VARIABLE, "").strip().lower() not in ("true", "1", "yes"):
         raise SettingsError(str(refusal(host, allowed=False)))
-    _log.warning("%s has no TLS: the token can be read by everybody on the way", host)
+    _log.warning("%s has no TLS: others on the network can read the token", host)

@@ -1,8 +1,8 @@
-"""HTTP sessions: without password files, with time-outs, bounded answers and a guard on addresses.
+"""HTTP sessions: without password files, with time-outs, limited answers and checks of addresses.
 
-`requests` looks for passwords in `~/.netrc` and sends them in place of the token, or to a store that needs none. A
-session here has an authentication object of its own, so that it does not. Proxies and certificates of the environment
-(HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE) count as usual.
+`requests` reads passwords from `~/.netrc` and sends them instead of the token, or to a store that needs none. To
+prevent that, a session here has its own authentication object. Proxies and certificates of the environment
+(HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual.
 """
 
 import threading
@@ -24,16 +24,16 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 
 
 class NoCredentials(requests.auth.AuthBase):
-    """Send no credentials but those that the address itself holds."""
+    """Send no credentials except those in the address itself."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add what stands before `@` in the address."""
+        """Add the part before `@` in the address."""
         name, password = requests.utils.get_auth_from_url(request.url or "")
         return requests.auth.HTTPBasicAuth(name, password)(request) if name or password else request
 
 
 class TokenAuth(requests.auth.AuthBase):
-    """Send a Tator token, and to its own site only."""
+    """Send a Tator token, only to its own site."""
 
     def __init__(self, site: str, token: str) -> None:
         self._origin, self._token = _origin(site), token
@@ -46,7 +46,7 @@ class TokenAuth(requests.auth.AuthBase):
 
 
 class Session(requests.Session):
-    """A session for a site and what it names; see the module."""
+    """A session for a site and the addresses that it names; see the module."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class Session(requests.Session):
         """Make a session.
 
         Args:
-            site: the server that is trusted to name others, `https://HOST[:PORT]` or `HOST[:PORT]`.
-            auth: sends credentials; nobody's by default.
-            limit: of an answer's bytes, where it is not streamed.
-            seconds: time-outs of connecting and of waiting for the next bytes; None: CONNECT_SECONDS, READ_SECONDS.
+            site: the site, `https://HOST[:PORT]` or `HOST[:PORT]`.
+            auth: sends credentials; none by default.
+            limit: the most bytes of an answer that is not streamed.
+            seconds: time-outs of connecting and of waiting for the next bytes; None for CONNECT_SECONDS, READ_SECONDS.
         """
         super().__init__()
         self.auth = auth or NoCredentials()
@@ -70,18 +70,18 @@ class Session(requests.Session):
             self.mount(scheme, _GuardedAdapter(Guard(site), limit, seconds or (CONNECT_SECONDS, READ_SECONDS)))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Take credentials off a request that is redirected to another host; none are looked for there."""
+        """Remove credentials from a request that is redirected to another host, and add no others."""
         target, source = prepared_request.url or "", response.request.url or ""
         if self.should_strip_auth(source, target):  # type: ignore[no-untyped-call]
             prepared_request.headers.pop("Authorization", None)
 
 
 class SessionPerThread(threading.local, Session):
-    """Looks like one session and is one for each thread: `requests` does not promise that threads may share one."""
+    """A session for each thread, used like one session, as `requests` does not promise that threads may share one."""
 
 
 class _GuardedAdapter(HTTPAdapter):
-    """Gives every request a time-out, every answer a limit, and checks where connections lead."""
+    """Give every request a time-out and every answer a limit, and check the addresses of connections."""
 
     def __init__(self, guard: Guard, limit: int, seconds: tuple[float, float]) -> None:
         self._guard, self._limit, self._seconds = guard, limit, seconds
@@ -93,14 +93,14 @@ class _GuardedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _pools(self._guard)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Return the pools of a proxy, to which connections may lead wherever the user says that it is."""
+        """Return the pools of a proxy, whose address the user chooses."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = self._proxy_pools
         return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send the request with the default time-out where none is set."""
-        self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy would look it up itself
+        """Send the request, with the default time-out if none is set."""
+        self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy would resolve it itself
         kwargs["timeout"] = kwargs.get("timeout") or self._seconds
         try:
             return super().send(request, *args, **kwargs)
@@ -117,7 +117,7 @@ class _GuardedAdapter(HTTPAdapter):
 def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
     """Return connection pools whose answers have a deadline, and whose connections the guard checks.
 
-    Names are looked up before connecting, and the connected socket's own address is checked once more, as the answers
+    Names are resolved before connecting, and the connected socket's address is checked too, as the answers
     of a name server may change in between.
     """
 

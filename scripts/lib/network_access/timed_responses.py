@@ -1,7 +1,7 @@
-"""Answers whose bytes must come before a deadline.
+"""Answers whose bytes must arrive before a deadline.
 
-The time-outs of a session are for a single wait. A server that sends a byte now and then, or interim answers
-(`100 Continue`), headers or trailers without end, never lets one of them pass.
+The time-outs of a session apply to a single wait. They never expire if a server keeps sending single bytes, interim
+answers (`100 Continue`), headers or trailers.
 """
 
 import http.client
@@ -9,18 +9,18 @@ import io
 import time
 from typing import Any
 
-# For the head of an answer and, where it is not streamed, for its body; of a streamed one for each piece.
+# For the headers of an answer and its body; for each piece of a streamed body.
 ANSWER_SECONDS = 900.0
-# Of all that stands before the body; http.client bounds a line and the headers of one answer.
+# Of everything before the body; http.client limits a line and the headers of one answer.
 LARGEST_HEAD = 2**23
 
 
 class TookTooLong(Exception):
-    """An answer goes on for ANSWER_SECONDS, or its head for LARGEST_HEAD bytes; the text says which."""
+    """An answer takes longer than ANSWER_SECONDS, or its headers exceed LARGEST_HEAD bytes; the text says which."""
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """An answer that is read until its deadline."""
+    """An answer with a deadline."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -28,17 +28,17 @@ class TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._source)
 
     def begin(self) -> None:
-        """Read the head."""
+        """Read the headers."""
         super().begin()
         self._source.head = False
 
     def renew(self) -> None:
-        """Give what follows ANSWER_SECONDS anew."""
+        """Start the time of ANSWER_SECONDS again."""
         self._source.renew()
 
 
 class _TimedSource(io.RawIOBase):
-    """A socket's bytes, until a deadline."""
+    """The bytes of a socket, with a deadline."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self.head = True

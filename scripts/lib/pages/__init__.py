@@ -1,4 +1,4 @@
-"""Pages for people: one file each, without a script and without a request to anywhere; names in them are escaped."""
+"""HTML pages: one file each, without scripts and without requests; names in them are escaped."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Drawn:
         h: height, likewise.
         words: its name, shown when the box is pointed at.
         colour: `#rrggbb`.
-        dashed: whether it counts less, or is not there.
-        named: whether its name is shown beside it too, where there is room.
+        dashed: whether it counts less, or is missing.
+        named: whether its name is shown next to it too, where there is room.
     """
 
     x: float
@@ -53,7 +53,7 @@ class PagePicture:
         boxes: what to draw on it.
         title: what it shows.
         why: why it is shown.
-        link: where to look at it in Tator; None where it is not there.
+        link: its address in Tator; None if it is not in Tator.
     """
 
     address: str
@@ -87,7 +87,7 @@ class Name:
     colour: str
 
     def covers(self, other: "Name") -> bool:
-        """Whether two names overlap."""
+        """Return whether two names overlap."""
         apart_x = self.x >= other.x + other.width or other.x >= self.x + self.width
         apart_y = self.y - self.height >= other.y or other.y - other.height >= self.y
         return not (apart_x or apart_y)

@@ -26,7 +26,7 @@ def accuracy_values(evaluation: Path, pictures: Path, names: list[str], *, place
         evaluation: what evaluate wrote.
         pictures: what picture_errors wrote.
         names: the network's species.
-        place: of the boxes in Tator; None where they are not there.
+        place: where the boxes are in Tator; None if they are not in Tator.
     """
     accuracy = read_record(EvaluationRecord, evaluation)
     numbers = {name: at for at, name in enumerate(accuracy.confusion.species, start=1)}
@@ -77,7 +77,7 @@ def _confusion(found: Confusion, ranked: list[str]) -> dict[str, Any]:
 def _picture(
     archive: zipfile.ZipFile, mistake: Mistake, numbers: dict[str, int], place: TatorPlace | None, *, missed: bool
 ) -> PagePicture | None:
-    """Return a mistake's picture, None where it could not be had."""
+    """Return a mistake's picture; None if it could not be had."""
     name = f"{mistake.media_id}/{picture_name(mistake.frame)}"
     if name not in archive.namelist():
         return None

@@ -1,4 +1,4 @@
-"""Charts as SVG to stand inside a page: small enough for a phone, sharp in print, without a script."""
+"""Charts as SVG inside a page: small enough for a phone, sharp in print, without scripts."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""What the report shows of a run of any number of media: sums over all of them, and those that it shows."""
+"""Choose what the report shows of a run of any number of media: sums over all, and the media shown in detail."""
 
 import heapq
 from collections import Counter

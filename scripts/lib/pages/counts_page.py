@@ -1,4 +1,4 @@
-"""What the report says of the counts: MaxN by media and species, when it was, and MaxN over time."""
+"""The part of the report about counts: MaxN by media and species, its frame, and MaxN over time."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ class MaxNs:
 
     Attributes:
         threshold: that score.
-        most: MaxN by species, from 1, by media; species and media without a box are not there.
+        most: MaxN by species, from 1, by media; species and media without a box are missing.
     """
 
     threshold: float
@@ -42,7 +42,7 @@ class CountPages:
     """Makes links to frames and charts of counts.
 
     Attributes:
-        place: where the boxes stand; None where the media are not in Tator.
+        place: where the boxes are in Tator; None if the media are not in Tator.
         names: the network's species.
     """
 
@@ -50,7 +50,7 @@ class CountPages:
     names: list[str]
 
     def link(self, media_id: int, frame: str) -> str | None:
-        """Return where Tator shows a frame; None where the media is not there."""
+        """Return the address at which Tator shows a frame; None if the media is not in Tator."""
         return None if self.place is None else self.place.address(media_id, int(frame))
 
     def values(self, counts: Path) -> dict[str, Any]:

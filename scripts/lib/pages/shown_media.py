@@ -41,9 +41,9 @@ class ReportedMedia:
         detections: its CSV.
         previews: its pictures.
         findings: what its boxes come to.
-        link: where Tator shows it; None where it is not there.
+        link: its address in Tator; None if it is not in Tator.
         failed: whether it has no result.
-        tracks: the record of its tracks, None where nothing is tracked.
+        tracks: the record of its tracks; None if nothing is tracked.
     """
 
     line: MediaSummary
@@ -69,7 +69,7 @@ class ReportedMedia:
 
 @dataclass(frozen=True)
 class FrameRenderer:
-    """Makes pictures of a media's frames; `counts` are those of all media, none where a page does not tell them."""
+    """Makes pictures of a media's frames; `counts` are those of all media, none if a page does not tell them."""
 
     place: TatorPlace | None
     names: list[str]
@@ -77,7 +77,7 @@ class FrameRenderer:
     counts: MaxNs | None = None
 
     def link(self, media: ReportedMedia, frame: int) -> str | None:
-        """Return where Tator shows a frame, None where it is not there."""
+        """Return the address at which Tator shows a frame; None if it is not in Tator."""
         return None if self.place is None else self.place.address(media.line.media_id, frame)
 
     def picture(
@@ -223,7 +223,7 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
 
 
 def only_for_counts(kinds: Iterable[str]) -> bool:
-    """Whether a frame was chosen for nothing but the boxes of a score that may not be the one that counts."""
+    """Return whether a frame was chosen for nothing but the boxes of a score that may not be the one that counts."""
     return all((most := MostOf.of(kind)) is not None and most.threshold > 0 for kind in kinds)
 
 

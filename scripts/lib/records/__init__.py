@@ -1,7 +1,7 @@
-"""The records that a run's steps hand on, a typed model each; record_files.py writes and reads them.
+"""The records that the steps of a run pass on, each a typed model; record_files.py writes and reads them.
 
-docs/records.schema.yaml describes them for others; scripts/lib/workflow/records_schema.py writes it from these models.
-A key's type is annotated with a `Key`, where the schema says more of it than the type.
+docs/records.schema.yaml describes them for users; scripts/lib/workflow/records_schema.py generates it from the models.
+A key's type is annotated with a `Key` if the schema has more than the type.
 
 What jobs of single media need is imported from here. The records of the network, of tracks, of the summary and of the
 evaluation are imported from their own modules: a change of one of those then makes no detection run again.

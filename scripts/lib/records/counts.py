@@ -15,15 +15,17 @@ class CountsInTator:
 
     attributes: Annotated[
         dict[str, str],
-        Key("The attribute of each species, as `counts.attributes` says.", schema=_BY_MEDIA),
+        Key("The attribute of each species, from `counts.attributes`.", schema=_BY_MEDIA),
     ]
-    media_ids: Annotated[list[MediaId], Key("Media whose attributes hold their counts, but for those of people.")]
+    media_ids: Annotated[
+        list[MediaId], Key("Media whose attributes contain their counts, except attributes with a person's value.")
+    ]
     people: Annotated[
         dict[str, list[str]],
         Key(
-            "Attributes that hold a person's value, which stays, by media id.",
+            "Attributes with a person's value, which is kept, by media id.",
             schema={"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
         ),
     ]
     missing: Annotated[list[MediaId], Key("Deleted while the workflow ran.")]
-    failed: Annotated[dict[str, str], Key("Why the counts of a media do not stand, by its id.", schema=_BY_MEDIA)]
+    failed: Annotated[dict[str, str], Key("Why the counts of a media are not in Tator, by its id.", schema=_BY_MEDIA)]

@@ -13,7 +13,7 @@ _ENGINE = {
     "required": ["name", "version", "device", "precision"],
     "properties": {key: {"type": "string"} for key in ("name", "version", "device", "precision")},
 }
-_DESCRIPTION = "How it is fed and read, where its family has a description."
+_DESCRIPTION = "How its input and outputs are used, if its family has a description."
 _STAGES = {
     "type": "object",
     "propertyNames": {"enum": ["opening", "frames", "network", "boxes", "pictures"]},
@@ -30,15 +30,15 @@ class FrameError(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class FrameCounts:
-    """What reading a media's frames gave."""
+    """The frames of a media that was read."""
 
     decoded: Count
-    declared: Annotated[int | None, Key("By the container.")]
+    declared: Annotated[int | None, Key("Number according to the container.")]
     missing: Annotated[
-        int, Key("Coded pictures that never came out; frames after them count on as if they had.", part="count")
+        int, Key("Coded pictures that were not decoded; the numbers of later frames include them.", part="count")
     ]
     skipped: Annotated[
-        int, Key("Pictures before the first key frame, which cannot be decoded; they count in no number.", part="count")
+        int, Key("Pictures before the first key frame, which cannot be decoded; they are not numbered.", part="count")
     ]
     missing_by_time: Annotated[
         int | None,
@@ -49,10 +49,10 @@ class FrameCounts:
             optional=True,
         ),
     ] = None
-    first_gap: Annotated[str | None, Key("After which frame the first of these gaps is.", optional=True)] = None
-    used: Annotated[int, Key("Through the network.", part="count")]
+    first_gap: Annotated[str | None, Key("The frame before the first of these gaps.", optional=True)] = None
+    used: Annotated[int, Key("Number of frames that went through the network.", part="count")]
     numbers: Annotated[
-        int, Key("How many of Tator's numbers the decoded frames stand at; see docs/numbering.md.", part="count")
+        int, Key("How many of Tator's numbers the decoded frames have; see docs/numbering.md.", part="count")
     ]
     read_to_end: bool
     errors: Annotated[
@@ -78,23 +78,21 @@ class Numbering:
 
     file: Annotated[Role, Key("Which file was read.", schema={"enum": ["archival", "streaming"]})]
     file_reason: Annotated[str | None, Key("Why.", schema={"type": "string"})]
-    replaces_original: Annotated[
-        bool, Key("Whether a copy was read because the original is not picture for picture the same.")
-    ]
+    replaces_original: Annotated[bool, Key("Whether a copy was read because the original's pictures differ.")]
     rate: Annotated[float | None, Key("Frames a second.")]
-    numbers: Annotated[int, Key("How many numbers the frames stand at.", part="count")]
-    repeated: Annotated[int, Key("Frames that stand at several numbers.", part="count")]
-    left_out: Annotated[int, Key("Frames that stand at none.", part="count")]
+    numbers: Annotated[int, Key("How many numbers the frames have.", part="count")]
+    repeated: Annotated[int, Key("Frames with several numbers.", part="count")]
+    left_out: Annotated[int, Key("Frames without a number.", part="count")]
     turned: Annotated[
         int | None,
-        Key("Degrees, clockwise, by which frames were turned to lie as in Tator's copy; null: as players turn them."),
+        Key("Degrees, clockwise, by which frames were rotated to match Tator's copy; null if as players rotate them."),
     ]
-    disagreements: Annotated[list[str], Key("What in Tator's record disagrees with the file; a sentence each.")]
+    disagreements: Annotated[list[str], Key("Differences between Tator's record and the file, a sentence each.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedFrames:
-    """The frames that were asked for; see config/README.md."""
+    """The requested frames; see config/README.md."""
 
     frame_stride: Annotated[int, Key(schema={"type": "integer", "minimum": 1})]
     frame_range: Annotated[list[int] | None, Key(schema={"type": ["array", "null"]})]
@@ -103,16 +101,16 @@ class AskedFrames:
 
 @dataclass(frozen=True, kw_only=True)
 class TilesUsed:
-    """How frames were cut into tiles, and what became of that; only where `detect.tiles` is set."""
+    """How frames were cut into tiles, and what became of that; only if `detect.tiles` is set."""
 
-    width: Annotated[int, Key("Of a tile, in pixels of the frame.")]
+    width: Annotated[int, Key("Width of a tile, in pixels of the frame.")]
     height: int
     overlap: Annotated[float, Key("The share of a tile that it has in common with the next one.", part="share")]
-    frames: Annotated[int, Key("Those that were larger than a tile, and cut.", part="count")]
-    tiles: Annotated[int, Key("Of all of them.", part="count")]
-    whole: Annotated[int, Key("Those that went through the network as a whole too.", part="count")]
-    joined: Annotated[int, Key("Boxes that were made of parts in several tiles.", part="count")]
-    dropped: Annotated[int, Key("Boxes that went, as a better one shows the same thing.", part="count")]
+    frames: Annotated[int, Key("Number of frames that were larger than a tile and were cut.", part="count")]
+    tiles: Annotated[int, Key("Number of tiles of all these frames.", part="count")]
+    whole: Annotated[int, Key("Number of frames that also went through the network as a whole.", part="count")]
+    joined: Annotated[int, Key("Boxes joined from parts in several tiles.", part="count")]
+    dropped: Annotated[int, Key("Boxes removed, as a better one shows the same object.", part="count")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,18 +125,22 @@ class Seams:
 class NetworkUsed:
     """The network that the frames of a media went through."""
 
-    sha256: Annotated[str, Key("Of the graph.", part="sha256")]
-    weights_sha256: Annotated[str | None, Key("Of the file beside the graph.", part="sha256", optional=True)] = None
+    sha256: Annotated[str, Key("SHA-256 of the graph.", part="sha256")]
+    weights_sha256: Annotated[
+        str | None, Key("SHA-256 of the file with the graph's weights.", part="sha256", optional=True)
+    ] = None
     width: Annotated[int, Key("Pixels of its input.")]
     height: int
     classes: list[str]
     nms: Annotated[dict[str, Any], Key("Settings of the suppression.")]
     description: Annotated[dict[str, Any] | None, Key(_DESCRIPTION, schema={"type": "object"}, optional=True)] = None
     source: Annotated[str | None, Key("`reference` of the network's provenance.")]
-    converted: Annotated[dict[str, Any] | None, Key("What convert_network did.", part="conversion", optional=True)] = (
-        None
-    )
-    int8: Annotated[dict[str, Any] | None, Key("What quantize_network did.", part="quantization", optional=True)] = None
+    converted: Annotated[
+        dict[str, Any] | None, Key("The record of convert_network.", part="conversion", optional=True)
+    ] = None
+    int8: Annotated[
+        dict[str, Any] | None, Key("The record of quantize_network.", part="quantization", optional=True)
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,12 +159,12 @@ class DetectionRecord:
     ]
     height: Annotated[int, Key(schema={"type": "integer", "minimum": 0})]
     boxes: Count
-    boxes_without_area: Annotated[int, Key("Left out, as nothing of them lies within the picture.", part="count")]
+    boxes_without_area: Annotated[int, Key("Boxes left out, as they are outside the picture.", part="count")]
     threshold: Annotated[float, Key("The least score of a box.", part="share")]
     asked: AskedFrames
-    tiles: Annotated[TilesUsed | None, Key("Where tiles are asked for.", optional=True)] = None
-    network: Annotated[NetworkUsed | None, Key("Null where no frame was looked at.")]
-    engine: Annotated[dict[str, object] | None, Key("Null where no frame was looked at.", schema=_ENGINE)]
+    tiles: Annotated[TilesUsed | None, Key("Set if tiles are used.", optional=True)] = None
+    network: Annotated[NetworkUsed | None, Key("Null if no frame went through the network.")]
+    engine: Annotated[dict[str, object] | None, Key("Null if no frame went through the network.", schema=_ENGINE)]
     seconds: Annotated[float, Key("From the job's start to its end.", schema={"type": "number", "minimum": 0})]
     stages: Annotated[
         dict[str, float],
@@ -175,7 +177,7 @@ class DetectionRecord:
     parts: Annotated[
         int,
         Key(
-            "In how many parts it was detected, by a job each; `seconds` and `stages` are sums.",
+            "In how many parts it was processed, each by a job; `seconds` and `stages` are sums.",
             schema={"type": "integer", "minimum": 1},
         ),
     ]

@@ -88,10 +88,10 @@ class Mistake:
 class EvaluationRecord:
     """How the boxes compare with true ones."""
 
-    iou: Annotated[float, Key("That makes a found box right.", part="share")]
-    threshold: Annotated[float, Key("Of confusion, misses and false alarms.", part="share")]
+    iou: Annotated[float, Key("The IoU from which a found box is correct.", part="share")]
+    threshold: Annotated[float, Key("The least score for confusion, misses and false alarms.", part="share")]
     only_frames_with_truth: bool
-    media: Annotated[list[MediaId], Key("Those with a true box.")]
+    media: Annotated[list[MediaId], Key("Media with a true box.")]
     frames: Count
     truth: Annotated[int, Key("True boxes.", part="count")]
     found: Annotated[int, Key("Found boxes.", part="count")]
@@ -101,7 +101,7 @@ class EvaluationRecord:
     curve: Curve
     species: dict[str, SpeciesAccuracy]
     thresholds: list[AtThreshold]
-    double_counts: Annotated[int, Key("True boxes found once more.", part="count")]
+    double_counts: Annotated[int, Key("True boxes found more than once.", part="count")]
     confusion: Confusion
     missed: list[Mistake]
     false_alarms: list[Mistake]
@@ -122,7 +122,7 @@ class TrackScores:
 class TrackAccuracy(TrackScores):
     """How the tracks of a video compare with true ones, whatever their species."""
 
-    switches: Annotated[int, Key("How often a true track goes on under another number.", part="count")]
+    switches: Annotated[int, Key("How often a true track continues under another number.", part="count")]
     fragments: Annotated[int, Key("How often a true track is found again after a gap.", part="count")]
     true_tracks: Count
     found_tracks: Count
@@ -135,7 +135,7 @@ class MediaTrackAccuracy(TrackAccuracy):
     """The same, of one media of the run."""
 
     media_id: MediaId
-    frames: Annotated[int, Key("That went through the network.", part="count")]
+    frames: Annotated[int, Key("Frames that went through the network.", part="count")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,5 +143,5 @@ class TrackEvaluationRecord:
     """How the tracks of a run compare with true ones."""
 
     media: Annotated[list[MediaTrackAccuracy], Key("Videos with a true track.")]
-    mean: Annotated[TrackScores | None, Key("Over the videos; null without one.")]
-    with_filled_gaps: Annotated[bool, Key("Whether boxes that fill gaps counted as found.")]
+    mean: Annotated[TrackScores | None, Key("Means over the videos; null without one.")]
+    with_filled_gaps: Annotated[bool, Key("Whether interpolated boxes counted as found.")]

@@ -9,19 +9,19 @@ from scripts.lib.records.keys import Kind, MediaId, Name, Reason
 
 @dataclass(frozen=True, kw_only=True)
 class MatchRecord:
-    """The media in Tator that a file of the folder is, by `upload.match`."""
+    """The media in Tator that matches a file of the folder, by `upload.match`."""
 
     media_id: MediaId
     state: Annotated[
         Literal["matched", "missing", "failed"],
-        Key("`missing`: Tator has none; `failed`: it has several, or several files match the one."),
+        Key("`missing`: Tator has none; `failed`: Tator has several, or several files match the same media."),
     ]
     reason: Reason
-    by: Annotated[Literal["path", "name", "md5"] | None, Key("What is the same.", only="matched")] = None
+    by: Annotated[Literal["path", "name", "md5"] | None, Key("What is equal.", only="matched")] = None
     tator_id: Annotated[int | None, Key("Number of the media in Tator.", only="matched")] = None
     type_id: Annotated[int | None, Key("Number of its media type.", only="matched")] = None
     name: Name = None
-    width: Annotated[int | None, Key("Pixels, as Tator says, like the next three.", only="matched")] = None
+    width: Annotated[int | None, Key("Pixels, from Tator's record, like the next three.", only="matched")] = None
     height: Annotated[int | None, Key(only="matched")] = None
     fps: Annotated[float | None, Key(only="matched")] = None
     num_frames: Annotated[int | None, Key(only="matched")] = None
@@ -30,6 +30,6 @@ class MatchRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MatchesRecord:
-    """Of the media that share a job, whose first one names the file; of one media where each has its own."""
+    """The matches of the media that share a job, by the first of them, or of one media."""
 
     matches: list[MatchRecord]

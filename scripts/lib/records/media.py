@@ -14,7 +14,7 @@ class StoredFile:
 
     role: Role
     path: Annotated[
-        str, Key("Key in Tator's store; `reference:` and a hash where Tator only refers to an address elsewhere.")
+        str, Key("Key in Tator's store; `reference:` and a hash if Tator only refers to an address elsewhere.")
     ]
     size: Annotated[int | None, Key("Bytes.")]
     codec: str | None
@@ -29,41 +29,42 @@ class LocalFile:
     path: Annotated[
         str,
         Key(
-            "Below the folder, with `/` between names; bytes that are no UTF-8 stand as lone surrogates from U+DC80 on."
+            "Relative to the folder, with `/` between names; other bytes than UTF-8 are lone surrogates from U+DC80 on."
         ),
     ]
     size: Annotated[int, Key("Bytes.", part="count")]
     modified_ns: Annotated[
         int | None,
-        Key("When it was last changed, in nanoseconds since 1970; null where `media.changed_by` is content."),
+        Key("When it was last changed, in nanoseconds since 1970; null if `media.changed_by` is content."),
     ]
-    sha256: Annotated[str | None, Key("Of its content, there where `modified_ns` is null.", optional=True)] = None
+    sha256: Annotated[str | None, Key("SHA-256 of its content; set if `modified_ns` is null.", optional=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaRecord:
-    """What Tator, or the user's folder, says of a media. The same media gives the same record."""
+    """A media in Tator or in the user's folder. The same media gives the same record."""
 
     media_id: MediaId
-    state: Annotated[ReadyState, Key("`ready`, or why it is not worked on.", schema=BEFORE_DETECTION)]
+    state: Annotated[ReadyState, Key("`ready`, or why it is not processed.", schema=BEFORE_DETECTION)]
     reason: Reason
     kind: Annotated[Kind | None, Key(schema={"enum": ["video", "image"]}, only="ready")] = None
-    type_id: Annotated[int | None, Key("Number of its media type; null in a folder's run.", only="ready")] = None
+    type_id: Annotated[int | None, Key("Number of its media type; null in a run on a folder.", only="ready")] = None
     name: Name
     width: Annotated[int | None, Key("Pixels.", only="ready")] = None
     height: Annotated[int | None, Key("Pixels.", only="ready")] = None
     fps: Annotated[float | None, Key("Frames a second.", only="ready")] = None
     num_frames: Annotated[int | None, Key("Frames by Tator's count.", only="ready")] = None
     md5: Annotated[
-        str | None, Key("Tator's md5 of the original; in a folder's run null unless `media.md5` is set.", only="ready")
+        str | None,
+        Key("Tator's md5 of the original; in a run on a folder null unless `media.md5` is set.", only="ready"),
     ] = None
-    file: Annotated[StoredFile | None, Key("The file that is downloaded; null in a folder's run.", only="ready")] = None
+    file: Annotated[StoredFile | None, Key("The file to download; null in a run on a folder.", only="ready")] = None
     copy: Annotated[
         StoredFile | None,
-        Key("Tator's largest streaming copy, where the file is an original that has one; as `file`.", only="ready"),
+        Key("Tator's largest streaming copy if the file is an original that has one; as `file`.", only="ready"),
     ] = None
     file_reason: Annotated[
-        str | None, Key("Why this file is read; null where that is found out when it is downloaded.", only="ready")
+        str | None, Key("Why this file is read; null if that is decided after the download.", only="ready")
     ] = None
     local: Annotated[LocalFile | None, Key(LocalFile.__doc__ or "", schema={}, optional=True)] = None
 
@@ -99,7 +100,8 @@ class DownloadRecord:
     reason: Reason
     bytes: Annotated[int | None, Key(part="count", optional=True)] = None
     md5_checked: Annotated[
-        bool | None, Key("Whether Tator's md5 was that of the file.", schema={"type": "boolean"}, optional=True)
+        bool | None,
+        Key("Whether Tator's md5 was compared with that of the file.", schema={"type": "boolean"}, optional=True),
     ] = None
     role: Annotated[
         Role | None,

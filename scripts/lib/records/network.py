@@ -25,17 +25,21 @@ class ProvenanceRecord:
     source: Source
     reference: Annotated[str, Key("The folder, the image's name, or the file.")]
     fetched_by: Annotated[FetchedBy | None, Key(schema={"enum": ["docker", "registry", "archive", None]})] = None
-    digest: Annotated[str | None, Key("Of the data image.")]
+    digest: Annotated[str | None, Key("Digest of the data image.")]
     image_id: str | None = None
     files: Annotated[dict[str, NetworkFile], Key("By name.")]
     size: Annotated[
         list[int] | None,
         Key(
-            "Width and height that it was trained at, where a label of its image or its train.ini says them.",
+            "Width and height that it was trained at, if a label of its image or its train.ini has them.",
             optional=True,
         ),
     ] = None
     description: Annotated[
         dict[str, Any] | None,
-        Key("How it is fed and read, where its family has a description.", schema={"type": "object"}, optional=True),
+        Key(
+            "How its input and outputs are used, if its family has a description.",
+            schema={"type": "object"},
+            optional=True,
+        ),
     ] = None

@@ -6,22 +6,22 @@ from typing import Annotated, Any
 from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, MediaId, Sha256
 
-Sandbox = Annotated[str, Key("What kept the job in.", schema={"enum": ["bubblewrap", "none"]})]
+Sandbox = Annotated[str, Key("The sandbox of the job.", schema={"enum": ["bubblewrap", "none"]})]
 Nms = Annotated[dict[str, Any], Key("Settings of the suppression.")]
-Versions = Annotated[dict[str, str], Key("Of the packages, by name.")]
+Versions = Annotated[dict[str, str], Key("Versions of the packages, by name.")]
 _DIFFERENCE = {"type": "number", "minimum": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionCheck:
-    """How far the outputs of the converted network are from TensorFlow's, on made pictures."""
+    """How much the outputs of the converted network differ from TensorFlow's, on generated pictures."""
 
     pictures: Count
     width: Annotated[int, Key("Pixels of the network's input.", part="count")]
     height: Count
-    boxes: Annotated[int, Key("Candidates that were compared.", part="count")]
+    boxes: Annotated[int, Key("Number of candidates that were compared.", part="count")]
     highest_score: float
-    box_difference: Annotated[float, Key("The largest, in pixels.", schema=_DIFFERENCE)]
+    box_difference: Annotated[float, Key("The largest difference, in pixels.", schema=_DIFFERENCE)]
     score_difference: Annotated[float, Key("The largest.", schema=_DIFFERENCE)]
     box_tolerance: Annotated[float, Key("The largest difference that is accepted.", schema=_DIFFERENCE)]
     score_tolerance: Annotated[float, Key(schema=_DIFFERENCE)]
@@ -45,23 +45,23 @@ class ConversionRecord:
 class CalibrationFrames:
     """The frames that the network was quantized and measured with."""
 
-    of_each_media: Annotated[dict[str, int], Key("By its number (id).")]
+    of_each_media: Annotated[dict[str, int], Key("By the number (id) of the media.")]
     to_quantize: Count
-    held_back: Annotated[int, Key("To measure the drift with.", part="count")]
+    held_back: Annotated[int, Key("Number of frames to measure the drift.", part="count")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeptBoxes:
-    """The boxes above the threshold in the frames held back."""
+    """The boxes above the threshold in the frames that measure the drift."""
 
     f32: Count
     int8: Count
-    both: Annotated[int, Key("Of the same label, with an IoU of at least 0.5.", part="count")]
+    both: Annotated[int, Key("Boxes of both with the same label and an IoU of at least 0.5.", part="count")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreDifference:
-    """How far the scores of boxes that both give are apart; null without such a box."""
+    """How much the scores of boxes that both give differ; null without such a box."""
 
     mean: float | None
     largest: float | None
@@ -69,7 +69,7 @@ class ScoreDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How far the boxes in int8 are from those in f32."""
+    """How much the boxes in int8 differ from those in f32."""
 
     boxes: KeptBoxes
     drift: Annotated[float, Key("The share of the boxes that only one of them gives.", part="share")]
@@ -78,9 +78,9 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizationRecord:
-    """How the network was quantized to int8, and how far its boxes are from those in f32."""
+    """How the network was quantized to int8, and how much its boxes differ from those in f32."""
 
-    media_ids: Annotated[list[MediaId], Key("Those whose frames were asked for.")]
+    media_ids: Annotated[list[MediaId], Key("The media whose frames were requested.")]
     frames: CalibrationFrames
     threshold: Annotated[float, Key("The least score of a box.", part="share")]
     boxes: KeptBoxes

@@ -13,11 +13,11 @@ from scripts.lib.records.upload import DestinationRecord
 
 @dataclass(frozen=True, kw_only=True)
 class MediaSummary:
-    """What became of a media."""
+    """The result of a media."""
 
     media_id: MediaId
     tator_id: Annotated[
-        int | None, Key("In a folder's run, the number of the media in Tator that it was matched with.", optional=True)
+        int | None, Key("In a run on a folder, the number of the matched media in Tator.", optional=True)
     ] = None
     name: Name
     state: Annotated[MediaState, Key(part="state")]
@@ -25,15 +25,15 @@ class MediaSummary:
     frames: Annotated[int, Key("Decoded.", part="count")]
     boxes: Annotated[int, Key("Found.", part="count")]
     boxes_in_tator: Count
-    people: Annotated[dict[str, Count], Key("How many boxes were left alone because of a person, by why.")]
+    people: Annotated[dict[str, Count], Key("How many boxes were not changed because of a person, by reason.")]
     marked: bool
     seconds: float
-    tracks: Annotated[int | None, Key("Found; only where `track.enabled` is set.", part="count", optional=True)] = None
-    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+    tracks: Annotated[int | None, Key("Found; only if `track.enabled` is set.", part="count", optional=True)] = None
+    tracks_in_tator: Annotated[int | None, Key("Only if tracks are uploaded.", part="count", optional=True)] = None
     people_tracks: Annotated[
         dict[str, Count] | None,
         Key(
-            "How many tracks were left alone because of a person, by why; only where tracks are uploaded.",
+            "How many tracks were not changed because of a person, by reason; only if tracks are uploaded.",
             schema={},
             optional=True,
         ),
@@ -41,21 +41,21 @@ class MediaSummary:
     people_counts: Annotated[
         list[str] | None,
         Key(
-            "Attributes for counts that hold a person's value, which stays; only where `counts.attributes` is set.",
+            "Attributes for counts with a person's value, which is kept; only if `counts.attributes` is set.",
             optional=True,
         ),
     ] = None
 
     @property
     def people_in_words(self) -> str:
-        """How much was left alone because of a person, for a table: boxes, and after them tracks and counts."""
+        """What was not changed because of a person, for a table: boxes, and after them tracks and counts."""
         boxes, tracks = _in_words(self.people), _in_words(self.people_tracks or {})
         counts = [f"counts: {', '.join(self.people_counts)}"] if self.people_counts else []
         return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else []), *counts])
 
     @property
     def left_to_people(self) -> int:
-        """How many boxes, tracks and counts were left alone because of a person."""
+        """How many boxes, tracks and counts were not changed because of a person."""
         return sum(self.people.values()) + sum((self.people_tracks or {}).values()) + len(self.people_counts or [])
 
 
@@ -71,23 +71,23 @@ class Totals:
     frames: Count
     boxes: Count
     boxes_in_tator: Count
-    tracks_in_tator: Annotated[int | None, Key("Only where tracks are uploaded.", part="count", optional=True)] = None
+    tracks_in_tator: Annotated[int | None, Key("Only if tracks are uploaded.", part="count", optional=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryRecord:
-    """What became of each media."""
+    """The result of each media."""
 
     media: list[MediaSummary]
     totals: Totals
     failed: Annotated[list[MediaId], Key("Media without a result.")]
     network: ProvenanceRecord
-    destination: Annotated[DestinationRecord | None, Key("Null in a folder's run.")]
+    destination: Annotated[DestinationRecord | None, Key("Null in a run on a folder.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What the summary says of a run besides its single media; see SummaryRecord and scripts/lib/summary_file.py."""
+    """The summary of a run without its single media; see SummaryRecord and scripts/lib/summary_file.py."""
 
     totals: Totals
     failed: list[int]
@@ -95,10 +95,10 @@ class RunSummary:
     destination: DestinationRecord | None
 
     def lacking(self, *, some_boxes: bool) -> str:
-        """Return what the failed media do not have, in words; `some_boxes` says whether boxes of one are in Tator."""
+        """Return what the failed media lack, in words; `some_boxes` is whether boxes of one are in Tator."""
         if self.destination is None:
             return "no result"
-        # Boxes stand where only tracks or the mark failed.
+        # If only tracks or the mark failed, the boxes are in Tator.
         return "no boxes or no mark in Tator" if some_boxes else "no boxes in Tator"
 
 
@@ -107,4 +107,4 @@ class MediaAttributes:
     """A media's section and attributes in Tator."""
 
     section: Annotated[str | None, Key("Name of its section.")]
-    attributes: Annotated[dict[str, Any], Key("By name; without the mark.")]
+    attributes: Annotated[dict[str, Any], Key("Its attributes by name, without the mark.")]

@@ -1,4 +1,4 @@
-"""The tracks of a media; their boxes are in the CSV beside the record."""
+"""The tracks of a media; their boxes are in the CSV next to the record."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -27,18 +27,18 @@ class Track:
     confidence: Annotated[float, Key("That species' mean score over the detected boxes.", part="share")]
     first_frame: Count
     last_frame: Count
-    best_frame: Annotated[int, Key("With the surest box.", part="count")]
-    boxes: Annotated[int, Key("Detected ones.", part="count")]
-    interpolated: Annotated[int, Key("Boxes that fill gaps.", part="count")]
+    best_frame: Annotated[int, Key("The frame with the surest box.", part="count")]
+    boxes: Annotated[int, Key("Number of detected boxes.", part="count")]
+    interpolated: Annotated[int, Key("Number of interpolated boxes.", part="count")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TracksRecord:
-    """The tracks of a media; their boxes are in the CSV beside this."""
+    """The tracks of a media; their boxes are in the CSV next to this record."""
 
     media_id: MediaId
     state: Literal["done", "not tracked", "failed"]
     reason: Reason
     tracks: list[Track]
     boxes_without_track: Annotated[int | None, Key(part="count", optional=True)] = None
-    tracker: Annotated[dict[str, Any] | None, Key("What made them.", schema=_TRACKER, optional=True)] = None
+    tracker: Annotated[dict[str, Any] | None, Key("The tracker.", schema=_TRACKER, optional=True)] = None

@@ -1,4 +1,4 @@
-"""Where boxes and tracks go in Tator, what stands there for a media, and which media are marked as processed."""
+"""The destination of boxes and tracks in Tator, what Tator holds of a media, and the marked media."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ _KNOWN = {"type": "object", "additionalProperties": {"type": "array", "minItems"
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """What was left alone because of a person, by elemental ids; `withheld` are boxes, or hashes of tracks."""
+    """Boxes or tracks not changed because of a person, by elemental ids; `withheld` are boxes, or hashes of tracks."""
 
     edited: list[str]
     added: list[str]
@@ -26,27 +26,27 @@ def _standing(own: int, people: People | None) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class UploadRecord:
-    """What stands in Tator for a media."""
+    """The boxes of a media in Tator."""
 
     media_id: MediaId
     type_id: int | None
     state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
     reason: Reason
     tator_id: Annotated[
-        int | None, Key("In a folder's run, the number of the media in Tator that it was matched with.", optional=True)
+        int | None, Key("In a run on a folder, the number of the matched media in Tator.", optional=True)
     ] = None
     verified_at: Annotated[str | None, Key(schema=MOMENT, only="verified")] = None
     changed_at: Annotated[
         str | None,
         Key(
-            "When the standing boxes were last made, changed or removed; the year 1 where there never was one.",
+            "When the boxes in Tator were last made, changed or removed; the year 1 if there never was one.",
             schema=MOMENT,
             only="verified",
         ),
     ] = None
-    boxes: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    boxes: Annotated[int, Key("Number of the workflow's own.", part="count", only="verified")] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
-    note: Annotated[str | None, Key("Why most of the boxes count as edited, where it is so.", only="verified")] = None
+    note: Annotated[str | None, Key("Why most of the boxes count as edited, if they do.", only="verified")] = None
 
     @property
     def id_in_tator(self) -> int:
@@ -55,48 +55,48 @@ class UploadRecord:
 
     @property
     def standing(self) -> int | None:
-        """How many boxes stood in Tator, people's too; None where nothing was verified."""
+        """How many boxes were in Tator, including people's; None if nothing was verified."""
         return _standing(self.boxes, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:
-        """The boxes that were left alone, by why; none where nothing was verified."""
+        """The boxes that were not changed, by reason; none if nothing was verified."""
         return {} if self.people is None else as_content(self.people)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackUploadRecord:
-    """What tracks stand in Tator for a media."""
+    """The tracks of a media in Tator."""
 
     media_id: MediaId
     state: Annotated[UploadState, Key(schema={"enum": ["verified", "not uploaded", "missing", "failed"]})]
     reason: Reason
     verified_at: Annotated[str | None, Key(schema=MOMENT, only="verified")] = None
-    changed_at: Annotated[str | None, Key("As for boxes, of the standing tracks.", schema=MOMENT, only="verified")] = (
+    changed_at: Annotated[str | None, Key("As for boxes, for the tracks in Tator.", schema=MOMENT, only="verified")] = (
         None
     )
-    tracks: Annotated[int, Key("Of the workflow's own.", part="count", only="verified")] = 0
+    tracks: Annotated[int, Key("Number of the workflow's own.", part="count", only="verified")] = 0
     too_short: Annotated[
         int,
         Key("Tracks with fewer boxes in Tator than `track.min_length`: not uploaded.", part="count", only="verified"),
     ] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
-    note: Annotated[str | None, Key("Why most of the tracks count as edited, where it is so.", only="verified")] = None
+    note: Annotated[str | None, Key("Why most of the tracks count as edited, if they do.", only="verified")] = None
 
     @property
     def standing(self) -> int | None:
-        """How many tracks stood in Tator, people's too; None where nothing was verified."""
+        """How many tracks were in Tator, including people's; None if nothing was verified."""
         return _standing(self.tracks, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:
-        """The tracks that were left alone, by why; none where nothing was verified."""
+        """The tracks that were not changed, by reason; none if nothing was verified."""
         return {} if self.people is None else as_content(self.people)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TracksDestination:
-    """Where tracks go, in the same version; only where `upload.track_type_id` is set. As for boxes."""
+    """Where tracks go, in the same version; only if `upload.track_type_id` is set. As for boxes."""
 
     type_id: Annotated[int, Key("Number of the state type.")]
     species_attribute: str
@@ -115,7 +115,7 @@ class DestinationRecord:
     type_id: Annotated[int, Key("Number of the box type.")]
     species_attribute: str
     confidence_attribute: str
-    defaults: Annotated[dict[str, Any], Key("Of the type's attributes, when the run was prepared.")]
+    defaults: Annotated[dict[str, Any], Key("Defaults of the type's attributes, when the run was prepared.")]
     known: Annotated[
         dict[str, list[Any]] | None,
         Key(
@@ -136,14 +136,14 @@ class DestinationRecord:
 
     @property
     def lasting(self) -> "DestinationRecord":
-        """Without what was seen of attributes and versions over time, which says nothing about one run."""
+        """The record without the history of attributes and versions, which does not belong to one run."""
         tracks = replace(self.tracks, known=None) if self.tracks else None
         return replace(self, known=None, made_at=None, made_beside=None, tracks=tracks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarksRecord:
-    """The media that carry the mark, and those that do not though their boxes were verified."""
+    """The media that have the mark, and those that do not although their boxes were verified."""
 
     attribute: str
     media_ids: list[MediaId]

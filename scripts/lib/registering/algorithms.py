@@ -1,4 +1,4 @@
-"""The calls that register an algorithm in a Tator project, and add to its types what the algorithm needs."""
+"""The calls that register an algorithm in a Tator project, and add the attributes that it needs to its types."""
 
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from scripts.lib.server.sessions import store_session
 
 
 class AlgorithmProject(Project):
-    """A project's algorithms, and whose token it is; errors as of `Project`."""
+    """A project's algorithms, and the token's user; raises the errors of `Project`."""
 
     def user(self) -> dict[str, Any]:
         """Return the token's user."""
@@ -37,9 +37,9 @@ class AlgorithmProject(Project):
         return found
 
     def clusters(self, organization: int) -> dict[int, str] | None:
-        """Return the names of an organization's job clusters, None for who may not see them.
+        """Return the names of an organization's job clusters; None if the user may not see them.
 
-        Tator's answer holds the clusters' credentials too: nothing but the names goes any further.
+        Tator's answer contains the clusters' credentials too: only the names are returned.
         """
         try:
             found = self._rows("list job clusters", lambda: self._api.get_job_cluster_list(organization))
@@ -62,9 +62,9 @@ class AlgorithmProject(Project):
         self._write(f"add the attribute {name!r}", call, needs=rights.FULL)
 
     def store_manifest(self, text: str) -> str:
-        """Upload a manifest and have Tator keep it; return its path there.
+        """Upload a manifest and store it in Tator; return its path there.
 
-        Done twice it leaves a second file, which nothing names and nothing over REST removes.
+        A second call leaves a second file, which is not used and cannot be removed over REST.
         """
         content = text.encode()
         get_address = partial(self._api.get_upload_info, self.id)
@@ -82,7 +82,7 @@ class AlgorithmProject(Project):
             return values.text(kept.get("url"), "url")
 
     def may_get_addresses(self) -> bool:
-        """Whether the user gets addresses by files' keys, which storing a manifest takes.
+        """Return whether the user gets addresses by files' keys, which storing a manifest takes.
 
         Asks for one, since only the answer tells whether the site has fine-grained permissions. Tator gives it
         whether there is such a file or not.

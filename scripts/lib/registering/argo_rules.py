@@ -1,7 +1,7 @@
-"""What Argo's controller and Kubernetes refuse in a workflow whose fields have the right types.
+"""Check the rules of Argo's controller and Kubernetes for a workflow whose fields have the right types.
 
-Argo checks names, references and parameters when it first sees a workflow, and ends it with an error; what Kubernetes
-refuses in a pod or claim is seen only when it is made. Both are found here before anything is launched.
+Argo checks names, references and parameters when it first sees a workflow, and ends it with an error; Kubernetes
+refuses a pod or claim only when it is created. Both are found here before anything is launched.
 """
 
 import json
@@ -17,7 +17,7 @@ _LEAVES = frozenset(_KINDS) - {"dag", "steps"}
 _RESERVED = ("init", "wait", "supervisor")
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _TAG = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
-# Tags that begin so are Argo's, and have to be known; others stay as they are.
+# Tags with these beginnings are Argo's, and have to be known; others are ignored.
 _OWN = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
 _OF_WORKFLOW = {
     *("name", "namespace", "uid", "mainEntrypoint", "serviceAccountName", "status", "priority", "duration"),

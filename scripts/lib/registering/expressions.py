@@ -1,6 +1,6 @@
-"""Check an Argo retry expression (the language expr) as far as that can be done without Argo.
+"""Check an Argo retry expression (the language expr), as far as possible without Argo.
 
-Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are read. Of an expression with anything
+Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are parsed. In an expression with anything
 else only the brackets and quotes are checked.
 """
 

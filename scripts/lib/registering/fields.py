@@ -1,4 +1,4 @@
-"""What an API server with Argo's full CRDs refuses in a workflow: unknown fields, wrong types, no quantities.
+"""Find what an API server with Argo's full CRDs refuses in a workflow: unknown fields, wrong types, bad quantities.
 
 The server checks a workflow as it is written, before Argo fills in any parameter.
 """

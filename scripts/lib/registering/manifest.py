@@ -1,6 +1,6 @@
-"""An Argo manifest as Tator takes it: its parameters filled in, and what would fail at launch found before.
+"""Read an Argo manifest for Tator: fill in its parameters, and find what would fail at launch.
 
-Tator checks no more of a manifest than that it is YAML. At launch it appends its own parameters, overwrites
+Tator only checks that a manifest is YAML. At launch it appends its own parameters, overwrites
 `generateName`, and needs the templates inline.
 """
 
@@ -18,7 +18,7 @@ from scripts.lib.engines.table import names_of
 from scripts.lib.errors import SettingsError
 from scripts.lib.registering import argo_rules, fields
 
-# What Tator appends to spec.arguments.parameters at launch.
+# Parameters that Tator appends to spec.arguments.parameters at launch.
 GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
 # Stands in the image names of deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
@@ -111,7 +111,7 @@ def _entries(node: Any) -> dict[str, Any]:
 
 
 def problems(workflow: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line each."""
+    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line for each."""
     of_types = list(fields.problems(workflow))
     found = [*_shape(workflow), *_parameters(workflow), *of_types]
     if not of_types and isinstance(workflow["spec"].get("templates"), list):
@@ -156,12 +156,12 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
 
 
 def file_name(text: str) -> str:
-    """Return a file name that tells this manifest from every other one."""
+    """Return a file name that is unique for this manifest."""
     return f"tator-detection-{hashlib.sha256(text.encode()).hexdigest()[:20]}.yaml"
 
 
 def is_stored_as(text: str, path: object) -> bool:
-    """Whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
+    """Return whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
     stem = file_name(text).removesuffix(".yaml")
     return (
         re.fullmatch(rf"{stem}(_[0-9a-f]+)?\.yaml", (path if isinstance(path, str) else "").rpartition("/")[2])
@@ -170,7 +170,7 @@ def is_stored_as(text: str, path: object) -> bool:
 
 
 def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a manifest and its settings allow and may not mean."""
+    """Yield notes about a manifest and its settings that are valid but may not be intended."""
     for section, key in (
         ("network", "directory"),
         ("network", "archive"),

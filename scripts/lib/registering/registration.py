@@ -1,4 +1,4 @@
-"""Register the workflow as an algorithm of a project: look, print the plan, then do it."""
+"""Register the workflow as an algorithm of a project: check, print the plan, then do it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,13 +47,13 @@ class AlgorithmSpec:
         return {name: value for name, value in asked.items() if value not in (None, standing.get(name))}
 
     def brings_manifest(self, standing: Mapping[str, Any]) -> bool:
-        """Whether the manifest is another one than that of an algorithm as it stands."""
+        """Return whether the manifest is another one than that of an algorithm as it stands."""
         return not manifest.is_stored_as(self.manifest, standing.get("manifest"))
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do: in words, the permission that it takes, and the deed, which looks before it writes."""
+    """A change to make: in words, the permission that it needs, and the function, which checks before it writes."""
 
     text: str
     takes: str
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass
 class RegistrationPlan:
-    """What there is to tell, to bear in mind, to do, and to complain of."""
+    """The messages, notes, steps and problems of a registration."""
 
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -123,7 +123,7 @@ def _settings_of(
     launch: Mapping[str, str],
     resolve: Callable[[Mapping[str, str]], Any],
 ) -> Any:
-    """Return the settings that a launch would have, checked as a run checks them; None where they are no good."""
+    """Return the settings that a launch would have, checked as a run checks them; None if they are no good."""
     arguments = manifest.parameters(workflow).get("pipeline_args") or ""
     try:
         found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})

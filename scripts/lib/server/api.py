@@ -1,11 +1,11 @@
 """The calls to a Tator server, through the official client.
 
-One retry layer, here, for what may be asked twice without harm (reading, marking): what faults.py calls transient, as
-long as retry.py says, and an unknown 400 `UNEXPLAINED_TRIES` times. Calls that make or remove something are
-tried once, except when throttled; if their answer is lost they raise `LostAnswer`, and the caller looks at what stands
-before it writes again (see scripts/lib/uploads/upload.py).
+This is the only retry layer, for calls that can be repeated without harm (reading, marking): transient faults (see
+faults.py) as long as retry.py says, and an unknown 400 `UNEXPLAINED_TRIES` times. Calls that make or remove something
+are tried once, except when throttled. If their answer is lost they raise `LostAnswer`, and the caller checks what is in
+Tator before it writes again (see scripts/lib/uploads/upload.py).
 
-No write of many is one transaction in Tator: also after a 400 all of it may stand.
+A write of several objects is not one transaction in Tator: also after a 400 all of them may have been written.
 """
 
 import os
@@ -38,12 +38,12 @@ from scripts.lib.server.sessions import Clock, store_session, tator_session
 from scripts.lib.server.track_calls import TrackCalls
 from scripts.lib.token import check_token
 
-# Larger lists gain nothing.
+# Larger lists are not faster.
 IDS_PER_CALL = 1000
 ADDRESS_SECONDS = 3600
 BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
-# How often a 400 that is neither known as a refusal nor as an outage is asked for again.
+# How often a call is tried that gets a 400 known neither as a refusal nor as an outage.
 UNEXPLAINED_TRIES = 3
 
 
@@ -53,19 +53,19 @@ class Project(TrackCalls):
     Attributes:
         host: the server's address.
         id: the project's id.
-        clock: the server's, as the answers to the thread that made this tell it.
+        clock: the server's clock, from the answers to the thread that made this object.
 
     Raises:
         ServerError: from every method, when the server refuses, or fails for longer than `patience()`.
     """
 
     def __init__(self, host: str, project_id: int, connections: int = 1) -> None:
-        """Connect with the token of the environment; asks for the server's schema.
+        """Connect with the token of the environment, and request the server's schema.
 
         Args:
             host: the server's address.
             project_id: the project.
-            connections: the most requests at once, whatever the number of threads.
+            connections: the largest number of concurrent requests of all threads.
         """
         self.host, self.id = host, project_id
         self._pace = Pace(connections)
@@ -74,10 +74,10 @@ class Project(TrackCalls):
         self._api.session.hooks["response"].append(self.clock.look)
 
     def media(self, media_ids: list[int], **more: int) -> dict[int, dict[str, Any]]:
-        """Return those of the media that exist in this project, by id.
+        """Return the media that exist in this project, by id.
 
-        Where an answer is no list of records, its media are asked for by fewer at a time, so that the record of one
-        does not hide the others'; what cannot be read of one media by itself stands under `unreadable`.
+        If an answer is not a list of records, its media are requested in smaller groups, so that a bad record does not
+        hide the others; a media that cannot be read even alone is in `unreadable`.
         """
         found: dict[int, dict[str, Any]] = {}
         for at in range(0, len(media_ids), IDS_PER_CALL):
@@ -85,9 +85,9 @@ class Project(TrackCalls):
         return found
 
     def each_media(self, media_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Yield those of the media that exist in this project, in the order given, as `media` returns them.
+        """Yield the media that exist in this project, in the given order, as `media` returns them.
 
-        No more than those of a call are in memory: a record takes some kB.
+        Only those of one call are in memory: a record needs some kB.
         """
         for at in range(0, len(media_ids), IDS_PER_CALL):
             asked = list(media_ids[at : at + IDS_PER_CALL])
@@ -95,7 +95,7 @@ class Project(TrackCalls):
             yield from (found[media_id] for media_id in asked if media_id in found)
 
     def _media_of(self, asked: list[int], more: dict[str, int]) -> dict[int, dict[str, Any]]:
-        """Return those of at least one media that exist: Tator takes an empty list for "all"."""
+        """Return the media that exist, of at least one: Tator reads an empty list as "all"."""
         what = "list media"
         try:
             answer = self._read(what, partial(self._api.get_media_list_by_id, self.id, {"ids": asked}, **more))
@@ -107,14 +107,14 @@ class Project(TrackCalls):
             return self._media_of(asked[:half], more) | self._media_of(asked[half:], more)
 
     def presigned_media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
-        """Return those of the media that exist, with addresses in place of their files' paths.
+        """Return the media that exist, with addresses instead of their files' paths.
 
-        The addresses are good for an hour, and secret. Whoever may see a media gets them.
+        The addresses are valid for an hour, and secret. Everybody who may see a media gets them.
         """
         return self.media(media_ids, presigned=ADDRESS_SECONDS)
 
     def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        """Yield the media that Tator's filters let through, by id; by pages, so that there may be any number.
+        """Yield the media that Tator's filters select, by id, in pages.
 
         A row without a usable id is left out.
         """
@@ -134,7 +134,7 @@ class Project(TrackCalls):
         return self._rows("list sections", lambda: self._api.get_section_list(self.id))
 
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
-        """Return one media of whatever project, or None when there is none that this user may see."""
+        """Return a media of any project; None if there is none that this user may see."""
         try:
             what = f"read media {media_id}"
             return rows.single(what, self._read(what, lambda: self._api.get_media(media_id)))
@@ -149,7 +149,7 @@ class Project(TrackCalls):
         return {kind["id"]: kind for kind in kinds}
 
     def addresses(self, paths: Sequence[str]) -> list[str]:
-        """Return presigned addresses for stored files, good for an hour at least; secret: they carry signatures."""
+        """Return presigned addresses for stored files, valid for at least an hour; secret, as they are signed."""
         call = partial(self._api.get_download_info, self.id, {"keys": paths})
         what = "get a download address"
         answer = self._read(what, call, needs=rights.TRANSFER_ANYWHERE)
@@ -178,10 +178,10 @@ class Project(TrackCalls):
         self._read("describe the version", lambda: self._api.update_version(version_id, body), needs=rights.EDIT)
 
     def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
-        """Yield the latest revision of every box of the media, tombstones of deleted ones included.
+        """Yield the latest revision of every box of the media, including tombstones of deleted ones.
 
-        By pages, so that a media may have any number. A box that somebody edits meanwhile may come twice, the
-        newer revision last; none is left out, as a new revision gets a higher id.
+        They are read in pages. A box that somebody edits at the same time may come twice, the newer revision last;
+        none is left out, as a new revision gets a higher id.
         """
         filters = {"type": type_id, "version": version_id, "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, media_id=[media_id], **filters)
@@ -191,7 +191,7 @@ class Project(TrackCalls):
         return (rows.box(what, row) for row in pages)
 
     def count_boxes(self, media_id: int, type_id: int, version_id: int) -> int:
-        """Return how many boxes of the media there are, without deleted ones."""
+        """Return the number of the media's boxes, without deleted ones."""
         filters = {"media_id": [media_id], "type": type_id, "version": version_id}
         what = f"count boxes of media {media_id}"
         answer = self._read(what, partial(self._api.get_localization_count, self.id, **filters))
@@ -199,14 +199,14 @@ class Project(TrackCalls):
             return values.whole(answer, "it")
 
     def create_boxes(self, specs: list[dict[str, Any]]) -> None:
-        """Make boxes, at most 500; may raise LostAnswer. A refusal may leave all of them, or none."""
+        """Create boxes, at most 500; may raise LostAnswer. After a refusal all of them may exist, or none."""
         self._write("create boxes", lambda: self._api.create_localization_list(self.id, specs))
 
     def prune_boxes(self, media_id: int, version_id: int, boxes: dict[str, int]) -> None:
         """Remove boxes with all their revisions and without a tombstone; may raise LostAnswer.
 
-        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many revisions, so
-        that a box that a person edited meanwhile stays.
+        The server refuses, which is a LostAnswer too, unless exactly these boxes exist with as many revisions, so
+        that a box that a person has edited in between is kept.
 
         Args:
             media_id: their media.
@@ -219,7 +219,7 @@ class Project(TrackCalls):
         self._prune(body, media_id, version_id)
 
     def prune_rows(self, media_id: int, version_id: int, ids: list[int]) -> None:
-        """Remove rows by their ids, and no other row of the same boxes; may raise LostAnswer, as prune_boxes does."""
+        """Remove rows by their ids, but no other row of the same boxes; may raise LostAnswer, as prune_boxes does."""
         if not ids:
             raise ValueError("an empty list would match every box")
         self._prune({"ids": ids, "prune": 1, "count": len(ids)}, media_id, version_id)
@@ -231,7 +231,7 @@ class Project(TrackCalls):
         except Refused as refusal:
             if "Safety check failed" not in str(refusal):
                 raise
-            raise LostAnswer("remove stale boxes: somebody changed some of them meanwhile") from None
+            raise LostAnswer("remove stale boxes: somebody changed some of them in between") from None
 
     def set_attributes(
         self, media_ids: list[int], attributes: dict[str, Any], what: str, *, still: Callable[[], list[int]]
@@ -241,8 +241,8 @@ class Project(TrackCalls):
         Args:
             media_ids: the media.
             attributes: the values.
-            what: what this is for, in messages.
-            still: returns those of the media that are to be set still; asked before each try but the first.
+            what: the purpose, for messages.
+            still: returns the media that still have to be set; called before each try but the first.
         """
         if not media_ids:
             raise ValueError("an empty list would match every media")
@@ -268,7 +268,7 @@ class Project(TrackCalls):
         needs: str = rights.VIEW,
         before_next: Callable[[], None] | None = None,
     ) -> Any:
-        """Make a call that may be made twice without harm, and that takes the right `needs` in the project.
+        """Make a call that can be repeated without harm, and that needs the right `needs` in the project.
 
         `before_next` is called before each try but the first.
         """
@@ -290,7 +290,7 @@ class Project(TrackCalls):
         return self._retrying(what, once)
 
     def _write(self, what: str, call: Callable[[], Any], *, needs: str = rights.EDIT) -> None:
-        """Try once, but wait while throttled: only then is it sure that nothing was done."""
+        """Try once, but repeat while throttled: only then it is certain that nothing was done."""
 
         def once() -> None:
             try:
@@ -300,14 +300,14 @@ class Project(TrackCalls):
             except UnexplainedRefusal as fault:
                 raise fault.refusal from None
             except Transient as fault:
-                # Counted from the end of the connection, as the server may still be at work when the client has waited.
+                # Counted from the end of the connection, as the server may work on after the client's time-out.
                 until = 0.0 if fault.ended else time.monotonic() + answer_seconds()
                 raise LostAnswer(str(fault), until, Outage(self.host, what) if fault.of_server else None) from None
 
         self._retrying(what, once)
 
     def _retrying(self, what: str, call: Callable[[], Any]) -> Any:
-        """Make a call as long as patience() says, and no longer where another job has waited for the server."""
+        """Repeat a call as long as patience() says, or less if another job has already waited for the server."""
         outage = Outage(self.host, what)
         why = ""
 
@@ -339,7 +339,7 @@ class Project(TrackCalls):
 
 
 def _connect(host: str, token: str) -> Any:
-    """Make the client, which asks for the server's schema and parses it unless it is known already."""
+    """Create the client, which requests the server's schema and parses it unless it is cached."""
     try:
         with store_session(host) as asking, schema.cached_schema(host, asking):
             api = tator.get_api(host, token)

@@ -1,9 +1,9 @@
-"""The faults of a call to Tator: those that waiting may cure, those it cannot, and answers that were lost.
+"""Classify the faults of a call to Tator: transient ones, permanent ones, and lost answers.
 
-Tator answers 400 for every exception of its own, so the status alone tells nothing: what the answer says has to tell.
-Waiting may cure connection faults, 5xx, answers that are not JSON, a 400 that says that requests are throttled, and a
-400 with the words of a database or a cache that is away (`OUTAGE`). A 400 with the words of a check (`CHECKED`) will
-stay one. Any other 400 is unexplained: it is tried a few times.
+Tator answers 400 for each of its own exceptions, so the status is not enough and the message has to be read. Transient
+are connection faults, 5xx, answers that are not JSON, a 400 that says that requests are throttled, and a
+400 with the message of a database or a cache that is down (`OUTAGE`). A 400 with the message of a check (`CHECKED`) is
+permanent. Any other 400 is unexplained: it is tried a few times.
 """
 
 import re
@@ -24,11 +24,11 @@ from scripts.lib.token import VARIABLE, redact
 
 
 class LostAnswer(Exception):
-    """A write was sent and no usable answer came back: it may or may not have been carried out.
+    """A write was sent and there was no usable answer: it may or may not have been carried out.
 
     Attributes:
-        under_way_until: the time, of `time.monotonic()`, until which the server may still be at it.
-        outage: the notes on the server, where it as a whole is away; None where only this write is concerned.
+        under_way_until: the time, of `time.monotonic()`, until which the server may still carry it out.
+        outage: the notes on the server if the whole server is down; None if only this write failed.
     """
 
     def __init__(self, message: str, under_way_until: float = 0.0, outage: Outage | None = None) -> None:
@@ -38,11 +38,11 @@ class LostAnswer(Exception):
 
 
 class Transient(Exception):
-    """A fault that waiting may cure; the text is fit for a log.
+    """A fault that may pass; the text contains no secret.
 
     Attributes:
-        ended: whether the server is sure to have ended the request.
-        of_server: whether the server as a whole is away, so that other calls would meet the fault too.
+        ended: whether the server has certainly ended the request.
+        of_server: whether the whole server is down, so that other calls would fail too.
     """
 
     ended = False
@@ -53,24 +53,24 @@ class Transient(Exception):
 
 
 class Ended(Transient):
-    """The server answered, or was never reached: it is not at work on the request any more."""
+    """The server answered, or was never reached: it is not working on the request any more."""
 
     ended = True
 
 
 class NotReached(Ended):
-    """No connection came about: nothing listens at the address, or its name is not known."""
+    """There was no connection: nothing listens at the address, or its name is unknown."""
 
 
 class TimedOut(Transient):
-    """No answer, or no more of one, came in time."""
+    """No answer, or no more of one, arrived in time."""
 
 
 class UnexplainedRefusal(Ended):
-    """The server answered 400 for a reason that is not known: tried a few times.
+    """The server answered 400 for an unknown reason; the call is tried a few times.
 
     Attributes:
-        refusal: what to raise in the end.
+        refusal: the exception to raise at the end.
     """
 
     def __init__(self, refusal: "Refused") -> None:
@@ -89,11 +89,11 @@ class ServerUnavailable(ServerError):
 class Refused(ServerError):
     """The server answered that it will not do this; waiting does not help.
 
-    In a job for one media it concerns that media, as far as anybody knows: others may be in other states.
+    In a job for one media it is assumed to concern that media only.
 
     Attributes:
         status: of the answer.
-        unexplained: whether it is a 400 whose reason is not known, so that it may be a fault that passes.
+        unexplained: whether it is a 400 for an unknown reason, which may be a transient fault.
     """
 
     of_one_media = True
@@ -104,8 +104,8 @@ class Refused(ServerError):
         self.unexplained = unexplained
 
 
-# How the texts begin, or what stands in them, by which PostgreSQL, its driver, Redis and its client tell that they are
-# away, overloaded or were interrupted. Recorded, but for some usual ones of the same programs.
+# Messages, or parts of them, of PostgreSQL, its driver, Redis and its client when they are down, overloaded or
+# interrupted. Most were recorded; some others are common messages of the same programs.
 OUTAGE = re.compile(
     r"connection to server (at|on) |could not (connect|translate host name)|server closed the connection"
     r"|SSL (connection|SYSCALL)|(connection|cursor) already closed|the connection is (closed|lost)|connection not open"
@@ -123,7 +123,7 @@ OUTAGE = re.compile(
     r"|Max retries exceeded|Remote end closed",
     re.IGNORECASE,
 )
-# What Tator's own checks of a request say: asking again changes nothing.
+# Messages of Tator's own checks of a request, which are permanent.
 CHECKED = re.compile(
     r"^(Request body validation|Query parameter) error|Safety check failed|does not exist|matches the given query"
     r"|must (be|match|specify|have|provide|start|only)|Invalid attribute|Missing (attribute|required)|is not valid"
@@ -134,7 +134,7 @@ CHECKED = re.compile(
 
 
 class Unusable(ServerError):
-    """An answer has another form than Tator's interface says; asking again does not help.
+    """An answer does not have the format of Tator's interface; repeating the call does not help.
 
     In a job for one media it concerns that media, as Refused does.
     """
@@ -143,7 +143,7 @@ class Unusable(ServerError):
 
 
 class TokenRefused(Refused):
-    """The server knows the token no more: no media can be done."""
+    """The server does not accept the token any more: no media can be processed."""
 
     of_one_media = False
 
@@ -152,14 +152,14 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
     """Make a call and return its answer.
 
     Args:
-        what: what the call is for, to begin an error with.
+        what: the purpose of the call, for the beginning of an error.
         host: the server's address.
-        call: calls the client.
-        needs: the right in the project that the call takes.
+        call: makes the call with the client.
+        needs: the right in the project that the call needs.
 
     Raises:
-        Transient: waiting may help; Throttled where the server asks for it.
-        ServerError: waiting does not help; Refused where that was the server's answer.
+        Transient: the fault may pass; Throttled if the server asks to wait.
+        ServerError: the fault is permanent; Refused if that was the server's answer.
     """
     try:
         answer = call()
@@ -180,21 +180,21 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
             f"{what}: {urlsplit(host).netloc}: {_brief(innermost_cause(error))}", of_server=True
         ) from None
     except (ValueError, RecursionError) as error:
-        # JSON nested too deep, or with a number of more digits than Python reads.
+        # JSON that is nested too deeply, or has a number with more digits than Python reads.
         why = _brief(f"{type(error).__name__}: {error}")
         raise Unusable(f"{what}: {host} answered JSON that cannot be read ({why}); ask who runs the site") from None
-    if isinstance(answer, bytes | str):  # the client hands over what is not JSON as it is
+    if isinstance(answer, bytes | str):  # the client returns anything but JSON unchanged
         raise Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON", of_server=True)
     return answer
 
 
 def _of_connection(error: requests.exceptions.RequestException) -> type[Transient]:
-    """Return the fault that a failed connection is."""
-    # requests keeps what urllib3 raised in its text alone; a name that is not known has a class of its own there.
+    """Return the fault for a failed connection."""
+    # requests keeps urllib3's error only as text; urllib3 has a separate class for an unknown name.
     unsent = ("NewConnectionError", "NameResolutionError")
     if isinstance(error, requests.exceptions.ConnectTimeout) or any(name in str(error) for name in unsent):
         return NotReached
-    # The client of a list that stops half-way calls it a connection error.
+    # requests reports a list that stops half-way as a connection error.
     timed_out = isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower()
     return TimedOut if timed_out else Transient
 
@@ -204,7 +204,7 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     where = f"{what}: {host} answered {status}"
     if "throttled" in body[:500]:
         return Throttled(f"{where}: {text}")
-    if status == 500:  # Tator's own, which it answers when the request has failed; a gateway has others
+    if status == 500:  # Tator's own answer, after the request has failed; a gateway has others
         return Ended(f"{where}: {text}")
     if status > 500 or status in (0, 408, 429):
         return Transient(f"{where}: {text}", of_server=status > 500)
@@ -217,7 +217,7 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     if status == 403:
         remedy = f"give the token's user the right {needs} in this project"
     elif status == 404:
-        # With fine-grained permissions Tator hides what the user may not see.
+        # With fine-grained permissions Tator hides objects that the user may not see.
         remedy = (
             "check tator.host, tator.project_id, that the object still exists, and that the token's user is a member "
             "of the project"
@@ -230,12 +230,12 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     return UnexplainedRefusal(refusal) if unexplained else refusal
 
 
-# Letters of an answer that are redacted: some answers have megabytes, and what is shown is less by far.
+# Characters of an answer that are redacted: some answers have megabytes, and far less is shown.
 _LOOKED_AT = 10_000
 
 
 def _message(body: str) -> str:
-    """Return what a refusal says, without the request, which its details may echo."""
+    """Return a refusal's message, without the request, which its details may echo."""
     try:
         return str(json_text.parse(body)["message"])
     except (ValueError, TypeError, LookupError):
@@ -243,6 +243,6 @@ def _message(body: str) -> str:
 
 
 def _brief(text: str, limit: int = 300) -> str:
-    """Cut an answer, which may echo the whole request, to what a log can bear."""
+    """Shorten an answer, which may echo the whole request, for a log."""
     line = redact(" ".join(text[:_LOOKED_AT].split()))
     return line if len(line) <= limit else f"{line[:limit]} ..."

@@ -1,4 +1,4 @@
-"""The typed record of a media as Tator gives it: every value that a run uses is checked when it comes in."""
+"""The typed record of a media in Tator: every value that a run uses is checked when it is read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class TatorFile:
 
     Attributes:
         path: its key in the store.
-        size: bytes, None where Tator does not say.
-        codec: FFmpeg's name of the codec, or the MIME type of a picture; None where Tator does not say.
+        size: bytes; None if Tator does not have it.
+        codec: FFmpeg's name of the codec, or the MIME type of a picture; None if Tator does not have it.
         width: pixels.
         height: pixels.
     """
@@ -37,16 +37,16 @@ class TatorMedia:
 
     Attributes:
         media_id: its number.
-        type_id: of its media type.
+        type_id: the number of its media type.
         name: as people gave it.
-        width: pixels, like the next four None where Tator does not say.
+        width: pixels; like the next four, None if Tator does not have it.
         height: pixels.
         fps: frames a second.
         num_frames: frames by Tator's count.
-        md5: of the original.
+        md5: md5 of the original.
         archive_state: `live`, or where its files are.
-        attributes: by name.
-        files: those that can be downloaded, by role, see ROLES.
+        attributes: its attributes, by name.
+        files: the files that can be downloaded, by role, see ROLES.
     """
 
     media_id: int
@@ -66,7 +66,7 @@ def tator_media(raw: Any) -> TatorMedia:
     """Return a media as Tator's answer describes it.
 
     Raises:
-        MediaFault: `unsupported`: a value is missing or not what it has to be; the reason names it.
+        MediaFault: `unsupported`: a value is missing or invalid; the reason names it.
     """
     try:
         return _media(raw)
@@ -115,7 +115,7 @@ def _file(file: Mapping[str, Any], where: str) -> TatorFile:
         raise OddValue(f"resolution in {where}", resolution, "[height, width] in pixels")
     path = values.text(file["path"], f"path in {where}")
     if path is None or not path.isprintable():
-        shown = path if path is None or not is_address(path) else "an address"  # which may hold a signature
+        shown = path if path is None or not is_address(path) else "an address"  # which may contain a signature
         raise OddValue(f"path in {where}", shown, "printable characters")
     codec = file.get("codec") or file.get("mime")
     return TatorFile(

@@ -1,9 +1,10 @@
-"""Outages of a server, shared between the jobs of a run, so that a run waits for it once.
+"""Share outages of a server between the jobs of a run, so that a run waits for it once.
 
-A job that gave up on a server after `patience()` leaves a note in the run's folder. While the note is fresh, the other
-jobs try only `TRIES` times, so that a run waits once, not once for each media. The note goes as soon as the server
-answers the same call, and when the next run begins. It says for which call it is, as a Tator without its database still
-gives its schema, and one without its cache still lists media. Where jobs share no folder, each job learns for itself.
+A job that gave up on a server after `patience()` leaves a note in the run's folder. While the note is recent, the other
+jobs try only `TRIES` times, so that a run waits once, not once for each media. The note is removed when the server
+answers the same call, and when the next run begins. There is a note for each call, as a Tator without its database
+still returns its schema, and one without its cache still lists media. If jobs share no folder, each job waits for
+itself.
 """
 
 import hashlib
@@ -20,27 +21,27 @@ from scripts.lib.errors import STORE_VARIABLE, PipelineError
 from scripts.lib.files import replacing
 from scripts.lib.retry import patience
 
-# Below the run's folder: an empty file for each server that has answered, a JSON file for each call it fails at.
+# In the run's folder: an empty file for each server that has answered, a JSON file for each call that fails.
 FOLDER = Path("resources/servers")
 _AWAY = "away.json"
 
-# How often a job tries, in the first second or two, where another one has waited already.
+# How often a job tries, in the first second or two, if another one has already waited.
 TRIES = 3
-# How long a server is tried that has never answered a job of this folder: most such addresses are wrong.
+# How long a server is tried that has never answered a job of this folder, as most such addresses are wrong.
 NEVER_ANSWERED_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
 
 
 class Outage:
-    """The notes on one server, which any number of jobs may read and write."""
+    """The notes on one server, which all jobs may read and write at the same time."""
 
     def __init__(self, address: str, call: str) -> None:
-        """Prepare to look and to write; does neither yet.
+        """Prepare to read and write notes; do neither yet.
 
         Args:
-            address: one of the server's; only a hash of its host and port is kept, as it may be secret.
-            call: what is asked of the server, such as "list media".
+            address: an address of the server; only a hash of its host and port is kept, as it may be secret.
+            call: the purpose of the call, such as "list media".
         """
         server = urlsplit(address).netloc.rpartition("@")[2]
         self._name = hashlib.sha256(server.encode()).hexdigest()[:16]
@@ -48,13 +49,13 @@ class Outage:
         self._note, self._answered = FOLDER / f"{self._name}+{named}.{_AWAY}", FOLDER / f"{self._name}.answered"
 
     def is_noted(self) -> bool:
-        """Whether a job gave up on the server within the last `patience()` seconds, and its call still fails."""
+        """Return whether a job gave up on the server in the last `patience()` seconds, and its call still fails."""
         # A second at least: file systems and clocks of several machines differ a little.
         limit = max(1.0, patience())
         return any(abs(time.time() - _written(note)) <= limit for note in FOLDER.glob(f"{self._name}+*.{_AWAY}"))
 
     def note(self, fault: str) -> None:
-        """Write down that a job gave up; `fault` is fit for a log."""
+        """Write a note that a job gave up; `fault` contains no secret."""
         if not FOLDER.parent.is_dir():  # a command, outside a run's folder
             return
         try:
@@ -62,7 +63,7 @@ class Outage:
             with replacing(self._note) as stream:
                 json.dump({"fault": fault}, stream)
         except (OSError, PipelineError) as error:  # another job writes it now, or the folder is read-only
-            _log.info("other jobs are not told that a server is away: %s", error)
+            _log.info("other jobs are not told that a server does not answer: %s", error)
 
     def clear(self) -> None:
         """Note that the server answered the call."""
@@ -75,18 +76,18 @@ class Outage:
             _log.info("other jobs are not told that a server answers: %s", error)
 
     def never_answered(self) -> bool:
-        """Whether nothing shows that the server ever answered a job of this folder."""
+        """Return whether the server has never answered a job of this folder, as far as the notes show."""
         return not os.environ.get(STORE_VARIABLE) and not self._answered.exists()
 
 
 def _written(note: Path) -> float:
     try:
         return note.stat().st_mtime
-    except OSError:  # another job removed it meanwhile
+    except OSError:  # another job has removed it
         return -math.inf
 
 
 def forget(folder: Path) -> None:
-    """Remove the notes on servers that were away, those half-written too, when a run of the folder begins."""
+    """Remove the notes on servers that did not answer, also half-written ones, when a run of the folder begins."""
     for note in (folder / FOLDER).glob(f"*{_AWAY}*"):
         note.unlink(missing_ok=True)

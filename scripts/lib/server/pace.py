@@ -1,4 +1,4 @@
-"""Limit the number of simultaneous calls to what the server can take."""
+"""Limit the number of concurrent calls to what the server can handle."""
 
 import threading
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from typing import TypeVar
 
 _Answer = TypeVar("_Answer")
 
-# So many good answers make room for one more call at once: what halved it may well come back.
+# After this many successful answers one more concurrent call is allowed: the overload may come back.
 ANSWERS_A_STEP = 20
 
 
 class Pace:
-    """A bound on calls at once, which halves when the server asks for less and recovers slowly.
+    """A limit on concurrent calls, which is halved when the server asks for less, and recovers slowly.
 
-    Safe for any number of threads. A wave of calls that are all refused halves it once.
+    Safe for any number of threads. A group of calls that are all refused halves it once.
     """
 
     def __init__(self, most: int) -> None:
-        """Begin with the most calls at once, at least one, that there will ever be."""
+        """Begin with the largest number of concurrent calls, at least one."""
         if most < 1:
             raise ValueError(f"{most} calls at once; expected at least 1")
         self._most = most
@@ -28,11 +28,11 @@ class Pace:
 
     @property
     def bound(self) -> int:
-        """How many calls may be under way at once, now."""
+        """The current limit of concurrent calls."""
         return int(self._bound)
 
     def call(self, call: Callable[[], _Answer], less: type[Exception]) -> _Answer:
-        """Make a call when there is room for it; `less` is what it raises when the server asks for fewer."""
+        """Make a call when the limit allows; `less` is the exception that it raises if the server asks for fewer."""
         with self._change:
             self._change.wait_for(lambda: self._under_way < self.bound)
             self._under_way += 1

@@ -1,4 +1,4 @@
-"""Lists of Tator, asked for by pages."""
+"""Read Tator's lists in pages."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class PagedLists(ABC):
-    """The part of a project's calls that lists by pages."""
+    """The project's calls that read lists in pages."""
 
     host: str
 
@@ -33,17 +33,17 @@ class PagedLists(ABC):
         *,
         leave_out_odd: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a list by pages.
+        """Yield the rows of a list, read in pages.
 
-        Tator streams what a GET asks for, and where the last buffer of the stream is exactly full the list never ends:
-        the same each time, as it depends on the length of the text alone. So the page is then asked for otherwise.
+        Tator streams the answer to a GET, and if the last buffer of the stream is exactly full the list never ends,
+        each time again, as it depends only on the length of the text. So the page is then requested in another way.
 
         Args:
             what: see classified.
-            listed: the call; takes `stop` and `after`.
-            size: rows of a page.
-            otherwise: takes the same, and returns how many rows it asked for, and those that came: by a PUT, whose
-                answer is not streamed, or less of the list.
+            listed: the call, with the arguments `stop` and `after`.
+            size: number of rows in a page.
+            otherwise: a call with the same arguments that returns how many rows it requested, and the rows: by a PUT,
+                whose answer is not streamed, or with fewer rows.
             leave_out_odd: leave out a row without a usable id, and log it; otherwise such a row is an error.
         """
         last = 0
@@ -63,7 +63,7 @@ class PagedLists(ABC):
     def _page(
         self, what: str, listed: Callable[..., Any], otherwise: Callable[..., tuple[int, Any]], **part: int
     ) -> tuple[int, Any]:
-        """Return how many rows were asked for, and those that came."""
+        """Return how many rows were requested, and the rows."""
         try:
             return part["stop"], classified(what, self.host, partial(listed, **part))
         except TimedOut as fault:

@@ -1,4 +1,4 @@
-"""What a Tator project has to have so that boxes and marks can be put into it."""
+"""Check that a Tator project has the types, attributes and versions that boxes and marks need."""
 
 import logging
 import reprlib
@@ -14,10 +14,10 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, pause
 
-# The end of each description that the workflow gives to a version, by which it is known again.
+# The end of each description that the workflow writes for a version, by which it recognizes it.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"
 
-# Letters of a name that somebody gave in Tator.
+# The most characters of a name in Tator to show.
 _LONGEST_SHOWN = 200
 
 _Made = TypeVar("_Made")
@@ -27,12 +27,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Need:
-    """An attribute that a type has to have.
+    """An attribute that a type must have.
 
     Attributes:
         setting: the setting that names it.
         attribute: its name.
-        dtypes: its kind is one of these; an absent one is made of the first.
+        dtypes: the allowed kinds; a missing attribute is created with the first.
     """
 
     setting: str
@@ -41,7 +41,7 @@ class Need:
 
 
 def of_boxes(species: str, confidence: str) -> tuple[Need, Need]:
-    """Return what the box type has to have."""
+    """Return the attributes that the box type must have."""
     return (
         Need("upload.species_attribute", species, ("string", "enum")),
         Need("upload.confidence_attribute", confidence, ("float",)),
@@ -49,33 +49,33 @@ def of_boxes(species: str, confidence: str) -> tuple[Need, Need]:
 
 
 def of_tracks(species: str, confidence: str, length: str | None) -> tuple[Need, ...]:
-    """Return what the type of tracks has to have; `length` is None where no attribute gets it."""
+    """Return the attributes that the type of tracks must have; `length` is None without that attribute."""
     needs = of_boxes(species, confidence)
     return needs if length is None else (*needs, Need("upload.track_length_attribute", length, ("int",)))
 
 
 def of_media(mark: str) -> Need:
-    """Return what a media type has to have."""
+    """Return the attributes that a media type must have."""
     return Need("mark.attribute", mark, ("string",))
 
 
 def of_counts(attributes: Iterable[str]) -> list[Need]:
-    """Return what a media type has to have besides, where counts become attributes of the media."""
+    """Return the further attributes that a media type must have if counts become attributes of the media."""
     return [Need("counts.attributes", name, ("int", "float")) for name in attributes]
 
 
 def has(owner: Mapping[str, Any], name: str) -> bool:
-    """Whether a type has an attribute of that name, of whatever kind."""
+    """Return whether a type has an attribute of that name, of any kind."""
     return any(one["name"] == name for one in _attributes(owner))
 
 
 def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | None:
-    """Say what a type lacks, or None: Tator drops attributes that a type does not have without a word.
+    """Return a message about a missing attribute, or None: Tator silently drops attributes that a type does not have.
 
     Args:
         owner: the type.
-        what: what it is called.
-        need: what it has to have.
+        what: its name in messages.
+        need: the attribute.
     """
     if any(one["name"] == need.attribute and one["dtype"] in need.dtypes for one in _attributes(owner)):
         return None
@@ -87,12 +87,12 @@ def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | 
 
 
 def unset_required(owner: Mapping[str, Any], needs: Iterable[Need], what: str = "box") -> str | None:
-    """Say what a type asks of each box, or track, that the workflow does not write, or None: Tator would refuse them.
+    """Return a message about required attributes that the workflow does not write, or None: Tator would refuse boxes.
 
     Args:
         owner: the type.
-        needs: what the workflow writes.
-        what: what the type is of.
+        needs: the attributes that the workflow writes.
+        what: `box` or `track`.
     """
     ours = {need.attribute for need in needs}
     left = [
@@ -111,7 +111,7 @@ def unset_required(owner: Mapping[str, Any], needs: Iterable[Need], what: str = 
 
 
 def shown(value: Any) -> str:
-    """Return a text as it is, another value cut to what a message can bear."""
+    """Return a text unchanged; shorten another value for a message."""
     plain = isinstance(value, str) and len(value) < _LONGEST_SHOWN and values.is_unicode(value)
     return str(value) if plain else reprlib.repr(value)
 
@@ -145,7 +145,7 @@ def chosen_version(versions: list[dict[str, Any]], key: str, value: int, setting
 
 
 def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
-    """Return the type that boxes get.
+    """Return the type of the boxes.
 
     Raises:
         ServerError: there is none of that number, or it is of another kind.
@@ -161,10 +161,10 @@ def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
 
 
 def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
-    """Return the type that tracks get.
+    """Return the type of the tracks.
 
     Raises:
-        ServerError: there is none of that number, or its states are no tracks.
+        ServerError: there is none of that number, or its states are not tracks.
     """
     tracks = [kind for kind in types if kind.get("association") == "Localization"]
     names = ", ".join(f"{kind['id']} ({shown(kind.get('name'))})" for kind in tracks) or "none"
@@ -185,18 +185,18 @@ def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
 def version_named(
     project: Project, name: str, description: str, notes: Notes | None = None
 ) -> tuple[dict[str, Any], bool]:
-    """Return the version of that name, made with this description when absent, and whether it was not there before.
+    """Return the version of that name, created with this description if missing, and whether it was created.
 
-    Two runs at once may both make one: the oldest of a name is the one that everybody takes; see equal_versions.py.
+    Two concurrent runs may both create one; all runs use the oldest of a name, see equal_versions.py.
 
     Args:
-        project: where.
+        project: the project.
         name: its name.
-        description: what a new one gets.
-        notes: where it is noted that one is being made, so that a job after one that was killed waits for it.
+        description: the description of a new one.
+        notes: the notes of unanswered writes, so that a job after a killed one waits for its version.
 
     Raises:
-        ServerError: Tator refuses, or fails for long.
+        ServerError: Tator refuses, or fails until the retries end.
     """
 
     def named() -> list[dict[str, Any]]:
@@ -221,16 +221,16 @@ def version_named(
 
 
 def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
-    """Make something unless it stands; after a lost answer look until the server must have ended the request.
+    """Create something unless it exists; after a lost answer check until the server must have ended the request.
 
-    A refusal of what stands by then is none: somebody else made it after the first look.
+    A refusal is ignored if the object exists by then, as somebody else created it after the first check.
 
     Args:
-        stands: looks whether it is there as it is wanted.
-        make: makes it.
+        stands: returns whether it exists.
+        make: creates it.
 
     Raises:
-        ServerError: Tator refuses, or fails for long.
+        ServerError: Tator refuses, or fails until the retries end.
     """
     until = 0.0
 
@@ -252,7 +252,7 @@ def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
 
 
 def _wait_for(stands: Callable[[], bool], seconds_left: Callable[[], float]) -> None:
-    """Look until something stands, or no time is left."""
+    """Check until something exists, or no time is left."""
     looks = 0
     while (rest := seconds_left()) and not stands():
         pause(rest, looks)
@@ -272,7 +272,7 @@ def check_media_types(types: Mapping[int, Mapping[str, Any]], used: Iterable[int
     Args:
         types: the project's media types, by id.
         used: the types of the media.
-        needs: what each has to have.
+        needs: the attributes that each must have.
 
     Raises:
         ServerError: a type lacks one.

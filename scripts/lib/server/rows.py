@@ -1,7 +1,7 @@
-"""Tator's rows other than media, checked when they come in: a row of another form becomes a sentence.
+"""Check Tator's rows other than media when they are read: a malformed row gives a clear error.
 
-A list may hold rows that a run has no use for: those without a usable id are left out and logged, and the rest of a row
-is checked where the row is used, so that an odd one stops nobody else.
+A list may contain rows that a run does not need: those without a usable id are left out and logged, and the rest of a
+row is checked where the row is used, so that a malformed one does not stop the others.
 """
 
 import logging
@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def used_for(what: str) -> Iterator[None]:
-    """Say of an odd value what it was asked for.
+    """Add to an error about an invalid value what it was requested for.
 
     Raises:
-        Unusable: a value is not what it has to be.
+        Unusable: a value is invalid.
     """
     try:
         yield
@@ -33,10 +33,10 @@ def used_for(what: str) -> Iterator[None]:
 
 
 def listed(what: str, answer: Any) -> list[dict[str, Any]]:
-    """Return those rows of a list that have an id.
+    """Return the rows of a list that have an id.
 
     Raises:
-        Unusable: it is no list.
+        Unusable: it is not a list.
     """
     with used_for(what):
         rows = values.array(answer, "it")
@@ -61,10 +61,10 @@ def identifier(row: Any) -> int:
 
 
 def address(row: Any) -> str:
-    """Return a presigned address, which is secret: no message holds it.
+    """Return a presigned address, which is secret and in no message.
 
     Raises:
-        OddValue: it is none.
+        OddValue: it is not an address.
     """
     found = values.mapping(row, "an entry").get("url")
     if not isinstance(found, str) or not found.isprintable():
@@ -73,10 +73,10 @@ def address(row: Any) -> str:
 
 
 def single(what: str, answer: Any) -> dict[str, Any]:
-    """Return an answer that is one object.
+    """Return an answer that is a single object.
 
     Raises:
-        Unusable: it is none.
+        Unusable: it is not an object.
     """
     with used_for(what):
         return dict(values.mapping(answer, "it"))
@@ -86,7 +86,7 @@ def require_type(kind: str, row: Row) -> None:
     """Refuse a type of media or localizations whose name, kind or attributes cannot be used.
 
     Args:
-        kind: what sort of type it is, for the message.
+        kind: the kind of type, for the message.
         row: the type.
 
     Raises:
@@ -138,13 +138,13 @@ def _checked(what: str, row: Any, kind: str, checks: Mapping[str, Callable[[Any,
         found, number = {**dict.fromkeys(checks), **values.mapping(row, "a row")}, identifier(row)
         for key, check in checks.items():
             check(found[key], f"{key} of {kind} {number}")
-        if found["elemental_id"] is None:  # a row from before Tator had them stands for itself
+        if found["elemental_id"] is None:  # a row from before Tator had them is identified by its id
             found["elemental_id"] = f"row {number}"
         return found
 
 
 def place(localization: Row) -> tuple[float, float, float, float]:
-    """Return x, y, width and height of a localization, in fractions of the picture.
+    """Return x, y, width and height of a localization, in fractions of the picture's sides.
 
     Raises:
         Unusable: it has none.
@@ -152,8 +152,8 @@ def place(localization: Row) -> tuple[float, float, float, float]:
     x, y, width, height = (localization[key] for key in ("x", "y", "width", "height"))
     if None in (x, y, width, height):
         raise Unusable(
-            f"media {localization['media']}: localization {localization['id']} has no place; correct or delete it in "
-            "Tator"
+            f"media {localization['media']}: localization {localization['id']} has no position; correct or delete it "
+            "in Tator"
         )
     return float(x), float(y), float(width), float(height)
 

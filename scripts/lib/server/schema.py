@@ -1,9 +1,9 @@
-"""The server's schema, parsed once a run rather than once a job, and kept beside the run.
+"""Cache the server's schema, so that it is parsed once in a run and not once in each job.
 
-The official client keeps the schema of a process and asks for it with its ETag, so that the server says 304 where it is
-the same still; parsing it (1 MB of YAML) is what takes seconds. Each job is a process of its own: this hands on, as
-JSON, what one parsed. A server without an ETag, another one, or a file that is not what it should be: the schema is
-loaded as ever.
+The official client keeps the schema in a process and requests it with its ETag, so that the server answers 304 if it
+has not changed; parsing it (1 MB of YAML) takes seconds. Each job is a separate process: this module passes the parsed
+schema between them as JSON. With a server without an ETag, another server, or an unusable file, the schema is
+loaded as usual.
 """
 
 import json
@@ -23,7 +23,7 @@ from tator.openapi import client
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
 
-# Below the run's folder; where jobs share none, each parses it for itself.
+# In the run's folder; if jobs share none, each parses it itself.
 KEPT = Path("resources/tator_schema.json")
 # A real one has 1 MB as YAML.
 LARGEST_BYTES = 2**26
@@ -35,17 +35,17 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def cached_schema(host: str, session: requests.Session) -> Iterator[None]:
-    """Let the client that the block makes ask through the session, and parse the schema only if it is a new one.
+    """Let the client that is created in the block use the session, and parse the schema only if it is new.
 
     Args:
         host: the server's address.
-        session: has the time-outs, which the client's own first request lacks.
+        session: a session with time-outs, which the client's first request does not have.
     """
-    url = f"{host}/schema"  # as the client calls it
+    url = f"{host}/schema"  # the client's name for it
     known = client._schema_cache.get(url) or _read(url)
     if known:
         client._schema_cache[url] = known
-    # Only its name for the module is changed, and only here: everything else goes on as it is.
+    # Only the client's name for the module is replaced, and only here.
     theirs, client.requests = client.requests, SimpleNamespace(**{**vars(requests), "get": session.get})
     try:
         yield
@@ -57,7 +57,7 @@ def cached_schema(host: str, session: requests.Session) -> Iterator[None]:
 
 
 def _read(url: str) -> dict[str, Any] | None:
-    """Return what the client would know by itself, or None where no good file of this user holds it."""
+    """Return the cached data of the client; None if this user has no valid file with them."""
     try:
         descriptor = os.open(KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, encoding="utf-8") as stream:
@@ -70,13 +70,13 @@ def _read(url: str) -> dict[str, Any] | None:
 
 
 def _is_ours(state: os.stat_result) -> bool:
-    """Whether nobody else wrote the file: it says which requests are made with this user's token."""
+    """Return whether the file is this user's, as it decides which requests are made with this user's token."""
     ours = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & stat.S_IWOTH
     return ours and state.st_size <= LARGEST_BYTES
 
 
 def _stays_at_host(endpoints: dict[str, Any]) -> bool:
-    """Whether each path stays one when it is put behind `https://HOST`, so that the token goes nowhere else."""
+    """Return whether each path stays a path after `https://HOST`, so that the token is sent nowhere else."""
     return all(endpoint["path"].startswith("/") for endpoint in endpoints.values())
 
 
@@ -85,5 +85,5 @@ def _keep(url: str, loaded: dict[str, Any]) -> None:
     try:
         with replacing(KEPT) as stream:
             json.dump(kept, stream, default=str)  # YAML has dates, in examples
-    except (OSError, PipelineError) as fault:  # another job keeps it at this moment, or a folder is read-only
-        _log.info("the server's schema is not kept for the next job: %s", fault)
+    except (OSError, PipelineError) as fault:  # another job is writing it, or a folder is read-only
+        _log.info("the server's schema is not cached for the next job: %s", fault)

@@ -15,14 +15,14 @@ from scripts.lib.network_access.sessions import Session, SessionPerThread
 
 CA_VARIABLE = "TATOR_CA_FILE"
 
-# The header Date has whole seconds, cut off, and an answer is on its way for some time.
+# The header Date has whole seconds, rounded down, and an answer takes some time to arrive.
 HALF_A_SECOND, DATE_TELLS = timedelta(seconds=0.5), timedelta(seconds=3)
 
-TRUST = "see tator.host; where the site has a certificate authority of its own, name its certificate in tator.ca_file"
+TRUST = "see tator.host; if the site has its own certificate authority, name its certificate in tator.ca_file"
 
 
 def untrusted(error: Exception) -> bool:
-    """Whether a connection failed for its certificate or because no TLS is spoken there, rather than by chance."""
+    """Return whether a connection failed because of its certificate, or because the server does not use TLS."""
     return any(words in str(error) for words in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
 
 
@@ -40,10 +40,10 @@ def tator_session(host: str, auth: requests.auth.AuthBase) -> SessionPerThread:
 
 
 class Clock:
-    """How far a server's clock is ahead of this machine's, by the header Date of its answers.
+    """The difference between a server's clock and this machine's, from the header Date of its answers.
 
     Attributes:
-        ahead: by how much; nothing where they differ by less than the header can tell.
+        ahead: how far the server's clock is ahead; zero if the difference is below the header's resolution.
     """
 
     ahead = timedelta()
@@ -63,7 +63,7 @@ class Clock:
 
 
 def _trust() -> None:
-    """Trust the authority that tator.ca_file names, where every session looks."""
+    """Make every session trust the authority that tator.ca_file names."""
     if authority := os.environ.get(CA_VARIABLE):
         if not Path(authority).is_file():
             raise SettingsError(f"tator.ca_file: {authority} is not a file; expected certificates in PEM format")

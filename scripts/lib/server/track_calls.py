@@ -1,6 +1,6 @@
 """The calls to Tator about states, of which tracks are those whose type is associated with localizations.
 
-The faults and the ways to try again are those of api.py.
+Faults and retries are as in api.py.
 """
 
 from abc import abstractmethod
@@ -17,7 +17,7 @@ STATES_PER_PAGE = 2000
 
 
 class TrackCalls(PagedLists):
-    """The part of a project's calls that is about states."""
+    """The project's calls about states."""
 
     id: int
     _api: Any
@@ -31,9 +31,9 @@ class TrackCalls(PagedLists):
         return rows.listed(what, self._read(what, lambda: self._api.get_state_type_list(self.id)))
 
     def states(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
-        """Yield the latest revision of each state of the media, tombstones that have a media included.
+        """Yield the latest revision of each state of the media, including tombstones that have a media.
 
-        Of the media of a state only this one is told.
+        A state's other media are not returned.
         """
         filters = {"type": type_id, "version": [version_id], "show_deleted": 1, **more}
         listed = partial(self._api.get_state_list, self.id, media_id=[media_id], **filters)
@@ -46,7 +46,7 @@ class TrackCalls(PagedLists):
         """Return the latest revision of the states of these elemental ids, tombstones included.
 
         Raises:
-            ValueError: no id is given, which Tator takes for all states.
+            ValueError: no id is given, which Tator would read as all states.
         """
         if not identities:
             raise ValueError("an empty list would match every track")
@@ -57,7 +57,7 @@ class TrackCalls(PagedLists):
             return [rows.track("list tracks", row) for row in values.array(answer, "it")]
 
     def count_states(self, media_id: int, type_id: int, version_id: int) -> int:
-        """Return how many states of the media there are, without deleted ones."""
+        """Return the number of the media's states, without deleted ones."""
         filters = {"media_id": [media_id], "type": type_id, "version": [version_id]}
         what = f"count tracks of media {media_id}"
         answer = self._read(what, partial(self._api.get_state_count, self.id, **filters))
@@ -65,17 +65,17 @@ class TrackCalls(PagedLists):
             return values.whole(answer, "it")
 
     def create_tracks(self, specs: list[dict[str, Any]]) -> None:
-        """Make states, at most 500; may raise LostAnswer.
+        """Create states, at most 500; may raise LostAnswer.
 
-        A refusal may leave all of them, some, or none, with their boxes or without.
+        After a refusal all, some or none of them may exist, with or without their boxes.
         """
         self._write("create tracks", lambda: self._api.create_state_list(self.id, specs))
 
     def prune_tracks(self, version_id: int, tracks: dict[str, int]) -> None:
         """Remove states with all their revisions and without a tombstone; may raise LostAnswer.
 
-        Refused by the server, which is a LostAnswer too, unless exactly these are there with as many revisions, so that
-        one that a person edited meanwhile stays.
+        The server refuses, which is a LostAnswer too, unless exactly these exist with as many revisions, so that
+        one that a person has edited in between is kept.
 
         Args:
             version_id: their version.
@@ -86,7 +86,7 @@ class TrackCalls(PagedLists):
         self._prune_states({"elemental_ids": list(tracks)}, version_id, sum(tracks.values()))
 
     def prune_track_rows(self, version_id: int, ids: list[int]) -> None:
-        """Remove rows by their ids, and no other row of the same states; may raise LostAnswer, as prune_tracks does."""
+        """Remove rows by their ids, but no other row of the same states; may raise LostAnswer, as prune_tracks does."""
         if not ids:
             raise ValueError("an empty list would match every track")
         self._prune_states({"ids": ids}, version_id, len(ids))
@@ -99,4 +99,4 @@ class TrackCalls(PagedLists):
         except Refused as refusal:
             if "Safety check failed" not in str(refusal):
                 raise
-            raise LostAnswer("remove stale tracks: somebody changed some of them meanwhile") from None
+            raise LostAnswer("remove stale tracks: somebody changed some of them in between") from None

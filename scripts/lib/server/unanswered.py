@@ -1,12 +1,12 @@
-"""The writes to Tator whose answers are not in, noted in a run's folder, so that later jobs and runs know of them.
+"""Note writes to Tator that were not answered yet in the run's folder, so that later jobs and runs know of them.
 
-Tator carries a write through when its connection is gone, also when the job that sent it was killed, and nobody sees
-its rows before they are committed. So each write is noted before it is sent. The note goes when the answer is in, or
-when what stands shows that the write was carried out; whoever finds one waits until the server must have ended the
-write (`answer_seconds()`). A write that was sent again after that time may still come, and leave rows twice: its note
-stays for `LATE` times as long, and each run that finds it looks at that media again.
+Tator finishes a write after its connection has ended, also if the job that sent it was killed, and its rows are not
+visible before they are committed. So each write is noted before it is sent. The note is removed when the answer
+arrives, or when the rows show that the write was carried out. A job that finds a note waits until the server must have
+ended the write (`answer_seconds()`). A write that was sent again after that time may still be carried out twice: its
+note is kept for `LATE` times as long, and each run that finds it checks that media again.
 
-Where jobs share no folder (S3), each job knows of its own writes only.
+If jobs share no folder (S3), each job knows only its own writes.
 """
 
 import json
@@ -26,9 +26,9 @@ from scripts.lib.network_access import sessions
 from scripts.lib.retry import answer_seconds
 from scripts.lib.server.faults import LostAnswer
 
-# Below the folder of the record of prepare_upload, which is a run's `resources`.
+# In the folder of the record of prepare_upload, which is a run's `resources`.
 FOLDER = "under_way"
-# A write that was sent again is looked for this many times `answer_seconds()`.
+# The note of a write that was sent again is kept for this many times `answer_seconds()`.
 LATE = 10
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
 
@@ -37,12 +37,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Notes:
-    """Where the writes for one thing are noted.
+    """The place of the notes of writes for one purpose.
 
     Attributes:
         folder: the folder of all notes of a run.
-        name: what the writes are for, such as `boxes.7`.
-        record: the record that is made again by the next run while there is a note.
+        name: the purpose of the writes, such as `boxes.7`.
+        record: the record that the next run makes again while there is a note.
     """
 
     folder: Path
@@ -51,17 +51,17 @@ class Notes:
 
     @classmethod
     def of_run(cls, destination: Path, name: str, record: Path) -> "Notes":
-        """Return the notes of the run whose record of prepare_upload this is."""
+        """Return the notes of the run with this record of prepare_upload."""
         return cls(destination.parent / FOLDER, name, record)
 
     def files(self) -> list[Path]:
-        """Return the files of the notes that there are, also of jobs that were killed or are still at work."""
+        """Return the files of the existing notes, also of jobs that were killed or are still running."""
         return sorted(self.folder.glob(f"{self.name}.*.json"))
 
 
 @dataclass
 class _Write:
-    """One write: the ids of what it makes or removes, and until when (time.monotonic()) the server may be at it."""
+    """One write: the ids that it makes or removes, and until when (time.monotonic()) it may be carried out."""
 
     ids: frozenset[str]
     makes: bool
@@ -69,9 +69,9 @@ class _Write:
     repeated: bool = False
 
     def is_carried_out(self, rows: Counter[str], to_make: Collection[str]) -> bool:
-        """Whether the rows that stand, counted by id, show that this write was carried out, and not only a later one.
+        """Return whether the rows, counted by id, show that this write was carried out, and not only a later one.
 
-        Tator stores tracks first and then links their boxes: those are still to be made in the meantime.
+        Tator first stores tracks and then links their boxes; until then such tracks are still to be made.
         """
         if self.makes:
             least = 2 if self.repeated else 1
@@ -80,33 +80,33 @@ class _Write:
 
 
 class UnansweredWrites:
-    """The writes for one thing whose answers are not in, those of earlier jobs too."""
+    """The unanswered writes for one purpose, including those of earlier jobs."""
 
     def __init__(self, notes: Notes | None = None) -> None:
-        """Take over what earlier jobs have noted.
+        """Read the notes of earlier jobs.
 
         Args:
-            notes: where they are noted; None: only this object knows of them.
+            notes: the place of the notes; None to keep them only in this object.
         """
         self._notes = notes
         self._writes: list[_Write] = []
         self._earlier = notes.files() if notes else []
-        self._ending = f"{uuid.uuid4().hex}.json"  # a file of its own: a job that a killed run has left may still write
+        self._ending = f"{uuid.uuid4().hex}.json"  # a separate file: a job of a killed run may still write to its own
         for file in self._earlier:
             self._writes += _noted(file)
         if self._writes:
             _log.warning("%d writes of an earlier job may still be under way", len(self._writes))
 
     def send(self, write: Callable[[], None], ids: Iterable[str], *, makes: bool) -> None:
-        """Make a write, and note it before.
+        """Note a write, then make it.
 
         Args:
             write: makes it.
-            ids: of what it makes or removes.
+            ids: the ids that it makes or removes.
             makes: whether it makes them.
 
         Raises:
-            LostAnswer: from the write; it stays noted unless the server has ended it.
+            LostAnswer: from the write; its note is kept unless the server has ended it.
             ServerError: from the write, which the server has answered.
         """
         sent = _Write(frozenset(ids), makes, time.monotonic() + sessions.READ_SECONDS + answer_seconds())
@@ -128,17 +128,17 @@ class UnansweredWrites:
         self._writes.remove(sent)
 
     def look(self, ids: Iterable[str], to_make: Collection[str]) -> None:
-        """Forget what was carried out, by what stands.
+        """Forget the writes that were carried out, as the existing rows show.
 
         Args:
-            ids: the id of each row that stands, so that one with two rows comes twice.
-            to_make: the ids of what is still to be made.
+            ids: the id of each existing row; an object with two rows is there twice.
+            to_make: the ids that are still to be made.
         """
         rows = Counter(ids)
         self._writes = [one for one in self._writes if not one.is_carried_out(rows, to_make)]
 
     def seconds_left(self, *, making: bool) -> float:
-        """Return for how many seconds the server may still be at a write.
+        """Return for how many seconds the server may still carry out a write.
 
         Args:
             making: whether something is to be made; otherwise only a write that makes something counts.
@@ -147,7 +147,7 @@ class UnansweredWrites:
         return max(0.0, until - time.monotonic())
 
     def leave(self) -> None:
-        """Keep a note of what may still come, and of nothing else."""
+        """Keep only the notes of writes that may still be carried out."""
         now, late = time.monotonic(), LATE * answer_seconds()
         self._writes = [one for one in self._writes if now < one.until + late]
         self._save()
@@ -173,23 +173,23 @@ class UnansweredWrites:
 
 
 def pause(seconds_left: float, looks: int) -> None:
-    """Wait for a while before the next look at what stands.
+    """Wait before the next check.
 
     Args:
-        seconds_left: until the server must have ended what is under way.
-        looks: how many there were.
+        seconds_left: seconds until the server must have ended the writes.
+        looks: the number of checks so far.
     """
-    _log.warning("a request may still be under way: looking until it must have ended, in %.0f s", seconds_left)
+    _log.warning("a request may still be under way: checking until it must have ended, in %.0f s", seconds_left)
     time.sleep(min(seconds_left, LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**looks))
 
 
 def look_again(folder: Path) -> list[str]:
-    """Remove the records of which a note says that a write may still be under way; return those that were there.
+    """Remove the records whose note says that a write may still be under way; return the existing ones.
 
-    So the next run makes them again, which looks at what stands. Only while no job runs in the folder.
+    The next run then makes them again and checks Tator. Call this only while no job runs in the folder.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
     """
     removed = set()
     for note in sorted((folder / "resources" / FOLDER).glob("*.json")):
@@ -203,22 +203,22 @@ def look_again(folder: Path) -> list[str]:
 
 
 def _content(note: Path) -> dict[str, Any]:
-    """Return what a note says; nothing where another job has removed it meanwhile.
+    """Return a note's content; None if another job has removed it.
 
     Raises:
-        PipelineError: it is no note.
+        PipelineError: it is not a note.
     """
     try:
         content: dict[str, Any] = read_json(note)
     except FileNotFoundError:
         return {"record": "", "writes": []}
     except json.JSONDecodeError:
-        raise PipelineError(f"{note}: it is not JSON, as a note of an upload has to be; remove it") from None
+        raise PipelineError(f"{note}: it is not JSON; expected a note of an upload: remove it") from None
     return content
 
 
 def _noted(note: Path) -> list[_Write]:
-    """Return the writes of a note: the connection of a job that was killed ended at an unknown time until now."""
+    """Return the writes of a note, as if their connections had ended now, since that time is unknown."""
     now, ahead = time.monotonic(), time.time() - time.monotonic()
     latest = now + answer_seconds()
     return [

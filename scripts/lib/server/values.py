@@ -1,4 +1,4 @@
-"""Checks of single values of Tator's answers; each says what a value is, and what it has to be."""
+"""Check single values of Tator's answers; errors name the value and what was expected."""
 
 import math
 import reprlib
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-# Far above what Tator stores, far below what breaks a file, a log or a number.
+# Far above what Tator stores, far below the limits of files, logs and numbers.
 LONGEST_TEXT = 10_000
 LARGEST_NUMBER = 2**31 - 1
 LARGEST_SIZE = 2**53
@@ -14,7 +14,7 @@ LARGEST_ID = 2**63 - 1
 
 
 class OddValue(ValueError):
-    """A value is not what it has to be; the message names it and what was expected."""
+    """A value is invalid; the message names it and what was expected."""
 
     def __init__(self, what: str, value: Any, expected: str) -> None:
         super().__init__(f"{what} is {reprlib.repr(value)}, expected {expected}")
@@ -35,7 +35,7 @@ def array(value: Any, what: str) -> list[Any] | tuple[Any, ...]:
 
 
 def text(value: Any, what: str) -> str:
-    """Return a text that a file can hold."""
+    """Return a text that can be written to a file."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or not is_unicode(value):
         raise OddValue(what, value, f"text of at most {LONGEST_TEXT} characters")
     return value
@@ -69,7 +69,7 @@ def optional_rate(value: Any, what: str) -> float | int | None:
 
 
 def coordinate(value: Any, what: str) -> float | int:
-    """Return a fraction of a picture, which may lie outside of it."""
+    """Return a fraction of a picture's side, which may be outside the picture."""
     if not is_number(value) or abs(value) > LARGEST_NUMBER:
         raise OddValue(what, value, "a number")
     return value  # type: ignore[no-any-return]
@@ -89,15 +89,15 @@ def optional_time(value: Any, what: str) -> datetime | None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number that a float can hold."""
+    """Return whether a value is a number that fits into a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # JSON's integers have no largest one
+    except OverflowError:  # JSON's integers have no limit
         return False
 
 
 def is_unicode(value: str) -> bool:
-    """Whether a text has no half of a surrogate pair, which JSON can name and UTF-8 cannot hold."""
+    """Return whether a text has no half of a surrogate pair, which JSON allows and UTF-8 cannot encode."""
     return not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -17,11 +17,11 @@ _NONE = -1
 def assign(read: Callable[[], Iterator[Detection]], frames: range, options: TrackOptions) -> Assignment:
     """Return the track of each box.
 
-    The boxes of a frame go to the tracker in an order of their own, so that their order in the file changes nothing.
+    The boxes of a frame go to the tracker in a defined order, so that their order in the file does not matter.
     Memory grows by eight bytes a box, and by the tracks.
 
     Args:
-        read: yields the media's boxes by rising frame, each time anew.
+        read: returns an iterator over the media's boxes by rising frame; called several times.
         frames: those that were looked at, also without a box; boxes of others have no track.
         options: how to track.
     """

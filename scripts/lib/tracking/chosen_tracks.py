@@ -55,7 +55,7 @@ def choose(records: Iterable[Path], count: int) -> list[ChosenTrack]:
     Where a run has no more tracks than that, all are among the longest, and none is there twice.
 
     Args:
-        records: of the tracks, a file a media.
+        records: of the tracks, a file for each media.
         count: how many of each kind.
     """
     best: dict[str, list[tuple[float, int, int, ChosenTrack]]] = {kind: [] for kind in KINDS}

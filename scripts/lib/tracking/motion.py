@@ -1,8 +1,8 @@
 """The motion model of a track: the library's Kalman filter of corners, whose coordinates do not depend on each other.
 
-In `XYXYStateEstimator` each corner's coordinate has a place and a speed of its own, with the same noise, and their
-covariance does not depend on what is measured. So four filters of two numbers with one common covariance give what one
-of eight numbers gives, in a fifth of the time.
+In `XYXYStateEstimator` each coordinate of a corner has its own position and speed, with the same noise, and their
+covariance does not depend on the measurements. So four filters of two numbers with one common covariance give the same
+result as one of eight numbers, in a fifth of the time.
 """
 
 from types import SimpleNamespace
@@ -65,5 +65,5 @@ class CornersEstimator(XYXYStateEstimator):
         self._place *= 1 - of_place
 
     def state_to_bbox(self) -> _Corners:
-        """Return where the animal is thought to be, as x1, y1, x2, y2."""
+        """Return the estimated position of the animal, as x1, y1, x2, y2."""
         return self._at

@@ -1,6 +1,6 @@
-"""The trackers that can be chosen, behind one interface: boxes of frame after frame in, numbers of tracks out.
+"""The available trackers behind one interface: boxes of frame after frame in, numbers of tracks out.
 
-They are those of the library `trackers`. docs/evidence.md has what each came to on scenes with known identities.
+They are those of the library `trackers`. docs/tracks.md compares them on scenes with known identities.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """What is asked of a tracker, as the settings name it; see config/README.md.
+    """The options of a tracker, named like the settings; see config/README.md.
 
     Attributes:
         method: a name of TRACKERS.

@@ -48,7 +48,7 @@ class TrackBox:
 
 @dataclass
 class TrackSummary:
-    """What is known of a track beside its boxes.
+    """The properties of a track besides its boxes.
 
     Attributes:
         sums: each species' score, summed over the boxes.

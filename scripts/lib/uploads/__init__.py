@@ -1,1 +1,1 @@
-"""Upload of boxes to Tator: none twice, and no work of people changed."""
+"""Upload of boxes to Tator: no box twice, and no change of people's work."""

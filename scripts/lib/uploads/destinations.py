@@ -1,4 +1,4 @@
-"""Where boxes and tracks go, as the record of prepare_upload says."""
+"""Read from the record of prepare_upload where boxes and tracks go."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def boxes_destination(record: Path) -> Destination:
 
 
 def tracks_destination(record: Path) -> TrackDestination | None:
-    """Return the version and the state type that tracks go into, None where they are not uploaded."""
+    """Return the version and the state type that tracks go into; None if they are not uploaded."""
     found = read_record(DestinationRecord, record)
     if found.tracks is None:
         return None

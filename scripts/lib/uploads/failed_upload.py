@@ -1,4 +1,4 @@
-"""The records of uploads that failed."""
+"""Write the records of failed uploads."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from scripts.lib.workflow.failures import note
 
 
 def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:
-    """Write that the upload of a media failed; what stands in Tator, the next run finds out.
+    """Write that the upload of a media failed; the next run finds out what is in Tator.
 
     Args:
-        fault: why.
-        record: what resolve_media wrote.
+        fault: why it failed.
+        record: the record of resolve_media.
         upload: the record of the upload to write.
     """
     media = read_record(MediaRecord, record)

@@ -1,7 +1,7 @@
-"""Which attributes and defaults a box type had, since a run first saw them, kept in the version's description.
+"""Store which attributes and defaults a box type had over time, in the version's description.
 
-A default that moves changes no box that stands. Whoever judges such a box later, from whatever folder, learns here what
-Tator may have filled in. Only a version that the workflow made says so: what people wrote is not changed.
+A changed default does not change existing boxes. A later run, from any folder, reads here which values Tator may have
+filled in. Only versions that the workflow made have this: a description that people wrote is not changed.
 """
 
 import json
@@ -11,10 +11,10 @@ from typing import Any
 
 from scripts.lib import json_text
 
-# What Tator takes as a description.
+# The most characters of a description in Tator.
 LONGEST_DESCRIPTION = 1024
 
-# What the attributes are of, as a description says it.
+# The words that introduce the attributes of boxes and of tracks in a description.
 OF_BOXES, OF_TRACKS = "attributes seen: ", "attributes of tracks seen: "
 KINDS = (OF_BOXES, OF_TRACKS)
 
@@ -22,10 +22,10 @@ Known = Mapping[str, Sequence[Any]]
 
 
 def from_description(description: str, of: str = OF_BOXES) -> dict[str, list[Any]]:
-    """Return what a description says: for each attribute the ISO time since when, then its defaults.
+    """Return the attributes in a description: for each the ISO time since when it is known, then its defaults.
 
     Args:
-        description: of a version.
+        description: the version's description.
         of: one of KINDS.
     """
     for part in description.split(of)[1:]:
@@ -57,10 +57,10 @@ def _read(text: str) -> dict[str, list[Any]]:
 
 
 def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str, list[Any]]:
-    """Return what is known with what the type has now added; unchanged where it has nothing new.
+    """Return the known attributes, with the type's current ones added; unchanged if there is nothing new.
 
     Args:
-        known: what was known before.
+        known: the attributes known before.
         box_type: the type, as Tator has it.
         now: the time by the server's clock, since boxes have times of that clock.
     """
@@ -74,19 +74,19 @@ def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str
 
 
 def to_description(what: str, known: Mapping[str, Known], ending: str) -> str:
-    """Return a description, with as much of what is known as it can hold.
+    """Return a description with as many of the known attributes as fit.
 
-    Where it cannot hold all, this is left out first (after attributes whose defaults fill half of it):
+    If not all fit, these are left out first (after attributes whose defaults fill half of it):
 
     1. attributes that never had a default, the newest first: if a person sets such an attribute of all boxes of a media
        to one value, as the token's own user, all at once and in place, that counts as Tator's;
     2. defaults that were replaced, the oldest attribute's first, then whole attributes, the longest first: boxes that
-       have such a default still, while others of their media have another, count as edited by people, and stay.
+       still have such a default, while others of their media have another, count as edited by people, and are kept.
 
     Args:
-        what: how it begins.
-        known: what is known, by one of KINDS.
-        ending: how it ends.
+        what: its beginning.
+        known: the known attributes, by one of KINDS.
+        ending: its end.
     """
     kept = {of: {name: list(values) for name, values in one.items()} for of, one in known.items()}
     for of, name, rest in [("", "", None), *_least_needed(known)]:
@@ -101,7 +101,7 @@ def to_description(what: str, known: Mapping[str, Known], ending: str) -> str:
 
 
 def _least_needed(known: Mapping[str, Known]) -> Iterator[tuple[str, str, list[Any] | None]]:
-    """Yield what to leave out, one after the other: kind, attribute, and what to keep of it; None: nothing."""
+    """Yield what to leave out, one after the other: kind, attribute, and what to keep of it (None for nothing)."""
     # By time; Tator's own order among those of one time.
     attributes = sorted(
         ((of, name, list(values)) for of, one in known.items() for name, values in one.items()),
@@ -123,7 +123,7 @@ def _least_needed(known: Mapping[str, Known]) -> Iterator[tuple[str, str, list[A
 
 
 def _told(known: Known) -> str:
-    """Return JSON with each time once: attributes and their defaults by the time since when they were known."""
+    """Return JSON with each time once: attributes and their defaults by the time since when they are known."""
     by_time: dict[str, dict[str, list[Any]]] = {}
     for name, values in known.items():
         by_time.setdefault(str(values[0]), {})[name] = list(values[1:])

@@ -1,4 +1,4 @@
-"""Which media in Tator a job's boxes go to, in a folder's run."""
+"""Find the media in Tator that a job's boxes go to, in a run on a folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,36 +16,36 @@ class Matched:
     """The match of one media.
 
     Attributes:
-        record: what match_media found.
-        file: where that stands.
+        record: the record of match_media.
+        file: the file of that record.
     """
 
     record: MatchRecord
     file: Path
 
     def target(self, found: DetectionRecord) -> MatchRecord:
-        """Return the match, whose `tator_id` is where the boxes go.
+        """Return the match; the boxes go to its `tator_id`.
 
         Args:
             found: how the boxes were found.
 
         Raises:
-            MediaFault: there is no match, or frames of the media in Tator are not those of the file.
+            MediaFault: there is no match, or the media in Tator has other frames than the file.
         """
         match = self.record
         if match.state != "matched":
             raise MediaFault(match.state, match.reason or "")
         if (why := difference(match, found)) is not None:
-            raise MediaFault("failed", f"media {match.tator_id} in Tator is not shown as the file is: {why}")
+            raise MediaFault("failed", f"media {match.tator_id} in Tator has other frames than the file: {why}")
         return match
 
 
 def matched(records: Sequence[Path], matches: Path | None) -> list[Matched] | list[None]:
-    """Return the match of each media; None for each where the media are in Tator themselves.
+    """Return the match of each media; None for each if the run's media are in Tator.
 
     Args:
         records: the records of the job's media.
-        matches: what match_media wrote for them.
+        matches: the files of match_media.
     """
     if matches is None:
         return [None] * len(records)

@@ -81,8 +81,8 @@ class LocalEntry:
     Attributes:
         media_id: its number in the run.
         path: below the folder, as shown_path gives it.
-        kind: None where it could not be told.
-        md5: Tator's sum of it; None where it is not asked for.
+        kind: None if it could not be told.
+        md5: Tator's sum of it; None if it is not asked for.
         fault: why it has no sum although one is asked for.
     """
 

@@ -1,4 +1,4 @@
-"""Attributes of many media, set in few calls, each right after a look; what Tator refuses for one is kept apart."""
+"""Set attributes of many media in few calls, each right after reading them; handle refusals for single media."""
 
 import logging
 import time
@@ -16,9 +16,9 @@ from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Refused, TokenRefused, Unusable
 from scripts.lib.workflow.failures import as_fault, note
 
-# Tator has no write on a condition: what was seen longer ago is looked at again before it is written over.
+# Tator has no conditional writes: values that were read longer ago are read again before they are overwritten.
 LOOK_SECONDS = 1.0
-# How often what somebody else changed meanwhile is looked at anew.
+# How often media are read again that somebody else has changed in between.
 ROUNDS = 3
 
 _Media = dict[str, Any]
@@ -29,19 +29,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """What is set of media, and what is said of it.
+    """The attributes to set, and the words for messages.
 
     Attributes:
         call: what a call does, such as `mark media`.
-        refused: what of one media is refused, such as `its mark`.
-        lacks: what a media lacks where that failed, such as `mark`.
-        kept: what Tator does not keep, before the attributes, such as `the mark`.
-        due: returns the values to set of a media, by attribute, from its record; none where nothing is to be set.
-        stands: whether values that were set stand in a media's record.
-        before: called with what is about to be sent, by media id.
-        after: called with what was sent and stands, likewise.
-        look: called with the record of each media that is as it is to be, as Tator lists it in the end.
-        at_once: of so many media all is done before the next ones are listed, as their records take some kB each.
+        refused: the words for a refusal for one media, such as `its mark`.
+        lacks: the words for what a media lacks after a failure, such as `mark`.
+        kept: the words for what Tator does not keep, before the attributes, such as `the mark`.
+        due: returns the values to set for a media, by attribute, from its record; empty if there are none.
+        stands: returns whether values that were set are in a media's record.
+        before: called with the values before they are sent, by media id.
+        after: called with the values that were sent and verified, likewise.
+        look: called with the final record of each media that has the right values.
+        at_once: number of media to finish before the next ones are listed, as their records need some kB each.
     """
 
     call: str
@@ -58,10 +58,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended.
+    """The outcome.
 
     Attributes:
-        done: the media that are as they are to be.
+        done: the media that have the right values.
         failed: what went wrong, by media id.
         missing: the media that were deleted.
     """
@@ -72,25 +72,25 @@ class Outcome:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why media failed, as records have it."""
+        """Why media failed, for records."""
         return {str(media_id): fault.reason for media_id, fault in sorted(self.failed.items())}
 
 
 def set_attributes(project: Project, media_ids: Iterable[int], task: Task, record: Path) -> Outcome:
-    """Set attributes of media where they are due, and look whether they stand; a refusal is no word on that.
+    """Set attributes of media and verify them, also after a refusal, since Tator may have written them all the same.
 
-    What Tator refuses for one media is that media's fault, and so is an unforeseen error with its record: it is noted,
-    so that the next run makes the record again.
+    A refusal for one media, or an unexpected error with its record, is that media's fault; it is noted, so that the
+    next run makes the record again.
 
     Args:
         project: where the media are.
-        media_ids: the media, of which `task.at_once` are taken at a time.
-        task: what is set.
-        record: the file that the outcome goes into.
+        media_ids: the media, processed in groups of `task.at_once`.
+        task: the attributes to set.
+        record: the file with the outcome.
 
     Raises:
-        ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
-            media's alone, when those of the others are set.
+        ServerError: Tator fails until the retries end, or refuses the token; with a storage such as S3 also a fault of
+            one media, after those of the others are set.
     """
     writes = _Writes(project, task)
     done: list[int] = []
@@ -127,7 +127,7 @@ def set_attributes(project: Project, media_ids: Iterable[int], task: Task, recor
 
 
 def _error(media: _Media, sent: _Values, task: Task) -> Exception | None:
-    """Return what is wrong with a media in the end, if anything; `sent` is what it was to get."""
+    """Return what is wrong with a media at the end, or None; `sent` are the values that it should have."""
     try:
         if sent and task.stands(media, sent):
             return None
@@ -138,17 +138,17 @@ def _error(media: _Media, sent: _Values, task: Task) -> Exception | None:
 
 
 def _noted(error: Exception) -> Exception:
-    """Return what went wrong with a media's record; what was not foreseen goes into the log as a whole."""
+    """Return what went wrong with a media's record; an unexpected error is logged with its traceback."""
     if not isinstance(error, PipelineError):
         _log.error("an unforeseen error with a media's record", exc_info=error)
     return error
 
 
 def _due(media: _Media, task: Task) -> _Values:
-    """Return what is to be set of a media.
+    """Return the values to set for a media.
 
     Raises:
-        Unusable: its record, or that of its type, has another form than it should have.
+        Unusable: its record, or that of its type, is malformed.
     """
     if "unreadable" in media:
         raise Unusable(str(media["unreadable"]))
@@ -160,8 +160,8 @@ class _Writes:
     """The calls that set attributes.
 
     Attributes:
-        errors: what went wrong with those that were sent last, by media id.
-        sent: what was sent last, by media id, also where it was refused.
+        errors: the errors of the last calls, by media id.
+        sent: the values of the last calls, by media id, also if they were refused.
     """
 
     project: Project
@@ -171,9 +171,9 @@ class _Writes:
     _accepted_at: float = field(default_factory=time.monotonic)
 
     def send(self, media: Mapping[int, _Media], looked_at: float) -> None:
-        """Set what is due, by one call for the same values of at most 1,000 media of one type.
+        """Set the values, with one call for the same values of at most 1,000 media of one type.
 
-        Tator refuses a mixture of types. Of what somebody else changed meanwhile, what is due then is set.
+        Tator refuses a mixture of types. If somebody else has changed a media in between, its new values are set.
         """
         self.errors, self.sent = {}, {}
         pending = dict(media)
@@ -190,7 +190,7 @@ class _Writes:
             pending = changed
 
     def _alike(self, media: Mapping[int, _Media]) -> dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]]:
-        """Return the media for which the same is due, by their type and the values."""
+        """Return the media that need the same values, by their type and the values."""
         alike: dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]] = defaultdict(list)
         for media_id, one in media.items():
             try:
@@ -201,10 +201,10 @@ class _Writes:
         return alike
 
     def _set(self, wanted: _Values, media_ids: list[int], looked_at: float) -> dict[int, _Media]:
-        """Set the values of media of one type; return those for which something else is due by now.
+        """Set the values of media of one type; return those that need other values by now.
 
-        Where Tator refuses it for several, halve their list to find those that it is about. Where nothing was accepted
-        for as long as the patience it is about all of them.
+        If Tator refuses several, halve their list to find those that it refuses. If nothing was accepted for as long
+        as patience(), it refuses all of them.
 
         Args:
             wanted: the values.

@@ -1,4 +1,4 @@
-"""What holds for every media of a run's uploads, of boxes or of tracks."""
+"""Options for all media of a run's uploads of boxes or tracks."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from scripts.lib.uploads.track_origin import TrackDestination
 
 @dataclass(frozen=True)
 class CommonOptions(ABC):
-    """What the options of uploads of boxes and of tracks share.
+    """The common options of uploads of boxes and of tracks.
 
     Attributes:
         WHAT: what is uploaded, in the plural; names the notes of writes.
@@ -41,13 +41,13 @@ class CommonOptions(ABC):
 
     @cached_property
     def tracks_where(self) -> TrackDestination | None:
-        """The version and the state type that tracks go into; None where they are not uploaded."""
+        """The version and the state type that tracks go into; None if they are not uploaded."""
         return tracks_destination(self.destination)
 
     def versions(self, project: Project) -> list[int]:
-        """Return the version that boxes and tracks go into, and then those that were made at the same moment.
+        """Return the version that boxes and tracks go into, followed by those that were made at the same moment.
 
-        Asks only where there are any, or may be for `LATE` times `answer_seconds()` after a run made the version.
+        Asks Tator only if there are any, or for `LATE` times `answer_seconds()` after a run made the version.
         """
         record, number = read_record(DestinationRecord, self.destination), self.boxes_where.version_id
         if record.made_beside is None:
@@ -64,10 +64,10 @@ class CommonOptions(ABC):
         return train.species(self.train_ini)
 
     def notes(self, media_id: int, upload: Path) -> Notes:
-        """Return where the writes for a media are noted; `upload` is the record of its upload."""
+        """Return the place of the notes of writes for a media; `upload` is the record of its upload."""
         return Notes.of_run(self.destination, f"{self.WHAT}.{media_id}", upload)
 
     @property
     @abstractmethod
     def key(self) -> list[Any]:
-        """What that which stands in Tator depends on."""
+        """The options that the boxes or tracks in Tator depend on."""

@@ -2,20 +2,21 @@
 
 **The id.** The first 23 characters of an elemental id are the hash of where and what the box is (version, type, media,
 frame, geometry, species, score); the last 12 are the hash of that and of the names of the two attributes. So a box is
-known again after an attribute was renamed, while a run that writes into another attribute makes boxes of its own.
-Ids of earlier versions, a hash with the names throughout, are known too.
+recognized after an attribute was renamed, while a run that writes to another attribute makes other boxes.
+Ids of earlier versions of the workflow, hashes that include the names in all digits, are recognized too.
 
-**Who touched it.** An edit of one box adds a revision, or, in place, sets `modified_datetime`. An edit of many boxes at
-once stays in place and sets `modified_by` alone, which tells nothing where a person edits with the token's own user;
-then the values have to tell. An edit of the species or the score breaks the hash. Any other attribute holds what Tator
-filled in, or else what a person set. Tator's own are:
+**Who changed it.** An edit of one box adds a revision, or sets `modified_datetime` in place. An edit of many boxes at
+once is in place and sets only `modified_by`, which shows nothing if a person edits as the token's own user;
+then the values decide. An edit of the species or the score breaks the hash. Any other attribute has a value that Tator
+filled in, or one that a person set. Tator fills in:
 
 - nothing, or null: attributes without a default, and those that were added later without one;
 - the type's default as it is when the box is judged, or as it was when a run saw it (`known`);
 - the time at which the box was made, within `FILLED_SECONDS`: `use_current`;
-- for an attribute that no run knew yet when the box was made: a value that all boxes of the media share that were made
-  until then. Tator writes the default of a new attribute into all that stand, and the default may have moved since. A
-  person who sets all of them to one value with the token's own user is taken for Tator; that is the one case left.
+- for an attribute that no run knew when the box was made: a value that is the same in all boxes of the media that were
+  made until then. Tator writes the default of a new attribute into all existing boxes, and the default may have changed
+  since. If a person sets all of them to one value as the token's own user, that counts as Tator's; this is the only
+  case that cannot be detected.
 """
 
 import json
@@ -28,12 +29,12 @@ from typing import Any
 
 from scripts.lib.server.values import is_number
 
-# Any fixed value; it makes the ids this workflow's own.
+# Any fixed value; it makes the ids specific to this workflow.
 NAMESPACE = uuid.UUID("5d1c6b0e-8f57-4f0b-9a55-0c8f9a1f7c11")
 # Digits of a fraction of the picture: 1e-8 of 8,192 pixels is 1e-4 pixels.
 FRACTION_DIGITS = 8
 SCORE_DIGITS = 6
-# A request of 500 boxes fills them in, in memory, before the first is stored.
+# For a request of 500 boxes Tator fills in the values in memory before it stores the first box.
 FILLED_SECONDS = 120.0
 # Tator sets both times of a new row one after the other.
 SAVED_AGAIN_SECONDS = 2.0
@@ -51,11 +52,11 @@ class Destination:
     Attributes:
         version_id: the version's id.
         type_id: the box type's id.
-        species_attribute: attribute that takes the species.
-        confidence_attribute: attribute that takes the score.
-        defaults: what Tator fills the type's attributes with now, by name.
-        known: for each attribute that a run knew, the ISO time since when, and the defaults that it had. Empty: of no
-            attribute is anything known but its default.
+        species_attribute: attribute for the species.
+        confidence_attribute: attribute for the score.
+        defaults: the type's current defaults, by attribute.
+        known: for each attribute that a run knew, the ISO time since when, and the defaults that it had; empty if
+            nothing but the current defaults is known.
     """
 
     version_id: int
@@ -80,12 +81,12 @@ class Box:
     score: float
 
     def elemental_id(self, to: Destination) -> str:
-        """Return the UUID that stands for this content at this destination, as text."""
+        """Return the UUID of this content at this destination, as text."""
         content = str(uuid.uuid5(NAMESPACE, canonical([*self._place(to), self.species, self.score])))
         return content[:_CONTENT_CHARACTERS] + self.earlier_id(to)[_CONTENT_CHARACTERS:]
 
     def earlier_id(self, to: Destination) -> str:
-        """Return the id that earlier versions of this workflow gave."""
+        """Return the id that earlier versions of this workflow used."""
         attributes = {to.species_attribute: self.species, to.confidence_attribute: self.score}
         return str(uuid.uuid5(NAMESPACE, canonical([*self._place(to), attributes])))
 
@@ -94,7 +95,7 @@ class Box:
         return [to.version_id, to.type_id, self.media_id, self.frame, *geometry]
 
     def spec(self, to: Destination) -> dict[str, Any]:
-        """Return what Tator's API wants for making this box."""
+        """Return the data for Tator's API to create this box."""
         return {
             "media_id": self.media_id,
             "type": to.type_id,
@@ -142,17 +143,17 @@ def box_from_pixels(
 
 
 def content_part(elemental_id: str) -> str:
-    """Return the part of an elemental id that the names of the attributes have no part in."""
+    """Return the part of an elemental id that does not depend on the names of the attributes."""
     return elemental_id[:_CONTENT_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a row.
+    """Who made and changed a row.
 
     Attributes:
         made: its id is the hash of its content.
-        reason: why it counts as a person's; None: it does not.
+        reason: why it counts as a person's; None if it does not.
     """
 
     made: bool
@@ -160,19 +161,19 @@ class Origin:
 
     @property
     def untouched(self) -> bool:
-        """Whether a run made it and nobody has touched it."""
+        """Whether a run made it and nobody has changed it."""
         return self.made and self.reason is None
 
 
 class OriginCheck:
-    """Tells of the rows of one media which are a machine's and untouched.
+    """Decides which rows of one media the workflow made and nobody changed.
 
     Attributes:
-        doubtful: attributes with values that neither a known default nor their boxes explain.
-        not_made: what is said of rows whose id is not the hash of their content.
+        doubtful: attributes with values that are explained neither by a known default nor by the other boxes.
+        not_made: the reason for rows whose id is not the hash of their content.
     """
 
-    not_made = "their place, species or score are not as they were made"
+    not_made = "their position, species or score were changed"
 
     def __init__(self, to: Destination, rows: Iterable[_Row]) -> None:
         self._to = to
@@ -181,7 +182,7 @@ class OriginCheck:
         self._late = self._late_fillings(made)
 
     def judge(self, row: _Row) -> Origin:
-        """OriginCheck a row by itself, whatever its other revisions are."""
+        """Decide for one row, without its other revisions."""
         names = self.names(row)
         if names is None:
             return Origin(made=False, reason=self.not_made)
@@ -216,7 +217,7 @@ class OriginCheck:
         return found
 
     def _unexplained(self, row: _Row, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        """Yield the attributes whose values Tator does not fill in, as far as is known."""
+        """Yield the attributes whose values Tator did not fill in, as far as is known."""
         for name, value in (row["attributes"] or {}).items():
             if name in names or value is None or value == self._to.defaults.get(name):
                 continue
@@ -224,7 +225,7 @@ class OriginCheck:
                 yield name, value
 
     def _late_fillings(self, made: Sequence[tuple[_Row, tuple[str, ...]]]) -> dict[str, Any]:
-        """Return the values that attributes may have that were not known when the boxes were made."""
+        """Return the possible values of attributes that were not known when the boxes were made."""
         values: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         for row, names in made:
             for name, value in self._unexplained(row, names):
@@ -238,7 +239,7 @@ class OriginCheck:
         return late
 
     def _before_it_was_known(self, row: _Row, name: str) -> bool:
-        """Whether the row was made when no run knew the attribute yet."""
+        """Return whether the row was made before any run knew the attribute."""
         if not self._to.known:
             return False
         known = self._to.known.get(name)
@@ -250,7 +251,7 @@ class OriginCheck:
 
 
 def _saved_again(row: _Row) -> str | None:
-    """Say by which trace a row shows that it was changed where it stands, or None."""
+    """Return the sign that a row was changed in place, or None."""
     if row.get("modified_by") != row.get("created_by"):
         return "another user changed them"
     made, saved = _time(row.get("created_datetime")), _time(row.get("modified_datetime"))
@@ -265,7 +266,7 @@ def _time_of_making(row: _Row, value: Any) -> bool:
 
 
 def _time(text: Any) -> datetime | None:
-    """Return a time that Tator wrote, None for anything else."""
+    """Return a time that Tator wrote; None for anything else."""
     try:
         found = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -1,33 +1,34 @@
-"""Plan the changes after which Tator holds the boxes of a run, without changing the work of people.
+"""Plan the changes that make Tator hold the boxes of a run, without changing the work of people.
 
-The boxes of one (version, box type, media) are a desired state. Each box carries its own proof of origin: its
-`elemental_id` is the hash of its content, so Tator itself tells which boxes are a machine's and untouched, without
-any memory of ours, and a run may be cut and repeated at any point. scripts/lib/uploads/origin.py has the details.
+The boxes of one (version, box type, media) are a desired state. Each box proves its own origin: its
+`elemental_id` is the hash of its content, so Tator itself shows which boxes are the machine's and untouched, without
+any other record, and a run may be interrupted and repeated at any point. scripts/lib/uploads/origin.py has the details.
 
-What counts as whose:
+Whose a box is:
 
 - **A machine's, untouched**: the elemental id is the hash of the box's own content; nobody saved the row again
   (`modified_by` is `created_by`, `modified_datetime` is `created_datetime`); every other attribute has a value that
-  Tator itself filled in; and so it is in every revision (Tator numbers the rows of an elemental id from 0, as `mark`):
-  two runs at once, or one beside what a killed one left on its way, make a box twice, which leaves two rows of one
-  revision or one revision more.
-- **A person's**: everything else that stands: drawn by hand, or a machine's box that was edited, or another program's.
+  Tator itself filled in; and all this holds in every revision (Tator numbers the rows of an elemental id from 0, as
+  `mark`). Two concurrent runs, or a run and the late writes of a killed one, may make a box twice, which leaves two
+  rows of one revision or one more revision.
+- **A person's**: every other box that is not deleted: drawn by hand, a machine's box that was edited, or a box of
+  another program.
 - **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
 
 The rules:
 
 1. A person's box is never changed and never deleted.
 2. A wanted box that a person edited, or deleted, is not made again, also where the attribute of the species was renamed
-   or another was chosen. (A new network gives boxes with other contents: those are new boxes, and rule 3 is what keeps
-   them off a person's.)
-3. A wanted box that does not stand yet is not added where it overlaps a person's box of the same frame with an IoU
+   or another was chosen. (A new network gives boxes with other contents: those are new boxes, and rule 3 applies
+   to them.)
+3. A wanted box that does not exist yet is not added if it overlaps a person's box of the same frame with an IoU
    above `overlap_limit`, whatever the species: the person has decided what is there.
 4. An untouched machine's box that is no longer wanted is removed: after a new network, a higher threshold, another
-   clip of frames. Where tracks are uploaded too, one that a person's track points at stays, as if it were edited.
-5. Equal boxes are one box. Of several rows of one elemental id the one with the lowest id stays, whoever looks; the
-   others are surplus and go. A person's row is never surplus, and beside it all rows of the machine are.
-6. A box that a person pruned, or moved to another version, is made again: nothing in this version tells of it. A box
-   is to be deleted the usual way, which leaves a tombstone.
+   range of frames. If tracks are uploaded too, a box that a person's track refers to is kept, as if it were edited.
+5. Equal boxes are one box. Of several rows of one elemental id every run keeps the one with the lowest id; the
+   others are surplus and removed. A person's row is never surplus; if there is one, all rows of the machine are.
+6. A box that a person pruned, or moved to another version, is made again, since this version has no trace of it.
+   Deleting a box in the usual way leaves a tombstone.
 """
 
 from collections import Counter, defaultdict
@@ -51,16 +52,16 @@ _Wanted = TypeVar("_Wanted")
 
 @dataclass(slots=True)
 class Changes(Generic[_Wanted]):
-    """What is to be done, and what is left alone because of a person; all by elemental id.
+    """The changes to make, and the boxes not changed because of a person; all by elemental id.
 
     Attributes:
-        what: what it is about, in the plural.
-        surplus: ids of rows that are to go because an equal one stays.
+        what: `boxes` or `tracks`.
+        surplus: ids of rows to remove because an equal one is kept.
         revisions: how many rows each of `remove` has, all revisions counted.
-        unclear: the outcome may be another one when all revisions are shown.
-        doubtful: attributes with values that no known default explains; the type may have others by now.
-        why: how many of those that a run made count as a person's, by the reason.
-        live: how many stand, of whomever.
+        unclear: whether the outcome may change when all revisions are read.
+        doubtful: attributes with values that no known default explains; the type may have new defaults by now.
+        why: how many boxes that a run made count as a person's, by the reason.
+        live: how many exist, also people's.
     """
 
     what: str = "boxes"
@@ -85,7 +86,7 @@ class Changes(Generic[_Wanted]):
 
     @property
     def note(self) -> str | None:
-        """Say why, where most of them count as edited by people though a run made them."""
+        """The reason why most boxes count as edited by people although a run made them; None if most do not."""
         count = self.why.total()
         if not count or 2 * count <= self.live:
             return None
@@ -106,15 +107,15 @@ def plan(
     all_revisions: Iterable[_Row] = (),
     in_use: Collection[int] = (),
 ) -> ReconcilePlan:
-    """Compare what a run found with what Tator holds for one media, by the rules of this module.
+    """Compare the boxes that a run found with those in Tator for one media, by the rules of this module.
 
     Args:
         wanted: the run's boxes of one media.
         on_server: the latest revision of every localization of that media, version and type, tombstones included.
-        to: where the boxes go.
+        to: the destination.
         overlap_limit: IoU with a person's box above which a new box is not added.
-        all_revisions: every revision of them, needed where the outcome is `unclear` without.
-        in_use: rows that people's tracks point at.
+        all_revisions: every revision of them, needed if the outcome is `unclear` without.
+        in_use: rows that people's tracks refer to.
     """
     missing = {box.elemental_id(to): box for box in wanted}
     names = Names(missing, to)
@@ -154,7 +155,7 @@ def plan(
             continue
         outcome.surplus += [row["id"] for row in made]
         asked = wanted_as is not None and missing.pop(wanted_as, None) is not None
-        # Only a box that began as a machine's has a second revision or an id that we would give.
+        # Only a box that the workflow made has a second revision or one of the workflow's ids.
         (outcome.edited if asked or same[0]["mark"] > 0 else outcome.added).append(identity)
         reasons = [v.reason for v in verdicts if v.reason and (v.made or asked or same[0]["mark"] > 0)]
         outcome.why.update(reasons[:1])
@@ -168,7 +169,7 @@ def plan(
 def _make(
     outcome: ReconcilePlan, missing: Mapping[str, Box], people: Mapping[int, list[_Place]], overlap_limit: float
 ) -> None:
-    """Make what is missing, but not over a person's box; `people` has theirs by frame."""
+    """Create missing boxes, but not over a person's box; `people` has those by frame."""
     for identity, box in missing.items():
         if _overlap(box, people.get(box.frame, ())) > overlap_limit:
             outcome.withheld.append(identity)
@@ -177,7 +178,7 @@ def _make(
 
 
 class Names:
-    """Which wanted box an elemental id stands for, also under earlier names of the attributes."""
+    """Finds the wanted box of an elemental id, also under earlier names of the attributes."""
 
     def __init__(self, wanted: Mapping[str, Box], to: Destination) -> None:
         self.current = frozenset(wanted)
@@ -192,7 +193,7 @@ class Names:
 
 
 def latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
-    """Return the rows of the last revision of each elemental id, by id; an edit meanwhile lists the one before too."""
+    """Return the rows of the last revision of each elemental id, by id; after an edit the list may have older ones."""
     found: dict[str, list[_Row]] = {}
     for row in on_server:
         same = found.setdefault(row["elemental_id"], [])
@@ -215,7 +216,7 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
 
 
 def in_every_revision(last: int, revisions: Sequence[_Row] | None, judge: OriginCheck) -> bool:
-    """Whether a box whose last revision is a machine's is one in all of them, with none missing; None: not shown."""
+    """Return whether a box is a machine's in all revisions, with none missing; None if they were not read."""
     if revisions is None:
         return False
     numbers = {row["mark"] for row in revisions}  # from 0; there may be one more by now

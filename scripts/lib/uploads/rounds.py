@@ -1,4 +1,4 @@
-"""Write one media's changes to Tator in rounds, until nothing is left to do, even when answers are lost."""
+"""Write one media's changes to Tator in rounds, until nothing is left to do, even if answers are lost."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -21,9 +21,9 @@ from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePl
 
 # Tator refuses more in one request.
 BOXES_PER_CALL = 500
-# One round writes and the next finds nothing to do; more only while somebody else works on the same boxes.
+# One round writes and the next finds nothing to do; more are needed only if somebody else changes the same boxes.
 ROUNDS = 5
-# How often a write is tried that Tator refuses for a reason that it does not tell.
+# How often a write is tried that Tator refuses for an unknown reason.
 REFUSED_TRIES = 3
 
 _WAITED = "as another job of this run has waited already; run again later"
@@ -36,25 +36,28 @@ _Where = TypeVar("_Where", bound=Destination)
 
 
 class Rounds(ABC, Generic[_Plan]):
-    """The way to what one media is to have: look, write what differs, and look again.
+    """Bring one media to its wanted state: list what is in Tator, write what differs, and list again.
 
-    Tator has no uniqueness on an elemental id, and a request does not see what another has not committed yet. So a
+    Tator does not enforce unique elemental ids, and a request does not see uncommitted data of another. So a
     write whose answer was lost is not repeated before the server must have ended it (`answer_seconds()` after its
-    connection ended) unless a look shows that it was carried out; unanswered.py says how, also for jobs that were
-    killed. Two runs at once may still make a box twice; each looks again after it wrote, and removes the surplus, of
-    which both have the same opinion.
+    connection ended), unless the list shows that it was carried out; see unanswered.py, also for killed jobs.
+    Two concurrent runs may still make a box twice; each lists again after it wrote, and removes the surplus, on which
+    both agree.
 
     Attributes:
-        listed: the rows of the last look.
+        listed: the rows of the last list.
     """
 
     def __init__(self, project: Project, media_id: int, notes: Notes | None = None) -> None:
-        """Prepare for one media; asks nothing yet.
+        """Prepare for one media, without any request.
 
         Args:
-            project: where.
+            project: the project.
             media_id: the media.
-            notes: where writes are noted that may still be under way; None: nowhere.
+            notes: the notes of writes that may still be under way; None for no notes.
+
+
+
         """
         self._project, self._media_id = project, media_id
         self._unanswered = UnansweredWrites(notes)
@@ -70,21 +73,21 @@ class Rounds(ABC, Generic[_Plan]):
 
     @abstractmethod
     def _carry_out(self, todo: _Plan) -> None:
-        """Write what differs; each write goes through `_send`."""
+        """Write the differences, each with `_send`."""
 
     def _may_pass(self, refusal: Refused) -> bool:
-        """Whether a refused write is to be tried again, as the refusal may pass."""
+        """Return whether to try a refused write again, as the refusal may be temporary."""
         return refusal.unexplained
 
     def _clear_up(self, after: _Plan) -> None:
-        """Remove what a write has left that was refused for good; `after` is what was seen then."""
+        """Remove the remains of a write that was finally refused; `after` is the last comparison."""
 
     def done(self) -> _Plan:
-        """Look and write in turn until nothing differs; return the last look.
+        """Compare and write in turn until nothing differs; return the last comparison.
 
         Raises:
-            LostAnswer: answers are lost for longer than the patience.
-            Refused: Tator refuses a write, and what stands shows that it was not carried out.
+            LostAnswer: answers are lost for longer than patience().
+            Refused: Tator refuses a write, and the list shows that it was not carried out.
             ServerError: somebody else undoes it each time.
         """
         try:
@@ -104,13 +107,13 @@ class Rounds(ABC, Generic[_Plan]):
         )
 
     def changed_at(self, settled: _Plan) -> datetime:
-        """Return when what stands last changed: now if this run wrote, else the time of the newest.
+        """Return when the boxes in Tator last changed: now if this run wrote, otherwise the time of the newest.
 
         Args:
-            settled: the last look.
+            settled: the last comparison.
 
         Returns:
-            a time with its zone; the earliest one there is where nothing stands and nothing was written.
+            a time with its zone; the earliest possible time if there are none and nothing was written.
         """
         if self._tried_to_write:
             return datetime.now(UTC)
@@ -120,11 +123,11 @@ class Rounds(ABC, Generic[_Plan]):
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
     def _answered_round(self) -> _Plan:
-        """Make rounds until all writes of one were answered; each that gets on begins the patience anew.
+        """Make rounds until all writes of one were answered; each round with progress resets the time limit.
 
         Raises:
-            LostAnswer: answers are lost for longer than the patience.
-            ServerUnavailable: the same, a few times only, as another job has waited for the server already.
+            LostAnswer: answers are lost for longer than patience().
+            ServerUnavailable: answers were lost a few times, and another job has already waited for the server.
         """
         while True:
             written = self._written
@@ -138,13 +141,13 @@ class Rounds(ABC, Generic[_Plan]):
                 lost.outage.note(str(lost))
                 raise ServerUnavailable(f"{lost}, {_WAITED}") if waited else lost from None
             except _PartlyWritten as partly:
-                _log.warning("%s; some of it was written: looking again", partly)
+                _log.warning("%s; some of it was written: checking again", partly)
 
     def _round(self, written: int) -> _Plan:
-        """Look, and write what differs.
+        """Compare, and write what differs.
 
         Raises:
-            _PartlyWritten: an answer was lost after others were heard.
+            _PartlyWritten: an answer was lost after others were received.
         """
         todo = self._look()
         looks = 0
@@ -156,7 +159,10 @@ class Rounds(ABC, Generic[_Plan]):
             todo = self._look()
         counts = len(todo.create), len(todo.remove), len(todo.surplus), len(todo.standing)
         _log.info(
-            "media %d: %s: to make %d, to remove %d and %d doubled, standing %d", self._media_id, todo.what, *counts
+            "media %d: %s: %d to create, %d to remove, %d duplicates to remove, %d in Tator",
+            self._media_id,
+            todo.what,
+            *counts,
         )
         self._tried_to_write = self._tried_to_write or not todo.settled
         try:
@@ -176,13 +182,13 @@ class Rounds(ABC, Generic[_Plan]):
         return todo
 
     def _send(self, write: Callable[[], None], *, makes: Collection[str] = (), removes: Collection[str] = ()) -> None:
-        """Make a write, and count it.
+        """Send a write, and count it.
 
         Args:
             write: sends the request.
-            makes: the elemental ids that it makes.
-            removes: those that it removes; without either it removes rows by their own ids, and needs no note: if it
-                is carried out late, it can do no harm.
+            makes: the elemental ids that it creates.
+            removes: the elemental ids that it removes. Without either it removes rows by their own ids, and needs no
+                note, as it does no harm if it is carried out late.
         """
         if ids := makes or removes:
             self._unanswered.send(write, ids, makes=bool(makes))
@@ -191,10 +197,10 @@ class Rounds(ABC, Generic[_Plan]):
         self._written += 1
 
     def _handle_refusal(self, refusal: Refused, before: _Plan) -> None:
-        """Go on after a refusal that may be none: no write of many is one transaction, all of it may stand.
+        """Continue after a refusal, as a write of several objects is not a transaction and may have been carried out.
 
         Raises:
-            Refused: nothing came of it, and it was tried often enough or will never be accepted.
+            Refused: nothing was written, and it was tried often enough or will never be accepted.
         """
         after = self._look()
         if _left(after) < _left(before):
@@ -211,7 +217,7 @@ class Rounds(ABC, Generic[_Plan]):
 
 
 class Reconciliation(Rounds[ReconcilePlan]):
-    """The boxes that one media is to have, and the way there."""
+    """Brings the boxes of one media in Tator to the wanted ones."""
 
     def __init__(
         self,
@@ -224,15 +230,15 @@ class Reconciliation(Rounds[ReconcilePlan]):
         rows_in_use: Callable[[], Collection[int]] = tuple,
         notes: Notes | None = None,
     ) -> None:
-        """Prepare for the boxes of one media; asks nothing yet.
+        """Prepare for the boxes of one media, without any request.
 
         Args:
             project: where.
             media_id: the media.
-            boxes: what it is to have.
+            boxes: the wanted boxes.
             where: the version and the box type.
             overlap_limit: IoU with a person's box above which a new box is not added.
-            rows_in_use: asks which rows people's tracks point at; called only where a box is to be removed.
+            rows_in_use: returns the rows that people's tracks refer to; called only if a box is to be removed.
             notes: see Rounds.
         """
         super().__init__(project, media_id, notes)
@@ -272,7 +278,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
         )
 
     def _carry_out(self, todo: ReconcilePlan) -> None:
-        """Remove the surplus, make what is missing, and remove what is stale."""
+        """Remove the surplus, create missing boxes, and remove stale ones."""
         project, media_id, version_id = self._project, self._media_id, self._where.version_id
         for at in range(0, len(todo.surplus), BOXES_PER_CALL):
             rows = todo.surplus[at : at + BOXES_PER_CALL]
@@ -289,7 +295,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
 
 
 def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:
-    """Return a destination with its type's present defaults; those that it had before are known still."""
+    """Return a destination with its type's current defaults; earlier ones remain known."""
     found = next((kind for kind in types if kind["id"] == before.type_id), None)
     if found is not None:
         require_type(what, found)
@@ -304,12 +310,12 @@ def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -
 
 
 def _others_waited(fault: BaseException, tries: int, _seconds: float) -> bool:
-    """Whether a lost answer is of a server that another job has waited for."""
+    """Return whether another job has already waited for the server whose answer was lost."""
     return isinstance(fault, LostAnswer) and tries >= TRIES and fault.outage is not None and fault.outage.is_noted()
 
 
 class _PartlyWritten(Exception):
-    """A round was cut short after it had written something."""
+    """A round was interrupted after it had written something."""
 
 
 def _left(todo: Changes[Any]) -> int:

@@ -1,20 +1,20 @@
-"""Whether a file of the folder and the media in Tator that it was matched with show the same picture at a number."""
+"""Check that a file of the folder and its matched media in Tator show the same picture at each number."""
 
 import math
 
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.match import MatchRecord
 
-# As in scripts/lib/detection/numbering.py: Tator's transcoder appends black pictures for so long, and rounds down.
+# As in scripts/lib/detection/numbering.py: how long Tator's transcoder appends black pictures; it rounds down.
 _BLACK_SECONDS, _ROUNDED = 0.08, 2
 _SAME_RATE, _SAME_SHAPE = 0.001, 0.02
 
 
 def difference(match: MatchRecord, found: DetectionRecord) -> str | None:
-    """Say why boxes of a file may not be put onto the media in Tator; None where nothing speaks against it.
+    """Return why boxes of a file cannot be uploaded to the media in Tator, or None.
 
     Args:
-        match: of a media that was matched.
+        match: the match of the media.
         found: how the file's boxes were found.
     """
     if found.kind != match.kind:
@@ -28,7 +28,7 @@ def _other_shape(match: MatchRecord, found: DetectionRecord) -> str | None:
     if not (match.width and match.height and found.width and found.height):
         return None
     there, here = match.width / match.height, found.width / found.height
-    # A picture is turned by its own EXIF tag in browsers as here, whatever size Tator notes; a video's copy is not.
+    # Browsers and this workflow rotate a picture by its EXIF tag, whatever size Tator has; copies are not.
     shapes = (here, 1 / here) if found.kind == "image" else (here,)
     if any(abs(there / shape - 1) <= _SAME_SHAPE for shape in shapes):
         return None
@@ -38,9 +38,9 @@ def _other_shape(match: MatchRecord, found: DetectionRecord) -> str | None:
 def _other_numbers(match: MatchRecord, found: DetectionRecord) -> str | None:
     numbering = found.numbering
     if numbering is None:
-        return "the record of its detection does not say how its frames are numbered; remove that, and run again"
+        return "the record of its detection does not say how its frames are numbered; remove that record, and run again"
     if numbering.turned is None:
-        return "the file says that it is to be turned when it is shown, which Tator's copies are not"
+        return "the file has a rotation, which Tator's copies ignore"
     rate, numbers = numbering.rate, numbering.numbers
     if match.fps and rate:
         ratio = abs(match.fps / rate - 1)

@@ -1,15 +1,15 @@
 """Decide from a track alone whether this workflow made it, and whether a person has changed it since.
 
-In Tator a track is a state that points at rows of boxes. A row has another number whenever its box is edited or made
-again, and of a box that was removed it tells nothing any more. So a track's elemental id is put together from hashes of
-three things, of which the last two can be read from the state itself:
+In Tator a track is a state that refers to rows of boxes. A row gets another number whenever its box is edited or made
+again, and is no longer available after its box was removed. So a track's elemental id consists of hashes of
+three things, of which the last two can be computed from the state itself:
 
 - digits 1 to 18: which track it is: version, type, media, and all boxes that the tracker joined, whatever is uploaded;
 - digits 19 to 26: the values of its species, its confidence and its length;
-- digits 27 to 32: which frames it has boxes in, as Tator keeps it (`segments`), and how many boxes.
+- digits 27 to 32: the frames with its boxes, as Tator stores them (`segments`), and the number of boxes.
 
-Merging and trimming change a track where it stands and leave no other trace than the last. A state without `segments`
-is one that Tator has made and not yet, or never, given its boxes: making several states is no transaction.
+Merging and trimming change a track in place and change only the last of these. A state without `segments`
+was created without its boxes so far, since creating several states is not a transaction.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ Segments = list[list[int]]
 
 @dataclass(frozen=True, slots=True)
 class TrackDestination(Destination):
-    """Where tracks go: as for boxes, with the state type in the box type's place.
+    """Where tracks go: as for boxes, with the state type instead of the box type.
 
     Attributes:
-        length_attribute: attribute that takes the number of boxes; None: none does.
+        length_attribute: attribute for the number of boxes; None if there is none.
     """
 
     length_attribute: str | None = None
@@ -47,11 +47,11 @@ class TrackDestination(Destination):
 
 @dataclass(frozen=True, slots=True)
 class TrackToUpload:
-    """A track as it was found.
+    """A track of the tracker.
 
     Attributes:
         media_id: its media.
-        boxes: all that were detected, none that fills a gap.
+        boxes: its detected boxes, without interpolated ones.
         species: of the animal.
         confidence: of the species.
     """
@@ -62,7 +62,7 @@ class TrackToUpload:
     confidence: float
 
     def key(self, to: TrackDestination, boxes_to: Destination) -> str:
-        """Return the digits of the elemental id that say which track it is.
+        """Return the digits of the elemental id that identify the track.
 
         Args:
             to: where tracks go.
@@ -74,11 +74,11 @@ class TrackToUpload:
 
 @dataclass(frozen=True, slots=True)
 class PlacedTrack:
-    """A track as it is to stand in Tator.
+    """A track as it should be in Tator.
 
     Attributes:
         key: see TrackToUpload.key.
-        track: what was found.
+        track: the track of the tracker.
         rows: the rows of its boxes, in order.
         frames: of the boxes, in order.
     """
@@ -93,12 +93,12 @@ class PlacedTrack:
         return dict(zip(to.attributes, (self.track.species, self.track.confidence, len(self.rows)), strict=False))
 
     def elemental_id(self, to: TrackDestination) -> str:
-        """Return the UUID that stands for this content, as text."""
+        """Return the UUID of this content, as text."""
         digits = _values_digits(self.key, list(self.values(to).values()))
         return str(uuid.UUID(self.key + digits + _shape_digits(self.key, segments(self.frames), len(self.rows))))
 
     def spec(self, to: TrackDestination) -> dict[str, Any]:
-        """Return what Tator's API wants for making this track."""
+        """Return the data for Tator's API to create this track."""
         return {
             "media_ids": [self.track.media_id],
             "type": to.type_id,
@@ -110,17 +110,17 @@ class PlacedTrack:
 
 
 def key_of(elemental_id: str) -> str:
-    """Return the digits of an elemental id that say which track it is."""
+    """Return the digits of an elemental id that identify the track."""
     return elemental_id.replace("-", "")[:_TRACK_DIGITS]
 
 
 def is_unfinished(row: _Row) -> bool:
-    """Whether a state was made and not given its boxes."""
+    """Return whether a state was created without its boxes."""
     return row["segments"] is None
 
 
 def segments(frames: Iterable[int]) -> Segments:
-    """Return the runs of frames as Tator computes them: a second box of a frame begins a run of its own."""
+    """Return the ranges of frames as Tator computes them: a second box of a frame begins a new range."""
     found: Segments = []
     for frame in sorted(frames):
         if found and found[-1][1] == frame - 1:
@@ -131,9 +131,9 @@ def segments(frames: Iterable[int]) -> Segments:
 
 
 class TrackOriginCheck(OriginCheck):
-    """Tells of the states of one media which are a machine's and untouched."""
+    """Decides which states of one media the workflow made and nobody changed."""
 
-    not_made = "their species, confidence or length are not as they were made"
+    not_made = "their species, confidence or length were changed"
 
     def __init__(self, to: TrackDestination, rows: Iterable[_Row]) -> None:
         self._names: dict[int, tuple[str, ...] | None] = {}
@@ -141,14 +141,14 @@ class TrackOriginCheck(OriginCheck):
         super().__init__(to, rows)
 
     def judge(self, row: _Row) -> Origin:
-        """OriginCheck a row by itself, whatever its other revisions are."""
+        """Decide for one row, without its other revisions."""
         found = super().judge(row)
         if not found.untouched or is_unfinished(row):
             return found
         digits = row["elemental_id"].replace("-", "")
         if digits[-_SHAPE_DIGITS:] == _shape_digits(key_of(digits), row["segments"], len(row["localizations"])):
             return found
-        return Origin(made=True, reason="boxes were added to them or taken out of them")
+        return Origin(made=True, reason="boxes were added to them or removed from them")
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes by whose values the row's id is the hash of its content, or None."""
@@ -167,7 +167,7 @@ class TrackOriginCheck(OriginCheck):
 
 
 def _choices(attributes: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the attributes that may have been written into, under earlier names."""
+    """Yield the attributes that may have been written, under earlier names."""
     texts = [name for name, value in attributes.items() if isinstance(value, str)]
     numbers = [name for name, value in attributes.items() if is_number(value)]
     for text, number in itertools.product(texts, numbers):

@@ -1,18 +1,18 @@
-"""Plan the changes after which Tator holds the tracks of a run, without changing the work of people.
+"""Plan the changes that make Tator hold the tracks of a run, without changing the work of people.
 
-The tracks of one (version, state type, media) are a desired state, as boxes are; see reconcile.py, whose words are used
-here too, and track_origin.py, which says whose a track is.
+The tracks of one (version, state type, media) are a desired state, as boxes are; see reconcile.py for the terms,
+and track_origin.py, which decides whose a track is.
 
-1. A person's track is never changed and never deleted: one that a person made, or edited in whatever way: its
+1. A person's track is never changed and never deleted. It is one that a person made, or edited in any way: its
    attributes, its boxes, merged with another or trimmed.
-2. A wanted track that a person edited, or deleted, is not made again. One that was merged into another is known by its
-   boxes, which the other has, or by the revisions that are left of it.
-3. A track gets those of its boxes that stand in Tator, whoever edited them, and that are in no person's track. With
-   fewer than `least` of them it is not made; nor where people's tracks have more than half.
-4. A machine's track that is untouched is removed when it is not wanted any more, and made again when it does not point
-   at today's rows of its boxes, has other attributes than it should, or never got its boxes.
-5. Equal tracks are one track. Of several rows of one elemental id the one with the lowest id stays, whoever looks.
-6. A track that a person pruned, merged with itself, or moved to another version, is made again: nothing tells of it.
+2. A wanted track that a person edited, or deleted, is not made again. One that was merged into another is recognized by
+   its boxes, which the other has, or by its remaining revisions.
+3. A track gets those of its boxes that are in Tator, whoever edited them, and in no person's track. With
+   fewer than `least` of them it is not made, nor if people's tracks have more than half of them.
+4. An untouched track of the machine is removed if it is not wanted any more, and made again if it does not refer
+   to the current rows of its boxes, has wrong attributes, or never got its boxes.
+5. Equal tracks are one track. Of several rows of one elemental id every run keeps the one with the lowest id.
+6. A track that a person pruned, merged with itself, or moved to another version, is made again, as there is no trace.
 """
 
 from collections import defaultdict
@@ -36,10 +36,10 @@ _Row = Mapping[str, Any]
 
 @dataclass(slots=True)
 class TrackPlan(Changes[PlacedTrack]):
-    """What is to be done.
+    """The changes to make.
 
     Attributes:
-        too_short: how many tracks are not made as fewer than `least` of their boxes stand.
+        too_short: how many tracks are not made because fewer than `least` of their boxes are in Tator.
     """
 
     what: str = "tracks"
@@ -48,31 +48,31 @@ class TrackPlan(Changes[PlacedTrack]):
 
 @dataclass
 class States:
-    """What Tator holds of one media, version and state type.
+    """The states in Tator of one media, version and state type.
 
     Attributes:
         latest: the latest revision of every state, tombstones included.
-        every: every revision of them, and of those that have no latest revision any more.
+        every: every revision of them, and of states without a latest revision.
     """
 
     latest: list[dict[str, Any]] = field(default_factory=list)
     every: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, more: "States") -> None:
-        """Take others."""
+        """Add other states."""
         self.latest += more.latest
         self.every += more.every
 
 
 class BoxRows:
-    """Which row stands for a box today, and which box any row stands or stood for."""
+    """The current row of each box, and the box of any current or earlier row."""
 
     def __init__(self, boxes: Iterable[Box], listed: Iterable[_Row], to: Destination) -> None:
-        """Take what Tator holds for one media.
+        """Read the rows of one media.
 
         Args:
-            boxes: those of the tracks.
-            listed: every revision of every box of the media, version and type, tombstones included.
+            boxes: the boxes of the tracks.
+            listed: every revision of every box of the media, version and type, including tombstones.
             to: where boxes go.
         """
         self._to = to
@@ -88,21 +88,21 @@ class BoxRows:
                 self._row_of[name] = live
 
     def today(self, track: TrackToUpload) -> list[tuple[str, _Row]]:
-        """Return those of a track's boxes that stand, each once, with their rows."""
+        """Return those of a track's boxes that are in Tator, each once, with their rows."""
         identities = dict.fromkeys(box.elemental_id(self._to) for box in track.boxes)
         return [(identity, self._row_of[identity]) for identity in identities if identity in self._row_of]
 
     def boxes_of(self, state: _Row) -> set[str]:
-        """Return the boxes that a state points at, as far as their rows are known."""
+        """Return the boxes that a state refers to, as far as their rows are known."""
         return {self._box_of[row] for row in state["localizations"] if row in self._box_of}
 
 
 @dataclass
 class _Standing:
-    """The states of one media by whose they are.
+    """The states of one media, by whose they are.
 
     Attributes:
-        own: a machine's, untouched: the rows of the last revision, by elemental id.
+        own: the machine's untouched states: the rows of the last revision, by elemental id.
         revisions: how many rows each has, all revisions counted.
         taken: boxes that people's tracks have.
         known: keys of tracks that people edited, deleted or merged away.
@@ -122,12 +122,12 @@ def plan_tracks(
     *,
     least: int,
 ) -> TrackPlan:
-    """Compare the tracks of a run with what Tator holds for one media, by the rules of this module.
+    """Compare the tracks of a run with those in Tator for one media, by the rules of this module.
 
     Args:
         wanted: the run's tracks, by TrackToUpload.key.
-        boxes: what stands for boxes in Tator.
-        states: the media's.
+        boxes: the rows of boxes in Tator.
+        states: the media's states.
         to: where the tracks go.
         least: the least number of boxes of a track.
     """
@@ -161,10 +161,10 @@ def plan_tracks(
 
 
 def people_have(states: States, to: TrackDestination) -> set[int]:
-    """Return the rows of boxes that people's tracks point at.
+    """Return the rows of boxes that people's tracks refer to.
 
     Args:
-        states: a media's.
+        states: a media's states.
         to: where tracks go.
     """
     own = _whose(TrackPlan(), {}, BoxRows((), (), to), states, to).own
@@ -215,7 +215,7 @@ def _whose(
 
 
 def _is_as(row: _Row, placed: PlacedTrack, to: TrackDestination) -> bool:
-    """Whether a state of a track's id is what it should be: whole, at today's rows, in the attributes asked for."""
+    """Return whether a state with a track's id is complete, refers to current rows, and has the right attributes."""
     attributes = row["attributes"] or {}
     return (
         not is_unfinished(row)

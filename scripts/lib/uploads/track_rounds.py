@@ -14,17 +14,17 @@ from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_trac
 
 # Tator refuses more in one request.
 TRACKS_PER_CALL = 500
-# Of all tracks of one request; 10,000 take two seconds.
+# The most boxes of all tracks of one request; 10,000 take two seconds.
 BOXES_PER_CALL = 10_000
-# Looking again for tracks that the plan made of it names: each time it finds fewer that it did not ask for.
+# How often states are listed again because the plan needs states that were not listed: each time fewer are missing.
 LOOKS = 5
 
 
 class TrackReconciliation(Rounds[TrackPlan]):
-    """The tracks that one media is to have, and the way there.
+    """Brings the tracks of one media in Tator to the wanted ones.
 
-    A track that is to be other than it stands is removed and made again: the removal is refused when a person has
-    edited it since the look, while a second revision of it would override the edit.
+    A track that has to change is removed and made again: Tator refuses the removal if a person has
+    edited it in between, while a second revision would override the edit.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         least: int,
         notes: Notes | None = None,
     ) -> None:
-        """Prepare for the tracks of one media; asks nothing yet."""
+        """Prepare for the tracks of one media, without any request."""
         super().__init__(project, media_id, notes)
         self._where, self._boxes_where, self._least = where, boxes_where, least
         self._wanted = {track.key(where, boxes_where): track for track in tracks}
@@ -49,7 +49,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         states = list_states(self._project, self._media_id, self._where)
         todo = self._plan(boxes, states)
         asked = {row["elemental_id"] for row in states.every}
-        # States that got no media, and tombstones of many at once, are found by their elemental ids alone.
+        # States without a media, and tombstones of several deleted at once, are found only by their elemental ids.
         for _ in range(LOOKS):
             unasked = todo.create.keys() - asked
             if not unasked:
@@ -72,7 +72,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         return plan_tracks(self._wanted, boxes, states, self._where, least=self._least)
 
     def _carry_out(self, todo: TrackPlan) -> None:
-        """Remove the surplus and what is stale, and make what is missing."""
+        """Remove surplus and stale tracks, and create missing ones."""
         self._remove(todo.surplus, {identity: todo.revisions[identity] for identity in todo.remove})
         progress, made = Progress("tracks", what=f"media {self._media_id}: "), 0
         for tracks in _portions(list(todo.create.values())):
@@ -92,11 +92,11 @@ class TrackReconciliation(Rounds[TrackPlan]):
             self._send(partial(project.prune_tracks, version_id, revisions), removes=revisions)
 
     def _may_pass(self, refusal: Refused) -> bool:
-        """Whether to try again: also where a box's row went between the look and the write."""
+        """Return whether to try again, also if a box's row was removed before the write."""
         return super()._may_pass(refusal) or "is not present in table" in str(refusal)
 
     def _clear_up(self, after: TrackPlan) -> None:
-        """Remove the states that a refused request has left without their boxes."""
+        """Remove the states that a refused request created without their boxes."""
         unfinished = {row["elemental_id"] for row in self.listed if is_unfinished(row)}
         self._remove([], {identity: after.revisions[identity] for identity in after.remove if identity in unfinished})
 
@@ -104,8 +104,8 @@ class TrackReconciliation(Rounds[TrackPlan]):
 def list_states(project: Project, media_id: int, where: TrackDestination) -> States:
     """Return the states of a media.
 
-    By the media, and then by the elemental ids that were found, as revisions of deleted states may have no media. What
-    has revisions and is in no list of the latest was merged into another.
+    They are listed by the media, and then by the elemental ids that were found, as revisions of deleted states may have
+    no media. A state with revisions that is not in the list of the latest ones was merged into another.
     """
     by_media = project.states(media_id, where.type_id, where.version_id, show_all_marks=1)
     return states_of(project, where, sorted({row["elemental_id"] for row in by_media}))

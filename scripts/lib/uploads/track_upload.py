@@ -31,11 +31,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrackUploadOptions(CommonOptions):
-    """What holds for every media of a run.
+    """The options for all media of a run.
 
     Attributes:
         min_length: a track with fewer boxes in Tator is not uploaded.
-        fill_gaps: whether the boxes that fill its gaps belong to a track in Tator.
+        fill_gaps: whether interpolated boxes belong to a track in Tator.
     """
 
     WHAT = "tracks"
@@ -52,20 +52,20 @@ class TrackUploadOptions(CommonOptions):
         """
         if self.tracks_where is None:
             raise ServerError(
-                f"{self.destination}: no type of tracks; expected one, as upload.track_type_id asks for; "
+                f"{self.destination}: no type of tracks; expected one, as upload.track_type_id is set; "
                 "make it again by the same command with --forcerun prepare_upload"
             )
         return self.tracks_where
 
     @property
     def key(self) -> list[Any]:
-        """What the tracks in Tator depend on."""
+        """The options that the tracks in Tator depend on."""
         return [asdict(self.where), asdict(self.boxes_where), self.species, self.min_length, self.fill_gaps]
 
 
 @dataclass(frozen=True)
 class MediaTracks(MediaFiles):
-    """One media of a job, by its files.
+    """The files of one media of a job.
 
     Attributes:
         track_boxes: the CSV of its tracks.
@@ -94,7 +94,7 @@ class TrackUploads(UploadJob[MediaTracks]):
         self._options = options
 
     def asks(self, one: MediaTracks) -> bool:
-        """Whether the media has boxes in Tator, to which its tracks point."""
+        """Return whether the media has boxes in Tator, to which its tracks refer."""
         return read_record(UploadRecord, one.boxes).state == "verified"
 
     def upload(self, one: MediaTracks) -> None:
@@ -106,7 +106,7 @@ class TrackUploads(UploadJob[MediaTracks]):
         return read_record(TrackUploadRecord, one.upload)
 
     def count(self, project: Project, one: MediaTracks) -> int:
-        """Ask for the number of its tracks."""
+        """Return the number of its tracks in Tator."""
         where = self._options.where
         return project.count_states(one.media_id, where.type_id, where.version_id)
 
@@ -116,15 +116,15 @@ class TrackUploads(UploadJob[MediaTracks]):
 
 
 def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions, media: MediaTracks) -> None:
-    """Bring one media's tracks in Tator to what the CSV says, by the rules of scripts/lib/uploads/track_plan.py.
+    """Make one media's tracks in Tator equal to those of the CSV, by the rules of scripts/lib/uploads/track_plan.py.
 
     Args:
-        connect: gives the project; called only if the media has tracks to bring about, or to remove.
-        options: what holds for every media.
+        connect: returns the project; called only if the media has tracks to create or to remove.
+        options: the options for all media.
         media: its files.
 
     Raises:
-        ServerError: Tator refuses, fails for long, or does not keep what it was sent.
+        ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent.
     """
     result = TrackUploadRecord(media_id=media.media_id, state="not uploaded", reason=None)
     tracked, boxes = read_record(TracksRecord, media.tracks), read_record(UploadRecord, media.boxes)
@@ -139,7 +139,7 @@ def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions
             result = _verified(result, connect(), options, media, _wanted(media, options, tracked))
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
-    if result.state == "not uploaded":  # nothing is said of what stands
+    if result.state == "not uploaded":  # the record says nothing about what is in Tator
         UnansweredWrites(options.notes(media.media_id, media.upload)).forget()
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)

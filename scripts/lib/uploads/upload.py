@@ -35,12 +35,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UploadOptions(CommonOptions):
-    """What holds for every media of a run.
+    """The options for all media of a run.
 
     Attributes:
         threshold: boxes with a lower score are not uploaded.
         overlap_limit: IoU with a person's box above which a new box is not added.
-        on_damaged: `accept` uploads the boxes of a damaged video, `fail` does not.
+        on_damaged: `accept` uploads the boxes of damaged media, `fail` does not.
     """
 
     WHAT = "boxes"
@@ -56,20 +56,21 @@ class UploadOptions(CommonOptions):
 
     @property
     def key(self) -> list[Any]:
-        """What the boxes in Tator depend on."""
+        """The options that the boxes in Tator depend on."""
         tracks = [asdict(self.tracks_where)] if self.tracks_where else []
         return [asdict(self.boxes_where), self.species, self.threshold, self.overlap_limit, self.on_damaged, *tracks]
 
 
 @dataclass(frozen=True)
 class MediaBoxes(MediaFiles):
-    """One media of the job, by its files.
+    """The files of one media of the job.
 
     Attributes:
         detections: the CSV of the media.
         outcome: the record of its detection.
-        track_boxes: the CSV of the media's tracks, if the boxes that fill their gaps are uploaded too.
-        matched: in a folder's run, which media in Tator this is. One without is tried again in the next run.
+        track_boxes: the CSV of the media's tracks, if their interpolated boxes are uploaded too.
+        matched: in a run on a folder, which media in Tator this is. A media without a match is tried again in the next
+            run.
     """
 
     detections: Path
@@ -98,7 +99,7 @@ class BoxUploads(UploadJob[MediaBoxes]):
         self._options = options
 
     def asks(self, one: MediaBoxes) -> bool:
-        """Whether the media has boxes to bring about."""
+        """Return whether the media has boxes to upload."""
         return read_record(DetectionRecord, one.outcome).state in self._options.accepted
 
     def upload(self, one: MediaBoxes) -> None:
@@ -110,7 +111,7 @@ class BoxUploads(UploadJob[MediaBoxes]):
         return read_record(UploadRecord, one.upload)
 
     def count(self, project: Project, one: MediaBoxes) -> int:
-        """Ask for the number of its boxes."""
+        """Return the number of its boxes in Tator."""
         where = self._options.boxes_where
         return project.count_boxes(self.recorded(one).id_in_tator, where.type_id, where.version_id)
 
@@ -120,16 +121,16 @@ class BoxUploads(UploadJob[MediaBoxes]):
 
 
 def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, files: MediaBoxes) -> None:
-    """Bring one media's boxes in Tator to what the CSV says, by the rules of scripts/lib/uploads/reconcile.py.
+    """Make one media's boxes in Tator equal to those of the CSV, by the rules of scripts/lib/uploads/reconcile.py.
 
-    Looks at what stands, writes what differs, and looks again, until nothing differs; see rounds.py. So a crash at any
-    point, or a second run, ends in the same boxes. The record says how many stand, and what was left alone because of a
-    person.
+    Lists the boxes in Tator, writes what differs, and lists again, until nothing differs; see rounds.py. So a crash at
+    any point, or a second run, gives the same boxes. The record has the number of boxes, and those not changed because
+    of a person.
 
     Args:
-        connect: gives the project; called only if the media has a result.
-        options: what holds for every media.
-        files: the media's.
+        connect: returns the project; called only if the media has a result.
+        options: the options for all media.
+        files: the media's files.
 
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
@@ -197,7 +198,7 @@ def _wanted(
 def _reconcile(
     project: Project, media_id: int, boxes: list[Box], options: UploadOptions, notes: Notes
 ) -> tuple[ReconcilePlan, datetime]:
-    """Look and write in turn until Tator holds the boxes; return the last look, and when they last changed."""
+    """Compare and write in turn until Tator holds the boxes; return the last comparison, and when they last changed."""
 
     def reconcile(version_id: int, wanted: list[Box]) -> tuple[ReconcilePlan, datetime]:
         where = replace(options.boxes_where, version_id=version_id)
@@ -217,7 +218,7 @@ def _reconcile(
 
 
 def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:
-    """Do the rounds of one media; return the last look, and when what stands last changed.
+    """Do the rounds of one media; return the last comparison, and when the boxes or tracks last changed.
 
     Raises:
         MediaFault: the media was deleted.
@@ -240,7 +241,7 @@ def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id
 
 
 def left_to_people(settled: Changes[Any]) -> People:
-    """Return what was left alone because of a person."""
+    """Return the boxes or tracks not changed because of a person."""
     return People(
         edited=sorted(settled.edited),
         added=sorted(settled.added),
@@ -250,5 +251,5 @@ def left_to_people(settled: Changes[Any]) -> People:
 
 
 def in_iso(time: datetime) -> str:
-    """Return a time as records have it."""
+    """Return a time as text for records."""
     return time.isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The media of one upload job, several at a time, and what the job says where some of them fail."""
+"""Upload the media of one job, several at a time, and report those that fail."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -20,9 +20,9 @@ from scripts.lib.workflow.batches import SharedJob, write_hashes
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.result_cache import ResultCache
 
-# A user may make 100 requests a second; a server takes some of a second for each that makes boxes.
+# A user may make 100 requests a second; a server needs a part of a second for each that creates boxes.
 CONNECTIONS = 8
-# A log has all of them.
+# The most failed media in a message; the log has all of them.
 REASONS_SHOWN = 3
 
 _log = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MediaFiles(ABC):
-    """One media of the job, by its files.
+    """The files of one media of the job.
 
     Attributes:
         record: the record of resolve_media.
-        upload: where the outcome goes.
+        upload: the record of the upload to write.
     """
 
     record: Path
@@ -68,9 +68,9 @@ _One = TypeVar("_One", bound=MediaFiles)
 class UploadJob(ABC, Generic[_One]):
     """The uploads of the media of one job.
 
-    In a job that media share, what was verified is kept under a key of all that it depends on, since Snakemake removes
-    the files of a job that fails or is run again: of a media whose key is the same only the number of what stands is
-    asked for. A media that is refused, or fails with an unexpected error, gets the state `failed`.
+    In a job that media share, verified results are kept under a key of everything that they depend on, since Snakemake
+    removes the files of a job that fails or runs again. For a media with the same key only the number of boxes or
+    tracks in Tator is checked. A media that is refused, or fails with an unexpected error, gets the state `failed`.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class UploadJob(ABC, Generic[_One]):
         shared: SharedJob | None,
         connections: int = CONNECTIONS,
     ) -> None:
-        """Prepare; asks nothing yet.
+        """Prepare, without any request.
 
         Args:
-            options: what holds for every media.
+            options: the options for all media.
             work: the media.
             host: Tator's address.
             project_id: the project.
-            shared: of a job that media share; None where a media has a job of its own.
-            connections: the most requests at once; fewer while Tator throttles.
+            shared: the files of a job that media share; None if the media has a job of its own.
+            connections: the largest number of concurrent requests; fewer while Tator throttles.
         """
         self._notes, self._work, self._shared, self._connections = options.notes, work, shared, connections
         self.connect = cache(lambda: Project(host, project_id, connections=min(connections, len(work))))
@@ -101,11 +101,11 @@ class UploadJob(ABC, Generic[_One]):
 
     @abstractmethod
     def asks(self, one: _One) -> bool:
-        """Whether the server is asked about a media in any case."""
+        """Return whether the media needs requests to the server."""
 
     @abstractmethod
     def upload(self, one: _One) -> None:
-        """Upload what belongs to one media, and write its record."""
+        """Upload the boxes or tracks of one media, and write its record."""
 
     @abstractmethod
     def recorded(self, one: _One) -> UploadRecord | TrackUploadRecord:
@@ -113,7 +113,7 @@ class UploadJob(ABC, Generic[_One]):
 
     @abstractmethod
     def count(self, project: Project, one: _One) -> int:
-        """Ask how many boxes or tracks of a media stand in Tator, people's too."""
+        """Return how many boxes or tracks of a media are in Tator, including people's."""
 
     @abstractmethod
     def record_failed(self, fault: MediaFault, one: _One) -> None:
@@ -123,8 +123,8 @@ class UploadJob(ABC, Generic[_One]):
         """Upload each media.
 
         Raises:
-            ServerError: Tator refuses, fails for long, or does not keep what it was sent; of several media, it names
-                those.
+            ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent; the message
+                names the media if there are several.
         """
         if any(map(self.asks, self._work)):
             self.connect()  # made here, before several threads ask for it
@@ -135,16 +135,16 @@ class UploadJob(ABC, Generic[_One]):
         self._write_hashes()
 
     def fail(self, fault: MediaFault) -> None:
-        """Write what `run` writes where the job as a whole failed: what is verified stays, the others failed."""
+        """Write the outputs of `run` after the whole job failed; verified media keep their records."""
         for one in self._work:
             if self._done is None or not self._done.restore(*one.kept):
                 self.record_failed(fault, one)
         self._write_hashes()
 
     def still_stands(self, one: _One) -> bool:
-        """Whether Tator holds as much of a media as its record, which an earlier job wrote, says.
+        """Return whether Tator has as many boxes or tracks of a media as its record from an earlier job says.
 
-        That a person edited some of it, or deleted it, makes no difference to what a run would do.
+        If a person has edited or deleted some of them, a run would change nothing.
         """
         expected = self.recorded(one).standing
         return expected is not None and self.count(self.connect(), one) == expected
@@ -172,14 +172,14 @@ class UploadJob(ABC, Generic[_One]):
 
 
 def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: int) -> None:
-    """Upload each media, so many at a time; where there is only one, its own error ends the job.
+    """Upload each media, several at a time; if there is only one, its error ends the job.
 
-    The failure of one does not stop the others. Only when as many as are under way at once fail one after the other
-    because Tator does not respond, no more are begun.
+    The failure of one does not stop the others. But if `connections` media in a row fail because Tator does not
+    respond, no more are started.
 
     Args:
         work: the media.
-        upload: what uploads one.
+        upload: uploads one media.
         connections: how many at a time.
 
     Raises:
@@ -201,7 +201,7 @@ def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: 
 
 
 def _wait(begun: dict[Future[None], _One], connections: int) -> dict[int, str | None]:
-    """Wait for all media; return what failed, by media id: the reason, None for those not begun."""
+    """Wait for all media; return the reasons of the failed ones by media id; None for those not started."""
     failed: dict[int, str | None] = {}
     unwell = 0
     for future in as_completed(begun):

@@ -14,12 +14,12 @@ from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.sessions import tator_session
 from scripts.lib.token import check_token, redact
 
-# One look, not a job's patience: a server that does not answer must not hold up a run that has nothing to ask it.
+# A single try: a server that does not answer must not delay a run that may not need it.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 
 
 def losses_seen(memory: Path) -> int:
-    """Return how often boxes were found to be lost, by what was written down."""
+    """Return how often boxes were found to be lost, from the stored number."""
     return int(read_json(memory)["losses"]) if memory.is_file() else 0
 
 
@@ -35,15 +35,15 @@ def look_for_losses(
     """Return how often the version that boxes went to was found to be deleted, empty, or not the one to take.
 
     The number is a parameter of the rules that choose the version and upload, so that they run again when it changes.
-    A server that does not answer stops no run: it is said.
+    If the server does not answer, the user gets a warning and the run continues.
 
     Args:
         tator: the configuration's section.
-        environ: holds the token.
+        environ: the environment, with the token.
         destination: the record of prepare_upload of an earlier run.
         summary: the record of all media of an earlier run.
         memory: the JSON file with the number.
-        tell: takes a sentence for the user.
+        tell: shows a message to the user.
     """
     seen = losses_seen(memory)
     if not destination.is_file():
@@ -55,9 +55,9 @@ def look_for_losses(
         same, found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
     except (PipelineError, requests.RequestException, ValueError, TypeError, LookupError) as error:
         reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
-        tell(f"{tator['host']}: could not look whether {name} still holds its boxes: {reason}")
+        tell(f"{tator['host']}: could not check whether {name} still holds its boxes: {reason}")
         return seen
-    # Only where the version was chosen by its name, when the run was prepared.
+    # Only if the version was chosen by its name when the run was prepared.
     by_name = "made_at" in where or "made_beside" in where
     if not same or (by_name and same[0] != where["version_id"]) or (expected and not found):
         what = f"is empty, and the last run left {expected} boxes there: the boxes are uploaded again"
@@ -71,8 +71,8 @@ def look_for_losses(
         return seen + 1
     if found < expected:
         tell(
-            f"{name} holds {found} boxes, and the last run left {expected} there; to look at the boxes of every media "
-            "again, add --forcerun upload_detections (where media share jobs, remove results/uploads/ first)"
+            f"{name} holds {found} boxes, and the last run left {expected} there; to check the boxes of every media "
+            "again, add --forcerun upload_detections (if media share jobs, first remove results/uploads/)"
         )
     return seen
 

@@ -1,4 +1,4 @@
-"""What this folder's runs wrote into attributes of media, so that a person's value is told from the workflow's own.
+"""Store what this folder's runs wrote into attributes of media, to distinguish a person's value from the workflow's.
 
 It stands in a file of the run's folder that no rule makes, since Snakemake removes what a rule makes before the rule
 runs again. What is about to be written is noted first: a job that is killed may have written it.
@@ -23,7 +23,7 @@ class WrittenCounts:
 
     @classmethod
     def read(cls, path: Path, host: str, project_id: int) -> "WrittenCounts":
-        """Return what was written into this project; nothing where the folder last worked with another one.
+        """Return what was written into this project; nothing if the folder last worked with another one.
 
         Raises:
             PipelineError: the file is not what this module writes.
@@ -44,7 +44,7 @@ class WrittenCounts:
         return cls(path, place, found)
 
     def has(self, media_id: int, attribute: str, value: Any) -> bool:
-        """Whether a value that stands may be one that the workflow wrote."""
+        """Return whether a value that stands may be one that the workflow wrote."""
         known = self._values.get(str(media_id), {}).get(attribute, [])
         return not isinstance(value, bool) and value in known
 

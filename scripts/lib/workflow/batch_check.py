@@ -1,4 +1,4 @@
-"""Which shared jobs are to run again: a file of one of their media is gone, older, or not what they made."""
+"""Find the shared jobs that have to run again: a file of one of their media is missing, older, or has changed."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ from scripts.lib.workflow.result_cache import place_of
 from scripts.lib.workflow.sub_folders import file_of
 
 BATCHES = Path("resources/batches")
-# Where the jobs keep what they finished, by the word that their files of hashes begin with; see result_cache.py.
+# The folders of finished results, by the first word in the names of the files of hashes; see result_cache.py.
 KEPT = {
     "detected": Path("resources/finished"),
     "uploaded": Path("resources/finished_uploads"),
     "tracks_uploaded": Path("resources/finished_track_uploads"),
 }
-# Archives and some file systems keep whole or even seconds.
+# Archives and some file systems round dates to seconds, or to even seconds.
 _OLDER_NS = 2_000_000_000
 
 
@@ -30,8 +30,8 @@ class Repeated:
 
     Attributes:
         batch: its file of hashes.
-        maker: the word that this begins with.
-        changed: files that are not what the job made, and the media of each.
+        maker: the first word of that file's name.
+        changed: files that are not as the job wrote them, and the media of each.
     """
 
     batch: Path
@@ -39,7 +39,7 @@ class Repeated:
     changed: list[tuple[Path, int]] = field(default_factory=list)
 
     def forget(self) -> None:
-        """Remove what is not as the job made it, so that it is made again, and the hashes last."""
+        """Remove the changed files, so that they are made again, and the hashes last."""
         for path, media_id in self.changed:
             path.unlink(missing_ok=True)
             if self.maker in KEPT:  # the same file, where the disk has links
@@ -54,16 +54,16 @@ def to_repeat(
     in_folders: bool,
     note: bool = False,
 ) -> list[Repeated]:
-    """Return the jobs of whose media a file is missing, older than the job left it, or of other content.
+    """Return the jobs with a media whose file is missing, older than the job wrote it, or has other contents.
 
-    Each file's size and date are looked at, however many there are; it is read only where these are not as noted.
-    A file that is only newer, as in a copy of the run's folder, is as good.
+    The size and date of every file are checked; a file is read only if these are not as stored.
+    A file that is only newer, as in a copy of the run's folder, is accepted.
 
     Args:
         shared_jobs: the media of each job.
         made: the files of each media, as in EVERY_FILE_OF_EACH_MEDIA.
-        in_folders: whether these lie in sub-folders.
-        note: note dates anew where only they have changed, so that the files are not read the next time.
+        in_folders: whether these are in sub-folders.
+        note: store the dates if only they have changed, so that the files are not read the next time.
     """
     try:
         there = set(os.listdir(BATCHES))  # noqa: PTH208 - a Path for each takes longer than the listing
@@ -88,7 +88,7 @@ def to_repeat(
 
 
 def _look(batch: Path, maker: str, files: Sequence[tuple[str, int]], now: int, *, note: bool) -> Repeated | None:
-    """Return a job that is to run again, None where all is as it left it."""
+    """Return the job if it has to run again; None if all its files are as it wrote them."""
     times = times_of(batch)
     hashes: dict[str, Any] | None = None
     repeated, again, redated = Repeated(batch, maker), False, False
@@ -106,7 +106,7 @@ def _look(batch: Path, maker: str, files: Sequence[tuple[str, int]], now: int, *
         if hashes.get(hash_key(name)) != sha256(Path(name)):
             again = True
             repeated.changed.append((Path(name), media_id))
-        elif state.st_mtime_ns < noted[0] - _OLDER_NS and noted[0] <= now:  # those of the future are dated anew
+        elif state.st_mtime_ns < noted[0] - _OLDER_NS and noted[0] <= now:  # dates in the future are corrected
             again = True
         else:
             redated = True

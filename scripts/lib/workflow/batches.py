@@ -1,4 +1,4 @@
-"""Which media share a job, and which have several."""
+"""Decide which media share a job, and which have several jobs."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from scripts.lib.records import MediaRecord
 
 @dataclass(frozen=True)
 class SharedJob:
-    """The arguments of a shared job beyond those of a job of one media.
+    """The additional arguments of a job that media share.
 
     Attributes:
-        batch: where the hashes of what it makes go, for the jobs that take all media.
-        finished: the folder for what is finished, see result_cache.py.
-        code_hash: of the program, a part of the keys of what is finished.
+        batch: the file to write with the hashes of its outputs, for the jobs that process all media.
+        finished: the folder of finished results, see result_cache.py.
+        code_hash: the hash of the program, which is part of the keys of finished results.
     """
 
     batch: Path
@@ -28,7 +28,7 @@ class SharedJob:
     code_hash: str
 
 
-# The files of each media that rules take of all media, and which job of shared ones makes them.
+# The files of each media that rules for all media read, and which shared job makes them.
 OF_EACH_MEDIA = {
     "records": ("resources/records/{media_id}.json", "resolved"),
     "detections": ("results/detections/{media_id}.csv", "detected"),
@@ -36,31 +36,31 @@ OF_EACH_MEDIA = {
     "previews": ("results/previews/{media_id}.zip", "detected"),
     "uploads": ("results/uploads/{media_id}.json", "uploaded"),
 }
-# Likewise, where track.enabled asks for tracks.
+# Likewise, if track.enabled is set.
 OF_EACH_TRACKED_MEDIA = {
     "track_boxes": ("results/tracks/{media_id}.csv", "tracked"),
     "tracks": ("results/tracks/{media_id}.json", "tracked"),
 }
-# Likewise, where upload.track_type_id asks for tracks in Tator.
+# Likewise, if upload.track_type_id is set.
 OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR = {
     "track_uploads": ("results/track_uploads/{media_id}.json", "tracks_uploaded"),
 }
 EVERY_FILE_OF_EACH_MEDIA = OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA | OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR
-# `auto`: about so many jobs, of four threads each, in a run that is soon done; more where they would become long.
+# `auto`: about this many jobs, of four threads each, in a short run; more if they would become long.
 _JOBS, _MOST = 4, 1024
-# Of very many media about so many jobs, for the plan's cost is that of the jobs; up to so many media in one.
+# With very many media: about this many jobs, since the plan's cost depends on the jobs, and at most so many media each.
 _MANY_JOBS, _MOST_OF_MANY = 64, 8192
-# Without a setting: up to so many media each has a job of its own, more of them share jobs as with `auto`.
+# Without a setting, up to this many media have jobs of their own; more share jobs as with `auto`.
 MOST_ALONE = 1000
 
 
 def media_per_job(setting: int | str | None, count: int) -> int:
-    """Return how many media at most share a job.
+    """Return the largest number of media that share a job.
 
     Args:
-        setting: a number; `auto`, which gives each media of a small run a job of its own; None is 1 in a run of at most
-            MOST_ALONE media, `auto` in a larger one.
-        count: media of the run.
+        setting: a number; `auto`, which gives each media of a small run a job of its own; None for 1 in a run of at
+            most MOST_ALONE media, and `auto` in a larger one.
+        count: number of media of the run.
     """
     if isinstance(setting, int):
         return setting
@@ -72,10 +72,10 @@ def media_per_job(setting: int | str | None, count: int) -> int:
 
 
 def part_count(record: MediaRecord, seconds: float) -> int:
-    """Return how many jobs detect in a media: one for each so many seconds of a video.
+    """Return how many jobs detect in a media: one for each `seconds` of a video.
 
     Args:
-        record: what resolve_media wrote.
+        record: the record of resolve_media.
         seconds: at least 1.
     """
     if record.state != "ready" or record.kind != "video" or not (record.num_frames and record.fps):
@@ -88,8 +88,8 @@ def of_parts(pattern: str, record: MediaRecord, seconds: float) -> list[str]:
 
     Args:
         pattern: with `{media_id}`, and `{part}` where each part has a file of its own.
-        record: what resolve_media wrote.
-        seconds: how long a part is, about.
+        record: the record of resolve_media.
+        seconds: about how long a part is.
     """
     count = part_count(record, seconds)
     found = [pattern.format(media_id=record.media_id, part=part) for part in range(count)]
@@ -99,8 +99,8 @@ def of_parts(pattern: str, record: MediaRecord, seconds: float) -> list[str]:
 def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
     """Cut media into batches of at most `most`, half as many on average.
 
-    Where one ends is a property of the media's numbers, not of their count: one media more or less changes one batch,
-    so that a run which grows does again only what is new.
+    The end of a batch depends on the media's numbers, not on their count: one media more or less changes one batch
+    only, so a run that grows repeats little.
     """
     found: list[list[int]] = []
     batch: list[int] = []
@@ -113,7 +113,7 @@ def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
 
 
 def write_hashes(batch: Path, files: Iterable[Path]) -> None:
-    """Write what a job has made, in one file that changes when any of its files does; dates are noted beside it."""
+    """Write the hashes of a job's files into one file, which changes when any of them does; store their dates too."""
     made = list(files)
     hashes = {hash_key(path): sha256(path) for path in made}
     note_times(batch, made)
@@ -121,12 +121,12 @@ def write_hashes(batch: Path, files: Iterable[Path]) -> None:
 
 
 def hash_key(path: Path | str) -> str:
-    """Return under which name a file of hashes has a file: not the whole path, as a storage has its own."""
+    """Return the name of a file in a file of hashes: not the whole path, which differs in a storage."""
     return "/".join(str(path).rsplit("/", 2)[-2:])
 
 
 def note_times(batch: Path, files: Iterable[Path]) -> None:
-    """Note date and size of each file that a job has made; not in the hashes, which change by content alone."""
+    """Store date and size of each file of a job; not with the hashes, which depend on contents only."""
     states = {hash_key(path): path.stat() for path in files}
     place = _times(batch)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def note_times(batch: Path, files: Iterable[Path]) -> None:
 
 
 def times_of(batch: Path) -> dict[str, list[int]]:
-    """Return what `note_times` wrote; nothing for a job of a version that did not, or if it cannot be read."""
+    """Return what `note_times` wrote; nothing if an older version ran the job, or if it cannot be read."""
     try:
         noted: dict[str, list[int]] = json_text.parse(_times(batch).read_bytes())
     except (FileNotFoundError, ValueError):
@@ -147,7 +147,7 @@ def _times(batch: Path) -> Path:
 
 
 def require(files: Iterable[Path]) -> None:
-    """Refuse to begin without what the jobs before have made: Snakemake looks only for their file of hashes.
+    """Refuse to begin if files of earlier jobs are missing, since Snakemake checks only their file of hashes.
 
     Raises:
         PipelineError: a file is missing.
@@ -155,8 +155,8 @@ def require(files: Iterable[Path]) -> None:
     missing = [str(path) for path in files if not path.exists()]
     if missing:
         raise PipelineError(
-            f"{missing[0]}: it is gone, as are {len(missing) - 1} others; "
-            "run the same command again, which makes what is gone"
+            f"{missing[0]}: it is missing, as are {len(missing) - 1} others; "
+            "run the same command again, which makes them again"
         )
 
 

@@ -5,8 +5,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-# Statements that import, found without parsing: each start of Snakemake reads all modules, and parsing takes ten times
-# as long. A line of a docstring that looks like one does no harm, nor does a word behind it that names no module.
+# Import statements, found without parsing: each start of Snakemake reads all modules, and parsing takes ten times as
+# long. A line of a docstring that looks like one does no harm, nor does a following word that is not a module.
 _FROM = re.compile(
     r"^[ \t]*from[ \t]+(scripts[.\w]*)(?:[ \t]|\\\n)+import[ \t]*(\([^()]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE
 )
@@ -27,7 +27,7 @@ class Sources:
         self._modules = cache(self._find_modules)
 
     def hash(self, script: str, unused: str | None = None) -> str:
-        """Return a hash of `scripts/{script}.py`, all it imports below `scripts`, and the templates beside these.
+        """Return a hash of `scripts/{script}.py`, all modules below `scripts` that it imports, and their templates.
 
         Args:
             script: its name.
@@ -57,7 +57,7 @@ class Sources:
         return {file for name in found for file in self._modules(name)}
 
     def _find_modules(self, name: str) -> list[Path]:
-        """Return the module of this name, and the packages above it: importing it runs them too."""
+        """Return the module of this name, and its parent packages, since importing it runs them too."""
         parts = name.split(".")
         bases = [self._root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
         return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]

@@ -1,4 +1,4 @@
-"""Settings that contradict one another."""
+"""Find settings that contradict each other."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Dates of files: those in the future, as a wrong clock leaves them, and whether a file that the settings name changed.
+"""Correct files dated in the future, as a wrong clock leaves them, and detect changes of files named in the settings.
 
-Snakemake compares dates. It ends a run with an error of its own where a job's input is dated after what the job has
-just written, and does work again that is done.
+Snakemake compares dates. If a job's input is dated after the output that the job has just written, Snakemake ends the
+run with an error, or repeats finished work.
 """
 
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 _SECOND = 10**9  # nanoseconds
-# Clocks of machines that share a disk differ by so much, and no job is done sooner.
+# Clocks of machines that share a disk may differ by this much, and no job is shorter.
 _TOLERANCE = _SECOND
-_ORDER = 1000  # nanoseconds between two files that are dated anew: what every file system tells apart
+_ORDER = 1000  # nanoseconds between the new dates of two files: every file system can distinguish them
 
 
 class DatedFile(NamedTuple):
@@ -31,7 +31,7 @@ def in_the_future(folders: Iterable[Path], now: int) -> list[DatedFile]:
     while places:
         place = places.pop()
         try:
-            # The run of 100,000 media has 700,000 files: a Path for each takes most of the time.
+            # A run of 100,000 media has 700,000 files: making a Path for each would take most of the time.
             with os.scandir(place) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
@@ -41,13 +41,13 @@ def in_the_future(folders: Iterable[Path], now: int) -> list[DatedFile]:
                             date = entry.stat(follow_symlinks=False).st_mtime_ns
                             if date > now + _TOLERANCE:
                                 found.append(DatedFile(date, Path(entry.path)))
-        except OSError:  # not there, or not for this user to read
+        except OSError:  # it does not exist, or this user may not read it
             continue
     return sorted(found)
 
 
 def date_now(files: Sequence[DatedFile], now: int) -> None:
-    """Date files `now` or just before it, in the order that they have; files of the same date keep a common one.
+    """Set the dates of files to `now` or just before it, in their order; files with the same date keep a common one.
 
     Args:
         files: the oldest first.
@@ -60,27 +60,27 @@ def date_now(files: Sequence[DatedFile], now: int) -> None:
 
 
 def correct_run_files(folder: Path, now: int) -> str | None:
-    """Date the run's files that are dated in the future now, in the same order, so that nothing is done again for it.
+    """Set the dates of the run's files that are in the future to now, in the same order, so that no job runs again.
 
     Args:
-        folder: the run's folder, in which no other run is at work.
+        folder: the run's folder, in which no other run is working.
         now: in nanoseconds since 1970.
 
     Returns:
-        A sentence for the user; None where there is no such file.
+        A sentence for the user; None if there is no such file.
     """
     files = in_the_future([folder / "resources", folder / "results"], now)
     if not files:
         return None
     date_now(files, now)
     return (
-        f"{_described(files, now)}: the clock was ahead when they were made, or is behind now. They are dated now, in "
-        "the same order, and the run goes on; set the clock of this machine if it is wrong"
+        f"{_described(files, now)}: the clock was ahead when they were made, or is behind now. They get the current "
+        "date, in the same order, and the run continues; set the clock of this machine if it is wrong"
     )
 
 
 def warn_of_scripts(workflow: Path, now: int) -> str | None:
-    """Return a sentence for the user where the workflow's own scripts are dated in the future, else None.
+    """Return a message if the workflow's own scripts are dated in the future, otherwise None.
 
     Args:
         workflow: the folder of the Snakefile.
@@ -90,13 +90,13 @@ def warn_of_scripts(workflow: Path, now: int) -> str | None:
     if not files:
         return None
     return (
-        f"{_described(files, now)}: until then each run does all its work again. Set the clock of this machine if it "
-        f"is wrong, else date them now: find {workflow / 'scripts'} -type f -exec touch {{}} +"
+        f"{_described(files, now)}: until then each run repeats all its work. Set the clock of this machine if it "
+        f"is wrong, otherwise set their dates: find {workflow / 'scripts'} -type f -exec touch {{}} +"
     )
 
 
 def fingerprints(paths: Iterable[Path]) -> dict[str, list[int]]:
-    """Return size and date of each file that is there; they change when a file is replaced, also by an older one."""
+    """Return size and date of each existing file; they change when a file is replaced, also by an older one."""
     found = {}
     for path in paths:
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Which engine `detect.engine: auto` stands for; without any heavy import, as it is asked while a run is planned."""
+"""Choose the engine for `detect.engine: auto`; without heavy imports, as this runs while a run is planned."""
 
 import importlib.util
 from collections.abc import Mapping, MutableMapping
@@ -11,17 +11,17 @@ from scripts.lib.errors import SettingsError
 
 # What TensorRT needs besides the packages that every engine needs.
 _PACKAGES = ("tensorrt", "pycuda", "onnx")
-# Where engines do not run, and what to set.
+# Engines that do not run on a device, and what to set instead.
 _NOT_ON = {
     ("openvino", "cuda"): "detect.engine: auto, tensorrt or onnxruntime",
     ("tensorrt", "cpu"): "detect.engine: auto, openvino or onnxruntime",
 }
-# A run's choice, made while it is planned; its jobs, perhaps on other machines, find it here.
+# The run's choice, made while it is planned, for its jobs, perhaps on other machines.
 ENGINE_VARIABLE, REASON_VARIABLE = "TATOR_DETECT_ENGINE", "TATOR_DETECT_ENGINE_REASON"
 
 
 class EngineChoice(NamedTuple):
-    """An engine and why it is that one.
+    """An engine and why it was chosen.
 
     Attributes:
         engine: a name of ENGINES.
@@ -49,16 +49,16 @@ def choose(
     unfit: str | None = None,
     graph: str = "graph.onnx",
 ) -> EngineChoice:
-    """Return the engine that a run takes.
+    """Return the engine of a run.
 
     Args:
-        engine: what the configuration asks for; `auto` stands for TensorRT where an NVIDIA GPU and the packages are,
-            else for onnxruntime where that has a GPU, else for OpenVINO.
-        precision: what the configuration asks for; None for the engine's own.
+        engine: detect.engine; `auto` selects TensorRT if there are an NVIDIA GPU and its packages, otherwise
+            onnxruntime if that has a GPU, otherwise OpenVINO.
+        precision: detect.precision; None for the engine's own.
         environ: the process environment.
-        devices: where the GPUs' device files are.
+        devices: the folder of the GPUs' device files.
         device: detect.device: auto, cpu or cuda.
-        unfit: why TensorRT cannot run the network, as far as the settings show it; None where they do not.
+        unfit: why TensorRT cannot run the network, as far as the settings show it; None if they do not.
         graph: the name of the network's file.
 
     Raises:
@@ -80,13 +80,13 @@ def choose(
 
 
 def choose_for_network(engine: str, precision: str, obstacle: str | None, environ: Mapping[str, str]) -> EngineChoice:
-    """Return the engine for a network whose file has been read: OpenVINO where `auto` took one that cannot run it.
+    """Return the engine for a network whose file was read: OpenVINO if `auto` chose one that cannot run it.
 
     Args:
-        engine: what the run takes.
-        precision: what it computes with.
-        obstacle: why TensorRT cannot run it, None where nothing is known against it.
-        environ: the process environment, which says whether `auto` took the engine.
+        engine: the run's engine.
+        precision: its precision.
+        obstacle: why TensorRT cannot run it; None if it probably can.
+        environ: the process environment, which says whether `auto` chose the engine.
     """
     why = reason(environ)
     if obstacle is None or engine != "tensorrt" or not why.startswith("auto: "):
@@ -103,7 +103,7 @@ def _automatic(
     unfit: str | None,
     graph: str,
 ) -> tuple[str, str]:
-    """Return what `auto` stands for, and why."""
+    """Return what `auto` selects, and why."""
     if device == "cpu":
         return DEFAULT_ENGINE, "auto: detect.device is cpu"
     obstacle = _lacking(environ, devices) or unfit
@@ -121,7 +121,7 @@ def _automatic(
     if device == "cuda":
         raise SettingsError(
             f"detect.device: cuda: {obstacle}, and onnxruntime has no GPU; expected one that TensorRT or onnxruntime "
-            "can use: start the run where it is, install onnxruntime-gpu, or set detect.device: auto or cpu"
+            "can use: start the run on a machine with a GPU, install onnxruntime-gpu, or set detect.device: auto or cpu"
         )
     return DEFAULT_ENGINE, f"auto: {obstacle}"
 
@@ -132,7 +132,7 @@ def set_engine(
     unfit: str | None = None,
     graph: str = "graph.onnx",
 ) -> None:
-    """Put what `auto` stands for into the section `detect`, once: the jobs, which read it again, get it from `environ`.
+    """Replace `auto` in the section `detect`, once: the jobs, which read the settings again, get it from `environ`.
 
     Args:
         detect: the section; changed.
@@ -150,7 +150,7 @@ def set_engine(
 
 
 def _lacking(environ: Mapping[str, str], devices: Path) -> str | None:
-    """Return what TensorRT lacks here, None if nothing."""
+    """Return what TensorRT lacks here; None if nothing."""
     if (obstacle := missing_gpu(environ, devices)) is not None:
         return obstacle
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]

@@ -1,7 +1,7 @@
-"""Jobs whose packages stand in an environment of their own.
+"""Run jobs whose packages are in a separate environment.
 
-With conda Snakemake itself starts such a job there. Without, the job looks for `.venv-convert` beside the workflow
-and goes on in that one's Python.
+With conda Snakemake itself starts such a job there. Without it, the job looks for `.venv-convert` in the workflow's
+folder and continues in that environment's Python.
 """
 
 import importlib.util
@@ -16,18 +16,18 @@ FOLDER, TARGET = ".venv-convert", "setup-convert"
 
 
 def enter(package: str, root: Path = ROOT) -> None:
-    """Start this process again in the environment that has a package, unless this one has it or there is none."""
+    """Restart this process in the environment that has a package, unless this one has it or there is none."""
     folder = root / FOLDER
     python = folder / "bin" / "python"
     if importlib.util.find_spec(package) is None and python.exists() and Path(sys.prefix) != folder:
-        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - there is no shell to wish for
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - no shell is needed
 
 
 def require(package: str, root: Path = ROOT) -> None:
-    """Refuse to go on without a package.
+    """Refuse to continue without a package.
 
     Raises:
-        PipelineError: it is not installed here, and `enter` found no other place.
+        PipelineError: it is not installed here, and `enter` found no other environment.
     """
     if importlib.util.find_spec(package) is None:
         raise PipelineError(

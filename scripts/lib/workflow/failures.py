@@ -1,8 +1,8 @@
-"""Media whose work failed: the state `failed`, and the notes by which the next run tries them again.
+"""Handle failed media: the state `failed`, and the notes that make the next run try them again.
 
-A job that records the state `failed` for a media also writes a note that names the files it made for that media. When
+A job that records the state `failed` for a media also writes a note that names its files for that media. When
 the run has ended, or when the next one begins after a run that was killed, these files are removed, so that Snakemake
-makes them again, and nothing else.
+makes only them again.
 """
 
 import os
@@ -19,7 +19,7 @@ _LONGEST_REASON = 400
 
 
 def as_fault(error: BaseException) -> MediaFault:
-    """Return what a media's record says of an exception that is this media's alone; see errors.of_one_media."""
+    """Return the fault to record for an exception that concerns this media only; see errors.of_one_media."""
     if isinstance(error, MediaFault):
         return error
     if isinstance(error, PipelineError):
@@ -40,7 +40,7 @@ def note(media_id: int, files: Iterable[Path]) -> None:
 
     Args:
         media_id: the media.
-        files: what the job made for it, below the current folder.
+        files: the job's files for it, below the current folder.
     """
     names = [os.path.relpath(path) for path in files]
     folder = Path(names[0]).parent
@@ -67,5 +67,5 @@ def forget(folder: Path) -> list[str]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether another run works in the folder, or was killed there and its lock not taken away yet."""
+    """Return whether another run works in the folder, or was killed there and its lock still exists."""
     return any((folder / ".snakemake" / "locks").glob("*"))

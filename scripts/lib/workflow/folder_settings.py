@@ -1,4 +1,4 @@
-"""What the settings of a run on the user's own folder (media.folder) need, and what they leave out of Tator."""
+"""Check the settings of a run on the user's own folder (media.folder), which needs no settings of Tator."""
 
 import copy
 from collections.abc import Mapping
@@ -6,28 +6,28 @@ from typing import Any
 
 from scripts.lib.display_text import shown
 
-# Sections whose settings say where in Tator a run works.
+# Sections with settings that name things in Tator.
 _TATOR = ("tator", "upload")
 _TATOR_KEYS = ("host", "project_id", "media_ids", "media_file")
 
 
 def is_folder_run(settings: Mapping[str, Any]) -> bool:
-    """Say whether the media are those of a folder."""
+    """Return whether the media are files of a folder."""
     media = settings.get("media")
     return isinstance(media, Mapping) and bool(media.get("folder"))
 
 
 def is_matched(settings: Mapping[str, Any]) -> bool:
-    """Say whether boxes of a folder's media go onto media in Tator."""
+    """Return whether boxes of a folder's media are uploaded to media in Tator."""
     upload = settings.get("upload")
     return is_folder_run(settings) and isinstance(upload, Mapping) and upload.get("match") is not None
 
 
 def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Return the settings as the schema is to see them, and the schema.
+    """Return the settings to check, and the schema to check them with.
 
-    In a folder's run nothing of Tator is required, and what is not set is not checked; where its boxes go to Tator,
-    that holds of the media's numbers alone.
+    In a run on a folder no setting of Tator is required, and settings that are not set are not checked. If its boxes
+    are uploaded, that applies only to the media's numbers.
 
     Args:
         settings: of the run.
@@ -48,7 +48,7 @@ def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[
 
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
-    """Return what does not go together with a folder, a line each."""
+    """Return the settings that cannot be combined with a folder, a line for each."""
     folder, tator = settings["media"]["folder"], settings["tator"]
     problems = []
     if is_matched(settings):
@@ -69,7 +69,7 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
         if settings["evaluate"][version] is not None
     ]
     if settings["media"]["skip_processed"]:
-        problems.append("media.folder, media.skip_processed: a folder's media carry no mark; expected false")
+        problems.append("media.folder, media.skip_processed: a folder's media have no mark; expected false")
     if settings["counts"]["attributes"]:
         problems.append(
             "media.folder, counts.attributes: a folder's media have no attributes in Tator; expected none here: "

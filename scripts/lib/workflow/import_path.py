@@ -1,4 +1,4 @@
-"""Where the processes of a run look for modules: not in the run's folder, where a file may be named numpy.py."""
+"""Keep the run's folder, where a file may be named numpy.py, out of the import path of a run's processes."""
 
 import sys
 from collections.abc import MutableMapping
@@ -8,7 +8,7 @@ _VARIABLE = "PYTHONSAFEPATH"
 
 
 def leave_out_current_folder(environ: MutableMapping[str, str]) -> None:
-    """Have each Python that is started with this environment import nothing from its current or its script's folder.
+    """Stop each Python that is started with this environment from importing from its current or its script's folder.
 
     Snakemake starts jobs on clusters with `python -m` in the run's folder, and copies each script into
     .snakemake/scripts there. Both would be the first folder that Python searches.
@@ -20,7 +20,7 @@ def leave_out_current_folder(environ: MutableMapping[str, str]) -> None:
 
 
 def forget_current_folder(workflow: Path) -> None:
-    """Import nothing from the current folder in this process any more, unless it is the workflow's own.
+    """Stop importing from the current folder in this process, unless it is the workflow's own.
 
     Args:
         workflow: the workflow's folder.

@@ -1,4 +1,4 @@
-"""Ctrl-C in a run: its processes end without tracebacks, and one sentence says that the same command continues it."""
+"""Handle Ctrl-C in a run: end its processes without tracebacks, and print that the same command continues it."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Modules and functions in which an interrupt waits until they have ended.
+# Modules and functions during which an interrupt is delayed.
 _UNTIMELY = {("snakemake.logging", "emit"), ("asyncio.runners", "_lazy_init"), ("asyncio.runners", "close")}
 SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
@@ -22,7 +22,7 @@ _noted: list[int] = []
 
 
 def pass_on(environ: MutableMapping[str, str]) -> None:
-    """Have each Python that is started with this environment end without a traceback when it is interrupted.
+    """Make each Python that is started with this environment end without a traceback when it is interrupted.
 
     Args:
         environ: changed in place: the folder startup/ becomes the last of PYTHONPATH, as a site may have its own
@@ -34,21 +34,21 @@ def pass_on(environ: MutableMapping[str, str]) -> None:
 
 
 def end_at_once(number: int, _frame: FrameType | None) -> None:
-    """Say the sentence and end: the handler of an interrupt while a command only imports."""
+    """Print the message and exit: the handler of an interrupt while a command is still importing."""
     os.write(2, SENTENCE.encode())
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def raise_interrupts() -> None:
-    """Have an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ put off until here."""
+    """Let an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ disabled until here."""
     usual = (signal.SIG_DFL, signal.default_int_handler, end_at_once)
     if signal.getsignal(signal.SIGINT) in usual and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _raise)
 
 
 def came() -> bool:
-    """Say whether this process was interrupted: what is imported meanwhile may raise another error instead."""
+    """Return whether this process was interrupted, as a module that was being imported may raise another error."""
     return bool(_noted)
 
 
@@ -63,7 +63,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _is_untimely(frame: FrameType | None) -> bool:
-    """Say whether to wait: a log's handler would drop the exception (Snakemake 9.27), a loop half made show another."""
+    """Return whether to wait: a log handler would drop the exception (Snakemake 9.27), an event loop raise another."""
     while frame is not None:
         if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _UNTIMELY:
             return True
@@ -72,14 +72,14 @@ def _is_untimely(frame: FrameType | None) -> bool:
 
 
 def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:
-    """Run Snakemake and wait until it has ended, also when this process is told to stop; return its exit code.
+    """Run Snakemake and wait until it has ended, also after a signal to this process; return its exit code.
 
-    It gets any signal to stop as SIGINT, at which it stops its jobs and unlocks its folder. Were it killed instead,
+    Snakemake gets every signal to stop as SIGINT, on which it stops its jobs and unlocks its folder. If it were killed,
     the next run would find the folder locked.
 
     Args:
         command: the words that run Snakemake.
-        environ: its environment; `pass_on` says what is added.
+        environ: its environment; `pass_on` adds to it.
         folder: where it starts, the current folder if not given.
     """
     passed = dict(environ)
@@ -94,7 +94,7 @@ def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: P
 
     before = {number: signal.signal(number, forward) for number in STOPPING}
     try:
-        # A group of its own: a terminal sends Ctrl-C to this process alone, so that Snakemake gets it once.
+        # A separate process group: a terminal then sends Ctrl-C to this process only, so Snakemake gets it once.
         run = subprocess.Popen(command, env=passed, cwd=folder, process_group=0)
         started.append(run)
         if asked:
@@ -104,7 +104,7 @@ def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: P
         for number, handler in before.items():
             signal.signal(number, handler)
     if asked:
-        if code == -signal.SIGINT:  # while it planned; later it says the sentence itself (Snakefile, onerror)
+        if code == -signal.SIGINT:  # while it planned; later it prints the message itself (Snakefile, onerror)
             sys.stderr.write(SENTENCE)
         return INTERRUPTED
     return code

@@ -20,13 +20,13 @@ from scripts.lib.workflow.batches import require
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_log import JobLog
 
-# Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
+# Parameters and inputs that only serve to rerun a rule when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches", "order"}
 NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, media_files.IN_FOLDERS, "lacks"}
 
 _log = logging.getLogger(__name__)
 
-# Standard error as the job was given it, before JobLog turns it into the log.
+# The original standard error, before JobLog redirects it to the log.
 _terminal = os.dup(2)
 
 
@@ -41,24 +41,24 @@ def run(
 ) -> None:
     """Call `function` with the rule's named input, output and params as keyword arguments.
 
-    An argument annotated `Path` or `list[Path]` becomes that, and one annotated with a dataclass is made of what its
-    fields name, an optional one (`X | None`) only where the rule names all of them; an argument or a field `threads` is
-    the rule's. A PipelineError ends the job with its message alone, anything else with a traceback; both without
-    secrets, in the rule's log. The job has the secrets that job_secrets.py lists for its rule, and no others.
-    `needs` is a package that stands in an environment of its own.
+    An argument annotated `Path` or `list[Path]` is converted to that. One annotated with a dataclass is made from the
+    rule's values with the names of its fields; an optional one (`X | None`) only if the rule has all of them. An
+    argument or a field `threads` gets the rule's threads. A PipelineError ends the job with its message only, any other
+    exception with a traceback; both without secrets, in the rule's log. The job has only the secrets that
+    job_secrets.py lists for its rule.
 
     Args:
         function: what the job does.
         snakemake: the object that Snakemake gives a script.
-        needs: see above.
-        sandboxed: put the job into a sandbox, as network.sandbox says.
-        record_failure: for jobs of single media, what writes the job's files instead when an exception concerns its
-            media alone (errors.of_one_media), or when the job is killed (supervision.py): called with the fault and
-            what `function` was called with. Then the job ends well, as the media's state says what happened.
-        go_on: for jobs of several media, what is called in place of record_failure when the job was killed.
+        needs: a package that is in a separate environment.
+        sandboxed: run the job in a sandbox, as network.sandbox says.
+        record_failure: for jobs of single media, the function that writes the job's files if an exception concerns its
+            media only (errors.of_one_media), or if the job was killed (supervision.py). It is called with the fault
+            and the arguments of `function`. The job then succeeds, and the media's state says what happened.
+        go_on: for jobs of several media, the function to call instead of record_failure if the job was killed.
     """
     interrupts.raise_interrupts()
-    # YAML takes a bare `off` for false.
+    # YAML reads a bare `off` as false.
     mode = (snakemake.config["network"]["sandbox"] or "off") if sandboxed else "off"
     place = _sandbox(mode, snakemake)
     job_secrets.drop(snakemake.rule, place.prefix)
@@ -103,12 +103,12 @@ def run(
 
 
 def _count_failure(rule: str) -> None:
-    if sandbox.present() == "none":  # from within one the file of metrics cannot be written
+    if sandbox.present() == "none":  # from inside a sandbox the file of metrics cannot be written
         count_failure(rule)
 
 
 def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
-    """Return the sandbox for a job: it reads its inputs, and writes into its outputs' folders and its log."""
+    """Return the sandbox for a job, which may read its inputs, and write to its outputs' folders and its log."""
     params = dict(snakemake.params.items())
     behind = media_files.made_in(params)
     media_files.make_folders(params)
@@ -117,7 +117,7 @@ def _sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
     readable = [Path(path) for path in snakemake.input]
-    if listing := params.get("listing"):  # of the user's folder, whose files are no inputs
+    if listing := params.get("listing"):  # for files of the user's folder, which are not inputs
         readable += [Path(listing), Path(listed_folder(Path(listing)))]
     return sandbox.plan(mode, readable, [*sorted(outputs), log], job_secrets.kept(snakemake.rule, os.environ))
 
@@ -131,7 +131,7 @@ def _message(error: Exception) -> str:
 
 
 def _say(text: str, log: JobLog | None) -> None:
-    """Write the last words to the log, or, as its disk may be full too, to the terminal."""
+    """Write the final message to the log, or to the terminal, as the log's disk may be full too."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S")
     words = redact(f"{moment} ERROR {text.rstrip()}\n")
     if log is None or not log.takes(words):
@@ -139,7 +139,7 @@ def _say(text: str, log: JobLog | None) -> None:
 
 
 def tell_user(text: str) -> None:
-    """Write to the terminal where the workflow runs, past the log; only for rules that run there."""
+    """Write to the terminal instead of the log; only for rules that run on the machine of the terminal."""
     os.write(_terminal, redact(text).encode(errors="replace") + b"\n")
 
 
@@ -148,28 +148,28 @@ def _given(snakemake: Any) -> dict[str, Any]:
     for named in (snakemake.input, snakemake.output, snakemake.params):
         given |= {key: value for key, value in named.items() if key not in NOT_ARGUMENTS}
     behind = media_files.named(dict(snakemake.params.items()), snakemake.config)
-    if "batches" in dict(snakemake.input.items()):  # they stand for files that Snakemake did not look for
+    if "batches" in dict(snakemake.input.items()):  # they name files that Snakemake did not check
         require(Path(path) for paths in behind.values() for path in paths)
     return given | behind
 
 
 def bind(function: Callable[..., None], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments for a call of `function`; `run` says what becomes of the given values."""
+    """Return the keyword arguments for a call of `function`; see `run`."""
     left, arguments = dict(given), {}
     for name, kind in _kinds(function).items():
         if (made := _dataclass(kind)) is not None:
             fields = _kinds(made)
-            if made is kind or fields.keys() <= left.keys():  # one that is optional needs all of its fields
+            if made is kind or fields.keys() <= left.keys():  # an optional one needs all of its fields
                 taken = {field: its for field, its in fields.items() if field in left or not _has_default(made, field)}
                 arguments[name] = made(**{field: _as(left.pop(field), its) for field, its in taken.items()})
         elif name in left:
             arguments[name] = _as(left.pop(name), kind)
     left.pop("threads", None)
-    return arguments | left  # what is too much or missing, the call itself says
+    return arguments | left  # the call itself reports superfluous and missing arguments
 
 
 def _kinds(of: Callable[..., Any]) -> dict[str, Any]:
-    """Return the names and annotations of what a function or a class takes."""
+    """Return the names and annotations of the arguments of a function or a class."""
     return {name: parameter.annotation for name, parameter in inspect.signature(of).parameters.items()}
 
 
@@ -178,7 +178,7 @@ def _has_default(of: Callable[..., Any], name: str) -> bool:
 
 
 def _dataclass(kind: Any) -> type | None:
-    """Return the dataclass that an annotation names, alone or as `X | None`; None for other annotations."""
+    """Return the dataclass in an annotation `X` or `X | None`; None for other annotations."""
     for one in (kind, *get_args(kind)):
         if isinstance(one, type) and is_dataclass(one):
             return one

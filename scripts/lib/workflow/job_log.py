@@ -26,14 +26,14 @@ class JobLog:
 
         Args:
             path: the file.
-            go_on: keep what stands in it.
+            go_on: append to it.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if go_on else os.O_TRUNC), 0o666)
-        # It keeps the signals blocked that end the job, and is in no group that is killed with it.
+        # It blocks the signals that end the job, and is in a group of its own that is not killed with the job.
         with signals_held_back():
             self._filter = subprocess.Popen(
                 [sys.executable, "-I", "-S", log_filter.__file__, str(theirs.fileno())],
@@ -58,7 +58,7 @@ class JobLog:
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
     def takes(self, words: str) -> bool:
-        """Write words; return whether the file holds them, and all that was said since it was last asked."""
+        """Write a text; return whether the file has it and everything written since the last call."""
         try:
             sys.stderr.write(words)
             self.wait_until_written()
@@ -67,15 +67,15 @@ class JobLog:
         return True
 
     def _end(self) -> None:
-        """Wait for what an interpreter says that ends with an exception."""
-        with suppress(OSError):  # said before, or nothing is left to say it to
+        """Wait for the output of an interpreter that ends with an exception."""
+        with suppress(OSError):  # reported before, or there is nowhere left to report it
             self.wait_until_written()
 
     def wait_until_written(self) -> None:
-        """Wait until the file holds all that was said so far.
+        """Wait until the file has everything that was written so far.
 
         Raises:
-            OSError: it could not take all of it.
+            OSError: a part could not be written.
         """
         sys.stdout.flush()
         sys.stderr.flush()

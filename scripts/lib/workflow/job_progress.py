@@ -1,4 +1,4 @@
-"""A file of the media that a job is working on, for the job to continue after it was killed."""
+"""A file with the media that a job is processing, so that the job can continue after it was killed."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from scripts.lib.errors import MediaFault
 
 
 class JobProgress:
-    """The file, of one JSON object a line, and what it says.
+    """The file, with one JSON object on each line, and its contents.
 
     Attributes:
         fatal: media that killed the job, and the reason that their records give.
@@ -33,13 +33,13 @@ class JobProgress:
         self._note({"ended": media_id})
 
     def after_kill(self, fault: MediaFault) -> list[int]:
-        """Find out which media were under way when the job was killed; one alone counts as fatal.
+        """Find out which media were being processed when the job was killed; a single one counts as fatal.
 
         Args:
             fault: what killed the job.
 
         Returns:
-            The media that were under way, if there were several: any of them may be fatal.
+            The media that were being processed, if there were several: any of them may be fatal.
 
         Raises:
             MediaFault: there was none.

@@ -1,4 +1,4 @@
-"""The secrets that each job keeps: all start with the environment of the whole run, and drop what they do not use."""
+"""Remove unused secrets from jobs, each of which starts with the environment of the whole run."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from scripts.lib.token import VARIABLE
 
 _TOKEN = frozenset({VARIABLE})
 REGISTRY = frozenset({"TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"})
-# Rule: the secrets that its jobs use. Rules that are not here use none. A name of a rule of shared jobs goes on with a
+# The secrets that the jobs of each rule use. Other rules use none. The name of a rule of shared jobs ends with a
 # media's number.
 USED = {
     "get_network": REGISTRY,
     "resolve_media": _TOKEN,
     "resolve_many": _TOKEN,
     "download_media": _TOKEN,
-    "detect_many": _TOKEN,  # it downloads, too: detect, whose media are here already, has no token
+    "detect_many": _TOKEN,  # it downloads; detect, whose media were downloaded already, has no token
     "get_truth": _TOKEN,
     "get_true_tracks": _TOKEN,
     "get_attributes": _TOKEN,
@@ -32,12 +32,12 @@ USED = {
     "write_counts": _TOKEN,
     "mark_processed": _TOKEN,
 }
-# Other secrets that the user's shell may hold; no job uses any of them.
+# Other secrets that may be set in the user's shell; no job uses any of them.
 _SECRET = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|PRIVATE|_KEY$|_AUTH$|^SSH_AUTH_SOCK$|^KUBECONFIG$")
 
 
 def is_secret(name: str) -> bool:
-    """Say whether a variable holds a secret, or says where one is."""
+    """Return whether a variable contains a secret, or names a file with one."""
     return name == VARIABLE or name in REGISTRY or bool(_SECRET.search(name.upper()))
 
 
@@ -48,14 +48,14 @@ def kept(rule: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def drop(rule: str, prefix: Sequence[str] = ()) -> None:
-    """Take the secrets that its rule's jobs do not use out of this process.
+    """Remove the secrets that its rule's jobs do not use from this process.
 
-    /proc/PID/environ shows what a process was started with, whatever `os.environ` holds: so they are overwritten there
-    too. Where the system does not allow that, the process is started again without them.
+    /proc/PID/environ shows the environment that a process was started with, so they are overwritten there
+    too. If the system does not allow that, the process is restarted without them.
 
     Args:
         rule: the rule's name.
-        prefix: a command to start this process under; with one it is always started again.
+        prefix: a command to start this process under; if given, the process is always restarted.
     """
     environ = kept(rule, os.environ)
     unused = os.environ.keys() - environ.keys()
@@ -65,7 +65,7 @@ def drop(rule: str, prefix: Sequence[str] = ()) -> None:
 
 
 def _overwrite(names: Collection[str]) -> bool:
-    """Remove variables, and overwrite what this process was started with; return whether that was possible."""
+    """Remove variables, also from the environment that the process was started with; return whether it was possible."""
     prefixes = tuple(f"{name}=".encode() for name in names)
     try:
         # See proc_pid_stat(5): the 50th and the 51st field are where the environment begins and ends.

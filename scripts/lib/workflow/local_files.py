@@ -9,8 +9,8 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import home
 from scripts.lib.train_ini import species
 
-# Section, key, and whether it names a folder. tator.media_file and media.folder are not here: they have been read by
-# then (see media_list and folder_source/run_listing)
+# Section, key, and whether it names a folder. tator.media_file and media.folder are missing, as they were read before
+# (see media_list and folder_source/run_listing).
 _PATHS = (
     ("network", "directory", True),
     ("network", "archive", False),
@@ -22,7 +22,7 @@ _PATHS = (
 
 
 def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: bool = True) -> None:
-    """Refuse names of files and folders that are not there; relative ones count from the current folder.
+    """Refuse names of files and folders that do not exist; relative ones are relative to the current folder.
 
     Args:
         settings: of the run.
@@ -43,7 +43,7 @@ def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: b
 
 
 def _problems_of_truth(settings: Mapping[str, Any], media_ids: Collection[int]) -> list[str]:
-    """Return what is wrong in the files of true boxes and tracks, a line for each."""
+    """Return what is wrong with the files of true boxes and tracks, a line for each."""
     boxes, tracks = (settings["evaluate"][key] for key in ("truth_file", "track_truth_file"))
     if not boxes and not tracks:
         return []
@@ -61,7 +61,7 @@ def _problems_of_truth(settings: Mapping[str, Any], media_ids: Collection[int]) 
 
 
 def _names(directory: str | None) -> list[str] | None:
-    """Return the species of a network in a folder; None where none can be read, which get_network reports."""
+    """Return the species of a network in a folder; None if they cannot be read, which get_network reports."""
     try:
         return species(Path(directory, "train.ini")) if directory else None
     except GraphError:
@@ -69,24 +69,24 @@ def _names(directory: str | None) -> list[str] | None:
 
 
 def problem(value: str, *, is_folder: bool) -> str | None:
-    """Return what is wrong with the name of a file or a folder, None if it is there."""
+    """Return what is wrong with the name of a file or a folder; None if it exists."""
     kind = "a folder" if is_folder else "a file"
     if value.startswith("~"):
         return f"begins with ~, which only a shell replaces; expected the whole path: {home() or '/home/NAME'}/..."
     if "\0" in value:
-        return f"holds a NUL character; expected the name of {kind}"
+        return f"contains a NUL character; expected the name of {kind}"
     path = Path(value)
     try:
         if path.is_dir() if is_folder else path.is_file():
             return None
         there = path.exists()
     except OSError as error:
-        return f"cannot be looked at ({error.strerror}); expected {kind}"
+        return f"cannot be accessed ({error.strerror}); expected {kind}"
     if there:
         return f"is not {kind}; expected {kind}: correct the name"
-    return f"does not exist{_where(path)}; expected {kind}: correct the name, or make it"
+    return f"does not exist{_where(path)}; expected {kind}: correct the name, or create it"
 
 
 def _where(path: Path) -> str:
-    """Say where a relative name was looked for."""
+    """Return where a relative name was searched."""
     return "" if path.is_absolute() else f" (looked for at {shown(str(path.absolute()))[1:-1]})"

@@ -1,8 +1,8 @@
-"""The process that stands between a job and its log: it cleans all that the job writes to file descriptors 1 and 2.
+"""The process between a job and its log: it cleans everything that the job writes to file descriptors 1 and 2.
 
-Native libraries write there what media, networks and servers hold: bytes that a terminal takes for commands, and
-addresses. It is a process of its own, so that it still writes the last words of a job that was killed, and so that
-a library which writes while it keeps Python from running does not wait for itself.
+Native libraries write text from media, networks and servers there: terminal commands and addresses. It is a separate
+process, so that it still writes the last output of a job that was killed, and so that a library that writes while it
+holds Python's lock does not block.
 """
 
 import codecs
@@ -19,14 +19,14 @@ if __name__ == "__main__":
 
 from scripts.lib.token import redact
 
-# Longer lines are cut: nobody reads them, and cleaning takes time for each letter.
+# Longer lines are cut: nobody reads them, and cleaning takes time for each character.
 LONGEST_LINE = 2**16
 _PIECE = 2**16
 _CUT = " ... (line cut)"
 
 
 class Cleaner:
-    """Turn bytes into clean text, a line at a time, however they are cut into pieces."""
+    """Turn bytes, which may arrive in any pieces, into clean text, a line at a time."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -34,11 +34,11 @@ class Cleaner:
         self._is_cut = False
 
     def feed(self, piece: bytes, *, final: bool = False) -> str:
-        """Return the lines that are complete with this piece, cleaned.
+        """Return the lines that this piece completes, cleaned.
 
         Args:
             piece: the next bytes.
-            final: whether the last line is complete although no line break follows.
+            final: whether the last line is complete without a line break.
         """
         *lines, rest = self._decoder.decode(piece, final).split("\n")
         done = [self._ended(line) + "\n" for line in lines]
@@ -60,10 +60,10 @@ class Cleaner:
 
 
 def copy(source: int, log: int, control: socket.socket) -> None:
-    """Copy what comes to the log until all who could write have ended.
+    """Copy the input to the log until all writers have ended.
 
-    Each byte on `control` asks for all that was written so far; it is answered with a byte: 0, or the number of the
-    error (errno) by which the log did not take all since the question before, as on a full disk.
+    Each byte on `control` asks to write everything so far; it is answered with a byte: 0, or the error number (errno)
+    if something since the previous question could not be written, as on a full disk.
 
     Args:
         source: the descriptor to read.
@@ -106,7 +106,7 @@ def _answer(control: socket.socket, fault: int) -> None:
 
 
 def _read(source: int) -> bytes | None:
-    """Return the next bytes, none at the end, and None while there are none."""
+    """Return the next bytes; empty at the end, None while there are none."""
     try:
         return os.read(source, _PIECE)
     except BlockingIOError:
@@ -114,7 +114,7 @@ def _read(source: int) -> bytes | None:
 
 
 def _write(log: int, text: str) -> int:
-    """Write a text; return 0, or the number of the error by which some of it could not be written."""
+    """Write a text; return 0, or the error number if a part could not be written."""
     left = text.encode(errors="replace")
     try:
         while left:

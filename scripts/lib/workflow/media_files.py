@@ -1,4 +1,4 @@
-"""Files of single media that Snakemake does not know, as they lie behind a shared job's one file of hashes."""
+"""Files of single media that Snakemake does not know, since a shared job's only output is a file of hashes."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from scripts.lib.workflow.batches import EVERY_FILE_OF_EACH_MEDIA
 from scripts.lib.workflow.sub_folders import file_of, is_sub_folder, sub_folder
 
 # Parameters of a rule that name such files: which (names of EVERY_FILE_OF_EACH_MEDIA), of which media, and those that
-# the job makes. Without numbers it is those of all media, in the run's order.
+# the job makes. Without numbers they are those of all media, in the run's order.
 NAMES, NUMBERS, MADE = "of_media", "job_media_ids", "made_of_media"
-# Whether they lie in sub-folders; only there where they do.
+# Whether they are in sub-folders; set only if they are.
 IN_FOLDERS = "in_folders"
 # More media than this get sub-folders: results/detections/ has two files of each, and 10,000 entries are enough.
 MOST_IN_A_FOLDER = 5_000
@@ -23,12 +23,12 @@ Kind = TypeVar("Kind")
 
 
 class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no hash either
-    """The files of some media, each made when it is asked for: lists of a hundred thousand paths take 50 MB each."""
+    """The paths of some media's files, each made on access: a list of a hundred thousand paths needs 50 MB."""
 
     def __init__(
         self, pattern: str, media_ids: Sequence[int], kind: Callable[[str], Kind], *, in_folders: bool
     ) -> None:
-        """Name the files; the arguments are those of `file_of`, and `kind` makes of a path what is given out."""
+        """Name the files; the arguments are those of `file_of`, and `kind` converts each path."""
         self._pattern, self._media_ids, self._kind, self._in_folders = pattern, media_ids, kind, in_folders
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no h
             yield self._kind(file_of(self._pattern, media_id, in_folders=self._in_folders))
 
     def __eq__(self, other: object) -> bool:
-        """Say whether another list has the same files."""
+        """Return whether another list has the same files."""
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
     @property
@@ -63,7 +63,7 @@ class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no h
 
 
 def named(params: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, FilesOfMedia[str]]:
-    """Return the files that a job's parameters name, by the names of its arguments.
+    """Return the files that a job's parameters name, by argument name.
 
     Args:
         params: the job's.
@@ -94,13 +94,13 @@ def make_folders(params: Mapping[str, Any]) -> None:
 
 
 def move(run_folder: Path, *, in_folders: bool) -> int:
-    """Put files of single media where this run has them, those of media that it no longer has as well.
+    """Move files of single media to their places in this run, also those of media that it no longer has.
 
-    A run that grows beyond MOST_IN_A_FOLDER media has them in sub-folders, and one that shrinks no longer.
+    A run that grows beyond MOST_IN_A_FOLDER media has them in sub-folders, and one that shrinks does not any more.
 
     Args:
         run_folder: the run's.
-        in_folders: whether files lie in sub-folders.
+        in_folders: whether files are in sub-folders.
 
     Returns:
         How many files were moved.
@@ -124,10 +124,10 @@ def move(run_folder: Path, *, in_folders: bool) -> int:
 
 
 def forget_shared_jobs(run_folder: Path) -> bool:
-    """Remove the hashes of shared jobs, and the records of media behind them; say whether there were any.
+    """Remove the hashes of shared jobs, and their records of media; return whether there were any.
 
-    So that rules for single media make these again: without what Snakemake notes of an output they would be taken for
-    what these rules made, however old they are.
+    Rules for single media then make these again. Snakemake has no metadata of such files, and would otherwise accept
+    them as outputs of these rules, however old they are.
 
     Args:
         run_folder: the run's.
@@ -137,12 +137,12 @@ def forget_shared_jobs(run_folder: Path) -> bool:
         return False
     for record in (run_folder / "resources" / "records").rglob("*.json"):
         record.unlink()
-    shutil.rmtree(batches)  # last, as it says that this is to be done
+    shutil.rmtree(batches)  # last, as its presence means that there is something to remove
     return True
 
 
 def _number(name: str) -> int | None:
-    """Return the number that a media's file is named by; None for other files."""
+    """Return the media's number in a file's name; None for other files."""
     stem, _, suffix = name.partition(".")
     return int(stem) if stem.isascii() and stem.isdigit() and suffix in ("csv", "json", "zip") else None
 

@@ -1,4 +1,4 @@
-"""Files that name media: one id a line, `#` begins a comment; read by tator.media_file, written by select_media."""
+"""Read and write files with media ids, one on each line (tator.media_file, select_media); `#` begins a comment."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,19 +8,19 @@ from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import home, read_text, replacing
 
-# What fits a database's largest integer.
+# The digits of a database's largest integer.
 _ID = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
 # Ten million ids.
 LARGEST_BYTES = 2**28
-# A file of something else has a fault in every line.
+# A file of another kind has a fault in every line.
 _FAULTS_SHOWN = 5
 
 
 def read(path: Path) -> list[int]:
-    """Return the ids that a file names, in its order; what is named twice comes twice.
+    """Return the ids in a file, in its order; an id that is there twice is returned twice.
 
     Raises:
-        SettingsError: it cannot be read, names none, or a line holds something else; each such line is named.
+        SettingsError: it cannot be read, has no ids, or has lines with something else, which the message names.
     """
     name = shown(str(path))[1:-1]
     if any(part.startswith("~") for part in path.parts) and not path.exists():
@@ -32,28 +32,30 @@ def read(path: Path) -> list[int]:
         text = read_text(path, LARGEST_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"tator.media_file: {name}: {reason}; expected a file with one media id a line") from None
+        raise SettingsError(
+            f"tator.media_file: {name}: {reason}; expected a file with one media id on each line"
+        ) from None
     lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1)]
     wrong = [f"line {number}: {word[:40]!r}" for number, word in lines if word and not _ID.fullmatch(word)]
     if wrong:
         more = f" and {len(wrong) - _FAULTS_SHOWN} more" if len(wrong) > _FAULTS_SHOWN else ""
         raise SettingsError(
-            f"tator.media_file: {name}: {', '.join(wrong[:_FAULTS_SHOWN])}{more}; expected one media id, a number "
-            ">= 1, a line; # begins a comment"
+            f"tator.media_file: {name}: {', '.join(wrong[:_FAULTS_SHOWN])}{more}; expected on each line one "
+            "media id, a number >= 1; # begins a comment"
         )
     media_ids = [int(word) for _, word in lines if word]
     if not media_ids:
-        raise SettingsError(f"tator.media_file: {name}: it names no media; expected one media id a line")
+        raise SettingsError(f"tator.media_file: {name}: it names no media; expected one media id on each line")
     return media_ids
 
 
 def write(path: Path, media_ids: Iterable[int], remarks: Iterable[str]) -> None:
-    """Write such a file, complete or not at all, with the remarks as comments at its head."""
+    """Write such a file, complete or not at all, with the remarks as comments at its beginning."""
     with replacing(path) as stream:
         stream.writelines(lines(media_ids, remarks))
 
 
 def lines(media_ids: Iterable[int], remarks: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of such a file; a remark stays a remark, whatever it holds."""
+    """Yield the lines of such a file; line breaks in a remark are replaced by spaces."""
     yield from (f"# {' '.join(remark.split())}\n" for remark in remarks)
     yield from (f"{media_id}\n" for media_id in media_ids)

@@ -1,4 +1,4 @@
-"""What the settings of a run mean for its network: which files it is, and what its jobs are asked."""
+"""Derive from the settings of a run which files its network has, and the options of its jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.engines.table import ENGINES, EngineKind
 from scripts.lib.graphs import external
 
-# What a job of detection is asked besides the network's settings: fields of DetectOptions.
+# Options of a detection job besides the network's settings: fields of DetectOptions.
 _DETECT_OPTIONS = (
     "img_max_side",
     "img_min_side",
@@ -42,12 +42,12 @@ class NetworkPlan:
 
     @property
     def given_graph(self) -> str:
-        """The graph as it came."""
+        """The graph as it was fetched."""
         return f"resources/network/{self.config['network']['graph']}"
 
     @property
     def onnx_graph(self) -> str:
-        """The network as ONNX: the one that came, or the one that convert_network makes."""
+        """The network as ONNX: the fetched one, or the one that convert_network makes."""
         given = self.given_graph
         return given if Path(given).name == "graph.onnx" else "resources/network/converted/graph.onnx"
 
@@ -60,30 +60,30 @@ class NetworkPlan:
 
     @property
     def graph_changes(self) -> list[str]:
-        """The records of what was done to the graph that detect reads, since it came."""
+        """The records of the conversions of the graph that detect reads."""
         records = {"converted": "record.json", "int8": "drift.json"}
         folder = Path(self.detect_graph).parent
         return [str(folder / records[folder.name])] if folder.name in records else []
 
     @property
     def beside_graph(self) -> list[str]:
-        """What detect needs besides the graph: the record of an engine that is built, the weights of a graph.xml."""
+        """Files that detect needs besides the graph: the record of a built engine, the weights of a graph.xml."""
         return [*self.engine_record, *self.weights_of_graph.values()]
 
     @property
     def engine_record(self) -> list[str]:
-        """The record of the engine that is built before detect runs; none for engines that are not built."""
+        """The record of the engine that is built before detect runs; empty for engines that are not built."""
         return ["resources/network/engine.json"] if self.engine.is_built else []
 
     @property
     def weights_of_graph(self) -> dict[str, str]:
-        """The file of the weights of OpenVINO's own graph, by name; none for others, which hold them."""
+        """The file with the weights of a graph.xml, by name; empty for other graphs, which contain them."""
         is_openvino = Path(self.given_graph).suffix == ".xml"
         return {"weights": "resources/network/graph.bin"} if is_openvino else {}
 
     @property
     def asked_of_network(self) -> dict[str, Any]:
-        """What the settings say of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
+        """The settings of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
         network, detect = self.config["network"], self.config["detect"]
         return {
             **{key: network[key] for key in ("family", "description", "pixels", "first_label")},
@@ -92,12 +92,12 @@ class NetworkPlan:
 
     @property
     def detect_environment(self) -> str:
-        """The conda environment of what runs the network, seen from the rules."""
+        """The path of the engine's conda environment, relative to the rules."""
         return f"../envs/{self.engine.environment}.yaml"
 
     @property
     def detect_options(self) -> dict[str, Any]:
-        """What is asked of a job that detects: DetectOptions in scripts/lib/detection/options.py, less its threads."""
+        """The options of a detection job: DetectOptions in scripts/lib/detection/options.py, without its threads."""
         network, detect = self.config["network"], self.config["detect"]
         return {
             **{key: detect[key] for key in _DETECT_OPTIONS},
@@ -107,13 +107,13 @@ class NetworkPlan:
 
     @property
     def network_name(self) -> str:
-        """What the network is called: its data image, or the last part of its folder or file."""
+        """The network's name: its data image, or the last part of its folder or file."""
         network = self.config["network"]
         return str(network["data_image"] or Path(network["directory"] or network["archive"]).name)
 
     @property
     def network_files(self) -> list[str]:
-        """The files that the network is taken from; none for a data image."""
+        """The files that the network comes from; empty for a data image."""
         network = self.config["network"]
         if network["archive"]:
             return [network["archive"]]

@@ -1,4 +1,4 @@
-"""What can be wrong with the settings of the network together, as far as they show it without its file."""
+"""Find contradictions in the settings of the network that are visible without its file."""
 
 import mmap
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _SUPPRESSING_INSIDE = ("torchvision", "tensorflow", "rows")
 
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the network's settings as far as they show it; the file itself is read later."""
+    """Return contradictions in the network's settings; the file itself is read later."""
     network, detect = settings["network"], settings["detect"]
     problems = []
     sides = (detect["img_max_side"], detect["img_min_side"])
@@ -24,10 +24,10 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
         needing.append("detect.precision: int8 and a graph.pb")
     if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
         needing.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
-    # Of a folder that is not there, the plan says that.
+    # If the folder does not exist, the plan reports that.
     folder = Path(network["directory"]) if network["directory"] else None
     if network["graph"] == "graph.pb" and folder and _is_folder(folder) and not size(folder / "train.ini"):
-        needing.append("network.graph: graph.pb, where no train.ini says the size that it was trained at")
+        needing.append("network.graph: graph.pb, as no train.ini has the size that it was trained at")
     if None in sides and needing:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
     tiles = detect["tiles"]
@@ -45,20 +45,20 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     if detect["engine"] != "auto" and suffix == ".xml" and detect["engine"] not in names_of(suffix=suffix):
         problems.append(
             f"network.graph, detect.engine: graph.xml and {detect['engine']}; expected engine: "
-            f"{' or '.join(names_of(suffix=suffix))}, which alone reads its own files"
+            f"{' or '.join(names_of(suffix=suffix))}, which is the only one that reads such files"
         )
     return problems
 
 
 def unfit_for_tensorrt(settings: Mapping[str, Any]) -> str | None:
-    """Return why TensorRT cannot run the network as far as the settings show it, None where they do not."""
+    """Return why TensorRT cannot run the network, as far as the settings show it; None if they do not."""
     network, detect = settings["network"], settings["detect"]
     if network["graph"] == "graph.xml":
         return "TensorRT does not read graph.xml"
     if network["family"] in _SUPPRESSING_INSIDE:
         return f"TensorRT does not run the network's family, {network['family']}"
     if network["pixels"]:
-        return "TensorRT does not run networks that give rows (network.pixels)"
+        return "TensorRT does not run networks whose outputs are rows (network.pixels)"
     if network["graph"] == "graph.pb" and not detect["img_max_side"]:
         return "to convert graph.pb for TensorRT, detect.img_max_side and detect.img_min_side have to be set"
     if _is_object_detection_api(network):
@@ -67,11 +67,11 @@ def unfit_for_tensorrt(settings: Mapping[str, Any]) -> str | None:
 
 
 def _is_object_detection_api(network: Mapping[str, Any]) -> bool:
-    """Whether a frozen graph in a folder has the tensors of TensorFlow's Object Detection API: names after lengths."""
+    """Return whether a frozen graph in a folder contains the tensor names of TensorFlow's Object Detection API."""
     if network["graph"] != "graph.pb" or not network["directory"]:
         return False
     path = Path(network["directory"], network["graph"])
-    if not path.is_file() or not path.stat().st_size:  # which get_network says
+    if not path.is_file() or not path.stat().st_size:  # get_network reports that
         return False
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return all(content.find(bytes([10, len(name)]) + name) >= 0 for name in (b"image_tensor", b"detection_boxes"))
@@ -80,5 +80,5 @@ def _is_object_detection_api(network: Mapping[str, Any]) -> bool:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name that no file system takes
+    except (OSError, ValueError):  # a name that no file system accepts
         return False

@@ -1,4 +1,4 @@
-"""How a run that cannot be planned ends."""
+"""End a run that cannot be planned with a message."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from scripts.lib.errors import PipelineError
 
 @contextmanager
 def errors_as_messages(say: Callable[[str], object]) -> Iterator[None]:
-    """End this process with an error's message alone: Snakemake would add the lines of code that led to it.
+    """End this process with an error's message only: Snakemake would add the lines of code that led to it.
 
     Args:
-        say: what shows the message.
+        say: shows the message.
 
     Raises:
         SystemExit: there was an error that is meant for users.

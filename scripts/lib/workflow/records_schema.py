@@ -31,7 +31,7 @@ from scripts.lib.records.summary import MediaAttributes, SummaryRecord
 from scripts.lib.records.tracks import TracksRecord
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "records.schema.yaml"
-# By the name of the part. Where a record holds another one of these, its schema refers to that one's part.
+# By the name of the part. If a record contains another one of these, its schema refers to that one's part.
 MODELS: Mapping[str, type] = {
     "record": MediaRecord,
     "download": DownloadRecord,
@@ -59,10 +59,10 @@ _PARTS = {model: name for name, model in MODELS.items()}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what stands in several places in each of them."""
+    """Writes repeated values in full."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Never refer to another place."""
+        """Never write an alias."""
         return True
 
 
@@ -70,7 +70,7 @@ _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
 def with_models(text: str) -> str:
-    """Return the schema's text with the models' parts written anew.
+    """Return the schema's text with the models' parts replaced.
 
     Raises:
         ValueError: the text has no such part.
@@ -80,7 +80,7 @@ def with_models(text: str) -> str:
         indented = "".join(f"  {line}\n" for line in part.splitlines())
         found = re.findall(rf"^  {name}:\n(?:   .*\n)+", text, re.MULTILINE)
         if len(found) != 1:
-            raise ValueError(f"the schema has {len(found)} parts {name!r}; expected one, to be written anew")
+            raise ValueError(f"the schema has {len(found)} parts {name!r}; expected one, to replace it")
         text = text.replace(found[0], indented)
     return text
 
@@ -105,7 +105,7 @@ def _property(annotation: Any, key: Key) -> dict[str, Any]:
         return {**said, **key.schema}
     kind = without_none(annotation)
     found = _of_type(kind)
-    # A schema that is there and empty says that the value is never null.
+    # A schema that exists and is empty means that the value is never null.
     if kind is not annotation and key.schema is None:
         found = _or_null(found)
     return {**found, **said} if is_dataclass(kind) else {**said, **found}

@@ -1,4 +1,4 @@
-"""Cache of finished media of shared jobs, for a rerun: Snakemake removes the files of a job that fails."""
+"""Cache of finished media of shared jobs, for a rerun, since Snakemake removes the files of a failed job."""
 
 import hashlib
 import json
@@ -12,15 +12,15 @@ from typing import Any
 from scripts.lib.files import replacing, sync
 from scripts.lib.workflow.sub_folders import sub_folder
 
-# Work that may be lost with a killed job, as its results are not safe on their disk yet: of so many seconds, and of so
-# many media.
+# The work that may be lost with a killed job, as its results are not synchronized to the disk yet: seconds, and number
+# of media.
 _SECONDS, _MEDIA = 2.0, 256
 
 
 class ResultCache:
-    """Results by what they depend on: links, which take no room, in a folder for each media.
+    """Results by what they depend on: links, which need no space, in a folder for each media.
 
-    A link is named `{hash of what the results depend on}.{number}`; that all are there says that they are whole.
+    A link is named `{hash of what the results depend on}.{number}`; the results are complete if all links exist.
     """
 
     def __init__(self, folder: Path, made_with: list[Any]) -> None:
@@ -28,7 +28,7 @@ class ResultCache:
 
         Args:
             folder: for the results of all media.
-            made_with: what they all depend on, besides what is the media's own.
+            made_with: what all of them depend on.
         """
         self._folder = folder
         self._noted: list[tuple[int, Any, Sequence[Path]]] = []
@@ -36,12 +36,12 @@ class ResultCache:
         self._tail = json.dumps([None, *made_with], sort_keys=True).removeprefix("[null")  # the same for each media
 
     def keep(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
-        """Keep a media's results; what was kept of it before goes.
+        """Keep a media's results, and remove its earlier ones.
 
         Args:
             media_id: the media.
-            own: what its results depend on, besides what they all do.
-            results: its files, safe on their disk.
+            own: what only this media's results depend on.
+            results: its files, synchronized to the disk.
         """
         place = self._place(media_id)
         try:
@@ -53,11 +53,11 @@ class ResultCache:
             _link(path, kept)
 
     def keep_soon(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
-        """Keep a media's results when they are safe on their disk, for which several media go together.
+        """Keep a media's results after they were synchronized to the disk, together with those of other media.
 
         Args:
             media_id: the media.
-            own: what its results depend on, besides what they all do.
+            own: what only this media's results depend on.
             results: its files, complete.
         """
         self._noted.append((media_id, own, results))
@@ -65,10 +65,10 @@ class ResultCache:
             self.keep_noted()
 
     def keep_noted(self) -> None:
-        """Keep the results of which that was not done yet.
+        """Synchronize and keep the results that wait for it.
 
         Raises:
-            OSError: their disk does not take them.
+            OSError: their disk is full or fails.
         """
         noted, self._noted = self._noted, []
         sync(path for _, _, results in noted for path in results)
@@ -77,7 +77,7 @@ class ResultCache:
         self._synced = time.monotonic()
 
     def restore(self, media_id: int, own: Any, results: Sequence[Path]) -> bool:
-        """Put a media's results into their places if they still hold; say whether they do. The arguments are keep's."""
+        """Restore a media's results if they are still valid; return whether they are. The arguments are keep's."""
         kept = self._kept(media_id, own, len(results))
         if not all(path.is_file() for path in kept):
             return False
@@ -97,7 +97,7 @@ class ResultCache:
 
 
 def place_of(folder: Path, media_id: int) -> Path:
-    """Return where a media's results are kept: of a million media no folder has more than some thousand."""
+    """Return where a media's results are kept: with a million media no folder has more than some thousand entries."""
     return folder / sub_folder(media_id) / str(media_id)
 
 

@@ -1,4 +1,4 @@
-"""What the settings of a run mean for its rules: which files the network is, which media share a job, what is kept."""
+"""Derive from the settings what the rules need: the network's files, which media share a job, which files are kept."""
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,19 +15,20 @@ from scripts.lib.folder_source.run_listing import LISTING, digest
 from scripts.lib.workflow import batch_check, batches, media_files
 from scripts.lib.workflow.network_plan import NetworkPlan
 
-# What a job of tracking is asked: the fields of TrackOptions.
+# Options of a tracking job: the fields of TrackOptions.
 _TRACK_OPTIONS = ("method", "low_threshold", "high_threshold", "min_iou", "min_length", "max_gap")
 
 
 @dataclass(frozen=True)
 class RunPlan(NetworkPlan):
-    """The plan of a run; nothing here asks the network.
+    """The plan of a run; nothing here uses the network.
 
     Attributes:
         config: the checked settings, of NetworkPlan.
-        by_storage: whether files go from job to job through a storage, which brings a job its inputs and nothing else.
-        files: those of the user's folder, in its run; None where the media are in Tator.
-        detects: whether there is anything to detect in; not where a folder is away, and its boxes are to go to Tator.
+        by_storage: whether files go from job to job through a storage, so that a job has nothing but its inputs.
+        files: the files of the user's folder; None if the media are in Tator.
+        detects: whether there is anything to detect in; not if the folder does not exist and only its boxes are
+            uploaded.
     """
 
     by_storage: bool
@@ -36,7 +37,7 @@ class RunPlan(NetworkPlan):
 
     @cached_property
     def media_ids(self) -> list[int]:
-        """The media asked for, in that order."""
+        """The requested media, in their order."""
         if self.files is not None:
             return [file.media_id for file in self.files]
         media_ids: list[int] = self.config["tator"]["media_ids"]
@@ -54,34 +55,34 @@ class RunPlan(NetworkPlan):
 
     @property
     def matches(self) -> dict[str, str]:
-        """The file that says which media in Tator a file is, for `input:` of its upload; none where none is needed."""
+        """The file that says which media in Tator a file is, for `input:` of its upload; empty if none is needed."""
         return {"matches": "resources/matches/{media_id}.json"} if self.from_folder else {}
 
     def matches_of(self, first: int) -> dict[str, str]:
-        """Return the same of the media of a shared job, whose first one names it."""
+        """Return the same for the media of a shared job, named by its first media."""
         return {name: pattern.format(media_id=first) for name, pattern in self.matches.items()}
 
     @property
     def every_match(self) -> list[str]:
-        """The files of matches: one a media, or one a shared job."""
+        """The files of matches: one for each media, or one for each shared job."""
         firsts = [media_ids[0] for media_ids in self.shared_jobs] or self.media_ids
         return self.of(firsts, "resources/matches/{media_id}.json")
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where the media's files are, for `params:`: which project of which Tator, or the listing of a folder."""
+        """Where the media's files are, for `params:`: the site and project of Tator, or the listing of a folder."""
         if self.from_folder:
             return {"listing": str(LISTING)}
         return {key: self.config["tator"][key] for key in ("host", "project_id")}
 
     @property
     def site(self) -> dict[str, Any]:
-        """Which project of which Tator, for `params:`; none in a folder's run."""
+        """The site and project of Tator, for `params:`; empty in a run on a folder."""
         return {} if self.from_folder else self.place
 
     @property
     def truth_in_tator(self) -> dict[str, Any]:
-        """Where in Tator true boxes may be, for `params:`; none in a folder's run."""
+        """Where true boxes are in Tator, for `params:`; empty in a run on a folder."""
         if self.from_folder:
             return {}
         upload = {key: self.config["upload"][key] for key in ("localization_type_id", "species_attribute")}
@@ -89,7 +90,7 @@ class RunPlan(NetworkPlan):
 
     @property
     def track_truth_in_tator(self) -> dict[str, Any]:
-        """Where in Tator true tracks may be, for `params:`; none in a folder's run."""
+        """Where true tracks are in Tator, for `params:`; empty in a run on a folder."""
         if self.from_folder:
             return {}
         version = {"track_truth_version": self.config["evaluate"]["track_truth_version"]}
@@ -97,18 +98,18 @@ class RunPlan(NetworkPlan):
 
     @property
     def count_attributes(self) -> dict[str, str]:
-        """The attribute of the media that gets the counts of a species, by species; none in a folder's run."""
+        """The attribute of the media that gets the counts of a species, by species; empty in a run on a folder."""
         asked: dict[str, str] = {} if self.from_folder else self.config["counts"]["attributes"]
         return asked
 
     @property
     def counts_in_tator(self) -> list[str]:
-        """The record of the counts that became attributes of the media; none where nobody asked for it."""
+        """The record of the counts that became attributes of the media; empty without counts.attributes."""
         return ["results/counts_in_tator.json"] if self.count_attributes else []
 
     @property
     def what_stands_in_tator(self) -> dict[str, str]:
-        """Where the boxes went and the marks, for `input:`; none in a folder's run."""
+        """The records of the destination and the marks, for `input:`; empty in a run on a folder."""
         return {"marks": "results/marks.json", "destination": "resources/destination.json"} if self.uploads else {}
 
     @property
@@ -118,7 +119,7 @@ class RunPlan(NetworkPlan):
 
     @property
     def listing(self) -> dict[str, Any]:
-        """The listing of the folder, for the `params:` of jobs that read its files; none where media are in Tator."""
+        """The listing of the folder, for `params:` of jobs that read its files; empty if the media are in Tator."""
         return self.place if self.from_folder else {}
 
     @cached_property
@@ -126,11 +127,11 @@ class RunPlan(NetworkPlan):
         return {file.media_id: file for file in self.files or ()}
 
     def files_digest(self, media_ids: Iterable[int]) -> str:
-        """Return a hash that changes when one of these files of the folder changes, comes or goes."""
+        """Return a hash that changes when one of these files of the folder changes, is added or removed."""
         return digest(self._files_by_id[media_id] for media_id in media_ids)
 
     def in_tator(self, *names: str) -> list[str]:
-        """Return these names, of a rule's files, where boxes go to Tator, else none."""
+        """Return these names of a rule's files if boxes are uploaded to Tator, otherwise none."""
         return list(names) if self.uploads else []
 
     @property
@@ -142,24 +143,24 @@ class RunPlan(NetworkPlan):
 
     @property
     def tracks(self) -> tuple[str, ...]:
-        """The name of the records of tracks among the files of each media; none where nothing is tracked."""
+        """The name of the records of tracks among the files of each media; empty without tracking."""
         return ("tracks",) if self.config["track"]["enabled"] else ()
 
     @property
     def track_uploads(self) -> tuple[str, ...]:
-        """The name of the records of tracks' uploads among the files of each media; none where none are uploaded."""
+        """The name of the records of tracks' uploads among the files of each media; empty if none are uploaded."""
         asked = bool(self.tracks) and self.config["upload"]["track_type_id"] is not None and not self.from_folder
         return ("track_uploads",) if asked else ()
 
     @property
     def boxes_that_fill_gaps(self) -> dict[str, str]:
-        """The boxes of the tracks of a media, by name, where those that fill gaps are uploaded; none elsewhere."""
+        """The boxes of a media's tracks, by name, if the interpolated ones are uploaded; otherwise empty."""
         asked = self.track_uploads and self.config["track"]["fill_gaps"]
         return {"track_boxes": "results/tracks/{media_id}.csv"} if asked else {}
 
     @property
     def without_tracks(self) -> dict[str, list[str]]:
-        """What stands for the records of tracks in the parameters of a rule where nothing is tracked."""
+        """The value for the records of tracks in the parameters of a rule without tracking."""
         return {} if self.tracks else {"tracks": []}
 
     @property
@@ -169,18 +170,18 @@ class RunPlan(NetworkPlan):
 
     @property
     def track_options(self) -> dict[str, Any]:
-        """What is asked of a job that tracks: TrackOptions in scripts/lib/tracking/trackers.py."""
+        """The options of a tracking job: TrackOptions in scripts/lib/tracking/trackers.py."""
         return {key: self.config["track"][key] for key in _TRACK_OPTIONS}
 
     @property
     def track_truth_file(self) -> list[str]:
-        """The file of true tracks that the settings name; none without one."""
+        """The file of true tracks in the settings; empty if there is none."""
         file = self.config["evaluate"]["track_truth_file"]
         return [file] if file else []
 
     @property
     def tracks_evaluated(self) -> bool:
-        """Whether the settings name true tracks."""
+        """Whether true tracks are set."""
         return any(self.config["evaluate"][key] for key in ("track_truth_version", "track_truth_file"))
 
     @property
@@ -193,53 +194,53 @@ class RunPlan(NetworkPlan):
 
     @property
     def calibration_media(self) -> list[int]:
-        """The media whose frames quantize the network; those that a run before chose, where it did."""
+        """The media whose frames are used to quantize the network; those of an earlier run if it chose some."""
         asked = self.config["detect"]["calibration_media"]
         foreign = [number for number in asked or () if self.from_folder and number not in self._files_by_id]
         if foreign:
             raise SettingsError(
-                f"detect.calibration_media: {', '.join(map(str, foreign))} is none of media.folder's files; expected "
-                "numbers of results/media.csv"
+                f"detect.calibration_media: {', '.join(map(str, foreign))} is not among the files of media.folder; "
+                "expected numbers of results/media.csv"
             )
         drift = Path("resources/network/int8/drift.json")
         return calibration.choose(asked, self.media_ids, drift)
 
     @property
     def truth_file(self) -> list[str]:
-        """The file of true boxes that the settings name; none without one."""
+        """The file of true boxes in the settings; empty if there is none."""
         file = self.config["evaluate"]["truth_file"]
         return [file] if file else []
 
     @property
     def evaluated(self) -> bool:
-        """Whether the settings name true boxes."""
+        """Whether true boxes are set."""
         return any(self.config["evaluate"][key] for key in ("truth_version", "truth_file"))
 
     @cached_property
     def shared_jobs(self) -> list[list[int]]:
-        """The media that share a job, for each such job; none where each media has its own."""
+        """The media that share a job, for each such job; none if each media has its own."""
         asked = self.config["media"]["per_job"]
         if asked is None and self.config["detect"]["split_seconds"] is not None:
             return []  # a media has several jobs then
         if asked is None and not self.by_storage and batch_check.BATCHES.is_dir():
-            asked = "auto"  # a run whose media shared jobs would else detect in all of them anew when it shrinks
+            asked = "auto"  # otherwise a run whose media shared jobs would detect in all of them again when it shrinks
         most = batches.media_per_job(asked, len(self.media_ids))
         return batches.batches(self.media_ids, most) if most > 1 else []
 
     @property
     def hashes_suffice(self) -> bool:
-        """Whether jobs take the hashes of files as their input, in place of the files."""
+        """Whether jobs have the hashes of files as their input, instead of the files."""
         return bool(self.shared_jobs) and not self.by_storage
 
     @property
     def files_behind_jobs(self) -> bool:
-        """Whether files of single media are no outputs of shared jobs; some rules for one media take them as input."""
+        """Whether files of single media are not outputs of shared jobs; some rules need them as input."""
         taken = self.config["export"]["crops"] or self.config["detect"]["precision"] == "int8"
         return self.hashes_suffice and not taken
 
     @cached_property
     def in_folders(self) -> bool:
-        """Whether the files of single media lie in sub-folders; not where Snakemake knows them, by these paths."""
+        """Whether the files of single media are in sub-folders; not if Snakemake knows them by their paths."""
         return self.files_behind_jobs and len(self.media_ids) > media_files.MOST_IN_A_FOLDER
 
     @cached_property
@@ -249,12 +250,12 @@ class RunPlan(NetworkPlan):
 
     @property
     def shared_jobs_keep_files(self) -> bool:
-        """Whether jobs that media share keep the downloaded files; for crops, download_media brings them once more."""
+        """Whether shared jobs keep the downloaded files; for crops, download_media downloads them again."""
         return bool(self.config["media"]["keep_files"]) and not self.config["export"]["crops"]
 
     @property
     def media_of_shared_jobs(self) -> str:
-        """Where the jobs that media share download to: not where download_media does, if they remove it again."""
+        """Where shared jobs download to: not where download_media does, if they remove the files again."""
         return "resources/media/{media_id}" if self.shared_jobs_keep_files else "resources/media_of_jobs/{media_id}"
 
     def of(self, media_ids: list[int], pattern: str) -> list[str]:
@@ -262,20 +263,20 @@ class RunPlan(NetworkPlan):
         return [pattern.format(media_id=media_id) for media_id in media_ids]
 
     def every(self, pattern: str) -> list[str]:
-        """Return the pattern's file for each media, in the order asked for."""
+        """Return the pattern's file for each media, in the requested order."""
         return self.of(self.media_ids, pattern)
 
     def hash_files(self, names: tuple[str, ...]) -> list[str]:
-        """Return the files of hashes that stand for these files of all media, names of batches.OF_EACH_MEDIA."""
+        """Return the files of hashes of these files of all media, names of batches.OF_EACH_MEDIA."""
         made_by = dict.fromkeys(self.of_each_media[name][1] for name in names)
         return [f"resources/batches/{made}_{media_ids[0]}.json" for made in made_by for media_ids in self.shared_jobs]
 
     def hash_file(self, name: str, first: int) -> str:
-        """Return the file of hashes that stands for these files of one job's media, whose first one is named."""
+        """Return the file of hashes of these files of one job's media, named by its first media."""
         return f"resources/batches/{self.of_each_media[name][1]}_{first}.json"
 
     def each_file(self) -> list[str]:
-        """Return each file of all media that rules take of all media, or the jobs' hashes that stand for them."""
+        """Return each file of all media that rules for all media read, or the jobs' files of hashes instead."""
         if self.files_behind_jobs:
             return self.hash_files(tuple(self.made_of_each_media))
         return [path for pattern, _ in self.made_of_each_media.values() for path in self.every(pattern)]

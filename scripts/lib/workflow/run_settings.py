@@ -1,4 +1,4 @@
-"""The settings of a run as its rules take them: checked, the engine chosen, and exported to the jobs."""
+"""Read the settings of a run: check them, choose the engine, and export them to the jobs."""
 
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -13,16 +13,16 @@ from scripts.lib.workflow import engine_choice, network_settings, settings
 def read(
     config: Mapping[str, Any], environ: MutableMapping[str, str], schema: Path, storage: str | None
 ) -> dict[str, Any]:
-    """Return the checked settings; jobs, which read them again, get from the environment what was decided here.
+    """Return the checked settings; jobs, which read them again, get decisions made here from the environment.
 
     Args:
-        config: what the files and the command line say.
+        config: the settings from the files and the command line.
         environ: the process environment; changed.
         schema: config/config.schema.yaml.
         storage: the storage through which files go from job to job; None for a file system.
 
     Raises:
-        SettingsError: one line a problem.
+        SettingsError: one line for each problem.
     """
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
     settings.export_to_jobs(found, environ)
@@ -32,11 +32,11 @@ def read(
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "
-            "as with profiles/kubernetes: unset it, or take another profile"
+            "as with profiles/kubernetes: unset it, or use another profile"
         )
     if found["media"]["folder"] and storage:
         raise SettingsError(
-            f"media.folder: files go through a store ({storage}), in which those of a folder are not; expected a file "
-            "system that all jobs see: take another profile"
+            f"media.folder: files go through a store ({storage}), which does not contain those of a folder; expected "
+            "a file system that all jobs see: use another profile"
         )
     return found

@@ -1,6 +1,6 @@
-"""Start a job again where it can write into its own folders alone, and sees no network and no other process.
+"""Restart a job in a sandbox: it can write to its own folders only, and has no network and sees no other process.
 
-bubblewrap makes such a place out of Linux' namespaces. Some systems do not allow it: then the job says so.
+bubblewrap makes the sandbox from Linux namespaces. Some systems do not allow it; then the job says so.
 """
 
 import logging
@@ -23,17 +23,17 @@ _log = logging.getLogger(__name__)
 VARIABLE = "TATOR_SANDBOX"
 PROGRAM = "bwrap"
 PROBE_SECONDS = 60
-# Sockets lie here, which a read-only mount does not close.
+# These folders contain sockets, which a read-only mount does not close.
 _SOCKETS = ("/tmp", "/var/tmp", "/run", "/var/run")  # noqa: S108 - hidden, not used
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """How to start a job in a sandbox, or why there is none.
+    """How to start a job in a sandbox, or why that is not possible.
 
     Attributes:
         prefix: the command to put before the job's own; empty inside a sandbox, or without one.
-        missing: why there is none; None where there is one.
+        missing: why there is none; None if there is one.
     """
 
     prefix: tuple[str, ...]
@@ -53,7 +53,7 @@ def plan(mode: str, readable: Iterable[Path], writable: Iterable[Path], environ:
         return Sandbox((), "network.sandbox is off")
     if environ.get(VARIABLE):
         inside = present() != "none"
-        return Sandbox((), None if inside else f"{VARIABLE} is set outside of a sandbox; expected it unset")
+        return Sandbox((), None if inside else f"{VARIABLE} is set outside of a sandbox; unset it")
     program = shutil.which(PROGRAM)
     if program is None:
         return Sandbox((), f"{PROGRAM} is not installed")
@@ -63,14 +63,14 @@ def plan(mode: str, readable: Iterable[Path], writable: Iterable[Path], environ:
 
 
 def present() -> str:
-    """Return what keeps this process in, for logs and records: `bubblewrap` or `none`."""
+    """Return the sandbox of this process, for logs and records: `bubblewrap` or `none`."""
     # bubblewrap is the first process of its own namespace.
     first = Path("/proc/1/comm").read_text().strip() if os.environ.get(VARIABLE) else ""
     return "bubblewrap" if first == PROGRAM else "none"
 
 
 def check(mode: str, sandbox: Sandbox) -> None:
-    """Say in the log whether there is a sandbox.
+    """Log whether there is a sandbox.
 
     Raises:
         PipelineError: there is none, and the settings require one.
@@ -81,21 +81,21 @@ def check(mode: str, sandbox: Sandbox) -> None:
     if mode == "require":
         raise PipelineError(
             f"network.sandbox is require, but there is none: {sandbox.missing}; install bubblewrap and allow user "
-            "namespaces, or set network.sandbox: auto, and take networks from makers you trust"
+            "namespaces, or set network.sandbox: auto, and use only networks from makers you trust"
         )
-    _log.warning("sandbox: none (%s); this job has all rights of its user", sandbox.missing)
+    _log.warning("sandbox: none (%s); this job has all the rights of its user", sandbox.missing)
 
 
 def command(program: str, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
-    """Return bubblewrap's command: all is read-only, homes and sockets are hidden but for what the job needs."""
+    """Return bubblewrap's command: everything is read-only; homes and sockets are hidden except what the job needs."""
     hidden = _hidden()
     words = [program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for folder in hidden:
         words += ["--tmpfs", str(folder)]
     named = {*_program_files(), *(path.absolute() for path in readable)}
-    # A path may lead through links that are hidden too: it is shown as it really is, then as named. What lies in a
-    # folder that is shown already is there, also where it is a link.
+    # A path may contain links that are hidden too: mount the real path, then the given one. Paths in a folder that is
+    # already mounted exist, also links.
     places = [(path.resolve(), shown) for path in sorted(named) if path.exists() for shown in (path.resolve(), path)]
     shown_already: list[Path] = []
     for real, shown in sorted(places, key=lambda place: (place[0] != place[1], place[1])):
@@ -110,14 +110,14 @@ def command(program: str, readable: Iterable[Path], writable: Iterable[Path]) ->
 
 
 def _hidden() -> list[Path]:
-    """Return the folders to hide: those above before those below."""
+    """Return the folders to hide: parents first."""
     named = [*map(Path, _SOCKETS), home(), Path(tempfile.gettempdir())]
     folders = {path.resolve() for path in named if path is not None}
     return sorted(path for path in folders if path.is_dir() and path != Path("/"))
 
 
 def _program_files() -> Iterable[Path]:
-    """Yield where the workflow, its run and the Pythons are."""
+    """Yield the folders of the workflow, its run and the Pythons."""
     yield environments.ROOT
     yield Path.cwd()
     yield from (Path(entry).absolute() for entry in sys.path if entry)
@@ -137,7 +137,7 @@ def _links(python: Path) -> Iterator[Path]:
 
 
 def _probe(prefix: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
-    """Return why Python does not start in the sandbox; None where it does."""
+    """Return why Python does not start in the sandbox; None if it does."""
     try:
         done = subprocess.run(
             [*prefix, sys.executable, "-I", "-c", ""],

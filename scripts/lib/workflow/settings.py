@@ -1,9 +1,9 @@
-"""Merge the configuration, the reference workflow's keys and the environment, and check them.
+"""Merge the settings files, the reference workflow's keys and the environment, and check them.
 
 Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
 The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
-configuration file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may hold
-sections as well. The token is not a setting: the jobs that need it read it from the environment themselves.
+settings file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may also have
+sections. The token is not a setting: the jobs that need it read it from the environment themselves.
 """
 
 import copy
@@ -26,7 +26,7 @@ from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
 MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
 
-# What a run may read from the environment; on a cluster these have to travel with the jobs.
+# Variables that a run may read from the environment; on a cluster they have to be passed to the jobs.
 VARIABLES = (
     token.VARIABLE,
     "TATOR_API_SERVICE",
@@ -42,12 +42,12 @@ VARIABLES = (
     "TATOR_PIPELINE_ARGS",
     "TATOR_PROJECT_ID",
     WORK_DIR_VARIABLE,
-    # Where credentials for the data image's registry are looked for, besides the usual files.
+    # Variables with credentials for the data image's registry, besides the usual files.
     "TATOR_REGISTRY_USERNAME",
     "TATOR_REGISTRY_PASSWORD",
     "REGISTRY_AUTH_FILE",
     "DOCKER_CONFIG",
-    # The usual one of Python's programs, for Tator, its store and the registry.
+    # The usual variable of Python programs, for Tator, its store and the registry.
     "REQUESTS_CA_BUNDLE",
 )
 
@@ -56,16 +56,16 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 # Python refuses to read numbers of more than some thousand digits.
 LONGEST_NUMBER = 100
 _TOO_LARGE = 2**63  # for a database's largest integer
-# A section, its settings, a list, and its entries; what else is in such a file Snakemake's own rules may use.
+# A section, its settings, a list, and its entries.
 DEEPEST = 20
-# Of a list that is all wrong, a few lines say enough.
+# For a list that is all wrong, a few lines are enough.
 IDS_COMPLAINED_OF = 10
 
-# Taken and without effect: a media's own content says what kind of file it is.
+# Accepted without effect: the type of a file is taken from its content.
 REFERENCE_KEYS_UNUSED = ("img_ext",)
 
 
-# JSON Schema takes 2.0 for an integer, and Python's JSON and YAML hold NaN and numbers that no server takes.
+# JSON Schema accepts 2.0 as an integer, and Python's JSON and YAML accept NaN and numbers that no server accepts.
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -83,10 +83,10 @@ def resolve(
     schema: Mapping[str, Any],
     read_media: Callable[[Path], list[int]] = media_list.read,
 ) -> dict[str, Any]:
-    """Return the settings of this run, complete and checked; tator.media_ids holds what tator.media_file names.
+    """Return the settings of this run, complete and checked; tator.media_ids has the ids from tator.media_file.
 
     Args:
-        config: what Snakemake read: the defaults, overlaid with the user's files and options.
+        config: the configuration of Snakemake: the defaults, overlaid with the user's files and options.
         environ: the process environment.
         schema: the parsed config/config.schema.yaml.
         read_media: returns the media ids that a file names.
@@ -128,7 +128,7 @@ def resolve(
 
 
 def export_to_jobs(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
-    """Give jobs as variables how Tator is reached, so that a change makes none run again, and the media file."""
+    """Pass to jobs, as variables, how Tator is reached, so that a change reruns none of them, and the media file."""
     if settings["tator"]["ca_file"]:
         environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
     if settings["tator"]["allow_http"]:
@@ -138,13 +138,15 @@ def export_to_jobs(settings: Mapping[str, Any], environ: MutableMapping[str, str
 
 
 def site(address: str) -> str:
-    """Return a site's address without the `/rest` that Tator hands to its workflows.
+    """Return a site's address without the `/rest` that Tator adds for its workflows.
 
     Raises:
-        SettingsError: it holds a user name or a password, which would come into logs, or is no address.
+        SettingsError: it contains a user name or a password, which would be logged, or is not an address.
     """
-    if "@" in unicodedata.normalize("NFKC", unquote(address)):  # `%40` and the wide one are read as `@`, too
-        raise SettingsError("tator.host: it holds a user name or password; expected https://HOST[:PORT] without them")
+    if "@" in unicodedata.normalize("NFKC", unquote(address)):  # `%40` and the full-width character are read as `@` too
+        raise SettingsError(
+            "tator.host: it contains a user name or password; expected https://HOST[:PORT] without them"
+        )
     try:
         urlsplit(address.strip()).port  # noqa: B018 - it is read when it is asked for
     except ValueError as error:
@@ -155,7 +157,7 @@ def site(address: str) -> str:
 def _pipeline_arguments(
     environ: Mapping[str, str], sections: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what stands in our sections, as `{"section.key": value}`, and the reference workflow's keys."""
+    """Return the values in the workflow's sections, as `{"section.key": value}`, and the reference workflow's keys."""
     text = environ.get("TATOR_PIPELINE_ARGS", "").strip()
     if not text:
         return {}, {}
@@ -182,7 +184,7 @@ def _pipeline_arguments(
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and mappings are nested more than `levels` deep."""
+    """Return whether lists and mappings are nested more than `levels` deep."""
     layer = [value]
     for _ in range(levels):
         layer = [
@@ -210,7 +212,7 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
         if name in REFERENCE_KEYS_UNUSED:
             continue
         if name == "media_type":
-            # The reference's upload step says "pipeline" where it means: whatever the detection step took.
+            # "pipeline" in the reference's upload step means the media type of its detection step.
             translated = {} if value == "pipeline" else {reference[name]: value}
         elif name == "img_size":
             if not (isinstance(value, list) and len(value) == 2):
@@ -251,7 +253,7 @@ def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
 
 
 def _one_selection(settings: dict[str, Any], from_environment: Mapping[str, Any]) -> None:
-    """Let the environment's way of naming media replace the configuration's, whichever it is.
+    """Let the environment's way of naming media replace that of the settings file, whichever it is.
 
     Raises:
         SettingsError: one of them names media in both ways.
@@ -267,7 +269,7 @@ def _one_selection(settings: dict[str, Any], from_environment: Mapping[str, Any]
 
 
 def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path], list[int]]) -> None:
-    """Put the ids that a file names in place of the file's name, which becomes a whole path: jobs may run elsewhere."""
+    """Read the ids of the media file, and make the file's path absolute, as jobs may run elsewhere."""
     tator = settings.get("tator")
     if isinstance(tator, dict) and isinstance(path := tator.get("media_file"), str) and path:
         tator["media_file"] = str(run_folder / path)
@@ -275,7 +277,7 @@ def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path
 
 
 def _normalise(settings: dict[str, Any]) -> None:
-    """Give values that arrive as text, from the environment or from `--config`, their type."""
+    """Convert values that arrive as text, from the environment or from `--config`, to their type."""
     tator = settings.get("tator")
     if isinstance(tator, dict):
         if isinstance(host := tator.get("host"), str):
@@ -291,7 +293,7 @@ def _normalise(settings: dict[str, Any]) -> None:
             media_ids = [media_ids]
         if isinstance(media_ids, list):
             numbers = (_number(value) if isinstance(value, str) else value for value in media_ids)
-            # Asked twice is asked once. What is not a number may have no hash either.
+            # Duplicates count once. Values that are not numbers may not be hashable.
             tator["media_ids"] = list(
                 {value if _is_id(value) else ("odd", str(value)): value for value in numbers}.values()
             )
@@ -310,7 +312,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keep only the media ids that the schema will refuse, or one: validating each takes long."""
+    """Keep only the media ids that the schema will refuse, or one, since validating all of them takes long."""
     tator = settings.get("tator")
     if not isinstance(tator, dict) or not isinstance(media_ids := tator.get("media_ids"), list):
         return settings

@@ -10,14 +10,14 @@ from scripts.lib.display_text import LONGEST_SHOWN, shown
 
 
 def explain(error: ValidationError) -> Iterator[str]:
-    """Say what is wrong in one line: key, value, expectation, nearest known key."""
+    """Return one line about what is wrong: key, value, expectation, nearest known key."""
     path = ".".join(str(part) for part in error.absolute_path)
     rule: Any = error.validator_value
     instance: Any = error.instance
     schema: Any = error.schema
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
-        for key in sorted(map(str, set(instance) - set(known))):  # YAML also has keys that are no text
+        for key in sorted(map(str, set(instance) - set(known))):  # YAML also has keys that are not text
             yield f"{path}.{_key(key)}: unknown key{nearest(key, known)}".lstrip(".")
     elif error.validator == "required":
         for key in [key for key in rule if key not in instance]:
@@ -34,7 +34,7 @@ def explain(error: ValidationError) -> Iterator[str]:
 
 
 def _key(text: str) -> str:
-    """Return the name of a key for a message: in quotes where it is none of ours."""
+    """Return the name of a key for a message, in quotes if it is unknown."""
     return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
@@ -49,6 +49,6 @@ def _expectation(schema: Mapping[str, Any]) -> str:
 
 
 def nearest(key: str, known: list[str]) -> str:
-    """Return what to add to a message about an unknown key: the known one that is spelt nearly so, if there is one."""
+    """Return what to add to a message about an unknown key: the known key with the most similar spelling, if any."""
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

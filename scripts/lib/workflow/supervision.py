@@ -1,7 +1,7 @@
-"""Jobs of single media that are killed, or crash in a decoder: their media's state is `failed`, as after an exception.
+"""Record the state `failed` for media whose job is killed or crashes in a decoder, as after an exception.
 
-The process that Snakemake starts becomes a small supervisor (supervisor.py); its child does the work. When the child
-is killed, the supervisor starts the job's script again, which finds out here that it has only to record that.
+The process that Snakemake starts becomes a small supervisor (supervisor.py); its child does the work. If the child
+is killed, the supervisor starts the job's script again, which finds out here that it only has to record that.
 """
 
 import ctypes
@@ -19,12 +19,12 @@ _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.
 
 
 def begin() -> MediaFault | None:
-    """Go on in a child of this process, which becomes its supervisor.
+    """Continue in a child of this process, which becomes the child's supervisor.
 
-    Where files go through a store, no failure is recorded, and the job goes on as it is.
+    With a storage such as S3 no failure is recorded, and the job continues in this process.
 
     Returns:
-        What killed this job's worker before, where the supervisor has started the script again; else None.
+        What killed this job's worker, if the supervisor started the script again; otherwise None.
     """
     if (number := os.environ.pop(KILLED_BY, None)) is not None:
         _end_with_parent()
@@ -33,7 +33,7 @@ def begin() -> MediaFault | None:
         supervisor = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
-        # Until the supervisor has its handlers a signal waits; the worker takes it at once.
+        # Signals are blocked until the supervisor has its handlers; the worker gets them at once.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         if worker := os.fork():
             program = str(Path(__file__).with_name("supervisor.py"))
@@ -49,7 +49,7 @@ def begin() -> MediaFault | None:
 
 
 def as_fault(number: int) -> MediaFault:
-    """Return what a media's record says of a job that was killed by this signal."""
+    """Return the fault to record for a media whose job was killed by this signal."""
     name = signal.Signals(number).name if number in set(signal.Signals) else "unknown"
     if number in _CRASHES:
         why = "it crashed, perhaps in a decoder; if it does so again, report it with the log of its job and the file"

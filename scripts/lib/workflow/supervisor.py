@@ -1,9 +1,9 @@
-"""Wait for a job's worker; if the worker is killed, start the job's script again to record that.
+"""Wait for a job's worker; if it is killed, start the job's script again to record that.
 
-A program of its own, started by supervision.py, that needs little memory and only the standard library: where memory
-runs out, the system kills the worker and not this. TATOR_JOB_COMMAND is a JSON list, the words that run the script;
-the script is told by TATOR_JOB_KILLED_BY, which holds the number of the signal. It is waited for in the same way, as
-one that goes on with the job's other media may be killed too.
+This is a separate program, started by supervision.py, that needs little memory and only the standard library: if memory
+runs out, the system kills the worker and not this. TATOR_JOB_COMMAND is a JSON list, the command that runs the script;
+TATOR_JOB_KILLED_BY tells the script the number of the signal. The supervisor waits for that script in the same way, as
+it may continue with the job's other media and be killed too.
 """
 
 import json
@@ -13,9 +13,9 @@ import sys
 from types import FrameType
 
 COMMAND, KILLED_BY = "TATOR_JOB_COMMAND", "TATOR_JOB_KILLED_BY"
-# Somebody stopped the job: nothing is said of its media.
+# Somebody stopped the job: its media get no state.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# A job of many media is started at most twice for each of them, and has at most 1,024.
+# The most starts of a job: at most twice for each of its media, of which it has at most 1,024.
 _MOST_STARTS = 2048
 
 

@@ -15,7 +15,7 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
 
 
 def find_damage(kind: str, content: bytes) -> str | None:
-    """Return what is damaged in a picture's file, None where nothing is found.
+    """Return what is damaged in a picture's file; None if nothing is found.
 
     Files that hold bare pixels (BMP, PNM, TIFF without compression) have nothing that tells one value from another:
     there only a missing end is found.

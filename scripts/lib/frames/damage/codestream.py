@@ -64,7 +64,7 @@ class _Coding(NamedTuple):
 
 
 def _coding(kind: bytes, length: int, body: bytes, components: int) -> _Coding | None:
-    """Return what a segment says, None where its length shows that it is none."""
+    """Return what a segment says; None if its length shows that it is none."""
     layers = int.from_bytes(body[2:4], "big") if kind == b"\x52" else 0
     # Before the levels stand: the style, and what COD says of all; or the component, in two bytes from 257 on.
     style, levels = (0, 5) if kind == b"\x52" else (1 + (components > 256), 2 + (components > 256))

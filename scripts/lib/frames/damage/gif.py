@@ -11,7 +11,7 @@ _DESCRIPTION = 10
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in the first picture of a file, or of a packet; None where it has all its pixels."""
+    """Return what is damaged in the first picture of a file, or of a packet; None if it has all its pixels."""
     at = _first_block(content)
     while content[at : at + 1] == bytes([_EXTENSION]):
         at = _after_blocks(content, at + 2)

@@ -69,7 +69,7 @@ def check_scans(content: bytes) -> None:
 
 
 def decode_whole(content: bytes) -> Picture | None:
-    """Return the picture of an ordinary file without a fault, None where it has one or needs a closer look.
+    """Return the picture of an ordinary file without a fault; None if it has one or needs a closer look.
 
     It takes no longer than OpenCV's decoding, and its pixels are the same: both use libjpeg.
 
@@ -130,7 +130,7 @@ def find_zeros(content: bytes) -> str | None:
 
 
 def unsupported(content: bytes) -> str | None:
-    """Return how a file is compressed that libjpeg does not decode; None where it does."""
+    """Return how a file is compressed that libjpeg does not decode; None if it does."""
     names = {0xC3: "without loss", 0xC5: "in a hierarchy", 0xC6: "in a hierarchy", 0xC7: "without loss"}
     for segment in segments(content):
         if segment.marker in _FRAMES:

@@ -1,4 +1,4 @@
-"""Damage in PNG files: chunks whose checksum is wrong, or that are not there."""
+"""Damage in PNG files: chunks whose checksum is wrong, or that are missing."""
 
 import zlib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class _Chunk(NamedTuple):
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return the first chunk of the picture that is damaged; None where all are whole."""
+    """Return the first chunk of the picture that is damaged; None if all are whole."""
     pictured = False
     for chunk in _chunks(content):
         if not _LETTERS.issuperset(chunk.kind):

@@ -121,7 +121,7 @@ def is_big(start: bytes) -> bool:
 
 
 def read_header(content: bytes) -> Header | None:
-    """Return what the file says of its first picture, None where that cannot be read.
+    """Return what the file says of its first picture; None if that cannot be read.
 
     Args:
         content: the whole file.
@@ -136,7 +136,7 @@ def read_header(content: bytes) -> Header | None:
 
 
 def unsupported(content: bytes) -> str | None:
-    """Return why OpenCV decodes nothing of the first picture, or something else than it shows; None where it does."""
+    """Return why OpenCV decodes nothing of the first picture, or something else than it shows; None if it does."""
     header = read_header(content)
     if header is None:
         return None
@@ -199,7 +199,7 @@ def check_parts(content: bytes) -> None:
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return the first strip or tile that is not what its header says; None where nothing is found."""
+    """Return the first strip or tile that is not what its header says; None if nothing is found."""
     header = read_header(content)
     if header is None:
         return "its header cannot be read"
@@ -278,7 +278,7 @@ def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None, who
     Args:
         data: as it is stored.
         header: of its picture.
-        allowed: how many bytes it may become; None where that is unknown.
+        allowed: how many bytes it may become; None if that is unknown.
         whole: more bytes than the picture has.
     """
     compression = header.compression

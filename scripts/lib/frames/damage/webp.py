@@ -17,7 +17,7 @@ _SPARE = {b"VP8 ": 5, b"VP8L": 4}
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in the first picture; None where nothing is found."""
+    """Return what is damaged in the first picture; None if nothing is found."""
     found = _compressed(content)
     if found is None:
         return "its compressed data are missing"

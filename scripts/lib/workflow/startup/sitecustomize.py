@@ -1,23 +1,23 @@
-"""Let an interrupt end a process of a run at once and silently, while it only imports.
+"""Let an interrupt end a process of a run at once and silently, while it is still importing.
 
 Python imports this file by its name at the start of each process whose PYTHONPATH names this folder, before Snakemake
 or a library, whose imports take a second or more and may turn an interrupt into another error.
-scripts/lib/workflow/interrupts.py passes the folder on, and has an interrupt raise KeyboardInterrupt again where work
-begins. Python imports one file of this name alone, so this one runs the one that it stands before, in which a site may
-set up its certificates or proxies.
+scripts/lib/workflow/interrupts.py passes the folder to the processes, and lets an interrupt raise KeyboardInterrupt
+again where work begins. Python imports only one file of this name, so this one runs the next one on the path, in which
+a site may set up its certificates or proxies.
 """
 
-# The module `signal` imports enum first: milliseconds in which an interrupt would show a traceback.
+# The module `signal` first imports enum, which takes milliseconds in which an interrupt would show a traceback.
 import _signal as signal  # type: ignore[import-not-found]
 import sys
 from _frozen_importlib_external import PathFinder
 
-PART_OF_A_RUN = True  # scripts/__init__.py: the run says what to do, not each of its processes
+PART_OF_A_RUN = True  # for scripts/__init__.py: the run prints what to do, not each of its processes
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # unless it is ignored
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-_others = [_folder for _folder in sys.path if not _folder.endswith("/workflow/startup")]  # nor another checkout's
+_others = [_folder for _folder in sys.path if not _folder.endswith("/workflow/startup")]  # nor that of another checkout
 _other = PathFinder.find_spec(__name__, _others)
 if _other is not None and _other.loader is not None:
     _other.loader.exec_module(sys.modules[__name__])
