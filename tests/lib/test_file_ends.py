@@ -54,6 +54,40 @@ def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> Non
     assert read(path)[1]
 
 
+@pytest.mark.parametrize(
+    "name", ["h264.ts", "hevc.ts", "hevc.hevc", "h264.h264", "mpeg2.m2v", "wmv2.wmv", "h264_fragments.mp4"]
+)
+def test_a_file_whose_end_never_arrived_is_damaged(tmp_path: Path, name: str) -> None:
+    """Zeros stand there, in place of whole pictures too."""
+    path = write_video(tmp_path / name, range(40), size=SIZE, paint=textured, **FORMATS[name])
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    for length in (64, 500, 7000, len(content) // 376 * 188 + 60):  # not at the end of a transport packet
+        path.write_bytes(content[:-length] + bytes(length))
+        frames, damaged = read(path)
+        assert damaged or frames == whole[0], length
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "hevc.ts"])
+def test_zeros_that_fill_a_transport_stream_up_are_sound(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(20), size=SIZE, **FORMATS[name])
+    whole, content = read(path), path.read_bytes()
+    empty = bytes.fromhex("471fff10") + bytes(184)
+    for behind in (bytes(188 * 30), empty, empty + bytes(500)):
+        path.write_bytes(content + behind)
+        assert read(path) == whole, len(behind)
+
+
+@pytest.mark.parametrize("name", ["h264.h264", "hevc.hevc", "mpeg2.m2v"])
+def test_zeros_behind_each_picture_are_sound(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(12), size=SIZE, **FORMATS[name])
+    whole = read(path)
+    with av.open(str(path)) as container:
+        pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(b"".join(picture + bytes(60) for picture in pictures))
+    assert read(path) == (whole[0], False)
+
+
 def test_animations_in_gif(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.gif", range(5), size=(64, 48), codec="gif", pixels="rgb8", paint=textured)
     (whole, damaged), content, rng = read(path), path.read_bytes(), np.random.default_rng(4)
