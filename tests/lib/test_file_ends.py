@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from scripts.lib.frames.program_streams import lost_beginning
 from scripts.lib.frames.reader import open_frames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import Size, painted, write_video
@@ -86,6 +87,22 @@ def test_zeros_behind_each_picture_are_sound(tmp_path: Path, name: str) -> None:
         pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     path.write_bytes(b"".join(picture + bytes(60) for picture in pictures))
     assert read(path) == (whole[0], False)
+
+
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video", "libx264"])
+def test_a_program_stream_whose_beginning_is_destroyed(tmp_path: Path, codec: str) -> None:
+    """What is left looks like a recording that begins in mid-stream."""
+    options = {"codec": codec, "container": "vob"} | ({} if codec == "libx264" else {"encode": {"g": "12"}})
+    path = write_video(tmp_path / "a.mpg", range(30), size=SIZE, paint=textured, **options)
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    for start, length in ((0, 64), (2, 500), (7, 64), (29, 64)):
+        path.write_bytes(content[:start] + bytes(length) + content[start + length :])
+        assert read(path)[1], (start, length)
+    second = content.index(b"\0\0\1\xba", 4)
+    for begin in (second, second + 900):  # as where a recording was cut
+        path.write_bytes(content[begin:])
+        assert lost_beginning(path) is None, begin
 
 
 def test_animations_in_gif(tmp_path: Path) -> None:

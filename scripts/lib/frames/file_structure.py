@@ -3,7 +3,7 @@
 import mmap
 from pathlib import Path
 
-from scripts.lib.frames import iso_fragments, mp4_tables
+from scripts.lib.frames import iso_fragments, mp4_tables, program_streams
 from scripts.lib.frames.damage import gif
 from scripts.lib.frames.truncation import missing_bytes
 
@@ -24,4 +24,6 @@ def contradiction(path: Path, format_name: str, track: int) -> str | None:
     if format_name == "gif":
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return gif.find_break(content)
+    if format_name == "mpeg":
+        return program_streams.lost_beginning(path)
     return mp4_tables.contradiction(path, track) if is_mp4 else None
