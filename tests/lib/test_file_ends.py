@@ -79,6 +79,14 @@ def test_zeros_that_fill_a_transport_stream_up_are_sound(tmp_path: Path, name: s
         assert read(path) == whole, len(behind)
 
 
+@pytest.mark.parametrize("container", ["mpegts", "mpeg2video"])
+def test_pictures_of_mpeg_2_that_are_filled_up_with_zeros_are_sound(tmp_path: Path, container: str) -> None:
+    rate = {"b": "800000", "minrate": "800000", "maxrate": "800000", "bufsize": "400000"}
+    path = write_video(tmp_path / "a", range(20), size=SIZE, codec="mpeg2video", encode=rate, container=container)
+    assert path.read_bytes().endswith(bytes(40))
+    assert not read(path)[1]
+
+
 @pytest.mark.parametrize("name", ["h264.h264", "hevc.hevc", "mpeg2.m2v"])
 def test_zeros_behind_each_picture_are_sound(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(12), size=SIZE, **FORMATS[name])
@@ -103,6 +111,17 @@ def test_a_program_stream_whose_beginning_is_destroyed(tmp_path: Path, codec: st
     for begin in (second, second + 900):  # as where a recording was cut
         path.write_bytes(content[begin:])
         assert lost_beginning(path) is None, begin
+
+
+@pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
+def test_a_hole_from_the_last_sound_of_an_avi_file_into_its_index(tmp_path: Path, name: str) -> None:
+    """FFmpeg then takes what it finds, and the last pictures are not to be seen."""
+    path = write_video(tmp_path / name, range(20), size=SIZE, paint=textured, sound=True, **FORMATS[name])
+    content = path.read_bytes()
+    last = content.rindex(b"00dc", 0, content.rindex(b"idx1"))
+    begin = content.rindex(b"01wb", 0, last)
+    path.write_bytes(content[:begin] + bytes(len(content) - 40 - begin) + content[-40:])
+    assert read(path)[1]
 
 
 def test_animations_in_gif(tmp_path: Path) -> None:

@@ -95,13 +95,14 @@ class Holes:
     def _note_tail(self, content: bytes) -> None:
         self._padded += self._tail > 0
         self._tail = 0
-        if content.endswith(_TAIL) and self._codec in zero_runs.CODECS and not self._length_size:
+        if content.endswith(_TAIL) and self._codec in _WITH_RECOVERY_POINTS and not self._length_size:
             self._tail = len(content) - len(content.rstrip(b"\0"))
 
     def at_end(self) -> str | None:
-        """Return a sentence where the last packet ends in zeros, as no other does; None elsewhere.
+        """Return a sentence where the last packet of H.264 or HEVC ends in zeros, as no other does; None elsewhere.
 
-        Behind a picture encoders may write zeros, to keep a rate constant: then they do so behind others too.
+        Behind a picture encoders may write zeros, to keep a rate constant: then they do so behind others too. Of other
+        codecs the decoders notice a picture without its end.
         """
         return _lost(self._tail) if self._tail and not self._padded else None
 

@@ -171,8 +171,8 @@ class TransportPackets(FixedPackets):
         if begin + _PACKET > len(self._data):
             return _PACKET - length
         number = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _FILLING
-        if number == _FILLING:
-            return 0  # some writers fill them with zeros
+        if number == _FILLING or begin + _PACKET == len(self._data):
+            return 0  # some writers fill those with zeros, and pictures up
         zeros = _PACKET - length
         return zeros if zeros >= (_END_OF_VIDEO if number == self._stream_id else _END_OF_OTHERS) else 0
 
