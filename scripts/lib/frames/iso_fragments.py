@@ -13,7 +13,7 @@ import numpy as np
 
 _HEAD, _LONG_HEAD = 8, 16
 _FULL = 4  # version and flags
-_DATA = (b"moof", b"mdat", b"mfra")  # fragments, or the table of them at the file's end
+_DATA = (b"moof", b"mdat", b"mfro")  # fragments, or what ends the table of them at the end of the file
 # By the flag that says that it is there: bytes of a field. Of a `tfhd` and a `trun`, and of each sample of the latter.
 _OF_TRACK = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}
 _OF_RUN = {0x1: 4, 0x4: 4}
