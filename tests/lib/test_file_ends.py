@@ -108,6 +108,8 @@ def test_a_program_stream_whose_beginning_is_destroyed(tmp_path: Path, codec: st
         path.write_bytes(content[:start] + bytes(length) + content[start + length :])
         assert read(path)[1], (start, length)
     second = content.index(b"\0\0\1\xba", 4)
+    path.write_bytes(content[:40] + bytes(second - 40) + content[second:])  # up to the end of the first packet
+    assert lost_beginning(path)
     for begin in (second, second + 900):  # as where a recording was cut
         path.write_bytes(content[begin:])
         assert lost_beginning(path) is None, begin

@@ -68,6 +68,14 @@ def test_what_is_behind_the_last_box_or_in_a_file_without_fragments_is_no_damage
     assert destroyed(tmp_path / "empty.mp4", 1) is None
 
 
+def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
+    content = path.read_bytes()
+    for begin, _ in fragments(content)[1:]:
+        path.write_bytes(content[: begin - 30] + bytes(len(content) - begin + 30))
+        assert destroyed(path, 1), begin
+
+
 def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
     content = path.read_bytes()

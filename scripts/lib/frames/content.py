@@ -95,7 +95,7 @@ class Holes:
     def _note_tail(self, content: bytes) -> None:
         self._padded += self._tail > 0
         self._tail = 0
-        if content.endswith(_TAIL) and self._codec in _WITH_RECOVERY_POINTS and not self._length_size:
+        if content.endswith(_TAIL) and self._codec in _WITH_RECOVERY_POINTS:
             self._tail = len(content) - len(content.rstrip(b"\0"))
 
     def at_end(self) -> str | None:

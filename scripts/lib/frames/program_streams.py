@@ -57,6 +57,8 @@ def _after_packet(data: bytes, at: int) -> int:
 
 
 def _is_destroyed(packet: bytes) -> bool:
-    """Return whether zeros stand in a packet that are no padding before a start code."""
-    at = packet.rstrip(b"\0").find(_ZEROS)
-    return at >= 0 and not packet[at:].lstrip(b"\0").startswith(b"\1")
+    """Return whether zeros stand in a packet that are no padding behind a picture."""
+    at = packet.find(_ZEROS)
+    behind = packet[at:].lstrip(b"\0")
+    padding = packet.find(_PREFIX, len(_PREFIX), at) >= 0 and (not behind or behind.startswith(b"\1"))
+    return at >= 0 and not padding
