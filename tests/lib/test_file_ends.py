@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from scripts.lib.frames.program_streams import lost_beginning
 from scripts.lib.frames.reader import open_frames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import Size, painted, write_video
@@ -51,6 +52,77 @@ def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> Non
     assert len(read(path)[0] or []) == 3
     assert not read(path)[1]
     path.write_bytes(content[:-8000])
+    assert read(path)[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["h264.ts", "hevc.ts", "hevc.hevc", "h264.h264", "mpeg2.m2v", "wmv2.wmv", "h264_fragments.mp4"]
+)
+def test_a_file_whose_end_never_arrived_is_damaged(tmp_path: Path, name: str) -> None:
+    """Zeros stand there, in place of whole pictures too."""
+    path = write_video(tmp_path / name, range(40), size=SIZE, paint=textured, **FORMATS[name])
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    for length in (64, 500, 7000, len(content) // 376 * 188 + 60):  # not at the end of a transport packet
+        path.write_bytes(content[:-length] + bytes(length))
+        frames, damaged = read(path)
+        assert damaged or frames == whole[0], length
+
+
+@pytest.mark.parametrize("name", ["h264.ts", "hevc.ts"])
+def test_zeros_that_fill_a_transport_stream_up_are_sound(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(20), size=SIZE, **FORMATS[name])
+    whole, content = read(path), path.read_bytes()
+    empty = bytes.fromhex("471fff10") + bytes(184)
+    for behind in (bytes(188 * 30), empty, empty + bytes(500)):
+        path.write_bytes(content + behind)
+        assert read(path) == whole, len(behind)
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mpeg2video"])
+def test_pictures_of_mpeg_2_that_are_filled_up_with_zeros_are_sound(tmp_path: Path, container: str) -> None:
+    rate = {"b": "800000", "minrate": "800000", "maxrate": "800000", "bufsize": "400000"}
+    path = write_video(tmp_path / "a", range(20), size=SIZE, codec="mpeg2video", encode=rate, container=container)
+    assert path.read_bytes().endswith(bytes(40))
+    assert not read(path)[1]
+
+
+@pytest.mark.parametrize("name", ["h264.h264", "hevc.hevc", "mpeg2.m2v"])
+def test_zeros_behind_each_picture_are_sound(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, range(12), size=SIZE, **FORMATS[name])
+    whole = read(path)
+    with av.open(str(path)) as container:
+        pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(b"".join(picture + bytes(60) for picture in pictures))
+    assert read(path) == (whole[0], False)
+
+
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video", "libx264"])
+def test_a_program_stream_whose_beginning_is_destroyed(tmp_path: Path, codec: str) -> None:
+    """What is left looks like a recording that begins in mid-stream."""
+    options = {"codec": codec, "container": "vob"} | ({} if codec == "libx264" else {"encode": {"g": "12"}})
+    path = write_video(tmp_path / "a.mpg", range(30), size=SIZE, paint=textured, **options)
+    whole, content = read(path), path.read_bytes()
+    assert not whole[1]
+    for start, length in ((0, 64), (2, 500), (7, 64), (29, 64)):
+        path.write_bytes(content[:start] + bytes(length) + content[start + length :])
+        assert read(path)[1], (start, length)
+    second = content.index(b"\0\0\1\xba", 4)
+    path.write_bytes(content[:40] + bytes(second - 40) + content[second:])  # up to the end of the first packet
+    assert lost_beginning(path)
+    for begin in (second, second + 900):  # as where a recording was cut
+        path.write_bytes(content[begin:])
+        assert lost_beginning(path) is None, begin
+
+
+@pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
+def test_a_hole_from_the_last_sound_of_an_avi_file_into_its_index(tmp_path: Path, name: str) -> None:
+    """FFmpeg then takes what it finds, and the last pictures are not to be seen."""
+    path = write_video(tmp_path / name, range(20), size=SIZE, paint=textured, sound=True, **FORMATS[name])
+    content = path.read_bytes()
+    last = content.rindex(b"00dc", 0, content.rindex(b"idx1"))
+    begin = content.rindex(b"01wb", 0, last)
+    path.write_bytes(content[:begin] + bytes(len(content) - 40 - begin) + content[-40:])
     assert read(path)[1]
 
 

@@ -43,6 +43,8 @@ def test_a_destroyed_description_is_damage(tmp_path: Path, kind: str) -> None:
     places = fragments(content)
     assert len(places) >= 3
     holes = [(places[0][0], 1000), (places[-1][0], 64), (places[1][0] - 2, 16)]
+    if (table := content.find(b"mfra")) >= 0:
+        holes.append((places[-1][0] - 2, table + 8 - places[-1][0]))  # into the table of fragments at the file's end
     for number in range(24):
         begin, end = chance.choice(places)
         holes.append((chance.randrange(begin - 8, end), (16, 64)[number % 2]))
@@ -64,6 +66,14 @@ def test_what_is_behind_the_last_box_or_in_a_file_without_fragments_is_no_damage
             assert destroyed(path, 1) is None, (path.name, rest[:20])
     (tmp_path / "empty.mp4").touch()
     assert destroyed(tmp_path / "empty.mp4", 1) is None
+
+
+def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
+    content = path.read_bytes()
+    for begin, _ in fragments(content)[1:]:
+        path.write_bytes(content[: begin - 30] + bytes(len(content) - begin + 30))
+        assert destroyed(path, 1), begin
 
 
 def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:

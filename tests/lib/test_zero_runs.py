@@ -67,6 +67,19 @@ def test_zeros_in_units_with_lengths(codec: str, place: int) -> None:
     assert found(codec, packet(coded + bytes(16), coded), description) == ""
 
 
+@pytest.mark.parametrize("description", [b"", b"\1" + bytes(20) + b"\3\0"])
+def test_zeros_at_the_end_of_the_last_packet_alone(description: bytes) -> None:
+    unit = HEADERS["hevc"][0] + b"coded"
+    sound, ended = (b"\0\0\0\1" + unit + bytes(count) for count in (0, 40))
+    if description:
+        sound, ended = ((len(unit) + count).to_bytes(4, "big") + unit + bytes(count) for count in (0, 40))
+    for packets, words in (((sound, ended), "40 bytes of zeros"), ((ended, sound, ended), ""), ((ended, sound), "")):
+        holes = Holes("hevc", description, SIZE)
+        assert not any(holes.find(each, key=True) for each in packets)
+        assert words in (holes.at_end() or "")
+        assert bool(holes.at_end()) is bool(words)
+
+
 @pytest.mark.parametrize("name", ["h264.mkv", "h264_cavlc.mp4", "hevc.hevc", "hevc.mp4", "mpeg2.m2v", "mpeg4.mp4"])
 def test_holes_of_sixteen_bytes(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(12), size=SIZE, paint=textured, **FORMATS[name])

@@ -84,6 +84,8 @@ def payloads(packet: bytes) -> Iterator[Payload]:
     end = min(length, len(packet)) - reader.field(flags >> 3)
     reader.bytes(_TIMES)
     several = reader.byte() if flags & 1 else None
+    if several is not None and not several & 0x3F:
+        raise IndexError
     for _ in range(1 if several is None else several & 0x3F):
         yield from _payload(reader, properties, end, None if several is None else several >> 6)
 

@@ -24,6 +24,7 @@ _MADE_UP_BEFORE_KEY |= {"rv10", "rv20", "snow", "svq1", "theora", "vp3", "wmv1",
 # message of the stream's.
 _WITH_RECOVERY_POINTS = {"h264", "hevc"}
 BEGIN_BY_DECODER = _WITH_RECOVERY_POINTS | _MADE_UP_BEFORE_KEY
+_TAIL = bytes(16)
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
 # Nobody pads these: zeros at their end were something else.
@@ -73,6 +74,7 @@ class Holes:
         in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
         self._length_size = (description[place] & 3) + 1 if in_lengths else 0
         self._first, self._key_seen = True, codec not in _LENGTHS
+        self._tail = self._padded = 0  # how many zeros the last packet ends in, and how many before it end in some
 
     def find(self, content: bytes, *, key: bool) -> str | None:
         """Return a sentence on the first hole of a packet, or on the end that it lacks; None without.
@@ -83,11 +85,26 @@ class Holes:
         """
         first, self._first = self._first, False
         self._key_seen = self._key_seen or key
+        self._note_tail(content)
         if not self._key_seen and (what := lost_key(self._codec, content, self._length_size, first=first)):
             return what
         if not key and self._shown_again not in content:
             return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
         return zeros(self._codec, content, self._run, length_size=self._length_size) or self._erased(content)
+
+    def _note_tail(self, content: bytes) -> None:
+        self._padded += self._tail > 0
+        self._tail = 0
+        if content.endswith(_TAIL) and self._codec in _WITH_RECOVERY_POINTS:
+            self._tail = len(content) - len(content.rstrip(b"\0"))
+
+    def at_end(self) -> str | None:
+        """Return a sentence where the last packet of H.264 or HEVC ends in zeros, as no other does; None elsewhere.
+
+        Behind a picture encoders may write zeros, to keep a rate constant: then they do so behind others too. Of other
+        codecs the decoders notice a picture without its end.
+        """
+        return _lost(self._tail) if self._tail and not self._padded else None
 
     def _erased(self, content: bytes) -> str | None:
         """Look for ones, as erased flash memory holds: few of them stand in a row in a coded picture."""
@@ -116,15 +133,15 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: 
         least: how many in a row are too many, where the codec has no number of its own.
         length_size: bytes of the lengths before its units; 0 where start codes separate them.
     """
+    run = _LONGER_RUNS.get(codec, bytes(least))
+    if content.startswith(run) and (codec in _FINDERS or codec in _WITHOUT_ZEROS):
+        return _lost(len(content) - len(content.lstrip(b"\0")))  # no picture begins so
     if codec in _FINDERS:
         return _FINDERS[codec](content)
-    if codec in zero_runs.CODECS:
-        if not zero_runs.may_have_runs(content):
-            return None
-        if length := zero_runs.first_hole(codec, content, length_size):
-            return _lost(length)
-    run = _LONGER_RUNS.get(codec, bytes(least))
-    if codec not in _WITHOUT_ZEROS or run not in content:
+    with_units = codec in zero_runs.CODECS and zero_runs.may_have_runs(content)
+    if with_units and (length := zero_runs.first_hole(codec, content, length_size)):
+        return _lost(length)
+    if codec not in _WITHOUT_ZEROS or (codec in zero_runs.CODECS and not with_units) or run not in content:
         return None
     end = len(content) if codec in _WITHOUT_PADDING else len(content.rstrip(b"\0"))
     start = content.find(run, 0, end)

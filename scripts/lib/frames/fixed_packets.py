@@ -22,6 +22,7 @@ _FILLING = 0x1FFF  # the number of packets that hold nothing
 _PES = b"\0\0\1"
 _IN_A_ROW = 8  # packets from which their distance is known
 _NEAR_THE_END, _ON_GRID = 64, 0.5  # packets, and how many of them begin where they should if some of the last are lost
+_END_OF_VIDEO, _END_OF_OTHERS = 3, 16  # zeros in which no packet of the video, and of another stream, ends
 _AT_ONCE = 1 << 16  # packets looked at in one step
 # ASF, version 1.2: the identifiers (GUIDs) of its objects, and where they hold what is looked for.
 _ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
@@ -126,15 +127,17 @@ class TransportPackets(FixedPackets):
         """Begin; `stream_id` is the video's number in the file (PID)."""
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
+        self._filled = self._end_without_zeros()
         # Bytes in between move all packets behind them off the grid, which is not damage by itself. Zeros were lost.
-        begin = self._first_bytes(_NEAR_THE_END)
-        self._on_grid = bool((begin[-_IN_A_ROW:] == _SYNC).all()) or (
-            np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin) and self._ends_on_grid()
-        )
+        begin = self._first_bytes((self._filled - grid.first) // grid.distance)
+        self._steady = np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin)
+        last = self._first_bytes(self._count)[-_IN_A_ROW:]
+        self._on_grid = bool((last == _SYNC).all()) or (self._steady and self._ends_on_grid())
 
     def _first_bytes(self, count: int) -> Content:
-        """Return the first byte of each of the last packets, as they stand on the grid."""
-        return self._data[self._grid.first + self._grid.distance * np.arange(max(0, self._count - count), self._count)]
+        """Return the first byte of each of the last of so many packets, as they stand on the grid."""
+        some = np.arange(max(0, count - _NEAR_THE_END), max(0, count))
+        return self._data[self._grid.first + self._grid.distance * some]
 
     def _ends_on_grid(self) -> bool:
         """Return whether the last packet ends with the file, and is not one of zeros that fill the file up."""
@@ -158,11 +161,28 @@ class TransportPackets(FixedPackets):
 
     @property
     def lacking(self) -> int:
-        """How many bytes the last packet lacks, where the file breaks off in it."""
+        """How many bytes the last packet lacks, where the file breaks off in it, or goes on in zeros."""
+        end = self._filled
         first, distance = self._grid
-        length = (len(self._data) - first) % distance
-        broken = self._on_grid and 0 < length < _PACKET and self._data[len(self._data) - length] == _SYNC
-        return _PACKET - length if broken else 0
+        begin = max(first, first + (end - 1 - first) // distance * distance)
+        length = end - begin
+        if not self._steady or not 0 < length < _PACKET or self._data[begin] != _SYNC:
+            return 0
+        if begin + _PACKET > len(self._data):
+            return _PACKET - length
+        number = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _FILLING
+        if number == _FILLING or begin + _PACKET == len(self._data):
+            return 0  # some writers fill those with zeros, and pictures up
+        zeros = _PACKET - length
+        return zeros if zeros >= (_END_OF_VIDEO if number == self._stream_id else _END_OF_OTHERS) else 0
+
+    def _end_without_zeros(self) -> int:
+        """Return the byte behind the last that is not zero."""
+        for end in range(len(self._data), 0, -_AT_ONCE):
+            filled = np.flatnonzero(self._data[max(0, end - _AT_ONCE) : end])
+            if len(filled):
+                return max(0, end - _AT_ONCE) + int(filled[-1]) + 1
+        return 0
 
     def mostly_encrypted(self) -> bool:
         """Return whether most packets of the video are encrypted, in pieces from all over the file."""

@@ -13,12 +13,13 @@ import numpy as np
 
 _HEAD, _LONG_HEAD = 8, 16
 _FULL = 4  # version and flags
-_DATA = (b"moof", b"mdat")
+_DATA = (b"moof", b"mdat", b"mfro")  # fragments, or what ends the table of them at the end of the file
 # By the flag that says that it is there: bytes of a field. Of a `tfhd` and a `trun`, and of each sample of the latter.
 _OF_TRACK = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}
 _OF_RUN = {0x1: 4, 0x4: 4}
 _OF_SAMPLE = {0x100: 4, 0x200: 4, 0x400: 4, 0x800: 4}
 _SAMPLE_SIZE = 0x200
+_ZEROS = bytes(16)
 
 
 class Box(NamedTuple):
@@ -53,7 +54,8 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
         if box is None:
             # Behind the last box may stand anything; without fragments the index tells of loss.
             lost = fragments or data.find(b"mvex", 0, at) >= 0
-            return _words(at) if lost and any(data.find(kind, at) >= 0 for kind in _DATA) else None
+            lost = bool(lost) and (any(data.find(kind, at) >= 0 for kind in _DATA) or _is_hole(data, at))
+            return _words(at) if lost else None
         if box.kind == b"moov":
             time = 0  # another file begins
         if box.kind == b"moof" and box.end <= len(data):
@@ -64,6 +66,11 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
                 return _words(at)
         at = box.end
     return None
+
+
+def _is_hole(data: mmap.mmap, at: int) -> bool:
+    """Return whether zeros stand on both sides of a place: they did not come behind a whole box."""
+    return data[max(0, at - len(_ZEROS)) : at + len(_ZEROS)] == 2 * _ZEROS
 
 
 def _words(place: int) -> str:

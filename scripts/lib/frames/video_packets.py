@@ -193,6 +193,8 @@ class VideoPackets(FrameSource):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
         self._look_at_container(None, f"after packet {self._packets - 1}")
         self._look_for_gap(None, "the end")
+        if what := self._holes.at_end():
+            self.summary.add_error(f"packet {self._packets - 1}", what)
         self._report_jump()
 
     def _report_jump(self) -> None:
