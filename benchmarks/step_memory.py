@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.many_in_tator import MARK, name_of, project_of, write_uploads
+from benchmarks.many_in_tator import COUNTS, MARK, name_of, project_of, write_uploads
 from benchmarks.measure import measured_process
 from scripts.lib.evaluation.truth import LabeledBox, write_truth
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
@@ -31,10 +31,10 @@ from tests.workflow import ROOT
 STEPS = (
     *("merge_detections", "count_species", "tabulate_media", "summarize", "conclude", "export_megadetector"),
     *("export_parquet", "export_label_studio", "make_report", "export_cvat", "export_yolo", "evaluate"),
-    *("get_attributes", "mark_processed", "match_media", "list_media", "resolve_media"),
+    *("get_attributes", "write_counts", "mark_processed", "match_media", "list_media", "resolve_media"),
 )
 # Those that ask Tator.
-_OF_TATOR = ("get_attributes", "mark_processed", "match_media", "resolve_media")
+_OF_TATOR = ("get_attributes", "write_counts", "mark_processed", "match_media", "resolve_media")
 # So many media at most have true boxes, which people draw.
 _ANNOTATED = 1000
 _BEGIN_OF_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(90)
@@ -217,6 +217,14 @@ def _arguments(step: str) -> dict[str, Any]:
             **_SITE,
             "attribute": MARK,
             "marks": results / "marks.json",
+        },
+        "write_counts": lambda: {
+            **every("records", "outcomes", "uploads"),
+            **_SITE,
+            "counts": results / "counts.csv",
+            "attributes": COUNTS,
+            "memory": Path("resources/written_counts.json"),
+            "counts_in_tator": results / "counts_in_tator.json",
         },
         "match_media": lambda: {
             **every("records"),
