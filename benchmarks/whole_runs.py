@@ -42,7 +42,7 @@ def measure_planning(folder: Path, per_job: int | str, media: int, rounds: int) 
 
 
 def measure_plans_of_file(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a dry run takes for each number of media of Tator that a file names, as a user would leave the settings.
+    """Yield what a dry run takes for each number of media of Tator that a file names, without `media.per_job`.
 
     Args:
         folder: for the runs.

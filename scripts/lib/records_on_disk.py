@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from scripts.lib import json_text
+
 
 class RecordsOnDisk:
     """Values that JSON can hold, by media id; memory does not grow with their number."""
@@ -29,9 +31,9 @@ class RecordsOnDisk:
     def get(self, media_id: int) -> Any:
         """Return a media's value; None where there is none."""
         row = self._table.execute("SELECT content FROM known WHERE media_id = ?", (media_id,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else json_text.parse(row[0])
 
     def items(self) -> Iterator[tuple[int, Any]]:
         """Yield each media with its value, by number."""
         for media_id, content in self._table.execute("SELECT media_id, content FROM known ORDER BY media_id"):
-            yield media_id, json.loads(content)
+            yield media_id, json_text.parse(content)
