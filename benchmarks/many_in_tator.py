@@ -1,6 +1,7 @@
 """A project of very many media instead of Tator's client: what it answers is made when it is asked."""
 
 import json
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from scripts.lib.records import UploadRecord
 from scripts.lib.records.upload import People
 
 MARK = "Object Detector Processed"
+COUNTS = {"cod": "MaxN cod", "crab": "MaxN crab"}
 _TYPE = 1
 _MOMENT = "2026-11-28T11:31:41+00:00"
 _FILE = {
@@ -38,6 +40,7 @@ class ManyMedia:
     def __init__(self, count: int) -> None:
         self.count = count
         self._is_marked, self._mark = bytearray(count + 1), ""
+        self._counts = {name: array("h", [-1]) * (count + 1) for name in COUNTS.values()}
 
     def get_media_list_by_id(self, _: int, body: dict[str, Any], **__: Any) -> list[dict[str, Any]]:
         """Return these media."""
@@ -50,23 +53,30 @@ class ManyMedia:
     def get_media_type_list(self, _: int) -> list[dict[str, Any]]:
         """Return the one media type."""
         mark = {"name": MARK, "dtype": "string", "required": False, "default": "No"}
-        return [{"id": _TYPE, "name": "Pictures", "dtype": "image", "attribute_types": [mark]}]
+        counts = [{"name": name, "dtype": "int", "required": False} for name in COUNTS.values()]
+        return [{"id": _TYPE, "name": "Pictures", "dtype": "image", "attribute_types": [mark, *counts]}]
 
     def get_section_list(self, _: int) -> list[dict[str, Any]]:
         """Return none."""
         return []
 
     def update_media_list(self, _: int, body: dict[str, Any]) -> dict[str, Any]:
-        """Note the mark of these media."""
-        self._mark = body["attributes"][MARK]
-        for number in body["ids"]:
-            self._is_marked[number] = 1
+        """Note the mark of these media, or their counts."""
+        for name, value in body["attributes"].items():
+            if name == MARK:
+                self._mark = value
+            for number in body["ids"]:
+                if name == MARK:
+                    self._is_marked[number] = 1
+                else:
+                    self._counts[name][number] = value
         return {}
 
     def _row(self, number: int) -> dict[str, Any]:
         row: dict[str, Any] = json.loads(json.dumps(_ROW)) | {"id": number, "name": name_of(number)}
         if self._is_marked[number]:
             row["attributes"][MARK] = self._mark
+        row["attributes"] |= {name: counts[number] for name, counts in self._counts.items() if counts[number] >= 0}
         return row
 
 

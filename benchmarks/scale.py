@@ -24,7 +24,7 @@ from benchmarks.run import Run
 from benchmarks.step_memory import STEPS, measure_memory
 from benchmarks.table import Figures, measured_sections
 from benchmarks.uploads import measure_connect, measure_uploads
-from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning
+from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning, measure_plans_of_file
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
 from scripts.lib.workflow.batches import batches, media_per_job
@@ -32,10 +32,21 @@ from tests.tator_server.launch import Server, running
 
 # Pictures first: some file systems (ext4 without a journal) make files slowly for minutes after many were removed.
 SECTIONS = (
-    *("pictures", "planning", "clips", "idle", "uploads", "connect", "folder", "folder_plans", "folder_again"),
+    *(
+        "pictures",
+        "planning",
+        "clips",
+        "idle",
+        "uploads",
+        "connect",
+        "folder",
+        "folder_plans",
+        "file_plans",
+        "folder_again",
+    ),
     "memory",
 )
-# Files of a folder, and in how many seconds of the processor a run on them is to be planned.
+# Files of a folder, or media of Tator, and in how many seconds of the processor a run on them is to be planned.
 PLANS = {"1000": 4, "10000": 5, "100000": 10, "1000000": 60}
 # What each figure should reach.
 TARGETS = {
@@ -49,8 +60,12 @@ TARGETS = {
     ("pictures", "auto", "ratio"): ">= 0.8",
     **({("folder", "pace 50", "peer_wall_ratio"): ">= 1.5"} if PEER_VARIABLE in os.environ else {}),
     ("folder", "pace none", "ms_beside_decoding"): "<= 3",
-    **{("folder_plans", name, "cpu_seconds"): f"<= {seconds}" for name, seconds in PLANS.items()},
-    ("folder_plans", "1000000", "mb"): "<= 1000",
+    **{
+        (section, name, "cpu_seconds"): f"<= {seconds}"
+        for section in ("folder_plans", "file_plans")
+        for name, seconds in PLANS.items()
+    },
+    **{(section, "1000000", "mb"): "<= 1000" for section in ("folder_plans", "file_plans")},
     ("folder_again", "nothing to do", "cpu_seconds"): "<= 15",
     ("folder_again", "one changed", "detect_jobs"): "<= 1",
     ("folder_again", "one changed", "detected_media"): "<= 1",
@@ -76,7 +91,7 @@ class Extent:
         uploaded: media whose boxes are uploaded.
         boxes: of each of these.
         rounds: of what can be repeated.
-        files: of a folder, of dry runs, by their names.
+        files: of a folder, or media of Tator, of dry runs, by their names.
         again: pictures of a folder whose run is asked for again.
         records: media of the steps whose memory is measured, few and many.
     """
@@ -184,6 +199,10 @@ class Bench:
     def folder_plans(self) -> Iterator[tuple[str, Figures]]:
         """Yield what it takes to plan a run on a folder's files."""
         yield from measure_folder_planning(self._folder, self._extent.files)
+
+    def file_plans(self) -> Iterator[tuple[str, Figures]]:
+        """Yield what it takes to plan a run on media of Tator that a file names."""
+        yield from measure_plans_of_file(self._folder, self._extent.files)
 
     def folder_again(self) -> Iterator[tuple[str, Figures]]:
         """Yield what a run on a folder's files takes, and what it takes when it is asked for again."""

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.many_in_tator import MARK, name_of, project_of, write_uploads
+from benchmarks.many_in_tator import COUNTS, MARK, name_of, project_of, write_uploads
 from benchmarks.measure import measured_process
 from scripts.lib.evaluation.truth import LabeledBox, write_truth
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
@@ -28,13 +29,15 @@ from scripts.lib.workflow.media_files import FilesOfMedia
 from scripts.lib.workflow.sub_folders import file_of
 from tests.workflow import ROOT
 
+COMMANDS = ("compare_runs", "select_media", "watch_run")
 STEPS = (
     *("merge_detections", "count_species", "tabulate_media", "summarize", "conclude", "export_megadetector"),
     *("export_parquet", "export_label_studio", "make_report", "export_cvat", "export_yolo", "evaluate"),
-    *("get_attributes", "mark_processed", "match_media", "list_media", "resolve_media"),
+    *("export_counts", "get_truth", "get_attributes", "write_counts", "mark_processed", "match_media", "list_media"),
+    *("resolve_media", *COMMANDS),
 )
 # Those that ask Tator.
-_OF_TATOR = ("get_attributes", "mark_processed", "match_media", "resolve_media")
+_OF_TATOR = ("get_attributes", "write_counts", "mark_processed", "match_media", "resolve_media", "select_media")
 # So many media at most have true boxes, which people draw.
 _ANNOTATED = 1000
 _BEGIN_OF_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(90)
@@ -195,6 +198,18 @@ def _arguments(step: str) -> dict[str, Any]:
         "export_yolo": lambda: {**boxes, **network, "yolo": results / "yolo"},
     }
     known |= {
+        "export_counts": lambda: {
+            "counts": results / "counts.csv",
+            "network": "network",
+            "occurrences": results / "occurrences.csv",
+            "max_n": results / "maxn.txt",
+        },
+        "get_truth": lambda: {
+            **every("records"),
+            **network,
+            "truth_file": [Path("resources/truth.csv")],
+            "truth": Path("resources/truth_of_run.csv"),
+        },
         "evaluate": lambda: {
             **every("detections", "outcomes"),
             **network,
@@ -217,6 +232,14 @@ def _arguments(step: str) -> dict[str, Any]:
             **_SITE,
             "attribute": MARK,
             "marks": results / "marks.json",
+        },
+        "write_counts": lambda: {
+            **every("records", "outcomes", "uploads"),
+            **_SITE,
+            "counts": results / "counts.csv",
+            "attributes": COUNTS,
+            "memory": Path("resources/written_counts.json"),
+            "counts_in_tator": results / "counts_in_tator.json",
         },
         "match_media": lambda: {
             **every("records"),
@@ -246,7 +269,23 @@ def _arguments(step: str) -> dict[str, Any]:
             "batch": Path("resources/listed/batch.json"),
         },
     }
-    return known[step]()
+    return _of_command(step) if step in COMMANDS else known[step]()
+
+
+def _of_command(name: str) -> dict[str, Any]:
+    """Return the arguments of a command's function; what they are made of, the other steps do without."""
+    if name == "compare_runs":
+        from scripts.lib.evaluation.comparison import run_side
+
+        sides = {side: run_side(Path()) for side in ("before", "after")}
+        return {**sides, "out": Path("comparison"), "score_change": 0.0}  # each box counts as changed
+    if name == "select_media":
+        from scripts.commands.select_media import MediaFilter
+
+        return {**_SITE, "wanted": MediaFilter()}
+    from rich.console import Console
+
+    return {"folder": Path(), "console": Console(file=StringIO()), "pause": 0.0, "once": True}
 
 
 def _say_nothing(_: str) -> None:
@@ -258,8 +297,9 @@ def main(step: str, folder: str) -> None:
     os.chdir(folder)
     for place in ("resources/matches", "resources/listed"):
         Path(place).mkdir(exist_ok=True)
-    script, arguments = import_module(f"scripts.{step}"), _arguments(step)
+    script = import_module(f"scripts.commands.{step}" if step in COMMANDS else f"scripts.{step}")
     begun = time.process_time()
+    arguments = _arguments(step)
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(job, "tell_user", _say_nothing))  # it would print a table of all media
         if step in _OF_TATOR:

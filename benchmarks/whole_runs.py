@@ -1,6 +1,7 @@
 """What is measured of whole runs: planning, a run of many clips, and one with nothing left to do."""
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,6 +16,7 @@ from benchmarks.run import Run
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.engines.base import Engine
 from scripts.lib.files import read_json
+from scripts.lib.workflow import media_list
 from tests.workflow import command_line, environment
 
 
@@ -37,6 +39,27 @@ def measure_planning(folder: Path, per_job: int | str, media: int, rounds: int) 
         "cpu_seconds": spread([used.cpu for used in found]),
         "mb": spread([used.pss / 1e6 for used in found]),
     }
+
+
+def measure_plans_of_file(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a dry run takes for each number of media of Tator that a file names, without `media.per_job`.
+
+    Args:
+        folder: for the runs.
+        counts: numbers of media by their names.
+    """
+    for name, count in counts.items():
+        run, media_file = folder / f"plan-file-{name}", folder / f"media-{name}.txt"
+        media_list.write(media_file, range(1, count + 1), [])
+        settings = {
+            "tator": {"host": "http://127.0.0.1:9", "project_id": 1, "media_file": str(media_file)},
+            "network": {"directory": str(SAMPLE)},
+            "detect": {"img_max_side": 640, "img_min_side": 480},
+            "upload": {"localization_type_id": 1},
+        }
+        command = command_line(run, "--dry-run", "--quiet", "rules", settings=settings)
+        used = measured_process(command, directory=run, environ=environment({}), watch_memory=True)
+        yield name, {"media": count, "cpu_seconds": used.cpu, "mb": used.pss / 1e6}
 
 
 def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:

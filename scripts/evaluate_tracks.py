@@ -29,10 +29,14 @@ def evaluate_tracks(
         fill_gaps: whether interpolated boxes count as found.
         evaluation: the JSON file to write.
     """
-    found_in = [read_record(DetectionRecord, path) for path in outcomes]
-    records = {outcome.media_id: (outcome, boxes) for outcome, boxes in zip(found_in, track_boxes, strict=True)}
+    truth = read_true_tracks(true_tracks, (read_record(DetectionRecord, path) for path in outcomes))
+    records = {
+        outcome.media_id: (outcome, boxes)
+        for outcome, boxes in zip((read_record(DetectionRecord, path) for path in outcomes), track_boxes, strict=True)
+        if outcome.media_id in truth  # few of very many
+    }
     found: list[MediaTrackAccuracy] = []
-    for media_id, true_boxes in read_true_tracks(true_tracks, found_in).items():
+    for media_id, true_boxes in truth.items():
         outcome, path = records[media_id]
         frames = frames_used(outcome.asked, outcome.frames.numbers) if outcome.kind == "video" else range(0)
         boxes = [

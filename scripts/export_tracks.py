@@ -1,7 +1,7 @@
 """Write tracks in the formats of other programs: MOT, VIAME's CSV (DIVE), and COCO for videos."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -81,16 +81,16 @@ def export_tracks(
         coco: the JSON file: `videos`, `images` with `frame_index`, `tracks`, and `annotations` with `track_id`.
     """
     names = train.species(train_ini)
-    found = [
-        ExportedTracks(
-            read_record(MediaRecord, record), read_record(DetectionRecord, outcome), tracked.tracks, boxes, fill_gaps
-        )
-        for record, outcome, track, boxes in zip(records, outcomes, tracks, track_boxes, strict=True)
-        if (tracked := read_record(TracksRecord, track)).tracks
-    ]
+
+    def found() -> Iterator[ExportedTracks]:
+        for record, outcome, track, boxes in zip(records, outcomes, tracks, track_boxes, strict=True):
+            if tracked := read_record(TracksRecord, track).tracks:
+                media = read_record(MediaRecord, record)
+                yield ExportedTracks(media, read_record(DetectionRecord, outcome), tracked, boxes, fill_gaps)
+
     for folder in (mot, viame):
         folder.mkdir(parents=True, exist_ok=True)
-    for media in found:
+    for media in found():
         with replacing(mot / f"{media.outcome.media_id}.txt") as stream:
             _write_mot(stream, media)
         with replacing(viame / f"{media.outcome.media_id}.csv") as stream:
@@ -131,57 +131,69 @@ def _viame_name(species: str) -> str:
     return f"[{name[1:]}" if name.startswith("(") else name
 
 
-def _coco(found: list[ExportedTracks], names: list[str]) -> Iterator[str]:
-    """Yield the JSON text in parts, with one box in memory at a time."""
+def _coco(found: Callable[[], Iterator[ExportedTracks]], names: list[str]) -> Iterator[str]:
+    """Yield the JSON text in parts, with one media in memory at a time: `found` is called again for each list."""
     categories = [{"id": at, "name": name} for at, name in enumerate(names, start=1)]
-    videos = [
-        {"id": outcome.media_id, "name": outcome.name, "width": outcome.width, "height": outcome.height}
-        for outcome in (media.outcome for media in found)
-    ]
-    tracks: list[dict[str, Any]] = []
-    numbers: dict[tuple[int, int], int] = {}
-    for media in found:
-        for one in media.tracks:
-            numbers[media.outcome.media_id, one.track] = len(tracks) + 1
-            tracks.append(
-                {
-                    "id": len(tracks) + 1,
-                    "video_id": media.outcome.media_id,
-                    "category_id": one.species,
-                    "score": one.confidence,
-                    "track": one.track,
-                }
-            )
-    yield f'{{"categories": {as_json(categories)},\n"videos": {as_json(videos)},\n'
-    yield f'"tracks": {as_json(tracks)},\n"images": ['
-    images: dict[tuple[int, int], int] = {}
-    for media in found:
-        for box in media.boxes():
-            key = media.outcome.media_id, box.frame
-            if key not in images:
-                images[key] = len(images) + 1
-                yield f"{',' if len(images) > 1 else ''}\n{as_json(_image(images[key], media.outcome, box.frame))}"
+    yield f'{{"categories": {as_json(categories)},\n"videos": ['
+    for at, media in enumerate(found()):
+        yield f"{', ' if at else ''}{as_json(_video(media.outcome))}"
+    yield '],\n"tracks": ['
+    tracks = ((media.outcome.media_id, one) for media in found() for one in media.tracks)
+    for at, (media_id, one) in enumerate(tracks):
+        yield f"{', ' if at else ''}{as_json(_track(at + 1, media_id, one))}"
+    yield '],\n"images": ['
+    for at, (number, media, frame) in enumerate(_images(found())):
+        yield f"{',' if at else ''}\n{as_json(_image(number, media.outcome, frame))}"
     yield '],\n"annotations": ['
+    for at, annotation in enumerate(_annotations(found())):
+        yield f"{',' if at else ''}\n{as_json({'id': at + 1, **annotation})}"
+    yield "]}\n"
+
+
+def _images(found: Iterator[ExportedTracks]) -> Iterator[tuple[int, ExportedTracks, int]]:
+    """Yield the frames that hold a box of a track: their number in the file, from 1, the media and the frame."""
     number = 0
     for media in found:
-        media_id = media.outcome.media_id
-        species = {one.track: one.species for one in media.tracks}
-        for box in media.boxes():
+        for frame in dict.fromkeys(box.frame for box in media.boxes()):
             number += 1
-            annotation = {
-                "id": number,
-                "image_id": images[media_id, box.frame],
-                "video_id": media_id,
-                "track_id": numbers[media_id, box.track],
-                "category_id": species[box.track],
+            yield number, media, frame
+
+
+def _annotations(found: Iterator[ExportedTracks]) -> Iterator[dict[str, Any]]:
+    """Yield the boxes, whose images and tracks are numbered from 1 in the order in which they stand in the file."""
+    tracks_before = images_before = 0
+    for media in found:
+        numbers = {one.track: (at, one.species) for at, one in enumerate(media.tracks, start=tracks_before + 1)}
+        images: dict[int, int] = {}
+        for box in media.boxes():
+            number, species = numbers[box.track]
+            yield {
+                "image_id": images_before + images.setdefault(box.frame, len(images) + 1),
+                "video_id": media.outcome.media_id,
+                "track_id": number,
+                "category_id": species,
                 "bbox": list(box.xywh),
                 "area": round(box.xywh[2] * box.xywh[3], 3),
                 "iscrowd": 0,
                 "score": box.score,
                 "interpolated": box.interpolated,
             }
-            yield f"{',' if number > 1 else ''}\n{as_json(annotation)}"
-    yield "]}\n"
+        tracks_before += len(media.tracks)
+        images_before += len(images)
+
+
+def _video(outcome: DetectionRecord) -> dict[str, Any]:
+    return {"id": outcome.media_id, "name": outcome.name, "width": outcome.width, "height": outcome.height}
+
+
+def _track(number: int, media_id: int, track: Track) -> dict[str, Any]:
+    return {
+        "id": number,
+        "video_id": media_id,
+        "category_id": track.species,
+        "score": track.confidence,
+        "track": track.track,
+    }
 
 
 def _image(number: int, outcome: DetectionRecord, frame: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def get_true_tracks(
         ValueError: there is neither a file nor a version.
         PipelineError: the file cannot be used, or no true track is of this run's media.
     """
-    media = [read_record(MediaRecord, record) for record in records]
+    media = (read_record(MediaRecord, record) for record in records)
     if track_truth_file:
         tracks = read_true_tracks(track_truth_file[0], media)
         source = str(track_truth_file[0])
@@ -49,7 +49,7 @@ def get_true_tracks(
     else:
         project = Project(host, project_id)
         types = [kind["id"] for kind in project.state_types() if kind.get("association") == "Localization"]
-        videos = [each for each in media if each.state == "ready" and each.kind == "video"]
+        videos = (each for each in media if each.state == "ready" and each.kind == "video")
         found = {
             each.media_id: _standing(project, each, types, localization_type_id, track_truth_version) for each in videos
         }

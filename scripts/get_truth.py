@@ -45,7 +45,7 @@ def get_truth(
         ValueError: there is neither a file nor a version.
         PipelineError: the file cannot be read, or no true box is of this run's media.
     """
-    media = [read_record(MediaRecord, record) for record in records]
+    media = (read_record(MediaRecord, record) for record in records)
     if truth_file:
         boxes = list(foreign_truth(truth_file[0], media, train.species(train_ini)))
         source = str(truth_file[0])
@@ -53,10 +53,10 @@ def get_truth(
         raise ValueError("neither a file of true boxes nor a version in Tator is named")
     else:
         project = Project(host, project_id)
-        ready = [each for each in media if each.state == "ready"]
         boxes = [
             box
-            for each in ready
+            for each in media
+            if each.state == "ready"
             for box in _standing(project, each, localization_type_id, truth_version, species_attribute)
         ]
         source = f"version {truth_version}"

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,14 @@ from scripts.lib.counting import analysed_frames
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
+from scripts.lib.records_on_disk import RecordsOnDisk
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
 from scripts.lib.workflow import job
 
-# The file of written values is saved before and after each group of this many media.
+# Media with the same counts share a call, so larger groups need fewer calls.
 _AT_ONCE = 10_000
 
 _log = logging.getLogger(__name__)
@@ -55,37 +58,36 @@ def write_counts(
         ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
             media's alone, when those of the others are written.
     """
-    found_in_boxes = _read(counts, attributes)
-    wanted = {
-        media_id: {name: found_in_boxes.get((media_id, species), 0) for species, name in attributes.items()}
-        for media_id in _verified(records, outcomes, uploads)
-    }
     outcome, people = Outcome(), dict[int, list[str]]()
-    if wanted:
+    if any(True for _ in _verified(records, outcomes, uploads)):
         project = Project(host, project_id)
         kinds = project.media_types()
-        written = WrittenCounts.read(memory, host, project_id)
+        with closing(RecordsOnDisk()) as counted, closing(WrittenCounts(memory, host, project_id)) as written:
+            counted.update(_max_n(counts, attributes))
 
-        def changes(media: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
-            return _changes(media, wanted[media["id"]], kinds, written)
+            def changes(media: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
+                found = counted.get(media["id"]) or {}
+                wanted = {name: found.get(species, 0) for species, name in attributes.items()}
+                return _changes(media, wanted, kinds, written)
 
-        def note_people(media: Mapping[str, Any]) -> None:
-            if left := changes(media)[1]:
-                people[media["id"]] = left
+            def note_people(media: Mapping[str, Any]) -> None:
+                if left := changes(media)[1]:
+                    people[media["id"]] = left
 
-        task = Task(
-            call="write counts",
-            refused="the write of its counts",
-            lacks="counts",
-            kept="the counts in",
-            due=lambda media: changes(media)[0],
-            stands=_stands,
-            before=written.begin,
-            after=written.end,
-            look=note_people,
-            at_once=_AT_ONCE,
-        )
-        outcome = set_attributes(project, list(wanted), task, counts_in_tator)
+            task = Task(
+                call="write counts",
+                refused="the write of its counts",
+                lacks="counts",
+                kept="the counts in",
+                due=lambda media: changes(media)[0],
+                stands=_stands,
+                before=written.begin,
+                after=written.end,
+                look=note_people,
+                at_once=_AT_ONCE,
+            )
+            # Records are read twice, since the numbers of very many media take more room than time.
+            outcome = set_attributes(project, _verified(records, outcomes, uploads), task, counts_in_tator)
     for media_id, left in sorted(people.items()):
         _log.info("media %d: a person's value stays in %s", media_id, ", ".join(map(repr, left)))
     record = CountsInTator(
@@ -108,13 +110,10 @@ def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) ->
                 yield upload.media_id
 
 
-def _read(counts: Path, attributes: Collection[str]) -> dict[tuple[int, str], int]:
-    """Return MaxN by media and species, of the species that have an attribute."""
-    return {
-        (int(row["media_id"]), row["species"]): int(row["max_n"])
-        for row in csv_text.read_rows(counts)
-        if row["species"] in attributes
-    }
+def _max_n(counts: Path, attributes: Collection[str]) -> Iterator[tuple[int, dict[str, int]]]:
+    """Yield MaxN of each media by species, of the species that have an attribute."""
+    for media_id, group in groupby(csv_text.read_rows(counts), key=lambda row: int(row["media_id"])):
+        yield media_id, {row["species"]: int(row["max_n"]) for row in group if row["species"] in attributes}
 
 
 def _changes(

@@ -1,6 +1,7 @@
 """MaxN as attributes of the media: written where nobody else's value stands, once, and only of verified media."""
 
 import csv
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -177,12 +178,35 @@ def test_another_folder_knows_of_nothing_that_this_one_wrote(counted, tmp_path):
 
 def test_the_memory_is_of_one_project(counted):
     counted.write()
-    memory = read_json(counted.folder / "written_counts.json")
-    assert memory["place"] == [counted.server.host, counted.server.project_id]
-    memory["place"][1] = -1
-    write_record(counted.folder / "written_counts.json", memory)
+    memory = counted.folder / "written_counts.json"
+    place, *notes = memory.read_text().splitlines()
+    assert json.loads(place) == {"place": [counted.server.host, counted.server.project_id]}
+    memory.write_text("\n".join([json.dumps({"place": [counted.server.host, -1]}), *notes]) + "\n")
     counted.numbers[1]["cod"] = 6
     assert counted.write()["people"] == {"1": [COD]}
+
+
+def test_a_memory_of_a_version_that_wrote_it_as_a_whole(counted):
+    counted.write()
+    place = [counted.server.host, counted.server.project_id]
+    write_record(
+        counted.folder / "written_counts.json", {"place": place, "written": {"1": {COD: [3]}, "2": {COD: [7, 0]}}}
+    )
+    counted.numbers[1]["cod"], counted.numbers[2]["cod"] = 6, 4
+    assert counted.write()["people"] == {}
+    assert (counted.stands(1, COD), counted.stands(2, COD)) == ([6], [4])
+
+
+def test_a_note_that_was_cut_was_not_sent(counted):
+    counted.write()
+    memory = counted.folder / "written_counts.json"
+    memory.write_text(memory.read_text() + '[1, {"MaxN cod": [3, 44')
+    counted.edit(1, **{COD: 44})
+    counted.numbers[1]["cod"], counted.numbers[2]["cod"] = 6, 4
+    assert counted.write()["people"] == {"1": [COD]}
+    lines = memory.read_text().splitlines()
+    assert json.loads(lines[-1]) == [2, {COD: [4], CRAB: [5]}]
+    assert len(lines) == 4, "the project, a media each, and a second line of the one that changed"
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"place": 1', '{"written": {"x": 1}}', '"x"'])

@@ -11,14 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from scripts.lib.detections import read_detections
-from scripts.lib.errors import PipelineError, ServerError
+from scripts.lib.errors import ServerError
 from scripts.lib.evaluation.accuracy import overlaps
 from scripts.lib.evaluation.truth import LabeledBox
-from scripts.lib.record_files import missing_key_named, read_record
+from scripts.lib.finished_run import FinishedRun
+from scripts.lib.record_files import read_record
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
-from scripts.lib.summary_file import read_lines_as
-from scripts.lib.workflow.sub_folders import file_of
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
@@ -40,13 +39,6 @@ class ComparedMedia:
     width: int
     height: int
     network: NetworkClasses | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SummaryLine:
-    """A media of a run's summary."""
-
-    media_id: int
 
 
 @dataclass(frozen=True)
@@ -127,22 +119,12 @@ def run_side(folder: Path) -> Side:
     Raises:
         PipelineError: there are no results.
     """
-    results = folder / "results" if (folder / "results").is_dir() else folder
-    summary = results / "summary.json"
-    if not summary.exists():
-        raise PipelineError(f"{folder}: has no results/summary.json; expected the folder of a run that has ended")
-    with missing_key_named(summary):
-        media_ids = array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
-
-    def file(pattern: str, media_id: int) -> Path:
-        path = results / pattern.format(media_id=media_id)
-        # Of very many media the files lie in sub-folders.
-        return path if path.exists() else results / file_of(pattern, media_id, in_folders=True)
+    run = FinishedRun.at(folder)
 
     def read(media_id: int) -> ComparedMedia:
-        return read_record(ComparedMedia, file("detections/{media_id}.json", media_id))
+        return read_record(ComparedMedia, run.file("detections/{media_id}.json", media_id))
 
-    media = MediaOfSide(media_ids, read)
+    media = MediaOfSide(run.media_ids, read)
     # Few networks made the boxes of a run: the classes of each are kept once, and of each media which they are.
     numbers: dict[tuple[str, ...], int] = {}
     of_media = np.zeros(len(media), np.uint16)
@@ -154,11 +136,11 @@ def run_side(folder: Path) -> Side:
         names = classes[of_media[media.rank(media_id)]]
         return [
             LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
-            for row in read_detections(file("detections/{media_id}.csv", media_id))
+            for row in read_detections(run.file("detections/{media_id}.csv", media_id))
         ]
 
     def previews(media_id: int) -> Path | None:
-        path = file("previews/{media_id}.zip", media_id)
+        path = run.file("previews/{media_id}.zip", media_id)
         return path if path.exists() else None
 
     return Side(str(folder), media, boxes, previews, max(classes, key=len, default=()))

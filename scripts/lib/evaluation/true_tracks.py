@@ -2,7 +2,8 @@
 
 import csv
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def write_true_tracks(path: Path, tracks: Mapping[int, Sequence[TrackedBox]]) ->
                 rows.writerow([media_id, box.frame, box.track, *(f"{value:.3f}" for value in box.xywh)])
 
 
-def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[TrackedBox]]:
+def read_true_tracks(path: Path, media: Iterable[NamedMedia]) -> dict[int, list[TrackedBox]]:
     """Return the boxes of the true tracks, by media; those of other media are left out.
 
     Args:
@@ -66,8 +67,9 @@ def read_true_tracks(path: Path, media: Sequence[NamedMedia]) -> dict[int, list[
         PipelineError: naming the file, the line, and what was expected.
     """
     found: dict[int, list[TrackedBox]] = {}
-    for media_id, box in tracked_boxes_of(path, MediaFinder(media)):
-        found.setdefault(media_id, []).append(box)
+    with closing(MediaFinder(media)) as finder:
+        for media_id, box in tracked_boxes_of(path, finder):
+            found.setdefault(media_id, []).append(box)
     return found
 
 

@@ -2,8 +2,11 @@
 
 import csv
 import math
-from collections import defaultdict
+import sqlite3
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
@@ -26,6 +29,17 @@ EXPECTED = (
     "expected a CSV file with the columns frame, x, y, w (or width), h (or height), species (or label, species_id, "
     "det_species), and media_id or video_id where there is more than one media; or COCO JSON"
 )
+
+# Names of the run's media, whole, and in parts without the extension.
+_TABLES = """
+PRAGMA journal_mode = OFF;
+CREATE TABLE paths (name BLOB, media_id INTEGER);
+CREATE TABLE stems (name BLOB, media_id INTEGER);
+"""
+_INDICES = "CREATE INDEX paths_by_name ON paths (name); CREATE INDEX stems_by_name ON stems (name);"
+_ADD_PATH, _ADD_STEM = "INSERT INTO paths VALUES (?, ?)", "INSERT INTO stems VALUES (?, ?)"
+_FIND_PATH = "SELECT media_id FROM paths WHERE name = ? ORDER BY rowid DESC LIMIT 1"
+_FIND_STEM = "SELECT count(*), min(media_id) FROM stems WHERE name = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ def write_truth(path: Path, boxes: Iterable[LabeledBox]) -> None:
             rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), csv_text.cut(box.species)])
 
 
-def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:
+def foreign_truth(path: Path, media: Iterable[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:
     """Yield the true boxes of a file that somebody made; those of other media are left out.
 
     Args:
@@ -70,7 +84,8 @@ def foreign_truth(path: Path, media: Sequence[MediaRecord], names: Sequence[str]
     Raises:
         PipelineError: naming the file, the place, and what was expected.
     """
-    return boxes_of(path, MediaFinder(media), names)
+    with closing(MediaFinder(media)) as finder:
+        yield from boxes_of(path, finder, names)
 
 
 def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> Iterator[LabeledBox]:
@@ -115,17 +130,30 @@ class NamedMedia(Protocol):
 
 
 class MediaFinder:
-    """Finds the media that a file names."""
+    """Finds the media that a file names; their names are in a temporary file, as a run may have a million media."""
 
-    def __init__(self, media: Sequence[NamedMedia]) -> None:
-        self._ids = {each.media_id for each in media}
-        self._by_path = {each.name: each.media_id for each in media if each.name}
-        self._stems: dict[str, list[int]] = defaultdict(list)
+    def __init__(self, media: Iterable[NamedMedia]) -> None:
+        """Take the media of a run, once."""
+        ids = array("q")
+        self._videos = array("q")
+        # Without a name SQLite makes a file in TMPDIR, which is gone when this process ends.
+        self._tables = sqlite3.connect("")
+        self._tables.executescript(_TABLES)
         for each in media:
+            ids.append(each.media_id)
+            if each.kind == "video":
+                self._videos.append(each.media_id)
             path = PurePosixPath(each.name or "")
-            for name in {path.stem, str(path.with_suffix("")) if path.name else ""}:
-                self._stems[name].append(each.media_id)
-        self._videos = [each.media_id for each in media if each.kind == "video"]
+            stems = {path.stem, str(path.with_suffix("")) if path.name else ""}
+            self._tables.executemany(_ADD_STEM, [(_bytes(stem), each.media_id) for stem in stems])
+            if each.name:
+                self._tables.execute(_ADD_PATH, (_bytes(each.name), each.media_id))
+        self._tables.executescript(_INDICES)
+        self._ids = array("q", sorted(ids))
+
+    def close(self) -> None:
+        """Give the temporary file up."""
+        self._tables.close()
 
     def by_name(self, name: str) -> int | None:
         """Return the media that `{id}_{name}`, or its name with or without the extension, means; None for another.
@@ -138,33 +166,42 @@ class MediaFinder:
         if (found := self.by_path(name)) is not None:
             return found
         path = PurePosixPath(name)
-        candidates = [self._stems[stem] for stem in (name, str(path.with_suffix("")) if path.name else "", path.stem)
-                      if stem in self._stems]  # fmt: skip
-        if candidates and len(candidates[0]) == 1:
-            return candidates[0][0]
+        stems = (name, str(path.with_suffix("")) if path.name else "", path.stem)
+        count, only = next((found for found in map(self._by_stem, stems) if found[0]), (0, None))
+        if count == 1:
+            return only
         start = name.partition("_")[0].partition("/")[0]
         if start.isascii() and start.isdigit() and (by_id := self.by_id(int(start))) is not None:
             return by_id
-        if candidates:
-            raise PipelineError(
-                f"{len(candidates[0])} media are called {name!r}; expected a name of one: its path, or media_id"
-            )
+        if count:
+            raise PipelineError(f"{count} media are called {name!r}; expected a name of one: its path, or media_id")
         return None
 
     def by_path(self, name: str) -> int | None:
         """Return the media of this whole name; None for another."""
-        return self._by_path.get(name)
+        found = self._tables.execute(_FIND_PATH, (_bytes(name),)).fetchone()
+        return None if found is None else int(found[0])
 
     def by_id(self, media_id: int) -> int | None:
         """Return the id if it is one of the run's."""
-        return media_id if media_id in self._ids else None
+        at = bisect_left(self._ids, media_id)
+        return media_id if at < len(self._ids) and self._ids[at] == media_id else None
 
     def only(self, place: str) -> int:
         """Return the run's only media, or its only video."""
-        candidates = self._videos if len(self._ids) > 1 else list(self._ids)
+        candidates = self._videos if len(self._ids) > 1 else self._ids
         if len(candidates) != 1:
             raise PipelineError(f"{place}: which media is this box in? The run has {len(self._ids)}; {EXPECTED}")
-        return int(candidates[0])
+        return candidates[0]
+
+    def _by_stem(self, stem: str) -> tuple[int, int | None]:
+        """Return how many media have a name without the extension, and one of them."""
+        found: tuple[int, int | None] = self._tables.execute(_FIND_STEM, (_bytes(stem),)).fetchone()
+        return found
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")  # JSON can hold lone surrogates
 
 
 def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:

@@ -4,7 +4,9 @@ Reads them as the jobs do. Not known yet are the names of media in Tator, and th
 """
 
 import itertools
+from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from scripts.lib.display_text import short
@@ -37,13 +39,13 @@ def problem_of_tracks(path: Path, media_ids: Collection[int]) -> str | None:
 def _problem(
     read: Callable[["_PlannedMedia"], Iterator[object]], path: Path, media_ids: Collection[int], what: str
 ) -> str | None:
-    finder = _PlannedMedia(media_ids)
-    try:
-        any_of_the_run = sum(1 for _ in itertools.islice(read(finder), ROWS)) > 0
-    except _EnoughRows:
-        return None
-    except (PipelineError, OSError) as error:
-        return f"cannot be read: {str(error).removeprefix(f'{path}: ')}"
+    with closing(_PlannedMedia(media_ids)) as finder:
+        try:
+            any_of_the_run = sum(1 for _ in itertools.islice(read(finder), ROWS)) > 0
+        except _EnoughRows:
+            return None
+        except (PipelineError, OSError) as error:
+            return f"cannot be read: {str(error).removeprefix(f'{path}: ')}"
     if any_of_the_run or finder.by_names:
         return None
     if not finder.others:
@@ -66,7 +68,7 @@ class _PlannedMedia(MediaFinder):
 
     def __init__(self, media_ids: Collection[int]) -> None:
         super().__init__([])
-        self._ids = set(media_ids)
+        self._ids = array("q", sorted(media_ids))
         self.others: set[int] = set()
         self.by_names = False
         self._rows = 0
@@ -74,9 +76,10 @@ class _PlannedMedia(MediaFinder):
     def by_id(self, media_id: int) -> int | None:
         """Return the id if it is one of the run's."""
         self._count()
-        if media_id not in self._ids:
+        found = super().by_id(media_id)
+        if found is None:
             self.others.add(media_id)
-        return super().by_id(media_id)
+        return found
 
     def by_name(self, name: str) -> int | None:
         """Return the media of `{id}_{name}`; None for other names, which may be of other media."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
+from scripts.lib import json_text
 from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
@@ -174,7 +175,7 @@ class Matching:
                 f"{found.number} media in Tator have its {found.what} ({ids}); name the right ones in tator.media_ids"
             )
             return MatchRecord(media_id=found.media_id, state="failed", reason=reason)
-        entry = TatorEntry(*json.loads(found.entry))
+        entry = TatorEntry(*json_text.parse(found.entry))
         if found.claims is not None and found.claims > 1:
             paths = _some(self._claimants(found), found.claims)
             reason = f"{found.claims} files match media {entry.tator_id} in Tator by their {self._by} ({paths})"
@@ -198,7 +199,7 @@ class Matching:
         """Return the numbers of the first media that have what the file has."""
         key = found.path_key if found.what == "path" else found.key
         rows = self._tables.execute(_CANDIDATES, (key, found.kind, found.kind, _NAMED))
-        return [str(TatorEntry(*json.loads(entry)).tator_id) for (entry,) in rows]
+        return [str(TatorEntry(*json_text.parse(entry)).tator_id) for (entry,) in rows]
 
     def _claimants(self, found: _Found) -> list[str]:
         """Return the paths of the first files that are the same media."""

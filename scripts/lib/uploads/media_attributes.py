@@ -113,6 +113,7 @@ def set_attributes(project: Project, media_ids: Iterable[int], task: Task, recor
         done += stand
         missing += set(some) - found.keys()
         errors |= wrong
+        del found  # else these records stay in memory while the next are listed
     for error in errors.values():
         if not of_one_media(error):
             raise error

@@ -2,68 +2,124 @@
 
 It stands in a file of the run's folder that no rule makes, since Snakemake removes what a rule makes before the rule
 runs again. What is about to be written is noted first: a job that is killed may have written it.
+
+The file has a line for the project, then lines of a media and its values; of several lines of a media the last counts.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import read_json, replacing
+from scripts.lib.records_on_disk import RecordsOnDisk
+
+# Values that may stand, by attribute.
+_Values = dict[str, list[int]]
 
 
-@dataclass
 class WrittenCounts:
     """The values that may stand in attributes because the workflow wrote them, by media id and attribute."""
 
-    path: Path
-    place: list[Any]
-    _values: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    def __init__(self, path: Path, host: str, project_id: int) -> None:
+        """Read what was written into this project; nothing if the folder last worked with another one.
 
-    @classmethod
-    def read(cls, path: Path, host: str, project_id: int) -> "WrittenCounts":
-        """Return what was written into this project; nothing if the folder last worked with another one.
+        Args:
+            path: the file; it need not be there.
+            host: Tator's address.
+            project_id: the project.
 
         Raises:
             PipelineError: the file is not what this module writes.
         """
-        place = [host, project_id]
+        self._path, self._place = path, [host, project_id]
+        self._is_written = False
+        self._known = RecordsOnDisk()
         try:
-            content = read_json(path) if path.exists() else {}
-            known = content["written"] if content.get("place") == place else {}
-            found = {
-                str(int(media_id)): {str(name): [int(value) for value in some] for name, some in of_media.items()}
-                for media_id, of_media in known.items()
-            }
-        except (ValueError, LookupError, TypeError, AttributeError):
+            if path.exists():
+                self._known.update(_read(path, self._place))
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+            self.close()
             raise PipelineError(
                 f"{path}: it is not what write_counts writes there; remove it: then values other than the default "
                 "count as people's"
             ) from None
-        return cls(path, place, found)
+
+    def close(self) -> None:
+        """Give up what was read; the file stays."""
+        self._known.close()
 
     def has(self, media_id: int, attribute: str, value: Any) -> bool:
         """Return whether a value that stands may be one that the workflow wrote."""
-        known = self._values.get(str(media_id), {}).get(attribute, [])
-        return not isinstance(value, bool) and value in known
+        return not isinstance(value, bool) and value in self._of(media_id).get(attribute, [])
 
     def begin(self, changes: Mapping[int, Mapping[str, int]]) -> None:
         """Note values that are about to be written, beside those before, one of which may stay."""
+        noted = []
         for media_id, of_media in changes.items():
-            known = self._values.setdefault(str(media_id), {})
-            for name, value in of_media.items():
-                known[name] = list(dict.fromkeys([*known.get(name, []), value]))
-        if changes:
-            self._write()
+            known = self._of(media_id)
+            more = {name: list(dict.fromkeys([*known.get(name, []), value])) for name, value in of_media.items()}
+            noted.append((media_id, known | more))
+        self._note(noted)
 
     def end(self, changes: Mapping[int, Mapping[str, int]]) -> None:
         """Note values that stand now: those before are no longer the workflow's."""
-        for media_id, of_media in changes.items():
-            self._values.setdefault(str(media_id), {}).update({name: [value] for name, value in of_media.items()})
-        if changes:
-            self._write()
+        self._note(
+            [
+                (media_id, self._of(media_id) | {name: [value] for name, value in of_media.items()})
+                for media_id, of_media in changes.items()
+            ]
+        )
 
-    def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {"place": self.place, "written": self._values})
+    def _of(self, media_id: int) -> _Values:
+        found: _Values = self._known.get(media_id) or {}
+        return found
+
+    def _note(self, noted: list[tuple[int, _Values]]) -> None:
+        """Have values safe on the disk: with the first ones the file is written anew, then it grows."""
+        if not noted:
+            return
+        self._known.update(noted)
+        if self._is_written:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(_lines(noted))
+                stream.flush()
+                os.fsync(stream.fileno())
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._path) as stream:
+            stream.write(json.dumps({"place": self._place}) + "\n")
+            stream.writelines(_lines(self._known.items()))
+        self._is_written = True
+
+
+def _lines(known: Iterable[tuple[int, _Values]]) -> Iterator[str]:
+    return (json.dumps(one) + "\n" for one in known)
+
+
+def _read(path: Path, place: list[Any]) -> Iterator[tuple[int, _Values]]:
+    """Yield what a file notes of media of a project, in its order.
+
+    Raises:
+        ValueError: or another error of those that __init__ names; the file holds something else.
+    """
+    with path.open(encoding="utf-8") as stream:
+        try:
+            head = json_text.parse(stream.readline())
+        except ValueError:  # of a version that wrote it as a whole
+            content = read_json(path)
+            known = content["written"] if content.get("place") == place else {}
+            yield from ((int(media_id), _checked(of_media)) for media_id, of_media in known.items())
+            return
+        if head.get("place") == place:
+            for line in stream:
+                if line.endswith("\n"):  # else it was cut while it was written, before anything was sent
+                    media_id, of_media = json_text.parse(line)
+                    yield int(media_id), _checked(of_media)
+
+
+def _checked(values: Any) -> _Values:
+    return {str(name): [int(value) for value in some] for name, some in values.items()}

@@ -1,0 +1,83 @@
+"""Write the boxes of a run as several COCO files: programs read such a file as a whole.
+
+    python -m scripts.commands.coco_parts FOLDER [--media 100000] [--out FOLDER]
+
+Writes detections.0001.coco.json and so on, each with the boxes of so many media, and parts.json, which lists them.
+Numbers of images and annotations go on from file to file, so that files can be put together again.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts.lib import command_line
+from scripts.lib import train_ini as train
+from scripts.lib.coco_file import CocoCount, write_coco
+from scripts.lib.errors import PipelineError
+from scripts.lib.files import write_json
+from scripts.lib.finished_run import FinishedRun
+
+MEDIA_PER_FILE = 100_000
+
+
+def coco_parts(folder: Path, media_per_file: int, out: Path) -> Path:
+    """Write the files, and return the list of them.
+
+    Args:
+        folder: the run's.
+        media_per_file: how many media share a file.
+        out: the folder to write into.
+
+    Raises:
+        PipelineError: there are no results, or files are to have no media.
+    """
+    if media_per_file < 1:
+        raise PipelineError(f"--media: {media_per_file}; expected at least 1")
+    run = FinishedRun.at(folder)
+    species = train.species(run.results.parent / "resources" / "network" / "train.ini")
+    out.mkdir(parents=True, exist_ok=True)
+    parts: list[dict[str, Any]] = []
+    count = CocoCount()
+    for at in range(0, len(run.media_ids), media_per_file):
+        some, before = run.media_ids[at : at + media_per_file], count
+        name = f"detections.{len(parts) + 1:04d}.coco.json"
+        files = (
+            (run.file("detections/{media_id}.csv", one), run.file("detections/{media_id}.json", one)) for one in some
+        )
+        count = write_coco(out / name, files, species, before)
+        parts.append(
+            {
+                "file": name,
+                "media": len(some),
+                "first_media_id": some[0],
+                "last_media_id": some[-1],
+                "images": count.images - before.images,
+                "annotations": count.annotations - before.annotations,
+            }
+        )
+    write_json(out / "parts.json", {"media_per_file": media_per_file, "parts": parts})
+    return out / "parts.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write what the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.commands.coco_parts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
+    parser.add_argument("--media", type=int, default=MEDIA_PER_FILE, metavar="N", help="media in a file (%(default)s)")
+    parser.add_argument("--out", type=Path, help="folder to write into (results/coco of the run)")
+    given = parser.parse_args(arguments)
+    return command_line.run(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> None:
+    out = given.out or FinishedRun.at(given.folder).results / "coco"
+    sys.stdout.write(f"{coco_parts(given.folder, given.media, out)}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""COCO files of boxes, written one media at a time."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+from scripts.lib.detections import read_detections
+from scripts.lib.display_text import as_json
+from scripts.lib.files import replacing
+from scripts.lib.record_files import read_record
+from scripts.lib.records import DetectionRecord
+
+
+class CocoCount(NamedTuple):
+    """How many images and annotations there are; each is numbered from 1."""
+
+    images: int = 0
+    annotations: int = 0
+
+
+def write_coco(
+    path: Path, media: Iterable[tuple[Path, Path]], species: Sequence[str], before: CocoCount | None = None
+) -> CocoCount:
+    """Write the boxes of media as COCO, complete or not at all; memory stays flat, however many.
+
+    COCO has pictures, not videos: each frame that holds a box is an image of its own, with `media_id` and `frame`
+    beside COCO's keys; an annotation carries its score. Boxes are in pixels of the media.
+
+    Args:
+        path: the JSON file to write.
+        media: CSV and record of each media's detection.
+        species: the names, numbered from 1.
+        before: what other files hold, where the numbers are to go on from theirs.
+
+    Returns:
+        the numbers of the last image and annotation.
+    """
+    first_image, first_annotation = image_id, annotation_id = before or CocoCount()
+    # The images stand after all annotations, but come up with them: until then in a file without a name.
+    with replacing(path) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=path.parent) as images:
+        categories = [{"id": at, "name": name} for at, name in enumerate(species, start=1)]
+        stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')
+        for csv, record in media:
+            outcome = read_record(DetectionRecord, record)
+            frame = None
+            for row in read_detections(csv):
+                if row.frame != frame:
+                    frame = row.frame
+                    image_id += 1
+                    images.write(
+                        f"{', ' if image_id > first_image + 1 else ''}{as_json(_image(image_id, outcome, frame))}"
+                    )
+                annotation_id += 1
+                annotation = {
+                    "id": annotation_id,
+                    "image_id": image_id,
+                    "category_id": row.species,
+                    "bbox": [row.x, row.y, row.w, row.h],
+                    "area": round(row.w * row.h, 3),
+                    "iscrowd": 0,
+                    "score": row.score,
+                }
+                stream.write(f"{',' if annotation_id > first_annotation + 1 else ''}\n{as_json(annotation)}")
+        stream.write('],\n"images": [')
+        images.seek(0)
+        shutil.copyfileobj(images, stream)
+        stream.write("]}\n")
+    return CocoCount(image_id, annotation_id)
+
+
+def _image(image_id: int, outcome: DetectionRecord, frame: int) -> dict[str, Any]:
+    return {
+        "id": image_id,
+        "file_name": f"{outcome.media_id}/{frame:08d}",
+        "width": outcome.width,
+        "height": outcome.height,
+        "media_id": outcome.media_id,
+        "frame": frame,
+    }

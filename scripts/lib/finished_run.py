@@ -1,0 +1,57 @@
+"""The folder of a run that has ended, as commands read it: also one of an earlier version."""
+
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scripts.lib.errors import PipelineError
+from scripts.lib.record_files import missing_key_named
+from scripts.lib.summary_file import read_lines_as
+from scripts.lib.workflow.sub_folders import file_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryLine:
+    """A media of a run's summary."""
+
+    media_id: int
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's results.
+
+    Attributes:
+        results: the folder that holds them.
+    """
+
+    results: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "FinishedRun":
+        """Return the run of a folder, or of the folder `results` in it.
+
+        Raises:
+            PipelineError: there are no results.
+        """
+        results = folder / "results" if (folder / "results").is_dir() else folder
+        if not (results / "summary.json").exists():
+            raise PipelineError(f"{folder}: has no results/summary.json; expected the folder of a run that has ended")
+        return cls(results)
+
+    @cached_property
+    def media_ids(self) -> "array[int]":
+        """The media, in the run's order.
+
+        Raises:
+            PipelineError: a media of the summary has no number.
+        """
+        summary = self.results / "summary.json"
+        with missing_key_named(summary):
+            return array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
+
+    def file(self, pattern: str, media_id: int) -> Path:
+        """Return a media's file below the results, which may lie in a sub-folder; it need not be there."""
+        path = self.results / pattern.format(media_id=media_id)
+        return path if path.exists() else self.results / file_of(pattern, media_id, in_folders=True)

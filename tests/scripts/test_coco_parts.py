@@ -1,0 +1,49 @@
+"""The boxes of a run in several COCO files are those of its one file."""
+
+import pytest
+from pycocotools.coco import COCO
+
+from scripts.commands import coco_parts
+from scripts.lib.files import read_json
+from scripts.lib.workflow.media_files import move
+from scripts.merge_detections import merge_detections
+from tests.report_run import FakeRun
+
+
+@pytest.mark.parametrize("in_folders", [False, True])
+def test_parts_hold_what_the_one_file_holds(tmp_path, capsys, in_folders):
+    run = FakeRun(tmp_path / "run")
+    for number, boxes in enumerate(([(0, 0.9), (1, 0.6)], [], [(1, 0.8)], [(0, 0.7)], [])):
+        run.add(f"{number}.mp4", frames=2, boxes=lambda _, boxes=boxes: boxes)
+    run.finish()
+    results = run.folder / "results"
+    merge_detections(
+        detections=[results / f"detections/{one}.csv" for one in run.media_ids],
+        outcomes=[results / f"detections/{one}.json" for one in run.media_ids],
+        train_ini=run.folder / "resources/network/train.ini",
+        merged=results / "detections.csv",
+        coco=results / "detections.coco.json",
+    )
+    if in_folders:
+        move(run.folder, in_folders=True)
+    assert coco_parts.main([str(run.folder), "--media", "2"]) == 0
+    assert capsys.readouterr().out == f"{results / 'coco' / 'parts.json'}\n"
+    listed = read_json(results / "coco" / "parts.json")
+    assert listed["media_per_file"] == 2
+    assert [part["media"] for part in listed["parts"]] == [2, 2, 1]
+    parts = [read_json(results / "coco" / part["file"]) for part in listed["parts"]]
+    whole = read_json(results / "detections.coco.json")
+    assert all(part["categories"] == whole["categories"] for part in parts)
+    for key in ("images", "annotations"):
+        assert [one for part in parts for one in part[key]] == whole[key]
+        assert [len(part[key]) for part in parts] == [part[key] for part in listed["parts"]]
+    assert len(COCO(str(results / "coco" / "detections.0002.coco.json")).getAnnIds()) == 4
+
+
+def test_what_cannot_be_written_is_said(tmp_path, capsys):
+    assert coco_parts.main([str(tmp_path)]) == 1
+    assert "has no results/summary.json" in capsys.readouterr().err
+    run = FakeRun(tmp_path / "run")
+    run.finish()
+    assert coco_parts.main([str(run.folder), "--media", "0"]) == 1
+    assert "--media: 0; expected at least 1" in capsys.readouterr().err
