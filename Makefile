@@ -109,7 +109,7 @@ audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 # What the image for the CPU ships, installed apart so that nothing of the tests is in the list.
 sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, and check that their licences are allowed
 	$(PYTHON) -m venv --clear build/sbom
-	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-kubernetes.lock
+	build/sbom/bin/python -m pip install --no-compile --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-kubernetes.lock
 	$(BIN)/python -m deploy.licences build/sbom/bin/python sbom.json
 
 lock: setup  ## write the lock files anew from pyproject.toml

@@ -16,6 +16,8 @@ import pytest
 
 from tests.docker_engine import docker_engine, registry
 from tests.forks import SLOW_TO_IMPORT
+from tests.longest_first import longest_first
+from tests.made_once import made_once
 from tests.media_files import ordinary_scheduling
 from tests.needs import NOT_UNIT, OF_FIXTURES, OF_FOLDERS, Current, look_for_environments
 from tests.oracle import SAMPLE, Oracle, ask, real_frames
@@ -42,7 +44,7 @@ os.environ["TATOR_ANSWER_SECONDS"] = "1"
 __all__ = ["docker_engine", "registry"]
 
 # Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
-LONG_MADE = ("built_image", "local_run", "docker_engine", "oracle")
+LONG_MADE = ("built_image", "docker_engine", "oracle")
 
 # Of a value, in the name of a test.
 _LONGEST_IN_NAME = 60
@@ -71,8 +73,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not NOT_UNIT & {marker.name for marker in item.iter_markers()}:
             item.add_marker("unit")
         if not item.get_closest_marker("xdist_group"):
-            group = next((name for name in LONG_MADE if name in needed), str(item.path))
-            item.add_marker(pytest.mark.xdist_group(group))
+            file = item.path.relative_to(item.config.rootpath).as_posix()
+            item.add_marker(pytest.mark.xdist_group(next((name for name in LONG_MADE if name in needed), file)))
+    if items and getattr(items[0].config.option, "loadgroup", False):
+        items[:] = longest_first(items)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -146,8 +150,6 @@ def sample_onnx(oracle: Oracle) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> "State":
     """Return what a run on one machine leaves that nothing happened to."""
-    from tests.faults.site import new_site
+    from tests.faults.site import undisturbed_state
 
-    with new_site(tmp_path_factory.mktemp("undisturbed")) as site:
-        site.goes_well()
-        return site.state()
+    return made_once(tmp_path_factory, "undisturbed", undisturbed_state)

@@ -200,6 +200,13 @@ def new_site(folder: Path) -> Iterator[Site]:
         yield Site(server, folder / "run")
 
 
+def undisturbed_state(folder: Path) -> State:
+    """Return what a run leaves that nothing happens to."""
+    with new_site(folder) as site:
+        site.goes_well()
+        return site.state()
+
+
 def media_of_a_site(folder: Path) -> None:
     """Make the folder of media that each site has."""
     folder.mkdir(parents=True)

@@ -15,6 +15,7 @@ from tests.docker_engine import tar
 from tests.kube_server.sandbox import Image
 from tests.kubernetes.lab import IMAGE, Lab, Outcome, outcome
 from tests.kubernetes.toy import toy  # noqa: F401
+from tests.made_once import made_once
 from tests.needs import lacking
 from tests.oci_server import misbehaving_registry
 from tests.tator_server.launch import running
@@ -61,7 +62,9 @@ def image(checkout: Path) -> Image:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/tmp",
     }
-    folders = {str(environment): environment, str(base): base, "/workflow": checkout, "/plugins": CLUSTERS}
+    # Those for SLURM, which the image has not either, would be imported by each pod.
+    plugins = {f"/plugins/{path.name}": path for path in CLUSTERS.glob("snakemake_*") if "slurm" not in path.name}
+    folders = {str(environment): environment, str(base): base, "/workflow": checkout, **plugins}
     return Image(
         folders=folders, env=env, user=1000, command=("python", "/workflow/deploy/entrypoint.py"), folder="/workflow"
     )
@@ -78,7 +81,10 @@ def data_image() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def local_run(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Return what the same media and settings give on this machine alone."""
-    folder = tmp_path_factory.mktemp("local")
+    return made_once(tmp_path_factory, "local", _run_on_this_machine)
+
+
+def _run_on_this_machine(folder: Path) -> Outcome:
     (folder / "media").mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):
         shutil.copy(SYNTHETIC / name, folder / "media")

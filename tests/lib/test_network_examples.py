@@ -16,7 +16,7 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs.families import NAMES
 from tests import gpu_session
 from tests.detector_graphs import SIDE, write_detector
-from tests.lib.test_families import Network, every_engine, found, gpu, names
+from tests.family_networks import Network, every_engine, found, gpu, names
 from tests.workflow import ROOT
 
 __all__ = ["gpu"]  # a fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.detector_graphs import SIDE, write_detector
-from tests.lib.test_families import Network, every_engine, found, gpu, names
+from tests.family_networks import Network, every_engine, found, gpu, names
 
 __all__ = ["gpu"]  # a fixture
 pytestmark = pytest.mark.networks

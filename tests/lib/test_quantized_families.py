@@ -17,7 +17,7 @@ from scripts.lib.suppression import select
 from tests.cell_networks import CLASSES, MOST_DRIFT, NETWORKS, SIDE, THRESHOLD
 from tests.conftest import SYNTHETIC
 from tests.detector_graphs import ULTRALYTICS, raw, write_detector
-from tests.lib.test_families import Network, gpu, names
+from tests.family_networks import Network, gpu, names
 from tests.needs import convert_python
 from tests.workflow import ROOT
 

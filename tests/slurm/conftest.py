@@ -46,5 +46,9 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
         patient.parent.mkdir()
         patient.write_text(SQUEUE.replace("{squeue}", str(shutil.which("squeue"))))
         patient.chmod(0o755)
-        new.environ |= {**cluster.environ, "PATH": f"{patient.parent}:{PATH}", "PYTHONPATH": str(CLUSTERS)}
+        plugins = tmp_path / "plugins"  # for SLURM alone: each job would import the others too
+        plugins.mkdir()
+        for path in CLUSTERS.glob("snakemake_*slurm*"):
+            (plugins / path.name).symlink_to(path)
+        new.environ |= {**cluster.environ, "PATH": f"{patient.parent}:{PATH}", "PYTHONPATH": str(plugins)}
         yield new
