@@ -93,9 +93,9 @@ def test_places_that_name_the_classes_must_agree(tmp_path: Path, caplog: pytest.
         ("names.txt", "cod, of the sea\ncrab\n", "has a comma"),
         ("data.yaml", "path: .\n", "no key names"),
         ("data.yaml", "names: [cod, [crab]]", "expected a list of names"),
-        ("data.yaml", "names: [", "is no YAML"),
+        ("data.yaml", "names: [", "is not YAML"),
         ("categories.json", "[]", "is a JSON list; expected an object"),
-        ("categories.json", "{", "is no JSON"),
+        ("categories.json", "{", "is not JSON"),
         ("names.txt", "\udcff", "is not UTF-8"),
     ],
 )
@@ -117,12 +117,12 @@ def test_names_that_are_too_few(tmp_path: Path) -> None:
     with pytest.raises(GraphError, match=r"scores 2 classes; expected 1, as there are 1 names"):
         found(Network(tmp_path), "onnxruntime")
     (tmp_path / "names.txt").unlink()
-    with pytest.raises(GraphError, match=r"nothing names the network's classes; expected train\.ini, or one of"):
+    with pytest.raises(GraphError, match=r"no file names the network's classes; expected train\.ini, or one of"):
         Network(tmp_path)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(GraphError, match=r"graph\.onnx: cannot read it as an ONNX file .*copy or export it anew"):
+    with pytest.raises(GraphError, match=r"graph\.onnx: cannot read it as an ONNX file .*copy or export it again"):
         Network(tmp_path)
