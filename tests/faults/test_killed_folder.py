@@ -1,18 +1,20 @@
 """A run on a folder of many pictures, killed at any moment and run again: what was finished is not done again.
 
-The variables KILLS (2), MEDIA (60) and KILLS_SEED (0) say how many kills, how many pictures, and with which chance the
+The variables KILLS (3), MEDIA (24) and KILLS_SEED (15) say how many kills, how many pictures, and with which chance the
 moments are drawn: `KILLS=20 MEDIA=5000 pytest -n 0 tests/faults/test_killed_folder.py`, with `--log-cli-level INFO` for
-what was spared. A run goes on, life after life, until it is done or had all the kills; then it has to be equal to an
-undisturbed one.
+what each kill cost. A run is killed at several moments, one after another, and started again after each; when it is
+done, it has to be equal to an undisturbed one.
 """
 
+import hashlib
 import json
 import logging
 import os
 import random
+import shutil
 import time
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +27,18 @@ from scripts.lib.workflow.sub_folders import sub_folder
 from tests.conftest import SYNTHETIC
 from tests.faults.site import Run
 from tests.forks import Snakemake
-from tests.workflow import command_line, environment, snakemake
+from tests.workflow import command_line, environment
 
-KILLS = int(os.environ.get("KILLS", "2"))
-MEDIA = int(os.environ.get("MEDIA", "60"))
-SEED = int(os.environ.get("KILLS_SEED", "0"))
+KILLS = int(os.environ.get("KILLS", "3"))
+MEDIA = int(os.environ.get("MEDIA", "24"))
+SEED = int(os.environ.get("KILLS_SEED", "15"))
 IN_A_FOLDER = 500
-# What differs between equal runs: how long things took.
+PER_JOB = min(1024, 2 * MEDIA // 3)  # so that a small run has several jobs, too
+# What differs between equal runs: how long things took. The page and the table show it as well.
 OF_TIME = ("seconds", "stages")
+SHOW_TIMES = ("results/overview.html", "results/summary.txt")
+# Media whose results are not safe on their disk yet, which may be lost with a kill; see result_cache.py.
+MOST_LOST = 256 * max(1, (os.cpu_count() or 1) // 4)  # detection asks for four threads
 
 _log = logging.getLogger(__name__)
 
@@ -59,23 +65,146 @@ def timeless(value: Any) -> Any:
     return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
-def contents(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Yield what a run found, by the files that say so."""
+def contents(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the hash of each result of a run."""
     for path in sorted((folder / "results").rglob("*")):
         name = str(path.relative_to(folder))
-        if path.suffix == ".csv" or path.name.endswith(".coco.json"):
-            yield name, path.read_bytes()
-        elif path.suffix == ".json" and path.parent.name != "results":
-            yield name, timeless(json.loads(path.read_text()))
-        elif path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                yield name, [archive.read(member) for member in archive.namelist()]
+        if path.is_file() and name not in SHOW_TIMES:
+            content = path.read_bytes()
+            if path.suffix == ".json":
+                content = json.dumps(timeless(json.loads(content))).encode()
+            yield name, hashlib.sha256(content).hexdigest()
 
 
-def start(folder: Path, settings: dict[str, Any]) -> Run:
-    words = command_line(folder, settings=settings)
-    terminal = folder / "terminal.txt"
-    return Run(Snakemake(words[3:], folder, environment({}), terminal), terminal)
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder, none of one that is not there yet."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - a Path for each of many names takes longer than the listing
+    except FileNotFoundError:
+        return []
+
+
+@dataclass
+class Life:
+    """A run from one start to its end, or to its kill."""
+
+    folder: Path
+    settings: dict[str, Any]
+    begun: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        words = command_line(self.folder, settings=self.settings)
+        self.batches_before, self.done_before = self.batches, self.done
+        terminal = self.folder / "terminal.txt"
+        terminal.write_bytes(b"")  # what the life before said counts no more
+        self.run = Run(Snakemake(words[3:], self.folder, environment({}), terminal), terminal)
+
+    @property
+    def outcomes(self) -> list[str]:
+        found = names_in(self.folder / "results" / "detections")
+        inside = [name for name in found if name.isdigit()]  # sub-folders
+        if inside:
+            found = [name for each in inside for name in names_in(self.folder / "results" / "detections" / each)]
+        return found
+
+    @property
+    def done(self) -> int:
+        """How many media have a record of their detection."""
+        return sum(name.endswith(".json") and not name.startswith(".") for name in self.outcomes)
+
+    @property
+    def batches(self) -> int:
+        """How many jobs of detection have written that they are done."""
+        return sum(name.startswith("detected_") for name in names_in(self.folder / "resources" / "batches"))
+
+    def kill(self) -> None:
+        """End all processes; and free the folder, as `snakemake --unlock` does."""
+        self.run.kill()
+        shutil.rmtree(self.folder / ".snakemake" / "locks", ignore_errors=True)
+
+    def lost(self, kept: dict[int, int]) -> int:
+        """Return how many media were detected in since the start, and will be again."""
+        found = (path for path in (self.folder / "results" / "detections").rglob("[0-9]*.json"))
+        return sum(path.stat().st_mtime >= self.begun and int(path.stem) not in kept for path in found)
+
+
+Now = Callable[[Life], bool]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill a run.
+
+    Attributes:
+        name: of the moment.
+        job: the rule whose job has begun, and is not over; none while the run is planned.
+        is_now: whether the moment has come.
+        in_detection: whether some more of the media are to be done before.
+    """
+
+    name: str
+    job: str = ""
+    is_now: Now = lambda _: True
+    in_detection: bool = False
+
+
+def half_written(folder: str) -> Now:
+    return lambda life: any(name.endswith(".part") for name in names_in(life.folder / folder))
+
+
+def there(name: str) -> Now:
+    return lambda life: (life.folder / name).exists()
+
+
+def boxes_without_record(life: Life) -> bool:
+    names = [name for name in life.outcomes if not name.startswith(".")]
+    return sum(name.endswith(".csv") for name in names) > sum(name.endswith(".json") for name in names)
+
+
+def new_batch(life: Life) -> bool:
+    return life.batches > life.batches_before
+
+
+# In the order in which they come in a run; the jobs of those after detection come in any order.
+MOMENTS = (
+    Moment("planning"),
+    Moment("a write of list_media", "list_many", half_written("resources/records")),
+    Moment("a write of detect", "detect_many", half_written("results/detections"), in_detection=True),
+    Moment("planning, with a part of a job done"),
+    Moment("boxes renamed, their record not written", "detect_many", boxes_without_record, in_detection=True),
+    Moment("detection", "detect_many", in_detection=True),
+    Moment("output of detect renamed, not recorded", "detect_many", new_batch),
+)
+MOMENTS_AFTER = (
+    Moment("a write of merge_detections", "merge_detections", there("results/.detections.csv.part")),
+    Moment("an export", "export_yolo", there("results/yolo")),
+    Moment("a write of the page", "make_report", there("results/.overview.html.part")),
+    Moment("the end", "conclude", there("results/outcome.txt")),
+)
+
+
+def over(moment: Moment, said: str) -> bool:
+    """Say whether Snakemake has said that a job of a moment is done."""
+    return f"(Rule: {moment.job}" in said
+
+
+def drawn(chance: random.Random, most: int) -> list[Moment]:
+    """Return some of the moments, at most so many, in an order in which they may come."""
+    some = chance.sample((*MOMENTS, *MOMENTS_AFTER), min(most, len(MOMENTS) + len(MOMENTS_AFTER)))
+    return [each for each in MOMENTS if each in some] + [each for each in some if each in MOMENTS_AFTER]
+
+
+def came(life: Life, moment: Moment, chance: random.Random, planning: float) -> bool:
+    """Wait until a moment; return whether it came before the run's end."""
+    if not moment.job:
+        return not life.run.ended_within(chance.uniform(0, planning))
+    due = chance.randint(life.done_before + 1, max(life.done_before + 1, MEDIA)) if moment.in_detection else 0
+    while not life.run.ended_within(0.005):
+        text = life.run.text
+        is_over = over(moment, text) and not moment.in_detection
+        if f"rule {moment.job}" in text and life.done >= due and (is_over or moment.is_now(life)):
+            return True
+    return False
 
 
 def finished(folder: Path) -> dict[int, int]:
@@ -88,61 +217,63 @@ def finished(folder: Path) -> dict[int, int]:
     return found
 
 
-def finished_count(folder: Path) -> int:
-    """Return of how many media results are kept."""
-    return sum(1 for _ in (folder / "resources" / "finished").glob("*/*"))
-
-
 def boxes_file(folder: Path, media_id: int) -> Path:
     flat = folder / "results" / "detections" / f"{media_id}.csv"
     return flat if flat.exists() else flat.parent / sub_folder(media_id) / flat.name
+
+
+def killed(
+    folder: Path, settings: dict[str, Any], moments: Sequence[Moment], chance: random.Random, planning: float
+) -> tuple[dict[int, int], int]:
+    """Kill a run at each of these moments unless it ends before; return what was kept then, and the number of kills."""
+    kept, count, said = dict[int, int](), 0, ""
+    for moment in moments:
+        if moment in MOMENTS_AFTER and over(moment, said):
+            continue
+        life = Life(folder, settings)
+        if not came(life, moment, chance, planning):
+            break
+        life.kill()
+        said += life.run.text
+        kept, count = finished(folder) | kept, count + 1
+        lost = life.lost(kept)
+        _log.info("killed at %s: %d media kept, %d lost", moment.name, len(kept), lost)
+        assert lost <= MOST_LOST
+    return kept, count
 
 
 def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
     survey = tmp_path / "survey"
     pictures(survey)
     settings = yaml.safe_load(
-        f"media: {{folder: {survey}, per_job: auto}}\n"
+        f"media: {{folder: {survey}, per_job: {PER_JOB}}}\n"
         f"network: {{directory: {SYNTHETIC}}}\n"
         "detect: {img_max_side: 320, img_min_side: 180, keep_threshold: 0.3}\n"
+        "export: {yolo: true}\n"
     )
-    begun = time.monotonic()
-    assert start(tmp_path / "undisturbed", settings).wait() == 0
-    seconds = time.monotonic() - begun
-    expected = dict(contents(tmp_path / "undisturbed"))
+    first = Life(tmp_path / "undisturbed", settings)
+    while not names_in(first.folder / "logs") and not first.run.ended_within(0.01):
+        pass
+    planning = time.time() - first.begun
+    assert first.run.wait() == 0, first.run.text
+    _log.info("undisturbed: %.0f s, %.1f s of it until the first job", time.time() - first.begun, planning)
+    expected = dict(contents(first.folder))
     assert len([name for name in expected if name.startswith("results/previews/")]) == MEDIA
-    assert len(expected["results/detections.csv"].splitlines()) > MEDIA / 4
+    assert len((first.folder / "results" / "detections.csv").read_text().splitlines()) > MEDIA / 4
 
     chance, had, runs, spared = random.Random(f"folder {SEED}"), 0, 0, 0
     while had < KILLS:
         runs += 1
-        folder, kept = tmp_path / f"run{runs}", dict[int, int]()
-        while had < KILLS:
-            run = start(folder, settings)
-            if had % 2 or len(kept) == MEDIA:
-                over = run.ended_within(seconds * chance.uniform(0.1, 0.95))
-            else:  # within a job, mostly: so many media more are finished
-                count = chance.randint(len(kept) + 1, MEDIA)
-                while not (over := run.ended_within(0.05)) and finished_count(folder) < count:
-                    pass
-            if over:
-                break
-            run.kill()
-            had += 1
-            kept = finished(folder) | kept
-            unlocked = snakemake(folder, "--unlock", settings=settings)
-            assert unlocked.returncode == 0, unlocked.stdout
-        run = start(folder, settings)
-        assert run.wait() == 0, run.text
+        folder, begun = tmp_path / f"run{runs}", time.time()
+        kept, count = killed(folder, settings, drawn(chance, KILLS - had), chance, planning)
+        had += count
+        last = Life(folder, settings)
+        assert last.run.wait() == 0, last.run.text
+        _log.info("run %d: %d kills, done after %.0f s", runs, count, time.time() - begun)
         assert dict(contents(folder)) == expected
         assert not list(folder.rglob(".*.part"))
         again = [number for number, file in kept.items() if boxes_file(folder, number).stat().st_ino != file]
         assert not again
         spared += len(kept)
-    _log.info(
-        "%d kills in %d runs of %d media: %d media were finished before a kill, and not done again",
-        had,
-        runs,
-        MEDIA,
-        spared,
-    )
+    assert spared
+    _log.info("%d kills in %d runs of %d media: %d media kept, none of them done again", had, runs, MEDIA, spared)
