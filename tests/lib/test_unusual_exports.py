@@ -48,6 +48,15 @@ def test_boxes_and_scores_of_pictures_with_colours_first_are_no_retinanet(tmp_pa
         Network(tmp_path)
 
 
+@every_engine
+def test_boxes_and_scores_that_both_have_their_boxes_last(tmp_path: Path, engine: str) -> None:
+    scores, boxes = BOXES[:, 4:], BOXES[:, :4]
+    write_detector(tmp_path / "graph.onnx", {"boxes": boxes, "scores": scores})
+    names(tmp_path)
+    description = {"outputs": {"boxes": 0, "scores": 1, "boxes_last": True}, "boxes": {"corners": "cxcywh"}}
+    assert found(Network(tmp_path, family="described", description=description), engine) == [((8, 4, 24, 20), 1, 0.9)]
+
+
 def test_a_yolo_whose_table_is_transposed_is_to_be_described(tmp_path: Path) -> None:
     write_detector(tmp_path / "graph.onnx", {"output0": np.zeros((1, CELLS, 6), np.float32)}, shape=(1, 3, 64, 64))
     names(tmp_path, "cod", "crab")
