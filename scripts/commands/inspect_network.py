@@ -8,7 +8,9 @@ It also reads the files next to it, as a run does, and runs with OpenVINO unless
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.fitting import Fitting
+from scripts.lib.graphs import external
 from scripts.lib.graphs.class_names import TRAIN_INI
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
+from scripts.lib.graphs.file_names import missing
 from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look_at, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
@@ -89,16 +93,33 @@ def inspect_network(
     found = look_at(graph, asked, str(graph.parent), needs_size=False)
     size = asked.size or found.size or train.size(graph.with_name(TRAIN_INI))
     lines = lines_about(found, size)
-    if picture is None:
-        return lines
-    if size is None:
-        raise SettingsError(f"{graph}: its size is not known; add --size WIDTH HEIGHT")
-    frame = _read(picture)
-    kept = _boxes(graph, found, asked, frame, size, threshold, engine)
+    with _with_weights(graph) as whole:
+        if picture is None:
+            return lines
+        if size is None:
+            raise SettingsError(f"{graph}: its size is not known; add --size WIDTH HEIGHT")
+        frame = _read(picture)
+        kept = _boxes(whole, found, asked, frame, size, threshold, engine)
     if out is not None:
         _draw(frame, kept, found.names.names, out)
         lines.append(f"{out}: written")
     return [*lines, *_rows(kept, found.names.names)]
+
+
+@contextmanager
+def _with_weights(graph: Path) -> Iterator[Path]:
+    """Yield a graph as it is run: of an ONNX file with weights beside it, one that holds them.
+
+    Raises:
+        GraphError: a file of weights is missing, or not as the graph says.
+    """
+    weights = graph.with_suffix(".bin")
+    if graph.suffix == ".xml" and not weights.is_file():
+        raise GraphError(missing(str(graph.parent), weights.name, sorted(path.name for path in graph.parent.iterdir())))
+    with tempfile.TemporaryDirectory(prefix="inspect_network-") as folder:
+        whole = Path(folder, graph.name)
+        is_written = graph.suffix == ".onnx" and external.write_whole(graph, graph.parent, whole, str(graph))
+        yield whole if is_written else graph
 
 
 def _read(picture: Path) -> Any:

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from scripts.commands.inspect_network import main as inspect_network
 from scripts.get_network import get_network
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.class_count import classes_of_weights
 from tests.detector_graphs import raw, write_detector
 from tests.lib.test_families import Network, gpu, names
 from tests.onnx_graph import write_onnx
@@ -64,6 +65,29 @@ def test_weights_that_say_no_number_refuse_nothing(tmp_path: Path, weights: dict
     write_torchvision(tmp_path, weights)
     names(tmp_path, "cod", "crab", "kelp")
     assert len(Network(tmp_path).names) == 3
+
+
+def test_rows_of_torchvision_have_names_as_the_settings_say(tmp_path: Path) -> None:
+    write_torchvision(tmp_path, HEADS["FCOS"])
+    names(tmp_path, "cod", "crab", "kelp", "squid")
+    network = Network(tmp_path, pixels="rgb_0_to_1", first_label=1, img_max_side=64, img_min_side=64)
+    assert (network.description, len(network.names)) == (None, 4)
+
+
+def test_the_background_of_detectron2_is_its_last_class(tmp_path: Path) -> None:
+    write_torchvision(tmp_path, HEADS["Faster R-CNN"])
+    names(tmp_path, "cod", "crab", "kelp", "squid")
+    description = {"outputs": {"boxes": 0, "labels": 2, "scores": 1, "pictures": 1}}
+    assert len(Network(tmp_path, family="described", description=description).names) == 4
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [("SecondStageBoxPredictor", 4), ("BoxPredictor_0", None), ("import/SecondStageBoxPredictor", 4)],
+)
+def test_the_last_layer_of_tensorflows_detectors(ending: str, expected: int | None) -> None:
+    shapes = {f"{ending}/ClassPredictor/biases": [4], f"{ending}/BoxEncodingPredictor/biases": [12]}
+    assert classes_of_weights(shapes) == expected
 
 
 def test_torchvisions_own_list_of_categories_begins_with_the_background(tmp_path: Path) -> None:

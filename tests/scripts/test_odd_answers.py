@@ -258,7 +258,7 @@ def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> b
     except PipelineError as fault:
         results, message = [], str(fault)
     if not results and message:
-        # A list of all media that is not JSON any more hides all of them; fewer are asked for by their ids.
+        # A list of all media that is no JSON any more hides all of them; fewer are asked for by their ids.
         hides_all = name == "match" and "JSON that cannot be read" in message
         assert hides_all or not concerns_one, (where, message)
         assert len(message.encode()) < LONGEST_MESSAGE, where  # and UTF-8 can hold it

@@ -165,7 +165,7 @@ def _body(operation: Operation, asked: Request) -> Any:
 
 
 def _json(answer: Any, status: int) -> Response:
-    """Return a JSON answer, with NaN as it is: a list with it is not JSON, but Python reads it; an object is a 500."""
+    """Return a JSON answer, with NaN as it is: a list with it is no JSON, but Python reads it; an object is a 500."""
     text = json.dumps(answer, ensure_ascii=False)
     if isinstance(answer, dict) and _has_nan(answer):
         return Response(_SERVER_ERROR, 500)

@@ -232,7 +232,7 @@ def test_tracks_with_fine_grained_permissions(server, call, people, version, tra
 
 
 def test_nan_is_written_as_python_reads_it(server, call, version) -> None:
-    """As recorded: `"x":NaN`, which is not JSON to others."""
+    """As recorded: `"x":NaN`, which is no JSON to others."""
     text = json.dumps([box(server, version), box(server, version, x=float("nan"))])
     headers = {"Authorization": f"Token {server.token}", "Content-Type": "application/json"}
     path = f"/rest/Localizations/{server.project_id}"

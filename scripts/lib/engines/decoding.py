@@ -49,6 +49,8 @@ class Decoder:
             boxes, scores, labels = self._of_table(outputs, boxes_last=wanted.boxes_last and found.places is None)
         else:
             boxes = self._with_rank(outputs[0], 3, outputs)
+            if boxes.shape[1] == 4 != boxes.shape[2]:
+                boxes = boxes.transpose(0, 2, 1)
             scores = self._with_rank(outputs[1], 2 if wanted.labels is not None else 3, outputs)
             if wanted.boxes_last and wanted.labels is None:
                 scores = scores.transpose(0, 2, 1)

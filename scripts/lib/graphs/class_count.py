@@ -16,13 +16,14 @@ _LAST_LAYERS = (
     ("classification_head.cls_logits.bias", "regression_head.bbox_reg.bias"),
     ("classification_head.module_list.0.bias", "regression_head.module_list.0.bias"),
     ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"),
-    # TensorFlow's Object Detection API: SSD, Faster R-CNN
-    ("BoxPredictor_0/ClassPredictor/biases", "BoxPredictor_0/BoxEncodingPredictor/biases"),
+    # TensorFlow's Object Detection API: Faster R-CNN. An SSD of it may have no number for the background.
     ("SecondStageBoxPredictor/ClassPredictor/biases", None),
     # keras-retinanet
     ("pyramid_classification/bias", "pyramid_regression/bias"),
 )
 _BOX = 4  # numbers
+# The families whose label 0 is the background; Detectron2, whose layers are called as torchvision's, has it last.
+_BACKGROUND_FIRST = ("torchvision", "tensorflow")
 
 
 def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
@@ -76,7 +77,7 @@ def _columns(signature: Signature, description: Description) -> int | None:
     """Return how many labels a described network can give, without a column of the background."""
     outputs, scores = description.outputs, description.scores
     if outputs.are_final:
-        return signature.classes
+        return signature.classes if description.family in _BACKGROUND_FIRST else None
     wanted = outputs.scores if outputs.table is None else outputs.table
     shapes = [
         output.shape
@@ -92,11 +93,15 @@ def _columns(signature: Signature, description: Description) -> int | None:
 
 
 def _of_retinanet(signature: Signature) -> int | None:
+    """Return how many classes a RetinaNet scores; None for rows, whose first label the settings say."""
     shapes = {output.name: output.shape for output in signature.outputs}
     for layout in LAYOUTS:
+        if shapes.keys() != set(layout.outputs):
+            continue
+        if layout.labels is not None:
+            return None
         shape = shapes.get(layout.scores)
-        if layout.labels is None and shapes.keys() == set(layout.outputs) and shape and len(shape) == 3:
-            return shape[-1]
+        return shape[-1] if shape and len(shape) == 3 else signature.classes
     return signature.classes
 
 

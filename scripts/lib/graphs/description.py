@@ -73,7 +73,7 @@ class OutputNames:
     Attributes:
         table: (N, A, K), or (N, K, A) with `boxes_last`: four numbers of the box, then its scores; with `is_rows`
             what `columns` says.
-        boxes: (N, A, 4); this and `scores` stand instead of `table`.
+        boxes: (N, A, 4) or (N, 4, A); this and `scores` stand instead of `table`.
         scores: (N, A, C), or (N, C, A) with `boxes_last`; with `labels` (N, A).
         labels: (N, A): each box has one score and this label, as after the network's own suppression.
         is_rows: the table holds rows of box, score and label; with `labels` of box and score.

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from scripts.lib.engines.feeding import read_input, size_of_input
+from scripts.lib.engines.feeding import COLOURS, read_input, size_of_input
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
@@ -81,7 +81,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
         )
     if not found:
         advice = yolo.other_meaning(signature, known.names) or other_families.what_to_describe(signature)
-        advice = advice or _advice(found)
+        advice = advice or _without_other_inputs(signature, known) or _advice(found)
         raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
@@ -96,12 +96,18 @@ def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
         for layout in LAYOUTS
         if names == set(layout.outputs) or (signature.is_frozen and names >= set(layout.outputs))
     ]
-    if not layouts:
+    if not layouts or (layouts[0].labels is None and _has_colours_first(signature)):
         return False
     if layouts[0].labels is None or known.pixels is not None:
         return True
     # Others give outputs of these names too.
     return not any(FAMILIES[name](signature, known) for name in ("torchvision", "d-fine", "deimv2"))
+
+
+def _has_colours_first(signature: Signature) -> bool:
+    """Whether pictures go in as (pictures, 3, height, width), which no RetinaNet of Keras takes."""
+    shape = signature.inputs[0].shape or () if len(signature.inputs) == 1 else ()
+    return len(shape) == 4 and shape[1] == COLOURS != shape[3]
 
 
 def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Description]:
@@ -123,6 +129,17 @@ def _completed(description: Description, signature: Signature, known: NetworkHin
             return replace(description, labels=tuple(range(first, first + known.names)))
         return replace(description, first_label=first)
     return description
+
+
+def _without_other_inputs(signature: Signature, known: NetworkHints) -> str | None:
+    """Return advice on a network that would be known but for further inputs, None for any other."""
+    others = [one.name for one in signature.inputs[1:]]
+    if not others or not _candidates(signature.without_inputs(others), known):
+        return None
+    return (
+        f"export it with one input, of pictures, without {', '.join(others)}, or say in network.description, under "
+        "inputs, what goes into them"
+    )
 
 
 def _inside(signature: Signature) -> str:

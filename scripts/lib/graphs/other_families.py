@@ -64,6 +64,8 @@ def what_to_describe(signature: Signature) -> str | None:
         meaning = "boxes with their score, and a label each, as MMDetection exports them"
     elif gives_rows(signature):
         meaning = "rows of a box, its score and its label, in an order of its own"
+    elif shapes.keys() == {"boxes", "scores"} and 4 in shapes["boxes"][1:]:
+        meaning = "boxes, and a score of each class"
     else:
         return None
     return f"it gives {meaning}: write network.description, as docs/network-examples.md shows"

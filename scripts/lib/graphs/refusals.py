@@ -28,13 +28,14 @@ def refuse_other_tasks(signature: Signature) -> None:
         raise _refusal(signature, _TASKS.get(said, repr(said)), f"its metadata says task: {said}")
     if gives_rows(signature):
         return
+    is_said = task is not None
     shapes = ", ".join(map(str, signature.outputs))
     ranks = [len(output.shape) for output in signature.outputs if output.shape is not None]
     if len(ranks) == 1 == len(signature.outputs) and ranks[0] == 2:
         raise _refusal(signature, _TASKS["classify"], f"its output is {shapes}")
-    if any(word in output.name.lower() for output in signature.outputs for word in _MASKS):
+    if not is_said and any(word in output.name.lower() for output in signature.outputs for word in _MASKS):
         raise _refusal(signature, "outlines or key points of objects", f"its outputs are {shapes}")
-    if 3 in ranks and 4 in ranks and len(ranks) == 2:
+    if not is_said and 3 in ranks and 4 in ranks and len(ranks) == 2:
         raise _refusal(signature, _TASKS["segment"], f"its outputs are {shapes}")
     if ranks and set(ranks) == {4}:
         what = "a map of the picture (segmentation, heat maps of points, or a YOLO cut off before it makes boxes)"

@@ -35,11 +35,11 @@ def ultralytics(signature: Signature, known: NetworkHints) -> Description | None
     output = _only(signature)
     if output is None or _is_rtdetr(signature) or not _takes_pictures(signature):
         return None
-    written = "task" in signature.metadata
+    written, place = "task" in signature.metadata, signature.outputs.index(output)
     size, multiple = size_of(signature), _largest_stride(signature)
     if _is_rows(output, signature):
         return Description(
-            "ultralytics", OutputNames(table=0, is_rows=True), _LETTERBOX, _UNIT_RGB, multiple=multiple
+            "ultralytics", OutputNames(table=place, is_rows=True), _LETTERBOX, _UNIT_RGB, multiple=multiple
         ).with_size(size)
     lengths = output.shape or ()
     boxes_last = lengths[1:2] == (4 + known.names,) or (written and lengths[2:] != (4 + known.names,))
@@ -47,7 +47,7 @@ def ultralytics(signature: Signature, known: NetworkHints) -> Description | None
     if len(lengths) != 3 or not (written or by_shape):
         return None
     return Description(
-        "ultralytics", OutputNames(table=0, boxes_last=boxes_last), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"),
+        "ultralytics", OutputNames(table=place, boxes_last=boxes_last), _LETTERBOX, _UNIT_RGB, BoxFormat("cxcywh"),
         suppression=_ULTRALYTICS_NMS, multiple=multiple,
     ).with_size(size)  # fmt: skip
 
@@ -61,8 +61,9 @@ def ultralytics_rtdetr(signature: Signature, known: NetworkHints) -> Description
         return None
     if not is_rtdetr and "task" in signature.metadata:
         return None
+    place = signature.outputs.index(output)
     return Description(
-        "ultralytics-rtdetr", OutputNames(table=0, is_rows=True), Resize("stretch"), _UNIT_RGB,
+        "ultralytics-rtdetr", OutputNames(table=place, is_rows=True), Resize("stretch"), _UNIT_RGB,
         BoxFormat("cxcywh", "fraction"),
     ).with_size(size_of(signature))  # fmt: skip
 
@@ -156,6 +157,11 @@ def other_meaning(signature: Signature, names: int) -> str | None:
     elif _cells(size, lengths[1]) is not None and lengths[2] is not None:
         numbers = lengths[2]
         may_be = [f"of a detector with {numbers - 5} classes"] if numbers > 5 else []
+        if numbers - 4 == names:
+            return (
+                f"it has {numbers} numbers a cell, {' or '.join([*may_be, f'with {names} classes without objectness'])}"
+                ": write network.description with family: described where it is the latter, else correct the names"
+            )
     elif lengths[1] is not None and lengths[1] <= _MOST_ROWS and lengths[2] is not None and lengths[2] > _ROW:
         return (
             f"its rows have {lengths[2]} numbers; expected {_ROW} (box, score, class): those of turned boxes have 7, "
@@ -173,7 +179,13 @@ def other_meaning(signature: Signature, names: int) -> str | None:
 
 
 def _only(signature: Signature) -> Tensor | None:
-    """Return the one output that holds boxes; YOLOv5's older exporters give what it is made of besides."""
+    """Return the one output that holds boxes; YOLOv5's older exporters give what it is made of besides.
+
+    Where the metadata says that it detects, outputs of another rank are something that was added.
+    """
+    if signature.metadata.get("task") == "detect":
+        found = [output for output in signature.outputs if output.shape is not None and len(output.shape) == 3]
+        return found[0] if len(found) == 1 else None
     tables = [output for output in signature.outputs if output.shape is None or len(output.shape) == 3]
     others = [output for output in signature.outputs if output.shape is not None and len(output.shape) != 5]
     return tables[0] if len(tables) == 1 and len(others) <= 1 and tables[0] is signature.outputs[0] else None
