@@ -405,7 +405,10 @@ class TestArchive:
             (tar({"index.json": b"{}"}), "names no image"),
             (tar({"manifest.json": b'[{"Config": 1}]'}), "not as docker save writes"),
             (tar({"manifest.json": b'[{"Config": "../c", "Layers": []}]'}), "not as docker save writes"),
-            (tar({"manifest.json": b'[{"Config": "/etc/passwd", "RepoTags": [], "Layers": []}]'}), "/etc/passwd is missing in it"),
+            (
+                tar({"manifest.json": b'[{"Config": "/etc/passwd", "RepoTags": [], "Layers": []}]'}),
+                "/etc/passwd is missing in it",
+            ),
         ],
     )
     def test_what_is_no_image_is_named(self, get, tmp_path, content, words):
