@@ -41,7 +41,7 @@ def test_inspect_network_says_in_one_sentence_what_is_wrong(tmp_path: Path, caps
     assert main([str(graph)]) == 1
     assert "finds one class for a whole picture" in capsys.readouterr().err
     assert main([str(tmp_path / "absent.onnx")]) == 1
-    assert "is no file" in capsys.readouterr().err
+    assert "is not a file" in capsys.readouterr().err
 
 
 def test_a_data_image_of_a_described_network(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

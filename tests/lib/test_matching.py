@@ -138,7 +138,7 @@ def found_in(numbering: Numbering | None = EVEN, *, kind: str = "video", size=(6
         ({"fps": None, "num_frames": None, "width": None}, {}, None),
         ({"width": 1280, "height": 720}, {}, None),
         ({"width": 360, "height": 640}, {}, "360 x 640 pixels"),
-        ({}, {"turned": None}, "to be turned"),
+        ({}, {"turned": None}, "has a rotation"),
         ({"kind": "image"}, {}, "in Tator it is of the kind image, here of the kind video"),
     ],
 )

@@ -27,7 +27,7 @@ def test_ids_blank_lines_and_remarks(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("7\n12x\n", "line 2: '12x'; expected one media id"),
+        ("7\n12x\n", "line 2: '12x'; expected on each line one media id"),
         ("7,2\n", "line 1: '7,2'"),
         ("0\n-1\n1.5\n²\n", "line 1: '0', line 2: '-1', line 3: '1.5', line 4: '²';"),
         ("9" * 5000, f"line 1: '{'9' * 40}';"),
