@@ -28,6 +28,28 @@ def test_a_sound_file_is_not_damaged_and_holes_of_zeros_are_noticed(tmp_path: Pa
     assert counts.missed == 0
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_transport_packet_that_is_missing_shortly_before_a_key_frame(tmp_path: Path, codec: str, before: int) -> None:
+    """Where files are joined a key frame follows the jump of the counter too, but there a picture begins."""
+    encode = {"preset": "ultrafast", "g": "1" if codec == "libx264" else "9", "bf": "0", "qp": "8"}
+    if codec == "libx265":
+        encode["x265-params"] = "log-level=none:bframes=0:keyint=9:qp=8"
+    path = write_video(
+        tmp_path / "a.ts", range(20), size=SIZE, paint=textured, codec=codec, encode=encode, container="mpegts"
+    )
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    key = next(at for at, packet in enumerate(packets) if at > 4 and packet.is_keyframe)
+    begin = (packets[key - before].pos or 0) // 188 * 188 + 2 * 188
+    assert begin + 188 * 2 < (packets[key - before + 1].pos or 0)
+    assert not numbers_of(path)[1].damaged
+    content = path.read_bytes()
+    path.write_bytes(content[:begin] + content[begin + 188 :])
+    errors = numbers_of(path)[1].errors
+    assert any("packets of the container are missing" in error["what"] for error in errors)
+
+
 @pytest.mark.parametrize("begin", [1, 2, 3])
 def test_a_transport_packet_whose_head_was_zeroed_shortly_before_a_key_frame(tmp_path: Path, begin: int) -> None:
     """FFmpeg drops it, and the jump of the counter looks like a joint, since a key frame follows."""

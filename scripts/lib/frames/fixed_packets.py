@@ -18,6 +18,7 @@ Places = npt.NDArray[np.int64]
 # A transport packet begins with a byte 0x47; some writers put 4 bytes before each, others 16 behind it.
 _SYNC, _PACKET, _DISTANCES = 0x47, 188, (188, 192, 204)
 _PIECES, _PIECE = 16, 1 << 12  # how many pieces of so many packets tell whether a stream is encrypted
+_MOST_JUMPS = 0.1  # of a stream's packets, where their counter counts
 _FILLING = 0x1FFF  # the number of packets that hold nothing
 _PES = b"\0\0\1"
 _IN_A_ROW = 8  # packets from which their distance is known
@@ -37,7 +38,7 @@ _PACKET_HEAD = 8  # bytes that no writer leaves zero together: flags, lengths an
 # What an ASF packet begins with: that error correction data of 2 bytes follow, or not; and the flags of its properties,
 # which stand behind those and a byte of other flags, and are the same in all packets.
 _CORRECTED, _CORRECTION, _PROPERTIES = 0x82, 3, 0x5D
-_FIRST_PACKETS = 200  # that are looked at beforehand
+_FIRST_PACKETS = 200  # that are looked at beforehand, to find out how they are written
 _SAMPLE, _MOST = 512, 0.9  # packets looked at to find out how a file's packets begin, and how many must do so
 
 
@@ -59,11 +60,13 @@ class PacketFaults(NamedTuple):
     Attributes:
         destroyed: how many have lost their beginning.
         encrypted: how many hold encrypted content of the video.
+        gaps: before how many, within a picture, others of the video are missing.
         packets: how many hold content of the video; 0 where that is not counted.
     """
 
     destroyed: int = 0
     encrypted: int = 0
+    gaps: int = 0
     packets: int = 0
 
     def plus(self, other: "PacketFaults") -> "PacketFaults":
@@ -127,12 +130,16 @@ class TransportPackets(FixedPackets):
         """Begin; `stream_id` is the video's number in the file (PID)."""
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
+        self._counter: int | None = None  # of the video's last packet
         self._filled = self._end_without_zeros()
         # Bytes in between move all packets behind them off the grid, which is not damage by itself. Zeros were lost.
         begin = self._first_bytes((self._filled - grid.first) // grid.distance)
         self._steady = np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin)
         last = self._first_bytes(self._count)[-_IN_A_ROW:]
         self._on_grid = bool((last == _SYNC).all()) or (self._steady and self._ends_on_grid())
+        self._counts = True  # whether the counters of packets count
+        first = self._look(grid.first + grid.distance * np.arange(min(self._count, _FIRST_PACKETS), dtype=np.int64))
+        self._counts, self._counter = first.gaps <= _MOST_JUMPS * first.packets, None
 
     def _first_bytes(self, count: int) -> Content:
         """Return the first byte of each of the last of so many packets, as they stand on the grid."""
@@ -151,13 +158,29 @@ class TransportPackets(FixedPackets):
         number = (high & 0x1F).astype(int) << 8 | low
         ours = (sync == _SYNC) & (number == self._stream_id) & (control & 0x10 != 0)
         encrypted = ours & (control & 0xC0 != 0)
-        destroyed = 0
+        destroyed = gaps = 0
         if self._on_grid:
+            gaps = self._counts * self._jumps(starts[ours], control[ours], high[ours] & 0x40 != 0)
             announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
             # Neither content nor a field of its own: no writer makes such a packet, but for filling up.
             lost = (sync != _SYNC) | ((control & 0x30 == 0) & (number != _FILLING))
             destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
-        return PacketFaults(destroyed, int(encrypted.sum()), int(ours.sum()))
+        return PacketFaults(destroyed, int(encrypted.sum()), gaps, int(ours.sum()))
+
+    def _jumps(self, starts: Places, control: Content, begins: npt.NDArray[np.bool_]) -> int:
+        """Return how often the counter of the video's packets jumps within a picture.
+
+        Where files are joined it jumps as well, and a picture begins; some packets say that it does.
+        """
+        counters = control.astype(int) & 15
+        if not len(counters):
+            return 0
+        before = counters[0] - 1 if self._counter is None else self._counter
+        steps = (counters - np.concatenate([[before], counters[:-1]])) & 15
+        self._counter = int(counters[-1])
+        jumps = starts[(steps > 1) & ~begins]  # a packet may be there twice
+        said = (self._data[jumps + 3] & 0x20 != 0) & (self._data[jumps + 4] > 0) & (self._data[jumps + 5] & 0x80 != 0)
+        return int((~said).sum())
 
     @property
     def lacking(self) -> int:
@@ -189,7 +212,9 @@ class TransportPackets(FixedPackets):
         count, found = self._count, PacketFaults()
         for begin in np.unique(np.linspace(0, max(0, count - _PIECE), _PIECES).astype(np.int64)):
             some = np.arange(begin, min(count, begin + _PIECE), dtype=np.int64)
+            self._counter = None
             found = found.plus(self._look(self._grid.first + self._grid.distance * some))
+        self._counter = None
         return found.encrypted * 2 > found.packets
 
     def _without_start(self, starts: Places, control: Content) -> int:

@@ -240,10 +240,12 @@ class VideoPackets(FrameSource):
         """
         if self._fixed is None:
             return
-        destroyed, encrypted, _ = self._fixed.up_to(place)
+        destroyed, encrypted, gaps, _ = self._fixed.up_to(place)
         if destroyed:
             what = "packet of the container is" if destroyed == 1 else "packets of the container are"
             self.summary.add_error(where, f"{destroyed} {what} destroyed: that part of the file was lost")
+        if gaps:
+            self.summary.add_error(where, "packets of the container are missing: that part of the file was lost")
         if encrypted:
             what = "transport packet is" if encrypted == 1 else "transport packets are"
             self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
