@@ -125,9 +125,9 @@ QUICK = Extent(
     uploaded=1,
     boxes=30,
     rounds=1,
-    files={"1000": 9, "1000000": 9},
+    files={"1000": 9},
     again=9,
-    records=(2, 4),
+    records=(4, 4),
 )
 
 

@@ -55,11 +55,12 @@ def measure_memory(folder: Path, small: int, large: int) -> Iterator[tuple[str, 
         small: how many media are few.
         large: how many are many.
     """
-    places = [folder / f"media-{count}" for count in (small, large)]
-    for place, count in zip(places, (small, large), strict=True):
+    places = {count: folder / f"media-{count}" for count in (small, large)}
+    for count, place in places.items():
         make_run(place, count)
     for step in STEPS:
-        few, many = (_measured(step, place) for place in places)
+        found = {count: _measured(step, place) for count, place in places.items()}
+        few, many = found[small], found[large]
         ms = 1000 * many["cpu_seconds"] / large
         yield step, {"few_mb": few["mb"], "many_mb": many["mb"], "ratio": many["mb"] / few["mb"], "ms_a_media": ms}
 
