@@ -51,8 +51,8 @@ screenshot: demo  ## take README's picture of the report, from the demo; needs C
 test-unit: setup  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
 
-# One more than there are cores, and at most six: many tests wait for a server or a pod.
-WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 5 ? cores + 1 : 6)))
+# Two more than there are cores, and at most six: many tests wait for a server or a pod.
+WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))
 test: setup setup-convert setup-clusters  ## run the tests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 20
 

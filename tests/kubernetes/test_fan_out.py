@@ -13,19 +13,31 @@ def jobs(lab):
     return [job["spec"]["template"]["spec"] for job in lab.cluster.created["jobs"]]
 
 
-def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
+def log_of(lab, run, number):
+    """Return what one of a run's pods said; nothing where it was not started yet."""
+    begun = len(run.pods) > number and lab.cluster.begun(run.pods[number])
+    return lab.cluster.pod_log(run.pods[number]) if begun else ""
+
+
+def test_a_run_whose_drivers_are_lost_and_drained_ends_as_one_on_a_laptop(lab, local_run):
+    """A drained one has SIGTERM, its grace period, and an exit code that the workflow retries at."""
     rights = applied("deploy/argo/overlays/example")
     one = lab(manifests=rights)
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
     one.cluster.wait_until(lambda: one.running("detect"))
     before = {pod["metadata"]["name"] for pod in one.running("detect")}
     one.cluster.evict(run.pods[0])
+    # It says so once the lost one's pods are gone: those that run after that are its own.
+    one.cluster.wait_until(lambda: "the run before this one was lost" in log_of(one, run, 1))
+    one.cluster.wait_until(lambda: one.running("detect"))
+    one.cluster.drain(run.pods[1], grace=60)
     assert run.join() == "Succeeded", run.log()
-    assert len(run.pods) == 3, "driver, driver, exit handler"
-    assert "the run before this one was lost" in one.cluster.pod_log(run.pods[1])
+    assert len(run.pods) == 4, "driver, driver, driver, exit handler"
+    assert one.cluster.exit_code(run.pods[1]) == 143
+    assert 143 not in argo.ENDED_BY_ITSELF
     folder = one.cluster.folder / "claims" / f"{run.name}-work"
     assert one.outcome(folder) == local_run
-    assert "clip_910002.mp4  done" in one.cluster.pod_log(run.pods[2])
+    assert "clip_910002.mp4  done" in one.cluster.pod_log(run.pods[3])
 
     # No two pods of one media were alive at once, though each media's pod was made again.
     assert before & {pod["metadata"]["name"] for pod in one.cluster.created["pods"]}
@@ -48,21 +60,6 @@ def test_a_run_whose_driver_is_lost_ends_as_one_on_a_laptop(lab, local_run):
     assert one.server.token not in json.dumps(one.cluster.created["jobs"])
     assert not one.cluster.find("jobs")
     assert not one.cluster.find("secrets")
-
-
-def test_a_run_whose_driver_is_drained_ends_as_one_on_a_laptop(lab, local_run):
-    """SIGTERM, the grace period, and an exit code that Argo sees: the workflow's retry expression has to know it."""
-    one = lab()
-    run = argo.submit(one.cluster, MANIFEST, one.parameters())
-    one.cluster.wait_until(lambda: one.running("detect"))
-    one.cluster.drain(run.pods[0], grace=60)
-    assert run.join() == "Succeeded", run.log()
-    assert one.cluster.exit_code(run.pods[0]) == 143
-    assert 143 not in argo.ENDED_BY_ITSELF
-    assert len(run.pods) == 3, "driver, driver, exit handler"
-    assert one.outcome(one.cluster.folder / "claims" / f"{run.name}-work") == local_run
-    assert one.cluster.overlapping() == []
-    assert not one.cluster.find("jobs")
 
 
 def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):

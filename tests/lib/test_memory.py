@@ -14,7 +14,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource
-from tests.lib.test_frames import write_growing
+from tests.frame_reading import write_growing
 from tests.media_files import write_video
 from tests.workflow import ROOT
 

@@ -1,93 +1,31 @@
-"""Tracks in Tator are what the CSV says, at today's rows of their boxes; people's tracks are theirs."""
+"""Tracks in Tator are what the CSV says, at today's rows of their boxes."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-import tator
 from tator.exceptions import ApiException
 
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json
 from scripts.upload_tracks import record_failure
-from tests.scripts.tator_steps import Steps
-from tests.tator_server.launch import running
+from tests.scripts.track_steps import (
+    BOTH,
+    COD,
+    CRAB,
+    OneVersion,
+    boxes_of,
+    by_species,
+    check_as_found,
+    of_all,
+    ready,
+    run,
+    server,
+    writes,
+)
 
+__all__ = ["of_all", "ready", "server"]  # fixtures
 pytestmark = pytest.mark.service
-
-COD = [f"{frame},{10 + frame}.000,20.000,64.000,36.000,0.900000:0.100000,1" for frame in (0, 1, 2, 5)]
-CRAB = [f"{frame},320.000,180.000,99.000,98.000,0.200000:0.600000,2" for frame in (1, 2, 3)]
-BOTH = sorted(COD + CRAB, key=lambda row: int(row.split(",")[0]))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server for all: each test has a version of its own."""
-    media, state = tmp_path_factory.mktemp("media"), tmp_path_factory.mktemp("state")
-    with running(media, state) as started:
-        for name in ("1.mp4", "2.mp4"):
-            started.add_media(name, media_files={"archival": [{"path": "x", "resolution": [9, 16]}]})
-        yield started
-
-
-@pytest.fixture(scope="module")
-def of_all(server):
-    """What the tests share: the type of tracks, and the clients of two people."""
-    type_id = Steps(Path(), server).add_track_type()
-    return type_id, *(tator.get_api(server.host, server.tokens[name]) for name in ("admin", "person"))
-
-
-class OneVersion(Steps):
-    """The steps with clients that are made once."""
-
-    api = None
-    person = None
-
-
-@pytest.fixture
-def ready(server, of_all, tmp_path, monkeypatch):
-    monkeypatch.setenv("TATOR_AUTH_TOKEN", server.token)
-    monkeypatch.chdir(tmp_path)
-    steps = OneVersion(tmp_path, server)
-    type_id, steps.api, steps.person = of_all
-    server.clear_faults()
-    name = f"of {tmp_path.name}"
-    made = steps.api.create_version(server.project_id, {"name": name, "description": ""})
-    steps.resolve(1, 2)
-    steps.prepare(version_id=made.id, track_type_id=type_id, track_length_attribute="Length")
-    steps.detected(1, BOTH)
-    steps.upload(1)
-    steps.tracked(1, COD, CRAB)
-    server.clear_requests()
-    return steps
-
-
-def run(steps, media_id=1):
-    """Upload boxes, then tracks, as a run does."""
-    steps.upload(media_id)
-    return steps.upload_tracks(media_id)[0]
-
-
-def by_species(steps, **filters):
-    return {state["attributes"]["Species"]: state for state in steps.states(**filters)}
-
-
-def writes(steps):
-    return [one["operation"] for one in steps.server.requests() if one["method"] in ("POST", "PATCH", "DELETE")]
-
-
-def boxes_of(steps, state):
-    """Return the frames of the boxes that a state points at and that stand today."""
-    standing = {box["id"]: box["frame"] for box in steps.boxes()}
-    return sorted(standing[row] for row in state["localizations"] if row in standing)
-
-
-def check_as_found(steps):
-    """Each track stands once, at the rows of its boxes."""
-    assert len(steps.states(show_all_marks=1, show_deleted=1)) == 2
-    found = by_species(steps)
-    assert {name: boxes_of(steps, state) for name, state in found.items()} == {"cod": [0, 1, 2, 5], "crab": [1, 2, 3]}
 
 
 def test_tracks_are_what_the_csv_says(ready):
@@ -171,163 +109,6 @@ def test_new_network_leaves_none_of_the_old_tracks(ready):
     ready.tracked(1, others)
     run(ready)
     assert [boxes_of(ready, state) for state in ready.states(show_all_marks=1, show_deleted=1)] == [[0, 1, 2, 5]]
-
-
-def test_box_edited_by_a_person_stays_in_its_track(ready):
-    run(ready)
-    old = next(box for box in ready.boxes() if box["frame"] == 0)
-    ready.api.update_localization(old["id"], {"x": 0.5})
-    new = next(box for box in ready.boxes() if box["frame"] == 0)
-    done = run(ready)
-    assert done["people"]["edited"] == []
-    cod = by_species(ready)["cod"]
-    assert new["id"] in cod["localizations"]
-    assert old["id"] not in cod["localizations"]
-    check_as_found(ready)
-
-
-def test_box_edited_on_the_page_makes_the_track_a_persons(ready):
-    run(ready)
-    old = next(box for box in ready.boxes() if box["frame"] == 0)
-    cod = by_species(ready)["cod"]
-    ready.api.update_localization(old["id"], {"x": 0.5})
-    new = next(box for box in ready.boxes() if box["frame"] == 0)
-    moved = {"localization_ids_add": [new["id"]], "localization_ids_remove": [old["id"]]}
-    ready.person.update_state(cod["id"], moved)
-    left_alone(ready, "cod", "edited")
-
-
-def left_alone(steps, species, how):
-    """What a person did to a track stays, whatever is wanted."""
-    before = by_species(steps)[species]
-    for tracks in ((), (COD, CRAB)):
-        steps.tracked(1, *tracks)
-        people = run(steps)["people"]
-        assert before["elemental_id"] in people["edited"] + people["added"]
-        assert by_species(steps)[species] == before
-        assert [one["id"] for one in steps.states() if one["attributes"].get("Species") == species] == [before["id"]]
-    assert before["elemental_id"] in people[how]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"attributes": {"Confidence": 0.1}, "in_place": 1},
-        {"attributes": {"Length": 9}, "in_place": 1},
-        {"localization_ids_remove": "first"},
-        {"localization_ids_remove": "first", "in_place": 1},
-        {"localization_ids_add": "of crab", "in_place": 1},
-    ],
-)
-def test_edited_track_stays_as_the_person_left_it(ready, change):
-    run(ready)
-    found = by_species(ready)
-    words = {"first": found["cod"]["localizations"][:1], "of crab": found["crab"]["localizations"][:1]}
-    body = {key: words.get(value, value) if isinstance(value, str) else value for key, value in change.items()}
-    ready.api.update_state(found["cod"]["id"], body)
-    left_alone(ready, "cod", "edited")
-
-
-def test_edit_of_many_in_place_shows_in_the_values(ready):
-    run(ready)
-    cod = by_species(ready)["cod"]
-    ready.api.update_state_list(ready.server.project_id, {"ids": [cod["id"]], "attributes": {"Confidence": 0.2}})
-    left_alone(ready, "cod", "edited")
-
-
-def test_merged_tracks_are_not_made_again(ready):
-    run(ready)
-    found = by_species(ready)
-    ready.api.merge_states(found["cod"]["id"], {"merge_state_id": found["crab"]["id"]})
-    left_alone(ready, "cod", "edited")
-    ready.tracked(1, COD, CRAB)
-    assert run(ready)["people"]["withheld"] != []
-    assert list(by_species(ready)) == ["cod"]
-
-
-def test_split_track_is_not_made_again(ready):
-    """Tator has no split: a person takes boxes out of a track, and makes another one of these."""
-    run(ready)
-    cod = by_species(ready)["cod"]
-    out = cod["localizations"][2:]
-    ready.person.update_state(cod["id"], {"localization_ids_remove": out})
-    where = read_json(ready.folder / "destination.json")
-    drawn = {"media_ids": [1], "type": where["tracks"]["type_id"], "version": where["version_id"]}
-    ready.person.create_state_list(ready.server.project_id, [{**drawn, "localization_ids": out}])
-    before = sorted(ready.states(), key=lambda state: state["id"])
-    for tracks in ((COD, CRAB), (CRAB,), (COD, CRAB)):
-        ready.tracked(1, *tracks)
-        people = run(ready)["people"]
-        assert (people["edited"] + people["added"]).count(cod["elemental_id"]) == 1
-        assert len(people["added"]) >= 1
-        assert sorted(ready.states(), key=lambda state: state["id"]) == before
-
-
-def test_box_deleted_on_the_page_leaves_its_track_to_the_person(ready):
-    """The page takes the box out of each of its tracks, and then deletes it."""
-    run(ready)
-    cod = by_species(ready)["cod"]
-    gone = cod["localizations"][0]
-    for state in ready.person.get_state_list(ready.server.project_id, related_id=[gone]):
-        ready.person.update_state(state.id, {"localization_ids_remove": [gone]})
-    ready.person.delete_localization(gone, {})
-    left_alone(ready, "cod", "edited")
-    assert gone not in {box["id"] for box in ready.boxes()}
-
-
-def test_merged_track_that_was_edited_before_is_not_made_again(ready):
-    """Its older mark stays, hidden in lists, and is no track that stands."""
-    run(ready)
-    found = by_species(ready)
-    ready.api.update_state(found["crab"]["id"], {"localization_ids_remove": found["crab"]["localizations"]})
-    newest = next(one for one in ready.states() if one["attributes"]["Species"] == "crab")
-    ready.api.merge_states(found["cod"]["id"], {"merge_state_id": newest["id"]})
-    assert run(ready)["people"]["deleted"] == [found["crab"]["elemental_id"]]
-    assert list(by_species(ready)) == ["cod"]
-
-
-def test_trimmed_track_stays(ready):
-    """Boxes that are in no other row cannot be trimmed away: here each is in another track, too."""
-    ready.tracked(1, COD, COD[:3])
-    run(ready)
-    short = min(ready.states(), key=lambda one: len(one["localizations"]))
-    ready.api.trim_state_end(short["id"], {"frame": 1, "endpoint": "start"})
-    trimmed = next(one for one in ready.states() if one["id"] == short["id"])
-    assert trimmed["segments"] == [[1, 2]]
-    assert run(ready)["people"]["edited"] == [short["elemental_id"]]
-    assert trimmed in ready.states()
-
-
-@pytest.mark.parametrize("many", [False, True])
-def test_deleted_track_is_not_made_again(ready, many):
-    run(ready)
-    cod = by_species(ready)["cod"]
-    if many:
-        body = {"ids": [cod["id"]]}
-        ready.api.delete_state_list(ready.server.project_id, body, count=1)
-    else:
-        ready.api.delete_state(cod["id"], {})
-    for _ in range(2):
-        done = run(ready)
-        assert (done["tracks"], done["people"]["deleted"]) == (1, [cod["elemental_id"]])
-        assert list(by_species(ready)) == ["crab"]
-    ready.upload(1, threshold=0.7)  # other boxes stand, the track is the same
-    assert ready.upload_tracks(1)[0]["people"]["deleted"] == [cod["elemental_id"]]
-
-
-def test_drawn_track_keeps_its_boxes_and_a_machines_off(ready):
-    boxes = [box["id"] for box in ready.boxes() if box["frame"] in (0, 1, 2) and box["width"] == 0.1]
-    where = read_json(ready.folder / "destination.json")
-    drawn = {"media_ids": [1], "type": where["tracks"]["type_id"], "version": where["version_id"]}
-    ready.api.create_state_list(ready.server.project_id, [{**drawn, "localization_ids": boxes}])
-    before = ready.states()
-    done = run(ready)
-    assert (len(done["people"]["added"]), len(done["people"]["withheld"]), done["tracks"]) == (1, 1, 1)
-    ready.detected(1, [])  # a network that finds nothing any more
-    ready.tracked(1)
-    run(ready)
-    assert ready.states() == before
-    assert {box["id"] for box in ready.boxes()} == set(boxes)
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "reset", "throttle", "status", "html"])
