@@ -39,8 +39,10 @@ _NO_PACE = "none"
 def decode(pictures: Path) -> int:
     """Decode all pictures of a folder; return how many."""
     files = [path for path in sorted(pictures.rglob("*")) if path.is_file()]
+    kept = None  # until the next one is there: else each would pay for memory that the one before has given back
     for path in files:
-        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        kept = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    del kept
     return len(files)
 
 

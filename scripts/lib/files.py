@@ -20,6 +20,8 @@ from scripts.lib.errors import PipelineError
 _LEAST_ROOM = 2**16
 # A picture, a clip or a list of them.
 LARGEST_MEMBER = 2**27
+# Bytes of a file that is hashed at once: most of a run's.
+_SMALL = 2**16
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,10 +48,10 @@ def home() -> Path | None:
         return None
 
 
-def is_at(path: Path, descriptor: int) -> bool:
+def is_at(path: Path | str, descriptor: int) -> bool:
     """Return whether a path still names the file that is open here."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116
     except FileNotFoundError:
         return False
 
@@ -71,35 +73,53 @@ def replacing(path: Path, mode: str = "w", *, synced: bool = True) -> Iterator[I
     Raises:
         PipelineError: another process has begun to write the same file in between.
     """
-    part = path.with_name(f".{path.name}.part")
-    with _begun(part, mode.replace("w", "x")) as stream:
-        try:
-            yield stream
-            stream.flush()
-            if synced:
-                os.fsync(stream.fileno())
-            if not is_at(part, stream.fileno()):
-                raise PipelineError(f"{path}: another process writes it too; this one, which is older, gives up")
-            part.replace(path)
-        except BaseException:
-            if is_at(part, stream.fileno()):
-                part.unlink(missing_ok=True)
-            raise
-
-
-def _begun(part: Path, mode: str) -> IO[Any]:
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    with _renamed_to(path, synced=synced) as (part, descriptor):
+
+        def opened(*_: object) -> int:
+            return os.dup(descriptor)
+
+        with open(part, mode, encoding=encoding, newline=newline, opener=opened) as stream:
+            yield stream
+
+
+@contextmanager
+def _renamed_to(path: Path, *, synced: bool) -> Iterator[tuple[str, int]]:
+    """Give the name of the file beside, and its descriptor; see `replacing`."""
+    # A Path for each name takes longer than opening the file, and each media has several.
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}.part")  # noqa: PTH118
+    descriptor = _begun(part)
     try:
-        return part.open(mode, encoding=encoding, newline=newline)
+        yield part, descriptor
+        if synced:
+            os.fsync(descriptor)
+        if not is_at(part, descriptor):
+            raise PipelineError(f"{path}: another process writes it too; this one, which is older, gives up")
+        os.replace(part, path)  # noqa: PTH105
+    except BaseException:
+        if is_at(part, descriptor):
+            Path(part).unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _begun(part: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(part, flags, 0o666)
     except FileExistsError:
-        part.unlink(missing_ok=True)
-        return part.open(mode, encoding=encoding, newline=newline)
+        Path(part).unlink(missing_ok=True)
+        return os.open(part, flags, 0o666)
 
 
 def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Write a file, complete or not at all; see `replacing`."""
-    with replacing(path, "wb", synced=synced) as stream:
-        stream.write(content)
+    with _renamed_to(path, synced=synced) as (_, descriptor):
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -141,7 +161,11 @@ def _synced_disk(descriptor: int) -> bool:
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256 as hexadecimal digits."""
-    with path.open("rb") as stream:
+    with path.open("rb", buffering=0) as stream:
+        begin = stream.read(_SMALL)
+        if len(begin) < _SMALL:
+            return hashlib.sha256(begin).hexdigest()  # without the buffer of a large one
+        stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

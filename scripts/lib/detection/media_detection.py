@@ -1,10 +1,12 @@
 """Detection in media: from their files to each one's CSV, pictures and record."""
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import IO
 
 from scripts.lib import memory
 from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput, TileCounters
@@ -15,7 +17,7 @@ from scripts.lib.detection.outcome import final_state, log_outcome
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.errors import MediaFault
-from scripts.lib.files import replacing
+from scripts.lib.files import replacing, write_bytes
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
@@ -182,7 +184,8 @@ class MediaResults(ResultOutput):
         self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
-        stream = self._files.enter_context(replacing(self._outputs.detections, synced=self._synced))
+        opened = _held if self._wanted.kind == "image" else replacing
+        stream = self._files.enter_context(opened(self._outputs.detections, synced=self._synced))
         self._rows = DetectionWriter(stream, video_id(self._wanted.media_id, self._wanted.name or ""))
         return self._rows
 
@@ -242,6 +245,14 @@ class MediaResults(ResultOutput):
     def abandon(self, error: BaseException) -> None:
         """Leave no CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
+
+
+@contextmanager
+def _held(path: Path, *, synced: bool) -> Iterator[IO[str]]:
+    """Hold a text until the block ends well, and write it then: so the caller's thread opens no file for a picture."""
+    text = StringIO()
+    yield text
+    write_bytes(path, text.getvalue().encode(), synced=synced)
 
 
 def tiles_used(tiling: Tiling | None, counted: TileCounters) -> TilesUsed | None:

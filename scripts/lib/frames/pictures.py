@@ -50,10 +50,11 @@ class StillFrames(FrameSource):
         self._media = media
         self.summary.declared = self.summary.expected = 1
         self._matrix: Matrix | None = None
+        self._is_plain = False
         self.bytes_needed = 0.0
         check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
         if (content := plain_content(media)) and (size := plain_size(content)) is not None:
-            self._media, self._kind = content, "JPEG"
+            self._media, self._kind, self._is_plain = content, "JPEG", True
             self._pixel_bytes = ffmpeg.picture_bytes(content[:HEAD_BYTES])
             self._take_size(*size)
             return
@@ -139,7 +140,7 @@ class StillFrames(FrameSource):
     def _decode(self) -> Picture:
         """Return the picture; what is damaged in it goes into the summary."""
         content = self._content()
-        if self._kind == "JPEG":
+        if self._kind == "JPEG" and not self._is_plain:  # a plain one has one scan
             jpeg.check_scans(content)
         whole = jpeg.decode_whole(content) if self._kind == "JPEG" else None
         if whole is not None:

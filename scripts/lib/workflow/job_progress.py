@@ -1,6 +1,7 @@
 """A file with the media that a job is processing, so that the job can continue after it was killed."""
 
 import json
+import os
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
@@ -72,5 +73,8 @@ class JobProgress:
             self._append(line)
 
     def _append(self, line: bytes) -> None:
-        with self._path.open("ab") as stream:
-            stream.write(line)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
