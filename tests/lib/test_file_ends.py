@@ -139,7 +139,9 @@ def test_animations_in_gif(tmp_path: Path) -> None:
     assert changed > 9
     path.write_bytes(content[: len(content) // 2])
     assert read(path)[1]
-    for end in (content[:-1], content + b"junk"):  # without its last byte, and with others behind it
+    comment = b"\x21\xfe\x05hello\0"
+    # Without its last byte, with others behind it, and with a comment behind the last picture.
+    for end in (content[:-1], content + b"junk", content[:-1] + comment + content[-1:]):
         path.write_bytes(end)
         assert read(path) == (whole, False)
 

@@ -41,6 +41,18 @@ class Payload(NamedTuple):
     time: int | None
 
 
+class _Gap(NamedTuple):
+    """Pictures that are missing.
+
+    Attributes:
+        behind: the packet in which the picture behind them begins, and its place among those that begin there.
+        missing: how many.
+    """
+
+    behind: tuple[int, int]
+    missing: int
+
+
 class _Reader:
     """Reads fields of a packet one after another."""
 
@@ -145,9 +157,7 @@ class AsfObjects:
         self._held = 0  # bytes of the last picture so far; or _SPOILT
         self._step: int | None = None  # milliseconds from one picture to the next
         self._packet, self._begun = -1, 0  # the last packet, and how many pictures begin in it that FFmpeg gives out
-        self._gaps: list[
-            tuple[int, int, int]
-        ] = []  # packet and place in it of the picture behind, how many are missing
+        self._gaps: list[_Gap] = []
         self._asked = (-1, -1)
 
     def take(self, packet: bytes, place: int) -> bool:
@@ -175,13 +185,13 @@ class AsfObjects:
             place: of the packet in which that begins; None at the file's end.
         """
         if place is None:
-            found = sum(count for *_, count in self._gaps) + self._incomplete()
+            found = sum(gap.missing for gap in self._gaps) + self._incomplete()
             self._gaps = []
         else:
             last, number = self._asked
             self._asked = (place, number + 1 if place == last else 0)
-            found = sum(count for *behind, count in self._gaps if tuple(behind) <= self._asked)
-            self._gaps = [gap for gap in self._gaps if gap[:2] > self._asked]
+            found = sum(gap.missing for gap in self._gaps if gap.behind <= self._asked)
+            self._gaps = [gap for gap in self._gaps if gap.behind > self._asked]
         return found if self._span > 1 and self._whole >= _TRUSTED * self._broken else 0
 
     def _add(self, payload: Payload) -> None:
@@ -196,7 +206,7 @@ class AsfObjects:
         if last is not None:
             missing += self._left_out(last, payload)
         if missing:
-            self._gaps.append((self._packet, self._begun, missing))
+            self._gaps.append(_Gap((self._packet, self._begun), missing))
         self._last, self._held = payload, _SPOILT if payload.offset else payload.length
         self._begun += 0 if payload.offset else 1
 

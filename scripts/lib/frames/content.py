@@ -194,12 +194,16 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
     return [coded[begin:end] for begin, end in zip(starts, [*starts[1:], len(coded)], strict=True)]
 
 
+def _lost_in_gif(content: bytes) -> str | None:
+    return None if gif.is_without_picture(content) else gif.find_damage(content)
+
+
 # Codecs whose pictures are looked at in ways of their own.
 _FINDERS: dict[str, Callable[[bytes], str | None]] = {
     "av1": av1_pictures.lost,
     "dnxhd": _lost_in_dnxhd,
     "dvvideo": dv_blocks.lost,
-    "gif": gif.find_damage,
+    "gif": _lost_in_gif,
     "jpeg2000": codestream.find_damage,
     "mjpeg": jpeg.find_zeros,
 }
@@ -243,7 +247,7 @@ def keys_are_whole(codec: str) -> bool:
 
 def is_header(codec: str, content: bytes) -> bool:
     """Return whether a packet is a header, as where Ogg files were joined, and shows nothing."""
-    return content.startswith(_HEADERS.get(codec, ()))
+    return content.startswith(_HEADERS.get(codec, ())) or (codec == "gif" and gif.is_without_picture(content))
 
 
 def is_for_decoder(codec: str, content: bytes) -> bool:

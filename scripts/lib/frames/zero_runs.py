@@ -11,7 +11,7 @@ import numpy as np
 from scripts.lib.frames.units import by_lengths
 
 CODECS = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
-_RUN = bytes(8)  # encoders that break the rule write as many by chance once in 2^64 bytes
+_RUN = bytes(7)  # encoders that break the rule write as many by chance once in 2^56 bytes
 _START_CODE = b"\0\0\1"
 _H264_SLICES, _H264_KEY = range(1, 6), 5
 _H264_NEVER_REFERRED, _H264_SETS = {6, 9, 10, 11, 12, 24}, {7, 8, 15}

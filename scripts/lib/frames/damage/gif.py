@@ -12,9 +12,7 @@ _DESCRIPTION = 10
 
 def find_damage(content: bytes) -> str | None:
     """Return what is damaged in the first picture of a file, or of a packet; None if it has all its pixels."""
-    at = _first_block(content)
-    while content[at : at + 1] == bytes([_EXTENSION]):
-        at = _after_blocks(content, at + 2)
+    at = _after_extensions(content)
     if len(content) < at + 11 or content[at] != _IMAGE:
         return f"no picture begins at byte {at}"
     width, height = (int.from_bytes(content[at + place : at + place + 2], "little") for place in (5, 7))
@@ -28,6 +26,11 @@ def find_damage(content: bytes) -> str | None:
     if counted.length != width * height:
         return f"its compressed data are {counted.length} pixels; expected {width * height}"
     return None
+
+
+def is_without_picture(packet: bytes) -> bool:
+    """Return whether a packet holds comments and the like alone, as may stand behind the last picture."""
+    return packet[_after_extensions(packet) :] in (b"", bytes([_TRAILER]))
 
 
 def find_break(content: bytes | mmap.mmap) -> str | None:
@@ -51,6 +54,13 @@ def find_break(content: bytes | mmap.mmap) -> str | None:
 def _first_block(content: bytes | mmap.mmap) -> int:
     """Return where the first block begins, behind the header that the first packet of a file has."""
     return _HEADER + _table(content[10:11]) if content[: len(_SIGNATURE)] == _SIGNATURE else 0
+
+
+def _after_extensions(content: bytes) -> int:
+    at = _first_block(content)
+    while content[at : at + 1] == bytes([_EXTENSION]):
+        at = _after_blocks(content, at + 2)
+    return at
 
 
 def _table(flags: bytes) -> int:
