@@ -5,20 +5,9 @@ import time
 import pytest
 import tator
 
-from tests.faults.three_boxes import ROWS, other_folder, ready, whole
+from tests.faults.three_boxes import ROWS, add, change, check_stale_go, other_folder, ready, whole
 
 __all__ = ["ready"]  # a fixture
-
-
-def add(steps, **addition):
-    body = {"entity_type": "LocalizationType", "addition": {"dtype": "string", **addition}}
-    steps.api.create_attribute_type(steps.server.localization_type_id, body)
-
-
-def change(steps, current, **update):
-    body = {"entity_type": "LocalizationType", "current_name": current}
-    body["attribute_type_update"] = {"name": current, "dtype": "string", **update}
-    steps.api.update_attribute_type(steps.server.localization_type_id, body)
 
 
 def test_time_that_tator_fills_in(ready):
@@ -105,16 +94,6 @@ def test_default_added_changed_and_renamed_later(ready):
     change(ready, "Later", default="d1")
     change(ready, "Later", name="Renamed")
     check_stale_go(ready)
-
-
-def check_stale_go(steps, renew=True):
-    steps.upload(1)
-    if renew:
-        steps.prepare()
-    steps.detected(1, ROWS[:1])
-    done = steps.upload(1)
-    assert (done["boxes"], any(done["people"].values()), done["note"]) == (1, False, None)
-    whole(steps, 1)
 
 
 def test_species_attribute_renamed(ready):

@@ -30,3 +30,24 @@ def other_folder(steps, name="other"):
     other.prepare()
     other.detected(1, ROWS)
     return other
+
+
+def add(steps, **addition):
+    body = {"entity_type": "LocalizationType", "addition": {"dtype": "string", **addition}}
+    steps.api.create_attribute_type(steps.server.localization_type_id, body)
+
+
+def change(steps, current, **update):
+    body = {"entity_type": "LocalizationType", "current_name": current}
+    body["attribute_type_update"] = {"name": current, "dtype": "string", **update}
+    steps.api.update_attribute_type(steps.server.localization_type_id, body)
+
+
+def check_stale_go(steps, renew=True):
+    steps.upload(1)
+    if renew:
+        steps.prepare()
+    steps.detected(1, ROWS[:1])
+    done = steps.upload(1)
+    assert (done["boxes"], any(done["people"].values()), done["note"]) == (1, False, None)
+    whole(steps, 1)
