@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_outages import ROWS, add, change, check_stale_go
+from tests.faults.three_boxes import ROWS, add, change, check_stale_go
 from tests.scripts.tator_steps import Steps
 from tests.tator_server.launch import running
 

@@ -5,7 +5,7 @@ import requests
 
 from scripts.lib.network_access import sessions
 from scripts.lib.server.api import Project
-from tests.faults.test_outages import ready  # noqa: F401 - a fixture
+from tests.faults.three_boxes import ready  # noqa: F401 - a fixture
 
 ROWS = [f"{frame},10.000,20.000,64.000,36.000,0.900000:0.100000,1" for frame in range(200)]
 

@@ -13,7 +13,7 @@ from scripts.lib.server.faults import LostAnswer
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, look_again
 from tests.faults.site import new_site
 from tests.faults.steps import until
-from tests.faults.test_outages import ROWS, ready, whole  # noqa: F401 - a fixture
+from tests.faults.three_boxes import ROWS, ready, whole  # noqa: F401 - a fixture
 
 CREATE = {"boxes": "CreateLocalizationList", "tracks": "CreateStateList"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.lib.uploads.version_check import look_for_losses
 from tests.faults.steps import until
-from tests.faults.test_outages import ROWS
+from tests.faults.three_boxes import ROWS
 from tests.scripts.tator_steps import Steps
 
 NAME = "Survey"
