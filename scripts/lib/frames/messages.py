@@ -3,8 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 import av.logging
 
@@ -57,31 +56,42 @@ _DECODERS = re.compile(
 
 
 def listen() -> None:
-    """Let FFmpeg's errors and warnings reach `captured`; those of other callers go to the log if they are errors.
+    """Let FFmpeg's errors and warnings reach `Captured`; those of other callers go to the log if they are errors.
 
     The messages come through Python and need the interpreter's lock. So a decoder that has threads of its own must be
     flushed before it is closed: closing it would wait, with the lock, for a thread that waits for the lock.
     """
-    av.logging.set_level(av.logging.INFO)  # for threads.py; `captured` leaves out what is no warning
+    av.logging.set_level(av.logging.INFO)  # for threads.py; `Captured` leaves out what is no warning
     av.logging.set_skip_repeated(False)
     logging.getLogger("libav").setLevel(logging.ERROR)
 
 
-@contextmanager
-def captured(least: int = av.logging.WARNING) -> Iterator[list[Message]]:
-    """Collect what FFmpeg says to this thread; errors also go to file descriptor 2, where the log is.
+class Captured:
+    """Collects what FFmpeg says to this thread; errors also go to file descriptor 2, where the log is.
 
-    Args:
-        least: the level down to which messages are kept, complete once the block has ended.
+    A class, as it is entered twice for each frame, and a generator takes twice the time.
     """
-    with av.logging.Capture() as said:
-        try:
-            yield said
-        finally:
-            if said:
-                said[:] = [message for message in said if message[0] <= least]
-    if said:
-        for level, name, text in said:
+
+    def __init__(self, least: int = av.logging.WARNING) -> None:
+        """Begin nothing yet.
+
+        Args:
+            least: the level down to which messages are kept; the list of them is complete once the block has ended.
+        """
+        self._least, self._capture = least, av.logging.Capture()
+
+    def __enter__(self) -> list[Message]:
+        self._said: list[Message] = self._capture.__enter__()
+        return self._said
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.__exit__(None, None, None)
+        if not self._said:
+            return
+        self._said[:] = [message for message in self._said if message[0] <= self._least]
+        for level, name, text in self._said if kind is None else ():
             if level <= av.logging.ERROR:
                 os.write(2, f"[{name} @ FFmpeg] {text.strip()}\n".encode())
 

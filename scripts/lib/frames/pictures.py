@@ -69,7 +69,7 @@ class StillFrames(FrameSource):
         if self._content(len(JPEG)) == JPEG:
             check_jpeg(self._content())
             form = "jpeg_pipe"  # FFmpeg takes a small one with another behind it for a video
-        with messages.captured() as said:
+        with messages.Captured() as said:
             opened = ffmpeg.open_media(media, form=form)
         with opened as container:
             self._read_header(container, said)
@@ -213,7 +213,7 @@ def _not_decoded(kind: str, content: bytes) -> MediaFault:
 def _is_decoded_by_ffmpeg(content: bytes) -> bool:
     """Return whether FFmpeg decodes a picture, and says nothing against it."""
     try:
-        with messages.captured() as said, ffmpeg.open_media(content) as container:
+        with messages.Captured() as said, ffmpeg.open_media(content) as container:
             decoded = any(True for _ in container.decode(video=0))
     except (MediaFault, av.error.FFmpegError):
         return False

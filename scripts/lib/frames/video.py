@@ -294,7 +294,7 @@ class VideoFrames(VideoPackets):
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
         said: list[messages.Message] = []
         try:
-            with self._lock, messages.captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
+            with self._lock, messages.Captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
                 frames = [] if self._closed else self._decoder.decode(packet)
         except EOFError:
             return []  # the decoder was emptied before

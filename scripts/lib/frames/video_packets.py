@@ -59,10 +59,11 @@ class VideoPackets(FrameSource):
         self._lock = threading.Lock()  # a file must not be closed under the decoder
         self._closed = False
         self._packets = 0
-        with messages.captured() as self._said:  # opening a file reads its first seconds
+        with messages.Captured() as self._said:  # opening a file reads its first seconds
             self._container = ffmpeg.open_media(path)
         try:
             self._stream = self._choose_stream()
+            self._unit = self._stream.time_base  # made anew each time it is asked for
             self._codec = self._stream.codec_context.codec.canonical_name  # decoders have names of their own
             context = self._stream.codec_context
             self._decoder = ffmpeg.decoder(context)
@@ -119,7 +120,7 @@ class VideoPackets(FrameSource):
         """Return whether a file that begins as a JPEG is a raw stream of Motion JPEG: one picture behind the other."""
         if self._container.format.name != _JPEG:
             return False
-        with ffmpeg.open_media(self._path) as container, messages.captured():
+        with ffmpeg.open_media(self._path) as container, messages.Captured():
             sizes = [packet.size for packet in itertools.islice(container.demux(video=0), _LEAST_PICTURES)]
         return len(sizes) == _LEAST_PICTURES and all(sizes)
 
@@ -164,7 +165,7 @@ class VideoPackets(FrameSource):
         packets = self._container.demux(self._stream)
         while failures < _DEMUX_TRIES:
             try:
-                with self._lock, messages.captured() as said:
+                with self._lock, messages.Captured() as said:
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
                 failures += 1
@@ -248,19 +249,22 @@ class VideoPackets(FrameSource):
 
     def _check(self, packet: "Packet") -> None:
         """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
-        where = self._where(packet)
-        if packet.has_sidedata("encryption_info"):
+        # Where a packet stands is put into words only if something is to be said of it; and most have no side data, for
+        # which asking by name takes long.
+        beside = next(packet.iter_sidedata(), None) is not None
+        if beside and packet.has_sidedata("encryption_info"):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
-        if packet.pos is not None:
-            self._look_at_container(packet.pos, where)
+        if packet.pos is not None and self._fixed is not None:
+            self._look_at_container(packet.pos, self._where(packet))
         if what := messages.demuxer_damage(self._said, self._end_of_container):
-            self.summary.add_error(where, what)
+            self.summary.add_error(self._where(packet), what)
         self._said = []
         if what := self._holes.find(bytes(packet), key=packet.is_keyframe):
-            self.summary.add_error(where, what)
-        if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
+            self.summary.add_error(self._where(packet), what)
+        if beside and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
             # It is a picture whose header was lost, as FLV's demuxer takes it.
-            self.summary.add_error(where, "a description of the video in zeros: that part of the file was lost")
+            what = "a description of the video in zeros: that part of the file was lost"
+            self.summary.add_error(self._where(packet), what)
         # Where files were joined the counter of transport packets jumps too, and nothing is lost.
         if self._jump is not None:
             if packet.is_keyframe:
@@ -268,15 +272,14 @@ class VideoPackets(FrameSource):
             elif self._packets - self._jump[0] > _JOINT:
                 self._report_jump()
         if packet.is_corrupt:
-            self._jump = self._jump or (self._packets, where)
+            self._jump = self._jump or (self._packets, self._where(packet))
 
     def _where(self, packet: "Packet") -> str:
         time = packet.pts if packet.pts is not None else packet.dts
         place = f"packet {self._packets - 1}"
-        unit = self._stream.time_base
-        if time is None or unit is None:
+        if time is None or self._unit is None:
             return place
-        return f"{place} ({time * unit.numerator / unit.denominator:.3f} s)"
+        return f"{place} ({time * self._unit.numerator / self._unit.denominator:.3f} s)"
 
     def _cut(self) -> str | None:
         """Return a sentence when the container promises more than the file holds."""
@@ -300,7 +303,7 @@ class VideoPackets(FrameSource):
     def _first_packets(self) -> list[bytes]:
         """Return what the stream's first packets hold, as far as they can be read."""
         found: list[bytes] = []
-        with ffmpeg.open_media(self._path) as container, messages.captured():
+        with ffmpeg.open_media(self._path) as container, messages.Captured():
             packets = container.demux(container.streams[self._stream.index])
             try:
                 found.extend(bytes(packet) for packet in itertools.islice(packets, _FIRST_PACKETS))
