@@ -253,7 +253,8 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
         stream = out.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         # Without mbtree: that reads memory which x264 never set, so that equal frames gave clips which differ in bytes.
-        stream.options = {"preset": "veryfast", "crf": "30", "x264-params": "mbtree=0"}
+        # Without B frames, which take a third of the time, and save 6 % of the bytes at a lower quality.
+        stream.options = {"preset": "veryfast", "crf": "30", "x264-params": "mbtree=0:bframes=0"}
         stream.codec_context.thread_count = 1
         for still in stills:
             if still.picture.shape[:2] != (height, width):
