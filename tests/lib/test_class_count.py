@@ -13,7 +13,7 @@ from scripts.get_network import get_network
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.class_count import classes_of_weights
 from tests.detector_graphs import raw, write_detector
-from tests.lib.test_families import Network, gpu, names
+from tests.family_networks import Network, gpu, names
 from tests.onnx_graph import write_onnx
 
 __all__ = ["gpu"]  # a fixture
