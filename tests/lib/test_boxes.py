@@ -217,6 +217,24 @@ def test_suppression_equals_the_plain_one(case: tuple, iou: float, limit: int) -
         assert suppress(boxes, scores, iou, limit).tolist() == expected
 
 
+of_classes = st.integers(0, 12).flatmap(
+    lambda n: st.tuples(
+        arrays.arrays(np.float32, (n, 4), elements=st.integers(-3, 12).map(float)),
+        arrays.arrays(np.float32, (n, 3), elements=st.sampled_from([0.1, 0.5, 0.5000001, 0.9])),
+    )
+)
+
+
+@given(of_classes, st.sampled_from([0.0, 0.4, 1.0]), st.integers(0, 12), st.booleans())
+def test_classes_at_once_give_what_each_by_itself_gives(case: tuple, iou: float, limit: int, best_class: bool) -> None:
+    nms = Nms(iou=iou, max_detections=limit, per_class=True, best_class=best_class)
+    found = select(*case, 0.25, nms)
+    with mock.patch.object(suppression, "_OF_CLASSES_AT_ONCE", -1):  # as where there are many boxes
+        expected = select(*case, 0.25, nms)
+    for some, others in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(some, others)
+
+
 @given(grids, st.sampled_from([0.0, 0.25, 0.5]))
 def test_low_scores_dropped_before_or_after_suppression_make_no_difference(case: tuple, threshold: float) -> None:
     boxes, scores = case
