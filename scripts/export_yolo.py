@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -35,39 +37,59 @@ def export_yolo(
     """
     labels = yolo / "labels"
     labels.mkdir(parents=True, exist_ok=True)
-    taken = set[str]()
-    for media in each_media(records, outcomes, detections):
-        if media.failure is not None:
-            continue
-        stem = media.stem
-        if stem in taken:  # as of a.jpg and a.png
-            _log.warning(
-                "media %d: another one has the labels %s.txt; its own are %s.txt", media.media_id, stem, media.path
-            )
-            stem = media.path
-        taken.add(stem)
-        for frame, rows in media.boxes():
-            lines = []
-            for row in rows:
-                x, y, w, h = media.share(row)
-                lines.append(f"{row.species - 1} {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n")
-            try:
-                _write(labels, stem, frame if media.is_video else None, lines)
-            except OSError as error:
-                if error.errno not in _NO_SUCH_NAME:
-                    raise
+    with closing(_Stems()) as stems:
+        for media in each_media(records, outcomes, detections):
+            if media.failure is not None:
+                continue
+            stem = media.stem
+            if not stems.take(stem):  # as of a.jpg and a.png
                 _log.warning(
-                    "media %d: no file can be called labels/%s.txt; its labels are %d.txt",
-                    media.media_id,
-                    stem,
-                    media.media_id,
+                    "media %d: another one has the labels %s.txt; its own are %s.txt", media.media_id, stem, media.path
                 )
-                stem = str(media.media_id)
-                _write(labels, stem, frame if media.is_video else None, lines)
+                stem = media.path
+                stems.take(stem)
+            for frame, rows in media.boxes():
+                lines = []
+                for row in rows:
+                    x, y, w, h = media.share(row)
+                    lines.append(f"{row.species - 1} {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n")
+                try:
+                    _write(labels, stem, frame if media.is_video else None, lines)
+                except OSError as error:
+                    if error.errno not in _NO_SUCH_NAME:
+                        raise
+                    _log.warning(
+                        "media %d: no file can be called labels/%s.txt; its labels are %d.txt",
+                        media.media_id,
+                        stem,
+                        media.media_id,
+                    )
+                    stem = str(media.media_id)
+                    _write(labels, stem, frame if media.is_video else None, lines)
     names = dict(enumerate(train.species(train_ini)))
     readable = all(name.isprintable() for name in names.values())  # else all but ASCII is escaped
     content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
     (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=readable), encoding="utf-8")
+
+
+class _Stems:
+    """The names of files that media have taken, in a temporary file: a run may have a million."""
+
+    def __init__(self) -> None:
+        # Without a name SQLite makes a temporary file, which is gone when this process ends.
+        self._table = sqlite3.connect("")
+        self._table.executescript(
+            "PRAGMA journal_mode = OFF; CREATE TABLE taken (stem BLOB PRIMARY KEY) WITHOUT ROWID;"
+        )
+
+    def take(self, stem: str) -> bool:
+        """Take a name; return whether it was free."""
+        added = self._table.execute("INSERT OR IGNORE INTO taken VALUES (?)", (stem.encode("utf-8", "surrogatepass"),))
+        return added.rowcount == 1
+
+    def close(self) -> None:
+        """Give the temporary file up."""
+        self._table.close()
 
 
 def _write(labels: Path, stem: str, frame: int | None, lines: list[str]) -> None:

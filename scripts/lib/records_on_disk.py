@@ -13,7 +13,7 @@ class RecordsOnDisk:
 
     def __init__(self) -> None:
         """Begin without any."""
-        # Without a name SQLite makes a file in TMPDIR, which is gone when this process ends.
+        # Without a name SQLite makes a temporary file, which is gone when this process ends.
         self._table = sqlite3.connect("")
         self._table.executescript(
             "PRAGMA journal_mode = OFF; CREATE TABLE known (media_id INTEGER PRIMARY KEY, content TEXT);"

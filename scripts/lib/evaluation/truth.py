@@ -136,7 +136,7 @@ class MediaFinder:
         """Take the media of a run, once."""
         ids = array("q")
         self._videos = array("q")
-        # Without a name SQLite makes a file in TMPDIR, which is gone when this process ends.
+        # Without a name SQLite makes a temporary file, which is gone when this process ends.
         self._tables = sqlite3.connect("")
         self._tables.executescript(_TABLES)
         for each in media:

@@ -124,7 +124,7 @@ class Matching:
     def __init__(self, by: str) -> None:
         """Begin; `by` is `name` or `md5`."""
         self._by = by
-        # Without a name SQLite makes a file in TMPDIR, which is gone when this process ends.
+        # Without a name SQLite makes a temporary file, which is gone when this process ends.
         self._tables = sqlite3.connect("")
         self._tables.executescript(_TABLES)
 
