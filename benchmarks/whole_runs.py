@@ -40,7 +40,7 @@ def measure_planning(folder: Path, per_job: int | str, media: int, rounds: int) 
 
 
 def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:
-    """Return what a run took for each media, beyond downloading, decoding and the network, each of these by itself.
+    """Return a run's time for each media beyond downloading, decoding and the network, each of these measured alone.
 
     Args:
         run: it, finished.

@@ -53,7 +53,7 @@ def _digest(package: Distribution) -> str:
 
 
 def _is_compiled(file: PackagePath, names: set[str]) -> bool:
-    """Return whether pip compiled a file from another one of the package; a file without its source is the package's own."""
+    """Return whether pip compiled a file from a source of the package; one without a source is part of the package."""
     source = file.parent.parent / f"{file.name.partition('.')[0]}.py"
     return file.suffix == ".pyc" and file.parent.name == "__pycache__" and str(source) in names
 
