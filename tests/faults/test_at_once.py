@@ -1,4 +1,4 @@
-"""Two at the same work: in one folder, on the same media from two folders, and beside what a killed run left."""
+"""Test two runs at once: in one folder, on the same media from two folders, and next to what a killed run left."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""A job parses the server's schema only if none before it has, and uses nobody else's word for what it is."""
+"""Test that a job parses the server's schema only if no earlier job has, and trusts no other user's copy."""
 
 import json
 
@@ -27,7 +27,7 @@ def parsed(tmp_path, monkeypatch):
 
 @pytest.fixture
 def new_job(monkeypatch):
-    """Return a function that connects as a process of its own would: without what this one knows."""
+    """Return a function that connects as a new process would: without this one's cache."""
 
     def connect(address):
         monkeypatch.setattr(client, "_schema_cache", {})

@@ -95,7 +95,7 @@ def test_unfinished_track_is_made_anew(rows):
 
 @pytest.mark.parametrize("change", [{"modified_by": 7}, {"modified_datetime": "2026-02-01T00:00:09+00:00"}])
 def test_track_that_was_saved_again_is_a_persons(change):
-    """Also with nothing else changed: a person has looked at it, and said so."""
+    """Also with nothing else changed: a person has reviewed it and marked it so."""
     saved = state(track(0, 1, 2), **change)
     todo = decide([], [saved])
     assert (todo.remove, todo.added + todo.edited) == ([], [saved["elemental_id"]])

@@ -23,7 +23,7 @@ BOTH = sorted(COD + CRAB, key=lambda row: int(row.split(",")[0]))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """One server for all: each test has a version of its own."""
+    """Yield one server for all tests, each of which has its own version."""
     media, state = tmp_path_factory.mktemp("media"), tmp_path_factory.mktemp("state")
     with running(media, state) as started:
         for name in ("1.mp4", "2.mp4"):
@@ -276,7 +276,7 @@ def test_box_deleted_on_the_page_leaves_its_track_to_the_person(ready):
 
 
 def test_merged_track_that_was_edited_before_is_not_made_again(ready):
-    """Its older mark stays, hidden in lists, and is no track that stands."""
+    """Its older row remains, hidden in lists, and does not count as a track."""
     run(ready)
     found = by_species(ready)
     ready.api.update_state(found["crab"]["id"], {"localization_ids_remove": found["crab"]["localizations"]})
@@ -371,7 +371,7 @@ def test_states_without_boxes_are_made_whole(ready):
 
 
 def test_doubled_tracks_are_one(ready):
-    """Two runs at once, in two folders, of which neither sees what the other has not committed."""
+    """Two runs at once, in two folders; neither sees what the other has not committed."""
     other = OneVersion(ready.folder.with_name("other"), ready.server)
     shutil.copytree(ready.folder, other.folder)
     ready.server.fault("late_commit", operation="CreateStateList", seconds=0, times=2, together=2)
