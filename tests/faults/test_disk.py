@@ -1,4 +1,4 @@
-"""Test full disks and folders without write permission: the message says where and what to do; the next run ends well."""
+"""Test full disks and folders that are read-only: the message says where and what to do; the next run ends well."""
 
 import shutil
 import subprocess

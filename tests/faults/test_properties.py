@@ -67,7 +67,7 @@ frames = st.lists(st.integers(0, 4), max_size=5)
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(frames, frames, st.booleans(), st.sampled_from(DEEDS), st.integers(0, 4)), max_size=6))
 def test_any_history_of_runs_at_once_and_people(history):
-    """Two runs read at the same moment and write one after the other; then one continues alone, as a last check does."""
+    """Two runs read at the same moment and write one after the other; then one continues alone, as a last check."""
     model = Model()
     for one, other, at_once, deed, at in history:
         wanted = [box(frame) for frame in one]

@@ -64,7 +64,7 @@ def test_the_second_job_is_told_that_nothing_changed(tator_server, parsed, new_j
     assert json.loads(text)["schema"] == interface.DOCUMENT
 
 
-def test_changed_schema_is_loaded_anew(parsed, new_job):
+def test_changed_schema_is_loaded_again(parsed, new_job):
     schema = {"ETag": '"1"', "text": interface.TEXT}
     with host(serving(schema)) as (address, _):
         new_job(address)

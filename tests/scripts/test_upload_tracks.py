@@ -155,7 +155,7 @@ def test_a_track_keeps_those_of_its_boxes_that_stand(ready):
     check_as_found(ready)
 
 
-def test_boxes_that_were_made_anew_are_pointed_at_again(ready):
+def test_tracks_refer_to_boxes_that_were_made_again(ready):
     run(ready)
     ready.detected(1, CRAB)
     ready.upload(1)
