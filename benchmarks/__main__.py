@@ -108,7 +108,7 @@ class Bench:
         }
 
     def limit(self) -> Iterator[tuple[str, Figures]]:
-        """Yield how near the step comes to its engine."""
+        """Yield how near the step comes to its engine's speed."""
         for case in self._cases:
             yield (
                 case.name,
@@ -168,7 +168,7 @@ class Bench:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure what is asked for, and write it beside what was measured before."""
+    """Measure the requested sections, and add the results to those of earlier runs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure; all when none is named")
     parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")

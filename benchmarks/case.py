@@ -1,4 +1,4 @@
-"""What is measured: a network, and how the workflow's step is called with it."""
+"""Make the measured networks, and call the workflow's step with them."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Case:
         iou: above which it suppresses.
         precision: what the workflow computes with.
         description: the description of its family; None for a RetinaNet.
-        is_trained: its weights are no random numbers.
+        is_trained: whether its weights are trained, not random.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Case:
 
     @property
     def names(self) -> int:
-        """How many names of classes there are."""
+        """The number of classes."""
         return len(species(self.train_ini))
 
 
@@ -105,7 +105,7 @@ def _of_a_family(
 def step_arguments(
     case: Case, media: Path, folder: Path, threads: int, media_id: int = 1, **settings: Any
 ) -> dict[str, Any]:
-    """Write what the steps before it write, and return what the rule gives the step, with the default settings."""
+    """Write what the earlier steps write, and return what the rule gives the step, with the default settings."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = {"media_id": media_id, "state": "ready", "reason": None}
     (folder / "record.json").write_text(json.dumps(ready | {"name": media.name, "kind": "video"}))

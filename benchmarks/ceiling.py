@@ -1,4 +1,4 @@
-"""What the host's side of detection allows: an engine of stated pace, or of no cost, against decoding alone.
+"""Measure what the host allows in detection: an engine of stated pace, or of no cost, compared with decoding alone.
 
 Each figure is a ratio of two processes that were given the same cores in the same round.
 """
@@ -88,7 +88,7 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
 
 
 def _figures(others: dict[str, Path], clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dict[str, Any]:
-    """Return the figures of a clip; `others` are the clips of those ways that have one of their own."""
+    """Return the figures of a clip; `others` are the clips of the ways that do not use this one."""
     said: dict[str, list[dict[str, float]]] = {}
     ways = ("decode", "loop", "step", "paced", "media")
 

@@ -1,4 +1,4 @@
-"""The media: the sample's pictures, enlarged, with seeded grain in clips, so that they are as large as a camera's."""
+"""Make the media: the sample's pictures, enlarged; clips get seeded grain, so that they are as large as a camera's."""
 
 import os
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The detect step as a process of its own: `python -m benchmarks.detect_job ARGUMENTS STARTED`.
+"""Run the detect step as a separate process: `python -m benchmarks.detect_job ARGUMENTS STARTED`.
 
 ARGUMENTS is a JSON object of what the rule gives the step, STARTED the monotonic clock when this process was asked
 for. Writes a JSON object: the seconds from then until the modules were imported, the engine was ready, the first batch
@@ -19,7 +19,7 @@ from scripts.lib.workflow import job
 
 
 def main(text: str, started: str) -> None:
-    """Run the step and say when it was where."""
+    """Run the step and record when it reached each point."""
     seconds: dict[str, float] = {}
 
     def mark(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run on small pictures of a folder costs when asked for again: nothing to do, and one file changed."""
+"""Measure a repeated run on small pictures of a folder: with nothing to do, and with one file changed."""
 
 import re
 import time
@@ -76,6 +76,6 @@ def _picture(rng: np.random.Generator) -> bytes:
 
 
 def _jobs(run: Path, begun: float) -> Counter[str]:
-    """Return how many jobs of each rule began in what Snakemake did since then."""
+    """Return how many jobs of each rule began since then, from Snakemake's logs."""
     logs = [path for path in (run / ".snakemake" / "log").glob("*.log") if path.stat().st_mtime >= begun]
     return Counter(name for path in logs for name in _JOB.findall(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""What is measured of runs on files of a folder: planning, one file changed, and what a picture costs."""
+"""Measure runs on files of a folder: planning, one changed file, and the cost of a picture."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _CASES = ((SMALL, 1, "none"), (SMALL, 1, "200"), (LARGE, 10, "50"))
 
 
 def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a dry run takes for each number of empty files, by its name; nobody has looked at them."""
+    """Yield what a dry run takes for each number of empty files, by its name; the files are new to the run."""
     for name, count in counts.items():
         survey, run = folder / f"survey-{name}", folder / f"plan-folder-{name}"
         for number in range(count):
@@ -46,7 +46,7 @@ def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator
 
 
 def measure_folder_pictures(folder: Path, count: int, rounds: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a picture costs in jobs that pictures share, beside decoding; and MegaDetector's script next to them.
+    """Yield what a picture costs in shared jobs in addition to decoding; and the cost of MegaDetector's script.
 
     Args:
         folder: for pictures and runs.

@@ -1,4 +1,4 @@
-"""What a network gives on a GPU, compared with the CPU and with itself, for `make gpu-evidence`."""
+"""Compare a network's results on a GPU with those on the CPU, and with its own, for `make gpu-evidence`."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""All that is to be measured on a machine with an NVIDIA GPU, in eight minutes: `make gpu-evidence`.
+"""Measure all that needs a machine with an NVIDIA GPU, in eight minutes: `make gpu-evidence`.
 
 Needs no network access; of packages av, numpy, onnx, onnxruntime-gpu, opencv-python-headless, PyYAML and simplejpeg.
 Writes a page with the figures, the card's name, its driver and the date, after each of them, so that a run that is
@@ -95,7 +95,7 @@ class Evidence:
         yield from self._nvdec(size)
 
     def _line(self, what: str, where: str, measure: Callable[[], str]) -> Line:
-        """Return a line of the page; what fails is said in it, and does not end the others."""
+        """Return a line of the page; a failure is written into it, and does not end the others."""
         if time.monotonic() > self._ends:
             return what, where, "no time left"
         try:
@@ -196,7 +196,7 @@ def _ceiling_of(folder: Path, extent: CeilingExtent) -> str:
 
 
 def _allow(some: Iterable[int]) -> None:
-    """Keep all threads of this process, and those that they start, to some cores."""
+    """Restrict all threads of this process, and those that they start, to some cores."""
     for thread in Path("/proc/self/task").iterdir():
         with suppress(ProcessLookupError):  # one that has just ended
             os.sched_setaffinity(int(thread.name), some)
@@ -215,7 +215,7 @@ def _frames_used(folder: Path) -> int:
 
 
 def card() -> str:
-    """Return the GPU's name, driver and compute capability, as the driver says them."""
+    """Return the GPU's name, driver and compute capability, from the driver."""
     asked = ["nvidia-smi", "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader"]
     try:
         done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30)

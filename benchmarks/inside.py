@@ -1,4 +1,4 @@
-"""What is measured within one process: how near the step comes to its engine, and where its time goes."""
+"""Measure within one process: how near the step comes to its engine's speed, and where its time goes."""
 
 import time
 from collections import defaultdict
@@ -25,7 +25,7 @@ from scripts.lib.workflow import job
 
 
 def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:
-    """Compare the step with its own engine in a bare loop on frames that lie ready in memory.
+    """Compare the step with its own engine in a bare loop on frames that are already in memory.
 
     Both have the engine open already; what opening it costs is measured by `start`.
     """
@@ -55,7 +55,7 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
 
 
 def measure_stages(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the processor's milliseconds a frame in each stage of the step, each stage by itself."""
+    """Return the processor's milliseconds for each frame in each stage of the step, each stage measured alone."""
     cv2.setNumThreads(1)  # as in the step
     found = defaultdict(list)
     with open_case(case) as engine:

@@ -1,4 +1,4 @@
-"""A project of very many media instead of Tator's client: what it answers is made when it is asked."""
+"""Stand in for Tator's client with a project of very many media: answers are made when they are asked for."""
 
 import json
 from array import array

@@ -1,4 +1,4 @@
-"""Measure on a machine that is never quite quiet: in turns, and seeing what other programs took meanwhile."""
+"""Measure on a machine with other load: in turns, and recording what other programs used meanwhile."""
 
 import math
 import os
@@ -17,7 +17,7 @@ _SAMPLE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Usage:
-    """What something took.
+    """What an action used.
 
     Attributes:
         wall: seconds.
@@ -54,7 +54,7 @@ def measured_process(
         watch_memory: look at its memory too, which takes some time of its own.
 
     Raises:
-        RuntimeError: it failed; with the end of what it said.
+        RuntimeError: it failed; with the end of its output.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:
         busy, wall = _busy(), time.monotonic()
@@ -97,7 +97,7 @@ def in_turns(
 
 
 def quiet(usages: Sequence[Usage]) -> bool:
-    """Return whether other programs left a round alone."""
+    """Return whether other programs did not disturb a round."""
     return all(usage.others < QUIET_CORES for usage in usages)
 
 
@@ -120,7 +120,7 @@ def _busy() -> float:
 
 
 def _watch(pid: int) -> int:
-    """Return the peak memory of a process and its descendants, looking until it ends."""
+    """Return the peak memory of a process and its descendants, measured until it ends."""
     peak = 0
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         peak = max(peak, sum(map(_pss, _tree(pid))))

@@ -1,10 +1,10 @@
-"""MegaDetector's batch script with an engine of stated cost.
+"""Run MegaDetector's batch script with an engine of stated cost.
 
     megadetector_process.py PICTURES OUT WORKERS PACE WIDTH HEIGHT ANCHORS CLASSES THRESHOLD IOU
 
 It runs in an environment that has PyPI's package `megadetector`, which the workflow does not need. Its detector is
-replaced, so it needs neither weights nor PyTorch. The one in its place does what its detectors do beside the network,
-and what the workflow does too: it scales a picture to the network's size, and suppresses boxes of as many anchors and
+replaced, so it needs neither weights nor PyTorch. The replacement does what its detectors do besides the network, and
+what the workflow does too: it scales a picture to the network's size, and suppresses boxes of as many anchors and
 classes. WORKERS is 0 for its default, one picture after the other, or how many processes load pictures ahead
 (`--use_image_queue`). Writes a JSON object: seconds, seconds of the processor, pictures.
 """

@@ -1,4 +1,4 @@
-"""Networks with seeded random weights as ONNX: a RetinaNet of ResNet-50's size, and ones with the outputs of others.
+"""Write networks with seeded random weights as ONNX: a RetinaNet of ResNet-50's size, and others by their outputs.
 
 The RetinaNet is cut before its suppression; its layers are those of keras-retinanet's ResNet-50 with batch
 normalisation folded in. What they find means nothing. The weights are scaled such that, as with a trained network, few

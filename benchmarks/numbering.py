@@ -78,7 +78,7 @@ def _compare(folder: Path, clip: Path, engine: Engine, rounds: int, patience: in
 
 
 def main() -> int:
-    """Print the table of docs/evidence.md; return 1 where numbering costs too much or changes a box."""
+    """Print the table of docs/evidence.md; return 1 if numbering costs too much or changes a box."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="of each clip (9)")
     parser.add_argument("--patience", type=int, default=3, help="further rounds in place of disturbed ones (3)")

@@ -1,4 +1,4 @@
-"""NVDEC's frames of a clip against the CPU's, for machines with an NVIDIA GPU."""
+"""Compare NVDEC's frames of a clip with the CPU's, on machines with an NVIDIA GPU."""
 
 import time
 from itertools import zip_longest

@@ -1,4 +1,4 @@
-"""What is measured of whole processes: against other programs, memory, and the time until the first frame."""
+"""Measure whole processes: compared with other programs, their memory, and the time until the first frame."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""What is measured of jobs that many pictures share."""
+"""Measure jobs that many pictures share."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,6 +1,6 @@
-"""The obvious program: read with OpenCV, run with onnxruntime, suppress, write; one frame after the other.
+"""Detect with the simplest program: read with OpenCV, run onnxruntime, suppress, write; one frame after the other.
 
-It stands for what one would write in an afternoon, and is what the workflow is compared with.
+The workflow is compared with it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A run's folder against the stand-in, in which the workflow, or one of its steps alone, is measured."""
+"""Make a run's folder with the stand-in for Tator, in which the workflow, or one of its steps, is measured."""
 
 import sys
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def site(self) -> dict[str, Any]:
-        """Where Tator is, as the steps are told."""
+        """Tator's address, as the steps get it."""
         return {"host": self.server.host, "project_id": self.server.project_id}
 
     def workflow(self, *arguments: str) -> Usage:
@@ -55,7 +55,7 @@ class Run:
         return measured_process(command, directory=self.folder, environ=self._environ)
 
     def step(self, script: str, *, watch_memory: bool = False, **arguments: Any) -> Usage:
-        """Run one step as a job of its own, in the folder.
+        """Run one step as a separate job, in the folder.
 
         Raises:
             RuntimeError: it failed; with the end of its log.

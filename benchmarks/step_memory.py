@@ -1,4 +1,4 @@
-"""The memory of the steps that take all media, with records of media that nobody looked at.
+"""Measure the memory of the steps that read all media, with made-up records.
 
 `python -m benchmarks.step_memory STEP FOLDER` runs one, in a folder that `make_run` filled, and prints its peak in MB
 and its seconds of the processor.

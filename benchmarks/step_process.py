@@ -1,4 +1,4 @@
-"""A rule's function as a process of its own, as a job is: `python -m benchmarks.step_process SCRIPT ARGUMENTS LOG`.
+"""Run a rule's function in a separate process, as a job does: `python -m benchmarks.step_process SCRIPT ARGUMENTS LOG`.
 
 ARGUMENTS is a file with a JSON object: the function's arguments, paths as text; and `rule`, where its rule has another
 name than the script.
@@ -15,7 +15,7 @@ from scripts.lib.workflow import job
 
 
 def main(script: str, file: str, log: str) -> None:
-    """Do what Snakemake has the script do."""
+    """Call the script as Snakemake does."""
     arguments: dict[str, Any] = read_json(Path(file))
     threads, rule = arguments.pop("threads", 1), arguments.pop("rule", script)
     asked = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""What a benchmark prints and writes: each figure, what it should reach, and how near it comes to that."""
+"""Print and write a benchmark's results: each figure, its target, and how near it comes to that."""
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence

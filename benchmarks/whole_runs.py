@@ -63,7 +63,7 @@ def measure_plans_of_file(folder: Path, counts: Mapping[str, int]) -> Iterator[t
 
 
 def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:
-    """Return what a run took for each media, beyond downloading, decoding and the network, each of these by itself.
+    """Return a run's time for each media beyond downloading, decoding and the network, each of these measured alone.
 
     Args:
         run: it, finished.

@@ -1,11 +1,11 @@
-"""What a pod of our Argo manifests starts: the workflow, or what follows its end.
+"""Start the workflow in a pod of the Argo manifests, or conclude it after its end.
 
     entrypoint.py run PROFILE [SNAKEMAKE'S OPTIONS]
     entrypoint.py conclude STATUS
 
 The manifest turns Tator's parameters into the variables that the settings take (config/README.md), and names the
-run, the pod, the image and the claim. `run` goes on where a driver that was lost stood: its jobs are removed, and
-waited for, before the next ones start, so that none runs twice side by side. While the API server does not answer, both
+run, the pod, the image and the claim. `run` continues the run of a lost driver: its jobs are removed, and waited for,
+before the next ones start, so that none runs twice at the same time. While the API server does not answer, both
 commands wait for it, up to PATIENCE_SECONDS.
 
 SIGTERM, which a drained or cancelled driver gets, becomes the SIGINT at which Snakemake removes its jobs and its
@@ -73,7 +73,7 @@ def run(profile: str, options: Sequence[str]) -> int:
 
 
 def _take_over() -> None:
-    """Remove what an earlier driver left; Stopped where this driver is itself being deleted."""
+    """Remove what an earlier driver left; raise Stopped if this driver is itself being deleted."""
     core, batch = _connect()
     name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
     ask = _asking(lambda: PATIENCE_SECONDS, STOPPING.sleep)
@@ -87,7 +87,7 @@ def _take_over() -> None:
 
 
 def _snakemake(command: Sequence[str]) -> int:
-    """Run Snakemake to its end, and return its exit code as a shell gives it; Stopped where it is not to begin."""
+    """Run Snakemake to its end, and return its exit code as a shell gives it; raise Stopped if it must not begin."""
     if STOPPING.asked:
         raise Stopped
     with subprocess.Popen(command, start_new_session=True) as workflow:
@@ -115,7 +115,7 @@ def _ended(code: int) -> int:
 
 
 def conclude(status: str) -> int:
-    """Print what became of a run, and remove what is left of it."""
+    """Print how a run ended, and remove what is left of it."""
     table = Path("results/summary.txt")
     _say(f"the workflow ended: {status}")
     _say(table.read_text(encoding="utf-8") if table.exists() else "there is no summary; see the log of `workflow`")

@@ -1,4 +1,4 @@
-"""Write what an environment holds as an SBOM (CycloneDX), and hold each licence in it against those that are allowed.
+"""Write what an environment contains as an SBOM (CycloneDX), and compare its licences with those that are allowed.
 
 python -m deploy.licences PYTHON sbom.json [FOLDER ...]
 
@@ -41,7 +41,7 @@ def write_sbom(python: Path, path: Path, folders: list[Path], *, validate: bool 
     """Write the SBOM of an environment; checking it against CycloneDX' schema takes half a minute.
 
     Raises:
-        CalledProcessError: the tool failed; it has said why.
+        CalledProcessError: the tool failed, and printed why.
     """
     options = ["--output-reproducible", "--validate" if validate else "--no-validate", "--output-format", "JSON"]
     places = os.pathsep.join(map(str, folders))
@@ -77,12 +77,12 @@ def _parts(expression: str) -> list[str]:
 
 
 def read_by_hand() -> dict[str, str]:
-    """Return by name the licences of packages that do not name theirs, as the page says them."""
+    """Return by name the licences of packages that do not name theirs, from the page."""
     return dict(re.findall(r"^\| `([a-z0-9-]+)` \| ([A-Za-z0-9.-]+) \| read", PAGE.read_text(), re.MULTILINE))
 
 
 def not_shipped() -> set[str]:
-    """Return the packages that only tests use, whose licences need not allow to hand them on."""
+    """Return the packages that only tests use, whose licences need not allow distribution."""
     return set(re.findall(r"^\| `([a-z0-9-]+)` \| [^|]+\| tests alone", PAGE.read_text(), re.MULTILINE))
 
 
@@ -109,7 +109,7 @@ def refused(sbom: dict[str, Any]) -> list[str]:
 
 
 def main(python: Path, path: Path, *folders: Path) -> None:
-    """Write the SBOM; end with what is wrong with the licences in it."""
+    """Write the SBOM; exit with what is wrong with the licences in it."""
     write_sbom(python, path, list(folders))
     wrong = refused(json.loads(path.read_text(encoding="utf-8")))
     if wrong:

@@ -1,10 +1,10 @@
-"""Hold what NVIDIA's index gave against hashes that were recorded before.
+"""Compare the files from NVIDIA's index with hashes that were recorded before.
 
 python deploy/recorded_hashes.py [--write] LOCK
 
 TensorRT's packages on PyPI are sources that fetch NVIDIA's own when they are built: the hashes in requirements.lock
-hold the former alone. So what was installed is held against the file LOCK, unless that has no line yet. `--write` makes
-the file of what is installed, at a place that reaches NVIDIA's index. Nothing but Python is needed: the image has
+cover only the sources. So the installed files are compared with the file LOCK, unless that has no line yet. `--write`
+makes the file from what is installed, on a machine that reaches NVIDIA's index. Only Python is needed: the image has
 nothing else at that point.
 """
 
@@ -53,7 +53,7 @@ def _digest(package: Distribution) -> str:
 
 
 def _is_compiled(file: PackagePath, names: set[str]) -> bool:
-    """Return whether pip made a file of another one; what Python would run instead of a source is the package's own."""
+    """Return whether pip compiled a file from a source of the package; one without a source is part of the package."""
     source = file.parent.parent / f"{file.name.partition('.')[0]}.py"
     return file.suffix == ".pyc" and file.parent.name == "__pycache__" and str(source) in names
 
@@ -69,7 +69,7 @@ def problems(found: dict[str, str], recorded: dict[str, str]) -> list[str]:
 
 
 def main(arguments: list[str], path: list[str]) -> str | None:
-    """Write or check; return what is wrong, None for nothing."""
+    """Write or check; return what is wrong, or None."""
     parser = argparse.ArgumentParser(description="Hold TensorRT's installed packages against recorded hashes.")
     parser.add_argument("--write", action="store_true", help="write the file")
     parser.add_argument("lock", type=Path, metavar="LOCK")

@@ -1,4 +1,4 @@
-"""Run a command, such as the whole workflow, where it writes into one folder and reaches only the hosts that are named.
+"""Run a command, such as the whole workflow, so that it writes into one folder and reaches only the named hosts.
 
     python deploy/run_sandboxed.py --allow tator.example.org:443 --directory RUN -- snakemake --directory RUN ...
 
@@ -40,7 +40,7 @@ class Host:
         name: its name, or a loopback address.
         port: the port there.
         inside: its address in the sandbox.
-        socket: where this process takes what is for it.
+        socket: where this process accepts connections to it.
     """
 
     name: str
@@ -71,14 +71,14 @@ def hosts(allowed: Sequence[str], folder: Path) -> list[Host]:
 
 
 async def serve_outside(found: Sequence[Host]) -> None:
-    """Take connections out of the sandbox on, each to its own host."""
+    """Relay connections from the sandbox, each to its own host."""
     for host in found:
         connect = _connecting(asyncio.open_connection, host.name, host.port)
         await asyncio.start_unix_server(_relay(connect), host.socket)
 
 
 async def serve_inside(found: Sequence[Host]) -> None:
-    """Take connections to the hosts' addresses in the sandbox."""
+    """Accept connections to the hosts' addresses in the sandbox."""
     for host in found:
         connect = _connecting(asyncio.open_unix_connection, host.socket)
         await asyncio.start_server(_relay(connect), host.inside, host.port)

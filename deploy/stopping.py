@@ -1,4 +1,4 @@
-"""A run that is told to stop (SIGTERM, SIGINT): it is remembered, handed on to Snakemake, and has an end in time.
+"""Stop a run after SIGTERM or SIGINT: remember the signal, pass it to Snakemake, and end in time.
 
 Imports only what Python has loaded anyway, so that the handlers stand at once: the first process of a container ignores
 each signal without one.
@@ -33,7 +33,7 @@ class Stopping:
         self.ask()
 
     def ask(self) -> None:
-        """Tell the run to stop: nothing new begins, and Snakemake is interrupted, once."""
+        """Tell the run to stop: nothing new begins, and Snakemake is interrupted once."""
         if not self.asked:
             self.asked = True
             signal.alarm(STOP_SECONDS)
@@ -42,7 +42,7 @@ class Stopping:
             self._send(signal.SIGINT)
 
     def guard(self, group: int) -> None:
-        """Hand the signal on, also one that came before, to the processes of a group."""
+        """Pass the signal, also one that came before, to the processes of a group."""
         self._group, self._told = group, False
         if self.asked:
             self.ask()

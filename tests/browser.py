@@ -29,7 +29,7 @@ _STICKING_OUT = """() => [...document.body.querySelectorAll("*")].filter(element
 
 @dataclass
 class Looked:
-    """What a page did while it was looked at.
+    """What a page did while it was open.
 
     Attributes:
         complaints: what the console said, and errors of scripts.

@@ -52,7 +52,7 @@ class Cells:
         self.numbers = self.part(whole, 2, columns)
 
     def node(self, kind: str, *inputs: str | np.ndarray, **attributes: object) -> str:
-        """Add an operator, and return the name of what it gives."""
+        """Add an operator, and return its output's name."""
         name = f"{kind}_{len(self.nodes)}"
         constants = {f"{name}/{at}": given for at, given in enumerate(inputs) if isinstance(given, np.ndarray)}
         self.constants.extend(numpy_helper.from_array(values, own) for own, values in constants.items())
@@ -130,7 +130,7 @@ def rt_detr(path: Path) -> None:
 
 
 def detr(path: Path) -> None:
-    """Write a DETR of transformers: the last class is no object."""
+    """Write a DETR of transformers: the last class means no object."""
     cells = Cells(CLASSES + 1)
     cells.write(path, [(cells.numbers, "logits"), (cells.boxes(SIDE), "pred_boxes")])
     _configured(path, "detr")
@@ -167,7 +167,7 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 
 def main(folder: Path) -> None:
-    """Quantize each network with frames of the video beside them."""
+    """Quantize each network with frames of the video next to them."""
     from scripts.lib.record_files import write_record
     from scripts.quantize_network import quantize_network
     from tests.made_records import download_record, media_record

@@ -90,7 +90,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Remember which test runs, for what it uses to look at its markers; see that its environments are here."""
+    """Record which test runs, so that fixtures can read its markers; check that its environments exist."""
     Current.item = item
     look_for_environments(item)
 
@@ -129,7 +129,7 @@ def tator_server(media_folder: Path, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    """Return 80 real frames and what TensorFlow makes of them, with the sample network converted beside."""
+    """Return 80 real frames and what TensorFlow makes of them, with the converted sample network next to them."""
     folder, frames = tmp_path_factory.mktemp("oracle") / "converted", real_frames()
     folder.mkdir()
     return Oracle(folder, frames, *ask(SAMPLE / "graph.pb", frames, folder))

@@ -1,4 +1,4 @@
-"""Read a run's tracks with DIVE's own parser of VIAME's CSV; by hand, in an environment of its own.
+"""Read a run's tracks with DIVE's own parser of VIAME's CSV; by hand, in a separate environment.
 
     python -m venv reader && reader/bin/pip install --no-deps dive-dsa && reader/bin/pip install "pydantic<2" pymongo
     reader/bin/python tests/dive_reader.py RUN_FOLDER

@@ -279,7 +279,7 @@ def docker_engine() -> Iterator[Engine]:
 def registry_or_skip(
     *, basic: bool = False, tls: bool | tuple[Path, Path] = False, token: Mapping[str, str] | None = None
 ) -> Iterator[Registry]:
-    """Start a registry as `running_registry` does; skip the test where there is none, but fail in CI."""
+    """Start a registry as `running_registry` does; skip the test if there is none, but fail in CI."""
     with ExitStack() as stack:
         with _or_skip():
             one = stack.enter_context(running_registry(basic=basic, tls=tls, token=token))

@@ -50,7 +50,7 @@ def context() -> ForkServerContext:
 
 
 class Snakemake:
-    """A running `python -m snakemake`, in a session of its own, with methods of `subprocess.Popen`."""
+    """A running `python -m snakemake`, in a new session, with methods of `subprocess.Popen`."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], output: Path) -> None:
         """Start it.

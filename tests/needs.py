@@ -37,7 +37,7 @@ class Current:
 
 
 def require(marker: str) -> None:
-    """Fail where the test that runs does not say by its markers what it is about to use."""
+    """Fail if the running test has no marker for what it is about to use."""
     item = Current.item
     if item is not None and item.get_closest_marker(marker) is None:
         pytest.fail(f"{item.nodeid} has no marker {marker!r}, which it needs: add @pytest.mark.{marker}")

@@ -168,7 +168,7 @@ def test_running_again(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None
 
 @pytest.fixture
 def clone(run_of_readme: tuple[Clone, str], tmp_path: Path) -> Clone:
-    """Return a fresh clone with README's `my.yaml`, beside the same site."""
+    """Return a fresh clone with README's `my.yaml`, for the same site."""
     done, _ = run_of_readme
     shutil.copy(done.folder / "my.yaml", tmp_path)
     return Clone(tmp_path, done.server)

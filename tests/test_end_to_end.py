@@ -115,13 +115,13 @@ def people_s_boxes_survive_a_rerun(site):
 
 
 def ran(done):
-    """Return the jobs of a run that ended well: rules, with the media id where there is one."""
+    """Return the jobs of a successful run: rules, with the media id if there is one."""
     assert done.returncode == 0, done.stdout
     return jobs_in(done.stdout)
 
 
 def jobs_in(text):
-    """Return the jobs of a run by what it said: rules, with the media id where there is one."""
+    """Return the jobs of a run from its output: rules, with the media id if there is one."""
     blocks = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .+\n)+)", text, re.MULTILINE)
     media = [(rule, re.search(r"media_id=(\d+)", block)) for rule, block in blocks]
     return sorted(f"{rule} {found[1]}" if found else rule for rule, found in media)

@@ -21,7 +21,7 @@ ODD_NAME = os.fsdecode(b"caf\xe9 {x},'1'.jpg")
 
 
 class FolderRun:
-    """A folder with media, and a run's folder beside it."""
+    """Make a folder with media, and a run's folder next to it."""
 
     def __init__(self, base: Path) -> None:
         self.media, self.folder = base / "survey", base / "run"

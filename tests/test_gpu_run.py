@@ -1,4 +1,4 @@
-"""The rules with TensorRT, each job a process of its own, against the stand-in GPU."""
+"""Test the rules with TensorRT, each job a separate process, on the stand-in GPU."""
 
 import json
 
@@ -20,7 +20,7 @@ ENVIRON = {"TATOR_AUTH_TOKEN": "0" * 40}
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a function that detects in one media with some settings, and gives the record and what was said."""
+    """Return a function that detects in one media with some settings, and returns the record and the output."""
     work = tmp_path / "work"
     copy_inputs("detect", work)
     (work / "network").mkdir()  # which the settings name

@@ -1,4 +1,4 @@
-"""int8 through the whole workflow: what it is made with, and what may and may not make it again."""
+"""Test int8 in the whole workflow: what it is made from, and which changes make it again."""
 
 import json
 import shutil

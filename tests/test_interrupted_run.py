@@ -35,7 +35,7 @@ def settings(survey: Path) -> dict[str, object]:
 
 
 def interrupted(command: list[str], moment: str) -> str:
-    """Start a command in a group of its own, send the group SIGINT at an output; return all that it says."""
+    """Start a command in a new process group, send the group SIGINT at an output; return its whole output."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,

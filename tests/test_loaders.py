@@ -1,4 +1,4 @@
-"""No loader of the workflow makes objects or runs code out of what it reads."""
+"""Test that no loader of the workflow makes objects or runs code from what it reads."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ FOLDERS = ("scripts", "deploy", "examples")
 
 
 def _problems(code: str) -> Iterator[str]:
-    """Yield what a module's code has that could run what it reads."""
+    """Yield the calls in a module that could run what it reads."""
     for node in ast.walk(ast.parse(code)):
         names = []
         if isinstance(node, ast.Import):

@@ -20,7 +20,7 @@ PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT
 
 @pytest.fixture
 def twenty(tmp_path):
-    """A site of twenty media: two videos, a file that is no media, and pictures of several sizes."""
+    """A site of twenty media: two videos, a file that is not a media, and pictures of several sizes."""
     folder = tmp_path / "media"
     folder.mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):

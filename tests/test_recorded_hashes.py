@@ -1,4 +1,4 @@
-"""What TensorRT's packages fetched from NVIDIA's index is held against hashes that were recorded before."""
+"""Test that files of TensorRT's packages from NVIDIA's index are compared with hashes that were recorded before."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ LIBRARY = "tensorrt_libs/libnvinfer.so.11"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """Return a folder of packages: one of TensorRT's, as pip installs it, and one that is not looked at."""
+    """Return a folder of packages: one of TensorRT's, as pip installs it, and one that is not checked."""
     folder = tmp_path / "site-packages"
     for name, file in (("tensorrt_cu12_libs", LIBRARY), ("numpy", "numpy/core.so")):
         info = folder / f"{name}-11.4.0.dist-info"

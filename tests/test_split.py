@@ -61,7 +61,7 @@ def named(server):
 
 
 def results(site):
-    """Return each media's CSV, and its record less what a part has of its own."""
+    """Return each media's CSV, and its record without what differs between parts."""
     found = {}
     for path in sorted((site.folder / "results" / "detections").iterdir()):
         found[path.name] = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The plan, and what is said of bad input, before any job starts."""
+"""Test the plan, and the messages for bad input before any job starts."""
 
 import re
 import subprocess

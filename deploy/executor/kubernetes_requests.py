@@ -1,4 +1,4 @@
-"""Requests to the API server: their time-outs, which refusals waiting may cure, and how often they are made again.
+"""Make requests to the API server: with time-outs, and repeated while waiting may help.
 
 Used by the driver's entry point and by the executor, so that both are patient in the same way. Importable where this
 folder is on PYTHONPATH.
@@ -23,7 +23,7 @@ REPEAT_SECONDS = 600.0
 
 
 class NotYet(Exception):
-    """What was asked for cannot be done yet; the message says why."""
+    """A request cannot be fulfilled yet; the message says why."""
 
 
 class Refused(Exception):
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 class GaveUp(Exception):
-    """The API server did not do what it was asked for in all the time that there was."""
+    """The API server did not fulfil a request in the time that it was given."""
 
 
 FAULTS = (ApiException, HTTPError, NotYet)
@@ -55,7 +55,7 @@ def connect() -> tuple[Any, Any]:
 
 
 def transient(error: Exception) -> bool:
-    """Return whether waiting may cure a request's fault; a 401 is a token that is being renewed."""
+    """Return whether a request may succeed later; a 401 is a token that is being renewed."""
     if not isinstance(error, ApiException):
         return True
     if error.status == 403 and "exceeded quota" in str(error.body):
@@ -84,7 +84,7 @@ def patiently(
     say: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Any:
-    """Make a request, again while its fault is one that waiting may cure, and return its answer.
+    """Make a request, repeated while it may succeed later, and return its answer.
 
     Args:
         request: makes it; raises one of FAULTS.
@@ -115,14 +115,14 @@ def patiently(
 
 
 class Reasons:
-    """Say a reason when it is new, and every ten minutes while it lasts."""
+    """Log a reason when it is new, and every ten minutes while it lasts."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._said: dict[str, float] = {}
 
     def __call__(self, text: str, key: str | None = None) -> None:
-        """Say a text, unless one with its key (the text without one) was said less than ten minutes ago."""
+        """Log a text, unless one with the same key (by default the text) was logged less than ten minutes ago."""
         key, now = key or text, time.monotonic()
         if now - self._said.get(key, -REPEAT_SECONDS) >= REPEAT_SECONDS:
             self._said[key] = now

@@ -116,7 +116,7 @@ class Site:
         return other
 
     def start(self, *arguments: str, **environ: str) -> Run:
-        """Start a run in a process group of its own."""
+        """Start a run in a new process group."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "settings.yaml"
         if not settings.exists() or yaml.safe_load(settings.read_text()) != self.settings:
@@ -194,7 +194,7 @@ class Site:
 
 @contextmanager
 def new_site(folder: Path) -> Iterator[Site]:
-    """Yield a site that nobody has used; two of them give the same boxes and results, to the last byte."""
+    """Yield an unused site; two of them give the same boxes and results, byte for byte."""
     media_of_a_site(folder / "media")
     with running(folder / "media", folder / "state") as server:
         yield Site(server, folder / "run")

@@ -1,4 +1,4 @@
-"""Two at the same work: in one folder, on the same media from two folders, and beside what a killed run left."""
+"""Test two runs at once: in one folder, on the same media from two folders, and next to what a killed run left."""
 
 import errno
 import fcntl
@@ -212,7 +212,7 @@ def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):
         assert done.result(60)["state"] == "ready"
 
 
-def test_download_that_waited_begins_anew_when_the_other_has_finished(ready, caplog):
+def test_download_that_waited_begins_again_when_the_other_has_finished(ready, caplog):
     part = part_of(ready)
     with part.open("w") as other, ThreadPoolExecutor() as beside:
         fcntl.flock(other, fcntl.LOCK_EX)

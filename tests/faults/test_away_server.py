@@ -183,7 +183,7 @@ def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: 
 
 @pytest.fixture(params=["port", "name"])
 def unreachable(request: pytest.FixtureRequest) -> str:
-    """Return an address where nothing listens: a wrong port, and a name that nobody knows."""
+    """Return an address where nothing listens: a wrong port, and an unknown name."""
     if request.param == "name":
         return "https://tator.nowhere.invalid"
     with socket.socket() as bound:
@@ -212,7 +212,7 @@ def test_server_that_answered_once_is_waited_for(steps: Steps, monkeypatch: pyte
 
 
 def test_whole_run_waits_once(site: Site) -> None:
-    """Each media has jobs of its own, in processes of their own; the next run has its whole patience again."""
+    """Each media has its own jobs, in separate processes; the next run waits its full time again."""
     for number in range(4):
         site.server.add_media(
             f"picture {number}", dtype="image", files={"image": [site.folder.parent / "media" / "picture.png"]}

@@ -1,4 +1,4 @@
-"""No room, no right to write: the run says where and what to do, and goes on to the same end once it is cured."""
+"""Test full disks and folders that are read-only: the message says where and what to do; the next run ends well."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from tests.workflow import ROOT
 
 @pytest.fixture
 def disk(site):
-    """Put the run's folder on a small disk of its own; return a function that mounts it with options."""
+    """Put the run's folder on a separate small disk; return a function that mounts it with options."""
     folder = site.folder
     folder.mkdir()
 
@@ -47,7 +47,7 @@ def test_no_room_for_a_download(site, disk, undisturbed):
 
 
 def test_disk_that_fills_up_meanwhile(site, disk, undisturbed):
-    """Somebody else takes all the room; Snakemake, which cannot write its log, adds a complaint of its own."""
+    """Another program fills the disk; Snakemake, which cannot write its log, adds its own message."""
     disk("size=20m")
     site.goes_well("--until", "detect")
     filler = site.folder / "filler"

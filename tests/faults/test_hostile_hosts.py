@@ -1,4 +1,4 @@
-"""Servers that redirect, send without end, or whose certificate nobody vouches for."""
+"""Test servers that redirect, send without end, or have a certificate that is not trusted."""
 
 from urllib.parse import urlsplit
 

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.timeout((KILLS + 2) * (120 + MEDIA // 5))
 
 
 def pictures(folder: Path) -> None:
-    """Write pictures, each of its own content, most of which show something."""
+    """Write pictures, all different, most of which show an object."""
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
     frames = []
     while (read := video.read())[0] and len(frames) < 50:

@@ -59,7 +59,7 @@ COD, CRAB, OTHER = rows((0, 1, 2, 5), 10, 1), rows((1, 2, 3), 300, 2), rows((2, 
 
 
 class Version(Steps):
-    """The steps of a run into a version of its own."""
+    """The steps of a run that writes into a separate version."""
 
     api: Any = None
 

@@ -40,7 +40,7 @@ print(peak() - before)
 
 
 def growth(function, **arguments):
-    """Run a step's function in a process of its own, with what its rule would give it.
+    """Run a step's function in a separate process, with the arguments that its rule would give it.
 
     Returns:
         by how many bytes its peak of memory grew.
@@ -75,7 +75,7 @@ def test_one_media_of_very_many_boxes(steps):
 
 @pytest.mark.timeout(600)
 def test_a_million_rows_are_merged_in_little_memory(tmp_path):
-    """Also when each stands in a frame of its own, which is an image of its own in COCO."""
+    """Also when each is in a different frame, which is a separate image in COCO."""
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     csvs, outcomes = [], []
     for media in range(MEDIA):

@@ -131,7 +131,7 @@ def test_outage_while_reading_passes(ready, words, operation):
 
 @pytest.mark.parametrize("words", WORDS)
 def test_words_tell_an_outage_from_a_refusal(words):
-    """Each is waited for and is known to have ended; a text that nobody knows is tried a few times only."""
+    """Each is waited for until its end is known; an unknown text is tried a few times only."""
     body = json.dumps({"message": WORDS[words], "details": "None"})
     with pytest.raises(Ended) as fault:
         classified("list boxes", "http://host", partial(answered, 400, body))

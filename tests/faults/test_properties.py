@@ -1,4 +1,4 @@
-"""Whatever the order of events and the text: nobody's work is touched, and no secret gets out."""
+"""Test properties for any order of events and any text: no person's work is changed, and no secret gets out."""
 
 import os
 import re
@@ -67,7 +67,7 @@ frames = st.lists(st.integers(0, 4), max_size=5)
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(frames, frames, st.booleans(), st.sampled_from(DEEDS), st.integers(0, 4)), max_size=6))
 def test_any_history_of_runs_at_once_and_people(history):
-    """Two runs look at the same moment and write one after the other; then one goes on alone, as the last look does."""
+    """Two runs read at the same moment and write one after the other; then one continues alone, as a last check."""
     model = Model()
     for one, other, at_once, deed, at in history:
         wanted = [box(frame) for frame in one]

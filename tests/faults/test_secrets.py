@@ -69,7 +69,7 @@ SECRETS = {"TATOR_AUTH_TOKEN", "TATOR_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Yield what a run showed to who looked at it all the time; it went well after faults of downloads."""
+    """Yield all that a run exposed while it was watched; it succeeded after failed downloads."""
     with new_site(tmp_path_factory.mktemp("watched")) as site:
         site.environ |= dict.fromkeys(SECRETS - {"TATOR_AUTH_TOKEN"}, OTHER_SECRET)
         site.server.fault("cut_download", after_bytes=1000)
@@ -99,7 +99,7 @@ def test_no_command_line_of_the_whole_tree_holds_the_token(watched):
 
 
 def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(watched):
-    """What /proc shows of each, with their children, once it has dropped what it was started with."""
+    """What /proc shows of each, with their children, after it has removed its initial environment."""
     rules = {"resolve_media", "detect", "upload_detections", "get_network", "make_report", "conclude"}
     assert rules <= watched.jobs.keys()
     # Each starts with all and drops some in its first moments; after those nothing has more.

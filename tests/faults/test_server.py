@@ -1,4 +1,4 @@
-"""Tator or its store fails in the middle of a whole run: it waits, or says what to do, and goes on to the same end."""
+"""Test failures of Tator or its store during a whole run: it waits, or says what to do, and then completes."""
 
 import os
 import re

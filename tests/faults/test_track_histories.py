@@ -302,7 +302,7 @@ def test_any_history_ends_as_the_rules_say(history):
 
 
 def check(model, tracks, settled):
-    """What stands and nobody touched is what was wanted, each track once, at today's rows of its boxes."""
+    """The tracks that no person changed are those that were wanted, each once, with the current rows of its boxes."""
     where = model.where()
     live = model.live_states()
     machines = [row for row in live if row["id"] not in model.theirs]

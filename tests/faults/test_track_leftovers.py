@@ -1,4 +1,4 @@
-"""What a refused request or a deletion of many leaves of tracks, which no list by media shows or nobody wants."""
+"""Test what a refused request or a deletion of many leaves of tracks: no list by media shows it, or it is unwanted."""
 
 import pytest
 

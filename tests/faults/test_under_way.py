@@ -23,7 +23,7 @@ def notes(steps):
 
 
 def killed(work, has_asked):
-    """Do some work in a process of its own, and kill it when it has asked for something."""
+    """Do some work in a separate process, and kill it after a request."""
     if not (pid := os.fork()):
         try:
             work()

@@ -1,4 +1,4 @@
-"""What Argo and Kubernetes would refuse is said when an algorithm is registered, with field, value and remedy."""
+"""Test that registering reports what Argo and Kubernetes would refuse, with field, value and remedy."""
 
 import copy
 from decimal import Decimal

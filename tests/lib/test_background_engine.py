@@ -1,4 +1,4 @@
-"""An engine in a thread of its own: batches in order, errors where they are waited for, and an end."""
+"""Test an engine in a separate thread: batches in order, errors raised to the waiting caller, and an end."""
 
 import threading
 import time

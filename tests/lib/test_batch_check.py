@@ -109,7 +109,7 @@ def test_another_content_goes_with_what_was_kept_of_that_media(in_folders, older
     assert Path("resources/batches/resolved_1.json").exists()
 
 
-def test_files_of_the_future_are_not_older_when_they_are_dated_anew(in_folders):
+def test_files_of_the_future_are_not_older_when_they_are_dated_again(in_folders):
     path, ahead = place("records", 5, in_folders), time.time() + 3600
     os.utime(path, (ahead, ahead))
     write_hashes(Path("resources/batches/resolved_5.json"), [path])

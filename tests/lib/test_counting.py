@@ -1,4 +1,4 @@
-"""Counts of boxes: MaxN and its frame, intervals, means, and frames that were not looked at."""
+"""Test counts of boxes: MaxN and its frame, intervals, means, and frames that were not read."""
 
 from dataclasses import replace
 from fractions import Fraction

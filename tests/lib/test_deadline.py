@@ -86,7 +86,7 @@ def test_a_loop_that_ends(tmp_path: Path, engine: str) -> None:
 
 
 def test_only_what_takes_too_long_ends_the_process() -> None:
-    """Also where it began later than other work, beside it, and with a limit of its own."""
+    """Also if it began later than other work at the same time, with its own limit."""
     program = """
 import threading, time
 from scripts.lib import deadline

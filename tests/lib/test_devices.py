@@ -1,4 +1,4 @@
-"""Which device onnxruntime computes on, why, and what is said where it is not there."""
+"""Test which device onnxruntime computes on, why, and the message if it is missing."""
 
 import os
 import sys
@@ -136,7 +136,7 @@ def cuda(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> type[GpuSession]:
 
 
 def infer(graph: Path, device: str, folder: Path, batch: np.ndarray, **words: Any) -> tuple[Any, dict[str, Any]]:
-    """Return what a network gives, and what its record says of the engine."""
+    """Return a network's output, and its record's entry for the engine."""
     with open_engine(
         graph, engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device=device, engines=folder, **words
     ) as engine:

@@ -1,4 +1,4 @@
-"""A job whose packages stand elsewhere goes on there, with the same arguments, or says what to do."""
+"""Test that a job whose packages are elsewhere is started again there, with the same arguments, or says what to do."""
 
 import os
 import subprocess

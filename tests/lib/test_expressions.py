@@ -22,7 +22,7 @@ _MADE_OF_SETTINGS = {("scripts/lib/folder_source/patterns.py", "'|'.join(found)"
 
 
 def text_of(node: ast.expr, tree: ast.Module) -> str | None:
-    """Return the pattern that an expression of the code stands for; a part that is not known before is a letter."""
+    """Return the pattern that an expression in the code builds; a part that is known only at run time is a letter."""
     if isinstance(node, ast.Constant):
         return node.value.decode("latin-1") if isinstance(node.value, bytes) else str(node.value)
     if isinstance(node, ast.JoinedStr | ast.BinOp):

@@ -1,4 +1,4 @@
-"""ONNX files whose weights lie in files beside them."""
+"""Test ONNX files whose weights are in other files."""
 
 import json
 import shutil

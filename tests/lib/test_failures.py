@@ -1,4 +1,4 @@
-"""Which exceptions are one media's, what its record says of them, and how it comes to be tried again."""
+"""Test which exceptions fail only one media, what its record says of them, and how it is tried again."""
 
 import errno
 from pathlib import Path

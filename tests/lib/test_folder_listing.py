@@ -1,4 +1,4 @@
-"""The media of a folder: what is listed, under which ids, and what is left out and said."""
+"""Test the media of a folder: what is listed, under which ids, and what is left out and reported."""
 
 import io
 import os

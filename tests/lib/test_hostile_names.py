@@ -1,4 +1,4 @@
-"""Whatever the files of names beside a stranger's network hold, there are names, or a sentence, soon."""
+"""Test that any files of names next to an untrusted network give names, or a message, quickly."""
 
 import time
 from pathlib import Path

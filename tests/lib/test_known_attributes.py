@@ -1,4 +1,4 @@
-"""What a version's description tells of attributes and their defaults over time, and what it cannot hold."""
+"""Test what a version's description records of attributes and their defaults over time, and what it cannot hold."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Which media in Tator a file is; what is not certain is said, never guessed."""
+"""Test which media in Tator a file matches; uncertain cases are reported, never guessed."""
 
 import tracemalloc
 import unicodedata

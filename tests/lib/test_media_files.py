@@ -88,7 +88,7 @@ def test_files_move_when_the_run_grows_or_shrinks():
     assert not Path("results/detections/042").exists()
 
 
-def test_media_that_share_no_jobs_any_more_are_looked_at_anew():
+def test_media_that_share_no_jobs_any_more_are_inspected_again():
     assert not media_files.forget_shared_jobs(Path())
     touch("resources/records/1.json", "results/detections/1.json")
     assert not media_files.forget_shared_jobs(Path())

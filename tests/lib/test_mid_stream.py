@@ -1,4 +1,4 @@
-"""Streams that are entered in their middle: what can be decoded from there comes out, the rest is said."""
+"""Test streams that begin in their middle: what can be decoded from there is returned, the rest is reported."""
 
 from collections.abc import Sequence
 from pathlib import Path

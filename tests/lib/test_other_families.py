@@ -63,7 +63,7 @@ def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engin
 
 @every_engine
 def test_torchvision_of_several_pictures_at_once(tmp_path: Path, engine: str) -> None:
-    """Each has outputs of its own, of any number of boxes; the last batch is filled up."""
+    """Each has its own outputs, of any number of boxes; the last batch is padded."""
     outputs = {
         "10": np.array([[1, 1, 9, 9]], np.float32), "11": np.array([1], np.int64), "12": np.array([0.4], np.float32),
         "20": np.array([[8, 4, 24, 20], [1, 1, 5, 5]], np.float32), "21": np.array([2, 1], np.int64),

@@ -1,4 +1,4 @@
-"""What a download begins is written whole, and goes when nobody will go on with it."""
+"""Test that a download's file is written whole, and removed if no download will continue it."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Plain JPEG files, of which FFmpeg need not tell what they are: it would have said the same."""
+"""Test plain JPEG files, whose header is read without FFmpeg: FFmpeg would have returned the same."""
 
 import hashlib
 import io

@@ -31,7 +31,7 @@ DESCRIBED = {
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Network]:
-    """Return a network of each family, with `int8.xml` and `drift.json` beside it: one process quantizes them all."""
+    """Return a network of each family, with `int8.xml` and `drift.json` next to it: one process quantizes them all."""
     folder, networks = tmp_path_factory.mktemp("quantized"), {}
     for name, (family, write) in NETWORKS.items():
         own = folder / name

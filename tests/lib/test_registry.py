@@ -26,7 +26,7 @@ WRONG = base64.b64encode(b"user:wr0ng").decode()
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch, tmp_path):
-    """Be nobody, whoever runs the tests."""
+    """Remove the logins of whoever runs the tests."""
     for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -40,7 +40,7 @@ ASKED_FOR = {
 
 @pytest.mark.parametrize("what", ASKED_FOR)
 def test_a_host_that_the_registry_sends_on_to_gets_no_password(tls, what):
-    """It may name a token server of its own, to which the package would send the password."""
+    """It may name its own token server, to which the package would send the password."""
     authority, context = tls
 
     def asking(handler):

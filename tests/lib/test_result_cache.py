@@ -59,7 +59,7 @@ def test_what_an_earlier_version_kept_is_found(folder, results, made_with):
     assert {path.name for path in folder.glob("*/7/*")} == {f"{key}.0", f"{key}.1"}
 
 
-def test_half_of_it_does_not_come_back_and_is_kept_anew(folder, results):
+def test_half_of_it_does_not_come_back_and_is_kept_again(folder, results):
     ResultCache(folder, []).keep(7, None, results)
     (last,) = folder.glob("*/7/*.1")
     last.unlink()

@@ -1,4 +1,4 @@
-"""Media are written down one after another beside detection; what goes wrong there ends it."""
+"""Test that results are written one media after another during detection, and that an error there ends it."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""A job parses the server's schema only if none before it has, and uses nobody else's word for what it is."""
+"""Test that a job parses the server's schema only if no earlier job has, and trusts no other user's copy."""
 
 import json
 
@@ -27,7 +27,7 @@ def parsed(tmp_path, monkeypatch):
 
 @pytest.fixture
 def new_job(monkeypatch):
-    """Return a function that connects as a process of its own would: without what this one knows."""
+    """Return a function that connects as a new process would: without this one's cache."""
 
     def connect(address):
         monkeypatch.setattr(client, "_schema_cache", {})
@@ -64,7 +64,7 @@ def test_the_second_job_is_told_that_nothing_changed(tator_server, parsed, new_j
     assert json.loads(text)["schema"] == interface.DOCUMENT
 
 
-def test_changed_schema_is_loaded_anew(parsed, new_job):
+def test_changed_schema_is_loaded_again(parsed, new_job):
     schema = {"ETag": '"1"', "text": interface.TEXT}
     with host(serving(schema)) as (address, _):
         new_job(address)

@@ -1,4 +1,4 @@
-"""Servers that send a byte now and then, or what is no answer without end: they are left after a while."""
+"""Test servers that send a byte now and then, or no answer without end: they are given up after a while."""
 
 import contextlib
 import socket

@@ -21,7 +21,7 @@ MJPEG = {"codec": "mjpeg", "pixels": "yuvj420p"}
 
 
 def sound(path: Path, numbers: list[int] | None = None) -> None:
-    """Check that all frames come out, in order, and that nothing is said of damage."""
+    """Check that all frames are returned, in order, and that no damage is reported."""
     with open_frames(path, "video") as frames:
         found = [(number, number_in(picture)) for number, picture in frames]
     assert [number for number, _ in found] == list(range(len(found)))

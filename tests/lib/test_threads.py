@@ -181,7 +181,7 @@ class Changing(FrameSource):
     ],
 )
 @pytest.mark.parametrize("fault", [None, MediaFault("unreadable", "it breaks off")])
-def test_where_other_frames_come_out_the_media_is_begun_anew(
+def test_if_other_frames_come_out_the_media_is_begun_again(
     second: list[int], restarts: int, fault: MediaFault | None
 ) -> None:
     class Input(FrameInput):

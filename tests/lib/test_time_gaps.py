@@ -1,4 +1,4 @@
-"""Frames that are missing by the times of the others: said, and no damage; and holes of ones."""
+"""Test frames that are missing according to the others' times: reported, but not as damage; and longer holes."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -85,7 +85,7 @@ def test_track_of_a_machine_in_every_revision_is_a_machines():
 
 
 @pytest.mark.parametrize("rows", [[], [row_of(0)], [row_of(0), row_of(1), row_of(2)]])
-def test_unfinished_track_is_made_anew(rows):
+def test_unfinished_track_is_made_again(rows):
     """The server ended between making the state and counting its frames: before, in or after its boxes."""
     left = state(track(0, 1, 2), segments=None, localizations=rows)
     todo = decide([track(0, 1, 2)], [left])
@@ -95,7 +95,7 @@ def test_unfinished_track_is_made_anew(rows):
 
 @pytest.mark.parametrize("change", [{"modified_by": 7}, {"modified_datetime": "2026-02-01T00:00:09+00:00"}])
 def test_track_that_was_saved_again_is_a_persons(change):
-    """Also with nothing else changed: a person has looked at it, and said so."""
+    """Also with nothing else changed: a person has reviewed it and marked it so."""
     saved = state(track(0, 1, 2), **change)
     todo = decide([], [saved])
     assert (todo.remove, todo.added + todo.edited) == ([], [saved["elemental_id"]])
@@ -142,7 +142,7 @@ def test_track_with_too_few_boxes_is_not_made():
     assert (todo.create, todo.too_short, todo.withheld) == ({}, 1, [])
 
 
-def test_track_at_earlier_rows_is_made_anew():
+def test_track_at_earlier_rows_is_made_again():
     moved = state(track(0, 1, 2), localizations=[900, row_of(1), row_of(2)])
     todo = decide([track(0, 1, 2)], [moved])
     assert (todo.remove, list(todo.create)) == ([moved["elemental_id"]], [moved["elemental_id"]])

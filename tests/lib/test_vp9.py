@@ -1,4 +1,4 @@
-"""VP9: damage inside pictures, which libvpx notices, and what it must not do."""
+"""Test VP9: damage inside pictures, which libvpx notices, and what it must not do."""
 
 from pathlib import Path
 

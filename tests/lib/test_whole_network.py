@@ -1,4 +1,4 @@
-"""The network that quantize_network takes: what it refuses, and that its bytes and outputs are those of the whole."""
+"""Test the network that quantize_network reads: what it refuses, and that its bytes and outputs are the original's."""
 
 import json
 from pathlib import Path

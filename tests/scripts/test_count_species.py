@@ -1,4 +1,4 @@
-"""Tables of counts: zeros, media without a result, and what Tator says of the media beside them."""
+"""Test tables of counts: zeros, media without a result, and Tator's attributes of the media next to them."""
 
 import csv
 from pathlib import Path

@@ -56,7 +56,7 @@ def no_engine(monkeypatch, tmp_path):
 
 
 def make(capsys, *arguments):
-    """Run the command line; return its exit code, its last line, and what it complained of."""
+    """Run the command line; return its exit code, its last line, and its error message."""
     code = main([*MAKE, *arguments])
     said = capsys.readouterr()
     return code, said.out.splitlines()[-1] if said.out else "", said.err

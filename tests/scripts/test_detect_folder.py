@@ -1,4 +1,4 @@
-"""The command that detects in a folder: the settings that it writes, and what it says."""
+"""Test the command that detects in a folder: the settings that it writes, and its messages."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ WORDS = ["--network", str(SYNTHETIC), "--size", "320x180"]
 
 @pytest.fixture
 def survey(tmp_path, monkeypatch):
-    """Stand beside a folder with a picture, in a shell that names a Tator."""
+    """Change to the parent of a folder with a picture, in a shell that names a Tator."""
     (tmp_path / "survey").mkdir()
     (tmp_path / "survey" / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(20))
     monkeypatch.chdir(tmp_path)

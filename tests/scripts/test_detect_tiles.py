@@ -216,7 +216,7 @@ def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: P
     assert outcomes[0]["tiles"]["frames"] == outcomes[0]["frames"]["used"] > 0
 
 
-def test_a_video_that_is_begun_anew_keeps_nothing_of_before(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_is_begun_again_keeps_nothing_of_before(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it stops between two tiles of a frame."""
     from scripts.lib.detection.cutting import Cutter
     from scripts.lib.frames.threads import NotSound

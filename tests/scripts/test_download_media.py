@@ -157,7 +157,7 @@ def test_what_came_of_a_file_that_was_replaced_goes(ready, media_folder):
     assert not list(ready.folder.glob(".*"))
 
 
-def test_what_is_longer_than_the_file_is_begun_anew(ready, media_folder):
+def test_part_longer_than_the_file_is_downloaded_again(ready, media_folder):
     name = read_json(ready.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
     (ready.folder / f".media_1.{name}.unfinished").write_bytes(b"x" * 50_000)
     ready.download(1)

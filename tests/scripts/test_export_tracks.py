@@ -1,4 +1,4 @@
-"""Tracks in other forms, each read by a reader of its own kind."""
+"""Test tracks in other formats, each read by a reader of that format."""
 
 import contextlib
 import csv

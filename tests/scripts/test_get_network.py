@@ -34,7 +34,7 @@ FILES = {
 
 @pytest.fixture
 def get(tmp_path):
-    """Call get_network for a folder of its own; return its record."""
+    """Call get_network for a new folder; return its record."""
     out = tmp_path / "network"
 
     def call(graph="graph.pb", **settings):

@@ -157,7 +157,7 @@ class TestDocker:
             get(data_image="linking:1")
 
     def test_a_hostile_archive_leaves_no_container(self, engine, get, monkeypatch):
-        """An engine is not trusted either: what it sends is cut short here."""
+        """An engine is not trusted either: what it sends is limited here."""
         make_image(engine, "hostile:1", GOOD)
         add = Members.add
         monkeypatch.setattr(Members, "add", lambda self, pieces, source: add(self, [next(pieces)[:5000]], source))

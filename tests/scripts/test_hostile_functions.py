@@ -15,7 +15,7 @@ from tests.hostile_graphs import SOUND
 
 
 def with_function(domain: str, name: str, body: list[onnx.NodeProto]) -> onnx.ModelProto:
-    """Return a network whose only node calls a function of its own."""
+    """Return a network whose only node calls a function that it defines."""
     opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
     shown = [helper.make_tensor_value_info(one, TensorProto.FLOAT, [2]) for one in ("a", "b")]
     graph = helper.make_graph([helper.make_node(name, ["a"], ["b"], domain=domain)], "g", shown[:1], shown[1:])

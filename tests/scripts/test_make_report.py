@@ -1,4 +1,4 @@
-"""The page that people look at, in a browser: what it says, and that it is sound whatever the run and its names are."""
+"""Test the report in a browser: its content, and that it is correct for any run and any names."""
 
 import re
 import zipfile

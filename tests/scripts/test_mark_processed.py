@@ -60,7 +60,7 @@ def test_a_mark_since_the_verification_is_left(ready):
 
 
 def test_a_mark_stays_as_long_as_the_boxes_do(ready):
-    """Also where the records are gone and all is looked at once more; the mark's time is of whole seconds."""
+    """Also if the records are gone and all is checked again; the mark's time is in whole seconds."""
     row = "0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"
     for rows, is_new in (([row], True), ([row], False), ([row, row.replace("10.0", "300.0")], True), ([row], True)):
         before = marks(ready)[1]
@@ -158,7 +158,7 @@ def test_one_media_refused(ready, eight, position, fault):
 
 
 def test_refusal_of_a_mark_that_was_set(ready, eight):
-    """No write of many is one transaction: what stands is looked at, not only what was answered."""
+    """Writing many is not one transaction: what is in Tator is checked, not only the answer."""
     ready.server.fault("status", status=403, after=True, operation="UpdateMediaList", media=1, times=None)
     assert ready.mark(*eight) == {"attribute": MARK, "media_ids": eight, "missing": [], "failed": {}}
 

@@ -1,4 +1,4 @@
-"""Quantization: which frames it takes, what it measures, what it keeps exact, and when it refuses."""
+"""Test quantization: which frames it uses, what it measures, what it keeps exact, and when it refuses."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The algorithm is registered once and kept up to date; what is missing is said at once, before anything is done."""
+"""Test that the algorithm is registered once and kept up to date, and that all that is missing is reported first."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def write(settings):
 
 @pytest.fixture
 def register(server, capsys):
-    """Return a function that runs the program: its exit code, what it tells, and what it complains of."""
+    """Return a function that runs the program: its exit code, its output, and its error messages."""
 
     def run(*arguments, path=SINGLE, name="Detect fish"):
         given = ["--name", name, "--config", "my.yaml", "--set", f"image={IMAGE}"]
@@ -233,7 +233,7 @@ def test_wrong_box_types(register):
 
 
 def test_who_may(register, server, monkeypatch):
-    """Attributes take Full Control, Tator's own cluster a staff user; both are said before anything is done."""
+    """Attributes need Full Control, Tator's own cluster a staff user; both are reported before anything is done."""
     server.change("media_type", 21, attribute_types=[])
     server.change("project", 11, permissions={"1": "Full Control", "2": "Can Transfer", "3": "View Only"})
     cluster = server.add("job_cluster", organization=1, name="gpu", host="h", port=1, token="c" * 40, cert="secret")

@@ -1,4 +1,4 @@
-"""Which media are ready, and what is said of the others."""
+"""Test which media are ready, and what is reported of the others."""
 
 import pytest
 

@@ -93,7 +93,7 @@ def test_what_is_selected(select):
 
 
 def test_a_folder_is_selected_with_the_folders_inside_it(select, server):
-    """Also one that holds nothing but folders, and none beside it whose name begins alike."""
+    """Also one that holds only folders, and not another whose name begins with the same characters."""
     server.add("section", project=server.project_id, name="First", path="First")  # number 1, in which media 1 and 2 are
     numbers = [
         server.add("section", project=server.project_id, name=path.rpartition(".")[2], path=path)

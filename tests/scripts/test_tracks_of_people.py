@@ -112,7 +112,7 @@ def test_box_deleted_on_the_page_leaves_its_track_to_the_person(ready):
 
 
 def test_merged_track_that_was_edited_before_is_not_made_again(ready):
-    """Its older mark stays, hidden in lists, and is no track that stands."""
+    """Its older row remains, hidden in lists, and does not count as a track."""
     run(ready)
     found = by_species(ready)
     ready.api.update_state(found["crab"]["id"], {"localization_ids_remove": found["crab"]["localizations"]})

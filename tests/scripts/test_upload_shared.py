@@ -1,4 +1,4 @@
-"""Many media in one job end as each in a job of its own, and one that fails does not keep the others from it."""
+"""Test that many media in one job end as each would in a separate job, and that one that fails does not stop others."""
 
 import re
 import time

@@ -93,7 +93,7 @@ def test_a_track_keeps_those_of_its_boxes_that_stand(ready):
     check_as_found(ready)
 
 
-def test_boxes_that_were_made_anew_are_pointed_at_again(ready):
+def test_tracks_refer_to_boxes_that_were_made_again(ready):
     run(ready)
     ready.detected(1, CRAB)
     ready.upload(1)
@@ -152,7 +152,7 @@ def test_states_without_boxes_are_made_whole(ready):
 
 
 def test_doubled_tracks_are_one(ready):
-    """Two runs at once, in two folders, of which neither sees what the other has not committed."""
+    """Two runs at once, in two folders; neither sees what the other has not committed."""
     other = OneVersion(ready.folder.with_name("other"), ready.server)
     shutil.copytree(ready.folder, other.folder)
     ready.server.fault("late_commit", operation="CreateStateList", seconds=0, times=2, together=2)

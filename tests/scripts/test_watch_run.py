@@ -179,7 +179,7 @@ def test_media_of_earlier_runs_do_not_count(run, capsys):
     assert capsys.readouterr().out.startswith("1 of 2 media detected, 1 uploaded or reported, 1 running")
 
 
-def test_results_that_the_run_makes_anew_do_not_count_before(run, capsys):
+def test_results_that_the_run_makes_again_do_not_count_before(run, capsys):
     old = time.time() - 120
     for path in run.folder.glob("results/*/*.json"):
         os.utime(path, (old, old))

@@ -463,7 +463,7 @@ def test_an_edit_between_the_look_and_the_write_stays(counted, monkeypatch):
 
 @pytest.mark.parametrize("attributes", [{"cod": COD, "crab": CRAB}, {"cod": COD}], ids=["both", "one"])
 def test_an_edit_while_a_write_is_tried_again_stays(counted, attributes):
-    """The answer was lost, or none came: each further try comes after a look of its own."""
+    """The answer was lost, or none came: each further try follows another check."""
     counted.media_ids = [1]
     for fault in ({"kind": "slow", "seconds": 1}, {"kind": "status", "status": 503}):
         counted.server.fault(**fault, operation="UpdateMediaList")

@@ -17,7 +17,7 @@ BOTH = sorted(COD + CRAB, key=lambda row: int(row.split(",")[0]))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """One server for all: each test has a version of its own."""
+    """Yield one server for all tests, each of which has its own version."""
     media, state = tmp_path_factory.mktemp("media"), tmp_path_factory.mktemp("state")
     with running(media, state) as started:
         for name in ("1.mp4", "2.mp4"):

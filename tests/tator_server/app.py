@@ -42,7 +42,7 @@ _SERVER_ERROR = "<html><body><h1>Server Error (500)</h1></body></html>"
 
 
 def api_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog) -> Flask:
-    """Return the WSGI application of the API, with the tests' controls beside it."""
+    """Return the WSGI application of the API, with the tests' controls."""
     app = Flask(__package__, static_folder=None)
     app.url_map.merge_slashes = False
 

@@ -1,4 +1,4 @@
-"""One server for all tests of a module; each test uses a version, a media or a fault of its own."""
+"""Provide one server for all tests of a module; each test uses its own version, media or fault."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Start the server as a process of its own, and speak to its controls.
+"""Start the server as a separate process, and call its controls.
 
 with launch.running(media_folder, state_folder) as server:
     api = tator.get_api(server.host, server.token)

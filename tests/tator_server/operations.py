@@ -1,4 +1,4 @@
-"""The table of operations: what serves each operationId, and what it asks of the token."""
+"""List the operations: what serves each operationId, and which permission it needs."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The object store, as S3 behaves: an origin of its own and addresses that carry their permission.
+"""Serve the object store as S3 does: on a separate origin, with addresses that contain their permission.
 
 An address holds a signature and a time at which it expires. It must be asked for without the API's token: S3
 refuses a request that brings two kinds of authority, and so does this.

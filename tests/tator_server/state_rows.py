@@ -48,7 +48,7 @@ def change(store: Store, row: Record) -> None:
 
 
 def prune(store: Store, number: int) -> None:
-    """Hide a row for good; another row may come to light."""
+    """Hide a row permanently; another row may become visible."""
     store.execute("UPDATE state SET deleted = 1 WHERE id = ?", number)
 
 
@@ -95,7 +95,7 @@ def add_media(store: Store, number: int, media: Iterable[int]) -> None:
 
 
 def replace_media(store: Store, number: int, media: Iterable[int]) -> None:
-    """Give a state these media in place of its own."""
+    """Replace a state's media by these."""
     store.execute("DELETE FROM state_media WHERE state = ?", number)
     add_media(store, number, media)
 

@@ -195,7 +195,7 @@ def test_range_holds_the_right_bytes(tmp_path: Path) -> None:
 
 
 class TestSeeded:
-    """What the server makes by itself has the shape of what was recorded."""
+    """Objects that the server makes have the shape of recorded ones."""
 
     @pytest.fixture
     def fresh(self, media_folder: Path, tmp_path: Path) -> Iterator[Callable[[str], Any]]:

@@ -1,4 +1,4 @@
-"""What is known of a real Tator 1.5 beside the recordings that are replayed elsewhere, asked of the stand-in."""
+"""Test that the stand-in behaves as a real Tator 1.5 is known to, beyond the recordings that other tests replay."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The inputs of a rule: what its own folder holds, and what is stored in others'."""
+"""Find the inputs of a rule: what its own folder holds, and what is stored in others'."""
 
 import shutil
 from pathlib import Path

@@ -126,7 +126,7 @@ def test_rule(rule, tmp_path, request):
 
 
 def name_in_run(rule):
-    """Return a rule's name; that of a job that media share goes on with the number of its first media."""
+    """Return a rule's name; that of a job that media share ends with the number of its first media."""
     first = {"list_many": media_id_of("b.jpg")}.get(rule, 1)
     return f"{rule}_{first}" if rule.endswith("_many") else rule
 

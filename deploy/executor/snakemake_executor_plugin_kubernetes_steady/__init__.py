@@ -53,10 +53,10 @@ from .refusals import refusal
 from .registry import mount_login
 
 RUN_LABEL, REQUEST = "tator-detection/run", "tator-detection/request"
-# How long is waited with what ends no run: a log, and the removal of a Job that has ended, which its TTL removes too.
+# How long requests are repeated whose failure ends no run: a log, and removing an ended Job, which its TTL removes too.
 # Also with all requests of a run that was told to stop, which has to end before its own pod is killed.
 SHORT_SECONDS, STOPPING_SECONDS = 60.0, 10.0
-# After how long the reason is said for which a job waits, and one is given up that is refused for good.
+# After how long the log says why a job waits, and a job that is always refused is given up.
 SAY_SECONDS, REFUSED_SECONDS = 10.0, 30.0
 LAST_LINES = 20
 
@@ -132,7 +132,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         raise NotYet(f"secret {body.metadata.name} of an earlier driver is in the way, and was removed")
 
     def _create_job(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
-        """Make a Job as it has to be; one that a request made whose answer was lost is taken for it."""
+        """Make a Job; one that exists because the answer to an earlier request was lost counts as made."""
         body.metadata.annotations = body.metadata.annotations or {REQUEST: str(uuid.uuid4())}
         name = body.metadata.name
         self._made.add(name)
@@ -154,7 +154,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         raise NotYet(f"job {name} of an earlier driver is not gone yet")
 
     def _adapted(self, body: Any) -> Any:
-        """Return a Job as it is to be made, a copy: the request may have to be made again."""
+        """Return a copy of a Job as it must be made: the request may have to be repeated."""
         body = deepcopy(body)
         settings = self.workflow.executor_settings
         template = body.spec.template
@@ -213,7 +213,7 @@ class Executor(official.Executor):  # type: ignore[misc]
                     self._delete(info.external_jobid)
 
     def _unanswered(self, name: str, error: Exception) -> None:
-        """Say that a job's state could not be read; WorkflowError when it never will, or not for too long."""
+        """Log that a job's state could not be read; raise WorkflowError if it never will be, or after too long."""
         if not transient(error):
             raise WorkflowError(f"the state of job {name} cannot be read", error) from error
         minutes = (time.monotonic() - self._answered) / 60
@@ -317,4 +317,4 @@ class Executor(official.Executor):  # type: ignore[misc]
 
 
 class _RequestRefused(WorkflowError):
-    """A request that Kubernetes refuses for good."""
+    """A request that Kubernetes will always refuse."""

@@ -1,4 +1,4 @@
-"""How a Job has to be made: what a pod keeps to, and which of its ends count as a loss."""
+"""Change a Job before it is made: what its pod may do, and which ends of a pod count as a loss."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ GRACE_SECONDS = 5
 def make_again(spec: Any) -> None:
     """Let Kubernetes make lost pods again, one at a time and LOST_PODS times, and no pod that failed by itself.
 
-    A pod that was killed for its memory ends as one that was lost, with 137; the executor tells them apart.
+    A pod that was killed for its memory ends with 137, like a lost one; the executor distinguishes them.
     """
     spec.backoff_limit = LOST_PODS
     spec.pod_replacement_policy = "Failed"  # not before the lost one has ended
@@ -29,7 +29,7 @@ def make_again(spec: Any) -> None:
 
 
 def restrict(spec: Any, user: int) -> None:
-    """Let a pod keep to the Pod Security Standard "restricted", with a read-only root and without the API's token."""
+    """Make a pod meet the Pod Security Standard "restricted", with a read-only root and without the API's token."""
     spec.automount_service_account_token = False
     spec.enable_service_links = False
     # The shell that the official executor starts heeds no SIGTERM; what a job writes is complete or absent anyway.

@@ -1,4 +1,4 @@
-"""What a Job and its pods say of a job's state."""
+"""Read a job's state from its Job and its pods."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Pending:
-    """No pod runs; `reason` is empty where the pods do not say why."""
+    """No pod runs; `reason` is empty if the pods do not say why."""
 
     reason: str
 
@@ -64,7 +64,7 @@ def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
 
 
 def lost(pod: Any) -> str:
-    """Return how a pod was taken from its job, for which Kubernetes makes it again; empty for one that was not.
+    """Return how a pod was taken from its job, for which Kubernetes makes it again; empty if it was not.
 
     A pod that failed by itself (an exit code of its own, too much memory or disk, too much time) was not lost.
     """
@@ -85,7 +85,7 @@ def lost(pod: Any) -> str:
 
 
 def _end(pod: Any) -> Any:
-    """Return how our container ended, None while it has not."""
+    """Return how our container ended; None while it runs."""
     for status in pod.status.container_statuses or []:
         if status.name == CONTAINER:
             return status.state.terminated
@@ -93,7 +93,7 @@ def _end(pod: Any) -> Any:
 
 
 def _hindrance(pod: Any) -> str:
-    """Return why a pod does not run, empty where it says nothing."""
+    """Return why a pod does not run; empty if it does not say."""
     name, node = pod.metadata.name, pod.spec.node_name
     if pod.status.phase == "Failed":
         loss = lost(pod)

@@ -1,4 +1,4 @@
-"""Why a Job has no pod: the events that the Job controller writes when it may not make one."""
+"""Read why a Job has no pod, from the events that the Job controller writes when it may not make one."""
 
 import re
 from typing import Any
@@ -7,9 +7,9 @@ from kubernetes.client.exceptions import ApiException
 
 
 def refusal(core: Any, namespace: str, job: Any) -> str:
-    """Return why the newest try to make a Job's pod failed; empty where no event says so.
+    """Return why the newest try to make a Job's pod failed; empty if no event says so.
 
-    Without the right to list events there is no reason, and the run goes on.
+    Without the right to list events there is no reason, and the run continues.
     """
     # By its uid: an earlier Job of the same name may have events too.
     selector = f"involvedObject.uid={job.metadata.uid}"

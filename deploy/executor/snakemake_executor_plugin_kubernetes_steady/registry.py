@@ -1,4 +1,4 @@
-"""The login of the data image's registry, for the jobs that fetch the image and for no others."""
+"""Give the data image's registry login to the jobs that fetch the image, and to no others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ VOLUME, FOLDER = "registry-login", "/registry-login"
 
 
 def mount_login(spec: Any, secret: str, rules: Iterable[str]) -> None:
-    """Mount a pull secret into a job's pod where one of its rules fetches the data image.
+    """Mount a pull secret into a job's pod if one of its rules fetches the data image.
 
     Args:
         spec: the pod's spec, which is changed.
