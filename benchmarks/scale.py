@@ -59,7 +59,7 @@ TARGETS = {
     ("pictures", "one job", "cpu_ratio"): ">= 0.8",
     ("pictures", "auto", "ratio"): ">= 0.8",
     **(
-        {("folder", name, "peer_wall_ratio"): ">= 1.5" for name in ("640 x 480, pace 200", "1920 x 1080, pace 50")}
+        {("folder", name, "peer_wall_ratio"): ">= 1.5" for name in ("640 x 480, pace 300", "1920 x 1080, pace 50")}
         if PEER_VARIABLE in os.environ
         else {}
     ),

@@ -199,11 +199,15 @@ def came(life: Life, moment: Moment, chance: random.Random, planning: float) -> 
     if not moment.job:
         return not life.run.ended_within(chance.uniform(0, planning))
     due = chance.randint(life.done_before + 1, max(life.done_before + 1, MEDIA)) if moment.in_detection else 0
-    while not life.run.ended_within(0.005):
+    late = min(MEDIA, due + MEDIA // 20 + 1)  # few media are done before anybody looks
+    has_begun = False
+    while not life.run.ended_within(0.005 if has_begun else 0.05):
         text = life.run.text
-        is_over = over(moment, text) and not moment.in_detection
-        if f"rule {moment.job}" in text and life.done >= due and (is_over or moment.is_now(life)):
-            return True
+        has_begun = f"rule {moment.job}" in text
+        if has_begun and (done := life.done) >= due:
+            missed = done >= late if moment.in_detection else over(moment, text)
+            if missed or moment.is_now(life):
+                return True
     return False
 
 
