@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.boxes import Floats, Integers, iou_matrix
+from scripts.lib.boxes import Floats, Integers, iou_matrix, iou_pairs
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Nms:
 
 # Up to so many boxes all overlaps are computed at once, which takes a tenth of the time of one box after another.
 _AT_ONCE = 256
-# So are those of several classes, up to so many boxes in all and in each on average, which takes a third to two thirds
-# of the time of one class after another.
-_OF_CLASSES_AT_ONCE, _EACH = 512, 32
+# So are those within classes that have up to so many pairs of boxes on average: one class after another takes twice to
+# six times as long.
+_PAIRS_OF_CLASS = 1024
 
 _ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
 
@@ -73,7 +73,7 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
         return order[:limit]
     corners = _corners(boxes[order])
     if len(order) <= _AT_ONCE:
-        return order[_left_over(_overlaps(corners, iou))][:limit]
+        return order[_left_over(corners, iou)][:limit]
     kept: list[int] = []
     left = np.arange(len(order))
     while left.size and len(kept) < limit:
@@ -88,17 +88,13 @@ def _corners(boxes: Floats) -> Floats:
     return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], 1)
 
 
-def _overlaps(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
-    """Return, of boxes (n, 4), best first, in each row which worse ones overlap the row's too much."""
+def _left_over(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
+    """Return which boxes (n, 4), best first, no better one that is kept overlaps."""
     with np.errstate(invalid="ignore", over="ignore"):  # a box against itself, however large
-        return np.triu(iou_matrix(corners, corners) > iou, 1)
-
-
-def _left_over(overlaps: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return which boxes no better one that is kept overlaps."""
-    left_over, stays = np.ones(len(overlaps), bool), ~overlaps
+        stays = ~np.triu(iou_matrix(corners, corners) > iou, 1)
+    left_over = np.ones(len(corners), bool)
     # Most boxes overlap no worse one.
-    for index in np.flatnonzero(overlaps.any(axis=1)):
+    for index in np.flatnonzero(~stays.all(axis=1)):
         if left_over[index]:
             left_over &= stays[index]
     return left_over
@@ -113,17 +109,28 @@ def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms)
         labels: (n,) their classes.
         nms: the settings; of each class no more are kept than of all.
     """
-    classes = np.bincount(labels).nonzero()[0]
-    if nms.iou < 1 and len(classes) > 1 and len(boxes) <= min(_OF_CLASSES_AT_ONCE, _EACH * len(classes)):
+    counts = np.bincount(labels)
+    classes = counts.nonzero()[0]
+    if nms.iou < 1 and (counts * (counts - 1) // 2).sum() < _PAIRS_OF_CLASS * len(classes):
         order = np.lexsort((-scores, labels))
-        sorted_labels = labels[order]
-        overlaps = _overlaps(_corners(boxes[order]), nms.iou) & (sorted_labels[:, None] == sorted_labels)
-        return order[_left_over(overlaps)]
+        pairs = _pairs_within(labels[order])
+        corners = _corners(boxes[order])
+        overlap = iou_pairs(corners[pairs[:, 0]], corners[pairs[:, 1]]) > nms.iou
+        return order[suppress_pairs(np.arange(len(order)), pairs[overlap])]
     kept = [np.zeros(0, np.int64)]
     for label in classes:
         own = np.flatnonzero(labels == label)
         kept.append(own[suppress(boxes[own], scores[own], nms.iou, nms.max_detections)])
     return np.concatenate(kept)
+
+
+def _pairs_within(rising: Integers) -> Integers:
+    """Return (m, 2), the places of each two equal ones of labels (n,) that rise, the lower place first."""
+    at = np.arange(len(rising))
+    after = np.searchsorted(rising, rising, side="right") - at - 1
+    first = np.repeat(at, after)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
+    return np.stack([first, second], 1)
 
 
 def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:

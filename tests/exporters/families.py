@@ -83,7 +83,7 @@ NETWORKS = {
     # The package resizes numbers, the workflow bytes: not resized, and resized, with as much as half a level moves.
     "RF-DETR nano": Exported("rfdetr", family="rf-detr", crop=384),
     "RF-DETR nano resized": Exported(
-        "rfdetr", options={"queries": 576}, family="rf-detr", tolerance=(0.5, 0.02), fixed_frames=True
+        "rfdetr", (0.6,), {"queries": 576}, family="rf-detr", tolerance=(0.5, 0.02), fixed_frames=True
     ),
     "SSDLite": Exported(
         "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME, fixed_frames=True

@@ -229,7 +229,7 @@ of_classes = st.integers(0, 12).flatmap(
 def test_classes_at_once_give_what_each_by_itself_gives(case: tuple, iou: float, limit: int, best_class: bool) -> None:
     nms = Nms(iou=iou, max_detections=limit, per_class=True, best_class=best_class)
     found = select(*case, 0.25, nms)
-    with mock.patch.object(suppression, "_OF_CLASSES_AT_ONCE", -1):  # as where there are many boxes
+    with mock.patch.object(suppression, "_PAIRS_OF_CLASS", 0):  # as where there are many boxes
         expected = select(*case, 0.25, nms)
     for some, others in zip(found, expected, strict=True):
         np.testing.assert_array_equal(some, others)
