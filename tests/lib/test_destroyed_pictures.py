@@ -180,6 +180,17 @@ def test_zeros_before_a_one_are_padding_only_where_there_are_start_codes(codec: 
     assert Holes(codec, b"", (320, 180)).find(b"\0\0\0\1" + coded, key=True) is None
 
 
+def test_zeros_in_the_tables_of_a_prores_picture(tmp_path: Path) -> None:
+    """Its decoder takes them, and blocks lose their detail."""
+    path = write_video(tmp_path / "a.mov", range(3), size=SIZE, paint=textured, **FORMATS["prores.mov"])
+    content = path.read_bytes()
+    assert not read(path)[1]
+    start = content.index(b"icpf") + 4 + 20  # behind the frame's header
+    for place in (start + 3, start + 60, start + 100):
+        path.write_bytes(content[:place] + bytes(16) + content[place + 16 :])
+        assert read(path)[1], place
+
+
 def test_a_checksum_of_the_first_picture(tmp_path: Path) -> None:
     options = {"codec": "ffv1", "encode": {"level": "3", "slicecrc": "1"}}
     path = write_video(tmp_path / "a.mkv", range(3), size=SIZE, paint=textured, **options)

@@ -5,6 +5,7 @@ picture, where in the picture it begins, and how long that is (ASF specification
 a picture of which a part is missing, and says nothing.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,11 @@ _TIMES = 6  # bytes: when the packet is sent, and for how long
 _SIZE, _TIME = slice(0, 4), slice(4, 8)  # in the data that are the same in all payloads of a picture
 _WITH_SIZE = 8
 _SEVERAL_WHOLE = 1  # this length of those data says that the payload holds whole small pictures
+# How most packets begin: with two bytes for error correction, then flags, and these lengths of fields.
+_CORRECTED, _FIELDS, _USUAL_FIELDS = 0x82, 5, 0x5D
+_PADDING_BITS = 0x18  # of the flags: how long the field is that says how much padding there is
+_PART = struct.Struct("<BBIBI")  # stream, number, offset, length of what is the same in all parts, size of the picture
+_LEAST = 64  # bytes: more than these headers have
 _TRUSTED = 8  # steps to the next number for each that is none, at least: some writers may count otherwise
 _SPOILT = -1  # bytes that are held of a picture whose parts do not fit together
 _LEGIBLE = 0.9  # how many of the first packets make sense in a file that is written as the specification says
@@ -168,6 +174,8 @@ class AsfObjects:
             place: where it begins in the file.
         """
         self._packet, self._begun = place, 0
+        if self._is_next_part(packet):
+            return True
         try:
             for payload in payloads(packet):
                 if not payload.stream:
@@ -176,6 +184,27 @@ class AsfObjects:
                     self._add(payload)
         except IndexError:
             return False
+        return True
+
+    def _is_next_part(self, packet: bytes) -> bool:
+        """Take a packet that holds the next part of the last picture alone; return whether it does.
+
+        Where pictures are large, nearly all packets do, written in the same way: they are read ten times as fast.
+        """
+        last = self._last
+        if last is None or len(packet) < _LEAST or packet[0] != _CORRECTED or packet[4] != _USUAL_FIELDS:
+            return False
+        flags = packet[3]
+        if flags & ~_PADDING_BITS:
+            return False
+        at = _FIELDS + _LENGTHS[flags >> 3]
+        padding = int.from_bytes(packet[_FIELDS:at], "little")
+        stream, number, offset, same, size = _PART.unpack_from(packet, at + _TIMES)
+        part = stream & 0x7F, number, offset, same, size
+        length = len(packet) - padding - at - _TIMES - _PART.size - 4
+        if length < 0 or not offset or part != (self._stream, last.number, self._held, _WITH_SIZE, last.size):
+            return False
+        self._held += length
         return True
 
     def missing_before(self, place: int | None) -> int:

@@ -43,6 +43,8 @@ _DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
 _DNXHD_HEADER, _DNXHD_ROWS = slice(0, 4), slice(0x16C, 0x16E)  # the header's own length, and how many rows there are
 _DNXHD_ZEROS = bytes(16)  # rows have four at most
 _DNXHD_TABLE = 0x170  # 4 bytes a row: where it begins behind the header
+# Of ProRes (SMPTE RDD 36): the mark of a frame, and where its tables begin, behind the flags that say which are there.
+_PRORES_MARK, _PRORES_TABLES, _PRORES_TABLE = slice(4, 8), 28, 64
 # How the headers begin that stand before the pictures of each part, where Ogg files were joined, and which of these
 # FFmpeg's decoders take: what they describe may differ from part to part.
 _HEADERS = {
@@ -194,6 +196,15 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
     return [coded[begin:end] for begin, end in zip(starts, [*starts[1:], len(coded)], strict=True)]
 
 
+def _lost_in_prores(content: bytes) -> str | None:
+    """Look for zeros in the tables by which coefficients are multiplied: 2 is the least that may stand there."""
+    if content[_PRORES_MARK] != b"icpf" or len(content) <= _PRORES_TABLES:
+        return None
+    count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # a flag for each of the two, brightness and colour
+    zeros_held = content[_PRORES_TABLES:][: _PRORES_TABLE * count].count(0)
+    return _lost(zeros_held) if zeros_held else None
+
+
 def _lost_in_gif(content: bytes) -> str | None:
     return None if gif.is_without_picture(content) else gif.find_damage(content)
 
@@ -206,6 +217,7 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
     "gif": _lost_in_gif,
     "jpeg2000": codestream.find_damage,
     "mjpeg": jpeg.find_zeros,
+    "prores": _lost_in_prores,
 }
 
 
