@@ -12,7 +12,7 @@ from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.uploads.origin import content_part
 from scripts.lib.uploads.reconcile import Destination, plan
 from scripts.lib.uploads.rounds import Reconciliation
-from tests.lib.test_reconcile import box
+from tests.lib.uploads.test_reconcile import box
 
 ANSWERS = (
     *("heard", "lost before", "lost after", "refused before", "refused after", "goes on", "beside another run"),

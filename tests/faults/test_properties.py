@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scripts.lib.token import redact
 from scripts.lib.uploads.reconcile import plan
-from tests.lib.test_reconcile import TO, box, standing
+from tests.lib.uploads.test_reconcile import TO, box, standing
 
 SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
 DEEDS = ("nothing", "edit", "edit and back", "delete", "add")

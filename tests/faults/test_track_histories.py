@@ -15,7 +15,7 @@ from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload, se
 from scripts.lib.uploads.track_plan import people_have
 from scripts.lib.uploads.track_rounds import TrackReconciliation, list_states
 from tests.faults.test_histories import PERSON, RUNS_USER, Killed, Model
-from tests.lib.test_reconcile import box
+from tests.lib.uploads.test_reconcile import box
 
 ANSWERS = (
     *("heard", "lost before", "lost after", "refused before", "refused after", "goes on"),

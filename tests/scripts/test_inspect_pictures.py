@@ -11,7 +11,7 @@ import pytest
 from scripts.commands.inspect_network import main
 from scripts.lib.graphs.families import NAMES
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
-from tests.lib.test_network_examples import own_repository
+from tests.lib.graphs.test_network_examples import own_repository
 from tests.onnx_graph import write_rows
 
 pytestmark = pytest.mark.networks

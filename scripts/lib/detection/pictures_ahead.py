@@ -13,8 +13,8 @@ import av.logging
 from scripts.lib import memory
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.pictures import StillFrames
 from scripts.lib.frames.source import FrameSource, Picture, Summary
+from scripts.lib.frames.stills.pictures import StillFrames
 
 # The share of the free memory that pictures may take while they are decoded and wait; a larger one goes by itself.
 _SHARE = 0.5

@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from scripts.lib.frames.mpeg_pictures import GroupPlace
+from scripts.lib.frames.codecs.mpeg_pictures import GroupPlace
 from scripts.lib.frames.time_gaps import TimeGaps
 
 # A decoder holds back at most 16 pictures, or as many pairs of fields.

@@ -14,7 +14,7 @@ import av.video.codeccontext
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import messages
-from scripts.lib.frames.mp4_tables import check_tables
+from scripts.lib.frames.file_formats.mp4_tables import check_tables
 from scripts.lib.frames.source import most_pixels
 
 # Formats whose demuxers open other files or addresses, which no media may: playlists, indexes beside their data, files
@@ -34,7 +34,7 @@ _PLAYLISTS = {
 }
 _HEAD_BYTES = 64
 # How pictures begin, and how many bytes a pixel of them takes while it is decoded, at the peak: here or in OpenCV,
-# with what its library holds beside the picture (tests/lib/test_memory.py measures it).
+# with what its library holds beside the picture (tests/lib/frames/test_memory.py measures it).
 _PICTURES = (
     (re.compile(rb"\xff\xd8"), 8),  # JPEG
     (re.compile(rb"\x89PNG.{20}\x10", re.DOTALL), 14),  # of 16 bits

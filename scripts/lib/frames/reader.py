@@ -12,9 +12,9 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch, unfit
 from scripts.lib.frames.original import OriginalFrames
 from scripts.lib.frames.parts import Part, PartFrames
-from scripts.lib.frames.pictures import StillFrames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, log
+from scripts.lib.frames.stills.pictures import StillFrames
 from scripts.lib.frames.threads import NotSound
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind

@@ -23,7 +23,7 @@ _WAITING = 2
 # A frame in flight and what its thread keeps of it, in frames; and the share of the free memory that they may take.
 _HELD_BY_THREAD, _SHARE = 2, 0.25
 # Decoders that gave the same with several threads as with one, also of damaged files, or said that they did not
-# (tests/lib/test_threads.py). VP8's passes over damage then, and the others have no threads that help.
+# (tests/lib/frames/test_threads.py). VP8's passes over damage then, and the others have no threads that help.
 _PROVEN = {"h264", "hevc", "libdav1d", "mpeg4", "prores", "dnxhd", "vp9"}
 # FFmpeg's words for all threads of the process go to one list; so one decoder at a time has threads.
 _LISTENING = threading.Lock()

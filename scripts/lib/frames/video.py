@@ -12,12 +12,14 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import content, edit_list, ffmpeg, messages, vp9_headers
-from scripts.lib.frames.coded_pictures import CodedPictures
+from scripts.lib.frames import ffmpeg, messages
+from scripts.lib.frames.codecs import content, vp9_headers
+from scripts.lib.frames.codecs.coded_pictures import CodedPictures
+from scripts.lib.frames.codecs.mpeg_pictures import CODECS
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg, png
-from scripts.lib.frames.mpeg_pictures import CODECS
+from scripts.lib.frames.file_formats import edit_list
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, check_size, most_pixels, with_padding

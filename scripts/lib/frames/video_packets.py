@@ -14,20 +14,13 @@ import av.stream
 import av.video.stream
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import (
-    content,
-    edit_list,
-    encryption,
-    ffmpeg,
-    file_structure,
-    fixed_packets,
-    messages,
-    unsupported,
-)
+from scripts.lib.frames import ffmpeg, messages
+from scripts.lib.frames.codecs import content
+from scripts.lib.frames.file_formats import edit_list, encryption, file_structure, fixed_packets, unsupported
+from scripts.lib.frames.file_formats.truncation import known_end
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
-from scripts.lib.frames.truncation import known_end
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only

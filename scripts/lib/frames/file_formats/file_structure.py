@@ -1,0 +1,41 @@
+"""Whether a file's own structure contradicts itself, once all of it was read."""
+
+import mmap
+from pathlib import Path
+
+from scripts.lib.frames.damage import gif
+from scripts.lib.frames.file_formats import iso_fragments, mp4_tables, program_streams
+from scripts.lib.frames.file_formats.truncation import known_end, missing_bytes
+
+_CHUNK_HEAD = 8
+
+
+def contradiction(path: Path, format_name: str, track: int) -> str | None:
+    """Return a sentence on what a file lacks by its own structure, None for nothing.
+
+    Args:
+        path: the file.
+        format_name: FFmpeg's name of its format.
+        track: the video's number in the file.
+    """
+    is_mp4 = "mov" in format_name.split(",")
+    if is_mp4 and (what := iso_fragments.destroyed(path, track)):
+        return what
+    if missing := missing_bytes(path, format_name):
+        return f"the file lacks {missing} bytes at its end"
+    if format_name == "gif":
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return gif.find_break(content)
+    if format_name == "avi" and _lost_behind_pictures(path):
+        return "zeros in place of the index: that part of the file was lost"
+    if format_name == "mpeg":
+        return program_streams.lost_beginning(path)
+    return mp4_tables.contradiction(path, track) if is_mp4 else None
+
+
+def _lost_behind_pictures(path: Path) -> bool:
+    """Return whether zeros follow the pictures of an AVI file, where its index or nothing does."""
+    with path.open("rb") as file:
+        file.seek(known_end(path, "avi"))
+        head = file.read(_CHUNK_HEAD)
+    return head == bytes(_CHUNK_HEAD)

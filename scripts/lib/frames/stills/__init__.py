@@ -1,0 +1,1 @@
+"""Still pictures: their kinds, and how they are read."""

@@ -1,0 +1,178 @@
+"""Frames that several threads convert and fit come out as those of one thread."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import av.video.frame
+import numpy as np
+import pytest
+
+from scripts.lib import preprocess
+from scripts.lib.detection import batch_reader
+from scripts.lib.detection.batch_reader import BatchReader
+from scripts.lib.detection.fitting_pool import FittingPool
+from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.errors import MediaFault
+from scripts.lib.frames.conversion import Converter, Turning
+from scripts.lib.frames.source import Picture
+from tests.damage_sweep import SIZE
+from tests.lib.frames.test_threads import SHAPE, File, Nowhere, made, through
+from tests.media_files import set_display_matrix, write_video
+
+FORMATS = ("h264.mp4", "vp8.webm")  # one that several threads decode, and one that they do not
+
+
+class Conversions:
+    """Looks at each conversion, and slows down or fails some."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.threads: set[str] = set()
+        self.fails: dict[int, str] = {}  # by the frame's number: on which threads
+        self.times: list[int | None] = []  # of the video's frames, in order
+        self.slow = 0.0
+        self._count = 0
+        original = Converter.picture
+
+        def picture(
+            converter: Converter, frame: av.video.frame.VideoFrame, turning: Turning | None, threads: int = 1
+        ) -> Picture:
+            name = threading.current_thread().name
+            self.threads.add(name.split("_")[0])
+            number = self.times.index(frame.pts) if self.times else -1
+            if number in self.fails and name.startswith(self.fails[number]):
+                raise MediaFault("unsupported", f"frame {number} cannot be converted")
+            self._count += 1
+            time.sleep(self.slow * (self._count % 3))  # so that later frames are ready before earlier ones
+            return original(converter, frame, turning, threads)
+
+        def scale(*_: object) -> bool:
+            return False  # so that each frame becomes a picture
+
+        monkeypatch.setattr(Converter, "picture", picture)
+        monkeypatch.setattr(Converter, "scale", scale)
+
+
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch) -> Conversions:
+    return Conversions(monkeypatch)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_frames_stay_in_order(tmp_path: Path, conversions: Conversions, name: str) -> None:
+    path = made(tmp_path, name)
+    expected = through(path, threads=1)
+    assert conversions.threads == {"reader"}
+    conversions.slow = 0.01
+    assert through(path, threads=4) == expected
+    assert [number for number, _ in expected[0]] == list(range(20))
+    assert conversions.threads == {"reader", "fitting"}
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_more_frames_may_be_under_way_than_batches_hold(
+    tmp_path: Path, conversions: Conversions, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    path = made(tmp_path, "h264.mp4")
+    expected = through(path, threads=1)
+    monkeypatch.setattr(batch_reader, "_BATCHES", batches)
+    monkeypatch.setattr(batch_reader, "_BYTES", 0)
+    conversions.slow = 0.005
+    assert through(path, threads=8) == expected
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("fails", [{7: ""}, {0: ""}, {7: "fitting"}, {2: "fitting", 11: "reader"}], ids=str)
+def test_a_frame_that_cannot_be_converted_ends_the_media_where_one_thread_ends_it(
+    tmp_path: Path, conversions: Conversions, name: str, fails: dict[int, str]
+) -> None:
+    path = made(tmp_path, name)
+    with av.open(str(path)) as container:
+        conversions.times = [frame.pts for frame in container.decode(video=0)]
+    conversions.fails = {number: where for number, where in fails.items() if where != "fitting"}
+    expected = through(path, threads=1)
+    conversions.fails = fails
+    found = through(path, threads=3)
+    assert found == expected
+    ends = min((number for number, where in fails.items() if where != "fitting"), default=20)
+    assert len(found[0]) == ends
+    assert (found[2] is None) == (ends == 20)
+
+
+@pytest.mark.parametrize("sizes", [((160, 90), (320, 180)), ((320, 180), (160, 90))], ids=str)
+def test_frames_of_another_size_in_mid_stream(tmp_path: Path, sizes: tuple[tuple[int, int], ...]) -> None:
+    parts = [write_video(tmp_path / f"{width}.ts", range(8), size=(width, height)) for width, height in sizes]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    expected = through(path, threads=1)
+    assert len(expected[0]) > 8
+    assert through(path, threads=3) == expected
+
+
+def test_turned_frames(tmp_path: Path) -> None:
+    path = made(tmp_path, "h264.mp4")
+    upright = through(path, threads=1)
+    set_display_matrix(path, (0, 1, -1, 0))
+    expected = through(path, threads=1)
+    assert through(path, threads=3) == expected != upright
+
+
+class Counted:
+    """Counts the frames that wait for a thread or are with one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.most = 0
+        lock = threading.Lock()
+        submit = FittingPool.submit
+
+        def counted(pool: FittingPool, make: Any, place: Any) -> Any:
+            with lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+
+            def slow() -> Picture:
+                time.sleep(0.02)
+                picture: Picture = make()
+                with lock:
+                    self.now -= 1
+                return picture
+
+            return submit(pool, slow, place)
+
+        monkeypatch.setattr(FittingPool, "submit", counted)
+
+
+@pytest.mark.parametrize(("frames", "most"), [(100, 6), (3.5, 3), (1.9, 0)])
+def test_frames_under_way_take_a_bounded_share_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: float, most: int
+) -> None:
+    path = made(tmp_path, "vp8.webm")
+    one = 7 * SIZE[0] * SIZE[1] * 3  # with its padded copy, which is not larger than it
+    monkeypatch.setattr("scripts.lib.memory.left", lambda: int(4 * frames * one))
+    counted = Counted(monkeypatch)
+    assert len(through(path, threads=3)[0]) == 20
+    assert counted.most == most
+
+
+def test_a_reader_can_be_left_while_frames_are_under_way(tmp_path: Path, conversions: Conversions) -> None:
+    path = made(tmp_path, "h264.mp4")
+    conversions.slow = 0.05
+    begun = time.monotonic()
+    with BatchReader([MediaTask(File(path, 3), Nowhere())], SHAPE, threads=3) as reader:
+        next(iter(reader))
+    assert time.monotonic() - begun < 10
+    reader._thread.join(10)
+    assert not reader._thread.is_alive()
+
+
+def test_an_unforeseen_error_ends_the_reading(tmp_path: Path) -> None:
+    def fit(frame: np.ndarray, out: np.ndarray) -> None:
+        if threading.current_thread().name.startswith("fitting"):
+            raise RuntimeError("the memory is on fire")
+        preprocess.fit(frame, out)
+
+    task = MediaTask(File(made(tmp_path, "h264.mp4"), 2), Nowhere())
+    with BatchReader([task], SHAPE, fit, threads=2) as reader, pytest.raises(RuntimeError, match="on fire"):
+        list(reader)

@@ -1,0 +1,168 @@
+"""Files that begin in mid-stream, and files that were joined: sound, and numbered from the first picture on."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from scripts.lib.frames.codecs.content import is_for_decoder, is_header
+from scripts.lib.frames.codecs.mpeg4_headers import Mpeg4Headers
+from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.source import Summary
+from tests.damage_sweep import SIZE
+from tests.media_files import leave_out, number_in, painted, write_video
+
+pytestmark = pytest.mark.videos
+
+OPEN_GROUPS: dict[str, dict[str, Any]] = {
+    "mpeg1": {"codec": "mpeg1video", "encode": {"b": "1000000", "bf": "2", "g": "12"}},
+    "mpeg2": {"codec": "mpeg2video", "encode": {"b": "1000000", "bf": "2", "g": "12"}},
+    "mpeg4": {"codec": "mpeg4", "encode": {"b": "1000000", "bf": "2", "g": "12"}},
+    "h264": {"encode": {"preset": "ultrafast", "bf": "2", "g": "12", "x264-params": "b-adapt=0:open-gop=1"}},
+    "hevc": {
+        "codec": "libx265",
+        "encode": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=12:bframes=2"},
+    },
+}
+
+
+def painted_in(path: Path) -> tuple[list[tuple[int, int]], Summary]:
+    """Return (its number, the number painted into it) of each frame, and the summary."""
+    with open_frames(path, "video") as frames:
+        return [(number, number_in(picture)) for number, picture in frames], frames.summary
+
+
+def cut_at_second_key(source: Path, path: Path, place: str) -> int:
+    """Copy the packets from the second key frame on; return how many pictures lead it.
+
+    Args:
+        source: the video.
+        path: the copy.
+        place: where the times of these pictures are moved, as FFmpeg's muxers do where those of decoding would not
+            grow: "same", that of the key frame; "behind" it by a tick each; "later", where other pictures are.
+    """
+    with av.open(str(source)) as reading, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(reading.streams.video[0])
+        packets = [packet for packet in reading.demux(video=0) if packet.size]
+        second = [at for at, packet in enumerate(packets) if packet.is_keyframe][1]
+        start = packets[second].pts or 0
+        leading = 0
+        for at, packet in enumerate(packets[second:]):
+            if packet.pts is not None and packet.pts < start:
+                leading += 1
+                packet.pts = start + {"same": 0, "behind": leading, "later": 40 * leading}[place]
+            packet.dts = start - 1000 + at
+            packet.stream = stream
+            out.mux(packet)
+    return leading
+
+
+@pytest.mark.parametrize("place", ["same", "behind", "later"])
+@pytest.mark.parametrize("codec", OPEN_GROUPS)
+def test_a_cut_at_an_open_group(tmp_path: Path, codec: str, place: str) -> None:
+    source = write_video(tmp_path / "a.mkv", range(48), size=SIZE, **OPEN_GROUPS[codec])
+    leading = cut_at_second_key(source, tmp_path / "b.mkv", place)
+    assert leading >= 2
+    found, summary = painted_in(tmp_path / "b.mkv")
+    assert found == [(number, number + 12) for number in range(36)]
+    assert (summary.damage, summary.skipped, summary.gaps) == ("", leading, "")
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"), [("mpeg1", "m1v"), ("mpeg2", "m2v"), ("mpeg4", "m4v"), ("h264", "h264"), ("hevc", "hevc")]
+)
+def test_a_cut_stream_without_times(tmp_path: Path, codec: str, container: str) -> None:
+    container = {"m1v": "mpeg1video", "m2v": "mpeg2video"}.get(container, container)
+    source = write_video(tmp_path / "a", range(48), size=SIZE, container=container, **OPEN_GROUPS[codec])
+    with av.open(str(source)) as reading:
+        packets = [(bytes(packet), packet.is_keyframe) for packet in reading.demux(video=0) if packet.size]
+    second = [at for at, (_, key) in enumerate(packets) if key][1]
+    head = packets[0][0][: packets[0][0].find(b"\0\0\1\xb3")] if codec == "mpeg4" else b""
+    path = tmp_path / "b"
+    path.write_bytes(head + b"".join(content for content, _ in packets[second:]))
+    found, summary = painted_in(path)
+    assert found == [(number, number + 12) for number in range(36)]
+    assert (summary.damage, summary.skipped) == ("", 2)
+
+
+def test_a_lost_picture_is_no_beginning_in_mid_stream(tmp_path: Path) -> None:
+    """Without the second picture that others refer to, those that need it are not shown before the first."""
+    for codec in ("mpeg2", "mpeg4", "h264", "hevc"):
+        source = write_video(tmp_path / f"{codec}.mkv", range(48), size=SIZE, **OPEN_GROUPS[codec])
+        leave_out(source, {1})
+        assert painted_in(source)[1].skipped == 0
+
+
+def test_times_in_headers_of_mpeg4() -> None:
+    layer = bytes.fromhex("0000012008d48d0800cd0a041694183f")  # as FFmpeg writes it: 25 ticks a second
+    picture = bytes.fromhex("000001b691606482")  # after 2 ticks
+    assert Mpeg4Headers(layer).time(picture) == (2, 25)
+    assert Mpeg4Headers(b"").time(layer + picture) == (2, 25)
+    assert Mpeg4Headers(layer).time(picture[:5]) is None
+    assert Mpeg4Headers(layer).time(layer) is None
+    for described in (b"", layer[:7]):
+        assert Mpeg4Headers(described).time(picture) is None
+
+
+OGG: dict[str, Any] = {"codec": "libvpx", "container": "ogg", "encode": {"b": "1000000", "g": "10"}}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_joined_ogg_files(tmp_path: Path, threads: int) -> None:
+    """Headers stand before the pictures of each."""
+    path = tmp_path / "joined.ogv"
+    pieces = [write_video(tmp_path / f"{first}", range(first, first + 20), **OGG) for first in (0, 20, 40)]
+    path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    with open_frames(path, "video", threads=threads) as frames:
+        assert [(number, number_in(picture)) for number, picture in frames] == [(at, at) for at in range(60)]
+    assert (frames.summary.damage, frames.summary.gaps) == ("", "")
+
+
+def test_of_joined_ogg_files_with_sound_the_first_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "joined.ogv"
+    # A second stream, as FFmpeg's Ogg writer here has no encoder of sound.
+    path.write_bytes(b"".join(two_streams(tmp_path / f"{first}", first).read_bytes() for first in (0, 20)))
+    found, summary = painted_in(path)
+    assert found == [(number, number) for number in range(20)]
+    assert summary.damage.startswith("1 decoding error")
+    assert "Ogg files of several streams" in summary.damage
+
+
+def two_streams(path: Path, first: int) -> Path:
+    """Write an Ogg file of two videos."""
+    with av.open(str(path), "w", format="ogg") as out:
+        streams: list[Any] = [out.add_stream("libvpx", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        for number in range(20):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(painted(first + number), format="bgr24")
+                frame.pts = number
+                out.mux(stream.encode(frame))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    return path
+
+
+def test_headers_inside_ogg() -> None:
+    """Theora's decoder takes what describes the pictures that follow, and refuses the comments."""
+    for head, for_decoder in ((b"\x80theora", True), (b"\x81theora", False), (b"\x82theora", True)):
+        assert is_header("theora", head + b"rest")
+        assert is_for_decoder("theora", head + b"rest") is for_decoder
+    for codec, picture in (("theora", b"\x3ftheora"), ("theora", b"\x80thaora"), ("vp8", b"VP80"), ("h264", b"OVP80")):
+        assert not is_header(codec, picture)
+        assert is_for_decoder(codec, picture)
+    assert not is_for_decoder("vp8", b"OVP80\1rest")
+
+
+@pytest.mark.parametrize("last", range(30, 38))
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg1", "mpeg2"])
+def test_an_end_that_was_cut_without_decoding_is_no_loss(tmp_path: Path, codec: str, last: int) -> None:
+    """Pictures that are shown before the last one are stored behind it, and so are cut off with the rest."""
+    path = write_video(tmp_path / "a.mkv", range(48), size=SIZE, **OPEN_GROUPS[codec])
+    leave_out(path, {*range(last, 48)})
+    summary = painted_in(path)[1]
+    assert (summary.damage, summary.decoded) == ("", last)
+    leave_out(path, {last - 12})
+    assert painted_in(path)[1].damaged

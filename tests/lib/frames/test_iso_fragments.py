@@ -1,0 +1,108 @@
+"""Holes in the descriptions of fragments, as Tator's streaming copies have them: FFmpeg passes over them silently."""
+
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from scripts.lib.frames.file_formats.iso_fragments import destroyed
+from scripts.lib.frames.video import VideoFrames
+from tests.damage_sweep import FORMATS, SIZE, read, textured
+from tests.media_files import FRAGMENTS, write_video
+
+pytestmark = pytest.mark.videos
+KINDS = {
+    "h264": FORMATS["h264_fragments.mp4"],
+    "hevc": FORMATS["hevc.mp4"] | {"mux": FRAGMENTS},
+    "dash": FORMATS["h264_fragments.mp4"]
+    | {"mux": {"movflags": "frag_keyframe+empty_moov+default_base_moof+dash+global_sidx"}},
+    "each": FORMATS["h264_fragments.mp4"] | {"mux": {"movflags": "frag_every_frame+empty_moov"}},
+    "sound": FORMATS["h264_fragments.mp4"] | {"mux": FRAGMENTS, "sound": True},
+}
+
+
+def fragments(content: bytes) -> list[tuple[int, int]]:
+    """Return where the descriptions begin and end."""
+    found, at = [], 0
+    while (at := content.find(b"moof", at)) >= 0:
+        found.append((at - 4, at - 4 + int.from_bytes(content[at - 4 : at], "big")))
+        at += 4
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_destroyed_description_is_damage(tmp_path: Path, kind: str) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), size=SIZE, paint=textured, **KINDS[kind])
+    whole, damaged = read(path)
+    assert (len(whole or []), damaged) == (45, False)
+    content, chance, changed = path.read_bytes(), random.Random(3), 0
+    places = fragments(content)
+    assert len(places) >= 3
+    holes = [(places[0][0], 1000), (places[-1][0], 64), (places[1][0] - 2, 16)]
+    if (table := content.find(b"mfra")) >= 0:
+        holes.append((places[-1][0] - 2, table + 8 - places[-1][0]))  # into the table of fragments at the file's end
+    for number in range(24):
+        begin, end = chance.choice(places)
+        holes.append((chance.randrange(begin - 8, end), (16, 64)[number % 2]))
+    for start, length in holes:
+        path.write_bytes(content[:start] + bytes(length) + content[start + length :])
+        frames, damaged = read(path)
+        changed += frames != whole
+        assert damaged or frames == whole, (start, length, places)
+    assert changed > 10
+
+
+def test_what_is_behind_the_last_box_or_in_a_file_without_fragments_is_no_damage(tmp_path: Path) -> None:
+    plain = write_video(tmp_path / "plain.mp4", range(20))
+    fragmented = write_video(tmp_path / "fragmented.mp4", range(20), **KINDS["h264"])
+    for path in (plain, fragmented):
+        sound = path.read_bytes()
+        for rest in (b"", bytes(3), bytes(5000), b"junk from a camera" * 9, sound):
+            path.write_bytes(sound + rest)
+            assert destroyed(path, 1) is None, (path.name, rest[:20])
+    (tmp_path / "empty.mp4").touch()
+    assert destroyed(tmp_path / "empty.mp4", 1) is None
+
+
+def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
+    content = path.read_bytes()
+    for begin, _ in fragments(content)[1:]:
+        path.write_bytes(content[: begin - 30] + bytes(len(content) - begin + 30))
+        assert destroyed(path, 1), begin
+
+
+def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
+    content = path.read_bytes()
+    for begin, end in fragments(content):
+        for place in (begin, begin + 3, begin + 20, end - 1, end, end + 5, end + 100):
+            path.write_bytes(content[:place])
+            assert destroyed(path, 1) is None, place
+
+
+class BeginsAgain:
+    """A container whose demuxer fails after 30 packets and then begins the file again, as FFmpeg's may."""
+
+    def __init__(self, container: av.container.InputContainer) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        self._container.seek(0)
+        yield from islice(self._container.demux(stream), 30)
+        raise av.error.InvalidDataError(1, "Invalid data found when processing input")
+
+
+def test_a_file_that_ffmpeg_begins_again_is_read_once(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["dash"])
+    with VideoFrames(path) as frames:
+        frames._container = BeginsAgain(frames._container)
+        assert len(list(islice(frames.packets(), 100))) == 30
+    assert frames.summary.damaged

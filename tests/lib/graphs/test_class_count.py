@@ -1,0 +1,133 @@
+"""Names that are not as many as the classes that a network scores are refused before any media is looked at."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from scripts.commands.inspect_network import main as inspect_network
+from scripts.get_network import get_network
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs.class_count import classes_of_weights
+from tests.detector_graphs import raw, write_detector
+from tests.family_networks import Network, gpu, names
+from tests.onnx_graph import write_onnx
+
+__all__ = ["gpu"]  # a fixture
+pytestmark = pytest.mark.networks
+
+SAMPLE = Path(__file__).parents[3] / "examples/aquarium"
+# The biases of torchvision's last layers, for four classes and the background.
+HEADS = {
+    "Faster R-CNN": {"roi_heads.box_predictor.cls_score.bias": 5, "roi_heads.box_predictor.bbox_pred.bias": 20},
+    "RetinaNet": {"head.classification_head.cls_logits.bias": 45, "head.regression_head.bbox_reg.bias": 36},
+    "FCOS": {"head.classification_head.cls_logits.bias": 5, "head.regression_head.bbox_reg.bias": 4},
+    "SSD": {
+        "head.classification_head.module_list.0.bias": 20, "head.regression_head.module_list.0.bias": 16,
+        "head.classification_head.module_list.1.bias": 30, "head.regression_head.module_list.1.bias": 24,
+    },
+    "SSDLite in a module of one's own": {
+        "model.head.classification_head.module_list.0.1.bias": 30, "model.head.regression_head.module_list.0.1.bias": 24
+    },
+}  # fmt: skip
+
+
+def write_torchvision(folder: Path, weights: dict[str, int]) -> None:
+    """Write a graph with torchvision's outputs, and with biases of these names and lengths."""
+    path = folder / "graph.onnx"
+    outputs = {
+        "boxes": np.array([[8, 4, 24, 20]], np.float32), "scores": np.array([0.9], np.float32),
+        "labels": np.array([1], np.int64),
+    }  # fmt: skip
+    write_detector(path, outputs, shape=(3, 64, 64))
+    model = onnx.load(path)
+    model.graph.initializer.extend(
+        helper.make_tensor(name, TensorProto.FLOAT, [length], np.zeros(length)) for name, length in weights.items()
+    )
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_torchvisions_last_layers_say_how_many_classes_there_are(tmp_path: Path, head: str) -> None:
+    write_torchvision(tmp_path, HEADS[head])
+    names(tmp_path, "cod", "crab", "kelp")
+    with pytest.raises(GraphError, match=r"scores 5 classes; expected 4, as there are 3 names and the first has the"):
+        Network(tmp_path)
+    names(tmp_path, "cod", "crab", "kelp", "squid")
+    assert Network(tmp_path).names == ["cod", "crab", "kelp", "squid"]
+
+
+@pytest.mark.parametrize("weights", [{}, {"onnx::Conv_7": 12}, {"head.classification_head.cls_logits.bias": 45}])
+def test_weights_that_say_no_number_refuse_nothing(tmp_path: Path, weights: dict[str, int]) -> None:
+    write_torchvision(tmp_path, weights)
+    names(tmp_path, "cod", "crab", "kelp")
+    assert len(Network(tmp_path).names) == 3
+
+
+def test_rows_of_torchvision_have_names_as_the_settings_say(tmp_path: Path) -> None:
+    write_torchvision(tmp_path, HEADS["FCOS"])
+    names(tmp_path, "cod", "crab", "kelp", "squid")
+    network = Network(tmp_path, pixels="rgb_0_to_1", first_label=1, img_max_side=64, img_min_side=64)
+    assert (network.description, len(network.names)) == (None, 4)
+
+
+def test_the_background_of_detectron2_is_its_last_class(tmp_path: Path) -> None:
+    write_torchvision(tmp_path, HEADS["Faster R-CNN"])
+    names(tmp_path, "cod", "crab", "kelp", "squid")
+    description = {"outputs": {"boxes": 0, "labels": 2, "scores": 1, "pictures": 1}}
+    assert len(Network(tmp_path, family="described", description=description).names) == 4
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [("SecondStageBoxPredictor", 4), ("BoxPredictor_0", None), ("import/SecondStageBoxPredictor", 4)],
+)
+def test_the_last_layer_of_tensorflows_detectors(ending: str, expected: int | None) -> None:
+    shapes = {f"{ending}/ClassPredictor/biases": [4], f"{ending}/BoxEncodingPredictor/biases": [12]}
+    assert classes_of_weights(shapes) == expected
+
+
+def test_torchvisions_own_list_of_categories_begins_with_the_background(tmp_path: Path) -> None:
+    write_torchvision(tmp_path, HEADS["FCOS"])
+    names(tmp_path, "__background__", "cod", "N/A", "crab", "kelp")
+    network = Network(tmp_path)
+    assert (network.names, network.description.labels) == (["cod", "crab", "kelp"], (1, 3, 4))
+
+
+def test_rf_detr_has_a_number_for_each_class(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tables = {"dets": np.zeros((1, 5, 4), np.float32), "labels": np.zeros((1, 5, 7), np.float32)}
+    write_detector(tmp_path / "graph.onnx", tables)
+    names(tmp_path, "cod", "crab", "kelp")
+    assert inspect_network([str(tmp_path / "graph.onnx")]) == 1
+    assert "scores 7 classes; expected 3" in capsys.readouterr().err
+    with pytest.raises(GraphError, match="scores 7 classes; expected 3"):
+        Network(tmp_path)
+
+
+def test_a_described_table_has_a_column_for_each_class(tmp_path: Path) -> None:
+    write_detector(tmp_path / "graph.onnx", {"all": raw([[8, 4, 24, 20, 0.9, 0.1, 0.1]], 5)})
+    names(tmp_path)
+    description = {"outputs": {"table": "all", "boxes_last": True}, "scores": {"background": "first"}}
+    assert Network(tmp_path, family="described", description=description).names == ["cod", "crab"]
+    with pytest.raises(GraphError, match="scores 3 classes; expected 2"):
+        Network(tmp_path, family="described", description=description | {"scores": {}})
+
+
+def test_a_retinanet_that_was_cut(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "graph.onnx", classes=3)
+    names(tmp_path)
+    with pytest.raises(GraphError, match=r"scores 3 classes, .*names.txt names 2 \(cod, crab\)"):
+        Network(tmp_path, img_max_side=64, img_min_side=64)
+
+
+def test_a_frozen_retinanet_shows_it_in_its_last_layers(tmp_path: Path) -> None:
+    shutil.copyfile(SAMPLE / "graph.pb", tmp_path / "graph.pb")
+    names(tmp_path)
+    with pytest.raises(GraphError, match=r"graph.pb scores 7 classes, .*names.txt names 2 \(cod, crab\)"):
+        get_network(
+            graph=tmp_path / "out/graph.pb", train_ini=tmp_path / "out/train.ini",
+            provenance=tmp_path / "out/provenance.json", directory=tmp_path,
+        )  # fmt: skip

@@ -1,0 +1,160 @@
+"""The rules of who owns a track, on states and boxes as Tator answers them."""
+
+import pytest
+
+from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, segments
+from scripts.lib.uploads.track_plan import BoxRows, States, people_have, plan_tracks
+from tests.lib.uploads.test_reconcile import TO as BOXES_TO
+from tests.lib.uploads.test_reconcile import box, standing
+
+TO = TrackDestination(6, 9, "Species", "Confidence", length_attribute="Length")
+LEAST = 2
+MADE = "2026-02-01T00:00:00+00:00"
+
+
+def track(*frames):
+    return TrackToUpload(2, tuple(box(frame) for frame in frames), "cod", 0.5)
+
+
+def row_of(frame):
+    return 100 + frame
+
+
+def state(of, number=1, **changes):
+    """Return a state as Tator lists it, of a track at the rows of its boxes."""
+    frames = tuple(one.frame for one in of.boxes)
+    placed = PlacedTrack(of.key(TO, BOXES_TO), of, tuple(map(row_of, frames)), frames)
+    return {
+        "id": number,
+        "elemental_id": placed.elemental_id(TO),
+        "attributes": placed.values(TO),
+        "localizations": list(placed.rows),
+        "segments": segments(frames),
+        "media": [2],
+        "mark": 0,
+        "variant_deleted": False,
+        "created_by": 1,
+        "modified_by": 1,
+        "created_datetime": MADE,
+        "modified_datetime": MADE,
+        **changes,
+    }
+
+
+def drawn(*frames, number=50):
+    """Return a state that a person drew around boxes."""
+    identity = f"0b0b0b0b-0000-4000-8000-{number:012d}"
+    return state(track(*frames), number, elemental_id=identity, attributes={})
+
+
+def decide(wanted, latest, every=None, frames=range(8)):
+    """Plan where the boxes of frames stand; `every` mark is the latest one unless told."""
+    boxes = [box(frame) for frame in frames]
+    rows = BoxRows(boxes, [standing(one, id=row_of(one.frame)) for one in boxes], BOXES_TO)
+    states = States(list(latest), list(latest if every is None else every))
+    return plan_tracks({one.key(TO, BOXES_TO): one for one in wanted}, rows, states, TO, least=LEAST)
+
+
+def test_what_stands_is_left():
+    made = state(track(0, 1, 2))
+    todo = decide([track(0, 1, 2)], [made])
+    assert (todo.settled, todo.standing) == (True, [made["elemental_id"]])
+
+
+def test_stale_track_is_removed():
+    made = state(track(0, 1, 2))
+    todo = decide([], [made])
+    assert (todo.remove, todo.revisions) == ([made["elemental_id"]], {made["elemental_id"]: 1})
+
+
+@pytest.mark.parametrize("earlier", [{"attributes": {"Species": "eel", "Confidence": 0.5, "Length": 3}}, None])
+def test_track_with_an_earlier_mark_that_is_not_a_machines_is_a_persons(earlier):
+    """Edited and set back by the token's own user within two seconds; or a mark is missing."""
+    first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 3, mark=2)
+    between = [] if earlier is None else [state(track(0, 1, 2), 2, mark=1, **earlier)]
+    todo = decide([], [last], [first, *between, last])
+    assert (todo.remove, todo.edited) == ([], [last["elemental_id"]])
+    assert decide([track(0, 1, 2)], [last], [first, *between, last]).settled
+
+
+def test_track_of_a_machine_in_every_revision_is_a_machines():
+    """Two runs at once."""
+    first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 2, mark=1)
+    todo = decide([], [last], [first, last])
+    assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: 2})
+
+
+@pytest.mark.parametrize("rows", [[], [row_of(0)], [row_of(0), row_of(1), row_of(2)]])
+def test_unfinished_track_is_made_again(rows):
+    """The server ended between making the state and counting its frames: before, in or after its boxes."""
+    left = state(track(0, 1, 2), segments=None, localizations=rows)
+    todo = decide([track(0, 1, 2)], [left])
+    assert (todo.remove, list(todo.create)) == ([left["elemental_id"]], [left["elemental_id"]])
+    assert decide([], [left]).remove == [left["elemental_id"]]
+
+
+@pytest.mark.parametrize("change", [{"modified_by": 7}, {"modified_datetime": "2026-02-01T00:00:09+00:00"}])
+def test_track_that_was_saved_again_is_a_persons(change):
+    """Also with nothing else changed: a person has reviewed it and marked it so."""
+    saved = state(track(0, 1, 2), **change)
+    todo = decide([], [saved])
+    assert (todo.remove, todo.added + todo.edited) == ([], [saved["elemental_id"]])
+    assert decide([track(0, 1, 2)], [saved]).edited == [saved["elemental_id"]]
+
+
+@pytest.mark.parametrize("change", [{"segments": [[0, 1]]}, {"localizations": [row_of(0), row_of(1)]}])
+def test_track_of_other_boxes_than_it_was_made_with_is_a_persons(change):
+    trimmed = state(track(0, 1, 2), **change)
+    assert decide([track(0, 1, 2)], [trimmed]).edited == [trimmed["elemental_id"]]
+
+
+def test_track_that_a_person_merged_away_is_not_made_again():
+    """It was edited before: its older mark is left, and no list of the latest has it."""
+    left = state(track(4, 5, 6))
+    todo = decide([track(4, 5, 6)], [], [left])
+    assert (todo.create, todo.deleted) == ({}, [left["elemental_id"]])
+
+
+def test_deleted_track_is_not_made_again_with_fewer_boxes():
+    tomb = state(track(0, 1, 2), variant_deleted=True, localizations=[], media=[])
+    assert decide([track(0, 1, 2)], [tomb], frames=(0, 1)).deleted == [tomb["elemental_id"]]
+    assert decide([track(0, 1, 2)], [tomb], frames=(0, 1)).create == {}
+
+
+@pytest.mark.parametrize(
+    ("frames", "taken", "made"),
+    [
+        ((0, 1, 2, 3), (0, 1), [(2, 3)]),  # half of them
+        ((0, 1, 2, 3, 4), (0, 1, 2), []),  # more than half
+        ((0, 1, 2, 3, 4), (0, 1), [(2, 3, 4)]),
+        ((0, 1, 2), (0, 1), []),  # fewer are left than a track has
+    ],
+)
+def test_boxes_in_a_persons_track_leave_a_track_the_others_or_none(frames, taken, made):
+    todo = decide([track(*frames)], [drawn(*taken)])
+    assert [one.frames for one in todo.create.values()] == made
+    assert todo.withheld == ([] if made else [track(*frames).key(TO, BOXES_TO)])
+    assert todo.too_short == 0
+
+
+def test_track_with_too_few_boxes_is_not_made():
+    todo = decide([track(0, 1, 2)], [], frames=(0,))
+    assert (todo.create, todo.too_short, todo.withheld) == ({}, 1, [])
+
+
+def test_track_at_earlier_rows_is_made_again():
+    moved = state(track(0, 1, 2), localizations=[900, row_of(1), row_of(2)])
+    todo = decide([track(0, 1, 2)], [moved])
+    assert (todo.remove, list(todo.create)) == ([moved["elemental_id"]], [moved["elemental_id"]])
+
+
+def test_of_equal_tracks_the_first_stays():
+    both = [state(track(0, 1, 2), number) for number in (1, 2)]
+    todo = decide([track(0, 1, 2)], both)
+    assert (todo.surplus, todo.create, todo.remove) == ([2], {}, [])
+
+
+def test_boxes_that_people_have_are_those_of_their_tracks():
+    states = [state(track(0, 1)), drawn(2, 3), state(track(4, 5), 3, modified_by=7), state(track(6, 7), 4)]
+    states[-1]["variant_deleted"] = True
+    assert people_have(States(states, states), TO) == {row_of(frame) for frame in (2, 3, 4, 5)}
