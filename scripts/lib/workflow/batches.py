@@ -50,24 +50,28 @@ EVERY_FILE_OF_EACH_MEDIA = OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA | OF_EACH_MEDIA
 _JOBS, _MOST = 4, 1024
 # With very many media: about this many jobs, since the plan's cost depends on the jobs, and at most so many media each.
 _MANY_JOBS, _MOST_OF_MANY = 64, 8192
-# Without a setting, up to this many media have jobs of their own; more share jobs as with `auto`.
-MOST_ALONE = 1000
+# Without a setting, up to this many media have jobs of their own; more share about 64 jobs, enough for a cluster.
+MOST_ALONE = 500
 
 
-def media_per_job(setting: int | str | None, count: int) -> int:
+def media_per_job(setting: int | str | None, count: int, *, shared_before: bool = False) -> int:
     """Return the largest number of media that share a job.
 
     Args:
-        setting: a number; `auto`, which gives each media of a small run a job of its own; None for 1 in a run of at
-            most MOST_ALONE media, and `auto` in a larger one.
+        setting: a number; `auto`, which makes few jobs, and gives each media of a small run a job of its own; None for
+            1 in a run of at most MOST_ALONE media, and about 64 jobs in a larger one.
         count: number of media of the run.
+        shared_before: media shared jobs in an earlier run in this folder; without a setting, few media then do as with
+            `auto`.
     """
     if isinstance(setting, int):
         return setting
-    if count < 2 * _JOBS or (setting is None and count <= MOST_ALONE):
-        return 1
     # Batches have half as many on average.
     few, many = (1 << (2 * count // jobs).bit_length() for jobs in (_JOBS, _MANY_JOBS))
+    if setting is None and count > MOST_ALONE:
+        return min(_MOST_OF_MANY, many)
+    if count < 2 * _JOBS or (setting is None and not shared_before):
+        return 1
     return max(min(_MOST, few), min(_MOST_OF_MANY, many))
 
 

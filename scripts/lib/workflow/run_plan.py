@@ -222,9 +222,9 @@ class RunPlan(NetworkPlan):
         asked = self.config["media"]["per_job"]
         if asked is None and self.config["detect"]["split_seconds"] is not None:
             return []  # a media has several jobs then
-        if asked is None and not self.by_storage and batch_check.BATCHES.is_dir():
-            asked = "auto"  # otherwise a run whose media shared jobs would detect in all of them again when it shrinks
-        most = batches.media_per_job(asked, len(self.media_ids))
+        # Otherwise a run whose media shared jobs would detect in all of them again when it shrinks.
+        shared_before = not self.by_storage and batch_check.BATCHES.is_dir()
+        most = batches.media_per_job(asked, len(self.media_ids), shared_before=shared_before)
         return batches.batches(self.media_ids, most) if most > 1 else []
 
     @property

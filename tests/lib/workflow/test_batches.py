@@ -17,9 +17,19 @@ def test_auto_makes_neither_many_jobs_nor_few(count, jobs):
     assert found == jobs if isinstance(jobs, int) else jobs[0] <= found <= jobs[1]
 
 
-@pytest.mark.parametrize(("count", "same_as"), [(1, 1), (8, 1), (1000, 1), (1001, "auto"), (100_000, "auto")])
-def test_without_a_setting_media_share_jobs_where_there_are_many(count, same_as):
-    assert media_per_job(None, count) == media_per_job(same_as, count)
+@pytest.mark.parametrize(
+    ("count", "jobs"),
+    [(1, 1), (8, 8), (500, 500), *((many, (30, 90)) for many in (501, 1000, 5000, 10_000, 100_000))],
+)
+def test_without_a_setting_many_media_share_as_many_jobs_as_a_cluster_can_use(count, jobs):
+    found = len(batches(range(1, count + 1), media_per_job(None, count)))
+    assert found == jobs if isinstance(jobs, int) else jobs[0] <= found <= jobs[1]
+
+
+@pytest.mark.parametrize("count", [8, 500])
+def test_media_that_shared_jobs_go_on_sharing_them_without_a_setting(count):
+    assert media_per_job(None, count, shared_before=True) > 1
+    assert media_per_job(1, count, shared_before=True) == 1
 
 
 def test_a_number_is_the_most():

@@ -90,10 +90,9 @@ def test_jobs_that_media_share():
 
 def test_without_a_setting_many_media_share_jobs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    few, many = ({"media_ids": list(range(1, count + 1))} for count in (1000, 1001))
+    few, many = ({"media_ids": list(range(1, count + 1))} for count in (500, 501))
     assert plan(tator=few).shared_jobs == []
-    assert plan(tator=many).shared_jobs == plan(tator=many, media={"per_job": "auto"}).shared_jobs
-    assert 2 <= len(plan(tator=many).shared_jobs) <= 8
+    assert 30 <= len(plan(tator=many).shared_jobs) <= 90
     assert plan(tator=many, media={"per_job": 1}).shared_jobs == []
     assert plan(tator=many, detect={"split_seconds": 60}).shared_jobs == []
 
@@ -102,7 +101,7 @@ def test_a_run_that_shrinks_goes_on_sharing_jobs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "resources" / "batches").mkdir(parents=True)
     few = {"media_ids": list(range(1, 41))}
-    assert plan(tator=few).shared_jobs == plan(tator=few, media={"per_job": "auto"}).shared_jobs != []
+    assert 1 < len(plan(tator=few).shared_jobs) < 40
     assert plan(tator=few, media={"per_job": 1}).shared_jobs == []
     assert plan(tator=few, by_storage=True).shared_jobs == []
 
