@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_read_is_named(survey, monkeypatch):
     with pytest.raises(SettingsError, match=r"cam2/' cannot be read \(Permission denied\).*media\.exclude"):
         list_folder(survey)
     assert all("cam2" not in path for path in paths(survey, exclude=["cam2/"]))
-    with pytest.raises(SettingsError, match="is gone"):
+    with pytest.raises(SettingsError, match="was removed"):
         list_folder(survey / "nowhere")
 
 
