@@ -94,7 +94,7 @@ def test_a_media_file_s_name_counts_from_the_run_s_folder(tmp_path, tator_server
     (work / "media.txt").write_text("2\nx\n")
     done = snakemake(here, "-n", **arguments)
     assert done.returncode != 0
-    assert f"tator.media_file: {work}/media.txt: line 2: 'x'; expected one media id" in done.stdout
+    assert f"tator.media_file: {work}/media.txt: line 2: 'x'; expected on each line one media id" in done.stdout
     assert "Traceback" not in done.stdout
 
 
