@@ -79,7 +79,7 @@ $(EXPORTERS_READY):
 	for wheel in $(EXPORTERS)/code/*.whl; do $(EXPORTERS)/bin/python -m zipfile -e $$wheel $(EXPORTERS)/code; done
 	@touch $@
 
-# By hand, and when the code of a family changes; the table in docs/networks.md is written anew.
+# By hand, and when the code of a family changes; the table in docs/networks.md is replaced.
 test-exporters: setup setup-convert $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
 	$(BIN)/python -m tests.exporters.comparison $(EXPORTERS) $(CONVERT) build/exporters --page docs/networks.md
 	PYTHONPATH=. $(EXPORTERS)/bin/python -m tests.exporters.sahi_oracle build/exporters/sahi.npz
@@ -99,7 +99,7 @@ lint: setup  ## check style, types and rules
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/snakefmt --check Snakefile rules
 	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
 
-settings: setup  ## write anew what follows from config.schema.yaml and from the models of records
+settings: setup  ## write again what is generated from config.schema.yaml and from the models of records
 	$(BIN)/python -m scripts.lib.workflow.settings_files
 	$(BIN)/python -m scripts.lib.workflow.records_schema
 
@@ -112,7 +112,7 @@ sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, and chec
 	build/sbom/bin/python -m pip install --no-compile --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-kubernetes.lock
 	$(BIN)/python -m deploy.licences build/sbom/bin/python sbom.json
 
-lock: setup  ## write the lock files anew from pyproject.toml
+lock: setup  ## write the lock files again from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group kubernetes -c requirements.lock -o requirements-kubernetes.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group dev -c requirements-kubernetes.lock -o requirements-dev.lock
