@@ -1,6 +1,6 @@
 """One run of the section `ceiling`: `python -m benchmarks.ceiling_process WAY CLIP FOLDER CORES WIDTH HEIGHT PACE`.
 
-WAY is `decode` (only decoding), `loop` (decoding, conversion and scaling in a simple loop), `step` (the detect step
+WAY is `decode` (only decoding), `loop` (decoding, conversion and scaling in a plain loop), `step` (the detect step
 with an engine without cost), `paced` (with an engine of a set pace) or `media` (the same, with the clip as several
 media of one job). Writes a JSON object: seconds, seconds of processor time, frames.
 """

@@ -156,7 +156,7 @@ class Evidence:
             yield self._line(what, case.name, measure)
 
     def _speed(self, case: Case, engine: Engine, clip: Path, batches: list[Pixels], count: int) -> str:
-        """Compare the step with its engine in a simple loop, on the given number of cores."""
+        """Compare the step with its engine in a plain loop, on the given number of cores."""
         arguments = job.bind(step.detect, step_arguments(case, clip, self._folder / "step", count))
         frames = len(batches) * BATCH_SIZE
 

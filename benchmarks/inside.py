@@ -25,7 +25,7 @@ from scripts.lib.workflow import job
 
 
 def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:
-    """Compare the step with its own engine in a simple loop on frames that are already in memory.
+    """Compare the step with its own engine in a plain loop on frames that are already in memory.
 
     The engine is open in both; the section `start` measures the time to open it.
     """

@@ -14,12 +14,12 @@ from tests.made_records import provenance
 
 
 def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[list[int]]) -> dict[str, Any]:
-    """Compare jobs, from the start of their process to its end, with an opened engine in a simple loop.
+    """Compare jobs, from the start of their process to its end, with an opened engine in a plain loop.
 
     Args:
         run: the run; its media are resolved, but not detected in.
         case: the network.
-        pictures: the pictures for the simple loop, which repeats them.
+        pictures: the pictures for the plain loop, which repeats them.
         jobs: the media of each job; after each job the engine processes as many pictures.
     """
     ready, _ = fitted(pictures, "image", case.size)
