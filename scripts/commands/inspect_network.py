@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")
         return 1
-    sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # they hold the network's own names
+    sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # names in the network may contain a token
     return 0
 
 

@@ -30,7 +30,7 @@ _DEMUXERS = re.compile(
 )
 _TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
-# Messages of decoders that replace what they cannot read in a picture.
+# Messages of decoders that replace parts of a picture that they cannot read.
 _DECODERS = re.compile(
     r"error count"
     r"|overread"

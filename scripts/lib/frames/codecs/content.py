@@ -173,7 +173,7 @@ def _lost_in_dnxhd(content: bytes) -> str | None:
         coded = picture[int.from_bytes(picture[_DNXHD_HEADER], "big") :]
         filled = coded.rstrip(b"\0")
         if np.frombuffer(filled, np.uint64, len(filled) // 8).all():
-            continue  # without eight zeros at any place that is a multiple of eight, there are no sixteen
+            continue  # sixteen zeros would fill eight bytes at a multiple of eight
         rows = _dnxhd_rows(picture, coded)
         # Some encoders pad each row by about the same length; after the last row is the picture's own padding.
         padding = [len(row) - len(row.rstrip(b"\0")) for row in rows[:-1]]

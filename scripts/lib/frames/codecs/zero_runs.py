@@ -35,7 +35,7 @@ def may_have_runs(content: bytes) -> bool:
 
 
 def first_hole(codec: str, content: bytes, length_size: int) -> int:
-    """Return the length of the first run of zeros in a coded slice that is not padding, in bytes; 0 if there is none.
+    """Return the length in bytes of the first run of zeros in a coded slice that is not padding; 0 without one.
 
     Args:
         codec: one of CODECS.

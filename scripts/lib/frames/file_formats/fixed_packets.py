@@ -196,7 +196,7 @@ class TransportPackets(FixedPackets):
             return _PACKET - length
         number = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _FILLING
         if number == _FILLING or begin + _PACKET == len(self._data):
-            return 0  # some writers fill null packets, and the last packet, with zeros
+            return 0  # some writers fill null packets with zeros, and pad pictures
         zeros = _PACKET - length
         return zeros if zeros >= (_END_OF_VIDEO if number == self._stream_id else _END_OF_OTHERS) else 0
 
