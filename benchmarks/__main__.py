@@ -1,7 +1,7 @@
-"""Measure how near detection comes to what the machine can do: `make bench`.
+"""Measure how close detection comes to the speed of the machine: `make bench`.
 
-Prints a table and writes benchmarks/results.json. What other programs do meanwhile is seen: a round that they disturb
-is measured again, as long as there is patience, and the results say how many rounds were quiet.
+Prints a table and writes benchmarks/results.json. Rounds that other programs disturb are measured again, up to a
+maximum, and the results have the number of quiet rounds.
 """
 
 import argparse
@@ -52,14 +52,14 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        frames: of the 720p clip, for each network.
-        rounds: of each comparison.
-        patience: further rounds of a comparison, instead of disturbed ones.
-        repeats: of what is measured without a comparison.
-        turns: six seconds of clip are shown so many times for the short and for the long clip of `memory`.
-        longer: turns of each clip for `plain_loop`, where starting would else count for a tenth.
-        ceiling: what the section of this name measures.
-        shape: of the larger network; ResNet-50's when None.
+        frames: frames of the 720p clip, for each network.
+        rounds: rounds of each comparison.
+        patience: further rounds of a comparison, at most, to replace disturbed ones.
+        repeats: repetitions of measurements that are not comparisons.
+        turns: repetitions of the six-second clip for the short and for the long clip of `memory`.
+        longer: repetitions of each clip for `plain_loop`, as starting would otherwise be a tenth of the time.
+        ceiling: the extent of the section `ceiling`.
+        shape: the size of the larger network; None for ResNet-50's.
     """
 
     frames: dict[str, int]
@@ -108,7 +108,7 @@ class Bench:
         }
 
     def limit(self) -> Iterator[tuple[str, Figures]]:
-        """Yield how near the step comes to its engine's speed."""
+        """Yield the step's speed as a share of its engine's."""
         for case in self._cases:
             yield (
                 case.name,
@@ -118,7 +118,7 @@ class Bench:
             )
 
     def plain_loop(self) -> Iterator[tuple[str, Figures]]:
-        """Yield how much faster the step is than another program."""
+        """Yield the step's speed compared with another program's."""
         clips = {
             name: repeat_clip(clip, self._folder / f"{name}-longer.mp4", self._extent.longer)
             for name, clip in self._clips.items()
@@ -136,19 +136,19 @@ class Bench:
                 )
 
     def memory(self) -> Iterator[tuple[str, Figures]]:
-        """Yield whether memory grows with the video, and how much a large one takes."""
+        """Yield the growth of memory with a longer video, and the memory for a large one."""
         sample = self._cases[0]
         short, long = (
             repeat_clip(self._clips["sample"], self._folder / f"{turns}.mp4", turns) for turns in self._extent.turns
         )
-        # A small input, so that the ten minutes take only some.
+        # A small input, so that the ten-minute clip takes less time.
         small = replace(sample, size=Size(160, 120))
         yield "sample", measure_memory(small, short, long, self._folder / "step", self._extent.repeats)
         large = write_clip(self._folder / "1080p.mp4", SIZES["1080p"], self._extent.frames["sample"])
         yield "sample 1080p", measure_peak(sample, large, self._folder / "step", self._extent.repeats)
 
     def start(self) -> Iterator[tuple[str, Figures]]:
-        """Yield how long it takes to begin."""
+        """Yield the time until a job's first batch is done."""
         for case in self._cases:
             yield (
                 case.name,
@@ -156,12 +156,12 @@ class Bench:
             )
 
     def stages(self) -> Iterator[tuple[str, Figures]]:
-        """Yield where the processor's time goes."""
+        """Yield the processor time of each stage."""
         for case in self._cases:
             yield case.name, measure_stages(case, self._clips[case.name], self._folder, self._extent.repeats)
 
     def ceiling(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what the host's side allows, with engines that take no processor time."""
+        """Yield the speed of everything but the engine, with engines that take no processor time."""
         folder = self._folder / "ceiling"
         folder.mkdir()
         yield from ceiling.measure_ceiling(folder, self._extent.ceiling)
@@ -170,15 +170,15 @@ class Bench:
 def main(words: Sequence[str] | None = None) -> None:
     """Measure the requested sections, and add the results to those of earlier runs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure; all when none is named")
-    parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
-    parser.add_argument("--made", type=Path, help="a folder in which benchmarks.made_elsewhere has put the networks")
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure (default: all)")
+    parser.add_argument("--quick", action="store_true", help="measure little, as a test; the figures mean nothing")
+    parser.add_argument("--made", type=Path, help="folder with the networks that benchmarks.made_elsewhere wrote")
     parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
     parser.add_argument(
         "--size",
         action="append",
         choices=list(ceiling.SIZES),
-        help="a clip's size for `ceiling`; all when none is named",
+        help="size of a clip for `ceiling` (default: all)",
     )
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     args = parser.parse_args(words)

@@ -1,4 +1,4 @@
-"""Make the measured networks, and call the workflow's step with them."""
+"""Make the networks to measure, and the arguments to call the workflow's step with them."""
 
 import json
 from collections.abc import Callable
@@ -29,13 +29,13 @@ class Case:
     """A network.
 
     Attributes:
-        name: what the results call it.
-        graph: the file that the workflow reads.
-        onnx: the same network for other programs; None if nobody has converted it.
+        name: its name in the results.
+        graph: the network's file for the workflow.
+        onnx: the same network for other programs; None if it was not converted.
         train_ini: the names of its classes.
         size: the size of its input.
-        iou: above which it suppresses.
-        precision: what the workflow computes with.
+        iou: the IoU above which boxes are suppressed.
+        precision: the precision that the workflow uses.
         description: the description of its family; None for a RetinaNet.
         is_trained: whether its weights are trained, not random.
     """
@@ -62,7 +62,7 @@ def sample_network(onnx: Path | None) -> Case:
 
 
 def sample_int8(onnx: Path) -> Case:
-    """Return it in int8, from the folder of `onnx`, with which other programs run it."""
+    """Return the demo's network in int8, from the folder of `onnx`, which other programs run."""
     return replace(sample_network(onnx), name="sample int8", graph=onnx.with_name("graph.xml"), precision="int8")
 
 
@@ -105,7 +105,7 @@ def _of_a_family(
 def step_arguments(
     case: Case, media: Path, folder: Path, threads: int, media_id: int = 1, **settings: Any
 ) -> dict[str, Any]:
-    """Write what the earlier steps write, and return what the rule gives the step, with the default settings."""
+    """Write the files of the earlier steps; return the arguments of the step with the default settings."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = {"media_id": media_id, "state": "ready", "reason": None}
     (folder / "record.json").write_text(json.dumps(ready | {"name": media.name, "kind": "video"}))

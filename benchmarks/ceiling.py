@@ -1,4 +1,4 @@
-"""Measure what the host allows in detection: an engine of stated pace, or of no cost, compared with decoding alone.
+"""Measure the speed of detection without the engine's cost, or with an engine of a set pace, against decoding alone.
 
 Each figure is a ratio of two processes that were given the same cores in the same round.
 """
@@ -16,18 +16,18 @@ from benchmarks.measure import Usage, cores, in_turns, measured_process, quiet, 
 from scripts.lib.boxes import Size
 from tests.workflow import ROOT
 
-# What the table of results calls the clips' codecs, and FFmpeg's encoders and their options.
+# The codecs of the clips: name in the results, FFmpeg's encoder and its options.
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"preset": "veryfast", "crf": "23"}),
     "hevc": ("libx265", {"preset": "ultrafast", "crf": "25", "x265-params": "log-level=none"}),
 }
 SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080), "4k": Size(3840, 2160)}
-PACE = 200.0  # frames a second of the GPU that is imitated
-# Of a size's figures, together; with the clips and the last round a size takes eight minutes at most on two cores.
+PACE = 200.0  # frames per second of the simulated GPU
+# For all figures of a size; with its clips and the last round, a size takes at most eight minutes on two cores.
 _SECONDS = 270.0
-# Larger clips have fewer frames and smaller ones more, so that each takes about as long, but no fewer than this.
+# Larger clips have fewer frames, at least this many, and smaller ones more, so that each takes about as long.
 _PIXELS, _LEAST_FRAMES = 1920 * 1080, 100
-# Media of a job, that have as many frames as the clip all together.
+# Media of a job, which together have as many frames as the clip.
 MEDIA = 8
 
 
@@ -36,14 +36,14 @@ class CeilingExtent:
     """How much is measured.
 
     Attributes:
-        sizes: of the clips, by name.
-        codecs: of the clips, names of CODECS.
+        sizes: sizes of the clips by name.
+        codecs: codecs of the clips, names of CODECS.
         counts: numbers of cores.
-        frames: of a clip in 1080p; of others as many as take about as long, at most twice as many.
+        frames: frames of a clip in 1080p; other clips have as many as take about as long, at most twice as many.
         network: size of the network's input.
-        rounds: of each comparison.
-        patience: further rounds, instead of disturbed ones.
-        pace: frames a second of the engine of stated pace.
+        rounds: rounds of each comparison.
+        patience: further rounds, at most, to replace disturbed ones.
+        pace: frames per second of the engine with a set pace.
     """
 
     sizes: dict[str, Size]
@@ -62,10 +62,10 @@ def core_counts() -> list[int]:
 
 
 def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the figures of each clip and number of cores.
+    """Yield the figures for each clip and number of cores.
 
     Args:
-        folder: for the clips and for what the step writes.
+        folder: the folder for the clips and the step's files.
         extent: how much is measured.
     """
     for codec in extent.codecs:
@@ -77,18 +77,18 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
             one_core: float | None = None
             for count in extent.counts:
                 figures = _figures({"media": short}, clip, folder / f"step-{codec}-{name}", count, extent)
-                frames_a_second = figures["step_fps"]["median"]
+                frames_per_second = figures["step_fps"]["median"]
                 if count == 1:
-                    one_core = frames_a_second
+                    one_core = frames_per_second
                 elif one_core is not None:
-                    figures["against_one_core"] = frames_a_second / one_core
+                    figures["against_one_core"] = frames_per_second / one_core
                 yield f"{codec} {name} x{count}", figures
             clip.unlink()
             short.unlink()
 
 
 def _figures(others: dict[str, Path], clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dict[str, Any]:
-    """Return the figures of a clip; `others` are the clips of the ways that do not use this one."""
+    """Return the figures of a clip; `others` has the clips for the ways that use another one."""
     said: dict[str, list[dict[str, float]]] = {}
     ways = ("decode", "loop", "step", "paced", "media")
 

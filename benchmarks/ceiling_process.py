@@ -1,8 +1,8 @@
 """One run of the section `ceiling`: `python -m benchmarks.ceiling_process WAY CLIP FOLDER CORES WIDTH HEIGHT PACE`.
 
-WAY is `decode` (nothing but decoding), `loop` (decoding, and a bare loop that converts and scales), `step` (the detect
-step with an engine of no cost), `paced` (with one of stated pace) or `media` (with that, the clip as several media of
-one job). Writes a JSON object: seconds, seconds of the processor, frames.
+WAY is `decode` (only decoding), `loop` (decoding, conversion and scaling in a plain loop), `step` (the detect step
+with an engine without cost), `paced` (with an engine of a set pace) or `media` (the same, with the clip as several
+media of one job). Writes a JSON object: seconds, seconds of processor time, frames.
 """
 
 import json
@@ -33,12 +33,12 @@ _OF_MEDIA = ("media", "records", "downloads", "detections", "outcomes", "preview
 
 
 def decode(clip: Path, threads: int, size: Size | None) -> int:
-    """Decode a clip with so many threads; return its frames.
+    """Decode a clip; return its number of frames.
 
     Args:
         clip: the video.
-        threads: of the decoder.
-        size: convert each frame, and scale it to this size; None: neither.
+        threads: the decoder's number of threads.
+        size: convert each frame and scale it to this size; None for neither.
     """
     frames = 0
     out = None if size is None else np.empty((size.height, size.width, 3), np.uint8)
@@ -53,7 +53,7 @@ def decode(clip: Path, threads: int, size: Size | None) -> int:
 
 
 def main(*words: str) -> None:
-    """Run one way and print what it took."""
+    """Run one way and print its times."""
     way, clip, folder, cores, width, height, pace = words
     count, size = int(cores), Size(int(width), int(height))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
@@ -62,7 +62,7 @@ def main(*words: str) -> None:
         wall, cpu = time.monotonic(), time.process_time()
         frames = decode(Path(clip), count, size if way == "loop" else None)
     else:
-        # The graph is not looked at: the engine stands in for whatever runs it.
+        # The graph is not read, as the engine replaces it.
         case = Case("paced", SAMPLE / "graph.pb", None, SAMPLE / "train.ini", size, 0.5)
         folders = [Path(folder) / str(number) for number in range(1, (MEDIA if way == "media" else 1) + 1)]
         each = [step_arguments(case, Path(clip), own, count, number) for number, own in enumerate(folders, 1)]

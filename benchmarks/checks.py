@@ -1,7 +1,7 @@
-"""Print what looking for damage costs a detection: `python -m benchmarks.checks`.
+"""Print the cost of checking for damage during detection: `python -m benchmarks.checks`.
 
-Each round detects in a clip with the checks and without them, in turn, and reads it both ways. Without them packets go
-to the decoder as they come, and each frame is taken as it is. The processor's seconds are compared.
+Each round detects in a clip with and without the checks, in turn, and also only reads it with and without them. Without
+checks, packets and frames pass through unchanged. Processor times are compared.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from scripts.lib.detection import network
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.workflow import job
 
-# By the name of the file: the encoder, its options and its pixel format; None for the clip of the other benchmarks.
+# By file name: the encoder, its options and its pixel format; None for the clip of the other benchmarks.
 _CLIPS: dict[str, tuple[str, dict[str, str], str] | None] = {
     "h264.mp4": None,
     "h264.ts": ("libx264", {"preset": "veryfast", "crf": "23"}, "yuv420p"),
@@ -95,7 +95,7 @@ def _compare(folder: Path, clip: Path, rounds: int) -> tuple[list[list[Usage]], 
 def main() -> None:
     """Print the table of docs/evidence.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="pairs of each clip (9)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds for each clip (9)")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     print(

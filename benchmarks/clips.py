@@ -1,4 +1,4 @@
-"""Make the media: the sample's pictures, enlarged; clips get seeded grain, so that they are as large as a camera's."""
+"""Make the media: the sample's pictures, enlarged; clips get grain, so that their files are as large as a camera's."""
 
 import os
 from fractions import Fraction
@@ -15,7 +15,7 @@ from scripts.lib.boxes import Pixels, Size
 SAMPLE = Path(__file__).resolve().parents[1] / "examples" / "aquarium"
 RATE = 25
 GRAIN = 6.0  # grey levels
-# Clips and pictures that differ; where more are asked for, they come again.
+# Different clips and pictures; further ones repeat them.
 DISTINCT_CLIPS, DISTINCT_PICTURES = 10, 150
 _OF_SAMPLE = 150  # frames
 
@@ -26,8 +26,8 @@ def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path
     Args:
         path: the file.
         size: width and height; the sample is cut to its shape.
-        frames: how many, of the sample's 150.
-        seed: of the grain.
+        frames: the number of frames, at most the sample's 150.
+        seed: the seed of the grain.
     """
     rng = np.random.default_rng(seed)
     grain = rng.normal(0, GRAIN, (size.height * 2, size.width * 2, 1)).astype(np.float32)
@@ -46,14 +46,14 @@ def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path
 
 
 def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options: dict[str, str]) -> Path:
-    """Write a clip as write_clip does, with another encoder, from the frames of one that it wrote.
+    """Write a clip as write_clip does, with another encoder, from the frames of a clip that it wrote.
 
     Args:
         path: the file.
         size: width and height.
-        frames: how many; the sample's come again where there are more.
-        encoder: FFmpeg's name.
-        options: of the encoder.
+        frames: the number of frames; further ones repeat the sample's.
+        encoder: FFmpeg's name of the encoder.
+        options: the encoder's options.
     """
     like = write_clip(path.with_name(f"like-{path.name}"), size, min(frames, _OF_SAMPLE))
     once = path.with_name(f"once-{path.name}")
@@ -111,7 +111,7 @@ def write_pictures(folder: Path, size: Size, count: int) -> None:
 
 
 def _enlarged(picture: Pixels, size: Size) -> Pixels:
-    """Enlarge a picture until it fills the size, and take its middle."""
+    """Enlarge a picture until it fills the size, and crop it to its middle."""
     height, width = picture.shape[:2]
     factor = max(size.width / width, size.height / height)
     large = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)

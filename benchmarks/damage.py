@@ -1,4 +1,4 @@
-"""Print how many holes in videos are noticed, format by format: `python -m benchmarks.damage`."""
+"""Print the number of holes in videos that are noticed, for each format: `python -m benchmarks.damage`."""
 
 import argparse
 import logging
@@ -12,14 +12,14 @@ from tests.damage_sweep import FORMATS, sweep
 def main() -> None:
     """Print the table of docs/evidence.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--holes", type=int, default=45, help="holes a format and filling (45)")
-    parser.add_argument("--seed", type=int, default=0, help="of the holes' places (0)")
-    parser.add_argument("formats", nargs="*", metavar="FORMAT", help="these alone")
+    parser.add_argument("--holes", type=int, default=45, help="holes for each format and filling (45)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the holes' places (0)")
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", help="only these formats")
     options = parser.parse_args()
     if unknown := set(options.formats) - FORMATS.keys():
         parser.error(f"{', '.join(unknown)}: expected some of {', '.join(FORMATS)}")
     logging.disable(logging.CRITICAL)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # FFmpeg's words on each hole
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # FFmpeg's messages on each hole
     print("| format | holes of zeros | changed | noticed | harmless, noticed | random bytes | changed | noticed |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:

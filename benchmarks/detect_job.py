@@ -1,8 +1,8 @@
 """Run the detect step as a separate process: `python -m benchmarks.detect_job ARGUMENTS STARTED`.
 
-ARGUMENTS is a JSON object of what the rule gives the step, STARTED the monotonic clock when this process was asked
-for. Writes a JSON object: the seconds from then until the modules were imported, the engine was ready, the first batch
-was through it, and the end.
+ARGUMENTS is a JSON object of the step's arguments, STARTED the monotonic clock when this process was requested. Writes
+a JSON object: the seconds from then until the modules were imported, the engine was ready, the first batch was done,
+and the end.
 """
 
 import json

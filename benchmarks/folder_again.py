@@ -14,7 +14,7 @@ from benchmarks.measure import measured_process
 from scripts.lib.boxes import Size
 from tests.workflow import ROOT, command_line, environment
 
-# So small that Snakemake and the files cost more than the network.
+# Sizes so small that Snakemake and the files cost more than the network.
 PICTURE, INPUT = Size(32, 24), Size(64, 48)
 _DISTINCT, _IN_A_FOLDER = 300, 1000
 # Before the name of each job in Snakemake's log.
@@ -22,11 +22,11 @@ _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) ([a-z_0-9]+):$", re.MULTILINE
 
 
 def measure_folder_again(folder: Path, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a run takes, and what it takes again; `media.per_job` is not set, as a user would leave it.
+    """Yield the cost of a first run, and of repeated runs; `media.per_job` has its default.
 
     Args:
-        folder: for the pictures and the run.
-        count: pictures.
+        folder: the folder for the pictures and the run.
+        count: the number of pictures.
 
     Raises:
         RuntimeError: a run failed.
@@ -76,6 +76,6 @@ def _picture(rng: np.random.Generator) -> bytes:
 
 
 def _jobs(run: Path, begun: float) -> Counter[str]:
-    """Return how many jobs of each rule began since then, from Snakemake's logs."""
+    """Return the number of jobs of each rule that started since `begun`, from Snakemake's logs."""
     logs = [path for path in (run / ".snakemake" / "log").glob("*.log") if path.stat().st_mtime >= begun]
     return Counter(name for path in logs for name in _JOB.findall(path.read_text(encoding="utf-8")))

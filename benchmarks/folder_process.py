@@ -1,8 +1,8 @@
 """One run of the section `folder`: `python -m benchmarks.folder_process WAY PICTURES FOLDER THREADS PACE`.
 
-WAY is `decode` (nothing but decoding the pictures of a folder) or `step` (what jobs that share them do: list and
-detect, with an engine of PACE pictures a second, or `none` for no cost). Writes a JSON object: seconds, seconds of the
-processor, pictures.
+WAY is `decode` (only decoding the pictures of a folder) or `step` (the work of jobs with many pictures: list and
+detect, with an engine of PACE pictures per second, or `none` for no cost). Writes a JSON object: seconds, seconds of
+processor time, pictures.
 """
 
 import json
@@ -37,9 +37,9 @@ _NO_PACE = "none"
 
 
 def decode(pictures: Path) -> int:
-    """Decode all pictures of a folder; return how many."""
+    """Decode all pictures of a folder; return their number."""
     files = [path for path in sorted(pictures.rglob("*")) if path.is_file()]
-    kept = None  # until the next one is there: else each would pay for memory that the one before has given back
+    kept = None  # kept until the next one is decoded, so that memory is not allocated again for each
     for path in files:
         kept = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     del kept
@@ -47,7 +47,7 @@ def decode(pictures: Path) -> int:
 
 
 def detect(pictures: Path, threads: int, pace: float | None) -> int:
-    """List the pictures and detect in them, in the current folder, as a shared job does; return how many."""
+    """List the pictures and detect in them, in the current folder, as a shared job does; return their number."""
     listing = list_folder(pictures, include=[], exclude=[], not_below=[])
     write_listing(LISTING, listing)
     media_ids = [file.media_id for file in listing.files]
@@ -72,7 +72,7 @@ def detect(pictures: Path, threads: int, pace: float | None) -> int:
         step.detect,
         {
             **{name: every(name) for name in ("records", "detections", "outcomes", "previews")},
-            # The graph is not looked at: the engine stands in for whatever runs it.
+            # The graph is not read, as the engine replaces it.
             "graph": SAMPLE / "graph.pb",
             "train_ini": SAMPLE / "train.ini",
             "provenance": Path("provenance.json"),
@@ -103,7 +103,7 @@ def detect(pictures: Path, threads: int, pace: float | None) -> int:
 
 
 def main(way: str, pictures: str, folder: str, threads: str, pace: str) -> None:
-    """Run one way and print what it took."""
+    """Run one way and print its times."""
     cv2.setNumThreads(1)
     os.chdir(folder)
     wall, cpu = time.monotonic(), time.process_time()

@@ -24,8 +24,9 @@ from scripts.lib.engines.request import EngineRequest
 from scripts.lib.engines.table import open_engine
 from scripts.lib.suppression import select
 
-# Other orders of summation: in pixels the median of boxes and the most, and the most of any score; see tests/gpu. Boxes
-# count that score this much in the sample network, whose weights are trained; of random ones as many as score highest.
+# Differences due to another order of summation: median and largest of boxes in pixels, and largest of scores; see
+# tests/gpu. They are compared for boxes above the threshold in the sample network, whose weights are trained; in
+# networks with random weights, for the boxes with the highest scores.
 _MEDIAN, _MOST, _SCORE = 0.002, 0.02, 0.0005
 _COMPARED = 1000
 
@@ -102,13 +103,13 @@ def compared_with_all(engine: Engine, picking: Engine, batches: Sequence[Pixels]
 
 
 def score_of_rank(engine: Engine, batch: Pixels, rank: int | None) -> float:
-    """Return what so many boxes of a frame score at least; None: half of them, which are more than are picked."""
+    """Return the score of the box at a rank in a frame; None for half of the boxes, which are more than are picked."""
     ranked = -np.sort(-engine.infer(batch).scores.max(axis=2), axis=1)
     return float(ranked[:, ranked.shape[1] // 2 if rank is None else rank].min())
 
 
 def compared_in_full(engine: Engine, picking: Engine, batch: Pixels, threshold: float) -> str:
-    """Compare what is found where more boxes count than are picked, so that all come back."""
+    """Compare the boxes if more of them reach the threshold than are picked, so that all are copied back."""
     every = Outputs(*map(np.copy, engine.infer(batch)))
     outputs = picking.infer(batch)
     one, its = (_best_scores(each, engine, threshold) for each in (outputs, every))
@@ -120,7 +121,7 @@ def compared_in_full(engine: Engine, picking: Engine, batch: Pixels, threshold: 
 
 
 def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str:
-    """Compare making a network's numbers on the host with making them on the GPU, of pinned and other memory."""
+    """Compare preparing a network's input on the host and on the GPU, from pinned and from other memory."""
     if case.description is None:
         return "not measured: it has no description"
     pixels = case.description.pixels
@@ -141,6 +142,6 @@ def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str
 
 
 def _best_scores(outputs: Outputs, engine: Engine, threshold: float) -> Floats:
-    """Return the score of each box that is found, of frame after frame, highest first."""
+    """Return the scores of the boxes found, frame by frame, highest first."""
     found = [select(boxes, scores, threshold, engine.nms) for boxes, scores in zip(*outputs, strict=True)]
     return np.concatenate([-np.sort(-each.scores.max(axis=1, initial=-np.inf)) for each in found])

@@ -1,8 +1,8 @@
 """Measure all that needs a machine with an NVIDIA GPU, in eight minutes: `make gpu-evidence`.
 
-Needs no network access; of packages av, numpy, onnx, onnxruntime-gpu, opencv-python-headless, PyYAML and simplejpeg.
-Writes a page with the figures, the card's name, its driver and the date, after each of them, so that a run that is
-ended leaves what it has. What there was no time for is said too.
+Needs no network access, and the packages av, numpy, onnx, onnxruntime-gpu, opencv-python-headless, PyYAML and
+simplejpeg. Writes a page with the figures, the GPU's name, its driver and the date after each figure, so that a run
+that is stopped leaves what it has measured. The page also lists what there was no time for.
 """
 
 import argparse
@@ -56,21 +56,21 @@ Line = tuple[str, str, str]  # what, with what, figures
 
 
 class Evidence:
-    """Measures one thing after another, as long as there is time.
+    """Measures one figure after another, as long as there is time.
 
     Attributes:
-        failed: how many failed.
+        failed: the number of figures that failed.
     """
 
     def __init__(self, folder: Path, device: str, cases: Sequence[Case], *, quick: bool, ends: float) -> None:
         """Prepare.
 
         Args:
-            folder: for clips and results.
+            folder: the folder for clips and results.
             device: `cuda`; or `cpu`, to try the command out.
             cases: the networks.
-            quick: measure little, without meaning.
-            ends: on the monotonic clock, when to begin nothing more.
+            quick: measure little, as a test; the figures mean nothing.
+            ends: the time, on the monotonic clock, after which no measurement starts.
         """
         self._folder, self._device, self._cases, self._quick, self._ends = folder, device, cases, quick, ends
         self.failed = 0
@@ -90,17 +90,17 @@ class Evidence:
                 for count in [*counts, cores()]:
                     what = f"the step against its bare engine, {count} of {cores()} cores"
                     yield self._line(what, case.name, partial(self._speed, case, engine, clip, repeated, count))
-        # Last, as a decoder that hangs or crashes would take what comes after it along.
+        # Last, as a decoder that hangs or crashes would prevent later figures.
         yield from self._ceiling()
         yield from self._nvdec(size)
 
     def _line(self, what: str, where: str, measure: Callable[[], str]) -> Line:
-        """Return a line of the page; a failure is written into it, and does not end the others."""
+        """Return a line of the page; a failure is written into it and does not stop the others."""
         if time.monotonic() > self._ends:
             return what, where, "no time left"
         try:
             return what, where, measure()
-        except Exception as error:  # whatever a machine that nobody has seen does
+        except Exception as error:  # any failure on an unknown machine
             self.failed += 1
             traceback.print_exc()
             return (
@@ -130,7 +130,7 @@ class Evidence:
             yield self._line(what, damaged, partial(nvdec.compared_with_cpu, clip, library))
 
     def _compared(self, case: Case, engine: Engine, batches: list[Pixels]) -> Iterator[Line]:
-        """Yield what a network gives on the GPU against the CPU, and what is picked of it against all."""
+        """Yield a network's results on the GPU against the CPU's, and the picked candidates against all."""
         few = batches[: 2 if self._quick else 10]
         many = batches[: 2 if self._quick else 40]
 
@@ -156,7 +156,7 @@ class Evidence:
             yield self._line(what, case.name, measure)
 
     def _speed(self, case: Case, engine: Engine, clip: Path, batches: list[Pixels], count: int) -> str:
-        """Compare the step with its engine in a bare loop, on so many cores."""
+        """Compare the step with its engine in a plain loop, on the given number of cores."""
         arguments = job.bind(step.detect, step_arguments(case, clip, self._folder / "step", count))
         frames = len(batches) * BATCH_SIZE
 
@@ -179,7 +179,7 @@ class Evidence:
         return f"{paces[0][0]:.0f} of {paces[0][1]:.0f} frames/s, ratio {ratio:.2f}"
 
     def _ceiling(self) -> Iterator[Line]:
-        """Yield what the host allows on all cores; the clips are made one after another."""
+        """Yield the figures of `ceiling` on all cores, one clip after another."""
         sizes = {"720p": Size(160, 90)} if self._quick else {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
         for name, size in sizes.items():
             for codec in ["h264"] if self._quick else CODECS:
@@ -198,7 +198,7 @@ def _ceiling_of(folder: Path, extent: CeilingExtent) -> str:
 def _allow(some: Iterable[int]) -> None:
     """Restrict all threads of this process, and those that they start, to some cores."""
     for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # one that has just ended
+        with suppress(ProcessLookupError):  # it has just ended
             os.sched_setaffinity(int(thread.name), some)
 
 
@@ -242,10 +242,10 @@ def main(words: Sequence[str] | None = None) -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_evidence", description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: try the command out")
-    parser.add_argument("--made", type=Path, help="a folder with the sample network as graph.onnx; else it is left out")
+    parser.add_argument("--made", type=Path, help="folder with the sample's graph.onnx (default: leave it out)")
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="after which all is to be over")
+    parser.add_argument("--quick", action="store_true", help="measure little, as a test; the figures mean nothing")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="seconds after which to stop")
     args = parser.parse_args(words)
     begun = time.monotonic()
     cv2.setNumThreads(1)
@@ -259,7 +259,7 @@ def main(words: Sequence[str] | None = None) -> None:
         ]
         if args.made:
             cases.insert(0, sample_network(args.made / "graph.onnx"))
-        # What is under way when the time is over takes a minute at most.
+        # The last measurement takes a minute at most.
         ends = begun + args.seconds - min(75.0, args.seconds / 4)
         evidence = Evidence(folder, args.device, cases, quick=args.quick, ends=ends)
         for what, where, figures in evidence.lines():

@@ -1,4 +1,4 @@
-"""Measure within one process: how near the step comes to its engine's speed, and where its time goes."""
+"""Measure within one process: the step's speed against its engine's, and the time of its stages."""
 
 import time
 from collections import defaultdict
@@ -25,9 +25,9 @@ from scripts.lib.workflow import job
 
 
 def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:
-    """Compare the step with its own engine in a bare loop on frames that are already in memory.
+    """Compare the step with its own engine in a plain loop on frames that are already in memory.
 
-    Both have the engine open already; what opening it costs is measured by `start`.
+    The engine is open in both; the section `start` measures the time to open it.
     """
     with open_case(case) as engine:
         batches, frames = fitted([clip], "video", case.size)
@@ -55,7 +55,7 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
 
 
 def measure_stages(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the processor's milliseconds for each frame in each stage of the step, each stage measured alone."""
+    """Return the processor time of a frame in each stage of the step, in ms, each stage measured alone."""
     cv2.setNumThreads(1)  # as in the step
     found = defaultdict(list)
     with open_case(case) as engine:
@@ -103,7 +103,7 @@ def open_case(case: Case) -> Engine:
 
 
 def fitted(files: Sequence[Path], kind: Kind, size: Size) -> tuple[list[Pixels], int]:
-    """Return all frames as batches for the network, the last one filled up with black, and their number."""
+    """Return all frames as batches for the network, the last one padded with black, and the number of frames."""
     batches: list[Pixels] = []
     count = 0
     for file in files:
@@ -117,7 +117,7 @@ def fitted(files: Sequence[Path], kind: Kind, size: Size) -> tuple[list[Pixels],
 
 
 def bare(engine: Engine, batches: list[Pixels]) -> None:
-    """Run batches through an engine, as many at once as it takes."""
+    """Run batches through an engine, as many at once as it accepts."""
     for at, batch in enumerate(batches):
         if at >= engine.depth:
             engine.finish()
@@ -127,7 +127,7 @@ def bare(engine: Engine, batches: list[Pixels]) -> None:
 
 
 def decode(*clips: Path) -> None:
-    """Decode clips and do nothing with them."""
+    """Decode clips and discard the frames."""
     for clip in clips:
         with open_frames(clip, "video") as source:
             for _ in source:

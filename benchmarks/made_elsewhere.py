@@ -1,6 +1,6 @@
-"""The sample network in other forms: as ONNX for other programs, and in int8.
+"""Convert the sample network to ONNX for other programs, and to int8.
 
-Made as the workflow makes them, in the environment that has the tools: `.venv-convert/bin/python -m
+It uses the workflow's functions, in the environment that has the tools: `.venv-convert/bin/python -m
 benchmarks.made_elsewhere FOLDER`.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "aquarium"
 WIDTH, HEIGHT = 640, 480
-# As config/config.yaml has it.
+# The value in config/config.yaml.
 THRESHOLD, CALIBRATION_FRAMES, MAX_DRIFT = 0.3, 150, 0.1
 
 

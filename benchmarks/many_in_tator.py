@@ -1,4 +1,4 @@
-"""Stand in for Tator's client with a project of very many media: answers are made when they are asked for."""
+"""Stand in for Tator's client with a project of very many media; responses are generated on request."""
 
 import json
 from array import array
@@ -18,7 +18,7 @@ _FILE = {
     **{"path": "11/4711/0a4a8a2e-8f4b-4f5f-9d0e-2f4d5c6b7a89.jpg", "size": 51_234, "resolution": [24, 32]},
     **{"codec": None, "codec_mime": None, "mime": "image/jpeg", "bit_rate": None},
 }
-# As Tator answers, with what a survey usually notes.
+# As in Tator's responses, with the attributes of a typical survey.
 _ROW = {
     **{"type": _TYPE, "project": 1, "md5": "0" * 32, "uid": "6f1d7b1e-5a0e-4f0c-bb43-1b1f1c8ad0a1", "gid": None},
     **{"created_datetime": _MOMENT, "modified_datetime": _MOMENT, "created_by": 3, "modified_by": 3, "dtype": "image"},
@@ -34,7 +34,7 @@ class ManyMedia:
     """The calls that the steps make.
 
     Attributes:
-        count: media, numbered from 1; their names are those of `make_run`.
+        count: the number of media; their ids are from 1, their names those of `make_run`.
     """
 
     def __init__(self, count: int) -> None:
@@ -43,11 +43,11 @@ class ManyMedia:
         self._counts = {name: array("h", [-1]) * (count + 1) for name in COUNTS.values()}
 
     def get_media_list_by_id(self, _: int, body: dict[str, Any], **__: Any) -> list[dict[str, Any]]:
-        """Return these media."""
+        """Return the media with these ids."""
         return [self._row(number) for number in body["ids"]]
 
     def get_media_list(self, _: int, *, stop: int, after: int = 0, **__: Any) -> list[dict[str, Any]]:
-        """Return a page of all."""
+        """Return a page of all media."""
         return [self._row(number) for number in range(after + 1, min(after + stop, self.count) + 1)]
 
     def get_media_type_list(self, _: int) -> list[dict[str, Any]]:
@@ -57,11 +57,11 @@ class ManyMedia:
         return [{"id": _TYPE, "name": "Pictures", "dtype": "image", "attribute_types": [mark, *counts]}]
 
     def get_section_list(self, _: int) -> list[dict[str, Any]]:
-        """Return none."""
+        """Return an empty list."""
         return []
 
     def update_media_list(self, _: int, body: dict[str, Any]) -> dict[str, Any]:
-        """Note the mark of these media, or their counts."""
+        """Set the mark of these media, or their counts."""
         for name, value in body["attributes"].items():
             if name == MARK:
                 self._mark = value
@@ -89,9 +89,9 @@ def write_uploads(folder: Path, media_ids: Sequence[int], paths: Sequence[Path])
     """Write the record of each media's upload, verified with two boxes.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         media_ids: the media.
-        paths: of the files, below it.
+        paths: the files to write, relative to the folder.
     """
     people = People(edited=[], added=[], deleted=[], withheld=[])
     for media_id, path in zip(media_ids, paths, strict=True):
@@ -111,8 +111,8 @@ def write_uploads(folder: Path, media_ids: Sequence[int], paths: Sequence[Path])
 
 
 def project_of(count: int) -> Callable[..., Any]:
-    """Return what makes a Project that asks such a client."""
-    from scripts.lib.server.api import Project  # Tator's client, which steps that do not ask it have not imported
+    """Return a subclass of Project that uses this client, with `count` media."""
+    from scripts.lib.server.api import Project  # imports Tator's client, which some steps do not need
     from scripts.lib.server.pace import Pace
     from scripts.lib.server.sessions import Clock
 

@@ -1,4 +1,4 @@
-"""Measure on a machine with other load: in turns, and recording what other programs used meanwhile."""
+"""Measure on a machine with other load: in turns, recording the load of other programs."""
 
 import math
 import os
@@ -10,21 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# More processor time than this, in cores, taken by other programs makes a round a disturbed one.
+# A round is disturbed if other programs use more processor time than this, in cores.
 QUIET_CORES = 0.15
 _SAMPLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What an action used.
+    """The time and memory that an action used.
 
     Attributes:
-        wall: seconds.
-        cpu: seconds on any core, by what was measured.
+        wall: elapsed seconds.
+        cpu: seconds of processor time, on all cores.
         others: cores that other programs used on average.
-        pss: peak memory of a process and its descendants in bytes, pages they share counted once; 0 where nobody asked.
-        output: what a process wrote.
+        pss: peak memory of a process and its descendants in bytes, with shared pages counted once; 0 if not measured.
+        output: the process's output.
     """
 
     wall: float
@@ -48,10 +48,10 @@ def measured_process(
     """Measure a process and its descendants, from its start to its end.
 
     Args:
-        command: the process.
-        directory: where it runs.
-        environ: all its variables; this process' where None.
-        watch_memory: look at its memory too, which takes some time of its own.
+        command: the process's command.
+        directory: its working directory.
+        environ: its environment; None for that of this process.
+        watch_memory: also measure its memory, which takes some processor time.
 
     Raises:
         RuntimeError: it failed; with the end of its output.
@@ -79,10 +79,10 @@ def in_turns(
     """Measure the actions in turn, every second round backwards; return the quietest rounds, in order of time.
 
     Args:
-        actions: what to compare.
-        rounds: how many to return.
-        patience: how many more to run, at most, instead of disturbed ones.
-        seconds: after which none is run instead of others.
+        actions: the actions to compare.
+        rounds: the number of rounds to return.
+        patience: further rounds to run, at most, to replace disturbed ones.
+        seconds: time after which disturbed rounds are not replaced any more.
     """
     ends = time.monotonic() + seconds
     done: list[list[Usage]] = []
@@ -97,7 +97,7 @@ def in_turns(
 
 
 def quiet(usages: Sequence[Usage]) -> bool:
-    """Return whether other programs did not disturb a round."""
+    """Return whether a round was not disturbed by other programs."""
     return all(usage.others < QUIET_CORES for usage in usages)
 
 
@@ -112,7 +112,7 @@ def cores() -> int:
 
 
 def _busy() -> float:
-    """Return the seconds that this machine's cores have worked since it started, also for other machines."""
+    """Return the busy seconds of this machine's cores since it started, including those of other virtual machines."""
     user, nice, system, _, _, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
     )
@@ -141,7 +141,7 @@ def _tree(pid: int) -> list[int]:
 
 
 def _pss(pid: int) -> int:
-    """Return a process' share of memory in bytes; 0 once it has ended."""
+    """Return a process's share of memory in bytes; 0 if it has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,12 +1,12 @@
-"""Run MegaDetector's batch script with an engine of stated cost.
+"""Run MegaDetector's batch script with an engine of a set pace.
 
     megadetector_process.py PICTURES OUT WORKERS PACE WIDTH HEIGHT ANCHORS CLASSES THRESHOLD IOU
 
-It runs in an environment that has PyPI's package `megadetector`, which the workflow does not need. Its detector is
-replaced, so it needs neither weights nor PyTorch. The replacement does what its detectors do besides the network, and
-what the workflow does too: it scales a picture to the network's size, and suppresses boxes of as many anchors and
-classes. WORKERS is 0 for its default, one picture after the other, or how many processes load pictures ahead
-(`--use_image_queue`). Writes a JSON object: seconds, seconds of the processor, pictures.
+It runs in an environment with PyPI's package `megadetector`, which the workflow does not need. The detector is
+replaced, so weights and PyTorch are not needed. The replacement does the work of a detector other than the network, as
+the workflow does: it scales a picture to the network's size, and suppresses boxes of the same number of anchors and
+classes. WORKERS is 0 for the script's default, one picture at a time, or the number of processes that load pictures
+ahead (`--use_image_queue`). Writes a JSON object: seconds, seconds of processor time, pictures.
 """
 
 import json
@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 from megadetector.detection import run_detector_batch as batch  # type: ignore[import-not-found]
 
-_BOXES = 20  # a picture, as PacedEngine has
+_BOXES = 20  # boxes in a picture, as in PacedEngine
 _SIDE, _SCORE, _GREY = 40, 0.9, 114
 
 
 class PacedDetector:
-    """Gives the same boxes for every picture, after the time that a GPU would take."""
+    """Returns the same boxes for every picture, after the time that a GPU would take."""
 
     def __init__(  # noqa: PLR0917
         self, pace: float | None, size: tuple[int, int], anchors: int, classes: int, threshold: float, iou: float
@@ -34,12 +34,12 @@ class PacedDetector:
         """Prepare.
 
         Args:
-            pace: pictures a second; None for no cost.
+            pace: pictures per second; None for no cost.
             size: width and height of the network's input.
-            anchors: boxes before suppression.
-            classes: how many it scores.
+            anchors: the number of boxes before suppression.
+            classes: the number of classes.
             threshold: the least score of a box.
-            iou: of suppression.
+            iou: the IoU above which boxes are suppressed.
         """
         self._seconds = 0.0 if pace is None else 1 / pace
         self._size, self._threshold, self._iou = size, threshold, iou
@@ -53,14 +53,14 @@ class PacedDetector:
         """Return a picture's boxes."""
         begun = time.monotonic()
         self._scaled(np.asarray(image))
-        time.sleep(self._seconds)  # as its detectors do: nothing else is done while the network runs
+        time.sleep(self._seconds)  # like its detectors, which wait while the network runs
         detections = self._suppressed()
         if not detections or time.monotonic() < begun + self._seconds:
             raise RuntimeError("the detector found nothing, or took less than the network would")
         return {"file": image_id, "detections": detections, "max_detection_conf": _SCORE}
 
     def _scaled(self, picture: Any) -> Any:
-        """Return a picture in the network's size, with grey edges, as colours in planes."""
+        """Return a picture in the network's size, with grey edges, colours first."""
         width, height = self._size
         scale = min(width / picture.shape[1], height / picture.shape[0])
         inner = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
@@ -84,18 +84,18 @@ class PacedDetector:
 
 
 def main(pictures: str, out: str, workers: str, pace: str, *network: str) -> None:
-    """Run it and print what it took; `network` is the size, anchors, classes, threshold and IoU."""
+    """Run the script and print its times; `network` is the size, anchors, classes, threshold and IoU."""
     width, height, anchors, classes, threshold, iou = network
     shape = (int(width), int(height)), int(anchors), int(classes), float(threshold), float(iou)
     cv2.setNumThreads(1)
     said, sys.stdout = sys.stdout, sys.stderr
     files = [str(path) for path in sorted(Path(pictures).rglob("*")) if path.is_file()]
     batch.load_detector = lambda *_, **__: PacedDetector(None if pace == "none" else float(pace), *shape)
-    batch.is_gpu_available = lambda *_, **__: False  # it would ask PyTorch
+    batch.is_gpu_available = lambda *_, **__: False  # otherwise it needs PyTorch
     wall = time.monotonic()
     before = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     results = batch.load_and_run_detector_batch(
-        __file__,  # any file that is there
+        __file__,  # any existing file
         files,
         confidence_threshold=0.005,
         quiet=True,

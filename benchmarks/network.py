@@ -1,8 +1,8 @@
 """Write networks with seeded random weights as ONNX: a RetinaNet of ResNet-50's size, and others by their outputs.
 
 The RetinaNet is cut before its suppression; its layers are those of keras-retinanet's ResNet-50 with batch
-normalisation folded in. What they find means nothing. The weights are scaled such that, as with a trained network, few
-boxes score high.
+normalisation folded in. The boxes mean nothing, but the weights are scaled so that few boxes have a high score, as in a
+trained network.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ _DELTA_SCALE = 0.2
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a network is.
+    """The size of a network.
 
     Attributes:
         blocks: bottlenecks of each of the four stages.
         width: channels of the first convolution.
-        channels: of the pyramid and the heads.
-        classes: how many it scores.
+        channels: channels of the pyramid and the heads.
+        classes: the number of classes.
         score_bias: before the sigmoid; an anchor's usual score in a trained network is about 0.01.
     """
 
@@ -82,8 +82,8 @@ def write_network(path: Path, size: Size, shape: Shape | None = None, seed: int 
     Args:
         path: the `.onnx` file.
         size: the size of its input; each side a multiple of the coarsest stride, 128.
-        shape: how large it is; ResNet-50's when None.
-        seed: of the weights.
+        shape: the size of its layers; None for ResNet-50's.
+        seed: the seed of the weights.
     """
     shape = shape or Shape()
     graph = _Graph(seed)
@@ -144,7 +144,7 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
         path: the `.onnx` file.
         size: the size of its input; each side a multiple of 32.
         shape: how large it is.
-        queries: how many boxes it gives.
+        queries: the number of its boxes.
     """
     graph = _Graph(0)
     last, channels = _backbone(graph, _as_bytes(graph, "images"), shape)[-1]
@@ -152,7 +152,7 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
     columns = 4 + shape.classes
     kernel = graph.kernel(channels, columns, 1, gain=0.25, bias=shape.score_bias)
     made = graph.add("Reshape", graph.convolve(last, kernel, 1), graph.constant(np.array([0, columns, cells])))
-    # Each query looks at the cells with weights of its own.
+    # Each query has its own weights for the cells.
     looks = np.random.default_rng(1).standard_normal((cells, queries)).astype(np.float32) / np.float32(cells**0.5)
     found = graph.add("Transpose", graph.add("MatMul", made, graph.constant(looks)), perm=[0, 2, 1])
     parts = graph.constant(np.array([4, shape.classes]))
@@ -162,7 +162,7 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
 
 
 def _as_bytes(graph: _Graph, name: str) -> str:
-    """Add what makes pixels of 0 to 1 those that the backbone takes."""
+    """Add the conversion of pixels from 0 to 1 to the backbone's input."""
     return graph.add("Mul", name, graph.constant(np.array(255, np.float32)))
 
 
@@ -179,7 +179,7 @@ def _save(path: Path, graph: _Graph, size: Size, outputs: dict[str, list[Any]]) 
 
 
 def anchors(size: Size) -> npt.NDArray[np.float32]:
-    """Return (A, 4) x1, y1, x2, y2, level by level, row by row, nine a cell."""
+    """Return anchors (A, 4) x1, y1, x2, y2: nine for each cell, by level and row."""
     levels = []
     for stride in STRIDES:
         sides = stride * _ANCHOR_SIDE * np.array(SCALES)
@@ -195,7 +195,7 @@ def anchors(size: Size) -> npt.NDArray[np.float32]:
 
 def _backbone(graph: _Graph, pixels: str, shape: Shape) -> list[tuple[str, int]]:
     """Add ResNet; return its last three stages with their channels."""
-    # Pixels less their mean are of the order of 60.
+    # Pixels minus their mean are about 60.
     source = graph.convolve(pixels, graph.kernel(3, shape.width, 7, gain=1 / 60), 7, 2, relu=True)
     source = graph.add("MaxPool", source, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     channels, stages = shape.width, []

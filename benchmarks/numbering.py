@@ -1,8 +1,8 @@
-"""Print what numbering by times costs where the rate is constant: `python -m benchmarks.numbering`.
+"""Print the cost of numbering by times at a constant rate: `python -m benchmarks.numbering`.
 
-Each round detects in the same clip as an original, numbered as Tator's player numbers it, and as a streaming copy,
-whose frames are counted, in turn; and reads it both ways, with one thread. The processor's seconds are compared, and
-the CSV files byte for byte. Everything else is the same: damage is looked for in both.
+Each round detects in the same clip in turn as an original, numbered as in Tator's player, and as a streaming copy,
+whose frames are counted; and also only reads it both ways, with one thread. Processor times are compared, and the CSV
+files byte by byte. Everything else is the same, including the checks for damage.
 """
 
 import argparse
@@ -32,12 +32,12 @@ from scripts.lib.workflow import job
 _SIZE = Size(1280, 720)
 _FRAMES = 150
 _CLIPS = ("h264.mp4", "h264.ts", "hevc.mp4")
-# The most that numbering may cost, as a share of the processor's time.
+# The largest allowed cost of numbering, as a share of processor time.
 _MOST = 0.01
 
 
 def _arguments(folder: Path, clip: Path, role: str) -> dict[str, Any]:
-    """Write what the steps before detection write of a media whose file is an original or a streaming copy."""
+    """Write the records of a media whose file is an original or a streaming copy; return detect's arguments."""
     arguments = step_arguments(sample_network(None), clip, folder, cores())
     record, download = folder / "record.json", folder / "download.json"
     size = {"width": _SIZE.width, "height": _SIZE.height}
@@ -50,7 +50,7 @@ def _arguments(folder: Path, clip: Path, role: str) -> dict[str, Any]:
 
 
 def _compare(folder: Path, clip: Path, engine: Engine, rounds: int, patience: int) -> tuple[list[list[Usage]], bool]:
-    """Return each round's usage, detecting by times, by counting, reading by times, by counting; and equal boxes."""
+    """Return each round's usage: detecting by times, by counting, reading by both; and whether the boxes are equal."""
     shown = Shown(rate=Fraction(RATE), width=_SIZE.width, height=_SIZE.height, count=_FRAMES)
     by_role = {role: _arguments(folder / role, clip, role) for role in ("archival", "streaming")}
 
@@ -80,7 +80,7 @@ def _compare(folder: Path, clip: Path, engine: Engine, rounds: int, patience: in
 def main() -> int:
     """Print the table of docs/evidence.md; return 1 if numbering costs too much or changes a box."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="of each clip (9)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds for each clip (9)")
     parser.add_argument("--patience", type=int, default=3, help="further rounds in place of disturbed ones (3)")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)

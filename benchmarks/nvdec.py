@@ -10,11 +10,11 @@ import numpy as np
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.threads import NotSound
 
-LEVELS = 2  # of grey that a picture may differ by
+LEVELS = 2  # grey levels by which a picture may differ
 
 
 def compared_with_cpu(clip: Path, library: ModuleType) -> str:
-    """Return how far NVDEC's frames are from the CPU's, and how fast both are read.
+    """Return the differences of NVDEC's frames from the CPU's, and the speed of both.
 
     Args:
         clip: a video.

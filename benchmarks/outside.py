@@ -23,11 +23,11 @@ def measure_plain_loop(
     """Compare the step with another program on the same clip and network, start-up included.
 
     Args:
-        case: the network; it has an ONNX.
+        case: the network; it must have an ONNX file.
         clip: the video.
-        folder: for what they write.
-        rounds: how often.
-        patience: how many more, instead of disturbed rounds.
+        folder: the folder for their output.
+        rounds: the number of rounds.
+        patience: further rounds, at most, to replace disturbed ones.
         peer: the other program, a command that takes the arguments of benchmarks/plain_loop.py.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def measure_plain_loop(
 
 
 def measure_memory(case: Case, short: Path, long: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Compare the peak of memory on a short and on a long clip of the same kind."""
+    """Compare the peak memory for a short and for a long clip of the same kind."""
     actions = [partial(_run_step, case, clip, folder, memory=True) for clip in (short, long)]
     found = in_turns(actions, rounds, 0)
     return {
@@ -64,14 +64,14 @@ def measure_memory(case: Case, short: Path, long: Path, folder: Path, rounds: in
 
 
 def measure_peak(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the peak of memory on one clip."""
+    """Return the peak memory for one clip."""
     return {"mb": spread([_run_step(case, clip, folder, memory=True).pss / 1e6 for _ in range(rounds)])}
 
 
 def measure_start(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the seconds from a job's start until its first batch is through the network, and what a media costs.
+    """Return the seconds from a job's start until its first batch is done, and those of a second media in a run.
 
-    The step alone is one process; in the workflow, Snakemake starts it, once a media.
+    The former is measured on the step in one process; the latter in the workflow, where Snakemake starts it.
     """
     steps = [json.loads(_run_step(case, clip, folder, max_frames=BATCH_SIZE).output) for _ in range(rounds)]
     run = _prepare_run(case, clip, folder / "run")
@@ -84,7 +84,7 @@ def measure_start(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str
 
 
 def _prepare_run(case: Case, clip: Path, folder: Path) -> dict[str, Any]:
-    """Write what the rules before `detect` make of two media, and return the run's settings."""
+    """Write the files of the rules before `detect` for two media; return the run's settings."""
     resources = folder / "resources"
     graph = f"graph{case.graph.suffix}"
     for name in ("records", "downloads", "network", "media"):
@@ -97,7 +97,7 @@ def _prepare_run(case: Case, clip: Path, folder: Path) -> dict[str, Any]:
         shutil.copy(arguments["downloads"], resources / "downloads" / f"{media}.json")
         shutil.copy(arguments["provenance"], resources / "network" / "provenance.json")
         shutil.copy(clip, resources / "media" / str(media))
-    (folder / "nowhere").mkdir(exist_ok=True)  # the settings have to name a folder; its network is here already
+    (folder / "nowhere").mkdir(exist_ok=True)  # a setting is required, but the network is here already
     return {
         "tator": {"host": "http://127.0.0.1:9", "project_id": 1, "media_ids": [1, 2]},
         "network": {"directory": "nowhere", "graph": graph},
@@ -107,7 +107,7 @@ def _prepare_run(case: Case, clip: Path, folder: Path) -> dict[str, Any]:
 
 
 def _run_workflow(folder: Path, settings: dict[str, Any], count: int) -> float:
-    """Run only the rule `detect`, on so many media; return the seconds."""
+    """Run only the rule `detect`, on this number of media; return the seconds."""
     csvs = [f"results/detections/{media + 1}.csv" for media in range(count)]
     arguments = [*csvs, "--force", "--notemp", "--allowed-rules", "detect"]
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""An engine that takes as long as a GPU of stated pace would, without using the processor."""
+"""An engine that takes as long as a GPU with a set pace, without using the processor."""
 
 import time
 from collections import deque
@@ -10,16 +10,16 @@ from scripts.lib.engines import nms_settings, top_k
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.top_k import Candidates
 
-_BOXES = 20  # a frame
+_BOXES = 20  # boxes in a frame
 _SIDE = 40  # pixels of a box
 _SCORE = 0.9
-_LEAST_SCORE = 0.2  # that is asked for
+_LEAST_SCORE = 0.2  # the least score that is needed
 
 
 class PacedEngine(Engine):
-    """Gives the same boxes for every frame; a batch is ready when the GPU would have done it and all before it.
+    """Returns the same boxes for every frame; a batch is ready when the GPU would have done it and all before it.
 
-    As engines on a GPU do, it gives the best anchors alone of a network that has many.
+    Like engines on a GPU, it returns only the best anchors of a network that has many.
     """
 
     depth = 2
@@ -30,9 +30,9 @@ class PacedEngine(Engine):
         Args:
             size: the size of the network's input.
             batch_size: frames in a batch.
-            classes: how many it scores.
-            anchors: boxes before suppression.
-            pace: frames a second; None for no cost.
+            classes: the number of classes.
+            anchors: the number of boxes before suppression.
+            pace: frames per second; None for no cost.
         """
         self.size, self.batch_size, self.classes, self._pace = size, batch_size, classes, pace
         self.nms = nms_settings.DEFAULT
@@ -68,11 +68,11 @@ class PacedEngine(Engine):
     def finish(self) -> Outputs:
         """Wait until the oldest batch would be done."""
         ready, count = self._ready.popleft()
-        if (left := ready - time.monotonic()) > 0:  # a sleep of no length gives the processor to another program
+        if (left := ready - time.monotonic()) > 0:  # even a sleep of 0 s lets other programs run
             time.sleep(left)
         picked = self._picked.first(count).outputs(_LEAST_SCORE) if self._picked else None
         return picked or self._outputs.first(count)
 
     def close(self) -> None:
-        """Forget what is under way."""
+        """Discard batches that are not done."""
         self._ready.clear()

@@ -1,4 +1,4 @@
-"""Measure jobs that many pictures share."""
+"""Measure jobs with many pictures."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,13 +14,13 @@ from tests.made_records import provenance
 
 
 def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[list[int]]) -> dict[str, Any]:
-    """Compare jobs, from the start of their process to its end, with the engine in a bare loop, which is open already.
+    """Compare jobs, from the start of their process to its end, with an opened engine in a plain loop.
 
     Args:
-        run: its media are resolved, and not one of them detected in.
+        run: the run; its media are resolved, but not detected in.
         case: the network.
-        pictures: what the engine gets in the bare loop, again and again.
-        jobs: the media of each job; after each the engine does as many pictures.
+        pictures: the pictures for the plain loop, which repeats them.
+        jobs: the media of each job; after each job the engine processes as many pictures.
     """
     ready, _ = fitted(pictures, "image", case.size)
     steps, bares = [], []

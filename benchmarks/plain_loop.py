@@ -1,7 +1,4 @@
-"""Detect with the simplest program: read with OpenCV, run onnxruntime, suppress, write; one frame after the other.
-
-The workflow is compared with it.
-"""
+"""Detect with a simple program, to compare the workflow with: OpenCV, onnxruntime, suppression; one frame at a time."""
 
 import argparse
 import csv

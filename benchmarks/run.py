@@ -1,4 +1,4 @@
-"""Make a run's folder with the stand-in for Tator, in which the workflow, or one of its steps, is measured."""
+"""Make a run's folder, with the stand-in for Tator, to measure the workflow or one of its steps in."""
 
 import sys
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Run:
     """A run's folder.
 
     Attributes:
-        folder: it.
+        folder: its path.
         server: the Tator site.
-        media_ids: what it works on.
+        media_ids: the media of the run.
         size: the size of the network's input, the sample's.
     """
 
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a user would write."""
+        """The settings, as a user would write them."""
         return {
             "tator": {"host": self.server.host, "project_id": self.server.project_id, "media_ids": self.media_ids},
             "network": {"directory": str(SAMPLE)},
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def site(self) -> dict[str, Any]:
-        """Tator's address, as the steps get it."""
+        """Tator's address and project, as arguments of steps."""
         return {"host": self.server.host, "project_id": self.server.project_id}
 
     def workflow(self, *arguments: str) -> Usage:
@@ -58,7 +58,7 @@ class Run:
         """Run one step as a separate job, in the folder.
 
         Raises:
-            RuntimeError: it failed; with the end of its log.
+            RuntimeError: it failed; the message is the end of its log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         file, log = self.folder / "arguments.json", self.folder / f"{script}.log"
@@ -70,7 +70,7 @@ class Run:
             raise RuntimeError(log.read_text(encoding="utf-8")[-3000:]) from error
 
     def files(self, pattern: str, media_ids: list[int] | None = None) -> list[str]:
-        """Return the pattern's file for each of these media, or for all."""
+        """Return the path for each of these media, or for all of the run."""
         return [pattern.format(media_id=media_id) for media_id in media_ids or self.media_ids]
 
     def resolve(self) -> None:

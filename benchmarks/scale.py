@@ -1,7 +1,7 @@
-"""Measure what a run of many media costs: `make bench-scale`.
+"""Measure the cost of runs with many media: `make bench-scale`.
 
-Prints a table and writes benchmarks/scale.json. Runs against a Tator stand-in on this machine, whose own time counts in
-seconds of the clock, not in those of the processor.
+Prints a table and writes benchmarks/scale.json. Runs use a stand-in for Tator on this machine; its time is part of the
+elapsed times, not of the processor times.
 """
 
 import argparse
@@ -46,7 +46,7 @@ SECTIONS = (
     ),
     "memory",
 )
-# Files of a folder, or media of Tator, and in how many seconds of the processor a run on them is to be planned.
+# Files of a folder, or media of Tator, and the largest processor time in seconds to plan a run on them.
 PLANS = {"1000": 4, "10000": 5, "100000": 10, "1000000": 60}
 # What each figure should reach.
 TARGETS = {
@@ -79,7 +79,7 @@ TARGETS = {
     ("uploads", "boxes", "workflow_second_ratio"): "<= 0.05",
     ("uploads", "boxes", "media_written"): "<= 1",
 }
-# What is small, so that the frames themselves cost little.
+# Small sizes, so that the frames themselves cost little.
 CLIP, INPUT = Size(320, 240), Size(160, 120)
 PICTURE = Size(640, 480)
 
@@ -89,15 +89,15 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        planned: media of a dry run, by how many share a job.
-        clips: of one second, of the run that is really done.
-        pictures: of 640x480.
-        uploaded: media whose boxes are uploaded.
-        boxes: of each of these.
-        rounds: of what can be repeated.
-        files: of a folder, or media of Tator, of dry runs, by their names.
-        again: pictures of a folder whose run is asked for again.
-        records: media of the steps whose memory is measured, few and many.
+        planned: the number of media of a dry run, by `media.per_job`.
+        clips: the number of one-second clips of the complete run.
+        pictures: the number of pictures of 640x480.
+        uploaded: the number of media whose boxes are uploaded.
+        boxes: the number of boxes of each of these.
+        rounds: repetitions of what can be repeated.
+        files: numbers of files of a folder, or of media of Tator, for dry runs, by name.
+        again: the number of pictures of the folder whose run is repeated.
+        records: numbers of media for the memory of steps, few and many.
     """
 
     planned: dict[int | str, int]
@@ -149,7 +149,7 @@ class Bench:
         self._servers.close()
 
     def pictures(self) -> Iterator[tuple[str, Figures]]:
-        """Yield how near jobs of many pictures come to their engine."""
+        """Yield the speed of jobs with many pictures against their engine's."""
         media = self._folder / "pictures"
         write_pictures(media, PICTURE, self._extent.pictures)
         few = sorted(media.iterdir())[:DISTINCT_PICTURES]
@@ -161,7 +161,7 @@ class Bench:
             yield name, measure_pictures(run, sample_network(None), few, jobs)
 
     def planning(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what a dry run takes."""
+        """Yield the cost of a dry run."""
         for per_job, media in self._extent.planned.items():
             folder = self._folder / f"plan-{per_job}"
             yield (
@@ -170,17 +170,17 @@ class Bench:
             )
 
     def clips(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what a run of many clips takes beyond its frames."""
+        """Yield the cost of a run with many clips in addition to that of its frames."""
         run, used = self._run_of_clips
         yield "auto", measure_clips(run, replace(sample_network(None), size=INPUT), used)
 
     def idle(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what the same run takes when it is asked for again."""
+        """Yield the cost of repeating the same run."""
         run, _ = self._run_of_clips
         yield "auto", measure_idle(run, self._extent.rounds)
 
     def uploads(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what it takes to upload many boxes, and to upload them again."""
+        """Yield the cost of uploading many boxes, and of uploading them again."""
         server = self._server(None)
         file = {"path": "none", "resolution": [PICTURE.height, PICTURE.width]}
         media_ids = [
@@ -190,29 +190,29 @@ class Bench:
         yield "boxes", measure_uploads(Run(self._folder / "uploads", server, media_ids, PICTURE), self._extent.boxes)
 
     def connect(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what a job pays for Tator's schema."""
+        """Yield the cost of Tator's schema for a job."""
         yield "schema", measure_connect(Run(self._folder / "any", self._server(None), [], PICTURE), self._extent.rounds)
 
     def folder(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what a picture of a folder costs."""
+        """Yield the cost of a picture of a folder."""
         runs = self._folder / "folder-runs"
         runs.mkdir()
         yield from measure_folder_pictures(runs, self._extent.pictures, self._extent.rounds)
 
     def folder_plans(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what it takes to plan a run on a folder's files."""
+        """Yield the cost of planning a run on a folder's files."""
         yield from measure_folder_planning(self._folder, self._extent.files)
 
     def file_plans(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what it takes to plan a run on media of Tator that a file names."""
+        """Yield the cost of planning a run on the media in tator.media_file."""
         yield from measure_plans_of_file(self._folder, self._extent.files)
 
     def folder_again(self) -> Iterator[tuple[str, Figures]]:
-        """Yield what a run on a folder's files takes, and what it takes when it is asked for again."""
+        """Yield the cost of a run on a folder's files, and of repeated runs."""
         yield from measure_folder_again(self._folder, self._extent.again)
 
     def memory(self) -> Iterator[tuple[str, Figures]]:
-        """Yield how much more memory the steps take with many media than with few."""
+        """Yield the memory of the steps with many media, compared with few."""
         yield from measure_memory(self._folder, *self._extent.records)
 
     @cached_property
@@ -235,10 +235,10 @@ class Bench:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure what is asked for, and write it down."""
+    """Measure the requested sections and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure; all when none is named")
-    parser.add_argument("--quick", action="store_true", help="try everything out, without meaning")
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure (default: all)")
+    parser.add_argument("--quick", action="store_true", help="measure little, as a test; the figures mean nothing")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("scale.json"))
     args = parser.parse_args(words)
     with (

@@ -1,7 +1,7 @@
 """Measure the memory of the steps that read all media, with made-up records.
 
-`python -m benchmarks.step_memory STEP FOLDER` runs one, in a folder that `make_run` filled, and prints its peak in MB
-and its seconds of the processor.
+`python -m benchmarks.step_memory STEP FOLDER` runs one step, in a folder that `make_run` filled, and prints its peak
+memory in MB and its processor time in seconds.
 """
 
 import json
@@ -36,24 +36,24 @@ STEPS = (
     *("export_counts", "get_truth", "get_attributes", "write_counts", "mark_processed", "match_media", "list_media"),
     *("resolve_media", *COMMANDS),
 )
-# Those that ask Tator.
+# Steps that use Tator.
 _OF_TATOR = ("get_attributes", "write_counts", "mark_processed", "match_media", "resolve_media", "select_media")
-# So many media at most have true boxes, which people draw.
+# The number of media with true boxes, which people draw, at most.
 _ANNOTATED = 1000
 _BEGIN_OF_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(90)
 _SITE: dict[str, Any] = {"host": "https://tator.example.org", "project_id": 1}
-# More links than a file may have on some file systems.
+# Links to a file; some file systems do not allow many more.
 _LINKS = 20_000
 _SETTINGS = {"media": {"folder": "survey"}}
 
 
 def measure_memory(folder: Path, small: int, large: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield for each step its peak memory with few and with many media, and how much more the latter is.
+    """Yield for each step its peak memory with few and with many media, and their ratio.
 
     Args:
-        folder: for the runs.
-        small: how many media are few.
-        large: how many are many.
+        folder: the folder for the runs.
+        small: the number of media of the small run.
+        large: the number of media of the large run.
     """
     places = {count: folder / f"media-{count}" for count in (small, large)}
     for count, place in places.items():
@@ -66,8 +66,8 @@ def measure_memory(folder: Path, small: int, large: int) -> Iterator[tuple[str, 
 
 
 def make_run(folder: Path, count: int) -> None:
-    """Write what the jobs before leave of so many pictures, numbered from 1, with two boxes each."""
-    from tests.report_run import FakeRun  # numpy and OpenCV, which the steps that are measured may do without
+    """Write the files of the earlier jobs for `count` pictures, numbered from 1, with two boxes each."""
+    from tests.report_run import FakeRun  # imports numpy and OpenCV, which some measured steps do not need
 
     with tempfile.TemporaryDirectory(dir=folder.parent) as made:
         of_one = FakeRun(Path(made))
@@ -122,7 +122,7 @@ def _measured(step: str, folder: Path) -> dict[str, float]:
 
 
 def _arguments(step: str) -> dict[str, Any]:
-    """Return the arguments of a step's function, as its rule gives them in a folder's run."""
+    """Return the arguments of a step's function, as in its rule, for a run on a folder."""
     media_ids, results = media_ids_of(), Path("results")
     job_media = _of_the_largest_job(media_ids)
 
@@ -274,7 +274,7 @@ def _arguments(step: str) -> dict[str, Any]:
 
 
 def _of_command(name: str) -> dict[str, Any]:
-    """Return the arguments of a command's function; what they are made of, the other steps do without."""
+    """Return the arguments of a command's function; imports modules that the steps do not need."""
     if name == "compare_runs":
         from scripts.lib.evaluation.comparison import run_side
 
@@ -290,11 +290,11 @@ def _of_command(name: str) -> dict[str, Any]:
 
 
 def _say_nothing(_: str) -> None:
-    """Stand in for what prints."""
+    """Replace a function that prints."""
 
 
 def main(step: str, folder: str) -> None:
-    """Run a step and print what it took."""
+    """Run a step and print its memory and time."""
     os.chdir(folder)
     for place in ("resources/matches", "resources/listed"):
         Path(place).mkdir(exist_ok=True)
@@ -306,7 +306,7 @@ def main(step: str, folder: str) -> None:
         if step in _OF_TATOR:
             stack.enter_context(mock.patch.object(script, "Project", project_of(len(media_ids_of()))))
         getattr(script, step)(**arguments)
-    # Not getrusage's, which begins with that of the process that started this one.
+    # Not getrusage's peak, which starts with that of the parent process.
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     sys.stdout.write(json.dumps({"mb": int(peak) * 1024 / 1e6, "cpu_seconds": time.process_time() - begun}))
 

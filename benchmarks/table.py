@@ -1,4 +1,4 @@
-"""Print and write a benchmark's results: each figure, its target, and how near it comes to that."""
+"""Print and return a benchmark's results: each figure, its target, and their ratio."""
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +9,17 @@ from typing import Any
 from benchmarks.measure import cores
 
 Figures = dict[str, Any]
-# What figures should reach, by section, name and figure: at least, or at most where it begins with `<`.
+# The targets by section, name and figure: at least, or at most if it begins with `<`.
 Targets = Mapping[tuple[str, str, str], str]
 
 
 def measured_sections(bench: object, sections: Sequence[str], targets: Targets) -> dict[str, Any]:
-    """Print the table of these sections, line by line; return the figures, and what they were measured with.
+    """Print the table of these sections, line by line; return the figures and the machine.
 
     Args:
-        bench: has a method for each section, which yields names and their figures.
-        sections: what to measure.
-        targets: what the figures should reach.
+        bench: an object with a method for each section, which yields names and their figures.
+        sections: the sections to measure.
+        targets: the figures' targets.
     """
     results: dict[str, Any] = {"machine": _machine()}
     for section in sections:
@@ -32,7 +32,7 @@ def measured_sections(bench: object, sections: Sequence[str], targets: Targets) 
 
 
 def _lines(section: str, name: str, figures: Figures, targets: Targets) -> Iterator[str]:
-    """Yield a line of the table for each figure; its target comes with the figure's ratio to it."""
+    """Yield a line of the table for each figure, with its target and the figure's ratio to it."""
     for figure, value in figures.items():
         if isinstance(value, dict):
             words = "".join(f"{value[part]:10.3f}" for part in ("min", "median", "max"))
@@ -48,7 +48,7 @@ def _middle(value: Any) -> float:
 
 
 def _machine() -> dict[str, Any]:
-    """Return what figures were measured with."""
+    """Return the machine and the versions of packages."""
     model = next(
         (
             line.partition(":")[2].strip()

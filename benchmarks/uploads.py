@@ -1,4 +1,4 @@
-"""What is measured of the traffic with Tator: many boxes, and what a job pays for the schema."""
+"""Measure the traffic with Tator: uploads of many boxes, and the cost of the schema for a job."""
 
 import contextlib
 import os
@@ -21,18 +21,18 @@ from tests.made_records import detection_record, provenance
 
 WIDTH, HEIGHT = 640, 480
 BOXES_A_FRAME = 20
-# A fourth of the media shows whether memory grows with them.
+# The divisor of the number of media for the smaller upload, to compare its memory.
 FEW = 4
 
 
 def measure_uploads(run: Run, boxes: int) -> dict[str, Any]:
-    """Return what uploading takes: at first, again with nothing changed, and after a change in one media.
+    """Return the cost of uploading: first, again without changes, and after a change in one media.
 
-    Both of the step itself and of the workflow, which knows without asking that nothing changed.
+    It is measured for the step and for the workflow, which knows without a request that nothing changed.
 
     Args:
-        run: a new folder; its media are known to Tator.
-        boxes: for each of its media.
+        run: a run in a new folder; its media are in Tator.
+        boxes: the number of boxes of each media.
     """
     run.resolve()
     _prepare(run, "resources/destination.json", "Object Detector")
@@ -77,7 +77,7 @@ def measure_uploads(run: Run, boxes: int) -> dict[str, Any]:
 
 
 def measure_connect(run: Run, rounds: int) -> dict[str, Any]:
-    """Return what a job pays for Tator's schema: where it parses it, and where an earlier job has."""
+    """Return the cost of Tator's schema for a job that parses it, and for a job after an earlier one parsed it."""
     folder = run.folder / "connect"
     (folder / schema.KEPT.parent).mkdir(parents=True)
 
@@ -119,7 +119,7 @@ def _prepare(run: Run, destination: str, version: str) -> None:
 
 
 def _write_detections(run: Run, media_id: int, boxes: int) -> None:
-    """Write what detection leaves: boxes at random places."""
+    """Write the files of detect, with boxes at random places."""
     folder = run.folder / "results" / "detections"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(media_id)

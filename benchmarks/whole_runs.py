@@ -1,4 +1,4 @@
-"""What is measured of whole runs: planning, a run of many clips, and one with nothing left to do."""
+"""Measure whole runs: planning, a run of many clips, and a run with nothing left to do."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from tests.workflow import command_line, environment
 
 
 def measure_planning(folder: Path, per_job: int | str, media: int, rounds: int) -> dict[str, Any]:
-    """Return what a dry run takes whose media nobody has looked at yet."""
+    """Return the cost of a dry run on new media."""
     settings = {
         "tator": {"host": "http://127.0.0.1:9", "project_id": 1, "media_ids": list(range(1, media + 1))},
         "network": {"directory": str(SAMPLE)},
@@ -42,11 +42,11 @@ def measure_planning(folder: Path, per_job: int | str, media: int, rounds: int) 
 
 
 def measure_plans_of_file(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a dry run takes for each number of media of Tator that a file names, without `media.per_job`.
+    """Yield the cost of a dry run for each number of media in tator.media_file, without `media.per_job`.
 
     Args:
-        folder: for the runs.
-        counts: numbers of media by their names.
+        folder: the folder for the runs.
+        counts: numbers of media by name.
     """
     for name, count in counts.items():
         run, media_file = folder / f"plan-file-{name}", folder / f"media-{name}.txt"
@@ -63,12 +63,12 @@ def measure_plans_of_file(folder: Path, counts: Mapping[str, int]) -> Iterator[t
 
 
 def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:
-    """Return a run's time for each media beyond downloading, decoding and the network, each of these measured alone.
+    """Return a run's time for each media, without downloading, decoding and the network, which are measured alone.
 
     Args:
-        run: it, finished.
+        run: the finished run.
         case: its network.
-        used: what the run took.
+        used: the run's usage.
     """
     frames = sum(
         read_json(run.folder / path)["frames"]["used"] for path in run.files("results/detections/{media_id}.json")
@@ -106,7 +106,7 @@ def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:
 
 
 def measure_idle(run: Run, rounds: int) -> dict[str, Any]:
-    """Return what a run takes that has nothing left to do."""
+    """Return the cost of a run with nothing left to do."""
     run.server.clear_requests()
     found = [run.workflow() for _ in range(rounds)]
     return {
@@ -118,7 +118,7 @@ def measure_idle(run: Run, rounds: int) -> dict[str, Any]:
 
 
 def _addresses(run: Run) -> list[str]:
-    """Return where the store has the files."""
+    """Return the files' addresses in the store."""
     records = [read_json(run.folder / path) for path in run.files("resources/records/{media_id}.json")]
     with mock.patch.dict(os.environ, {"TATOR_AUTH_TOKEN": run.server.token}):
         project = Connection(**run.site).project

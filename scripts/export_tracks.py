@@ -41,7 +41,7 @@ class ExportedTracks:
         outcome: the record of detect.
         tracks: the record of track.
         csv: the tracks' boxes.
-        fill_gaps: whether interpolated boxes are among them.
+        fill_gaps: whether to include interpolated boxes.
     """
 
     record: MediaRecord
@@ -73,9 +73,9 @@ def export_tracks(
         records: the records of resolve_media, a file for each media.
         outcomes: the records of detect, in the same order.
         tracks: the records of track, likewise.
-        track_boxes: its CSV files, likewise.
+        track_boxes: the CSV files of track, likewise.
         train_ini: the species' names.
-        fill_gaps: whether interpolated boxes are written too.
+        fill_gaps: whether to write interpolated boxes too.
         mot: the folder for `{media_id}.txt`, results in the format of the MOT challenge: frames from 1, no header.
         viame: the folder for `{media_id}.csv`, which DIVE and VIAME open.
         coco: the JSON file: `videos`, `images` with `frame_index`, `tracks`, and `annotations` with `track_id`.
@@ -107,15 +107,15 @@ def _write_mot(stream: IO[Any], media: ExportedTracks) -> None:
 
 
 def _write_viame(stream: IO[Any], media: ExportedTracks, names: list[str]) -> None:
-    looked = analysed_frames(media.record, media.outcome)
+    analysed = analysed_frames(media.record, media.outcome)
     species = {one.track: (names[one.species - 1], one.confidence) for one in media.tracks}
     rows = csv.writer(stream, lineterminator="\n")
     stream.write(",".join(_VIAME) + "\n")
-    if looked.fps is not None:  # DIVE fails on a row of metadata without any
-        rows.writerow(["# metadata", f"Fps: {float(looked.fps):.10g}"])
+    if analysed.fps is not None:  # DIVE fails on an empty row of metadata
+        rows.writerow(["# metadata", f"Fps: {float(analysed.fps):.10g}"])
     # DIVE needs the boxes of a track in consecutive rows.
     for box in sorted(media.boxes(), key=lambda box: (box.track, box.frame)):
-        seconds = looked.seconds(box.frame)
+        seconds = analysed.seconds(box.frame)
         when = "" if seconds is None else str(timedelta(seconds=seconds))
         x, y, w, h = box.xywh
         corners = [f"{value:.3f}" for value in (x, y, x + w, y + h)]
@@ -151,7 +151,7 @@ def _coco(found: Callable[[], Iterator[ExportedTracks]], names: list[str]) -> It
 
 
 def _images(found: Iterator[ExportedTracks]) -> Iterator[tuple[int, ExportedTracks, int]]:
-    """Yield the frames that hold a box of a track: their number in the file, from 1, the media and the frame."""
+    """Yield the frames with a box of a track: their number in the file, from 1, the media and the frame."""
     number = 0
     for media in found:
         for frame in dict.fromkeys(box.frame for box in media.boxes()):
@@ -160,7 +160,7 @@ def _images(found: Iterator[ExportedTracks]) -> Iterator[tuple[int, ExportedTrac
 
 
 def _annotations(found: Iterator[ExportedTracks]) -> Iterator[dict[str, Any]]:
-    """Yield the boxes, whose images and tracks are numbered from 1 in the order in which they stand in the file."""
+    """Yield the boxes; their images and tracks are numbered from 1 in the order of the file."""
     tracks_before = images_before = 0
     for media in found:
         numbers = {one.track: (at, one.species) for at, one in enumerate(media.tracks, start=tracks_before + 1)}

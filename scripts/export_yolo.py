@@ -13,7 +13,7 @@ from scripts.lib.label_files.media_boxes import each_media
 from scripts.lib.workflow import job
 
 FRAMES_IN_A_FOLDER = 10_000
-# Too long with `.txt`, or the name of another media's folder or file: a video `a.txt.mp4` and a picture `a.jpg`.
+# The name is too long, or that of another media's folder or file: of a video `a.txt.mp4` and a picture `a.jpg`.
 _NO_SUCH_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 
 _log = logging.getLogger(__name__)
@@ -25,15 +25,15 @@ def export_yolo(
     """Write `labels/{path of a picture}.txt`, and `data.yaml` with the species' names.
 
     A line is a box: species from 0, then centre, width and height as shares of the picture's sides. Lines have no
-    score, as training programs would read such a line as an outline. A picture without a box has no file. Each frame
-    of a video has a file, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
+    score, as training programs would read such a line as an outline. A picture without a box has no file. A frame of a
+    video that has a box has a file, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
 
     Args:
         records: the records of resolve_media or list_media.
-        outcomes: record of each media's detection, in the same order.
-        detections: CSV of each, likewise.
+        outcomes: the records of detect, in the same order.
+        detections: the CSV files of detect, likewise.
         train_ini: the species' names.
-        yolo: the folder to make.
+        yolo: the folder to write.
     """
     labels = yolo / "labels"
     labels.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def export_yolo(
             if media.failure is not None:
                 continue
             stem = media.stem
-            if not stems.take(stem):  # as of a.jpg and a.png
+            if not stems.take(stem):  # as for a.jpg and a.png
                 _log.warning(
                     "media %d: another one has the labels %s.txt; its own are %s.txt", media.media_id, stem, media.path
                 )
@@ -67,16 +67,16 @@ def export_yolo(
                     stem = str(media.media_id)
                     _write(labels, stem, frame if media.is_video else None, lines)
     names = dict(enumerate(train.species(train_ini)))
-    readable = all(name.isprintable() for name in names.values())  # else all but ASCII is escaped
+    readable = all(name.isprintable() for name in names.values())  # otherwise all but ASCII is escaped
     content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
     (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=readable), encoding="utf-8")
 
 
 class _Stems:
-    """The names of files that media have taken, in a temporary file: a run may have a million."""
+    """The file names that are in use, kept in a temporary file, as a run may have a million."""
 
     def __init__(self) -> None:
-        # Without a name SQLite makes a temporary file, which is gone when this process ends.
+        # An empty name makes SQLite use a temporary file, which is removed when this process ends.
         self._table = sqlite3.connect("")
         self._table.executescript(
             "PRAGMA journal_mode = OFF; CREATE TABLE taken (stem BLOB PRIMARY KEY) WITHOUT ROWID;"
@@ -88,7 +88,7 @@ class _Stems:
         return added.rowcount == 1
 
     def close(self) -> None:
-        """Give the temporary file up."""
+        """Close and remove the temporary file."""
         self._table.close()
 
 

@@ -1,4 +1,4 @@
-"""Get the true boxes that the run is compared with."""
+"""Get the true boxes to compare the run's boxes with."""
 
 import logging
 from collections.abc import Iterator
@@ -31,19 +31,19 @@ def get_truth(
     """Write the true boxes of the run's media in one format, from a file or from a version in Tator.
 
     Args:
-        truth_file: the file, or nothing.
+        truth_file: the file of true boxes; empty if there is none.
         records: the records of resolve_media.
         train_ini: the species' names.
         truth: the CSV to write.
-        host: Tator's address; like the next four, used if there is no file.
+        host: Tator's address; this and the next four are used if there is no file.
         project_id: the project.
         localization_type_id: the box type.
-        species_attribute: its attribute for the species.
-        truth_version: the version.
+        species_attribute: the box type's attribute for the species.
+        truth_version: the version with the true boxes.
 
     Raises:
         ValueError: there is neither a file nor a version.
-        PipelineError: the file cannot be read, or no true box is of this run's media.
+        PipelineError: the file cannot be read, or has no true box in this run's media.
     """
     media = (read_record(MediaRecord, record) for record in records)
     if truth_file:
@@ -57,7 +57,7 @@ def get_truth(
             box
             for each in media
             if each.state == "ready"
-            for box in _standing(project, each, localization_type_id, truth_version, species_attribute)
+            for box in _current_boxes(project, each, localization_type_id, truth_version, species_attribute)
         ]
         source = f"version {truth_version}"
     if not boxes:
@@ -66,10 +66,10 @@ def get_truth(
     _log.info("%d true boxes in %d media", len(boxes), len({box.picture[0] for box in boxes}))
 
 
-def _standing(
+def _current_boxes(
     project: Project, media: MediaRecord, type_id: int, version_id: int, species: str
 ) -> Iterator[LabeledBox]:
-    """Yield the boxes of a media that are not deleted, in pixels."""
+    """Yield a media's boxes that are not deleted, in pixels."""
     latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id)}
     width, height = size_in_pixels(media)
     for box in latest.values():

@@ -1,4 +1,4 @@
-"""Find the media in Tator that the files of the user's folder are, to put their boxes there."""
+"""Match the files of the user's folder to media in Tator, to upload their boxes there."""
 
 import logging
 from bisect import bisect_right
@@ -43,22 +43,22 @@ def match_media(
     matches: list[Path],
     match_table: Path,
 ) -> None:
-    """Write for each media of the run which one in Tator it is, or why that is not certain.
+    """Write for each media of the run the media in Tator that it matches, or why there is no certain match.
 
     Args:
-        records: what list_media wrote.
+        records: the records of list_media.
         listing: the run's listing.
         match_by: `name` or `md5`.
         host: Tator's address.
         project_id: the project.
         media_ids: the media in Tator to search; if empty, all of the project.
         mark_attribute: the attribute that marks a media as processed; checked before any box is sent.
-        matches: the files to write, each for the media from its own number to that of the next.
+        matches: the files to write, each for the media from the number in its name up to that of the next.
         match_table: the CSV to write, with a row for each media.
 
     Raises:
-        ServerError: Tator refuses or fails, or the marked media types lack the attribute. What is odd in the record of
-            one media, or of its type, is a fault of these.
+        ServerError: Tator refuses or fails, or a media type does not have `mark_attribute`. A record of one media, or
+            of its type, that cannot be used is recorded for that media instead.
     """
     folder = Path(listed_folder(listing))
     with Matching(match_by) as matching:
@@ -110,7 +110,7 @@ def _md5(record: MediaRecord, file: Path) -> tuple[str | None, str | None]:
 
 
 def _entries(rows: Iterator[dict[str, Any]], types: dict[int, dict[str, Any]]) -> Iterator[TatorEntry]:
-    """Yield the videos and pictures among Tator's media; what cannot be read of one is said in the log."""
+    """Yield the videos and pictures among Tator's media; log those whose record cannot be used."""
     for row in rows:
         try:
             type_id = values.whole(row.get("type"), "type")
@@ -133,7 +133,7 @@ def _entries(rows: Iterator[dict[str, Any]], types: dict[int, dict[str, Any]]) -
 
 
 def _usable(found: MatchRecord, types: dict[int, dict[str, Any]]) -> MatchRecord:
-    """Return a match, or why none of that media type can be used."""
+    """Return a match, or the reason why media of its type cannot be used."""
     if found.type_id is not None:
         try:
             require_type("media type", types[found.type_id])
@@ -143,7 +143,7 @@ def _usable(found: MatchRecord, types: dict[int, dict[str, Any]]) -> MatchRecord
 
 
 def _write(matches: Sequence[Path], found: Iterable[MatchRecord]) -> None:
-    """Write the records, which come by number, those of jobs with several media together."""
+    """Write the records, which are sorted by media id, into the files of the jobs that they belong to."""
     paths = sorted(matches, key=lambda path: int(path.stem))
     firsts = [int(path.stem) for path in paths]
     for at, group in groupby(found, key=lambda one: bisect_right(firsts, one.media_id) - 1):

@@ -39,24 +39,24 @@ def write_counts(
 ) -> None:
     """Set the attributes of each media whose boxes were verified to its MaxN, and verify them.
 
-    A value is written where there is none, where the type's default stands, or what this workflow wrote there last,
-    as its folder remembers. Any other value is a person's, and stays. A species without a box gets 0. What Tator
-    refuses for one media is that media's state: it stands in the record, and the next run tries that media again.
+    A value is written if the attribute has no value, the type's default, or the value that this workflow wrote last,
+    which the run's folder stores. Any other value is a person's and is not changed. A species without a box gets 0. If
+    Tator refuses a write for one media, the record has the reason, and the next run tries that media again.
 
     Args:
-        counts: the table of count_species. It has no row of a species that no media of the run shows.
-        records: what resolve_media found, a file a media.
-        outcomes: what detect found, in the same order.
+        counts: the table of count_species. It has no row for a species that is in no media of the run.
+        records: the records of resolve_media, a file for each media.
+        outcomes: the records of detect, in the same order.
         uploads: the records of upload_detections, likewise.
         host: Tator's address.
         project_id: the project.
         attributes: the numeric attribute of each species.
-        memory: the file that remembers what was written; it stays from run to run.
-        counts_in_tator: where the outcome goes.
+        memory: the file with the values that were written; it is kept from run to run.
+        counts_in_tator: the record to write.
 
     Raises:
-        ServerError: Tator fails for long, or refuses the token; where files go through a store, also what is one
-            media's alone, when those of the others are written.
+        ServerError: Tator keeps failing, or refuses the token. If files go through a store, also if Tator refused one
+            media, after the others are written.
     """
     outcome, people = Outcome(), dict[int, list[str]]()
     if any(True for _ in _verified(records, outcomes, uploads)):
@@ -80,13 +80,13 @@ def write_counts(
                 lacks="counts",
                 kept="the counts in",
                 due=lambda media: changes(media)[0],
-                stands=_stands,
+                stands=_are_set,
                 before=written.begin,
                 after=written.end,
                 look=note_people,
                 at_once=_AT_ONCE,
             )
-            # Records are read twice, since the numbers of very many media take more room than time.
+            # Records are read twice, as reading is quick, and keeping the ids of very many media takes memory.
             outcome = set_attributes(project, _verified(records, outcomes, uploads), task, counts_in_tator)
     for media_id, left in sorted(people.items()):
         _log.info("media %d: a person's value stays in %s", media_id, ", ".join(map(repr, left)))
@@ -101,17 +101,17 @@ def write_counts(
 
 
 def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) -> Iterator[int]:
-    """Yield the media whose boxes were verified, and of which a frame was looked at: of others no count is known."""
+    """Yield the media whose boxes were verified and that have an analysed frame; the others have no count."""
     for record_file, outcome_file, upload_file in zip(records, outcomes, uploads, strict=True):
         upload = read_record(UploadRecord, upload_file)
         if upload.state == "verified":
-            looked = analysed_frames(read_record(MediaRecord, record_file), read_record(DetectionRecord, outcome_file))
-            if looked.frames:
+            outcome = read_record(DetectionRecord, outcome_file)
+            if analysed_frames(read_record(MediaRecord, record_file), outcome).frames:
                 yield upload.media_id
 
 
 def _max_n(counts: Path, attributes: Collection[str]) -> Iterator[tuple[int, dict[str, int]]]:
-    """Yield MaxN of each media by species, of the species that have an attribute."""
+    """Yield each media and its MaxN by species, for the species that have an attribute."""
     for media_id, group in groupby(csv_text.read_rows(counts), key=lambda row: int(row["media_id"])):
         yield media_id, {row["species"]: int(row["max_n"]) for row in group if row["species"] in attributes}
 
@@ -122,10 +122,10 @@ def _changes(
     kinds: Mapping[int, dict[str, Any]],
     written: WrittenCounts,
 ) -> tuple[dict[str, int], list[str]]:
-    """Return what to write into a media's attributes, and the attributes that hold a person's value.
+    """Return the values to write into a media's attributes, and the attributes with a person's value.
 
     Raises:
-        Unusable: the record of its type has another form than it should have.
+        Unusable: the record of its type is not as expected.
     """
     type_id = media.get("type")
     kind = kinds.get(type_id) if isinstance(type_id, int) else None
@@ -134,17 +134,17 @@ def _changes(
     defaults = {one["name"]: one.get("default") for one in (kind or {}).get("attribute_types") or []}
     changes, left = {}, []
     for name, value in wanted.items():
-        standing = _attributes(media).get(name)
-        if _is(standing, value):
+        current = _attributes(media).get(name)
+        if _is(current, value):
             continue
-        if standing in (None, defaults.get(name)) or written.has(media["id"], name, standing):
+        if current in (None, defaults.get(name)) or written.has(media["id"], name, current):
             changes[name] = value
         else:
             left.append(name)
     return changes, left
 
 
-def _stands(media: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
+def _are_set(media: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
     return all(_is(_attributes(media).get(name), value) for name, value in wanted.items())
 
 
@@ -153,8 +153,8 @@ def _attributes(media: Mapping[str, Any]) -> Mapping[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _is(standing: Any, value: int) -> bool:
-    return values.is_number(standing) and bool(standing == value)
+def _is(current: Any, value: int) -> bool:
+    return values.is_number(current) and bool(current == value)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A network as get_network takes it, opened and run; what the tests of the families of detectors share."""
+"""Shared by the tests of families of detectors: networks that get_network wrote, opened and run."""
 
 import json
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ DESCRIBED = {
 
 @pytest.fixture(autouse=True)
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put a stand-in of TensorRT and a GPU in place; whatever a test makes on it has to be freed."""
+    """Install a stand-in of TensorRT and a GPU; a test must free everything that it allocates there."""
     device = install(monkeypatch, TENSORRT[-1])
     yield
     device.check_clean()
 
 
 class Network:
-    """A network that get_network took."""
+    """A network that get_network wrote."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         graph = next(path for path in folder.iterdir() if path.stem == "graph" and path.suffix != ".bin")
@@ -66,7 +66,7 @@ class Network:
 
 
 def found(network: Network, engine: str, threshold: float = 0.25, **more: object) -> list[tuple]:
-    """Return box, label and score of each box in a black picture."""
+    """Return the boxes found in a black picture: box, label and score."""
     with network.opened(engine, **more) as opened:
         outputs = opened.infer(np.zeros((2, opened.size.height, opened.size.width, 3), np.uint8))
         assert len(outputs.boxes) == 2

@@ -1,4 +1,4 @@
-"""What the tests of frames share: reading a file to its end, and files whose frames differ."""
+"""Shared by the tests of frames: reading a file to its end, and files with different frames."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def read(path: Path | bytes, kind: str = "video", wanted: range = ALL_FRAMES) ->
 
 
 def fault(path: Path, kind: str = "video") -> MediaFault:
-    """Return what is wrong with a media; with a picture's content, too."""
+    """Return the fault that reading a media raises; a picture is also read from its bytes, with the same fault."""
     found = []
     for media in (path, path.read_bytes()) if kind == "image" else (path,):
         with pytest.raises(MediaFault) as caught:
@@ -41,7 +41,7 @@ def fault(path: Path, kind: str = "video") -> MediaFault:
 
 
 def picture_of(path: Path) -> npt.NDArray[np.uint8]:
-    """Return a media's picture, which its file and its content both give."""
+    """Return a media's picture, which is the same from its file and from its bytes."""
     (_, picture), (_, again) = *open_frames(path, "image"), *open_frames(path.read_bytes(), "image")
     np.testing.assert_array_equal(picture, again)
     return picture

@@ -1,10 +1,10 @@
-"""The order in which several workers begin groups of tests: the longest first, so that none is left for the end."""
+"""The order in which workers start groups of tests: the longest first, so that none of them starts last."""
 
 from collections.abc import Sequence
 
 import pytest
 
-# The groups that take most of CI's time, the longest first. What is new and takes more than half a minute belongs here.
+# The groups that take most of CI's time, the longest first. Add new ones that take more than half a minute.
 LONGEST = (
     "built_image",
     "tests/faults/test_one_media.py",
@@ -28,14 +28,14 @@ LONGEST = (
     "tests/kubernetes/test_private_registry.py",
     "tests/test_workflow.py",
 )
-# Of these, `make test-unit` runs the quick tests.
+# Folders from which `make test-unit` runs the quick tests.
 _UNIT = ("tests/lib/", "tests/scripts/", "tests/unit/")
 
 
 def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Return tests by groups: those of LONGEST, then others, then those that `make test-unit` runs.
+    """Return the tests sorted by group: groups of LONGEST, then others, then those that `make test-unit` runs.
 
-    Of equals, groups with the most tests come first.
+    Among these, groups with more tests come first.
     """
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:

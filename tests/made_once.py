@@ -1,4 +1,4 @@
-"""Values that take long to make, and that the workers of one session (pytest-xdist) share."""
+"""Values that are slow to make, shared by the workers of a session (pytest-xdist)."""
 
 import fcntl
 import os
@@ -13,12 +13,12 @@ Value = TypeVar("Value")
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Value]) -> Value:
-    """Return what `make` returns; the first worker that asks calls it, and the others wait and read it.
+    """Return the result of `make`; the first worker calls it, and the others wait and read the result.
 
     Args:
-        factory: of this worker's temporary folders.
-        name: tells the value from others.
-        make: called with an empty folder of this name; what it returns is pickled.
+        factory: makes this worker's temporary folders.
+        name: the name of the value.
+        make: called with an empty folder of this name; its result is pickled.
     """
     base = factory.getbasetemp()
     session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

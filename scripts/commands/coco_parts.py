@@ -1,9 +1,9 @@
-"""Write the boxes of a run as several COCO files: programs read such a file as a whole.
+"""Write the boxes of a run as several COCO files, as programs read a COCO file as a whole.
 
     python -m scripts.commands.coco_parts FOLDER [--media 100000] [--out FOLDER]
 
-Writes detections.0001.coco.json and so on, each with the boxes of so many media, and parts.json, which lists them.
-Numbers of images and annotations go on from file to file, so that files can be put together again.
+Writes detections.0001.coco.json and so on, each with the boxes of the given number of media, and parts.json, which
+lists them. The numbers of images and annotations continue from file to file, so that files can be merged again.
 """
 
 import argparse
@@ -22,15 +22,15 @@ MEDIA_PER_FILE = 100_000
 
 
 def coco_parts(folder: Path, media_per_file: int, out: Path) -> Path:
-    """Write the files, and return the list of them.
+    """Write the files, and return the path of parts.json.
 
     Args:
-        folder: the run's.
-        media_per_file: how many media share a file.
+        folder: the run's folder.
+        media_per_file: the number of media in a file.
         out: the folder to write into.
 
     Raises:
-        PipelineError: there are no results, or files are to have no media.
+        PipelineError: there are no results, or `media_per_file` is less than 1.
     """
     if media_per_file < 1:
         raise PipelineError(f"--media: {media_per_file}; expected at least 1")

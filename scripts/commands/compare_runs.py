@@ -1,4 +1,4 @@
-"""Compare two runs, or two versions in Tator: what appeared, vanished, changed its species or its score.
+"""Compare two runs, or two versions in Tator: which boxes appeared, vanished, or changed their species or score.
 
     python -m scripts.commands.compare_runs BEFORE AFTER [--out FOLDER]
 
@@ -75,7 +75,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
             ranked.add(line)
             for frame in _differing_frames(before, after, media_id, found, frames):
                 frames.add(frame)
-        # The order of a run's own page, so that the colours are the same.
+        # Same order as on a run's own page, so that the colours are the same.
         order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(tally.present)]))
         shared: dict[str, Any] = {
             "before": before.title,
@@ -102,12 +102,12 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
 
 
 def _temporary(folder: Path) -> IO[str]:
-    """Return a file without a name."""
+    """Return a temporary text file, without a name, in a folder."""
     return TemporaryFile("w+", encoding="utf-8", newline="", dir=folder)
 
 
 class Tally:
-    """What is said of all changes, from those of one media after the other.
+    """Counts all changes, one media at a time.
 
     Attributes:
         present: the species of all boxes.
@@ -121,7 +121,7 @@ class Tally:
         self._became: Counter[tuple[str, str]] = Counter()
 
     def add(self, found: Iterable[Change]) -> None:
-        """Take the changes of the next media."""
+        """Add the changes of a media."""
         for change in found:
             self._kinds[change.kind] += 1
             for box, seen in ((change.before, self._before), (change.after, self._after)):
@@ -133,11 +133,11 @@ class Tally:
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many changes there are of each kind."""
+        """The number of changes of each kind."""
         return {kind: self._kinds[kind] for kind in KINDS}
 
     def by_species(self, species: Iterable[str]) -> list[dict[str, Any]]:
-        """Return what is said of each of these species."""
+        """Return, for each of these species, its boxes before and after, and the species that they changed to."""
         return [
             {
                 "name": name,
@@ -151,7 +151,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class DifferingFrame:
-    """A frame with a picture in either run, and what differs in it."""
+    """A frame with a picture in at least one of the runs, and the changes in it."""
 
     media_id: int
     frame: int
@@ -163,7 +163,7 @@ class DifferingFrame:
 def _differing_frames(
     before: Side, after: Side, media_id: int, found: Iterable[Change], chosen: Largest[DifferingFrame]
 ) -> Iterator[DifferingFrame]:
-    """Yield frames of a media with a picture; none if too little differs for any of them to be chosen."""
+    """Yield a media's changed frames that have a picture; none if they have too few changes to be chosen."""
     by_frame = defaultdict(list)
     for change in found:
         if change.kind != "same":

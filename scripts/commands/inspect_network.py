@@ -77,11 +77,11 @@ def inspect_network(
 
     Args:
         graph: the file; names and settings next to it are read too.
-        asked: as the run's settings would be.
-        picture: the picture to find boxes in.
-        out: the picture with the boxes, to write.
+        asked: the settings, as those of a run.
+        picture: the picture to detect boxes in.
+        out: the file to write with the picture and its boxes.
         threshold: the least score of a box.
-        engine: one that need not be built first.
+        engine: an engine that need not be built first.
 
     Raises:
         GraphError: it is not a detector, or the picture cannot be read.
@@ -108,10 +108,10 @@ def inspect_network(
 
 @contextmanager
 def _with_weights(graph: Path) -> Iterator[Path]:
-    """Yield a graph as it is run: of an ONNX file with weights beside it, one that holds them.
+    """Yield a graph with its weights: for an ONNX file with weights in other files, a temporary copy with both.
 
     Raises:
-        GraphError: a file of weights is missing, or not as the graph says.
+        GraphError: a file of weights is missing, or does not fit the graph.
     """
     weights = graph.with_suffix(".bin")
     if graph.suffix == ".xml" and not weights.is_file():
@@ -134,7 +134,7 @@ def _read(picture: Path) -> Any:
 def _boxes(  # noqa: PLR0917, only the function above calls it
     graph: Path, found: FoundNetwork, asked: NetworkSettings, frame: Any, size: Size, threshold: float, engine: str
 ) -> Selection:
-    """Return what the network finds in a picture, in its pixels."""
+    """Return the boxes that the network detects in a picture, in pixels of the picture."""
     import numpy as np
 
     from scripts.lib.boxes import on_media
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when the network cannot be used as it is."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.inspect_network",
-        description="Describe a network's file, and show what it finds in a picture.",
+        description="Describe a network's file, and show the boxes that it detects in a picture.",
     )
     parser.add_argument("graph", type=Path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml")
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pixels", help="as network.pixels")
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
     parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="size of the network's input")
-    parser.add_argument("--picture", type=Path, metavar="IN", help="find boxes in this picture")
+    parser.add_argument("--picture", type=Path, metavar="IN", help="detect boxes in this picture")
     parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
     parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")
         return 1
-    sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # they hold the network's own names
+    sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # names in the network may contain a token
     return 0
 
 

@@ -14,7 +14,7 @@ from scripts.lib.records import DetectionRecord
 
 
 class CocoCount(NamedTuple):
-    """How many images and annotations there are; each is numbered from 1."""
+    """The number of images and of annotations, which are numbered from 1."""
 
     images: int = 0
     annotations: int = 0
@@ -23,22 +23,22 @@ class CocoCount(NamedTuple):
 def write_coco(
     path: Path, media: Iterable[tuple[Path, Path]], species: Sequence[str], before: CocoCount | None = None
 ) -> CocoCount:
-    """Write the boxes of media as COCO, complete or not at all; memory stays flat, however many.
+    """Write the boxes of media as COCO, complete or not at all; memory does not grow with their number.
 
-    COCO has pictures, not videos: each frame that holds a box is an image of its own, with `media_id` and `frame`
-    beside COCO's keys; an annotation carries its score. Boxes are in pixels of the media.
+    COCO has pictures, not videos: each frame with a box is an image, with `media_id` and `frame` in addition to COCO's
+    keys. Annotations have a score. Boxes are in pixels of the media.
 
     Args:
         path: the JSON file to write.
-        media: CSV and record of each media's detection.
+        media: for each media the CSV and the record of detect.
         species: the names, numbered from 1.
-        before: what other files hold, where the numbers are to go on from theirs.
+        before: the last numbers of the files before, if numbers continue from them.
 
     Returns:
         the numbers of the last image and annotation.
     """
     first_image, first_annotation = image_id, annotation_id = before or CocoCount()
-    # The images stand after all annotations, but come up with them: until then in a file without a name.
+    # Images are found together with annotations but follow them in the file: meanwhile they are in a temporary file.
     with replacing(path) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=path.parent) as images:
         categories = [{"id": at, "name": name} for at, name in enumerate(species, start=1)]
         stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')

@@ -1,4 +1,4 @@
-"""The folder of a run that has ended, as commands read it: also one of an earlier version."""
+"""The folder of a finished run, as commands read it; also that of an earlier version."""
 
 from array import array
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from scripts.lib.workflow.sub_folders import file_of
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryLine:
-    """A media of a run's summary."""
+    """A media in a run's summary."""
 
     media_id: int
 
@@ -23,14 +23,14 @@ class FinishedRun:
     """A run's results.
 
     Attributes:
-        results: the folder that holds them.
+        results: the folder `results`.
     """
 
     results: Path
 
     @classmethod
     def at(cls, folder: Path) -> "FinishedRun":
-        """Return the run of a folder, or of the folder `results` in it.
+        """Return the run of a folder that is, or contains, the folder `results`.
 
         Raises:
             PipelineError: there are no results.
@@ -52,6 +52,6 @@ class FinishedRun:
             return array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
 
     def file(self, pattern: str, media_id: int) -> Path:
-        """Return a media's file below the results, which may lie in a sub-folder; it need not be there."""
+        """Return the path of a media's file in the results, or in one of their sub-folders; it need not exist."""
         path = self.results / pattern.format(media_id=media_id)
         return path if path.exists() else self.results / file_of(pattern, media_id, in_folders=True)

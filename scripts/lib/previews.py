@@ -1,8 +1,8 @@
 """Previews of one media, chosen during detection: pictures of the frames to check first, and a short clip.
 
-They are the network's input without its padding, and without boxes, which the page adds. A file of them is a
-zip with `index.json`, a JPEG for each frame, and, if the media has one, `clip.mp4` with its first frame in
-`clip.jpg`. Memory is constant: a few frames of each kind, and those of two clips.
+They are the network's input without its padding, and without boxes, which the page adds. They are stored in a zip file
+with `index.json`, a JPEG for each frame, and, if the media has a clip, `clip.mp4` and its first frame as `clip.jpg`.
+Memory is constant: a few frames of each kind, and those of two clips.
 """
 
 import base64
@@ -32,8 +32,8 @@ JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
-# Buffers of written pictures, reused for the next ones, as allocating takes longer than copying. At most 3 MB each;
-# as many as wait to be written.
+# Buffers of written pictures, reused for the next ones, as allocating takes longer than copying. At most 3 MB each, and
+# one for each picture that can wait to be written.
 _SPARE = 6
 _spare: list[Pixels] = []
 
@@ -44,9 +44,9 @@ class AlbumPicture:
 
     Attributes:
         frame: its number.
-        kinds: what it was chosen for, with its value for that.
-        width: pixels.
-        height: pixels.
+        kinds: the kinds of previews that it was chosen for, with its value for each.
+        width: in pixels.
+        height: in pixels.
     """
 
     frame: int
@@ -57,7 +57,7 @@ class AlbumPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class AlbumClip:
-    """The clip of a file of pictures: its first and last frame, how many frames it has, and their boxes."""
+    """The clip of a file of pictures: its first and last frame, and the numbers of its frames and of their boxes."""
 
     first: int
     last: int
@@ -77,7 +77,7 @@ class ClipFrame:
 
 @dataclass
 class BusiestStretch:
-    """The stretch of a media with the most boxes, of frames a step apart."""
+    """The stretch of a media with the most boxes, of every `step`-th frame."""
 
     step: int
     best: list[ClipFrame] = field(default_factory=list)
@@ -86,12 +86,12 @@ class BusiestStretch:
     _window: deque[ClipFrame] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
 
     def due(self) -> bool:
-        """Count a frame; say whether it belongs into the clip."""
+        """Count a frame; return whether it can be in the clip."""
         self._seen += 1
         return (self._seen - 1) % self.step == 0
 
     def add(self, still: ClipFrame) -> None:
-        """Take the next frame."""
+        """Add the next frame of the clip."""
         self._window.append(still)
         boxes = sum(len(each.boxes) for each in self._window)
         if boxes > self._most or (boxes == self._most and len(self._window) > len(self.best)):
@@ -99,15 +99,15 @@ class BusiestStretch:
 
 
 class Previews:
-    """Chooses the pictures of one media; show it every frame, then write the file."""
+    """Chooses the previews of one media; call `look` with every frame, then `write`."""
 
     def __init__(self, fps: float | None, stride: int = 1, *, clip: bool = True) -> None:
         """Begin a media.
 
         Args:
-            fps: the video's frames a second; None if that is unknown.
-            stride: every n-th frame is shown.
-            clip: whether there is to be one; none of a picture, which has one frame to choose from.
+            fps: the video's frames per second; None if it is unknown.
+            stride: `look` is called with every n-th frame.
+            clip: whether to make a clip; False for a picture, which has a single frame.
         """
         self._with_clip = clip
         self._rate = rate(fps, stride)
@@ -122,7 +122,7 @@ class Previews:
 
         Args:
             frame: its number.
-            picture: (h, w, 3) BGR; copied where it is kept.
+            picture: (h, w, 3) BGR; copied if it is kept.
             media: the size that the boxes refer to.
             boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
             labels: (n,) classes, from 0.
@@ -149,14 +149,14 @@ class Previews:
 
     def _copied(self, picture: Pixels) -> Pixels:
         if not self._with_clip and _spare:
-            spare = _spare.pop()  # of another size it is given up
+            spare = _spare.pop()  # dropped if it has another size
             if spare.shape == picture.shape == shrunk_shape(picture, PICTURE_SIDE):
                 np.copyto(spare, picture)
                 return spare
         return shrunk(picture, PICTURE_SIDE)
 
     def write(self, path: Path, *, synced: bool = True) -> None:
-        """Write the file, once; also where nothing was shown. `synced` as of files.replacing."""
+        """Write the file, once; also if there were no frames. `synced` is that of files.replacing."""
         chosen = self._chosen.frames()
         if not chosen and self._first is not None:
             chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
@@ -178,7 +178,7 @@ class Previews:
 
 
 def rate(fps: float | None, stride: int) -> float:
-    """Return how many frames a second are looked at."""
+    """Return the number of frames per second that are analysed."""
     return (fps or _USUAL_FPS) / stride
 
 
@@ -200,10 +200,10 @@ def write_album(
 
 
 def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> Iterator[tuple[MostOf, int]]:
-    """Yield how many boxes of each species a frame has, at first all of them, then those of each threshold or more."""
-    own = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as the CSV has them, whose rows count
+    """Yield the number of boxes of each species in a frame: of all, then of those at or above each threshold."""
+    own = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as in the CSV
     levels = (0.0, *thresholds)
-    reached = np.searchsorted(levels, own, side="right")  # how many of them, as they rise
+    reached = np.searchsorted(levels, own, side="right")  # the number of levels that are reached
     classes = int(labels.max()) + 1
     table = np.bincount(reached * classes + labels, minlength=(len(levels) + 1) * classes).reshape(-1, classes)
     boxes = table[::-1].cumsum(axis=0)[-2::-1]  # of a level or more
@@ -213,7 +213,7 @@ def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> It
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
-    """Return how certain, how crowded and how doubtful a frame's boxes are; there is one at least."""
+    """Return how certain, crowded and doubtful a frame's boxes are; there must be at least one."""
     own = scores[np.arange(len(labels)), labels]
     others = scores.copy()
     others[np.arange(len(labels)), labels] = 0
@@ -221,7 +221,7 @@ def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
 
 
 def shrunk(picture: Pixels, side: int) -> Pixels:
-    """Return a copy of which no side is longer, and each is even, as video needs it."""
+    """Return a copy of a picture with sides of at most `side` pixels, both even, as videos require."""
     height, width, _ = shape = shrunk_shape(picture, side)
     if shape == picture.shape:
         return picture.copy()
@@ -229,7 +229,7 @@ def shrunk(picture: Pixels, side: int) -> Pixels:
 
 
 def shrunk_shape(picture: Pixels, side: int) -> tuple[int, int, int]:
-    """Return what shape it has then."""
+    """Return the shape of the copy that `shrunk` makes."""
     scale = min(1.0, side / max(picture.shape[:2]))
     height, width = (max(2, round(length * scale / 2) * 2) for length in picture.shape[:2])
     return height, width, 3
@@ -252,8 +252,8 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
     with av.open(content, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # Without mbtree: that reads memory which x264 never set, so that equal frames gave clips which differ in bytes.
-        # Without B frames, which take a third of the time, and save 6 % of the bytes at a lower quality.
+        # No mbtree: it reads memory that x264 never set, so that equal frames gave clips with different bytes.
+        # No B frames: they take a third of the time, and save only 6 % of the bytes, at a lower quality.
         stream.options = {"preset": "veryfast", "crf": "30", "x264-params": "mbtree=0:bframes=0"}
         stream.codec_context.thread_count = 1
         for still in stills:
@@ -267,7 +267,7 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
 
 
 def picture_name(frame: int) -> str:
-    """Return what a frame's picture is called within a zip file."""
+    """Return the name of a frame's picture in the zip file."""
     return f"{frame:08d}.jpg"
 
 
@@ -277,8 +277,8 @@ class Album:
 
     Attributes:
         path: the file.
-        pictures: what it holds.
-        clip: the clip, None without one.
+        pictures: its pictures.
+        clip: the clip, None if there is none.
     """
 
     path: Path
@@ -287,7 +287,7 @@ class Album:
 
     @classmethod
     def open(cls, path: Path) -> "Album":
-        """Read what there is; the pictures themselves are read when asked for."""
+        """Read the index; `read`, `picture`, `video` and `poster` read the files when they are called."""
         with zipfile.ZipFile(path) as archive:
             index = json_text.parse(read_member(archive, "index.json"))
         clip = index["clip"]
@@ -310,13 +310,13 @@ class Album:
         return data_address(self.read(POSTER), "image/jpeg")
 
     def read(self, name: str) -> bytes:
-        """Return one of its files."""
+        """Return the content of one of its files."""
         with zipfile.ZipFile(self.path) as archive:
             return read_member(archive, name)
 
 
 def _listed_picture(entry: Mapping[str, Any]) -> AlbumPicture:
-    """Return a picture of an index; that of an earlier version names the kinds without their values."""
+    """Return a picture of an index; an earlier version's index has a list of kinds without values."""
     kinds = entry["kinds"]
     kinds = kinds if isinstance(kinds, dict) else dict.fromkeys(kinds, 0.0)
     return from_content(AlbumPicture, {**entry, "kinds": kinds})

@@ -1,4 +1,4 @@
-"""What is known of each of very many media, looked up by its number in a temporary file."""
+"""Values of very many media, looked up by media id in a temporary file."""
 
 import json
 import sqlite3
@@ -9,27 +9,27 @@ from scripts.lib import json_text
 
 
 class RecordsOnDisk:
-    """Values that JSON can hold, by media id; memory does not grow with their number."""
+    """JSON values by media id; memory does not grow with their number."""
 
     def __init__(self) -> None:
-        """Begin without any."""
-        # Without a name SQLite makes a temporary file, which is gone when this process ends.
+        """Create an empty table."""
+        # An empty name makes SQLite use a temporary file, which is removed when this process ends.
         self._table = sqlite3.connect("")
         self._table.executescript(
             "PRAGMA journal_mode = OFF; CREATE TABLE known (media_id INTEGER PRIMARY KEY, content TEXT);"
         )
 
     def close(self) -> None:
-        """Give the file up."""
+        """Close and remove the temporary file."""
         self._table.close()
 
     def update(self, known: Iterable[tuple[int, Any]]) -> None:
-        """Take values; that of a media that has one replaces it."""
+        """Add values, or replace those of media that have one."""
         rows = ((media_id, json.dumps(value)) for media_id, value in known)
         self._table.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", rows)
 
     def get(self, media_id: int) -> Any:
-        """Return a media's value; None where there is none."""
+        """Return a media's value; None if it has none."""
         row = self._table.execute("SELECT content FROM known WHERE media_id = ?", (media_id,)).fetchone()
         return None if row is None else json_text.parse(row[0])
 

@@ -15,12 +15,12 @@ class Nms:
     """How a network suppresses boxes that overlap.
 
     Attributes:
-        iou: a box that overlaps a better one by more than this is removed.
+        iou: a box whose IoU with a better one is above this is removed.
         max_detections: the most boxes kept in a frame.
         min_score: only scores above this are used.
-        per_class: suppress within each class, so that an anchor can give several boxes; else by each anchor's
-            best class.
-        best_class: with per_class: an anchor gives one box, of its best class.
+        per_class: suppress within each class, so that an anchor can have several boxes; otherwise an anchor has one
+            box, and boxes of all classes suppress each other.
+        best_class: with per_class: an anchor has only the box of its best class.
     """
 
     iou: float
@@ -30,20 +30,20 @@ class Nms:
     best_class: bool = False
 
 
-# Up to so many boxes all overlaps are computed at once, which takes a tenth of the time of one box after another.
+# Up to this many boxes, all overlaps are computed at once, in a tenth of the time of one box after another.
 _AT_ONCE = 256
-# So are those within classes that have up to so many pairs of boxes on average: one class after another takes twice to
-# six times as long.
+# Up to this many pairs of boxes in a class on average, the overlaps of all classes are computed at once, in a sixth to
+# a half of the time of one class after another.
 _PAIRS_OF_CLASS = 1024
 
 _ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
 
-# Of a network that has suppressed itself: nothing overlaps by more than 1. Only padding has no score.
+# For networks with suppression inside: no IoU is above 1. Only padding has a score of 0.
 FINAL = Nms(iou=1.0, max_detections=sys.maxsize, min_score=0.0)
 
 
 class Selection(NamedTuple):
-    """The boxes kept of one frame, best first.
+    """The boxes of one frame that are kept, best first.
 
     Attributes:
         boxes: (n, 4) float32, x1, y1, x2, y2.
@@ -59,21 +59,21 @@ class Selection(NamedTuple):
 def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
     """Return the indices that greedy non-maximum suppression keeps, best first.
 
-    Equal to TensorFlow's to the bit: of equal scores the lower index comes first, a box goes when it overlaps a
-    kept one by strictly more than `iou`, corners may come in any order.
+    The result is TensorFlow's, to the bit: of equal scores the lower index comes first, a box is removed if its IoU
+    with a kept one is above `iou`, and corners may be in any order.
 
     Args:
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
-        iou: intersection over union.
+        iou: the largest intersection over union of two kept boxes.
         limit: how many to keep at most.
     """
     order = np.argsort(-scores, kind="stable")
-    if iou >= 1:  # nothing overlaps by more
+    if iou >= 1:  # no IoU is above 1
         return order[:limit]
     corners = _corners(boxes[order])
     if len(order) <= _AT_ONCE:
-        return order[_left_over(corners, iou)][:limit]
+        return order[_kept_boxes(corners, iou)][:limit]
     kept: list[int] = []
     left = np.arange(len(order))
     while left.size and len(kept) < limit:
@@ -88,16 +88,16 @@ def _corners(boxes: Floats) -> Floats:
     return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], 1)
 
 
-def _left_over(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
-    """Return which boxes (n, 4), best first, no better one that is kept overlaps."""
-    with np.errstate(invalid="ignore", over="ignore"):  # a box against itself, however large
+def _kept_boxes(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
+    """Return which of some boxes (n, 4), best first, are kept, as a mask (n,): no better kept box overlaps them."""
+    with np.errstate(invalid="ignore", over="ignore"):  # of very large boxes
         stays = ~np.triu(iou_matrix(corners, corners) > iou, 1)
-    left_over = np.ones(len(corners), bool)
-    # Most boxes overlap no worse one.
+    kept = np.ones(len(corners), bool)
+    # Most boxes do not overlap a worse one.
     for index in np.flatnonzero(~stays.all(axis=1)):
-        if left_over[index]:
-            left_over &= stays[index]
-    return left_over
+        if kept[index]:
+            kept &= stays[index]
+    return kept
 
 
 def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms) -> Integers:
@@ -107,7 +107,7 @@ def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms)
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
         labels: (n,) their classes.
-        nms: the settings; of each class no more are kept than of all.
+        nms: the settings; `max_detections` also limits each class.
     """
     counts = np.bincount(labels)
     classes = counts.nonzero()[0]
@@ -124,24 +124,24 @@ def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms)
     return np.concatenate(kept)
 
 
-def _pairs_within(rising: Integers) -> Integers:
-    """Return (m, 2), the places of each two equal ones of labels (n,) that rise, the lower place first."""
-    at = np.arange(len(rising))
-    after = np.searchsorted(rising, rising, side="right") - at - 1
+def _pairs_within(labels: Integers) -> Integers:
+    """Return all pairs of equal labels as indices (m, 2), the lower one first; `labels` (n,) is sorted."""
+    at = np.arange(len(labels))
+    after = np.searchsorted(labels, labels, side="right") - at - 1
     first = np.repeat(at, after)
     second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
     return np.stack([first, second], 1)
 
 
 def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:
-    """Return which boxes greedy non-maximum suppression keeps, where it is known which of them overlap.
+    """Return which boxes greedy non-maximum suppression keeps, from the pairs that overlap.
 
     Args:
         order: (n,) indices of the boxes, best first.
-        pairs: (m, 2) those that overlap too much, each pair once.
+        pairs: (m, 2) indices of boxes that overlap too much, each pair once.
 
     Returns:
-        (n,), by the boxes' indices.
+        a mask (n,) by the boxes' indices.
     """
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -156,14 +156,14 @@ def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:
 
 
 def reached(scores: Floats, threshold: float) -> Integers:
-    """Return where, in all of a frame's scores one after another, those are that are not below; also what is no number.
+    """Return the indices, in a frame's flattened scores, of scores that are not below a threshold, and of NaNs.
 
     Args:
         scores: (A, C).
         threshold: the least score.
     """
     below = (scores < threshold).reshape(-1)
-    # Eight at once: almost all are below.
+    # Eight at once, as almost all are below.
     whole = len(below) // 8 * 8
     mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
     places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
@@ -172,20 +172,20 @@ def reached(scores: Floats, threshold: float) -> Integers:
 
 
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms, places: Integers | None = None) -> Selection:
-    """Return the boxes of one frame that score at least `threshold`, less those that overlap better ones.
+    """Return the boxes of one frame with a score of at least `threshold`, without those that overlap better ones.
 
-    Low scores are dropped first: suppression goes from the best score down, so they could neither suppress nor
-    displace a box that is kept.
+    Low scores are removed first: suppression goes from the best score down, so they could not suppress or displace a
+    box that is kept.
 
     Args:
-        boxes: (A, 4) network pixels.
+        boxes: (A, 4) in network pixels.
         scores: (A, C).
         threshold: the least score of a box's own class.
         nms: the network's settings.
-        places: what `reached` returns, where it is known, of scores that are all numbers.
+        places: the result of `reached` if it is known; then no score may be NaN.
     """
-    # Few anchors have a score that is high: found in all scores at once, which is faster than each anchor's best, and
-    # than class by class.
+    # Few anchors have a high score. Searching all scores at once is faster than each anchor's best score, or class by
+    # class.
     high = _high(scores, threshold, nms) if places is None else _above(scores, places, threshold, nms)
     if nms.per_class:
         return _select_per_class(boxes, scores, high, nms)
@@ -196,23 +196,23 @@ def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms, places: In
 
 
 def _high(scores: Floats, threshold: float, nms: Nms) -> Integers:
-    """Return where, in all of a frame's scores one after another, those are that take part."""
+    """Return the indices, in a frame's flattened scores, of the scores to use."""
     return _above(scores, np.flatnonzero(scores >= threshold), threshold, nms)
 
 
 def _above(scores: Floats, places: Integers, threshold: float, nms: Nms) -> Integers:
-    """Return those places whose scores are above the network's least; a threshold above it counts alone."""
+    """Return those places whose scores are above `nms.min_score`; all of them if the threshold is above it."""
     if np.float32(threshold) > np.float32(nms.min_score):
         return places
     taking_part: Integers = places[scores.reshape(-1)[places] > nms.min_score]
     return taking_part
 
 
-def _without_repeats(rising: Integers) -> Integers:
-    """Return each of some numbers once, as numpy's `unique` does, which loads a module first that takes 30 ms."""
-    is_new = np.ones(len(rising), bool)
-    is_new[1:] = rising[1:] != rising[:-1]
-    return rising[is_new]
+def _without_repeats(numbers: Integers) -> Integers:
+    """Return each of some sorted numbers once, as numpy's `unique`, which first loads a module for 30 ms."""
+    is_new = np.ones(len(numbers), bool)
+    is_new[1:] = numbers[1:] != numbers[:-1]
+    return numbers[is_new]
 
 
 def _select_per_class(boxes: Floats, scores: Floats, high: Integers, nms: Nms) -> Selection:
@@ -222,8 +222,8 @@ def _select_per_class(boxes: Floats, scores: Floats, high: Integers, nms: Nms) -
         anchors, labels = anchors[best], labels[best]
     kept = _suppress_classes(boxes[anchors], scores[anchors, labels], labels, nms)
     anchors, labels = anchors[kept], labels[kept]
-    # Of equal scores, which half precision often has, the first anchor is taken where there is one list of them, and
-    # the first class where each class has a list of its own: as the networks' own packages do.
+    # Equal scores are common in half precision. With best_class, the first anchor comes first; otherwise the first
+    # class does: as in the networks' own packages.
     keys = (anchors,) if nms.best_class else ()
     order = np.lexsort((*keys, -scores[anchors, labels]))[: nms.max_detections]
     anchors, labels = anchors[order], labels[order]

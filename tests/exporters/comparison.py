@@ -1,9 +1,9 @@
-"""Exports networks, runs them through the workflow's steps, and says how far it is from what their own packages found.
+"""Export networks, run them in the workflow's steps, and compare the boxes with those of their own packages.
 
     python -m tests.exporters.comparison EXPORTERS CONVERSION FOLDER [--page docs/networks.md] [NAME ...]
 
-EXPORTERS and CONVERSION are environments; FOLDER gets what networks.py writes of each network, and its result: one with
-the same code and versions is not made again. The page's table is replaced; with names, only their rows.
+EXPORTERS and CONVERSION are environments. FOLDER gets the files of networks.py for each network, and its result, which
+is reused with the same code and versions. The page's table is replaced; with names, only their rows.
 """
 
 import argparse
@@ -36,10 +36,10 @@ from tests.exporters.kept_results import keep, kept, state_of
 from tests.exporters.oracle_file import MOST_BOXES, THREADS, Rates
 
 ENGINES = ("openvino", "onnxruntime")
-# Suppresses nothing: each anchor gives one box, of its best class.
+# No suppression: each anchor has one box, of its best class.
 NOTHING = to_values(Nms(iou=1.0, max_detections=MOST_BOXES, per_class=True, best_class=True))
-# Their loop and ours take turns, so that what else the machine does falls on both. A turn takes a second, or as long as
-# one batch; where all take longer than a minute, the turns are fewer.
+# The package's loop and ours run in turn, so that other load of the machine affects both. A turn takes a second, or as
+# long as one batch; there are fewer turns if all take longer than a minute.
 TURNS, FEWEST_TURNS, SECONDS, LONGEST = 5, 3, 1.0, 60.0
 HEAD = (
     "| network | family | boxes compared | largest difference: pixels, score | "
@@ -49,7 +49,7 @@ HEAD = (
 
 
 def taken(network: Exported, source: Path, folder: Path) -> NetworkFiles:
-    """Get a network as the workflow does."""
+    """Get a network with get_network."""
     graph = folder / network.graph
     get_network(
         graph=graph,
@@ -66,7 +66,7 @@ def taken(network: Exported, source: Path, folder: Path) -> NetworkFiles:
 
 
 def asked(network: Exported, engine: str, threshold: float) -> DetectOptions:
-    """Return what a job is asked."""
+    """Return the options of detection."""
     sides = {key: network.settings.get(key) for key in ("img_max_side", "img_min_side")}
     return DetectOptions(
         **sides, keep_threshold=threshold, batch_size=network.batch_size, frame_stride=1, frame_range=None,
@@ -78,7 +78,7 @@ def asked(network: Exported, engine: str, threshold: float) -> DetectOptions:
 def found_in(
     given: Sequence[np.ndarray], network: NetworkFiles, options: DetectOptions, folder: Path
 ) -> list[np.ndarray]:
-    """Return what the step finds in each picture: (n, 6) x1, y1, x2, y2, score, label from 0."""
+    """Return the boxes that detect finds in each picture: (n, 6) x1, y1, x2, y2, score, label from 0."""
     numbers = range(1, len(given) + 1)
     paths = {
         kind: [folder / f"{number}{suffix}" for number in numbers]
@@ -107,13 +107,12 @@ def found_in(
 def differences(
     found: np.ndarray, oracle: np.ndarray, size: tuple[int, int], threshold: float, equal: float = 0.0
 ) -> tuple[int, float, float]:
-    """Return how many boxes were compared, and how far they are off at most: as sets, the nearest of the same label.
+    """Return the number of boxes compared, and the largest differences of boxes and scores; inf without a partner.
 
-    With `equal`, a partner may have another label where its score is off by no more than that.
-
-    Boxes whose score is within a hundredth of the threshold (or the threshold itself, where it is less) may be on one
-    side alone; each box of either side must have a partner otherwise. Boxes without area on the picture are left out,
-    as the step leaves them out.
+    Each box of either side is compared with the nearest one of the same label. With `equal`, the partner may have
+    another label if its score differs by no more than that. Boxes whose score is at most 0.01 above the threshold (or
+    twice the threshold, if it is below 0.01) need no partner. Boxes without area on the picture are left out, as in the
+    step.
     """
     limit = np.array([size[0], size[1]] * 2, np.float64)
     oracle = np.concatenate([np.clip(oracle[:, :4], 0, limit), oracle[:, 4:]], 1)
@@ -125,7 +124,7 @@ def differences(
             if not len(same):
                 return compared, float("inf"), float("inf")
             apart = np.abs(same[:, :4] - row[:4]).max(axis=1)
-            # Of boxes that are as near, the one with the nearest score.
+            # Among equally near boxes, the one with the nearest score.
             best = np.lexsort((np.abs(same[:, 4] - row[4]), np.round(apart, 2)))[0]
             boxes, scores = max(boxes, apart[best]), max(scores, abs(same[best, 4] - row[4]))
             compared += 1
@@ -133,9 +132,9 @@ def differences(
 
 
 def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, theirs: Callable[[], Rates]) -> Rates:
-    """Return how many times as fast as the package's own loop frames are fitted, run in batches and suppressed.
+    """Return the rates of fitting, running and suppressing frames, divided by those of the package's own loop.
 
-    Each turn is a ratio of its own, and the middle one is returned.
+    They are the medians of the ratios of all turns.
     """
     opened = Network(network, options)
     ratios = []
@@ -174,7 +173,7 @@ def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, th
 
 
 def refusal(name: str, source: Path) -> dict[str, Any]:
-    """Return what is said of a network that is to be refused."""
+    """Return the result for a network that has to be refused, with the error's message."""
     network, said = NETWORKS[name], "nothing"
     with TemporaryDirectory() as folder:
         try:
@@ -209,7 +208,7 @@ def compare(name: str, source: Path, theirs: Callable[[], Rates]) -> dict[str, A
 
 
 def result_of(name: str, environments: Environments, folder: Path) -> dict[str, Any]:
-    """Return the result of one network: the one that is kept in its folder, or a new one, which is kept there."""
+    """Return the result of a network: the one stored in its folder, or a new one, which is stored there."""
     state = state_of(name)
     if (before := kept(folder, state)) is not None:
         return before
@@ -263,7 +262,7 @@ def main() -> int:
             text = given.page.read_text(encoding="utf-8")
             given.page.write_text(with_rows(text, {name: row(result)}), encoding="utf-8")
     if failed:
-        sys.stderr.write(f"not as their own packages find it: {', '.join(failed)}\n")
+        sys.stderr.write(f"differ from their own packages: {', '.join(failed)}\n")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Exports a network in the exporters' environment, and measures its package's own loop while the workflow's runs."""
+"""Export a network in the exporters' environment, and measure its package's own loop in turn with the workflow's."""
 
 import os
 import shutil
@@ -16,25 +16,25 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Environments:
-    """Where networks are exported.
+    """The environments in which networks are exported.
 
     Attributes:
         exporters: the environment of the packages, with their code in `code`.
-        conversion: the one that has TensorFlow.
+        conversion: the environment with TensorFlow.
     """
 
     exporters: Path
     conversion: Path
 
     def command(self, name: str, folder: Path) -> list[str]:
-        """Return what exports a network into a folder."""
+        """Return the command that exports a network into a folder."""
         if NETWORKS[name].exporter == "tensorflow_api":
             return [str(self.conversion / "bin/python"), "-m", "tests.exporters.tensorflow_api", str(folder)]
         return [str(self.exporters / "bin/python"), "-m", "tests.exporters.networks", name, str(folder)]
 
     @property
     def variables(self) -> dict[str, str]:
-        """What its processes see; the packages would look for newer versions, and install others themselves."""
+        """The environment variables of the processes; they keep packages from installing or updating others."""
         return {
             **os.environ,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{self.exporters / 'code'}",
@@ -48,12 +48,12 @@ class Environments:
 
 @contextmanager
 def exported(name: str, environments: Environments, folder: Path) -> Iterator[Callable[[], Rates]]:
-    """Export a network, and yield what measures how many frames a second its package's own loop does.
+    """Export a network, and yield a function that measures the rate of its package's own loop.
 
     Args:
-        name: of the network.
-        environments: where.
-        folder: to write; `export.log` there has what the packages say.
+        name: the name of the network.
+        environments: the environments to use.
+        folder: the folder to write; `export.log` in it has the packages' output.
 
     Raises:
         RuntimeError: it was not exported.
@@ -70,7 +70,7 @@ def exported(name: str, environments: Environments, folder: Path) -> Iterator[Ca
                 if line.startswith(mark):
                     return line.removeprefix(mark).strip()
                 log.write(line)
-            # What is refused has no oracle to measure.
+            # A network that has to be refused has no oracle to measure.
             if process.wait() or not (folder / "oracle.npz").exists():
                 raise RuntimeError(f"{name}: was not exported; {folder / 'export.log'} says why")
             return ""
@@ -84,4 +84,4 @@ def exported(name: str, environments: Environments, folder: Path) -> Iterator[Ca
 
         answer(READY)
         yield rate
-        # It ends when its input does.
+        # The process ends when its input is closed.

@@ -14,18 +14,18 @@ class Exported:
 
     Attributes:
         exporter: the function of networks.py.
-        arguments: of it, after the folder.
-        options: of it, by name.
-        graph: the file that comes out.
-        family: that it has to be recognised as.
-        settings: what has to be said in `network` and of its size.
-        tolerance: how far boxes (pixels) and scores may be off.
-        crop: compare on a square of the first picture alone, of so many pixels.
-        batch_size: frames that go in at once; one of a network that takes seconds for it.
-        refused: words of the sentence that refuses it, for what finds no boxes or cannot be run.
-        is_half: suppress nothing on either side, and with OpenVINO let a box have another class whose score is as high
-            within the tolerance: the package rounds each number to half precision, OpenVINO none.
-        fixed_frames: compare on the first picture alone: the package fits others to sizes of their own.
+        arguments: its arguments after the folder.
+        options: its keyword arguments.
+        graph: the name of the exported file.
+        family: the family that the workflow has to recognize.
+        settings: the settings of `network` and of the size that it needs.
+        tolerance: the largest allowed difference of boxes (pixels) and scores.
+        crop: compare only on a square of the first picture, of this side in pixels.
+        batch_size: frames in a batch; 1 for networks that take seconds for a frame.
+        refused: part of the message that refuses it, for networks that are not detectors or cannot be run.
+        is_half: do not suppress on either side, and with OpenVINO accept another class with the same score within the
+            tolerance, as the package rounds each number to half precision and OpenVINO does not.
+        fixed_frames: compare only on the first picture, as the package scales others to other sizes.
     """
 
     exporter: str
@@ -43,7 +43,7 @@ class Exported:
 
     @property
     def pictures(self) -> list[np.ndarray]:
-        """Those that it is compared on."""
+        """The pictures that it is compared on."""
         made = pictures(self.crop)
         return made[:1] if self.fixed_frames else made
 
@@ -77,10 +77,10 @@ NETWORKS = {
     ),
     "YOLOS": Exported("transformers", ("yolos", (640, 480)), family="detr", settings=_FRAME, fixed_frames=True),
     "DEIMv2": Exported("transformers", ("deimv2", (640, 640)), family="rt-detr"),
-    # Which queries random ones choose hangs on a pixel's rounding: on a part of the frame that is not resized.
+    # Random weights choose queries by the rounding of a pixel, so a part of the frame is used that is not resized.
     "LW-DETR": Exported("transformers", ("lw_detr", (480, 480)), family="rt-detr", crop=480),
     "RF-DETR of transformers": Exported("transformers", ("rf_detr", (480, 480)), family="rt-detr", crop=480),
-    # The package resizes numbers, the workflow bytes: not resized, and resized, with as much as half a level moves.
+    # The package resizes floats, the workflow bytes: so one row without resizing, and one with a larger tolerance.
     "RF-DETR nano": Exported("rfdetr", family="rf-detr", crop=384),
     "RF-DETR nano resized": Exported(
         "rfdetr", (0.6,), {"queries": 576}, family="rf-detr", tolerance=(0.5, 0.02), fixed_frames=True

@@ -1,4 +1,4 @@
-"""Results of comparisons that were made before, of the same code and versions: they are not made again."""
+"""Store results of comparisons, and reuse them with the same code and versions."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ from tests.exporters.families import NETWORKS
 ROOT = Path(__file__).parents[2]
 _STEPS = ("get_network", "detect")
 _FILE = "result.json"
-# They decide nothing of a network's result; of families.py its own entry does.
-_ASIDE = ("families.py", "kept_results.py", "sahi_oracle.py", "tiles.py")
+# Modules that do not affect a network's result; only its own entry of families.py does.
+_IGNORED = ("families.py", "kept_results.py", "sahi_oracle.py", "tiles.py")
 _VERSIONS = ("requirements.lock", "requirements-convert.lock", "tests/exporters/requirements.lock")
 
 
 def state_of(name: str) -> str:
-    """Return a hash of what the result of a network depends on: the steps' code, the exporters', and the versions."""
-    modules = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in _ASIDE]
+    """Return a hash of everything that a network's result depends on: code of steps and exporters, and versions."""
+    modules = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in _IGNORED]
     digest = hashlib.sha256(repr(NETWORKS[name]).encode())
     for step in _STEPS:
         digest.update(Sources(ROOT).hash(step).encode())
@@ -29,7 +29,7 @@ def state_of(name: str) -> str:
 
 
 def kept(folder: Path, state: str) -> dict[str, Any] | None:
-    """Return the result that is in a network's folder, None where there is none of this state."""
+    """Return the result in a network's folder; None if there is none for this state."""
     path = folder / _FILE
     if not path.is_file():
         return None

@@ -1,9 +1,9 @@
-"""Exports a network of each family, and has its own package say what it finds: one process a network.
+"""Export a network, and detect with its own package: one process for each network.
 
 Run in the exporters' environment: `python -m tests.exporters.networks NAME FOLDER`. FOLDER gets the network as its
-exporter writes it, `names.txt`, and `oracle.npz`: of each picture boxes (n, 4) in its pixels, scores and labels, and
-how many pictures a second the package's own loop does. The networks have seeded random weights, whose last layers are
-spread so that some boxes score high.
+exporter writes it, `names.txt`, and `oracle.npz`: for each picture boxes (n, 4) in its pixels, scores and labels. The
+process then prints the rate of the package's own loop for each line of input. The networks have seeded random weights,
+whose last layers are scaled so that some boxes have high scores.
 """
 
 import json
@@ -32,7 +32,7 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     if is_rtdetr:
         last = [*layers_of(inner, "enc_score_head"), *layers_of(inner, "dec_score_head")]
     else:
-        # The last of each level's layers gives scores.
+        # The last layer of each level computes scores.
         branches = [getattr(inner.model[-1], name, None) for name in ("cv3", "one2one_cv3")]
         last = [level[-1] for branch in branches for level in branch or ()]
     half = bool(options.get("half"))
@@ -56,7 +56,7 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
     own = RTDETR(str(path)) if is_rtdetr else YOLO(str(path), task="detect")
 
     def predict(picture: np.ndarray) -> Found:
-        # Of a graph of any size it would pad less than to the whole size.
+        # With a graph of any size, it would otherwise pad less than to the full size.
         [result] = own.predict(picture, conf=threshold, verbose=False, device="cpu", rect=False, **kept)
         boxes = result.boxes
         return boxes.xyxy.numpy(), boxes.conf.numpy(), boxes.cls.numpy()
@@ -65,7 +65,7 @@ def ultralytics(folder: Path, yaml: str, threshold: float = THRESHOLD, **options
 
 
 def without_oracle(folder: Path, yaml: str) -> None:
-    """Export with Ultralytics what is to be refused."""
+    """Export a network with Ultralytics that has to be refused."""
     from ultralytics import YOLO
 
     Path(YOLO(yaml).export(format="onnx")).replace(folder / "graph.onnx")
@@ -98,24 +98,24 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
     from torchvision.models import detection
 
     seeded()
-    # RetinaNet halves the frame: torch and its export round other scales differently, which moves scores of random
-    # weights by up to 0.002. FCOS makes it larger by 1.25, less than by default, which takes longer.
+    # RetinaNet halves the frame, as torch and its export round other scales differently, which changes scores of random
+    # weights by up to 0.002. FCOS enlarges it by 1.25, less than the default, which takes longer.
     sides = {"retinanet": (240, 320), "fcos": (600, 800)}.get(name.partition("_")[0])
     sizes = {"min_size": sides[0], "max_size": sides[1]} if sides else {}
     model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91, **sizes).eval()
     first = torch.from_numpy(np.ascontiguousarray(pictures()[0][..., ::-1])).permute(2, 0, 1) / 255
-    if not name.startswith("ssd"):  # or features vanish, and what is compared is how programs round
+    if not name.startswith("ssd"):  # otherwise features vanish, and only rounding is compared
         normalize(model, lambda: model([first]))
     softmax = name.startswith(("ssd", "faster"))
     last = [layer for part in ("cls_score", "cls_logits", "classification_head") for layer in layers_of(model, part)]
     last = [layer for layer in last if outputs_of(layer) % 91 == 0]
-    # RetinaNet scores 15 million pairs of anchor and class, and keeps 300 boxes: fewer may reach the threshold, or
-    # which are kept hangs on how close they score.
+    # RetinaNet scores 15 million pairs of anchor and class, and keeps 300 boxes. Fewer should reach the threshold, so
+    # that equal scores do not decide which are kept.
     share = None if softmax else 0.999999 if name.startswith("retinanet") else 0.9995
     spread(last, lambda: model([first]), share=share, even=name.startswith("faster"))
-    # Of Faster R-CNN: boxes that are no proposals.
+    # Faster R-CNN: boxes that differ from the proposals.
     spread(layers_of(model, "box_predictor.bbox_pred"), lambda: model([first]), share=None)
-    # And which of its proposals are looked at must not hang on ties.
+    # And proposals without equal scores, which would decide which of them are used.
     spread(layers_of(model, "rpn.head.cls_logits"), lambda: model([first]), share=None)
     given: Any = [torch.rand(3, 480, 640)] if batch is None else torch.rand(batch, 3, 480, 640)
     path = str(folder / "graph.onnx")
@@ -137,7 +137,7 @@ def torchvision(folder: Path, name: str, threshold: float, *, batch: int | None 
 
 
 def transformers(folder: Path, kind: str, size: tuple[int, int]) -> None:
-    """Export with torch.onnx a network of transformers (Apache-2.0), with its processor's settings beside it."""
+    """Export a network of transformers (Apache-2.0) with torch.onnx, with its processor's settings next to it."""
     import transformers as package
 
     from tests.exporters.tiny import CONFIGS, Plain, enliven, fix_positions
@@ -148,10 +148,10 @@ def transformers(folder: Path, kind: str, size: tuple[int, int]) -> None:
     enliven(model)
     if kind == "rf_detr":
         fix_positions(model)
-    if kind == "deimv2":  # what it adds for the quality of a box would be all that its scores are made of
+    if kind == "deimv2":  # otherwise scores consist of the added quality of boxes only
         for layer in layers_of(model, "reg_conf"):
             layer.weight.data.mul_(0.01)
-    # Pillow's, as the workflow's: torchvision's rounds some pixels otherwise.
+    # The processor with Pillow, as in the workflow: that with torchvision rounds some pixels differently.
     processor = getattr(package, f"{processor_class.__name__}Pil", processor_class)()
     width, height = size
     softmax = kind in ("detr", "yolos")
@@ -184,8 +184,8 @@ def transformers(folder: Path, kind: str, size: tuple[int, int]) -> None:
 def rfdetr(folder: Path, threshold: float = THRESHOLD, *, queries: int = 300) -> None:
     """Export with rfdetr (Apache-2.0).
 
-    With as many queries as there are patches of the picture, 576, none is chosen: which of random ones are would hang
-    on the rounding of a pixel.
+    With one query for each patch of the picture, 576, all are used; otherwise the rounding of a pixel decides which of
+    the random queries are.
     """
     from rfdetr import RFDETRNano
 
@@ -193,8 +193,8 @@ def rfdetr(folder: Path, threshold: float = THRESHOLD, *, queries: int = 300) ->
     network = RFDETRNano(pretrain_weights=None, device="cpu", num_queries=queries, num_select=queries)
     inner = network.model.model.eval()
     picture = a_picture(384, 384)
-    # The n-th best proposal gets the n-th query: of random ones, whose proposals score alike, each would be another for
-    # a change of the pixels by a millionth.
+    # The n-th best proposal gets the n-th query. Scores of random proposals are so close that a change of pixels by a
+    # millionth changes their order; so all queries are the same.
     inner.query_feat.weight.data[:] = inner.query_feat.weight.data[:1].clone()
     for layer in layers_of(inner, "bbox_embed"):
         if outputs_of(layer) == 4:  # 0 before a training: all boxes as the proposals
@@ -229,7 +229,7 @@ def yolov5(folder: Path, threshold: float = THRESHOLD) -> None:
     for part in model.modules():
         part.inplace = False
         part.export = True
-    # What its export_onnx does.
+    # As in its export_onnx.
     path = str(folder / "graph.onnx")
     torch.onnx.export(
         model, (torch.rand(1, 3, 640, 640),), path, dynamo=False, opset_version=17,

@@ -1,4 +1,4 @@
-"""The file in which a package's own prediction is kept, and the measuring of its loop."""
+"""Write the file with a package's own predictions, and measure its loop."""
 
 import sys
 import time
@@ -15,23 +15,23 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 THRESHOLD = 0.3
 READY, RATE = "the oracle is written", "frames a second, and a second of processor time:"
 _SECONDS = 1.0
-# Of either side: threads that wait for each other would be measured on a busy machine.
+# For both sides: with more threads, their waiting for each other would be measured on a busy machine.
 THREADS = 1
-# Of a network that is compared without suppression.
+# For networks that are compared without suppression.
 MOST_BOXES = 10_000
 
 
 class Rates(NamedTuple):
-    """Frames in a second, and in a second of processor time, which hangs less on what else the machine does."""
+    """Frames per second, and per second of processor time, which depends less on other load of the machine."""
 
     elapsed: float
     processor: float
 
 
 def limit_threads() -> None:
-    """Have onnxruntime and OpenVINO take no more threads than PyTorch, and OpenVINO compute in f32.
+    """Limit onnxruntime and OpenVINO to the number of PyTorch's threads, and let OpenVINO compute in f32.
 
-    On a processor that has bfloat16, OpenVINO takes it unless told otherwise: faster, and boxes are pixels off.
+    On a processor with bfloat16, OpenVINO uses it by default, which is faster and moves boxes by pixels.
     """
     import onnxruntime
     import openvino
@@ -57,12 +57,12 @@ def write(
     predict: Callable[[np.ndarray], Found],
     threshold: float = THRESHOLD,
 ) -> None:
-    """Write the names and what the package's own prediction finds, then measure it whenever a line comes in.
+    """Write the names and the package's own predictions, then print its rate for each line of input.
 
     Args:
-        folder: to write, which is called as the network is.
-        names: how many classes there are.
-        predict: finds boxes in a picture.
+        folder: the folder to write; its name is that of the network.
+        names: the number of classes.
+        predict: a function that detects boxes in a picture.
         threshold: the least score of a box.
     """
     given = NETWORKS[folder.name].pictures

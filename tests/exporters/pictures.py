@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 VIDEO = Path(__file__).parents[2] / "examples/aquarium/aquarium.mp4"
-# Width and height: as it is, upright and odd, wide and odd, large.
+# Width and height: the original size, portrait with odd sides, wide with odd sides, large.
 SIZES = ((640, 480), (431, 637), (1279, 533), (1920, 1080))
 
 
 def pictures(crop: int | None = None) -> list[np.ndarray]:
-    """Return the frame in each size, (height, width, 3) BGR; or a square of it alone, of so many pixels."""
+    """Return the frame in each size, (height, width, 3) BGR; or only a square of it, with this side in pixels."""
     _, frame = cv2.VideoCapture(str(VIDEO)).read()
     if crop:
         return [np.ascontiguousarray(frame[:crop, :crop])]
@@ -19,7 +19,7 @@ def pictures(crop: int | None = None) -> list[np.ndarray]:
 
 
 def large_pictures() -> list[np.ndarray]:
-    """Return mosaics of the clip's frames, 4 x 4 and 3 x 2 of them, for detection in tiles."""
+    """Return mosaics of 4 x 4 and 3 x 2 frames of the clip, for detection in tiles."""
     video = cv2.VideoCapture(str(VIDEO))
     frames = [video.read()[1] for _ in range(150)]
     made = []

@@ -1,4 +1,4 @@
-"""Has sahi detect in tiles with the sample network, uncut: the graph suppresses within a tile itself.
+"""Detect in tiles with sahi and the uncut sample network, whose graph suppresses boxes within a tile.
 
 Run in the exporters' environment: `python -m tests.exporters.sahi_oracle FILE.npz`.
 """
@@ -20,19 +20,19 @@ GRAPH = VIDEO.with_name("graph.pb")
 WIDTH, HEIGHT = 640, 480
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 OVERLAP, THRESHOLD = 0.2, 0.3
-# Way, measure and limit; `all` keeps every box of every tile.
+# Postprocess type, match metric and threshold; `all` keeps every box of every tile.
 SUPPRESSIONS = {"nms": ("NMS", "IOU", 0.5), "greedynmm": ("GREEDYNMM", "IOS", 0.5), "all": ("NMS", "IOU", 1.0)}
 
 
 class SampleNetwork(DetectionModel):
-    """The sample network, as sahi calls it."""
+    """The sample network with sahi's interface."""
 
     def load_model(self) -> None:
-        """Load it."""
+        """Load the network."""
         self.model = openvino.Core().compile_model(str(self.model_path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def perform_inference(self, image: np.ndarray) -> None:
-        """Run it on a picture, (height, width, 3) RGB, padded at the right and the bottom."""
+        """Run the network on a picture, (height, width, 3) RGB, padded at the right and the bottom."""
         height, width = image.shape[:2]
         scale = max(width / WIDTH, height / HEIGHT)
         right, bottom = round(WIDTH * scale) - width, round(HEIGHT * scale) - height
@@ -48,7 +48,7 @@ class SampleNetwork(DetectionModel):
         found = []
         for row in table[table[:, 5:].max(axis=1) >= self.confidence_threshold]:  # box, label, score of each class
             label = int(row[4])
-            # Within its tile, of which none here is larger than the network's picture.
+            # Clipped to its tile, which is never larger than the network's input here.
             box = np.clip(row[:4], 0, [WIDTH, HEIGHT] * 2) * scale
             if (box[2:] > box[:2]).all():
                 found.append(
@@ -58,7 +58,7 @@ class SampleNetwork(DetectionModel):
 
 
 def main() -> None:
-    """Write the boxes of each picture, for each way of suppressing."""
+    """Write the boxes of each picture, for each kind of suppression."""
     network = SampleNetwork(str(GRAPH), device="cpu", confidence_threshold=THRESHOLD)
     arrays = {}
     for at, picture in enumerate(large_pictures()):

@@ -1,4 +1,4 @@
-"""Takes a trained network of TensorFlow's Object Detection API out of a package, and has TensorFlow say what it finds.
+"""Get a trained network of TensorFlow's Object Detection API from a package, and detect with TensorFlow.
 
 Run in the environment of conversion, which has TensorFlow: `python -m tests.exporters.tensorflow_api FOLDER`.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.exporters.oracle_file import THREADS, Found, write
 
-# It was trained on people, of which there are none: its boxes score low.
+# It was trained on people, who are not in the pictures, so scores are low.
 THRESHOLD = 0.002
 
 

@@ -1,9 +1,9 @@
-"""Holds detection in tiles against sahi, on the same network and pictures.
+"""Compare detection in tiles with sahi's, with the same network and pictures.
 
     python -m tests.exporters.tiles FILE.npz [--page docs/tiles.md]
 
-FILE is what sahi_oracle.py wrote. The rules are the same where no tile cuts a thing: every box that touches none that
-is cut must have a partner. The page's table is replaced.
+FILE is the file that sahi_oracle.py wrote. Both have the same rules for objects that no tile cuts, so every box that
+does not touch a cut one must have a partner. The page's table is replaced.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.made_records import provenance
 
 SIZE, THRESHOLD = Size(640, 480), 0.3
 TOLERANCE = (1.0, 0.01)
-# As near to an edge of a tile, in shares of its side, as a box is cut; and a pixel.
+# A box this close to an edge of a tile counts as cut: a share of the tile's side, plus a pixel.
 EDGE = 0.01
 HEAD = (
     "| picture | tiles | boxes: here, sahi NMS, sahi GREEDYNMM | compared | largest difference: pixels, score |\n"
@@ -34,12 +34,12 @@ HEAD = (
 
 
 def apart_from_cut(boxes: np.ndarray, every: np.ndarray, picture: Size) -> np.ndarray:
-    """Return those boxes that touch none of their label that is cut.
+    """Return the boxes that do not touch a cut box of the same label.
 
     Args:
         boxes: (n, 6) x1, y1, x2, y2, score, label.
         every: (m, 6) the boxes of all tiles.
-        picture: its size.
+        picture: the picture's size.
     """
     cut = every[~are_whole(every, picture)]
     touch = iou_matrix(boxes[:, :4], cut[:, :4]) * (boxes[:, None, 5] == cut[None, :, 5]) > 0
@@ -47,15 +47,15 @@ def apart_from_cut(boxes: np.ndarray, every: np.ndarray, picture: Size) -> np.nd
 
 
 def are_whole(boxes: np.ndarray, picture: Size) -> np.ndarray:
-    """Return which boxes, (n, 6), no edge of a tile within the picture cuts or comes near."""
+    """Return which boxes (n, 6) are not cut by, or close to, an edge of a tile within the picture, as a mask (n,)."""
     kept = np.ones(len(boxes), bool)
     for left, top, width, height in Tiling(SIZE).regions(picture):
         low, high = np.array([left, top]), np.array([left + width, top + height])
         margin = EDGE * np.array([width, height]) + 1
         outside = (boxes[:, :2] >= high + margin).any(axis=1) | (boxes[:, 2:4] <= low - margin).any(axis=1)
         before = (low == 0) | (boxes[:, :2] > low + margin)
-        behind = (high == picture) | (boxes[:, 2:4] < high - margin)
-        kept &= outside | (before & behind).all(axis=1)
+        after = (high == picture) | (boxes[:, 2:4] < high - margin)
+        kept &= outside | (before & after).all(axis=1)
     return kept
 
 

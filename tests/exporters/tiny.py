@@ -1,4 +1,4 @@
-"""Small networks of transformers' families, of random weights: their configuration, class and processor."""
+"""Small networks of transformers' families, with random weights: their configuration, class and processor."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ _NAMED = {"id2label": LABELS, "label2id": {name: number for number, name in LABE
 
 
 class Plain(nn.Module):
-    """Gives a tuple, as exporters want it."""
+    """A model that returns a tuple, as exporters require."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        # The exporter puts back the mode that it finds here, also of `model`: left in training mode, the package would
-        # predict with dropout and with the statistics of the batch.
+        # The exporter restores the mode that it finds here, also for `model`. In training mode, the package would
+        # predict with dropout and the statistics of the batch.
         self.eval()
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,14 +26,14 @@ class Plain(nn.Module):
 
 
 def fix_positions(model: nn.Module) -> None:
-    """Leave the codes of positions as they are at the model's own size: their filter has no operator of ONNX."""
+    """Use the position embeddings of the model's own size, as ONNX has no operator for their interpolation."""
     for part in model.modules():
         if hasattr(part, "interpolate_pos_encoding"):
             part.interpolate_pos_encoding = lambda *_, own=part: own.position_embeddings
 
 
 def enliven(model: nn.Module) -> None:
-    """Make random weights as large as trained ones: with those of the start of a training all queries find one box."""
+    """Make random weights as large as trained ones; with initial weights, all queries find the same box."""
     for part in model.modules():
         if isinstance(part, nn.Linear):
             nn.init.xavier_normal_(part.weight)
@@ -86,7 +86,7 @@ def deimv2(package: Any) -> tuple[Any, Any, Any]:
 
 
 def _of_windows() -> dict[str, Any]:
-    """Return what the two that look at windows of a transformer's features have in common."""
+    """Return the settings that LW-DETR and RF-DETR, with windows of a transformer's features, have in common."""
     return {
         "d_model": 64, "decoder_ffn_dim": 128, "decoder_layers": 2, "num_queries": 100, "group_detr": 1,
         "decoder_self_attention_heads": 4, "decoder_cross_attention_heads": 4, **_NAMED,
@@ -137,7 +137,7 @@ def detr(package: Any) -> tuple[Any, Any, Any]:
 
 
 def conditional_detr(package: Any) -> tuple[Any, Any, Any]:
-    """Return a Conditional DETR, which finds more boxes than its processor gives."""
+    """Return a Conditional DETR, with more queries than its processor returns boxes."""
     configuration = package.ConditionalDetrConfig(**_of_detr(package, 150))
     return configuration, package.ConditionalDetrForObjectDetection, package.ConditionalDetrImageProcessor
 

@@ -1,4 +1,4 @@
-"""Random weights that a comparison can be made on, and the pictures that they are fitted to."""
+"""Random weights that are suitable for a comparison, and the pictures that they are scaled for."""
 
 from collections.abc import Callable, Iterable
 
@@ -27,15 +27,14 @@ def spread(
     even: bool = False,
     highest: float | None = None,
 ) -> None:
-    """Scale the last layers of scores, so that few score high and none tie.
+    """Scale the last layers of scores, so that few scores are high and no two are equal.
 
     Args:
-        layers: each gives one number a class.
+        layers: layers with one output for each class.
         run: runs the network on a picture.
-        share: of the numbers, how many are to be less than 1; None to leave the bias 0, as before a softmax.
-        even: take from each class its mean, so that none is the best of all boxes; the classes come last.
-        highest: what the highest number is to be, and `share` of them less than 0: none where half precision has one
-            score for all.
+        share: the share of outputs below 1; None to leave the bias 0, as before a softmax.
+        even: subtract from each class its mean, so that no class is the best of all boxes; classes are the last axis.
+        highest: the highest output, with `share` of them below 0, so that scores stay different in half precision.
     """
     for layer in layers:
         numbers: list[torch.Tensor] = []
@@ -46,7 +45,7 @@ def spread(
             layer.bias.zero_()
             run()
             hook.remove()
-            if not numbers:  # of a level that predictions leave out; another may have the same weights
+            if not numbers:  # a level that is not used; another may have the same weights
                 layer.weight.copy_(before[0])
                 layer.bias.copy_(before[1])
                 continue
@@ -65,13 +64,13 @@ def spread(
 
 
 def a_picture(height: int, width: int) -> torch.Tensor:
-    """Return the frame, (1, 3, height, width), from 0 to 1."""
+    """Return the first picture in a size, (1, 3, height, width) RGB, from 0 to 1."""
     rgb = cv2.resize(pictures()[0], (width, height))[..., ::-1]
     return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].float() / 255
 
 
 def letterboxed(side: int) -> torch.Tensor:
-    """Return all pictures as a YOLO sees them, (n, 3, side, side), from 0 to 1."""
+    """Return all pictures as the input of a YOLO, (n, 3, side, side) RGB, from 0 to 1."""
     size = Size(side, side)
     fitted = np.empty((len(pictures()), side, side, 3), np.uint8)
     for picture, place in zip(pictures(), fitted, strict=True):
@@ -80,20 +79,20 @@ def letterboxed(side: int) -> torch.Tensor:
 
 
 def layers_of(model: nn.Module, part: str) -> list[nn.Module]:
-    """Return the layers whose name holds `part` and that have weights of their own."""
+    """Return the linear and convolutional layers with `part` in their name."""
     return [layer for name, layer in model.named_modules() if part in name and isinstance(layer, nn.Linear | nn.Conv2d)]
 
 
 def outputs_of(layer: nn.Module) -> int:
-    """Return how many numbers a layer gives."""
+    """Return the number of outputs of a layer."""
     return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 def normalize(model: nn.Module, run: Callable[[], object]) -> None:
     """Set the statistics of batch normalization from a run, so that no number is too large or small for fp16.
 
-    What comes out of it is small too: activations are almost straight there. Random layers of full size make of what
-    half precision rounds a hundred times as much, and of one bit of a pixel five pixels of a box.
+    Outputs are scaled down too, to a range in which activations are almost linear. Otherwise random layers increase the
+    rounding of half precision a hundredfold, and one bit of a pixel moves a box by five pixels.
     """
     parts = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
     for part in parts:

@@ -1,9 +1,9 @@
-"""A run on a folder of many pictures, killed at any moment and run again: what was finished is not done again.
+"""A run on a folder of many pictures, killed at any moment and started again: finished media are not processed again.
 
-The variables KILLS (3), MEDIA (24) and KILLS_SEED (15) say how many kills, how many pictures, and with which chance the
-moments are drawn: `KILLS=20 MEDIA=5000 pytest -n 0 tests/faults/test_killed_folder.py`, with `--log-cli-level INFO` for
-what each kill cost. A run is killed at several moments, one after another, and started again after each; when it is
-done, it has to be equal to an undisturbed one.
+The variables KILLS (3), MEDIA (24) and KILLS_SEED (15) set the numbers of kills and pictures, and the seed by which the
+moments are chosen: `KILLS=20 MEDIA=5000 pytest -n 0 tests/faults/test_killed_folder.py`, with `--log-cli-level INFO`
+for the media lost in each kill. A run is killed at several moments, one after another, and started again after each.
+When it is done, its results have to equal those of an undisturbed run.
 """
 
 import hashlib
@@ -34,10 +34,10 @@ MEDIA = int(os.environ.get("MEDIA", "24"))
 SEED = int(os.environ.get("KILLS_SEED", "15"))
 IN_A_FOLDER = 500
 PER_JOB = min(1024, 2 * MEDIA // 3)  # so that a small run has several jobs, too
-# What differs between equal runs: how long things took. The page and the table show it as well.
+# Keys that differ between equal runs: times. The page and the table show them too.
 OF_TIME = ("seconds", "stages")
 SHOW_TIMES = ("results/overview.html", "results/summary.txt")
-# Media whose results are not safe on their disk yet, which may be lost with a kill; see result_cache.py.
+# Media whose results are not synchronized yet and may be lost in a kill; see result_cache.py.
 MOST_LOST = 256 * max(1, (os.cpu_count() or 1) // 4)  # detection asks for four threads
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.timeout((KILLS + 2) * (120 + MEDIA // 5))
 
 
 def pictures(folder: Path) -> None:
-    """Write pictures, all different, most of which show an object."""
+    """Write different pictures, most of them with an object."""
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
     frames = []
     while (read := video.read())[0] and len(frames) < 50:
@@ -59,14 +59,14 @@ def pictures(folder: Path) -> None:
 
 
 def timeless(value: Any) -> Any:
-    """Return a record without what differs between equal runs."""
+    """Return a record without the keys that differ between equal runs."""
     if isinstance(value, dict):
         return {name: timeless(each) for name, each in value.items() if name not in OF_TIME}
     return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
 def contents(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the hash of each result of a run."""
+    """Yield the path and hash of each result of a run."""
     for path in sorted((folder / "results").rglob("*")):
         name = str(path.relative_to(folder))
         if path.is_file() and name not in SHOW_TIMES:
@@ -77,7 +77,7 @@ def contents(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, none of one that is not there yet."""
+    """Return the names in a folder; empty if it does not exist yet."""
     try:
         return os.listdir(folder)  # noqa: PTH208 - a Path for each of many names takes longer than the listing
     except FileNotFoundError:
@@ -96,7 +96,7 @@ class Life:
         words = command_line(self.folder, settings=self.settings)
         self.batches_before, self.done_before = self.batches, self.done
         terminal = self.folder / "terminal.txt"
-        terminal.write_bytes(b"")  # what the life before said counts no more
+        terminal.write_bytes(b"")  # without the output of the life before
         self.run = Run(Snakemake(words[3:], self.folder, environment({}), terminal), terminal)
 
     @property
@@ -109,21 +109,21 @@ class Life:
 
     @property
     def done(self) -> int:
-        """How many media have a record of their detection."""
+        """The number of media with a record of their detection."""
         return sum(name.endswith(".json") and not name.startswith(".") for name in self.outcomes)
 
     @property
     def batches(self) -> int:
-        """How many jobs of detection have written that they are done."""
+        """The number of detection jobs that have written their output."""
         return sum(name.startswith("detected_") for name in names_in(self.folder / "resources" / "batches"))
 
     def kill(self) -> None:
-        """End all processes; and free the folder, as `snakemake --unlock` does."""
+        """Kill all processes and unlock the folder, as `snakemake --unlock` does."""
         self.run.kill()
         shutil.rmtree(self.folder / ".snakemake" / "locks", ignore_errors=True)
 
     def lost(self, kept: dict[int, int]) -> int:
-        """Return how many media were detected in since the start, and will be again."""
+        """Return the number of media that were processed since the start but are not in `kept`."""
         found = (path for path in (self.folder / "results" / "detections").rglob("[0-9]*.json"))
         return sum(path.stat().st_mtime >= self.begun and int(path.stem) not in kept for path in found)
 
@@ -136,10 +136,10 @@ class Moment:
     """When to kill a run.
 
     Attributes:
-        name: of the moment.
-        job: the rule whose job has begun, and is not over; none while the run is planned.
-        is_now: whether the moment has come.
-        in_detection: whether some more of the media are to be done before.
+        name: the name of the moment.
+        job: the rule whose job is running; empty while the run is planned.
+        is_now: returns whether the moment has come.
+        in_detection: whether to wait until a random number of further media are done.
     """
 
     name: str
@@ -165,7 +165,7 @@ def new_batch(life: Life) -> bool:
     return life.batches > life.batches_before
 
 
-# In the order in which they come in a run; the jobs of those after detection come in any order.
+# In the order of a run; those of jobs after detection come in any order.
 MOMENTS = (
     Moment("planning"),
     Moment("a write of list_media", "list_many", half_written("resources/records")),
@@ -184,22 +184,22 @@ MOMENTS_AFTER = (
 
 
 def over(moment: Moment, said: str) -> bool:
-    """Say whether Snakemake has said that a job of a moment is done."""
+    """Return whether Snakemake's output says that the job of a moment is done."""
     return f"(Rule: {moment.job}" in said
 
 
 def drawn(chance: random.Random, most: int) -> list[Moment]:
-    """Return some of the moments, at most so many, in an order in which they may come."""
+    """Return some of the moments, at most `most`, in an order in which they may come."""
     some = chance.sample((*MOMENTS, *MOMENTS_AFTER), min(most, len(MOMENTS) + len(MOMENTS_AFTER)))
     return [each for each in MOMENTS if each in some] + [each for each in some if each in MOMENTS_AFTER]
 
 
 def came(life: Life, moment: Moment, chance: random.Random, planning: float) -> bool:
-    """Wait until a moment; return whether it came before the run's end."""
+    """Wait for a moment; return whether it came before the run's end."""
     if not moment.job:
         return not life.run.ended_within(chance.uniform(0, planning))
     due = chance.randint(life.done_before + 1, max(life.done_before + 1, MEDIA)) if moment.in_detection else 0
-    late = min(MEDIA, due + MEDIA // 20 + 1)  # few media are done before anybody looks
+    late = min(MEDIA, due + MEDIA // 20 + 1)  # some media are done before the first check
     has_begun = False
     while not life.run.ended_within(0.005 if has_begun else 0.05):
         text = life.run.text
@@ -212,7 +212,7 @@ def came(life: Life, moment: Moment, chance: random.Random, planning: float) -> 
 
 
 def finished(folder: Path) -> dict[int, int]:
-    """Return the media whose results are kept as a whole, and which file each one's boxes are."""
+    """Return the media whose results are kept completely, with the inode of the file of their boxes."""
     found = {}
     for place in (folder / "resources" / "finished").glob("*/*/"):
         links = {path.suffix: path.stat().st_ino for path in place.iterdir()}
@@ -229,7 +229,7 @@ def boxes_file(folder: Path, media_id: int) -> Path:
 def killed(
     folder: Path, settings: dict[str, Any], moments: Sequence[Moment], chance: random.Random, planning: float
 ) -> tuple[dict[int, int], int]:
-    """Kill a run at each of these moments unless it ends before; return what was kept then, and the number of kills."""
+    """Kill a run at each of these moments unless it ends before; return the kept media and the number of kills."""
     kept, count, said = dict[int, int](), 0, ""
     for moment in moments:
         if moment in MOMENTS_AFTER and over(moment, said):

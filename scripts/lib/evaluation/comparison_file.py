@@ -1,4 +1,4 @@
-"""The JSON file of a comparison, whose lists grow with the runs: they lie on the disk until the file is written."""
+"""The JSON file of a comparison; its lists grow with the runs, so they are kept on disk until it is written."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,14 @@ from scripts.lib.files import replacing
 
 
 class ListOnDisk:
-    """A list of any length for write_content, in a temporary file."""
+    """A list of any length for write_content, kept in a temporary file."""
 
     def __init__(self, items: IO[str]) -> None:
-        """Begin an empty list in an empty file."""
+        """Create an empty list; `items` is an empty file for it."""
         self._items, self._is_empty = items, True
 
     def extend(self, items: Iterable[Any]) -> None:
-        """Take the next items."""
+        """Append items."""
         for item in items:
             self._items.write(("[\n    " if self._is_empty else ",\n    ") + _indented(item, 4))
             self._is_empty = False
@@ -30,7 +30,7 @@ class ListOnDisk:
 
 
 def write_content(path: Path, content: Mapping[str, Any]) -> None:
-    """Write an object as files.write_json does, complete or not at all; its values may be lists on the disk."""
+    """Write an object in the format of files.write_json, complete or not at all; values may be a ListOnDisk."""
     with replacing(path) as stream:
         for at, (key, value) in enumerate(content.items()):
             stream.write(f"{',' if at else '{'}\n  {as_json(key)}: ")

@@ -13,22 +13,22 @@ _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a
 
 
 class CodedPacket:
-    """A packet on its way through the decoder, which hands it on with the frame that it becomes."""
+    """A packet that was given to the decoder, which returns it with its frame."""
 
     __slots__ = ("epoch", "index", "key", "leading", "place", "segment", "time", "where")
 
     def __init__(self, index: int, epoch: int, time: int | None, where: str, *, key: bool) -> None:
         self.index, self.epoch, self.time, self.where, self.key = index, epoch, time, where, key
-        self.leading = False  # shown before the first key frame, which stands before it
+        self.leading = False  # shown before the first key frame, but stored after it
         self.place: GroupPlace | None = None
-        self.segment = 0  # of an edit list
+        self.segment = 0  # number of the edit list's segment
 
     def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
-        """Return whether it must have come out before `other`, if it comes at all.
+        """Return whether its frame, if there is one, must have been decoded before that of `other`.
 
         Args:
-            other: what came out.
-            timed: whether times say when pictures are shown.
+            other: the packet whose frame was decoded.
+            timed: whether the times are display times.
         """
         if self.segment != other.segment:
             return False
@@ -42,18 +42,18 @@ class CodedPacket:
 
 
 class Completeness:
-    """Compares what packets announce with what comes out; holds only what is still to come.
+    """Compares the packets with the frames that are decoded; keeps only packets whose frames are still to come.
 
     Attributes:
-        skipped: pictures before the first key frame that can be shown, which have nothing to be decoded from; also
-            those that are shown before it and stored behind.
-        missing: pictures that were announced, or stand in a gap beside damage, and did not come out.
-        gaps: the gaps in time that none of these fill.
-        next_frame: the number of the next frame that comes out, without those that are missing before it; None if
-            frames are not numbered in order.
-        key_left_out: whether a key frame came first that an edit list leaves out.
-        at_end: whether what comes now was held back up to the stream's end. The pictures that are shown before the last
-            one are stored behind it, and go with whatever was cut off there.
+        skipped: pictures before the first key frame that can be shown, which have no reference to be decoded from;
+            also those that are shown before it and stored after it.
+        missing: pictures that were not decoded: of known packets, and those that fit into a gap in time next to damage.
+        gaps: the gaps in time that these do not fill.
+        next_frame: the number of the next frame, without the missing ones before it; None if frames are not numbered
+            in order.
+        key_left_out: whether an edit list leaves out a key frame before the first one that is shown.
+        at_end: whether the frames now come from flushing the decoder at the stream's end. Pictures that are shown
+            before the last one are stored after it, and may have been cut off.
     """
 
     def __init__(
@@ -64,11 +64,10 @@ class Completeness:
         Args:
             period: how long a frame is shown, in its time unit; None if it is unknown.
             unit: seconds of one time unit, likewise.
-            reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, hold
-                no times for that: then all times follow those of decoding, and say nothing about the order. Where one
-                goes back behind an earlier one, or differs from the one of decoding by more or less than others, they
-                are those of showing.
-            two_times: whether the file holds both times; from one, FFmpeg makes up the other.
+            reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, have
+                no display times: then all times are decoding times, and do not show the order. If a time is before an
+                earlier one, or its difference from the decoding time varies, they are display times.
+            two_times: whether the file has both times; otherwise FFmpeg derives one from the other.
         """
         self._timed, self._two_times, self._offset = not reorders, two_times, None  # type: bool, bool, int | None
         self._latest: tuple[int, int] | None = None  # epoch and time
@@ -85,14 +84,14 @@ class Completeness:
         self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
         self._announced = self._segment = 0
-        # The last gap whose places were counted: its epoch, the times it lies between, and how many of its places no
-        # packet has claimed. Packets of pictures from there may follow.
+        # The last gap that was counted as missing: its epoch, start and end time, and how many of its places are free.
+        # Packets of pictures in it may follow.
         self._filled = (0, 0, 0, 0)
-        self._open: list[tuple[int, int]] = []  # the last gaps that did not count: the packet behind, and the places
+        self._open: list[tuple[int, int]] = []  # the last gaps that were not counted: the packet after, and the places
 
     @property
     def started(self) -> bool:
-        """Whether a frame came out."""
+        """Whether a frame was decoded."""
         return self._last is not None
 
     @property
@@ -101,21 +100,21 @@ class Completeness:
         return self._first_key is not None or self.key_left_out
 
     def skips(self, decoded_at: int | None) -> bool:
-        """Return whether a packet that is announced next comes later than one picture after the last."""
+        """Return whether the next packet, with this decoding time, is more than one frame after the last."""
         if decoded_at is None or self._decoded_at is None or not self._period:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
 
     def begin_at(self, coded: CodedPacket) -> None:
-        """Take a picture that came out for the first key frame where no packet is said to be one."""
+        """Treat a decoded picture as the first key frame if no packet is marked as one."""
         if not self.key_seen:
             self._first_key = coded
 
     def skip(self, coded: CodedPacket | None) -> None:
-        """Count a picture that came out, but refers to what lies before the stream's beginning: it is no key frame.
+        """Count a decoded picture that refers to pictures before the stream's beginning, so is not a key frame.
 
         Args:
-            coded: its packet; None of those behind another one in a packet.
+            coded: its packet; None if it is not the first picture in its packet.
         """
         if coded is not None:
             self.skipped += self._pending.pop(coded.index, None) is not None
@@ -123,18 +122,18 @@ class Completeness:
             self._first_key = None
 
     def leave_out(self, *, key: bool) -> None:
-        """Note a packet whose picture an edit list leaves out; those behind a key frame can be decoded."""
+        """Note a packet whose picture an edit list leaves out; pictures after a left-out key frame can be decoded."""
         self.key_left_out = self.key_left_out or (key and self._first_key is None)
 
     def begin_anew(self) -> None:
-        """Take what follows for another recording, as where an edit list goes on elsewhere in the file."""
+        """Treat what follows as another recording, as where an edit list continues elsewhere in the file."""
         self._segment += 1
         self._epoch, self._decoded_at = self._epoch + 1, None
 
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
         """Note a packet whose picture is to be shown."""
         if decoded_at is not None:
-            # In joined files the times restart with a key frame, or overlap a little.
+            # Times in joined files restart with a key frame, or overlap a little.
             last = self._decoded_at
             if last is not None and decoded_at < last and (key or decoded_at < last - (self._period or 0)):
                 self._epoch += 1
@@ -155,14 +154,16 @@ class Completeness:
         return coded
 
     def arrive(self, coded: CodedPacket, *, damaged: bool) -> tuple[list[CodedPacket], int, bool]:
-        """Note that a picture came out.
+        """Note that a picture was decoded.
 
         Args:
             coded: its packet.
-            damaged: whether something else says that the file is damaged up to here.
+            damaged: whether damage of the file up to here is known otherwise.
 
-        Returns: the announced pictures that should have come before it and can come no more; how many more a gap
-        in time has room for, beside damage; and whether it comes too late: its place was counted as missing.
+        Returns:
+            the packets whose pictures should have been decoded before it and cannot be any more; how many more
+            missing pictures fit into a gap in time, next to damage; and whether it is too late, as its place was
+            counted as missing.
         """
         if self._pending.pop(coded.index, None) is None:
             return [], 0, True
@@ -188,12 +189,13 @@ class Completeness:
         return lost, gap, False
 
     def fill(self, count: int) -> int:
-        """Count places in the last gaps, for pictures of which something else now says that they are missing.
+        """Count pictures as missing in the last gaps, when it is known later and otherwise that they are missing.
 
         Args:
-            count: how many are missing.
+            count: the number of missing pictures.
 
-        Returns: how many of them have a place there; the frames that come next are numbered with them.
+        Returns:
+            how many of them fit into the gaps; the next frames are numbered with them.
         """
         filled = 0
         for at, places in self._open:
@@ -206,14 +208,14 @@ class Completeness:
         return filled
 
     def end(self) -> list[CodedPacket]:
-        """Return the pictures that never came out."""
+        """Return the packets whose pictures were never decoded."""
         lost = self._not_counted(self._without_leading([*self._pending.values()]))
         self._pending = {}
         self.missing += len(lost)
         return lost
 
     def _not_counted(self, lost: list[CodedPacket]) -> list[CodedPacket]:
-        """Take out those whose places were counted when a gap was seen, before their packets came."""
+        """Remove those that were counted with a gap before their packets were read."""
         epoch, start, end, places = self._filled
         new = []
         for each in lost:
@@ -225,14 +227,14 @@ class Completeness:
         return new
 
     def _is_over(self, each: CodedPacket, coded: CodedPacket) -> bool:
-        """Return whether a picture can come no more once another came out."""
+        """Return whether a picture can no longer come once another one was decoded."""
         key = self._first_key
         if self._last is None and key is not None and each.index < key.index <= coded.index:
             return True
         return each.before(coded, timed=self._timed)
 
     def _without_leading(self, lost: list[CodedPacket]) -> list[CodedPacket]:
-        """Take out, and count, what needs pictures from before the file's first key frame."""
+        """Remove, and count, those that need pictures from before the file's first key frame."""
         key = self._first_key
         if key is None:
             return lost
@@ -247,7 +249,7 @@ class Completeness:
         return needed
 
     def _absent(self, coded: CodedPacket, lost: int) -> int | None:
-        """Return how many pictures more than those are missing before this one by their places; None if unknown."""
+        """Return how many more pictures are missing before this one by their places in the group; None if unknown."""
         here, last = coded.place, None if self._last is None else self._last.place
         if here is None or last is None or self._last is None or coded.segment != self._last.segment:
             return None
@@ -258,7 +260,7 @@ class Completeness:
         return max(0, here.number - last.number - 1 - lost)
 
     def _places(self, coded: CodedPacket) -> float | None:
-        """Return how many frame durations lie between the last frame and this one; None if that is unknown."""
+        """Return the number of frame durations between the last frame and this one; None if unknown."""
         last = self._last
         if last is None or last.time is None or coded.time is None or last.epoch != coded.epoch or not self._period:
             return None
@@ -268,7 +270,7 @@ class Completeness:
         return (coded.time - last.time) * period.denominator / period.numerator
 
     def _count_step(self, coded: CodedPacket, lost: int) -> None:
-        """Note the step from the last frame; those that are known to be lost fill as many places."""
+        """Note the step from the last frame, minus the frames that are known to be lost."""
         places = self._places(coded)
         if places is None or self._last is None or places > self._longest_gap:
             return
@@ -276,8 +278,8 @@ class Completeness:
         self.gaps.add(places - lost, before + self._last.where)
 
     def _gap(self, coded: CodedPacket, lost: int) -> int:
-        """Return for how many pictures more than those that are known to be lost there is room before this one."""
+        """Return how many pictures, other than those known to be lost, fit before this one."""
         places = self._places(coded)
         if places is None or places < _SAME_PLACE or not self.gaps.constant:
-            return 0  # of a variable rate, or of one that nothing has shown yet, a gap says nothing
+            return 0  # at a variable or unknown rate, a gap does not mean missing frames
         return max(0, round(places) - 1 - lost)

@@ -1,4 +1,4 @@
-"""Damage that FFmpeg reports only in its log, while its functions report success."""
+"""Find damage that FFmpeg reports only in its log, while its functions report success."""
 
 import logging
 import os
@@ -7,10 +7,10 @@ from types import TracebackType
 
 import av.logging
 
-Message = tuple[int, str, str]  # level, the speaker's name, text
+Message = tuple[int, str, str]  # level, name of the component, text
 
-# Demuxers that look for the next place where they can go on, and do not say so otherwise. Bytes behind a Matroska
-# file's end are none of it, so what is said of them is told apart by their place.
+# Messages of demuxers that skip to the next place that they can read, and report it only so. Bytes after the end of a
+# Matroska file are not part of it, so messages about them are recognized by their place.
 _DEMUXERS = re.compile(
     r"invalid as first byte of an EBML number"
     r"|exceeds containing master element"
@@ -25,12 +25,12 @@ _DEMUXERS = re.compile(
     r"|Unknown-sized element"
     r"|ff asf skip \d+ \(unknown stream\)"
     r"|CRC mismatch"
-    # In AVI. A large part of another kind stands there by right, such as padding (JUNK), and the pictures follow.
+    # In AVI. A large chunk of another type is allowed there, such as padding (JUNK), and the pictures follow.
     r"|Something went wrong during header parsing, tag (?!(?!movi)[A-Za-z_]{4} has size \d{7,8},)"
 )
 _TOO_LARGE = re.compile(r"size (?P<width>\d+)x(?P<height>\d+) exceeds")
 _PLACE = re.compile(r"(?:at pos|Element at) (?P<place>0x[0-9a-f]+|\d+)")
-# Decoders that put something into the picture instead of what they cannot read.
+# Messages of decoders that replace parts of a picture that they cannot read.
 _DECODERS = re.compile(
     r"error count"
     r"|overread"
@@ -56,58 +56,58 @@ _DECODERS = re.compile(
 
 
 def listen() -> None:
-    """Let FFmpeg's errors and warnings reach `Captured`; those of other callers go to the log if they are errors.
+    """Send FFmpeg's errors and warnings to `Captured`; outside of it, errors go to the log.
 
-    The messages come through Python and need the interpreter's lock. So a decoder that has threads of its own must be
-    flushed before it is closed: closing it would wait, with the lock, for a thread that waits for the lock.
+    The messages pass through Python and need the interpreter's lock. So a decoder with its own threads must be flushed
+    before it is closed: closing it would wait, with the lock, for a thread that waits for the lock.
     """
-    av.logging.set_level(av.logging.INFO)  # for threads.py; `Captured` leaves out what is no warning
+    av.logging.set_level(av.logging.INFO)  # for threads.py; `Captured` keeps warnings and errors only
     av.logging.set_skip_repeated(False)
     logging.getLogger("libav").setLevel(logging.ERROR)
 
 
 class Captured:
-    """Collects what FFmpeg says to this thread; errors also go to file descriptor 2, where the log is.
+    """Collects FFmpeg's messages to this thread; errors also go to file descriptor 2, which is the log.
 
-    A class, as it is entered twice for each frame, and a generator takes twice the time.
+    It is a class because it is entered twice for each frame, and a generator takes twice the time.
     """
 
     def __init__(self, least: int = av.logging.WARNING) -> None:
-        """Begin nothing yet.
+        """Prepare to collect messages.
 
         Args:
-            least: the level down to which messages are kept; the list of them is complete once the block has ended.
+            least: the lowest level of messages to keep. The list is complete when the block has ended.
         """
         self._least, self._capture = least, av.logging.Capture()
 
     def __enter__(self) -> list[Message]:
-        self._said: list[Message] = self._capture.__enter__()
-        return self._said
+        self._messages: list[Message] = self._capture.__enter__()
+        return self._messages
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._capture.__exit__(None, None, None)
-        if not self._said:
+        if not self._messages:
             return
-        self._said[:] = [message for message in self._said if message[0] <= self._least]
-        for level, name, text in self._said if kind is None else ():
+        self._messages[:] = [message for message in self._messages if message[0] <= self._least]
+        for level, name, text in self._messages if kind is None else ():
             if level <= av.logging.ERROR:
                 os.write(2, f"[{name} @ FFmpeg] {text.strip()}\n".encode())
 
 
 def too_large(said: list[Message]) -> tuple[int, int] | None:
-    """Return width and height of a picture that FFmpeg does not decode, as it has more than `max_pixels`."""
+    """Return width and height of a picture that FFmpeg refused, as it has more than `max_pixels`; None without one."""
     found = next((size for _, _, text in said if (size := _TOO_LARGE.search(text))), None)
     return (int(found["width"]), int(found["height"])) if found else None
 
 
 def demuxer_damage(said: list[Message], end: int | None) -> str | None:
-    """Return the first message by which a demuxer says that it skipped something.
+    """Return the first message that a demuxer skipped something; None if there is none.
 
     Args:
         said: the messages.
-        end: the byte behind the container's last; what is said of later ones does not count. None if unknown.
+        end: the offset at which the container ends; messages about later bytes do not count. None if unknown.
     """
     for _, _, text in said:
         if _DEMUXERS.search(text):
@@ -119,10 +119,10 @@ def demuxer_damage(said: list[Message], end: int | None) -> str | None:
 
 
 def decoder_damage(said: list[Message]) -> str | None:
-    """Return the first message by which a decoder says that a picture is not what was coded."""
+    """Return the first message that a decoder did not decode a picture as it was coded; None if there is none."""
     return next((text.strip() for _, _, text in said if _DECODERS.search(text)), None)
 
 
 def missing_before(count: int) -> str:
-    """Return a sentence on coded pictures that are missing before one."""
+    """Return a sentence on the number of coded pictures that are missing before another."""
     return f"{count} coded {'picture is' if count == 1 else 'pictures are'} missing before it"

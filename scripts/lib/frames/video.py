@@ -1,4 +1,4 @@
-"""Frames of a video, packet by packet."""
+"""Read the frames of a video, packet by packet."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
 _PNG = {"png", "apng"}
-# Formats that hold one time for each picture; and AVI, which holds none.
+# Formats with one time for each picture; and AVI, which has no times.
 _ONE_TIME = {"matroska", "webm", "avi"}
 
 
@@ -46,8 +46,8 @@ class VideoFrames(VideoPackets):
 
         Args:
             path: the file.
-            wanted: the numbers of the frames to give out.
-            threads: with how many to decode at most, see threads.py.
+            wanted: the numbers of the frames to return.
+            threads: how many threads to use for decoding at most, see threads.py.
         """
         super().__init__(path)
         self._wanted = wanted
@@ -63,19 +63,19 @@ class VideoFrames(VideoPackets):
         )
         first_packets = self._first_packets() if self._codec in CODECS else []
         self._coded = CodedPictures(self._codec, context.extradata or b"", first_packets)
-        context.copy_opaque = True  # each frame brings the packet that it came from
-        # Slice threads switch FFmpeg's error concealment off, and with it the flags on damaged frames.
+        context.copy_opaque = True  # so that each frame has a reference to its packet
+        # Slice threads disable FFmpeg's error concealment, and with it the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
         self.threads = 1 if self.jumps else threads_for(context, threads)
         self._watch: ThreadWatch | NvdecWatch | None = None
         self._left_out = False  # whether an edit list leaves out the last packet
-        self._before: int | None = None  # when the last frame is shown, where several threads decode
+        self._before: int | None = None  # time of the last frame, if several threads decode
         context.options = {
             **context.options,
             "max_pixels": str(most_pixels(self._pixel_bytes)),
-            # Where pictures of HEVC bring a checksum, it is compared. How many bits are left over is told of codecs
-            # in which nothing says where a picture ends: too many where what came before was changed.
+            # Check the checksums of HEVC. For codecs without an end marker, report how many bits are left after a
+            # picture: too many if it was changed.
             "err_detect": "crccheck+buffer" if self._codec in content.WITHOUT_END else "crccheck",
         }
         self.summary.declared = self._stream.frames or None
@@ -83,7 +83,7 @@ class VideoFrames(VideoPackets):
         self.summary.rate = float(self._stream.average_rate or 0)
 
     def _expected(self) -> int | None:
-        """Return how many frames will probably be given out: as many as are declared, or as the duration holds."""
+        """Return the probable number of frames to return, from the declared number or the duration; None if unknown."""
         frames, duration = self._stream.frames, self._container.duration
         if not frames and duration and self._stream.average_rate:
             frames = round(duration / av.time_base * self._stream.average_rate)
@@ -96,7 +96,7 @@ class VideoFrames(VideoPackets):
             yield number, picture if isinstance(picture, np.ndarray) else picture()
 
     def later(self) -> Iterator[tuple[int, Picture | Later]]:
-        """Yield frames, of those like the first one what makes the picture."""
+        """Yield frames; for those like the first one, functions that make the picture."""
         self._converter.defers = True
         yield from self._pictures()
 
@@ -104,27 +104,27 @@ class VideoFrames(VideoPackets):
         for frame in self._frames():
             self._check_frame(frame)
             used = self.summary.next_number in self._wanted
-            # The first one tells the media's size, whether it is asked for or not.
+            # The first frame is always read, as it gives the media's size.
             picture = self._upright(frame) if used or self.summary.decoded == 0 else None
             number = self.summary.add_frame(picture if isinstance(picture, np.ndarray) else None, used=used)
             if used and picture is not None:
                 yield number, picture
             if number >= self._wanted[-1]:
                 self._check_last_packets()
-                return  # the rest is not asked for
+                return  # the rest is not wanted
         self._end()
 
     def first(self) -> av.video.frame.VideoFrame | None:
-        """Return the first frame as it is decoded; None if there is none; nothing else can be read then."""
+        """Return the first frame as decoded, None if there is none; nothing else can be read afterwards."""
         return next(self.decoded(), None)
 
     def decoded(self) -> Iterator[av.video.frame.VideoFrame]:
-        """Yield the frames as they are decoded, once; nothing else can be read then."""
+        """Yield the frames as decoded, once; nothing else can be read afterwards."""
         return self._frames()
 
     @property
     def reorders(self) -> bool:
-        """Whether the decoder may give out pictures in another order than that of their packets."""
+        """Whether the decoder may return pictures in another order than their packets."""
         return bool(self._decoder.has_b_frames)
 
     def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
@@ -134,9 +134,13 @@ class VideoFrames(VideoPackets):
             self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
 
     def _end(self) -> None:
-        """Judge what was read up to the file's end."""
+        """Record what is missing once the file was read to its end.
+
+        Raises:
+            MediaFault: `unreadable`, no frame can be decoded.
+        """
         self.summary.read_to_end = True
-        if not self._left_out:  # of what an edit list cuts off, pictures are missing
+        if not self._left_out:  # pictures that an edit list cuts off are not missing
             self._add_unseen(self._coded.end(), f"the end, after packet {self._packets - 1}")
         if lost := self._completeness.end():
             self.summary.add_missing(len(lost), lost[0].where)
@@ -159,7 +163,7 @@ class VideoFrames(VideoPackets):
             coded = bytes(packet)
             self._left_out = packet.is_discard
             if self._packets - 1 in self.jumps:
-                yield from filter(self._in_time, self._emptied(where))
+                yield from filter(self._in_time, self._flushed(where))
                 self._coded.begin_anew()
                 self._completeness.begin_anew()
             if not content.is_for_decoder(codec, coded):
@@ -191,14 +195,14 @@ class VideoFrames(VideoPackets):
         self._completeness.at_end = self._coded.reorders
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
-    def _emptied(self, where: str) -> list[av.video.frame.VideoFrame]:
-        """Return what a decoder of HEVC still holds, before it goes on elsewhere in the file.
+    def _flushed(self, where: str) -> list[av.video.frame.VideoFrame]:
+        """Return the frames that an HEVC decoder still has, before reading jumps to another place in the file.
 
-        It sorts pictures by places that count on from one key frame to the next. Elsewhere they do not: pictures would
-        come too late or never, and those that lead the key frame would be decoded from others than theirs.
+        The decoder orders pictures by numbers that continue from one key frame to the next. After a jump they do not:
+        pictures would be returned too late or never, and leading pictures decoded from wrong references.
 
         Args:
-            where: the packet that comes next.
+            where: the packet after the jump.
         """
         if self._codec != "hevc":
             return []
@@ -208,12 +212,12 @@ class VideoFrames(VideoPackets):
         return frames
 
     def decode_with(self, context: NvdecContext, watch: NvdecWatch) -> None:
-        """Have NVDEC decode, before the first frame is read; what is not sound ends the reading with NotSound."""
+        """Decode with NVDEC; call it before the first frame is read. Any fault then ends reading with NotSound."""
         self._decoder, self._watch = cast("VideoCodecContext", context), watch
         self.threads = self._converter.threads = max(2, self.threads)
 
     def _begin_threads(self) -> None:
-        """Let FFmpeg decode with several threads, if that is wanted and no other video is decoded so."""
+        """Let FFmpeg decode with several threads, if wanted and no other video is decoded in this way."""
         if self._watch is not None:
             return
         self._watch = ThreadWatch.open(self._decoder.name) if self.threads > 1 else None
@@ -222,17 +226,17 @@ class VideoFrames(VideoPackets):
         context.thread_count = self.threads
         if self._watch is not None:
             context.thread_count = with_waiting(context, self.threads)
-            # Larger frames in mid-stream would take more memory than was reckoned with: one thread reads them.
+            # Larger frames in mid-stream would take more memory than planned: one thread reads them.
             context.options = {**context.options, "max_pixels": str(with_padding(context.width * context.height))}
 
     def _require_sound(self, said: list[messages.Message]) -> None:
-        """End a reading with several threads at whatever is not as in a sound video.
+        """End reading with several threads at any fault of the video.
 
         Args:
-            said: what FFmpeg said to this thread.
+            said: FFmpeg's messages to this thread.
 
         Raises:
-            NotSound: there is something.
+            NotSound: there is a fault.
         """
         what = self.summary.damage or (self._watch.words(said) if self._watch else None)
         if not what and (self.summary.skipped or self._completeness.skipped):
@@ -241,7 +245,7 @@ class VideoFrames(VideoPackets):
             raise NotSound(what)
 
     def _require_next(self, frame: av.video.frame.VideoFrame) -> None:
-        """End a reading with several threads at a frame whose packet or time is unknown, or that goes back in time.
+        """End reading with several threads at a frame whose packet or time is unknown, or that goes back in time.
 
         Raises:
             NotSound: it is such a frame.
@@ -253,11 +257,13 @@ class VideoFrames(VideoPackets):
             raise NotSound(f"frame {self.summary.decoded} has no time, or one before that of the last")
 
     def _add_unseen(self, count: int, where: str) -> None:
-        """Note pictures that are missing by the places of the others; those that gaps in time have room for count.
+        """Record pictures that are missing according to the order of the others.
+
+        Those that fit into gaps in time count as missing frames, the others as an error.
 
         Args:
-            count: how many.
-            where: the packet after which that is known.
+            count: the number of missing pictures.
+            where: the packet after which it is known.
         """
         if filled := self._completeness.fill(count):
             self.summary.add_missing(filled, where)
@@ -265,7 +271,7 @@ class VideoFrames(VideoPackets):
             self.summary.add_error(where, messages.missing_before(count - filled))
 
     def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
-        """Count what should have come before a frame and never did; return whether the frame is not too late itself."""
+        """Record the pictures missing before a frame; return whether the frame itself is in time."""
         if self._watch is not None:
             self._require_next(frame)
         coded = frame.opaque if isinstance(frame.opaque, CodedPacket) else None
@@ -279,7 +285,7 @@ class VideoFrames(VideoPackets):
             self._completeness.begin_at(coded)
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
         if first and self._completeness.skipped and (absent := self._absent()):
-            # The file does not begin there: its first key frame was lost.
+            # The recording did not begin in mid-stream: its first key frame was lost.
             self.summary.add_missing(self._completeness.skipped + absent, "the file's beginning")
             self._completeness.skipped = 0
         if late:
@@ -299,13 +305,13 @@ class VideoFrames(VideoPackets):
             with self._lock, messages.Captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
                 frames = [] if self._closed else self._decoder.decode(packet)
         except EOFError:
-            return []  # the decoder was emptied before
+            return []  # the decoder was flushed before
         except av.error.FFmpegError as error:
             if self._watch is not None:
                 raise NotSound(ffmpeg.reason(error)) from error
             if size := messages.too_large(said):
                 check_size(*size, self._pixel_bytes)
-            # Pictures before the first key frame have nothing to be decoded from.
+            # Pictures before the first key frame have no reference to be decoded from.
             if self._completeness.key_seen or self._completeness.started:
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
@@ -323,7 +329,7 @@ class VideoFrames(VideoPackets):
         """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
         self._closed = True
         if self._watch is not None and self._lock.acquire(timeout=CLOSE_SECONDS):
-            # FFmpeg's threads need the interpreter's lock for their messages. After this none is running any more.
+            # FFmpeg's threads need the interpreter's lock for their messages. After flushing, no thread is running.
             self._decoder.flush_buffers()
             self._lock.release()
             self._watch.close()
@@ -336,18 +342,18 @@ class VideoFrames(VideoPackets):
             self._require_sound([])
 
     def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | Later:
-        """Return a frame in BGR and turned, or what makes that."""
+        """Return a frame in BGR and upright, or the function that makes it."""
         return self._converter.convert(frame, self._turning_of(frame))
 
     def _turning_of(self, frame: av.video.frame.VideoFrame) -> Turning | None:
-        """Return what turns a frame upright; None if it is."""
-        # PyAV ties a frame and its side data together for the garbage collector, which lets hundreds pile up: so the
-        # matrix is read only when the angle, which is there without, has changed.
+        """Return the function that turns a frame upright; None if it is upright."""
+        # A frame and its side data refer to each other in PyAV, so hundreds wait for the garbage collector. So the
+        # matrix is read only when the angle, which needs no side data, has changed.
         if frame.rotation != self._rotation:
             self._rotation, self._turning = frame.rotation, self._turn(frame)
         return self._turning
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
-        """Return what turns frames of this one's angle as players do; None if they are upright."""
+        """Return the function that turns frames of this angle as players do; None if they are upright."""
         matrix = display_matrix(frame, self._codec)
         return None if matrix is None else partial(upright, matrix=matrix)

@@ -1,4 +1,4 @@
-"""Packets of a video, undecoded, and what they say of damage."""
+"""Read the packets of a video without decoding them, and find damage in them."""
 
 import itertools
 import threading
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may restart in mid-stream
 # Formats whose demuxer knows every sample before the first packet is read.
 _INDEXED = {"mov", "avi"}
-# A demuxer that fails this often in a row gives nothing more.
+# After so many failures in a row, the demuxer will not return any more packets.
 _DEMUX_TRIES = 100
 _FIRST_PACKETS = 100
-# Raw Motion JPEG begins as a JPEG does. Photos may hold a second, smaller one (MPO), or others of several lenses.
+# Raw Motion JPEG begins like a JPEG. Photos may contain a second, smaller picture (MPO), or those of several lenses.
 _JPEG, _LEAST_PICTURES = "jpeg_pipe", 5
 CLOSE_SECONDS = 0.5
-# Where files are joined, the counter of MPEG-TS packets jumps, and a key frame follows within so many pictures.
+# Where files were joined, the counter of MPEG-TS packets jumps, and a key frame follows within this many pictures.
 _JOINT = 3
 _JOINED_OGG = (
     "Ogg files of several streams, such as pictures and sound, were joined: FFmpeg, and so Tator, reads the first; "
@@ -48,15 +48,15 @@ class VideoPackets(FrameSource):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._lock = threading.Lock()  # a file must not be closed under the decoder
+        self._lock = threading.Lock()  # so that the file is not closed while it is read
         self._closed = False
         self._packets = 0
         with messages.Captured() as self._said:  # opening a file reads its first seconds
             self._container = ffmpeg.open_media(path)
         try:
             self._stream = self._choose_stream()
-            self._unit = self._stream.time_base  # made anew each time it is asked for
-            self._codec = self._stream.codec_context.codec.canonical_name  # decoders have names of their own
+            self._unit = self._stream.time_base  # kept, as PyAV creates it at each access
+            self._codec = self._stream.codec_context.codec.canonical_name  # not the decoder's name
             context = self._stream.codec_context
             self._decoder = ffmpeg.decoder(context)
             self._holes = content.Holes(self._codec, context.extradata or b"", (context.width, context.height))
@@ -64,8 +64,8 @@ class VideoPackets(FrameSource):
             self._container.close()
             raise
         self._end_of_container = known_end(path, self._container.format.name)
-        self.jumps = edit_list.jumps(path, self._container, self._stream)  # where an edit list goes on elsewhere
-        self._jump: tuple[int, str] | None = None  # a packet behind which the counter jumped, and where
+        self.jumps = edit_list.jumps(path, self._container, self._stream)  # where an edit list continues
+        self._jump: tuple[int, str] | None = None  # the packet after which the counter jumped
         self._fixed = fixed_packets.fixed_packets(path, self._container.format.name, self._stream.id)
 
     @property
@@ -98,7 +98,7 @@ class VideoPackets(FrameSource):
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
             raise MediaFault("unreadable", f"it has no video stream, only {kinds}")
         stream = streams[0]
-        # Without a decoder there is no context, whatever PyAV's annotations say.
+        # Without a decoder there is no context, although PyAV's annotations do not allow for that.
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
         encryption.refuse_encrypted(self._container, stream, self._said)
@@ -109,7 +109,7 @@ class VideoPackets(FrameSource):
         return stream
 
     def _holds_pictures(self) -> bool:
-        """Return whether a file that begins as a JPEG is a raw stream of Motion JPEG: one picture behind the other."""
+        """Return whether a file that begins like a JPEG is a raw stream of Motion JPEG."""
         if self._container.format.name != _JPEG:
             return False
         with ffmpeg.open_media(self._path) as container, messages.Captured():
@@ -118,19 +118,19 @@ class VideoPackets(FrameSource):
 
     @property
     def is_avi(self) -> bool:
-        """Whether the file is an AVI, whose pictures have no time but that of decoding."""
+        """Whether the file is an AVI, whose pictures have decoding times only."""
         return self._container.format.name == "avi"
 
     @property
     def last_packet(self) -> int:
-        """The index of the packet that was read last, from 0; -1 before the first."""
+        """The index of the last packet that was read, from 0; -1 before the first."""
         return self._packets - 1
 
     def timeline(self, shown: Shown) -> Timeline | None:
-        """Return what numbers the pictures as Tator shows them; None if the file has no rate: they are counted then.
+        """Return the timeline that numbers pictures as Tator does; None if the file has no rate: then they are counted.
 
         Args:
-            shown: what Tator shows of the video.
+            shown: how Tator shows the video.
         """
         rate = shown.rate or (rounded_rate(self._stream.average_rate) if self._stream.average_rate else None)
         unit = self._stream.time_base
@@ -140,18 +140,18 @@ class VideoPackets(FrameSource):
         return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
 
     def shown_until(self, time: int | None) -> int | None:
-        """Return when the file's last picture, shown at `time`, ends where FFmpeg's versions differ in that."""
+        """Return when the last picture, shown at `time`, ends; None unless FFmpeg's versions differ in it."""
         return edit_list.last_picture_until(self._path, self._container, self._stream, time)
 
     def _period(self) -> Fraction | None:
-        """Return how long a frame is shown, in the stream's time unit, where the stream says it."""
+        """Return how long a frame is shown, in the stream's time unit; None if it is unknown."""
         rate, base = self._stream.base_rate, self._stream.time_base
         return 1 / (rate * base) if rate and base else None
 
     def packets(self) -> Iterator["Packet"]:
-        """Yield the stream's packets, undecoded; after an error the demuxer is asked again.
+        """Yield the stream's packets; after an error, try again.
 
-        Behind destroyed fragments FFmpeg may begin the file again, without end: that is where the reading stops.
+        After destroyed fragments FFmpeg may start the file again, endlessly: then reading stops.
         """
         failures, furthest = 0, -1
         packets = self._container.demux(self._stream)
@@ -182,7 +182,7 @@ class VideoPackets(FrameSource):
                 yield packet
 
     def _report_at_end(self) -> None:
-        """Note what is known of damage once there are no more packets."""
+        """Record damage that is known only after the last packet."""
         if what := messages.demuxer_damage(self._said, self._end_of_container):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
         self._look_at_container(None, f"after packet {self._packets - 1}")
@@ -192,13 +192,13 @@ class VideoPackets(FrameSource):
         self._report_jump()
 
     def _report_jump(self) -> None:
-        """Note a jump of the counter that no key frame followed: where files were joined one does."""
+        """Record a jump of the counter without a key frame after it, so one that is not due to joined files."""
         if self._jump is not None:
             self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
             self._jump = None
 
     def _check_last_packets(self) -> None:
-        """Judge the packets that were read, of which what follows tells something; damage in that is not noted."""
+        """Finish the checks that need the next few packets; damage in those is not recorded."""
         packets = self._container.demux(self._stream)
         for count in range(_JOINT + 1):
             try:
@@ -226,11 +226,11 @@ class VideoPackets(FrameSource):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
 
     def _look_at_container(self, place: int | None, where: str) -> None:
-        """Note packets of the container that are destroyed or encrypted, which FFmpeg drops without an error.
+        """Record destroyed and encrypted packets of the container, which FFmpeg drops without an error.
 
         Args:
             place: the byte up to which the file was read; None for its end.
-            where: the packet of the stream after which that is.
+            where: the packet of the stream that ends there.
         """
         if self._fixed is None:
             return
@@ -245,14 +245,14 @@ class VideoPackets(FrameSource):
             self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
 
     def _look_for_gap(self, place: int | None, where: str) -> None:
-        """Note pictures that are missing before the one that begins in the packet at `place`, or at the end (None)."""
+        """Record pictures missing before the one that begins in the packet at byte `place`; None for the file's end."""
         if self._fixed is not None and (missing := self._fixed.missing_before(place)):
             self.summary.add_error(where, messages.missing_before(missing))
 
     def _check(self, packet: "Packet") -> None:
-        """Note what a packet's bytes, its flags and the demuxer's words say of damage."""
-        # Where a packet stands is put into words only if something is to be said of it; and most have no side data, for
-        # which asking by name takes long.
+        """Record damage that is known from a packet's bytes and flags, or from the demuxer's messages."""
+        # For speed, a packet is described only if there is something to record. Most packets have no side data, and
+        # looking it up by name is slow.
         has_side_data = next(packet.iter_sidedata(), None) is not None
         if has_side_data and packet.has_sidedata("encryption_info"):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
@@ -266,10 +266,10 @@ class VideoPackets(FrameSource):
         if what := self._holes.find(bytes(packet), key=packet.is_keyframe):
             self.summary.add_error(self._where(packet), what)
         if has_side_data and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
-            # It is a picture whose header was lost, as FLV's demuxer takes it.
+            # FLV's demuxer takes a picture whose header was lost for a description.
             what = "a description of the video in zeros: that part of the file was lost"
             self.summary.add_error(self._where(packet), what)
-        # Where files were joined the counter of transport packets jumps too, and nothing is lost.
+        # The counter of transport packets also jumps where files were joined, without a loss.
         if self._jump is not None:
             if packet.is_keyframe:
                 self._jump = None
@@ -286,21 +286,21 @@ class VideoPackets(FrameSource):
         return f"{place} ({time * self._unit.numerator / self._unit.denominator:.3f} s)"
 
     def _cut(self) -> str | None:
-        """Return a sentence when the container promises more than the file holds."""
+        """Return a sentence if the file contains less than the container declares; None if not."""
         names = set(self._container.format.name.split(","))
         if names & _INDEXED:
-            # After edit lists: FFmpeg takes the samples they leave out off its index.
+            # FFmpeg removes samples that edit lists leave out from its index.
             expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
             if self._packets < expected:
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
-        if "mxf" in names and self._packets < (self._stream.duration or 0):  # which is in pictures
+        if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
         if isinstance(self._fixed, fixed_packets.TransportPackets) and (missing := self._fixed.lacking):
             return f"the file breaks off within a packet, which lacks {missing} bytes"
         return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 
     def _first_packets(self) -> list[bytes]:
-        """Return what the stream's first packets hold, as far as they can be read."""
+        """Return the content of the stream's first packets, as far as they can be read."""
         found: list[bytes] = []
         with ffmpeg.open_media(self._path) as container, messages.Captured():
             packets = container.demux(container.streams[self._stream.index])
@@ -311,7 +311,7 @@ class VideoPackets(FrameSource):
         return found
 
     def _absent(self) -> int:
-        """Return how many of the pictures that the container counts are not in the file, 0 where it counts none."""
+        """Return how many of the pictures that the container declares are not in the file; 0 if unknown."""
         is_mxf = self._container.format.name == "mxf"  # its duration is in pictures
         declared = (self._stream.duration if is_mxf else self._stream.frames) or 0
         if not declared:
@@ -327,7 +327,7 @@ class VideoPackets(FrameSource):
         return max(0, declared - held)
 
     def close(self) -> None:
-        """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
+        """Close the file, unless another thread stays in FFmpeg too long; that one stops after its packet."""
         self._closed = True
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             self._container.close()
@@ -335,7 +335,7 @@ class VideoPackets(FrameSource):
 
 
 def _empty_chunks(stream: av.stream.Stream) -> int:
-    """Return how many places in an AVI's index hold no picture: writers fill gaps in time so."""
+    """Return how many places in an AVI's index have no picture; writers fill gaps in time with them."""
     entries = stream.index_entries or ()
     last = max((entry.timestamp for entry in entries), default=-1)
     return max(0, last + 1 - sum(1 for entry in entries if entry.size))

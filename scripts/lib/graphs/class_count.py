@@ -1,4 +1,4 @@
-"""How many classes a network scores, as its file shows it: names that are not as many are refused before it runs."""
+"""Find the number of classes in a network's file, and refuse another number of names before the network runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +8,8 @@ from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, check_labels
 from scripts.lib.graphs.signature import Signature
 
-# How the names end that exporters give to the biases of the last layers: of that with a number for each class and
-# anchor, and of that with four for each anchor; None where the first has one number a class.
+# The ends of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,
+# and of the layer with four numbers for each anchor; None if the first has one number for each class.
 _LAST_LAYERS = (
     # torchvision: Faster R-CNN, RetinaNet and FCOS, SSD, SSDLite
     ("box_predictor.cls_score.bias", None),
@@ -21,16 +21,16 @@ _LAST_LAYERS = (
     # keras-retinanet
     ("pyramid_classification/bias", "pyramid_regression/bias"),
 )
-_BOX = 4  # numbers
-# The families whose label 0 is the background; Detectron2, whose layers are called as torchvision's, has it last.
+_BOX = 4  # numbers of a box
+# The families whose label 0 is the background. Detectron2 uses torchvision's names of layers, but has it last.
 _BACKGROUND_FIRST = ("torchvision", "tensorflow")
 
 
 def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
-    """Return how many classes the last layers score, the background's included; None where no name shows it.
+    """Return the number of classes of the last layers, with the background; None if no layer has a known name.
 
     Args:
-        shapes: of the weights, by their names.
+        shapes: the shapes of the weights by name.
     """
     for scores, boxes in _LAST_LAYERS:
         numbers = _length(shapes, scores)
@@ -41,40 +41,40 @@ def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
 
 
 def check_class_count(signature: Signature, description: Description | None, names: Sequence[str], source: str) -> None:
-    """Refuse names that are not as many as the classes that a file shows; pass where it shows none.
+    """Refuse a number of names that is not the number of classes in a file; accept any if the file does not show it.
 
     Args:
-        signature: of the graph.
-        description: of its family; None for one that has an engine of its own.
-        names: of the classes.
-        source: what errors call the place of the names.
+        signature: the signature of the graph.
+        description: the description of its family; None for a graph that has its own engine.
+        names: the names of the classes.
+        source: where the names are from, for errors.
 
     Raises:
-        GraphError: naming both numbers and the remedy.
+        GraphError: the numbers differ.
     """
     if description is not None:
         columns = _columns(signature, description)
         if columns is not None:
             check_labels(description, columns, len(names), signature.source)
-    elif (classes := _of_retinanet(signature)) is not None:
+    elif (classes := _retinanet_classes(signature)) is not None:
         check_names(classes, names, signature.source, source)
 
 
 def check_names(classes: int, names: Sequence[str], graph: str, source: str) -> None:
-    """Refuse names that are not as many as a graph's classes; `source` is what errors call their place.
+    """Refuse a number of names that is not a graph's number of classes; `source` says in errors where they are from.
 
     Raises:
-        GraphError: naming both numbers and the remedy.
+        GraphError: the numbers differ.
     """
     if len(names) != classes:
         raise GraphError(
             f"{graph} scores {classes} classes, {source} names {len(names)} ({short(', '.join(names), 200)}); "
-            "expected as many: give the names that the network was trained with"
+            "expected one name for each class: use the names that the network was trained with"
         )
 
 
 def _columns(signature: Signature, description: Description) -> int | None:
-    """Return how many labels a described network can give, without a column of the background."""
+    """Return the number of labels of a described network, without a column of the background; None if unknown."""
     outputs, scores = description.outputs, description.scores
     if outputs.are_final:
         return signature.classes if description.family in _BACKGROUND_FIRST else None
@@ -92,8 +92,8 @@ def _columns(signature: Signature, description: Description) -> int | None:
     return length - _BOX * (outputs.table is not None) - scores.objectness - (scores.background != "none")
 
 
-def _of_retinanet(signature: Signature) -> int | None:
-    """Return how many classes a RetinaNet scores; None for rows, whose first label the settings say."""
+def _retinanet_classes(signature: Signature) -> int | None:
+    """Return the number of classes of a RetinaNet; None for rows, whose first label is in the settings."""
     shapes = {output.name: output.shape for output in signature.outputs}
     for layout in LAYOUTS:
         if shapes.keys() != set(layout.outputs):
@@ -106,6 +106,6 @@ def _of_retinanet(signature: Signature) -> int | None:
 
 
 def _length(shapes: Mapping[str, Sequence[int]], ending: str) -> int | None:
-    """Return the length of the first bias whose name ends so."""
+    """Return the length of the first bias whose name ends with `ending`; None if there is none."""
     found = (shape for name, shape in shapes.items() if name.endswith(ending) and len(shape) == 1)
     return next((shape[0] for shape in found), None)

@@ -1,6 +1,6 @@
-"""The families of networks, each a description, and how to recognize a file's family by names, shapes and metadata.
+"""Recognize a network's family by names, shapes and metadata in its file, and return its description.
 
-`network.family: auto` tries every family; a file that two could have written is refused, with both named.
+`network.family: auto` tries every family. A file that fits several families is refused with their names.
 """
 
 import logging
@@ -18,12 +18,12 @@ from scripts.lib.graphs.signature import Signature
 
 _log = logging.getLogger(__name__)
 
-# What has an engine of its own: RetinaNets, whole or cut, and rows that network.pixels and first_label describe.
+# Families with their own engine: RetinaNets, whole or cut, and rows that network.pixels and first_label describe.
 RETINANET, ROWS = "retinanet", "rows"
 DESCRIBED = "described"
 
 
-# A family's name, and what returns its description of a graph that it could have written, else None.
+# A function that returns a family's description of a graph; None if the graph is of another family.
 Matcher = Callable[[Signature, NetworkHints], Description | None]
 FAMILIES: dict[str, Matcher] = {
     "ultralytics": yolo.ultralytics,
@@ -47,12 +47,12 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
     """Return the description of a network; None for a RetinaNet and for rows, which have engines of their own.
 
     Args:
-        signature: of its graph.
-        known: what else is known of it.
+        signature: the signature of its graph.
+        known: the settings, and the number of names.
 
     Raises:
-        GraphError: it is not a detector, or of no known family.
-        SettingsError: the settings contradict each other, or the file can be of several families.
+        GraphError: it is not a detector, or its family is not known.
+        SettingsError: the settings contradict each other, or the file fits several families.
     """
     if (known.family == DESCRIBED) != (known.description is not None):
         raise SettingsError(
@@ -61,7 +61,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
         )
     if known.description is not None:
         described = from_values(known.description)
-        read_input(signature, described)  # what is wrong with its inputs comes before a size that nothing says
+        read_input(signature, described)  # errors in its inputs are raised before a missing size
         return _completed(described, signature, known)
     if known.family in (RETINANET, ROWS) or (known.family == "auto" and _has_own_engine(signature, known)):
         return None
@@ -89,7 +89,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
 
 
 def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
-    """Return whether it is a RetinaNet, or gives rows that the settings describe, or that are of no known family."""
+    """Return whether a graph is a RetinaNet, or has rows that the settings describe or no known family has."""
     names = set(signature.output_names)
     layouts = [
         layout
@@ -100,12 +100,12 @@ def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
         return False
     if layouts[0].labels is None or known.pixels is not None:
         return True
-    # Others give outputs of these names too.
+    # Other families have outputs of these names too.
     return not any(FAMILIES[name](signature, known) for name in ("torchvision", "d-fine", "deimv2"))
 
 
 def _has_colours_first(signature: Signature) -> bool:
-    """Whether pictures go in as (pictures, 3, height, width), which no RetinaNet of Keras takes."""
+    """Return whether the input is (pictures, 3, height, width), which RetinaNets of Keras do not have."""
     shape = signature.inputs[0].shape or () if len(signature.inputs) == 1 else ()
     return len(shape) == 4 and shape[1] == COLOURS != shape[3]
 
@@ -119,7 +119,7 @@ def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Descript
 
 
 def _completed(description: Description, signature: Signature, known: NetworkHints) -> Description:
-    """Return a description with the size that the file says, and the labels that the settings and the names say."""
+    """Return a description with the size from the file, and the labels from the settings and names."""
     size = size_of_input(signature.without_inputs(description.inputs))
     if size is not None:
         description = description.with_size(size)
@@ -132,7 +132,7 @@ def _completed(description: Description, signature: Signature, known: NetworkHin
 
 
 def _without_other_inputs(signature: Signature, known: NetworkHints) -> str | None:
-    """Return advice on a network that would be known but for further inputs, None for any other."""
+    """Return advice on a network that is of a known family except for further inputs; None for any other."""
     others = [one.name for one in signature.inputs[1:]]
     if not others or not _candidates(signature.without_inputs(others), known):
         return None

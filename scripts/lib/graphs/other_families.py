@@ -1,4 +1,4 @@
-"""The families that suppress inside and give labels: torchvision's, and TensorFlow's Object Detection API's."""
+"""Families with suppression inside and labels as output: torchvision, TensorFlow's API and Custom Vision."""
 
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize
 from scripts.lib.graphs.hints import NetworkHints
@@ -6,20 +6,20 @@ from scripts.lib.graphs.signature import Signature, Tensor
 
 _ROLES = {"boxes", "scores", "labels"}
 _CUSTOM_VISION = ("detected_boxes", "detected_scores", "detected_classes")
-_LONG_ROW = 7  # the place of its picture, the box, the score, the label
+_LONG_ROW = 7  # index of the picture, box, score, label
 _TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
 
 
 def torchvision(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe a detector of torchvision: boxes, scores and labels of 64 bits for each picture, without a batch's axis.
+    """Describe a detector of torchvision: boxes, scores and labels (int64) for each picture, without a batch axis.
 
-    Its input has that axis where it was exported of a tensor; the number of its pictures is fixed then, whatever the
-    file says of it.
+    The input has a batch axis if the model was exported with a tensor as input. The number of pictures is fixed then,
+    even if the file says that it is not.
     """
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
     if shape is None or len(shape) not in (3, 4) or shape[-3] != 3 or signature.inputs[0].kind != "float32":
         return None
-    # Their order differs, and unless somebody gave names they are numbers.
+    # Their order differs, and their names are numbers unless the exporter was given names.
     roles = [_role(output) for output in signature.outputs]
     first, pictures = roles[: len(_ROLES)], len(roles) // len(_ROLES)
     taken = shape[0] if len(shape) == 4 else 1
@@ -31,7 +31,7 @@ def torchvision(signature: Signature, known: NetworkHints) -> Description | None
 
 
 def tensorflow(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe a graph of TensorFlow's Object Detection API: it takes bytes, and gives fractions, y first."""
+    """Describe a graph of TensorFlow's Object Detection API: its input is uint8, its boxes are fractions, y first."""
     names = {name.partition(":")[0]: name for name in signature.output_names}
     if not set(_TENSORFLOW) <= names.keys():
         return None
@@ -43,7 +43,7 @@ def tensorflow(signature: Signature, known: NetworkHints) -> Description | None:
 
 
 def custom_vision(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe what Azure Custom Vision exports (domain General (compact) [S1]); its metadata says which pixels."""
+    """Describe a graph of Azure Custom Vision (domain General (compact) [S1]); the metadata give the pixel format."""
     if set(signature.output_names) != set(_CUSTOM_VISION):
         return None
     boxes, scores, labels = _CUSTOM_VISION
@@ -58,7 +58,7 @@ def custom_vision(signature: Signature, known: NetworkHints) -> Description | No
 
 
 def what_to_describe(signature: Signature) -> str | None:
-    """Return in words what a graph gives whose layout is known, and whose pixels or numbers its file does not say."""
+    """Return advice on a graph with outputs of a known layout, but pixels or values that are not known; else None."""
     shapes = {output.name: output.shape or () for output in signature.outputs}
     if shapes.keys() == {"dets", "labels"} and shapes["dets"][-1:] == (5,):
         meaning = "boxes with their score, and a label each, as MMDetection exports them"
@@ -72,11 +72,11 @@ def what_to_describe(signature: Signature) -> str | None:
 
 
 def gives_rows(signature: Signature) -> bool:
-    """Whether its one output has rows of six or seven numbers, without an axis for the batch, or as OpenVINO's have."""
+    """Return whether the only output has rows of six or seven numbers, without a batch axis or in OpenVINO's form."""
     shape = signature.outputs[0].shape or () if len(signature.outputs) == 1 else ()
     if len(shape) == 4:
         return shape[:2] == (1, 1) and shape[3] == _LONG_ROW
-    # One number for each class has as many rows as pictures go in.
+    # An output with one number for each class has as many rows as the input has pictures.
     taken = signature.inputs[0].shape if signature.inputs else None
     is_counted = "NonMaxSuppression" in signature.operators or (taken is not None and taken[0] is not None)
     return len(shape) == 2 and shape[0] is None and is_counted and shape[1] in (_LONG_ROW - 1, _LONG_ROW)

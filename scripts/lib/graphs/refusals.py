@@ -1,10 +1,10 @@
-"""What is no detector of boxes: said by the file's metadata, or by the shapes of what it gives."""
+"""Refuse networks that do not detect boxes, by their metadata or the shapes of their outputs."""
 
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.other_families import gives_rows
 from scripts.lib.graphs.signature import Signature
 
-# Ultralytics' word for what a network does: what it is.
+# What a network finds, by Ultralytics' name of the task.
 _TASKS = {
     "segment": "outlines of objects (segmentation)",
     "pose": "key points of objects (pose)",
@@ -17,10 +17,10 @@ _MASKS = ("mask", "proto", "keypoint")
 
 
 def refuse_other_tasks(signature: Signature) -> None:
-    """Refuse what finds no boxes.
+    """Refuse a network that does not detect boxes.
 
     Raises:
-        GraphError: saying what the network does and what to do.
+        GraphError: the network has another task.
     """
     task = signature.metadata.get("task")
     if task is not None and task != "detect":

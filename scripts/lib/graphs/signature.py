@@ -1,4 +1,4 @@
-"""What a network's file takes and gives, and says of itself."""
+"""The signature of a network's file: its inputs, outputs and metadata."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +12,9 @@ class Tensor:
     """An input or an output.
 
     Attributes:
-        name: empty where it has none.
-        kind: float32, float16, uint8, int64, ..., empty where the file does not say.
-        shape: None for an open length; None in all where the file does not say.
+        name: its name, empty if it has none.
+        kind: float32, float16, uint8, int64, ...; empty if it is unknown.
+        shape: its shape, with None for a length that is not fixed; None if the shape is unknown.
     """
 
     name: str
@@ -22,26 +22,25 @@ class Tensor:
     shape: Shape | None
 
     def __str__(self) -> str:
-        """Return it in words, for an error."""
+        """Return name, type and shape for a message."""
         lengths = "?" if self.shape is None else ", ".join("?" if one is None else str(one) for one in self.shape)
         return f"{self.name or 'without a name'} {self.kind or 'of an unknown type'} ({lengths})"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a graph takes and gives.
+    """Inputs, outputs and metadata of a graph.
 
     Attributes:
         source: the name of the graph in errors.
-        inputs: those that are no constants.
-        outputs: in the file's order; of a frozen graph those by which its family is known.
-        operators: the kinds of its operators, without those of graphs inside.
-        metadata: what the file says of itself; a value may be text or, from a file next to it, of any type.
-        is_frozen: it is a frozen graph, any of whose tensors may be an output.
-        classes: how many its last layers score, the background's included; None if the names of its weights do not
+        inputs: the inputs, without constants.
+        outputs: the outputs in the file's order; of a frozen graph those that show its family.
+        operators: the types of its operators, without those of sub-graphs.
+        metadata: the file's metadata; a value is text or, from a file next to it, of any type.
+        is_frozen: whether it is a frozen graph, any of whose tensors may be an output.
+        classes: the number of classes of its last layers, with the background; None if its weights do not show it.
+        takes_patches: whether it divides a picture into patches, as vision transformers do; None if its weights do not
             show it.
-        takes_patches: it looks at a picture in patches, as vision transformers do; None if the file does not show
-            its weights.
     """
 
     source: str
@@ -54,7 +53,7 @@ class Signature:
     takes_patches: bool | None = None
 
     def without_inputs(self, names: Collection[str]) -> "Signature":
-        """Return it without these inputs."""
+        """Return the signature without these inputs."""
         return replace(self, inputs=tuple(one for one in self.inputs if one.name not in names))
 
     @property

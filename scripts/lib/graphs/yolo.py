@@ -1,4 +1,4 @@
-"""The YOLO families: how each exporter's graphs are known, fed and read."""
+"""The YOLO families: recognize and describe the graphs of each exporter."""
 
 import ast
 import re
@@ -12,14 +12,14 @@ from scripts.lib.graphs.signature import Signature, Tensor
 from scripts.lib.suppression import Nms
 
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))
-# Rows that are suppressed, or chosen, inside: 300 unless it was exported with another limit.
+# Rows of a graph with suppression or selection inside: 300 unless it was exported with another limit.
 _MOST_ROWS = 1000
 _ROW = 6
-_ANCHORS_A_CELL = 3  # of YOLOv5's own repository
+_ANCHORS_A_CELL = 3  # in YOLOv5's own repository
 _GREY = 114
 _YOLOV6_OUTPUT = "outputs"  # its exporter's name; YOLOX's is `output`
-_LONGEST_LITERAL = 1000  # of a size or of strides; a megabyte takes half a gigabyte and seconds
-_MASK_NUMBERS = 32  # with which Ultralytics' segmentation mixes its masks
+_LONGEST_LITERAL = 1000  # characters; parsing a megabyte takes half a gigabyte of memory and seconds
+_MASK_NUMBERS = 32  # mask coefficients of a box in Ultralytics' segmentation
 
 _LETTERBOX = Resize("letterbox", "centre", _GREY)
 _ONE_GAIN = replace(_LETTERBOX, one_gain=True)
@@ -53,7 +53,7 @@ def ultralytics(signature: Signature, known: NetworkHints) -> Description | None
 
 
 def ultralytics_rtdetr(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe an RT-DETR that Ultralytics exported: shaped as its end-to-end YOLOs, with other values."""
+    """Describe an RT-DETR that Ultralytics exported: the shapes of its end-to-end YOLOs, with other values."""
     del known
     output = _only(signature)
     is_rtdetr = _is_rtdetr(signature)
@@ -85,7 +85,7 @@ def yolov5(signature: Signature, known: NetworkHints) -> Description | None:
 
 
 def yolov6(signature: Signature, known: NetworkHints) -> Description | None:
-    """Describe a YOLOv6 graph: shaped as YOLOX, one box a cell, and fed and read as YOLOv5; its output has a name."""
+    """Describe a YOLOv6 graph: the shape of YOLOX, one box a cell, the input and values of YOLOv5, a named output."""
     output = _one_box_a_cell(signature, known)
     if output is None or (output.name != _YOLOV6_OUTPUT and known.family != "yolov6"):
         return None
@@ -100,7 +100,7 @@ def yolox(signature: Signature, known: NetworkHints) -> Description | None:
     output = _one_box_a_cell(signature, known)
     if output is None or (output.name == _YOLOV6_OUTPUT and known.family != "yolox"):
         return None
-    # Sizes are exponentiated where the grid is; an exported activation has no exponential.
+    # Decoding inside has an exponential of the sizes; activations are exported without one.
     decoded = "Exp" in signature.operators
     boxes = BoxFormat("cxcywh") if decoded else BoxFormat("cxcywh", "grid", STRIDES[0])
     return Description(
@@ -110,7 +110,7 @@ def yolox(signature: Signature, known: NetworkHints) -> Description | None:
 
 
 def size_of(signature: Signature) -> Size | None:
-    """Return the size that the input has, or that the metadata says: `imgsz`, height first."""
+    """Return the size of the input, else `imgsz` in the metadata (height first); None if neither is known."""
     from scripts.lib.engines.feeding import size_of_input
 
     fixed = size_of_input(signature)
@@ -125,7 +125,7 @@ def size_of(signature: Signature) -> Size | None:
 
 
 def literal(value: Any) -> Any:
-    """Return the value of a metadata text that is a short Python literal; any other text as it is."""
+    """Return the value of a metadata text that is a short Python literal; any other text unchanged."""
     if not isinstance(value, str) or len(value) > _LONGEST_LITERAL:
         return value
     try:
@@ -135,9 +135,9 @@ def literal(value: Any) -> Any:
 
 
 def other_meaning(signature: Signature, names: int) -> str | None:
-    """Return in words what a YOLO's output that does not fit the number of names may be; None if it is no YOLO's.
+    """Return advice on a YOLO's output that does not fit the number of names; None if it is not a YOLO's.
 
-    A graph without metadata does not say what it was trained for; the length that one cell has tells.
+    Without metadata, the task of a graph is guessed from the number of values in a cell.
     """
     output = _only(signature)
     lengths = output.shape or () if output is not None else ()
@@ -179,9 +179,9 @@ def other_meaning(signature: Signature, names: int) -> str | None:
 
 
 def _only(signature: Signature) -> Tensor | None:
-    """Return the one output that holds boxes; YOLOv5's older exporters give what it is made of besides.
+    """Return the only output with boxes, None if it is not clear; YOLOv5's older exporters also add its parts.
 
-    Where the metadata says that it detects, outputs of another rank are something that was added.
+    If the metadata says that the task is detection, outputs of another rank were added and are ignored.
     """
     if signature.metadata.get("task") == "detect":
         found = [output for output in signature.outputs if output.shape is not None and len(output.shape) == 3]
@@ -210,7 +210,7 @@ def _is_rows(output: Tensor, signature: Signature) -> bool:
 
 
 def _is_rtdetr(signature: Signature) -> bool:
-    """Return whether the metadata says so: under `head`, or, of older versions, in the description."""
+    """Return whether the metadata names RT-DETR: in `head`, or in `description` of older versions."""
     said = [str(signature.metadata.get(key, "")) for key in ("head", "description")]
     return any(re.search("rt-?detr", text, re.IGNORECASE) for text in said)
 
@@ -221,7 +221,7 @@ def _has_objectness(output: Tensor, known: NetworkHints) -> bool:
 
 
 def _cells(size: Size | None, boxes: int | None) -> int | None:
-    """Return how many boxes each cell of a picture has; None if their number fits no grid."""
+    """Return the number of boxes in each cell of a picture; None if the number of boxes does not fit a grid."""
     if size is None or boxes is None:
         return None
     for strides in STRIDES:
@@ -233,7 +233,7 @@ def _cells(size: Size | None, boxes: int | None) -> int | None:
 
 
 def _one_box_a_cell(signature: Signature, known: NetworkHints) -> Tensor | None:
-    """Return the output of a YOLO with objectness, one box a cell, whose file says nothing of itself."""
+    """Return the output of a YOLO with objectness and one box a cell, without metadata; None for any other."""
     output = _only(signature)
     if output is None or not _has_objectness(output, known) or not _takes_pictures(signature):
         return None

@@ -1,4 +1,4 @@
-"""Find the media in Tator that files of a folder are, by their names or by Tator's md5."""
+"""Match files of a folder to media in Tator by their names or by Tator's md5."""
 
 import json
 import sqlite3
@@ -13,11 +13,10 @@ from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
 
-_NAMED = 5
-# What Tator holds where whoever made a media knew no sum.
-_NO_SUM = "0" * 32
-# Keys are bytes, as a name in Tator may hold a lone surrogate. A row of `found` says how many media have what a file
-# has, and the first of them; one of `claims` how many files have a media as their only one.
+_LISTED = 5  # ids or paths in a message, at most
+_NO_MD5 = "0" * 32  # in Tator, for media that were created without an md5
+# Keys are bytes, as a name in Tator may contain a lone surrogate. A row of `found` has the number of media that match a
+# file, and the first of them; a row of `claims` the number of files whose only match is a media.
 _TABLES = """
 PRAGMA journal_mode = OFF;
 CREATE TABLE files (
@@ -34,7 +33,7 @@ INSERT INTO media SELECT NULL, ?1, ?2, ?3
 WHERE EXISTS (SELECT 1 FROM files WHERE key = ?1) OR EXISTS (SELECT 1 FROM files WHERE path_key = ?1)
 """
 _INDEX_OF_MEDIA = "CREATE INDEX media_by_key ON media (key)"
-# A file that was found by its path is not looked for by its name.
+# A file that was found by its path is not searched by its name.
 _FIND_BY_PATH = """
 INSERT INTO found SELECT files.place, 'path', count(*), min(media.place)
 FROM files CROSS JOIN media ON media.key = files.path_key AND (files.kind IS NULL OR media.kind = files.kind)
@@ -62,7 +61,7 @@ WHERE found.number = 1 AND found.media = ? ORDER BY files.place LIMIT ?
 
 
 class TatorEntry(NamedTuple):
-    """A media in Tator, as far as it matters for a match; values are those of TatorMedia."""
+    """The properties of a media in Tator that a match needs; the values are those of TatorMedia."""
 
     tator_id: int
     type_id: int
@@ -81,10 +80,10 @@ class LocalEntry:
 
     Attributes:
         media_id: its number in the run.
-        path: below the folder, as shown_path gives it.
-        kind: None if it could not be told.
-        md5: Tator's sum of it; None if it is not asked for.
-        fault: why it has no sum although one is asked for.
+        path: relative to the folder, as shown_path returns it.
+        kind: None if it is not known.
+        md5: Tator's md5 of the file; None if it is not needed.
+        fault: why the md5 is not known although it is needed.
     """
 
     media_id: int
@@ -95,7 +94,7 @@ class LocalEntry:
 
 
 class _Found(NamedTuple):
-    """What was found of a file: a row of the query _FOUND."""
+    """A file and its matches: a row of the query _FOUND."""
 
     place: int
     media_id: int
@@ -112,19 +111,19 @@ class _Found(NamedTuple):
 
 
 class Matching:
-    """Files of a folder, and which media in Tator they are; what is not certain is said, and not guessed.
+    """Matches files of a folder to media in Tator; a match that is not certain fails with a reason.
 
-    By name a media whose name is the file's whole path below the folder comes before those with the name of the file
-    alone. Names are compared as Unicode's NFC, since macOS writes them otherwise.
+    With `name`, a media whose name is the file's path below the folder is preferred to media with only the file's name.
+    Names are compared in Unicode's NFC, as macOS writes them differently.
 
-    First all files are added, then the media in Tator, then the records are asked for. What is known of them lies in a
-    temporary file, so that memory does not grow with their number.
+    Add all files first, then the media in Tator, then read the records. Files and media are kept in a temporary file,
+    so that memory does not grow with their number.
     """
 
     def __init__(self, by: str) -> None:
-        """Begin; `by` is `name` or `md5`."""
+        """Create empty tables; `by` is `name` or `md5`."""
         self._by = by
-        # Without a name SQLite makes a temporary file, which is gone when this process ends.
+        # An empty name makes SQLite use a temporary file, which is removed when this process ends.
         self._tables = sqlite3.connect("")
         self._tables.executescript(_TABLES)
 
@@ -137,13 +136,13 @@ class Matching:
         self._tables.close()
 
     def add_files(self, files: Iterable[LocalEntry]) -> None:
-        """Take the files of the run, once."""
+        """Add the files of the run; call it once."""
         rows = ((file.media_id, file.path, file.kind, file.fault, *_keys(file, self._by)) for file in files)
         self._tables.executemany(_ADD_FILE, rows)
         self._tables.executescript(_INDICES_OF_FILES)
 
     def add_media(self, media: Iterable[TatorEntry]) -> None:
-        """Take those in Tator that may be meant, each once; what no file can be is left out."""
+        """Add the media in Tator to search, each once, after the files; media that match no file are not stored."""
         keys = ((entry.md5 if self._by == "md5" else _name(entry.name or ""), entry) for entry in media)
         rows = ((_bytes(key), entry.kind, json.dumps(entry)) for key, entry in keys)
         self._tables.executemany(_ADD_MEDIA, rows)
@@ -153,7 +152,7 @@ class Matching:
         self._tables.executescript(_COUNT_CLAIMS)
 
     def records(self, order: Literal["place", "media_id"] = "place") -> Iterator[tuple[str, MatchRecord]]:
-        """Yield the path of each file and which media in Tator it is.
+        """Yield the path of each file and its match.
 
         Args:
             order: `place` for the order in which the files were added, `media_id` for that of their numbers.
@@ -196,20 +195,20 @@ class Matching:
         )
 
     def _candidates(self, found: _Found) -> list[str]:
-        """Return the numbers of the first media that have what the file has."""
+        """Return the ids of the first media that match the file."""
         key = found.path_key if found.what == "path" else found.key
-        rows = self._tables.execute(_CANDIDATES, (key, found.kind, found.kind, _NAMED))
+        rows = self._tables.execute(_CANDIDATES, (key, found.kind, found.kind, _LISTED))
         return [str(TatorEntry(*json_text.parse(entry)).tator_id) for (entry,) in rows]
 
     def _claimants(self, found: _Found) -> list[str]:
-        """Return the paths of the first files that are the same media."""
-        return [printable(path) for (path,) in self._tables.execute(_CLAIMANTS, (found.media, _NAMED))]
+        """Return the paths of the first files that match the same media."""
+        return [printable(path) for (path,) in self._tables.execute(_CLAIMANTS, (found.media, _LISTED))]
 
 
 def _keys(file: LocalEntry, by: str) -> tuple[bytes | None, bytes | None]:
-    """Return the whole path, where there is more than the name, and the name or the sum; None for what is no key."""
+    """Return the path, None if it is only a name, and the name or the md5, None if the md5 is unknown."""
     if by == "md5":
-        return None, None if file.md5 == _NO_SUM else _bytes(file.md5)
+        return None, None if file.md5 == _NO_MD5 else _bytes(file.md5)
     path = _name(file.path) if "/" in file.path else None
     return _bytes(path), _bytes(_name(file.path.rpartition("/")[2]))
 

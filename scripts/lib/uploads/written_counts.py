@@ -1,9 +1,9 @@
-"""Store what this folder's runs wrote into attributes of media, to distinguish a person's value from the workflow's.
+"""Store the values that runs in this folder wrote into attributes of media, to tell them from a person's values.
 
-It stands in a file of the run's folder that no rule makes, since Snakemake removes what a rule makes before the rule
-runs again. What is about to be written is noted first: a job that is killed may have written it.
+The file is not an output of a rule, as Snakemake removes outputs before a rule runs again. Values are stored before
+they are written into Tator, as a job that is killed may have written them.
 
-The file has a line for the project, then lines of a media and its values; of several lines of a media the last counts.
+The first line of the file is the project. Each later line is a media and its values; the last line of a media counts.
 """
 
 import json
@@ -17,18 +17,18 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, replacing
 from scripts.lib.records_on_disk import RecordsOnDisk
 
-# Values that may stand, by attribute.
+# Values that the workflow may have written, by attribute.
 _Values = dict[str, list[int]]
 
 
 class WrittenCounts:
-    """The values that may stand in attributes because the workflow wrote them, by media id and attribute."""
+    """The values that the workflow may have written, by media id and attribute."""
 
     def __init__(self, path: Path, host: str, project_id: int) -> None:
-        """Read what was written into this project; nothing if the folder last worked with another one.
+        """Read the values written into this project; none if the folder's last run was for another project.
 
         Args:
-            path: the file; it need not be there.
+            path: the file; it need not exist.
             host: Tator's address.
             project_id: the project.
 
@@ -49,15 +49,15 @@ class WrittenCounts:
             ) from None
 
     def close(self) -> None:
-        """Give up what was read; the file stays."""
+        """Close the temporary file of the values; the file at `path` stays."""
         self._known.close()
 
     def has(self, media_id: int, attribute: str, value: Any) -> bool:
-        """Return whether a value that stands may be one that the workflow wrote."""
+        """Return whether an attribute's value may be one that the workflow wrote."""
         return not isinstance(value, bool) and value in self._of(media_id).get(attribute, [])
 
     def begin(self, changes: Mapping[int, Mapping[str, int]]) -> None:
-        """Note values that are about to be written, beside those before, one of which may stay."""
+        """Store values that are about to be written, in addition to earlier ones, which may remain if writing fails."""
         noted = []
         for media_id, of_media in changes.items():
             known = self._of(media_id)
@@ -66,7 +66,7 @@ class WrittenCounts:
         self._note(noted)
 
     def end(self, changes: Mapping[int, Mapping[str, int]]) -> None:
-        """Note values that stand now: those before are no longer the workflow's."""
+        """Store values that were written; earlier ones no longer count as the workflow's."""
         self._note(
             [
                 (media_id, self._of(media_id) | {name: [value] for name, value in of_media.items()})
@@ -79,7 +79,7 @@ class WrittenCounts:
         return found
 
     def _note(self, noted: list[tuple[int, _Values]]) -> None:
-        """Have values safe on the disk: with the first ones the file is written anew, then it grows."""
+        """Write values to the disk: the first call writes the whole file again, later calls append to it."""
         if not noted:
             return
         self._known.update(noted)
@@ -101,22 +101,22 @@ def _lines(known: Iterable[tuple[int, _Values]]) -> Iterator[str]:
 
 
 def _read(path: Path, place: list[Any]) -> Iterator[tuple[int, _Values]]:
-    """Yield what a file notes of media of a project, in its order.
+    """Yield the media of a project in a file, and their values, in its order.
 
     Raises:
-        ValueError: or another error of those that __init__ names; the file holds something else.
+        ValueError: or another error that __init__ catches; the file has another content.
     """
     with path.open(encoding="utf-8") as stream:
         try:
             head = json_text.parse(stream.readline())
-        except ValueError:  # of a version that wrote it as a whole
+        except ValueError:  # an earlier version wrote one JSON object
             content = read_json(path)
             known = content["written"] if content.get("place") == place else {}
             yield from ((int(media_id), _checked(of_media)) for media_id, of_media in known.items())
             return
         if head.get("place") == place:
             for line in stream:
-                if line.endswith("\n"):  # else it was cut while it was written, before anything was sent
+                if line.endswith("\n"):  # otherwise writing stopped within the line, before anything was sent
                     media_id, of_media = json_text.parse(line)
                     yield int(media_id), _checked(of_media)
 

@@ -1,4 +1,4 @@
-"""Pictures that are missing from ASF files (WMV) by the numbers in the headers of their parts."""
+"""Missing pictures in ASF files (WMV), found by the numbers in the headers of their parts."""
 
 import random
 import struct
@@ -14,7 +14,7 @@ from tests.lib.frames.test_missing_pictures import numbers_of
 from tests.media_files import write_video
 
 _SIZE = 3200
-_LENGTH = 15  # where a payload says how long it is
+_LENGTH = 15  # offset of the length in a payload's header
 SMALL = FORMATS["wmv2.wmv"] | {"mux": {"packet_size": "500"}}
 
 
@@ -27,7 +27,7 @@ def asf_packets(path: Path) -> tuple[bytearray, list[int]]:
 
 
 def headers(content: bytes, start: int, length: int, stream: int = 1) -> list[tuple[int, Payload]]:
-    """Return where the payloads begin in a packet that hold a whole picture of the video each, and what they say."""
+    """Return the payloads in a packet that contain a whole picture of the video, and where they begin."""
     packet = content[start : start + length]
     places, at = [], 0
     for each in payloads(packet):
@@ -90,7 +90,7 @@ def test_a_file_that_breaks_off_within_a_picture(tmp_path: Path, end: float) -> 
 
 @pytest.mark.parametrize("sound", [False, True])
 def test_a_copy_that_begins_or_ends_in_mid_stream_is_sound(tmp_path: Path, sound: bool) -> None:
-    """Numbers begin anywhere, and the first packet may hold the rest of a picture from before."""
+    """Numbers start anywhere, and the first packet may contain the rest of an earlier picture."""
     path = write_video(tmp_path / "a.wmv", range(60), size=SIZE, sound=sound, **FORMATS["wmv2.wmv"])
     content, starts = asf_packets(path)
     begin = next(start for start in starts[4:] if any(is_key(each) for each in payloads(content[start:][:_SIZE])))
@@ -102,7 +102,7 @@ def test_a_copy_that_begins_or_ends_in_mid_stream_is_sound(tmp_path: Path, sound
 
 
 def test_joined_pieces_are_sound(tmp_path: Path) -> None:
-    """As programs join them that copy packets: numbers jump at a key frame, and times go on."""
+    """Programs that copy packets join them so: numbers jump at a key frame, and times continue."""
     pieces = []
     for first, count in ((0, 40), (40, 60)):
         path = write_video(
@@ -117,14 +117,14 @@ def test_joined_pieces_are_sound(tmp_path: Path) -> None:
 
 
 def with_packets(header: bytes, packets: bytes) -> bytes:
-    """Return a file of a header, whose data object says how long it is, and of packets."""
+    """Return the content of a file with a header, whose data object has its length, and packets."""
     at = header.index(bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")) + 16
     return header[:at] + (50 + len(packets)).to_bytes(8, "little") + header[at + 8 :] + packets
 
 
 def packet(*parts: bytes, several: bool = True, bits: int = 1) -> bytes:
-    """Return a packet with payloads."""
-    flags = 0x10 | several  # the length of the padding is of two bytes
+    """Return a packet with these payloads."""
+    flags = 0x10 | several  # the field with the length of the padding has two bytes
     filled = b"".join(parts)
     head = bytes([0x82, 0, 0, flags, 0x0D | bits << 4 | 0x40])
     count = bytes([0x80 | len(parts)]) if several else b""
@@ -133,7 +133,7 @@ def packet(*parts: bytes, several: bool = True, bits: int = 1) -> bytes:
 
 
 def test_small_pictures_in_one_payload() -> None:
-    """Each has a byte with its length before it; the number is that of the first."""
+    """Each follows a byte with its length; the payload's number is that of the first."""
     small = bytes([2, *b"ab", 3, *b"cde"])
     payload = bytes([0x81, 7]) + struct.pack("<I", 1234) + b"\1" + bytes([40]) + struct.pack("<H", len(small)) + small
     found = list(payloads(packet(payload)))

@@ -1,4 +1,4 @@
-"""Files that break off, and holes in pictures of one colour: whatever is lost is damage, and nothing else is."""
+"""Files that break off, and holes in pictures of one colour: losses are damage, and padding is not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_file_that_breaks_off_is_damaged(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["h264.flv", "h264_fragments.mp4", "mpeg2.mpg"])
 def test_a_file_that_breaks_off_within_its_sound_is_damaged(tmp_path: Path, name: str) -> None:
-    """The pictures before are whole, and those behind are gone."""
+    """The pictures before are complete, and those after are missing."""
     options = {"codec": "mpeg2video", "container": "vob"} if name == "mpeg2.mpg" else FORMATS[name]
     path = write_video(tmp_path / name, range(60), size=SIZE, sound=name != "mpeg2.mpg", **options)
     whole, content = read(path), path.read_bytes()
@@ -46,7 +46,7 @@ def test_a_file_that_breaks_off_within_its_sound_is_damaged(tmp_path: Path, name
         assert read(path)[1], packet.pos
 
 
-def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> None:
+def test_an_incomplete_last_picture_of_dv_is_damage(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.dv", range(3), size=(720, 576), codec="dvvideo", container="dv")
     content = path.read_bytes()
     assert len(read(path)[0] or []) == 3
@@ -59,7 +59,7 @@ def test_a_last_picture_of_dv_that_is_not_whole_is_damage(tmp_path: Path) -> Non
     "name", ["h264.ts", "hevc.ts", "hevc.hevc", "h264.h264", "mpeg2.m2v", "wmv2.wmv", "h264_fragments.mp4"]
 )
 def test_a_file_whose_end_never_arrived_is_damaged(tmp_path: Path, name: str) -> None:
-    """Zeros stand there, in place of whole pictures too."""
+    """The end is zeros, also in place of whole pictures."""
     path = write_video(tmp_path / name, range(40), size=SIZE, paint=textured, **FORMATS[name])
     whole, content = read(path), path.read_bytes()
     assert not whole[1]
@@ -70,17 +70,17 @@ def test_a_file_whose_end_never_arrived_is_damaged(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "hevc.ts"])
-def test_zeros_that_fill_a_transport_stream_up_are_sound(tmp_path: Path, name: str) -> None:
+def test_zeros_after_a_transport_stream_are_sound(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(20), size=SIZE, **FORMATS[name])
     whole, content = read(path), path.read_bytes()
     empty = bytes.fromhex("471fff10") + bytes(184)
-    for behind in (bytes(188 * 30), empty, empty + bytes(500)):
-        path.write_bytes(content + behind)
-        assert read(path) == whole, len(behind)
+    for after in (bytes(188 * 30), empty, empty + bytes(500)):
+        path.write_bytes(content + after)
+        assert read(path) == whole, len(after)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mpeg2video"])
-def test_pictures_of_mpeg_2_that_are_filled_up_with_zeros_are_sound(tmp_path: Path, container: str) -> None:
+def test_pictures_of_mpeg_2_padded_with_zeros_are_sound(tmp_path: Path, container: str) -> None:
     rate = {"b": "800000", "minrate": "800000", "maxrate": "800000", "bufsize": "400000"}
     path = write_video(tmp_path / "a", range(20), size=SIZE, codec="mpeg2video", encode=rate, container=container)
     assert path.read_bytes().endswith(bytes(40))
@@ -88,7 +88,7 @@ def test_pictures_of_mpeg_2_that_are_filled_up_with_zeros_are_sound(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["h264.h264", "hevc.hevc", "mpeg2.m2v"])
-def test_zeros_behind_each_picture_are_sound(tmp_path: Path, name: str) -> None:
+def test_zeros_after_each_picture_are_sound(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(12), size=SIZE, **FORMATS[name])
     whole = read(path)
     with av.open(str(path)) as container:
@@ -99,7 +99,7 @@ def test_zeros_behind_each_picture_are_sound(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video", "libx264"])
 def test_a_program_stream_whose_beginning_is_destroyed(tmp_path: Path, codec: str) -> None:
-    """What is left looks like a recording that begins in mid-stream."""
+    """The rest looks like a recording that begins in mid-stream."""
     options = {"codec": codec, "container": "vob"} | ({} if codec == "libx264" else {"encode": {"g": "12"}})
     path = write_video(tmp_path / "a.mpg", range(30), size=SIZE, paint=textured, **options)
     whole, content = read(path), path.read_bytes()
@@ -110,14 +110,14 @@ def test_a_program_stream_whose_beginning_is_destroyed(tmp_path: Path, codec: st
     second = content.index(b"\0\0\1\xba", 4)
     path.write_bytes(content[:40] + bytes(second - 40) + content[second:])  # up to the end of the first packet
     assert lost_beginning(path)
-    for begin in (second, second + 900):  # as where a recording was cut
+    for begin in (second, second + 900):  # like a recording that was cut
         path.write_bytes(content[begin:])
         assert lost_beginning(path) is None, begin
 
 
 @pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
 def test_a_hole_from_the_last_sound_of_an_avi_file_into_its_index(tmp_path: Path, name: str) -> None:
-    """FFmpeg then takes what it finds, and the last pictures are not to be seen."""
+    """FFmpeg then reads the file without its last pictures."""
     path = write_video(tmp_path / name, range(20), size=SIZE, paint=textured, sound=True, **FORMATS[name])
     content = path.read_bytes()
     last = content.rindex(b"00dc", 0, content.rindex(b"idx1"))
@@ -140,7 +140,7 @@ def test_animations_in_gif(tmp_path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
     assert read(path)[1]
     comment = b"\x21\xfe\x05hello\0"
-    # Without its last byte, with others behind it, and with a comment behind the last picture.
+    # Without the last byte, with further bytes, and with a comment after the last picture.
     for end in (content[:-1], content + b"junk", content[:-1] + comment + content[-1:]):
         path.write_bytes(end)
         assert read(path) == (whole, False)
@@ -158,11 +158,11 @@ def test_a_hole_that_leaves_the_last_packets_of_a_transport_stream(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
-@pytest.mark.parametrize("behind", [bytes(100), b"x" * 500, bytes(187)])
-def test_other_bytes_behind_a_transport_stream_are_no_packet(tmp_path: Path, name: str, behind: bytes) -> None:
+@pytest.mark.parametrize("after", [bytes(100), b"x" * 500, bytes(187)])
+def test_other_bytes_after_a_transport_stream_are_not_a_packet(tmp_path: Path, name: str, after: bytes) -> None:
     path = write_video(tmp_path / name, range(30), size=SIZE, **FORMATS[name])
     whole = read(path)[0]
-    path.write_bytes(path.read_bytes() + behind)
+    path.write_bytes(path.read_bytes() + after)
     assert read(path) == (whole, False)
 
 
@@ -171,7 +171,7 @@ def test_other_bytes_behind_a_transport_stream_are_no_packet(tmp_path: Path, nam
 def test_holes_where_flat_areas_are_coded_in_zeros(
     tmp_path: Path, container: str, paint: Callable[[int, Size], np.ndarray]
 ) -> None:
-    """FFmpeg makes such tables to measure; a hole in their pictures reads as blocks of one colour."""
+    """FFmpeg optimises tables in this way; a hole in such a picture decodes as blocks of one colour."""
     path = write_video(tmp_path / "a", container=container, paint=paint, size=SIZE, **MJPEG)
     whole, content = read(path), path.read_bytes()
     assert not whole[1]
@@ -197,12 +197,12 @@ def test_motion_jpeg_of_one_colour_is_sound(tmp_path: Path, colour: int) -> None
 
 @pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
 def test_a_hole_where_the_pictures_of_an_avi_file_begin_is_damage(tmp_path: Path, name: str) -> None:
-    """FFmpeg then reads on at the next thing that looks like a picture."""
+    """FFmpeg then continues at the next bytes that look like a picture."""
 
     def noise(number: int, size: Size) -> np.ndarray:
         return np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
 
-    # The list of pictures has more than a megabyte: only then does FFmpeg take what it cannot read for a list of them.
+    # FFmpeg takes bytes that it cannot read for the list of pictures only if they are more than a megabyte.
     encode = {"b": "20000000", "qmin": "2", "qmax": "3"}
     path = write_video(tmp_path / name, range(30), size=SIZE, paint=noise, **FORMATS[name] | {"encode": encode})
     whole, content = read(path), path.read_bytes()

@@ -1,4 +1,4 @@
-"""Runs of zeros in H.264, HEVC and MPEG, whose coded pictures hold two zeros in a row at most, or three."""
+"""Runs of zeros in H.264, HEVC and MPEG, whose coded pictures have at most two or three zeros in a row."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.damage_sweep import FORMATS, read, textured
 from tests.media_files import write_video
 
 SIZE = (320, 180)
-# The header of a slice, one that may follow it, and one that may not.
+# The header of a slice, a header that may follow it, and one that may not.
 HEADERS = {
     "h264": (b"\x65", b"\x65", b"\xe5"),
     "hevc": (b"\x26\x01", b"\x26\x01", b"\x26\x00"),
@@ -24,14 +24,14 @@ OTHERS = {"h264": b"\x06", "hevc": b"\x4e\x01", "mpeg1video": b"\xb2", "mpeg2vid
 
 
 def found(codec: str, content: bytes, description: bytes = b"") -> str:
-    """Return what is said of a packet that is a key frame."""
+    """Return the fault of a packet that is a key frame; empty if it has none."""
     return Holes(codec, description, SIZE).find(content, key=True) or ""
 
 
 @pytest.mark.parametrize("codec", HEADERS)
 @pytest.mark.parametrize("count", [7, 16, 64])
 def test_zeros_before_a_one_are_padding_where_a_unit_of_the_stream_follows(codec: str, count: int) -> None:
-    """A hole is followed by a one by chance, once in 256."""
+    """Once in 256 a hole is followed by a one by chance."""
     header, fitting, other = HEADERS[codec]
     coded = b"\0\0\1" + header + b"coded" + bytes(count) + b"\1"
     assert found(codec, coded + fitting + b"coded") == ""
@@ -46,7 +46,7 @@ def test_zeros_at_the_end_of_a_packet_are_padding(codec: str) -> None:
 
 @pytest.mark.parametrize("codec", OTHERS)
 def test_few_zeros_in_other_units_are_sound(codec: str) -> None:
-    """What stands in them is up to their writers."""
+    """They may have any content."""
     content = b"\0\0\1" + OTHERS[codec] + b"text" + bytes(20) + b"text\0\0\1" + HEADERS[codec][0] + b"coded"
     assert found(codec, content) == ""
     assert "zeros in a coded picture" in found(codec, content.replace(bytes(20), bytes(40)))

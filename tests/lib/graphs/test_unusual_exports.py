@@ -95,7 +95,7 @@ def test_weights_that_are_missing_are_named(tmp_path: Path, with_picture: bool, 
     (tmp_path / "graph.onnx.data").unlink()
     picture = ["--picture", str(tmp_path / "picture.png")] if with_picture else []
     assert inspect_network([str(path), *picture]) == 1
-    assert "its weights are in the file 'graph.onnx.data', which is not there" in capsys.readouterr().err
+    assert "its weights are in the file 'graph.onnx.data', which does not exist" in capsys.readouterr().err
 
 
 def test_an_openvino_file_without_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

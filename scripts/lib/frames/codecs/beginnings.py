@@ -1,6 +1,6 @@
 """Find out whether the first packets of H.264 and HEVC lost their key frame, or begin in mid-stream.
 
-Before its first key frame a stream is sound whatever its decoder says: it was entered there. Two things tell otherwise.
+Decoding errors before the first key frame are normal: the recording began in mid-stream. Two faults show a loss.
 """
 
 from scripts.lib.frames.codecs.bits import Bits
@@ -13,12 +13,12 @@ _HEAD = 64
 
 
 def lost_key(codec: str, content: bytes, length_size: int, *, first: bool) -> str | None:
-    """Return a sentence where a packet before the first key frame is destroyed; None for others.
+    """Return a sentence if a packet before the first key frame is destroyed; None if not.
 
     Args:
         codec: h264 or hevc.
-        content: the packet, which is called no key frame.
-        length_size: bytes of the lengths of its units; 0 where start codes separate them.
+        content: the packet, which is not marked as a key frame.
+        length_size: bytes of the field with each unit's length; 0 if start codes separate the units.
         first: whether it is the file's first packet.
     """
     if length_size:
@@ -29,7 +29,7 @@ def lost_key(codec: str, content: bytes, length_size: int, *, first: bool) -> st
 
 
 def _is_filled(content: bytes, length_size: int) -> bool:
-    """Return whether a packet is a row of units with their lengths, but for zeros behind them."""
+    """Return whether a packet consists of units with their lengths, and zeros after them at most."""
     at = 0
     while at + length_size <= len(content):
         length = int.from_bytes(content[at : at + length_size])
@@ -40,7 +40,7 @@ def _is_filled(content: bytes, length_size: int) -> bool:
 
 
 def _describes_key(codec: str, content: bytes) -> bool:
-    """Return whether a packet begins as those of key frames do, and holds no picture from which decoding can begin."""
+    """Return whether a packet begins like a key frame, but has no picture from which decoding can begin."""
     units = list(by_start_codes(content, _HEAD))
     if codec == "hevc":
         kinds = {unit[0] >> 1 & 63 for unit in units}

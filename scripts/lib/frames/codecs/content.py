@@ -10,43 +10,43 @@ from scripts.lib.frames.codecs.beginnings import lost_key
 from scripts.lib.frames.codecs.units import by_lengths, by_start_codes
 from scripts.lib.frames.damage import codestream, gif, jpeg
 
-# Lost sectors and parts of files that never arrived read as zeros. So many in a row stand in no picture of these
-# codecs: some forbid it, as start codes begin with zeros, the others' bits are as good as random.
+# Lost sectors and parts of files that never arrived read as zeros. Pictures of these codecs never have so many in a
+# row: some forbid it, as start codes begin with zeros; the bits of the others are almost random.
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
-# Nothing says where their pictures end.
+# Codecs whose pictures have no end marker.
 WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
-# Their decoders make up what comes before the first key frame, from grey or from nothing.
+# Codecs whose decoders invent the pictures before the first key frame, from grey or from nothing.
 _MADE_UP_BEFORE_KEY = {"cinepak", "flv1", "h261", "h263", "h263p", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
 _MADE_UP_BEFORE_KEY |= {"rv10", "rv20", "snow", "svq1", "theora", "vp3", "wmv1", "wmv2", "zmbv"}
-# Where no packet is said to be a key frame, the first frame that comes out and is not made up is one, or is whole by a
-# message of the stream's.
+# If no packet is marked as a key frame, the first frame that is decoded and not invented is one, or is complete by a
+# recovery point message.
 _WITH_RECOVERY_POINTS = {"h264", "hevc"}
 BEGIN_BY_DECODER = _WITH_RECOVERY_POINTS | _MADE_UP_BEFORE_KEY
 _TAIL = bytes(16)
 # FFmpeg's own encoder writes runs of 34 bytes.
 _LONGER_RUNS = {"wmv2": bytes(48)}
-# Nobody pads these: zeros at their end were something else.
+# Pictures of these are never padded, so zeros at their end are a hole.
 _WITHOUT_PADDING = {"vp8", "vp9"}
-# Of AV1 and VP9 the decoders notice such holes. Other values than ones appear where a picture has no detail.
+# The decoders of AV1 and VP9 notice holes of ones. Other values than ones can repeat where a picture has no detail.
 _WITHOUT_ONES = {"h264", "hevc", "vp8"}
-# In VP8 and Theora blocks that stay as they are can be coded in zeros or ones, of which 100 took a byte at most (VP8),
-# or 35 (Theora).
+# Blocks that do not change can be coded in zeros or ones in VP8 and Theora: up to 100 blocks in a byte (VP8), or 35
+# (Theora).
 _BLOCKS = {"vp8": 25, "theora": 25}
-_LENGTHS = {"h264": 4, "hevc": 21}  # where the description says how many bytes the lengths of units have
-_H264_SLICES = range(1, 6)  # kinds of units
+_LENGTHS = {"h264": 4, "hevc": 21}  # offset in the description of the size of the units' length fields
+_H264_SLICES = range(1, 6)  # types of units
 _HEVC_SLICES = range(32)
-# Of DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, this end.
+# DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, and this end.
 _DNXHD_END = b"\x60\x0d\xc0\xde"
-_DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # where it says that there are two fields
-_DNXHD_HEADER, _DNXHD_ROWS = slice(0, 4), slice(0x16C, 0x16E)  # the header's own length, and how many rows there are
+_DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # offset and bit of the flag for two fields
+_DNXHD_HEADER, _DNXHD_ROWS = slice(0, 4), slice(0x16C, 0x16E)  # the header's length, and the number of rows
 _DNXHD_ZEROS = bytes(16)  # rows have four at most
-_DNXHD_TABLE = 0x170  # 4 bytes a row: where it begins behind the header
-# Of ProRes (SMPTE RDD 36): the mark of a frame, and where its tables begin, behind the flags that say which are there.
+_DNXHD_TABLE = 0x170  # for each row its offset after the header, 4 bytes
+# ProRes (SMPTE RDD 36): the mark of a frame, and the offset of its tables, after the flags for which it contains.
 _PRORES_MARK, _PRORES_TABLES, _PRORES_TABLE = slice(4, 8), 28, 64
-# How the headers begin that stand before the pictures of each part, where Ogg files were joined, and which of these
-# FFmpeg's decoders take: what they describe may differ from part to part.
+# The beginnings of the headers before the pictures of each part in joined Ogg files, and of those that FFmpeg's
+# decoders accept: the parts may have different headers.
 _HEADERS = {
     "theora": (b"\x80theora", b"\x81theora", b"\x82theora"),
     "vp8": (b"OVP80",),
@@ -58,7 +58,7 @@ _EMPTY_VOP = 10  # bytes, at most: the header alone
 
 
 class Holes:
-    """Looks for what was lost in a stream's packets: bytes of one value, more in a row than its codec writes."""
+    """Finds lost parts of a stream's packets: more bytes of one value in a row than its codec writes."""
 
     def __init__(self, codec: str, description: bytes, size: tuple[int, int]) -> None:
         """Begin a stream.
@@ -76,10 +76,10 @@ class Holes:
         in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
         self._length_size = (description[place] & 3) + 1 if in_lengths else 0
         self._first, self._key_seen = True, codec not in _LENGTHS
-        self._tail = self._padded = 0  # how many zeros the last packet ends in, and how many before it end in some
+        self._tail = self._padded = 0  # zeros at the last packet's end, and packets before that end in zeros
 
     def find(self, content: bytes, *, key: bool) -> str | None:
-        """Return a sentence on the first hole of a packet, or on the end that it lacks; None without.
+        """Return a sentence on the first hole of a packet, or on its missing end; None if it has neither.
 
         Args:
             content: the packet.
@@ -91,7 +91,7 @@ class Holes:
         if not self._key_seen and (what := lost_key(self._codec, content, self._length_size, first=first)):
             return what
         if not key and self._shown_again not in content:
-            return None  # in WMV 2, blocks that stay as they are are 3 bits of zeros
+            return None  # unchanged blocks of WMV 2 are 3 bits of zeros
         return zeros(self._codec, content, self._run, length_size=self._length_size) or self._erased(content)
 
     def _note_tail(self, content: bytes) -> None:
@@ -101,20 +101,20 @@ class Holes:
             self._tail = len(content) - len(content.rstrip(b"\0"))
 
     def at_end(self) -> str | None:
-        """Return a sentence where the last packet of H.264 or HEVC ends in zeros, as no other does; None elsewhere.
+        """Return a sentence if only the last packet of H.264 or HEVC ends in zeros; None if not.
 
-        Behind a picture encoders may write zeros, to keep a rate constant: then they do so behind others too. Of other
-        codecs the decoders notice a picture without its end.
+        Encoders may write zeros after pictures to keep the rate constant, but then they do so after others too. The
+        decoders of other codecs notice a picture without its end.
         """
         return _lost(self._tail) if self._tail and not self._padded else None
 
     def _erased(self, content: bytes) -> str | None:
-        """Look for ones, as erased flash memory holds: few of them stand in a row in a coded picture."""
+        """Return a sentence if there are ones, as in erased flash memory: a coded picture has few of them in a row."""
         ones = b"\xff" * self._run
         if self._codec not in _WITHOUT_ONES or ones not in content:
             return None
         if self._codec in _LENGTHS and not any(ones in unit for unit in self._slices(content)):
-            return None  # other units hold whatever their writers like
+            return None  # other units may have any content
         return f"{len(ones)} bytes of ones or more in a coded picture: that part of the file was lost"
 
     def _slices(self, content: bytes) -> Iterator[bytes]:
@@ -125,19 +125,19 @@ class Holes:
 
 
 def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: int = 0) -> str | None:
-    """Return a sentence when a coded picture holds more zeros in a row than its codec writes, or lacks its end.
+    """Return a sentence if a coded picture has more zeros in a row than its codec writes, or no end; None if not.
 
     Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
 
     Args:
         codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
-        least: how many in a row are too many, where the codec has no number of its own.
-        length_size: bytes of the lengths before its units; 0 where start codes separate them.
+        least: zeros in a row that are too many, if the codec has no limit of its own.
+        length_size: bytes of the field with each unit's length; 0 if start codes separate the units.
     """
     run = _LONGER_RUNS.get(codec, bytes(least))
     if content.startswith(run) and (codec in _FINDERS or codec in _WITHOUT_ZEROS):
-        return _lost(len(content) - len(content.lstrip(b"\0")))  # no picture begins so
+        return _lost(len(content) - len(content.lstrip(b"\0")))  # no picture begins with zeros
     if codec in _FINDERS:
         return _FINDERS[codec](content)
     with_units = codec in zero_runs.CODECS and zero_runs.may_have_runs(content)
@@ -163,7 +163,7 @@ def _lost(length: int) -> str:
 def _lost_in_dnxhd(content: bytes) -> str | None:
     if len(content) > _DNXHD_FLAGS and content[_DNXHD_FLAGS] & _DNXHD_FIELDS:
         *pictures, rest = content.split(_DNXHD_END)
-        whole = bool(pictures) and not rest.startswith(content[_DNXHD_HEADER])  # no other field begins
+        whole = bool(pictures) and not rest.startswith(content[_DNXHD_HEADER])  # there is no other field
     else:
         picture, end, _ = content.rpartition(_DNXHD_END)
         pictures, whole = [picture], bool(end)
@@ -173,9 +173,9 @@ def _lost_in_dnxhd(content: bytes) -> str | None:
         coded = picture[int.from_bytes(picture[_DNXHD_HEADER], "big") :]
         filled = coded.rstrip(b"\0")
         if np.frombuffer(filled, np.uint64, len(filled) // 8).all():
-            continue  # without eight zeros at any place that is a multiple of eight, there are no sixteen
+            continue  # sixteen zeros would fill eight bytes at a multiple of eight
         rows = _dnxhd_rows(picture, coded)
-        # Some encoders pad each row, all of them by about as much; behind the last is the picture's own padding.
+        # Some encoders pad each row by about the same length; after the last row is the picture's own padding.
         padding = [len(row) - len(row.rstrip(b"\0")) for row in rows[:-1]]
         most = (sorted(padding)[len(padding) // 2] if padding else 0) + len(_DNXHD_ZEROS) // 2
         if padding and max(padding) > most:
@@ -188,7 +188,7 @@ def _lost_in_dnxhd(content: bytes) -> str | None:
 
 
 def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
-    """Return the coded rows of macroblocks; all of them as one where the table of rows is not to be used."""
+    """Return the coded rows of macroblocks; all of them as one if the table of rows is not valid."""
     table = picture[_DNXHD_TABLE:][: 4 * int.from_bytes(picture[_DNXHD_ROWS], "big")]
     starts = [int.from_bytes(table[at : at + 4], "big") for at in range(0, len(table), 4)]
     if not starts or starts != sorted(starts) or starts[-1] > len(coded):
@@ -197,10 +197,10 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
 
 
 def _lost_in_prores(content: bytes) -> str | None:
-    """Look for zeros in the tables by which coefficients are multiplied: 2 is the least that may stand there."""
+    """Return a sentence if there are zeros in the quantization tables, whose least value is 2."""
     if content[_PRORES_MARK] != b"icpf" or len(content) <= _PRORES_TABLES:
         return None
-    count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # a flag for each of the two, brightness and colour
+    count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # a flag each for the tables of brightness and colour
     zeros_held = content[_PRORES_TABLES:][: _PRORES_TABLE * count].count(0)
     return _lost(zeros_held) if zeros_held else None
 
@@ -209,7 +209,7 @@ def _lost_in_gif(content: bytes) -> str | None:
     return None if gif.is_without_picture(content) else gif.find_damage(content)
 
 
-# Codecs whose pictures are looked at in ways of their own.
+# Functions for codecs that need their own check.
 _FINDERS: dict[str, Callable[[bytes], str | None]] = {
     "av1": av1_pictures.lost,
     "dnxhd": _lost_in_dnxhd,
@@ -228,7 +228,7 @@ def _vp8_hidden(content: bytes) -> bool:
 def _vp9_hidden(content: bytes) -> bool:
     # Frame marker (2 bits), profile (2, or 3 with a reserved one), show_existing_frame, frame_type, show_frame.
     if content[-1] & 0xE0 == 0xC0:
-        return False  # a superframe holds one that is shown
+        return False  # a superframe contains a shown frame
     after = 5 if content[0] >> 4 & 3 == 3 else 4
     bits = content[0] << 8 | (content[1] if len(content) > 1 else 0)
     existing, shown = bits >> (15 - after) & 1, bits >> (13 - after) & 1
@@ -243,25 +243,25 @@ _HIDDEN: dict[str, Callable[[bytes], bool]] = {"vp8": _vp8_hidden, "vp9": _vp9_h
 
 
 def hidden(codec: str, content: bytes) -> bool:
-    """Return whether a packet shows no picture of its own: it only serves others, or says that nothing has changed."""
+    """Return whether a packet shows no picture of its own: it is only a reference, or repeats the last picture."""
     return codec in _HIDDEN and bool(content) and _HIDDEN[codec](content)
 
 
 def is_made_up(codec: str, frame: VideoFrame) -> bool:
-    """Return whether a frame before which none came out refers to others all the same."""
+    """Return whether a decoder invented the first frame of a stream, as it refers to frames that do not exist."""
     return codec in _MADE_UP_BEFORE_KEY and not (frame.key_frame or frame.pict_type == PictureType.I)
 
 
 def keys_are_whole(codec: str) -> bool:
-    """Return whether key frames are whole by themselves; of H.264 and HEVC containers also call others so."""
+    """Return whether packets marked as key frames are; in H.264 and HEVC, containers also mark others."""
     return codec not in _WITH_RECOVERY_POINTS
 
 
 def is_header(codec: str, content: bytes) -> bool:
-    """Return whether a packet is a header, as where Ogg files were joined, and shows nothing."""
+    """Return whether a packet is a header, as in joined Ogg files, and shows no picture."""
     return content.startswith(_HEADERS.get(codec, ())) or (codec == "gif" and gif.is_without_picture(content))
 
 
 def is_for_decoder(codec: str, content: bytes) -> bool:
-    """Return whether a packet is a picture, or a header that the decoder takes."""
+    """Return whether a packet is a picture, or a header that the decoder accepts."""
     return not is_header(codec, content) or content.startswith(_TAKEN_HEADERS)

@@ -1,7 +1,8 @@
-"""Runs of zeros in codecs whose pictures consist of units (slices and others), which begin with start codes.
+"""Find runs of zeros in codecs whose pictures consist of units (slices and others) that begin with start codes.
 
-A start code is two zeros and a one. So that none stands where no unit begins, coded data of H.264 and HEVC hold at most
-two bytes of zeros in a row, and those of MPEG three. Behind a unit encoders may write zeros, to keep a rate constant.
+A start code is two zeros and a one. So that coded data do not contain one by chance, those of H.264 and HEVC have at
+most two bytes of zeros in a row, and those of MPEG three. Encoders may write zeros after a unit, to keep the rate
+constant.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,14 @@ import numpy as np
 from scripts.lib.frames.codecs.units import by_lengths
 
 CODECS = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
-_RUN = bytes(7)  # encoders that break the rule write as many by chance once in 2^56 bytes
+_RUN = bytes(7)  # in random bytes once in 2^56, for encoders that break the rule
 _START_CODE = b"\0\0\1"
 _H264_SLICES, _H264_KEY = range(1, 6), 5
 _H264_NEVER_REFERRED, _H264_SETS = {6, 9, 10, 11, 12, 24}, {7, 8, 15}
 _H264_OTHERS = {13, 14, 19, 20, 21}  # of extensions: more layers, more views, transparency
 _HEVC_SLICES, _HEVC_RESERVED = range(32), {*range(10, 16), *range(22, 32), *range(41, 62)}
 _HEVC_LAYERS = (0, 1)
-_MPEG_SLICES = range(0x01, 0xB0)  # by their rows; in tall pictures they begin anew
+_MPEG_SLICES = range(0x01, 0xB0)  # row numbers, which start again in tall pictures
 _MPEG_ROWS = 128
 _MPEG_OTHERS = {0x00, 0xB2, 0xB3, 0xB5, 0xB7, 0xB8}
 _MPEG4_PICTURE = 0xB6
@@ -30,16 +31,16 @@ _VC1_OTHERS = {0x0A, 0x0E, 0x0F, *range(0x1B, 0x20)}
 def may_have_runs(content: bytes) -> bool:
     """Return whether there may be runs of zeros in a packet; much faster than looking for one."""
     words = np.frombuffer(content, np.uint32, len(content) // 4)
-    return not words.all()  # seven zeros in a row or more fill a whole word, wherever they begin
+    return not words.all()  # seven zeros or more fill a whole word, wherever they begin
 
 
 def first_hole(codec: str, content: bytes, length_size: int) -> int:
-    """Return how many zeros stand in a row in a coded slice that are no padding, of the first such run; 0 for none.
+    """Return the length in bytes of the first run of zeros in a coded slice that is not padding; 0 without one.
 
     Args:
         codec: one of CODECS.
         content: a packet.
-        length_size: bytes of the lengths of its units; 0 where start codes separate them.
+        length_size: bytes of the field with each unit's length; 0 if start codes separate the units.
     """
     if length_size:
         slices = (unit for unit in by_lengths(content, length_size) if _is_slice(codec, unit[:2]))
@@ -62,8 +63,8 @@ def _between_start_codes(codec: str, content: bytes) -> int:
         unit = filled.rfind(_START_CODE, 0, at) + len(_START_CODE)
         # A picture of VC-1 may lack its start code.
         before = filled[unit:at][:2] if unit >= len(_START_CODE) else b""
-        behind = filled[at + length :][:3]
-        if _is_slice(codec, before) and not (behind[:1] == b"\1" and _may_follow(codec, before, behind[1:])):
+        after = filled[at + length :][:3]
+        if _is_slice(codec, before) and not (after[:1] == b"\1" and _may_follow(codec, before, after[1:])):
             return length
         at = filled.find(_RUN, at + length)
     return 0
@@ -74,25 +75,25 @@ def _length(content: bytes, at: int) -> int:
 
 
 def _is_slice(codec: str, head: bytes) -> bool:
-    """Return whether a unit is a slice, or a picture, by its first bytes; without any it is none, but in VC-1."""
+    """Return whether a unit is a slice or a picture, by its first bytes; without any, only in VC-1."""
     if not head:
         return codec == "vc1"
     return _SLICES[codec](head[0])
 
 
-def _may_follow(codec: str, before: bytes, behind: bytes) -> bool:
-    """Return whether the bytes behind a start code can be those of a unit that follows a slice.
+def _may_follow(codec: str, before: bytes, after: bytes) -> bool:
+    """Return whether the bytes after a start code can belong to a unit that follows a slice.
 
     Args:
         codec: one of CODECS.
         before: the slice's first bytes.
-        behind: those behind the start code.
+        after: the bytes after the start code.
     """
-    return bool(behind) and _FOLLOWERS[codec](before, behind)
+    return bool(after) and _FOLLOWERS[codec](before, after)
 
 
-def _h264_follows(_: bytes, behind: bytes) -> bool:
-    head = behind[0]
+def _h264_follows(_: bytes, after: bytes) -> bool:
+    head = after[0]
     kind, referred = head & 31, bool(head >> 5 & 3)
     if head & 0x80:
         return False
@@ -103,29 +104,29 @@ def _h264_follows(_: bytes, behind: bytes) -> bool:
     return kind in _H264_OTHERS or (kind in _H264_NEVER_REFERRED and not referred)
 
 
-def _hevc_follows(_: bytes, behind: bytes) -> bool:
-    if len(behind) < 2 or behind[0] & 0x80:
+def _hevc_follows(_: bytes, after: bytes) -> bool:
+    if len(after) < 2 or after[0] & 0x80:
         return False
-    kind, layer, time_layer = behind[0] >> 1 & 63, (behind[0] & 1) << 5 | behind[1] >> 3, behind[1] & 7
+    kind, layer, time_layer = after[0] >> 1 & 63, (after[0] & 1) << 5 | after[1] >> 3, after[1] & 7
     return kind not in _HEVC_RESERVED and layer in _HEVC_LAYERS and time_layer > 0
 
 
-def _mpeg1_follows(before: bytes, behind: bytes) -> bool:
-    """In MPEG-1 a slice may be several rows long."""
-    return behind[0] in _MPEG_OTHERS or (behind[0] in _MPEG_SLICES and behind[0] >= before[0])
+def _mpeg1_follows(before: bytes, after: bytes) -> bool:
+    # In MPEG-1 a slice may be several rows long.
+    return after[0] in _MPEG_OTHERS or (after[0] in _MPEG_SLICES and after[0] >= before[0])
 
 
-def _mpeg2_follows(before: bytes, behind: bytes) -> bool:
-    row = behind[0] % _MPEG_ROWS
-    return behind[0] in _MPEG_OTHERS or row in (before[0] % _MPEG_ROWS, (before[0] + 1) % _MPEG_ROWS)
+def _mpeg2_follows(before: bytes, after: bytes) -> bool:
+    row = after[0] % _MPEG_ROWS
+    return after[0] in _MPEG_OTHERS or row in (before[0] % _MPEG_ROWS, (before[0] + 1) % _MPEG_ROWS)
 
 
-def _mpeg4_follows(_: bytes, behind: bytes) -> bool:
-    return behind[0] == _MPEG4_PICTURE or behind[0] in _MPEG4_OTHERS
+def _mpeg4_follows(_: bytes, after: bytes) -> bool:
+    return after[0] == _MPEG4_PICTURE or after[0] in _MPEG4_OTHERS
 
 
-def _vc1_follows(_: bytes, behind: bytes) -> bool:
-    return behind[0] in _VC1_PICTURES or behind[0] in _VC1_OTHERS
+def _vc1_follows(_: bytes, after: bytes) -> bool:
+    return after[0] in _VC1_PICTURES or after[0] in _VC1_OTHERS
 
 
 _SLICES: dict[str, Callable[[int], bool]] = {

@@ -1,4 +1,4 @@
-"""Damage in GIF files: compressed data that do not become as many pixels as the picture has."""
+"""Find damage in GIF files: pictures with too many or too few pixels, and missing pictures."""
 
 import mmap
 
@@ -11,7 +11,7 @@ _DESCRIPTION = 10
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in the first picture of a file, or of a packet; None if it has all its pixels."""
+    """Return a sentence on the damage in the first picture of a file or packet; None if it has all its pixels."""
     at = _after_extensions(content)
     if len(content) < at + 11 or content[at] != _IMAGE:
         return f"no picture begins at byte {at}"
@@ -29,12 +29,12 @@ def find_damage(content: bytes) -> str | None:
 
 
 def is_without_picture(packet: bytes) -> bool:
-    """Return whether a packet holds comments and the like alone, as may stand behind the last picture."""
+    """Return whether a packet contains only comments and other extensions, as after the last picture."""
     return packet[_after_extensions(packet) :] in (b"", bytes([_TRAILER]))
 
 
 def find_break(content: bytes | mmap.mmap) -> str | None:
-    """Return where a file's row of pictures breaks off; None where it ends as it should, or behind a picture."""
+    """Return a sentence on where a file's pictures break off; None if it ends with the end marker or a picture."""
     at = _first_block(content)
     while at < len(content):
         kind = content[at]
@@ -52,7 +52,7 @@ def find_break(content: bytes | mmap.mmap) -> str | None:
 
 
 def _first_block(content: bytes | mmap.mmap) -> int:
-    """Return where the first block begins, behind the header that the first packet of a file has."""
+    """Return where the first block begins, after the header of a file's first packet."""
     return _HEADER + _table(content[10:11]) if content[: len(_SIGNATURE)] == _SIGNATURE else 0
 
 
@@ -64,7 +64,7 @@ def _after_extensions(content: bytes) -> int:
 
 
 def _table(flags: bytes) -> int:
-    """Return the length of the table of colours that a byte of flags announces."""
+    """Return the length in bytes of the colour table that a byte of flags announces; 0 without one."""
     return _BYTES << (flags[0] & 7) + 1 if flags and flags[0] & _COLOURS else 0
 
 

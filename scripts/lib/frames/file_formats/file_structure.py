@@ -1,4 +1,4 @@
-"""Whether a file's own structure contradicts itself, once all of it was read."""
+"""Check whether a file's structure is consistent, once all of it was read."""
 
 import mmap
 from pathlib import Path
@@ -11,12 +11,12 @@ _CHUNK_HEAD = 8
 
 
 def contradiction(path: Path, format_name: str, track: int) -> str | None:
-    """Return a sentence on what a file lacks by its own structure, None for nothing.
+    """Return a sentence on what is missing according to the file's own structure; None if it is consistent.
 
     Args:
         path: the file.
         format_name: FFmpeg's name of its format.
-        track: the video's number in the file.
+        track: the video's track number in the file.
     """
     is_mp4 = "mov" in format_name.split(",")
     if is_mp4 and (what := iso_fragments.destroyed(path, track)):
@@ -26,15 +26,15 @@ def contradiction(path: Path, format_name: str, track: int) -> str | None:
     if format_name == "gif":
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return gif.find_break(content)
-    if format_name == "avi" and _lost_behind_pictures(path):
+    if format_name == "avi" and _index_is_zeros(path):
         return "zeros in place of the index: that part of the file was lost"
     if format_name == "mpeg":
         return program_streams.lost_beginning(path)
     return mp4_tables.contradiction(path, track) if is_mp4 else None
 
 
-def _lost_behind_pictures(path: Path) -> bool:
-    """Return whether zeros follow the pictures of an AVI file, where its index or nothing does."""
+def _index_is_zeros(path: Path) -> bool:
+    """Return whether zeros follow the pictures of an AVI file, where its index or the file's end should be."""
     with path.open("rb") as file:
         file.seek(known_end(path, "avi"))
         head = file.read(_CHUNK_HEAD)

@@ -1,6 +1,6 @@
-"""Packets of a fixed size, of which MPEG transport streams and ASF files (WMV) consist, and what is wrong with them.
+"""Damage in the packets of MPEG transport streams and ASF files (WMV), which have a fixed size.
 
-FFmpeg looks for the next packet that it can read, and says nothing of what lies between; encrypted ones it drops.
+FFmpeg skips to the next packet that it can read, and drops encrypted ones, without a message.
 """
 
 from abc import abstractmethod
@@ -15,17 +15,17 @@ from scripts.lib.frames.file_formats.asf_objects import AsfObjects
 Content = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-# A transport packet begins with a byte 0x47; some writers put 4 bytes before each, others 16 behind it.
+# A transport packet begins with a byte 0x47; some writers put 4 bytes before each, others 16 after it.
 _SYNC, _PACKET, _DISTANCES = 0x47, 188, (188, 192, 204)
-_PIECES, _PIECE = 16, 1 << 12  # how many pieces of so many packets tell whether a stream is encrypted
-_MOST_JUMPS = 0.1  # of a stream's packets, where their counter counts
-_FILLING = 0x1FFF  # the number of packets that hold nothing
+_PIECES, _PIECE = 16, 1 << 12  # pieces to check for encryption, and packets in each
+_MOST_JUMPS = 0.1  # share of a stream's packets, if the writer counts them
+_FILLING = 0x1FFF  # the PID of null packets, which have no content
 _PES = b"\0\0\1"
-_IN_A_ROW = 8  # packets from which their distance is known
-_NEAR_THE_END, _ON_GRID = 64, 0.5  # packets, and how many of them begin where they should if some of the last are lost
-_END_OF_VIDEO, _END_OF_OTHERS = 3, 16  # zeros in which no packet of the video, and of another stream, ends
-_AT_ONCE = 1 << 16  # packets looked at in one step
-# ASF, version 1.2: the identifiers (GUIDs) of its objects, and where they hold what is looked for.
+_IN_A_ROW = 8  # packets from which the distance is found
+_NEAR_THE_END, _ON_GRID = 64, 0.5  # the last packets, and the least share of them on the grid, if only zeros were lost
+_END_OF_VIDEO, _END_OF_OTHERS = 3, 16  # more zeros than a packet of the video, and of another stream, ends in
+_AT_ONCE = 1 << 16  # packets checked in one step
+# ASF, version 1.2: the identifiers (GUIDs) of its objects, and the offsets of the fields that are read.
 _ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
 _ASF_DATA = bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")
 _ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
@@ -34,19 +34,19 @@ _FIRST_OBJECT = 30  # in the header object
 _LEAST_PACKET, _MOST_PACKET = slice(92, 96), slice(96, 100)
 _DATA_HEADER = 50
 _LARGEST_HEADER = 1 << 24
-_PACKET_HEAD = 8  # bytes that no writer leaves zero together: flags, lengths and the time of sending
-# What an ASF packet begins with: that error correction data of 2 bytes follow, or not; and the flags of its properties,
-# which stand behind those and a byte of other flags, and are the same in all packets.
+_PACKET_HEAD = 8  # bytes of flags, lengths and send time, which are never all zero
+# An ASF packet begins with a byte that says whether 2 bytes of error correction data follow. After those and a byte of
+# other flags are the flags of its properties, which are the same in all packets.
 _CORRECTED, _CORRECTION, _PROPERTIES = 0x82, 3, 0x5D
-_FIRST_PACKETS = 200  # that are looked at beforehand, to find out how they are written
-_SAMPLE, _MOST = 512, 0.9  # packets looked at to find out how a file's packets begin, and how many must do so
+_FIRST_PACKETS = 200  # packets read beforehand, to find out how the file was written
+_SAMPLE, _MOST = 512, 0.9  # packets checked for the usual beginning, and the share that must have it
 
 
 class Grid(NamedTuple):
-    """Where the packets begin.
+    """The offsets at which the packets begin.
 
     Attributes:
-        first: the first one's offset in the file.
+        first: offset of the first packet in the file, in bytes.
         distance: bytes from one to the next.
     """
 
@@ -55,13 +55,13 @@ class Grid(NamedTuple):
 
 
 class PacketFaults(NamedTuple):
-    """What is wrong with some packets.
+    """The number of faults in some packets.
 
     Attributes:
-        destroyed: how many have lost their beginning.
-        encrypted: how many hold encrypted content of the video.
-        gaps: before how many, within a picture, others of the video are missing.
-        packets: how many hold content of the video; 0 where that is not counted.
+        destroyed: packets that have lost their beginning.
+        encrypted: packets with encrypted content of the video.
+        gaps: places within a picture where packets of the video are missing.
+        packets: packets with content of the video; 0 if they are not counted.
     """
 
     destroyed: int = 0
@@ -75,10 +75,10 @@ class PacketFaults(NamedTuple):
 
 
 class FixedPackets:
-    """The packets of a file, looked at once, from its beginning on, as far as the file is read.
+    """The packets of a file; each is checked once, in order, as the file is read.
 
     Attributes:
-        found: what was found so far.
+        found: the faults found so far.
     """
 
     def __init__(self, data: Content, grid: Grid, end: int) -> None:
@@ -87,7 +87,7 @@ class FixedPackets:
         Args:
             data: the file's bytes.
             grid: where its packets begin.
-            end: the byte behind the last.
+            end: the offset after the last packet.
         """
         self._data, self._grid = data, grid
         self._count = max(0, (end - grid.first) // grid.distance)
@@ -95,10 +95,10 @@ class FixedPackets:
         self.found = PacketFaults()
 
     def up_to(self, place: int | None) -> PacketFaults:
-        """Look at the packets that were not looked at yet; return what is wrong with them.
+        """Check the packets that were not checked yet; return their faults.
 
         Args:
-            place: only those that end before this byte; None for all.
+            place: check only packets that end before this byte; None for all.
         """
         first, distance = self._grid
         stop = self._count if place is None else min(self._count, max(0, (place - first) // distance))
@@ -111,20 +111,20 @@ class FixedPackets:
         return new
 
     def missing_before(self, place: int | None) -> int:
-        """Return how many pictures are missing before the next one, as far as the packets tell.
+        """Return how many pictures are missing before the next one, as far as the packets show it.
 
         Args:
-            place: where the packet begins in which the next one does; None at the file's end.
+            place: where the packet begins that contains the start of the next one, in bytes; None at the file's end.
         """
         return 0
 
     @abstractmethod
     def _look(self, starts: Places) -> PacketFaults:
-        """Return what is wrong with the packets that begin at these bytes."""
+        """Return the faults of the packets that begin at these bytes."""
 
 
 class TransportPackets(FixedPackets):
-    """The packets of an MPEG transport stream, some of which hold the video's content."""
+    """The packets of an MPEG transport stream; some contain the video."""
 
     def __init__(self, data: Content, grid: Grid, stream_id: int) -> None:
         """Begin; `stream_id` is the video's number in the file (PID)."""
@@ -132,29 +132,29 @@ class TransportPackets(FixedPackets):
         self._stream_id = stream_id
         self._counter: int | None = None  # of the video's last packet
         self._filled = self._end_without_zeros()
-        # Bytes in between move all packets behind them off the grid, which is not damage by itself. Zeros were lost.
+        # Inserted bytes move all later packets off the grid, which is not damage in itself; zeros were lost packets.
         begin = self._first_bytes((self._filled - grid.first) // grid.distance)
         self._steady = np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin)
         last = self._first_bytes(self._count)[-_IN_A_ROW:]
         self._on_grid = bool((last == _SYNC).all()) or (self._steady and self._ends_on_grid())
-        self._counts = True  # whether the counters of packets count
+        self._counts = True  # whether the packets' counters are used
         first = self._look(grid.first + grid.distance * np.arange(min(self._count, _FIRST_PACKETS), dtype=np.int64))
         self._counts, self._counter = first.gaps <= _MOST_JUMPS * first.packets, None
 
     def _first_bytes(self, count: int) -> Content:
-        """Return the first byte of each of the last of so many packets, as they stand on the grid."""
+        """Return the first byte of each of the last packets on the grid, up to packet number `count`."""
         some = np.arange(max(0, count - _NEAR_THE_END), max(0, count))
         return self._data[self._grid.first + self._grid.distance * some]
 
     def _ends_on_grid(self) -> bool:
-        """Return whether the last packet ends with the file, and is not one of zeros that fill the file up."""
+        """Return whether the last packet ends at the file's end, and is not all zeros."""
         first, distance = self._grid
         whole = (len(self._data) - first) % distance in {0, _PACKET % distance}
         return whole and bool(self._data[-distance:].any())
 
     def _look(self, starts: Places) -> PacketFaults:
         sync, high, low, control = (self._data[starts + place] for place in range(4))
-        # Bit 16 of the fourth byte: it holds content. The topmost two: how that is encrypted.
+        # Bit 16 of the fourth byte is set if the packet has content. The topmost two say how that is encrypted.
         number = (high & 0x1F).astype(int) << 8 | low
         ours = (sync == _SYNC) & (number == self._stream_id) & (control & 0x10 != 0)
         encrypted = ours & (control & 0xC0 != 0)
@@ -162,7 +162,7 @@ class TransportPackets(FixedPackets):
         if self._on_grid:
             gaps = self._counts * self._jumps(starts[ours], control[ours], high[ours] & 0x40 != 0)
             announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
-            # Neither content nor a field of its own: no writer makes such a packet, but for filling up.
+            # Only null packets have neither content nor an adaptation field.
             lost = (sync != _SYNC) | ((control & 0x30 == 0) & (number != _FILLING))
             destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
         return PacketFaults(destroyed, int(encrypted.sum()), gaps, int(ours.sum()))
@@ -170,7 +170,7 @@ class TransportPackets(FixedPackets):
     def _jumps(self, starts: Places, control: Content, begins: npt.NDArray[np.bool_]) -> int:
         """Return how often the counter of the video's packets jumps within a picture.
 
-        Where files are joined it jumps as well, and a picture begins; some packets say that it does.
+        It also jumps where files were joined, at the start of a picture, and where a packet announces the jump.
         """
         counters = control.astype(int) & 15
         if not len(counters):
@@ -179,12 +179,13 @@ class TransportPackets(FixedPackets):
         steps = (counters - np.concatenate([[before], counters[:-1]])) & 15
         self._counter = int(counters[-1])
         jumps = starts[(steps > 1) & ~begins]  # a packet may be there twice
-        said = (self._data[jumps + 3] & 0x20 != 0) & (self._data[jumps + 4] > 0) & (self._data[jumps + 5] & 0x80 != 0)
-        return int((~said).sum())
+        field = (self._data[jumps + 3] & 0x20 != 0) & (self._data[jumps + 4] > 0)
+        announced = field & (self._data[jumps + 5] & 0x80 != 0)
+        return int((~announced).sum())
 
     @property
     def lacking(self) -> int:
-        """How many bytes the last packet lacks, where the file breaks off in it, or goes on in zeros."""
+        """How many bytes are missing from the last packet, if the file ends within it, or continues in zeros."""
         end = self._filled
         first, distance = self._grid
         begin = max(first, first + (end - 1 - first) // distance * distance)
@@ -195,12 +196,12 @@ class TransportPackets(FixedPackets):
             return _PACKET - length
         number = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _FILLING
         if number == _FILLING or begin + _PACKET == len(self._data):
-            return 0  # some writers fill those with zeros, and pictures up
+            return 0  # some writers fill null packets with zeros, and pad pictures
         zeros = _PACKET - length
         return zeros if zeros >= (_END_OF_VIDEO if number == self._stream_id else _END_OF_OTHERS) else 0
 
     def _end_without_zeros(self) -> int:
-        """Return the byte behind the last that is not zero."""
+        """Return the offset after the last byte that is not zero."""
         for end in range(len(self._data), 0, -_AT_ONCE):
             filled = np.flatnonzero(self._data[max(0, end - _AT_ONCE) : end])
             if len(filled):
@@ -218,7 +219,7 @@ class TransportPackets(FixedPackets):
         return found.encrypted * 2 > found.packets
 
     def _without_start(self, starts: Places, control: Content) -> int:
-        """Return how many packets announce the start of a picture (a PES packet) and hold none."""
+        """Return how many packets announce the start of a picture (a PES packet) but do not contain one."""
         data = self._data
         begins = starts + 4 + np.where(control & 0x20 != 0, 1 + data[starts + 4].astype(int), 0)
         inside = begins + len(_PES) <= starts + _PACKET  # a start may be split, with its rest in the next packet
@@ -234,16 +235,16 @@ class AsfPackets(FixedPackets):
         head = data[max(0, grid.first - _DATA_HEADER) : grid.first].tobytes()
         end = grid.first - _DATA_HEADER + int.from_bytes(head[16:_OBJECT], "little")
         known = head[:16] == _ASF_DATA and end > grid.first
-        # One that is cut at the file's end still has its beginning.
+        # A packet that is cut at the file's end still has its beginning.
         super().__init__(data, grid, min(end, len(data) + grid.distance - _PACKET_HEAD) if known else grid.first)
         sample = np.unique(np.linspace(0, max(0, self._count - 1), _SAMPLE).astype(np.int64))
         self._usual = bool(self._count) and self._well_begun(grid.first + grid.distance * sample).mean() >= _MOST
-        self._bytes = data.data  # parts of an array take ten times as long
+        self._bytes = data.data  # slices of an array take ten times as long
         first = range(grid.first, grid.first + grid.distance * min(self._count, _FIRST_PACKETS), grid.distance)
         self._objects = AsfObjects(stream_id, [self._packet(start) for start in first])
 
     def up_to(self, place: int | None) -> PacketFaults:
-        """Look at the packets up to the one that begins at a byte; what else begins in that tells of gaps before."""
+        """Check the packets up to and including the one that begins at `place`: its pictures show gaps before them."""
         return super().up_to(None if place is None else place + self._grid.distance)
 
     def missing_before(self, place: int | None) -> int:
@@ -265,14 +266,14 @@ class AsfPackets(FixedPackets):
         wrong = ~heads.any(axis=1)
         if self._usual:
             wrong |= ~self._well_begun(starts)
-        legible = np.array([self._objects.take(self._packet(start), start) for start in starts.tolist()], bool)
-        if self._objects.legible:
-            wrong |= ~legible
+        valid = np.array([self._objects.take(self._packet(start), start) for start in starts.tolist()], bool)
+        if self._objects.valid:
+            wrong |= ~valid
         return PacketFaults(int(wrong.sum()))
 
 
 def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets | None:
-    """Return the packets of a file; None if its format has none, or where they begin is not seen.
+    """Return the packets of a file; None if its format has no such packets, or their grid is not found.
 
     Args:
         path: the file.
@@ -290,13 +291,13 @@ def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets 
 
 
 def _mapped(path: Path) -> Content:
-    """Return a file's bytes without reading them into memory; none of an empty file."""
-    # As an ordinary array: each part of a mapped one takes twice as long.
+    """Return a file's bytes as an array, without reading them into memory."""
+    # As an ordinary array: slices of a memmap take twice as long.
     return np.asarray(np.memmap(path, np.uint8, "r")) if path.stat().st_size else np.zeros(0, np.uint8)
 
 
 def _transport_grid(data: Content) -> Grid | None:
-    """Return where the packets of a transport stream begin; None if that is not seen."""
+    """Return the grid of a transport stream's packets; None if it is not found."""
     for distance in _DISTANCES:
         for first in range(min(distance, len(data))):
             heads = data[first::distance][:_IN_A_ROW]
@@ -306,7 +307,7 @@ def _transport_grid(data: Content) -> Grid | None:
 
 
 def _late_grid(data: Content) -> Grid | None:
-    """Return the grid, from the file's end where its beginning is destroyed."""
+    """Return the grid of a transport stream's packets, found from its end if the beginning is destroyed."""
     found = _transport_grid(data)
     if found is not None:
         return found
@@ -315,7 +316,7 @@ def _late_grid(data: Content) -> Grid | None:
         late = _transport_grid(data[start:])
         if late is not None and late.distance == distance:
             first = (start + late.first) % distance
-            # Zeros were lost; anything else before the first packet is of another kind.
+            # Zeros were lost packets; anything else before the first packet is not a packet.
             while data[first] not in (0, _SYNC):
                 first += distance
             return Grid(first, distance)
@@ -323,7 +324,7 @@ def _late_grid(data: Content) -> Grid | None:
 
 
 def _asf_grid(data: Content) -> Grid | None:
-    """Return where the packets of an ASF file begin; None if its header does not say."""
+    """Return the grid of an ASF file's packets; None if its header does not contain it."""
     if data[:16].tobytes() != _ASF_HEADER:
         return None
     length = int.from_bytes(data[16:_OBJECT].tobytes(), "little")
@@ -334,7 +335,7 @@ def _asf_grid(data: Content) -> Grid | None:
         if header[at : at + 16] == _ASF_PROPERTIES:
             properties = header[at : at + size]
             least, most = (int.from_bytes(properties[part], "little") for part in (_LEAST_PACKET, _MOST_PACKET))
-            # The data object follows the header: its own, then the packets, up to the index objects behind them.
+            # The data object follows: its header, then the packets, up to the index objects after them.
             return Grid(length + _DATA_HEADER, least) if least == most and least > _PACKET_HEAD else None
         if size < _OBJECT:
             return None

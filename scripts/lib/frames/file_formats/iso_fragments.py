@@ -1,7 +1,7 @@
-"""Destroyed fragments in files of the MP4 family, which FFmpeg passes over without a word.
+"""Destroyed fragments in files of the MP4 family, which FFmpeg skips without a message.
 
-Such a file, as Tator's streaming copies are, describes its pictures in many boxes `moof` (ISO/IEC 14496-12), each
-before the box `mdat` that holds them. A description that was lost is no error for FFmpeg: its pictures are missing.
+A fragmented file, such as Tator's streaming copies, describes its pictures in many `moof` boxes (ISO/IEC 14496-12),
+each before the `mdat` box that contains them. If a description was lost, its pictures are missing.
 """
 
 import mmap
@@ -13,8 +13,8 @@ import numpy as np
 
 _HEAD, _LONG_HEAD = 8, 16
 _FULL = 4  # version and flags
-_DATA = (b"moof", b"mdat", b"mfro")  # fragments, or what ends the table of them at the end of the file
-# By the flag that says that it is there: bytes of a field. Of a `tfhd` and a `trun`, and of each sample of the latter.
+_DATA = (b"moof", b"mdat", b"mfro")  # fragments, or the last box of the index at the file's end
+# Bytes of each optional field, by its flag: in a `tfhd`, in a `trun`, and in each sample of a `trun`.
 _OF_TRACK = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}
 _OF_RUN = {0x1: 4, 0x4: 4}
 _OF_SAMPLE = {0x100: 4, 0x200: 4, 0x400: 4, 0x800: 4}
@@ -23,7 +23,7 @@ _ZEROS = bytes(16)
 
 
 class Box(NamedTuple):
-    """A box: what it is, and where its content begins and ends."""
+    """A box: its type, and where its content begins and ends, in bytes of the file."""
 
     kind: bytes
     begin: int
@@ -31,11 +31,11 @@ class Box(NamedTuple):
 
 
 class _DestroyedError(Exception):
-    """A description is not whole."""
+    """A fragment's description is incomplete."""
 
 
 def destroyed(path: Path, track: int) -> str | None:
-    """Return a sentence on the first fragment whose description is not whole; None for none, and without fragments.
+    """Return a sentence on the first fragment whose description is incomplete; None if there is no such fragment.
 
     Args:
         path: the file.
@@ -52,39 +52,39 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
     while at + _HEAD <= len(data):
         box = _box(data, at, len(data))
         if box is None:
-            # Behind the last box may stand anything; without fragments the index tells of loss.
+            # Anything may follow the last box; in a file without fragments the index shows losses.
             lost = fragments or data.find(b"mvex", 0, at) >= 0
             lost = bool(lost) and (any(data.find(kind, at) >= 0 for kind in _DATA) or _is_hole(data, at))
-            return _words(at) if lost else None
+            return _message(at) if lost else None
         if box.kind == b"moov":
-            time = 0  # another file begins
+            time = 0  # start of another file, joined to the first
         if box.kind == b"moof" and box.end <= len(data):
             fragments += 1
             try:
                 time = _check(data, box, track, time)
             except _DestroyedError:
-                return _words(at)
+                return _message(at)
         at = box.end
     return None
 
 
 def _is_hole(data: mmap.mmap, at: int) -> bool:
-    """Return whether zeros stand on both sides of a place: they did not come behind a whole box."""
+    """Return whether there are zeros on both sides of a place, so not only after a whole box."""
     return data[max(0, at - len(_ZEROS)) : at + len(_ZEROS)] == 2 * _ZEROS
 
 
-def _words(place: int) -> str:
+def _message(place: int) -> str:
     return f"the description of a fragment is destroyed, at byte {place} of the file: pictures are missing or wrong"
 
 
 def _box(data: mmap.mmap, at: int, end: int) -> Box | None:
-    """Return the box at a place; None if there is none; its end may lie behind the file's."""
+    """Return the box at a place, None if there is no valid box; its end may be after the file's."""
     kind, length, head = data[at + 4 : at + _HEAD], int.from_bytes(data[at : at + 4], "big"), _HEAD
     if length == 1:
         length, head = int.from_bytes(data[at + _HEAD : at + _LONG_HEAD], "big"), _LONG_HEAD
     if len(kind) < 4 or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind):
         return None
-    if length == 0:  # up to the end of what it is in
+    if length == 0:  # up to the end of the parent
         return Box(kind, at + head, end)
     return Box(kind, at + head, at + length) if length >= head else None
 
@@ -93,7 +93,7 @@ def _boxes(data: mmap.mmap, parent: Box) -> Iterator[Box]:
     """Yield the boxes in a box.
 
     Raises:
-        _DestroyedError: they do not fill it.
+        _DestroyedError: they do not fill the parent.
     """
     at = parent.begin
     while at < parent.end:
@@ -105,10 +105,10 @@ def _boxes(data: mmap.mmap, parent: Box) -> Iterator[Box]:
 
 
 def _check(data: mmap.mmap, fragment: Box, track: int, before: int) -> int:
-    """Look at the description of a fragment; return the time at which the video goes on.
+    """Check the description of a fragment; return the start time of its pictures.
 
     Raises:
-        _DestroyedError: it is not whole, or that time is before that of an earlier fragment.
+        _DestroyedError: it is incomplete, or that time is before that of an earlier fragment.
     """
     kinds, time = [], before
     for box in _boxes(data, fragment):
@@ -133,10 +133,10 @@ def _check(data: mmap.mmap, fragment: Box, track: int, before: int) -> int:
 
 
 def _check_run(data: mmap.mmap, run: Box, *, ours: bool) -> None:
-    """Look at a row of samples.
+    """Check a run of samples.
 
     Raises:
-        _DestroyedError: its length is not that of its samples, or a picture has no bytes.
+        _DestroyedError: its length does not match its samples, or a picture has no bytes.
     """
     count, flags = _number(data, run.begin + _FULL), _number(data, run.begin) & 0xFFFFFF
     each = sum(size for flag, size in _OF_SAMPLE.items() if flags & flag)
@@ -150,7 +150,7 @@ def _check_run(data: mmap.mmap, run: Box, *, ours: bool) -> None:
 
 
 def _fits(data: mmap.mmap, box: Box, least: int, fields: dict[int, int]) -> bool:
-    """Return whether a box is as long as its flags say."""
+    """Return whether a box has the length that its flags require."""
     flags = _number(data, box.begin) & 0xFFFFFF
     return box.end - box.begin == least + sum(size for flag, size in fields.items() if flags & flag)
 

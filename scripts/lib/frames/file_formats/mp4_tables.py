@@ -1,7 +1,7 @@
-"""Tables of MP4 and QuickTime that say much in few bytes, found before FFmpeg makes an index of all samples.
+"""Check the sample tables of MP4 and QuickTime files before FFmpeg makes an index of all samples.
 
-A table may say of all samples at once that they have one size, and an edit list may show all of them again and again:
-three kilobytes took two gigabytes.
+A short table can describe any number of samples of one size, and an edit list can show all of them again and again: a
+file of three kilobytes took two gigabytes of memory.
 """
 
 import os
@@ -16,27 +16,26 @@ import numpy.typing as npt
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import check_index
 
-# Boxes that hold boxes, for FFmpeg.
+# Boxes in which FFmpeg looks for other boxes.
 _HOLDERS = {
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"udta", b"dinf", b"wave"),
     *(b"hoov", b"sinf", b"schi", b"tref", b"meta", b"ipro", b"ilst"),
 }
-_IN_FREE = {b"mvhd", b"cmov"}  # what FFmpeg looks for in free space where it finds no description
+_IN_FREE = {b"mvhd", b"cmov"}  # boxes that FFmpeg looks for in free space if there is no description
 _KIND = re.compile(rb"[ -~\xa9]{4}")
 _ONE = b"\0\0\0\1"
 _DEEPEST = 10  # FFmpeg's own limit
-# What each sample takes, measured; a file has at most so many for each of its bytes, and may always have the fewest.
-SAMPLE_BYTES = 72
-_ALWAYS_TAKEN = 1_000_000
-_IN_ENTRY = 512  # moments of uncompressed sound that FFmpeg puts into one entry of its index, at least
+SAMPLE_BYTES = 72  # memory for each sample, measured
+_ALWAYS_ALLOWED = 1_000_000  # samples; a file may have more only if it has as many bytes
+_IN_ENTRY = 512  # samples of uncompressed sound in one entry of FFmpeg's index, at least
 _LARGEST_DESCRIPTION = 1 << 26
 _TABLE_HEAD = 8  # version, flags and the number of rows
 
-Box = tuple[bytes, int, int]  # kind, where its content begins, where it ends
+Box = tuple[bytes, int, int]  # type, where its content begins, where it ends
 
 
 class _File:
-    """A file that is read by slices; one that is cut meanwhile ends there."""
+    """A file that is read by slices; a slice after the file's end is shorter or empty."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -52,10 +51,10 @@ Content = bytes | _File
 
 
 def check_tables(media: Path | bytes) -> None:
-    """Refuse a file whose tables stand for more samples than a file of its length has, or than the memory can hold.
+    """Refuse a file whose tables describe more samples than fit into a file of its length, or into memory.
 
     Args:
-        media: the file, or its content; one of another format is passed over.
+        media: the file, or its content; a file of another format is ignored.
 
     Raises:
         MediaFault: `unsupported`.
@@ -69,11 +68,11 @@ def check_tables(media: Path | bytes) -> None:
 
 
 def has_times_of_showing(path: Path, track: int) -> bool:
-    """Return whether a track's tables hold the times at which its samples are shown, beside those of decoding.
+    """Return whether a track's tables contain display times of its samples in addition to decoding times.
 
     Args:
         path: the file.
-        track: its number in the file; of one that is not found, or is stored in fragments, it is True.
+        track: the track's number in the file. If it is not found, or is stored in fragments, the answer is True.
     """
     with path.open("rb", buffering=0) as stream:
         content = _File(stream.fileno())
@@ -82,11 +81,11 @@ def has_times_of_showing(path: Path, track: int) -> bool:
 
 
 def segments(path: Path, track: int) -> int:
-    """Return of how many segments a track's edit list is, 0 where it has none.
+    """Return the number of segments in a track's edit list, 0 if it has no edit list.
 
     Args:
         path: the file.
-        track: its number in the file; one that is not found, or is stored in fragments, has none.
+        track: the track's number in the file. If it is not found, or is stored in fragments, the answer is 0.
     """
     with path.open("rb", buffering=0) as stream:
         content = _File(stream.fileno())
@@ -96,13 +95,13 @@ def segments(path: Path, track: int) -> int:
 
 
 def contradiction(path: Path, track: int) -> str | None:
-    """Return a sentence on what cannot be in a track's tables, as where a part of them was lost; None for nothing.
+    """Return a sentence if a track's tables are inconsistent, for example because a part was lost; None if not.
 
-    FFmpeg takes such tables, and gives other pictures or fewer.
+    FFmpeg reads such tables, and returns wrong pictures or fewer of them.
 
     Args:
         path: the file.
-        track: its number in the file; one that is not found, or is stored in fragments, is passed over.
+        track: the track's number in the file. If it is not found, or is stored in fragments, the answer is None.
     """
     with path.open("rb", buffering=0) as stream:
         content = _File(stream.fileno())
@@ -120,7 +119,7 @@ def _contradiction(content: Content, start: int, end: int) -> str | None:
     shown = _rows(content, tables, b"stts", 2)
     total = int((shown[:, 0] * shown[:, 1]).sum())
     offsets = _rows(content, tables, b"ctts", 2)
-    # Some count the length up to the end of the picture that is shown last, which may be decoded long before.
+    # Some writers count the duration up to the end of the picture shown last, which may be decoded long before.
     longest = 2 * total + int(offsets[:, 1].max(initial=0))
     if not scale or (duration and total and not total / 2 <= duration <= longest):
         return "the track's clock"
@@ -138,7 +137,7 @@ def _contradiction(content: Content, start: int, end: int) -> str | None:
 
 
 def _inside(content: Content, start: int, end: int, depth: int = 0) -> Iterator[Box]:
-    """Yield the boxes of a track's description, at all depths, in which its tables stand."""
+    """Yield the boxes of a track's description, at all depths that contain its tables."""
     for kind, at, stop in _boxes(content, start, end):
         yield kind, at, stop
         if kind in (b"mdia", b"minf", b"stbl") and depth < _DEEPEST:
@@ -146,7 +145,7 @@ def _inside(content: Content, start: int, end: int, depth: int = 0) -> Iterator[
 
 
 def _clock(content: Content, at: int, stop: int) -> tuple[int, int]:
-    """Return units a second and the length of a track in units, by its `mdhd`; 0 where it is unknown."""
+    """Return a track's time units per second and its duration in units, from its `mdhd`; 0 if unknown."""
     head = content[at:stop]
     long = head[:1] == b"\1"
     scale, duration = (head[20:24], head[24:32]) if long else (head[12:16], head[16:20])
@@ -157,7 +156,7 @@ def _clock(content: Content, at: int, stop: int) -> tuple[int, int]:
 def _rows(
     content: Content, tables: dict[bytes, tuple[int, int]], kind: bytes, columns: int, skip: int = 0
 ) -> npt.NDArray[np.int64]:
-    """Return a table's rows, (rows, columns), as far as they stand in the file; none if it has no such table."""
+    """Return a table's rows, (rows, columns), as far as they are in the file; (0, columns) without such a table."""
     at, stop = tables.get(kind, (0, 0))
     begin = at + _TABLE_HEAD + skip
     rows = min(int.from_bytes(content[begin - 4 : begin]), max(0, stop - begin) // (4 * columns)) if at else 0
@@ -166,7 +165,7 @@ def _rows(
 
 
 def _track(content: Content, number: int) -> tuple[int, int] | None:
-    """Return where a track's description lies; None for one that is not found, or is stored in fragments."""
+    """Return where a track's description begins and ends; None if not found, or if it is stored in fragments."""
     for kind, at, stop in _boxes(content, 0, len(content)):
         if kind != b"moov":
             continue
@@ -183,18 +182,18 @@ def _track(content: Content, number: int) -> tuple[int, int] | None:
 def _check(content: Content) -> None:
     size = len(content)
     if not _KIND.fullmatch(content[4:8]):
-        return  # of another format
+        return  # another format
     samples = sum(_counts(content, 0, size, 0))
-    if samples > max(_ALWAYS_TAKEN, size):
+    if samples > max(_ALWAYS_ALLOWED, size):
         raise MediaFault("unsupported", f"its tables tell of {samples} samples, in a file of {size} bytes")
     check_index(samples, SAMPLE_BYTES)
 
 
 def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]:
-    """Yield how many samples each track and each piece of a track tells of."""
+    """Yield the number of samples that each track and each fragment describes."""
     for kind, at, stop in _boxes(content, start, end):
         if kind == b"trak":
-            yield _of_track(content, at, stop)
+            yield _index_entries(content, at, stop)
         elif kind == b"trun" and at + 8 <= stop:
             yield int.from_bytes(content[at + 4 : at + 8])
         elif kind == b"stsd":
@@ -208,13 +207,13 @@ def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]
             yield from _counts(content, at, stop, depth + 1)
 
 
-def _of_track(content: Content, start: int, end: int) -> int:
-    """Return how many entries FFmpeg's index of a track has: its samples, as often as the edit list shows them."""
+def _index_entries(content: Content, start: int, end: int) -> int:
+    """Return the number of entries in FFmpeg's index of a track: its samples, as often as the edit list shows them."""
     times = list(_found(content, start, end, b"stts"))
     kinds = [content[at + 8 : at + 12] for at, _ in _found(content, start, end, b"hdlr")]
     edits = sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in _found(content, start, end, b"elst"))
     samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in _found(content, start, end, b"stsz"))
-    # Sound without compression: each of its samples is one, and FFmpeg counts pieces of chunks in their place.
+    # Of uncompressed sound FFmpeg does not index each sample, but pieces of chunks.
     if b"soun" in kinds and b"vide" not in kinds and len(times) == 1:
         at, _ = times[0]
         if content[at + 4 : at + 8] == content[at + 12 : at + 16] == _ONE:
@@ -223,7 +222,7 @@ def _of_track(content: Content, start: int, end: int) -> int:
 
 
 def _pieces(content: Content, start: int, end: int) -> int:
-    """Return into how many pieces FFmpeg divides the chunks of a track of uncompressed sound."""
+    """Return the number of pieces into which FFmpeg divides the chunks of a track of uncompressed sound."""
     chunks = sum(
         len(_to_end(content, at, columns))
         for kind, columns in ((b"stco", 1), (b"co64", 2))
@@ -233,14 +232,14 @@ def _pieces(content: Content, start: int, end: int) -> int:
     for at, _ in _found(content, start, end, b"stsc"):
         rows = _to_end(content, at, 3)
         each = -(-rows[:, 1] // _IN_ENTRY)
-        # A row holds from its first chunk to that of the next row; rows out of order FFmpeg replaces by others.
-        held = np.diff(np.clip(rows[:, 0], 1, chunks + 1), append=chunks + 1)
-        pieces += int((held * each).sum() if (held >= 0).all() else chunks * each.max())
+        # A row is for the chunks from its first to that of the next row; FFmpeg replaces rows that are out of order.
+        covered = np.diff(np.clip(rows[:, 0], 1, chunks + 1), append=chunks + 1)
+        pieces += int((covered * each).sum() if (covered >= 0).all() else chunks * each.max())
     return pieces
 
 
 def _to_end(content: Content, at: int, columns: int) -> npt.NDArray[np.int64]:
-    """Return a table's rows as FFmpeg reads them, which goes on behind the box where it is too short."""
+    """Return a table's rows as FFmpeg reads them: after the box's end if the box is too short."""
     rows = min(int.from_bytes(content[at + 4 : at + 8]), max(0, len(content) - at - _TABLE_HEAD) // (4 * columns))
     begin = at + _TABLE_HEAD
     found = np.frombuffer(content[begin : begin + rows * columns * 4], ">u4").astype(np.int64)
@@ -258,9 +257,9 @@ def _found(content: Content, start: int, end: int, wanted: bytes, depth: int = 0
 
 
 def _in_entries(content: Content, start: int, end: int, wanted: bytes) -> Iterator[int]:
-    """Yield where boxes of a kind begin that stand behind a codec's description.
+    """Yield where the content of boxes of a type begins that follow a codec's description.
 
-    FFmpeg takes any there. Where they begin depends on the codec: so it is the name that is looked for.
+    FFmpeg accepts any box there. Their place depends on the codec, so they are found by name.
     """
     entries = content[start:end]
     at = entries.find(wanted)
@@ -270,7 +269,7 @@ def _in_entries(content: Content, start: int, end: int, wanted: bytes) -> Iterat
 
 
 def _boxes(content: Content, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes of a piece of a file; one that is longer than the piece ends with it."""
+    """Yield the boxes of a part of a file; a box that is longer than the part ends with it."""
     at = start
     while at + 8 <= end:
         head, begin = content[at : at + 16], at + 8
@@ -283,7 +282,7 @@ def _boxes(content: Content, start: int, end: int) -> Iterator[Box]:
             return
         stop = min(end, at + size)
         if kind == b"meta" and content[begin : begin + 4] == bytes(4):
-            begin += 4  # ISO's has a version, QuickTime's has none
+            begin += 4  # with a version in ISO's format, without in QuickTime
         yield kind, begin, stop
         at = stop
 
@@ -296,7 +295,7 @@ def _compressed(content: Content, start: int, end: int) -> Iterator[int]:
             try:
                 whole = unpacker.decompress(content[at + 4 : stop], _LARGEST_DESCRIPTION)
             except zlib.error:
-                continue  # FFmpeg will say so
+                continue  # FFmpeg reports it
             if b"cmvd" in whole:
                 raise MediaFault("unsupported", "its description is compressed more than once")
             if unpacker.unconsumed_tail:

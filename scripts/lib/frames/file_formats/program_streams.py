@@ -1,7 +1,7 @@
-"""Whether the beginning of an MPEG program stream (.mpg, .vob) is destroyed: FFmpeg goes on at what it can read.
+"""Check whether the beginning of an MPEG program stream (.mpg, .vob) is destroyed.
 
-What is lost with it, such as the first key frame, looks like a recording that begins in mid-stream. Packs and packets
-follow each other without gaps (ISO/IEC 13818-1, section 2.5.3).
+FFmpeg skips to the first packet that it can read. If the first key frame was lost, the file then looks like a recording
+that begins in mid-stream. Packs and packets follow each other without gaps (ISO/IEC 13818-1, section 2.5.3).
 """
 
 from pathlib import Path
@@ -15,30 +15,30 @@ _ZEROS = bytes(16)  # more than a start code has
 
 
 def lost_beginning(path: Path) -> str | None:
-    """Return a sentence where a file's first packs are destroyed; None where they are whole, or it begins elsewhere."""
+    """Return a sentence if a file's first packs are destroyed; None if they are whole, or the file begins otherwise."""
     with path.open("rb") as file:
         data = file.read(_READ)
     if data.startswith(_ZEROS[:4]):
-        return _words(0)
+        return _message(0)
     at = 0
     while data[at : at + 4] == _PREFIX + bytes([_PACK]):
-        following = _after_pack(data, at)
+        following = _end_of_pack_header(data, at)
         while following is not None and _is_packet(data, following):
-            begin, following = following, _after_packet(data, following)
+            begin, following = following, _end_of_packet(data, following)
             if data[begin + 3] in _VIDEO:
-                return _words(begin) if _is_destroyed(data[begin:following]) else None
+                return _message(begin) if _is_destroyed(data[begin:following]) else None
         if following is None or not data[following : following + 4].startswith(_PREFIX):
-            return _words(at) if following is None or following + 4 <= len(data) else None
+            return _message(at) if following is None or following + 4 <= len(data) else None
         at = following
     return None
 
 
-def _words(place: int) -> str:
+def _message(place: int) -> str:
     return f"its beginning is destroyed, from byte {place} of the file on: pictures are missing"
 
 
-def _after_pack(data: bytes, at: int) -> int | None:
-    """Return where a pack's header ends; None where it is none."""
+def _end_of_pack_header(data: bytes, at: int) -> int | None:
+    """Return the offset after a pack's header; None if it is not a valid header."""
     head = data[at + 4 : at + _MPEG2_PACK]
     if len(head) < _MPEG2_PACK - 4:
         return len(data)
@@ -52,13 +52,13 @@ def _is_packet(data: bytes, at: int) -> bool:
     return len(head) == _PACKET_HEAD and head.startswith(_PREFIX) and head[3] >= _FIRST_PACKET
 
 
-def _after_packet(data: bytes, at: int) -> int:
+def _end_of_packet(data: bytes, at: int) -> int:
     return at + _PACKET_HEAD + int.from_bytes(data[at + 4 : at + _PACKET_HEAD], "big")
 
 
 def _is_destroyed(packet: bytes) -> bool:
-    """Return whether zeros stand in a packet that are no padding behind a picture."""
+    """Return whether a packet contains zeros other than the padding after a picture."""
     at = packet.find(_ZEROS)
-    behind = packet[at:].lstrip(b"\0")
-    padding = packet.find(_PREFIX, len(_PREFIX), at) >= 0 and (not behind or behind.startswith(b"\1"))
+    rest = packet[at:].lstrip(b"\0")
+    padding = packet.find(_PREFIX, len(_PREFIX), at) >= 0 and (not rest or rest.startswith(b"\1"))
     return at >= 0 and not padding

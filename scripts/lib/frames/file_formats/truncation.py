@@ -1,15 +1,15 @@
-"""Whether a media file ends before its own outermost structure says."""
+"""Check whether a media file ends before its own outermost structure does."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-# The ISO boxes without which frames are lost. Samples missing from a cut `mdat` are counted by their index instead.
-# Where fragments describe samples, there is no index of all.
+# The ISO boxes without which frames are lost. Samples missing from a cut `mdat` are counted by the index instead, which
+# a file with fragments does not have.
 _ISO_DESCRIPTIONS = {b"moov", b"moof"}
 _RIFF_UNKNOWN = {0, 0xFFFFFFFF}
-# Tags of FLV: sound, pictures, data. Behind each stands its length again.
+# Tags of FLV: sound, pictures, data. Each is followed by its length.
 _FLV_KINDS = {b"\x08", b"\x09", b"\x12"}
 _FLV_OFFSET, _FLV_TAG, _FLV_LENGTH = 5, 11, 4
 _DV_SEQUENCE, _DV_FLAGS = 80 * 150, 3
@@ -18,7 +18,7 @@ _EBML_SEGMENT = bytes.fromhex("18538067")
 _BOX_HEADER = 8
 _BOX_HEADER_LONG = 16
 _RIFF_HEADER = 12
-# A page of Ogg: a header, whose last byte says how many bytes with lengths follow, and those (RFC 3533, section 6).
+# A page of Ogg: a header, whose last byte is the number of lengths of one byte that follow (RFC 3533, section 6).
 _OGG_PAGE = b"OggS\0"
 _OGG_HEADER, _OGG_LARGEST = 27, 27 + 255 + 255 * 255
 
@@ -26,8 +26,8 @@ _OGG_HEADER, _OGG_LARGEST = 27, 27 + 255 + 255 * 255
 def missing_bytes(path: Path, format_name: str) -> int:
     """Return how many bytes the file's outermost structure still expects after the file's end.
 
-    Only what the container states counts: 0 for formats that state no size (MPEG-TS, raw streams), for streams
-    written without one (live Matroska), and for a complete file, whatever follows it.
+    0 for formats that do not contain a size (MPEG-TS, raw streams), for streams that were written without one (live
+    Matroska), and for a complete file, whatever follows it.
 
     Args:
         path: the media file.
@@ -37,7 +37,7 @@ def missing_bytes(path: Path, format_name: str) -> int:
 
 
 def known_end(path: Path, format_name: str) -> int:
-    """Return the byte behind the last that the outermost structure needs, 0 where that is unknown."""
+    """Return the offset at which the outermost structure ends, 0 if that is unknown."""
     end = next((_ENDS[name] for name in format_name.split(",") if name in _ENDS), None)
     if end is None:
         return 0
@@ -46,7 +46,7 @@ def known_end(path: Path, format_name: str) -> int:
 
 
 def _iso_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last box that describes samples, or holds those of a fragment, ends; others are stepped over."""
+    """Return where the last box ends that describes samples, or contains those of a fragment; others are skipped."""
     position, fragments = 0, False
     while position + _BOX_HEADER <= size:
         stream.seek(position)
@@ -65,9 +65,9 @@ def _iso_end(stream: BinaryIO, size: int) -> int:
 
 
 def _riff_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last list of pictures ends; large AVI files are a row of several RIFF chunks.
+    """Return where the last list of pictures ends; large AVI files consist of several RIFF chunks.
 
-    The index behind them is not needed: it can be made from what it points to.
+    The index after them is not needed: it can be rebuilt from the pictures.
     """
     position = end = 0
     while position < size:
@@ -102,7 +102,7 @@ def _ogg_end(stream: BinaryIO, size: int) -> int:
 
 
 def _flv_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last tag ends, 0 where something else stands between tags."""
+    """Return where the last tag ends, 0 if there is anything else between tags."""
     if (last := _flv_tag(stream, size - _FLV_LENGTH - _flv_length(stream, size))) == size - _FLV_LENGTH:
         return last
     stream.seek(_FLV_OFFSET)
@@ -116,13 +116,13 @@ def _flv_end(stream: BinaryIO, size: int) -> int:
 
 
 def _flv_length(stream: BinaryIO, size: int) -> int:
-    """Return the length of the last tag, as the number behind it says."""
+    """Return the length of the last tag, from the number after it."""
     stream.seek(max(0, size - _FLV_LENGTH))
     return int.from_bytes(stream.read(_FLV_LENGTH), "big")
 
 
 def _flv_tag(stream: BinaryIO, at: int) -> int:
-    """Return where a tag ends that begins at `at`, 0 where none does."""
+    """Return where the tag at `at` ends, 0 if there is no tag."""
     stream.seek(max(0, at))
     header = stream.read(_FLV_TAG)
     if at < 0 or header[:1] not in _FLV_KINDS:
@@ -131,7 +131,7 @@ def _flv_tag(stream: BinaryIO, at: int) -> int:
 
 
 def _dv_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last frame ends; each is a row of ten or twelve sequences, or of several times as many."""
+    """Return where the last frame ends; each consists of ten or twelve sequences, or a multiple of these."""
     header = stream.read(_DV_FLAGS + 1)
     if len(header) <= _DV_FLAGS:
         return 0
@@ -140,7 +140,7 @@ def _dv_end(stream: BinaryIO, size: int) -> int:
 
 
 def _ebml_end(stream: BinaryIO, _: int) -> int:
-    """Return where the Matroska segment ends, 0 when its size was left open."""
+    """Return where the Matroska segment ends, 0 if its size is unknown."""
     if stream.read(len(_EBML_HEADER)) != _EBML_HEADER:
         return 0
     header = _ebml_size(stream)
@@ -154,7 +154,7 @@ def _ebml_end(stream: BinaryIO, _: int) -> int:
 
 
 def _ebml_size(stream: BinaryIO) -> int | None:
-    """Read an EBML size: the first byte's leading zeros say how many bytes follow; all ones mean unknown."""
+    """Read an EBML size; the first byte's leading zeros give the number of bytes after it, all ones mean unknown."""
     first = stream.read(1)
     if not first or not first[0]:
         return None
