@@ -249,7 +249,7 @@ def test_a_helpers_words_are_cleaned_and_cut(helper, monkeypatch, caplog, capfd)
     helper(f"printf '\\033[2J Token {'t' * 40} ' >&2; head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1")
     with (
         caplog.at_level("INFO"),
-        pytest.raises(SettingsError, match=r"no credentials for registry\.example"),
+        pytest.raises(SettingsError, match=r"no usable credentials for registry\.example"),
     ):
         login.credentials("registry.example.org")
     assert capfd.readouterr() == ("", "")
