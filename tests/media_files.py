@@ -206,7 +206,7 @@ def remux(path: Path, order: Callable[[list[int]], list[int]], container: str | 
         order: gets the packets' numbers and returns those to write.
         container: FFmpeg's name of the format; by the path's extension when None.
     """
-    target = path.with_name(f"anew_{path.name}")
+    target = path.with_name(f"rewritten_{path.name}")
     with av.open(str(path)) as source, av.open(str(target), "w", format=container) as out:
         read: Any = source.streams.video[0]
         # Without an encoder of the decoder's name (libdav1d has none), only what describes the packets is taken over.

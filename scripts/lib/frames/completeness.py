@@ -125,7 +125,7 @@ class Completeness:
         """Note a packet whose picture an edit list leaves out; pictures after a left-out key frame can be decoded."""
         self.key_left_out = self.key_left_out or (key and self._first_key is None)
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Treat what follows as another recording, as where an edit list continues elsewhere in the file."""
         self._segment += 1
         self._epoch, self._decoded_at = self._epoch + 1, None

@@ -164,16 +164,16 @@ class VideoFrames(VideoPackets):
             self._left_out = packet.is_discard
             if self._packets - 1 in self.jumps:
                 yield from filter(self._in_time, self._flushed(where))
-                self._coded.begin_anew()
-                self._completeness.begin_anew()
+                self._coded.restart()
+                self._completeness.restart()
             if not content.is_for_decoder(codec, coded):
                 continue
             shown = self._completeness.started
-            told = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, shown=shown)
-            key = told.key
-            if missing := told.missing or int(told.begins_anew and self._completeness.skips(packet.dts)):
+            facts = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, shown=shown)
+            key = facts.key
+            if missing := facts.missing or int(facts.restarts and self._completeness.skips(packet.dts)):
                 self.summary.add_error(where, messages.missing_before(missing))
-            self._add_unseen(told.unseen, where)
+            self._add_unseen(facts.unseen, where)
             for size in vp9_headers.sizes(coded) if codec == "vp9" else ():
                 check_size(*size, self._pixel_bytes)
             if codec == "mjpeg":
@@ -183,8 +183,8 @@ class VideoFrames(VideoPackets):
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
                 self._completeness.gaps.stop()  # it says that the picture before it is shown again
-            if not (told.second or hidden or content.is_header(codec, coded)):
-                leads, in_group = self._coded.place(coded, told, key=key)
+            if not (facts.second or hidden or content.is_header(codec, coded)):
+                leads, in_group = self._coded.place(coded, facts, key=key)
                 if packet.is_discard:
                     self._completeness.leave_out(key=key)
                 else:

@@ -95,9 +95,9 @@ def test_any_lost_packet_is_damage(tmp_path: Path, name: str, lost: int) -> None
 
 
 def test_places_in_the_order_of_showing() -> None:
-    def missing(places: list[int], *, anew: set[int] = frozenset(), bits: int = 4) -> int:  # type: ignore[assignment]
+    def missing(places: list[int], *, restarts: set[int] = frozenset(), bits: int = 4) -> int:  # type: ignore[assignment]
         order = PictureOrder()
-        put = [PlaceInOrder(each % (1 << bits), bits, at in anew, anchor=True) for at, each in enumerate(places)]
+        put = [PlaceInOrder(each % (1 << bits), bits, at in restarts, anchor=True) for at, each in enumerate(places)]
         return sum(order.missing_before(place, 2) for place in put) + order.end()
 
     frames = [0, 6, 2, 4, 12, 8, 10, 18, 14, 16, 24, 20, 22, 30, 26, 28]
@@ -105,7 +105,7 @@ def test_places_in_the_order_of_showing() -> None:
     assert missing([each for each in frames if each != 14], bits=6) == 1
     assert missing(list(range(0, 200, 2))) == 0  # with few bits
     assert missing([*range(0, 40, 2), *range(44, 90, 2)]) == 2
-    assert missing([*range(20), 0, *range(1, 20)], anew={20}, bits=8) == 0
+    assert missing([*range(20), 0, *range(1, 20)], restarts={20}, bits=8) == 0
     assert missing([0, 3, 6, 8, 15, 16, 21, 25, 28, 30], bits=8) == 0  # an encoder that counts in its own way
     assert PictureOrder().missing_before(None, 2) == 0
 

@@ -66,15 +66,15 @@ def test_b_frames_without_times(tmp_path: Path, name: str, options: dict) -> Non
 
 
 @pytest.mark.parametrize("codec", [{}, HEVC, MPEG2])
-@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("container", ["mpegts", "vob"])
-def test_joined_segments(tmp_path: Path, codec: dict, anew: bool, container: str) -> None:
+def test_joined_segments(tmp_path: Path, codec: dict, restarts: bool, container: str) -> None:
     """As `-f segment` writes them: times continue, here with an overlap of a picture, or restart."""
     if container == "vob":
         codec = MPEG2
     pieces = []
     for first in range(0, FRAMES, 20):
-        start = 0 if anew else first
+        start = 0 if restarts else first
         numbers = range(first, first + 20)
         piece = tmp_path / f"{first}.piece"
         write_video(piece, numbers, times=range(start, start + 20), container=container, **codec)

@@ -67,7 +67,7 @@ class Av1Pictures:
                 return 0
             if slot[1]:
                 self._slots = [slot] * _SLOTS
-            return self._show(*slot, sequence, anew=False)
+            return self._show(*slot, sequence, coded_here=False)
         kind, shown = bits.take(2), bits.take(1)
         bits.take(not shown)
         whole = kind == _SWITCH or (kind == _KEY and bool(shown))
@@ -83,20 +83,20 @@ class Av1Pictures:
         for at in range(_SLOTS):
             if replaced >> at & 1:
                 self._slots[at] = number, kind == _KEY
-        return self._show(number, kind == _KEY, sequence, anew=True) if shown else 0
+        return self._show(number, kind == _KEY, sequence, coded_here=True) if shown else 0
 
-    def _show(self, number: int, key: bool, sequence: _Sequence, *, anew: bool) -> int:
+    def _show(self, number: int, key: bool, sequence: _Sequence, *, coded_here: bool) -> int:
         """Compare a picture's number with that of the one shown before: it is the next, but for key frames.
 
         Args:
             number: of the picture.
             key: whether it is a key frame: most encoders restart the count with it.
             sequence: how numbers are written.
-            anew: whether it is coded here, and not one from before that is shown now.
+            coded_here: whether it is coded here, and not one from before that is shown now.
         """
         before, count = self._last, 1 << sequence.number_bits
         step = 1 if before is None or key else (number - before) % count
-        if step == 0 or (step > count // 2 and not anew):
+        if step == 0 or (step > count // 2 and not coded_here):
             return 0  # another layer; or an older picture, in the place of one that did not come
         self._last = number
         self._whole += step == 1

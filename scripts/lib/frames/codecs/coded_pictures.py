@@ -11,13 +11,13 @@ from scripts.lib.frames.codecs.mpeg_pictures import CODECS, GroupPlace, MpegPict
 from scripts.lib.frames.codecs.picture_order import PictureOrder, PlaceInOrder
 
 
-class Told(NamedTuple):
-    """What a packet tells.
+class PacketFacts(NamedTuple):
+    """What is known of a packet without decoding it.
 
     Attributes:
         second: whether it is a second field, which is decoded into the frame of the first.
         missing: how many pictures that others refer to are missing before it.
-        begins_anew: whether its numbers restart without a key frame: that was lost, or the encoder emptied its
+        restarts: whether its numbers restart without a key frame: that was lost, or the encoder emptied its
             memory.
         unseen: how many pictures are missing by their places in the order of showing, as far as is known by now.
         place: its own place there; None if its header does not tell.
@@ -27,7 +27,7 @@ class Told(NamedTuple):
 
     second: bool
     missing: int
-    begins_anew: bool
+    restarts: bool
     unseen: int
     place: PlaceInOrder | None
     key: bool
@@ -48,9 +48,9 @@ class CodedPictures:
         self._mpeg = MpegPictures(first_packets) if codec in CODECS else None
         self._leading = LeadingPictures(codec, description)
         self._begun = False
-        self.begin_anew()
+        self.restart()
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Take what follows for pictures from elsewhere in the file."""
         self._av1 = Av1Pictures(self._description) if self._codec == "av1" else None
         self._headers = SliceHeaders(self._codec, self._description)
@@ -66,7 +66,7 @@ class CodedPictures:
         """Whether pictures of MPEG-1 and MPEG-2 are shown in another order than they are stored."""
         return self._mpeg is not None and self._mpeg.reorders
 
-    def take(self, coded: bytes, delay: int, *, key: bool, shown: bool = False) -> Told:
+    def take(self, coded: bytes, delay: int, *, key: bool, shown: bool = False) -> PacketFacts:
         """Read the next packet.
 
         Args:
@@ -77,9 +77,9 @@ class CodedPictures:
                 they refer to what lies before the stream's beginning.
         """
         second = self._headers.is_second(coded, key=key)
-        missing, anew = self._headers.missing, self._headers.begins_anew
+        missing, restarts = self._headers.missing, self._headers.restarts
         if self._av1 is not None:
-            missing, anew = self._av1.missing_before(coded), False
+            missing, restarts = self._av1.missing_before(coded), False
         place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
         first = not self._begun
         if first:
@@ -90,18 +90,18 @@ class CodedPictures:
         unseen = self._order.missing_before(place, delay)
         self._begun = key or shown or not first
         if first and not shown:
-            return Told(second, 0, begins_anew=False, unseen=0, place=place, key=key)
-        return Told(second, missing, anew, unseen, place, key)
+            return PacketFacts(second, 0, restarts=False, unseen=0, place=place, key=key)
+        return PacketFacts(second, missing, restarts, unseen, place, key)
 
-    def place(self, coded: bytes, told: Told, *, key: bool) -> tuple[bool, GroupPlace | None]:
+    def place(self, coded: bytes, facts: PacketFacts, *, key: bool) -> tuple[bool, GroupPlace | None]:
         """Return whether a packet's picture leads the first key frame (leading.py), and its place in its group.
 
         Args:
             coded: a packet with a picture of its own.
-            told: what take() returned.
+            facts: what take() returned.
             key: whether it is a key frame.
         """
-        leads = self._leading.includes(coded, told.place, key=key)
+        leads = self._leading.includes(coded, facts.place, key=key)
         return leads, self._mpeg.place(coded) if self._mpeg is not None else None
 
     def end(self) -> int:

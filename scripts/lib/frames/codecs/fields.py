@@ -42,7 +42,7 @@ class SliceHeaders:
 
     Attributes:
         missing: how many pictures that others refer to are missing before the last packet.
-        begins_anew: its numbers restart without a key frame: that was lost, or the encoder emptied its memory.
+        restarts: its numbers restart without a key frame: that was lost, or the encoder emptied its memory.
         place: the place of the last packet's picture in the order of showing; None of second fields, and where it is
             not written.
     """
@@ -58,7 +58,7 @@ class SliceHeaders:
         self._length_size = 0  # units are separated by start codes
         self._set: _ParameterSet | None = None
         self._first: tuple[int, int] | None = None  # frame number and parity of a field that waits for the other
-        self.missing, self.begins_anew = 0, False
+        self.missing, self.restarts = 0, False
         self.place: PlaceInOrder | None = None
         self._reference: int | None = None  # the number of the last picture that others refer to
         self._in_order = self._gaps = self._held = 0
@@ -81,7 +81,7 @@ class SliceHeaders:
             packet: its content.
             key: whether it is a key frame: in joined files the numbers restart with one.
         """
-        self.missing, self.begins_anew = 0, False
+        self.missing, self.restarts = 0, False
         self.place = self._slice = None
         self._is_idr = False
         if not self._is_h264:
@@ -132,7 +132,7 @@ class SliceHeaders:
         is_reference = bool(unit[0] & _REFERENCE)
         self._slice = Slice(number, 1 << self._set.number_bits, is_key, is_reference, kind in _INTRA)
         if low is not None and len(self._ids) == 1:
-            self.place = PlaceInOrder(low, self._set.order_bits, anew=is_key, anchor=is_reference)
+            self.place = PlaceInOrder(low, self._set.order_bits, restarts=is_key, anchor=is_reference)
         self._follow(number, is_reference=is_reference, key=key or is_key)
         if parity is None:
             return False
@@ -153,7 +153,7 @@ class SliceHeaders:
         if step == 1:
             self._in_order += 1
         elif step and number <= 1:
-            self.begins_anew = True
+            self.restarts = True
         elif step:
             self._gaps += 1
             self._held += step - 1

@@ -84,11 +84,11 @@ class HevcHeaders:
         bits.take(chosen.output_flag)
         bits.take(2 * sequence.separate_colours)
         low = 0 if kind in _IDR else bits.take(sequence.order_bits)
-        anew = kind in _IDR or kind in _BLA or (kind in _IRAP and self._ended)
+        restarts = kind in _IDR or kind in _BLA or (kind in _IRAP and self._ended)
         self._ended = False
         temporal = unit[1] & 7
         followed = not (kind in _WITHOUT_FOLLOWERS and kind % 2 == 0) and kind not in _LEADING
-        return PlaceInOrder(low, sequence.order_bits, anew, temporal == 1 and followed)
+        return PlaceInOrder(low, sequence.order_bits, restarts, temporal == 1 and followed)
 
     def _read_description(self, description: bytes) -> None:
         at = _ARRAYS + 1

@@ -18,13 +18,13 @@ class PlaceInOrder(NamedTuple):
     Attributes:
         low: the lowest bits of the place.
         bits: how many.
-        anew: the places restart here.
+        restarts: the places restart here.
         anchor: the highest bits of the pictures behind follow from this one.
     """
 
     low: int
     bits: int
-    anew: bool
+    restarts: bool
     anchor: bool
 
 
@@ -51,7 +51,7 @@ class PictureOrder:
         if place is None:
             return 0
         missing = 0
-        if place.anew:
+        if place.restarts:
             while self._waiting:
                 missing += self._pass_on()
             self._last, self._anchor = None, 0
