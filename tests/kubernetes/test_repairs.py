@@ -104,7 +104,9 @@ class TestPodThatItsNodeLost:
     @pytest.mark.parametrize("way", ["drain", "evict"])
     def test_ours(self, toy, way):
         driver = toy(STEADY, self.script)
-        getattr(toy.cluster, way)(running_job(toy.cluster)["metadata"]["name"])
+        pod = running_job(toy.cluster)
+        toy.cluster.wait_until((toy.lab.work / "second").exists)
+        getattr(toy.cluster, way)(pod["metadata"]["name"])
         assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
         assert len(toy.cluster.created["jobs"]) == 1
         assert toy.cluster.overlapping() == []
