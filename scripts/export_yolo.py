@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import yaml
 
 from scripts.lib import train_ini as train
 from scripts.lib.label_files.media_boxes import each_media
+from scripts.lib.temporary_tables import as_key, temporary_tables
 from scripts.lib.workflow import job
 
 FRAMES_IN_A_FOLDER = 10_000
@@ -76,15 +76,11 @@ class _Stems:
     """The file names that are in use, kept in a temporary file, as a run may have a million."""
 
     def __init__(self) -> None:
-        # An empty name makes SQLite use a temporary file, which is removed when this process ends.
-        self._table = sqlite3.connect("")
-        self._table.executescript(
-            "PRAGMA journal_mode = OFF; CREATE TABLE taken (stem BLOB PRIMARY KEY) WITHOUT ROWID;"
-        )
+        self._table = temporary_tables("CREATE TABLE taken (stem BLOB PRIMARY KEY) WITHOUT ROWID")
 
     def take(self, stem: str) -> bool:
         """Take a name; return whether it was free."""
-        added = self._table.execute("INSERT OR IGNORE INTO taken VALUES (?)", (stem.encode("utf-8", "surrogatepass"),))
+        added = self._table.execute("INSERT OR IGNORE INTO taken VALUES (?)", (as_key(stem),))
         return added.rowcount == 1
 
     def close(self) -> None:

@@ -37,11 +37,12 @@ def coco_parts(folder: Path, media_per_file: int, out: Path) -> Path:
     run = FinishedRun.at(folder)
     species = train.species(run.results.parent / "resources" / "network" / "train.ini")
     out.mkdir(parents=True, exist_ok=True)
+    (out / "parts.json").unlink(missing_ok=True)  # it would list files that are being replaced
     parts: list[dict[str, Any]] = []
     count = CocoCount()
     for at in range(0, len(run.media_ids), media_per_file):
         some, before = run.media_ids[at : at + media_per_file], count
-        name = f"detections.{len(parts) + 1:04d}.coco.json"
+        name = _name(len(parts) + 1)
         files = (
             (run.file("detections/{media_id}.csv", one), run.file("detections/{media_id}.json", one)) for one in some
         )
@@ -56,8 +57,20 @@ def coco_parts(folder: Path, media_per_file: int, out: Path) -> Path:
                 "annotations": count.annotations - before.annotations,
             }
         )
+    _remove_after(out, len(parts))
     write_json(out / "parts.json", {"media_per_file": media_per_file, "parts": parts})
     return out / "parts.json"
+
+
+def _name(number: int) -> str:
+    return f"detections.{number:04d}.coco.json"
+
+
+def _remove_after(out: Path, number: int) -> None:
+    """Remove the files of an earlier call that had more of them."""
+    while (old := out / _name(number + 1)).exists():
+        old.unlink()
+        number += 1
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,11 +1,11 @@
 """Values of very many media, looked up by media id in a temporary file."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from scripts.lib import json_text
+from scripts.lib.temporary_tables import temporary_tables
 
 
 class RecordsOnDisk:
@@ -13,11 +13,7 @@ class RecordsOnDisk:
 
     def __init__(self) -> None:
         """Create an empty table."""
-        # An empty name makes SQLite use a temporary file, which is removed when this process ends.
-        self._table = sqlite3.connect("")
-        self._table.executescript(
-            "PRAGMA journal_mode = OFF; CREATE TABLE known (media_id INTEGER PRIMARY KEY, content TEXT);"
-        )
+        self._table = temporary_tables("CREATE TABLE known (media_id INTEGER PRIMARY KEY, content TEXT)")
 
     def close(self) -> None:
         """Close and remove the temporary file."""

@@ -38,6 +38,9 @@ def test_parts_hold_what_the_one_file_holds(tmp_path, capsys, in_folders):
         assert [one for part in parts for one in part[key]] == whole[key]
         assert [len(part[key]) for part in parts] == [part[key] for part in listed["parts"]]
     assert len(COCO(str(results / "coco" / "detections.0002.coco.json")).getAnnIds()) == 4
+    assert coco_parts.main([str(run.folder), "--media", "5"]) == 0
+    assert sorted(path.name for path in (results / "coco").iterdir()) == ["detections.0001.coco.json", "parts.json"]
+    assert read_json(results / "coco" / "detections.0001.coco.json") == whole
 
 
 def test_what_cannot_be_written_is_said(tmp_path, capsys):

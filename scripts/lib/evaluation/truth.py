@@ -2,7 +2,6 @@
 
 import csv
 import math
-import sqlite3
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_text, replacing
 from scripts.lib.records import MediaRecord
+from scripts.lib.temporary_tables import as_key, temporary_tables
 
 Named = TypeVar("Named")
 # JSON is read as a whole, and takes several times as much memory.
@@ -32,7 +32,6 @@ EXPECTED = (
 
 # Names of the run's media, whole, and in parts without the extension.
 _TABLES = """
-PRAGMA journal_mode = OFF;
 CREATE TABLE paths (name BLOB, media_id INTEGER);
 CREATE TABLE stems (name BLOB, media_id INTEGER);
 """
@@ -136,23 +135,21 @@ class MediaFinder:
         """Take the media of a run, once."""
         ids = array("q")
         self._videos = array("q")
-        # Without a name SQLite makes a temporary file, which is gone when this process ends.
-        self._tables = sqlite3.connect("")
-        self._tables.executescript(_TABLES)
+        self._tables = temporary_tables(_TABLES)
         for each in media:
             ids.append(each.media_id)
             if each.kind == "video":
                 self._videos.append(each.media_id)
             path = PurePosixPath(each.name or "")
             stems = {path.stem, str(path.with_suffix("")) if path.name else ""}
-            self._tables.executemany(_ADD_STEM, [(_bytes(stem), each.media_id) for stem in stems])
+            self._tables.executemany(_ADD_STEM, [(as_key(stem), each.media_id) for stem in stems])
             if each.name:
-                self._tables.execute(_ADD_PATH, (_bytes(each.name), each.media_id))
+                self._tables.execute(_ADD_PATH, (as_key(each.name), each.media_id))
         self._tables.executescript(_INDICES)
         self._ids = array("q", sorted(ids))
 
     def close(self) -> None:
-        """Give the temporary file up."""
+        """Close and remove the temporary file."""
         self._tables.close()
 
     def by_name(self, name: str) -> int | None:
@@ -179,7 +176,7 @@ class MediaFinder:
 
     def by_path(self, name: str) -> int | None:
         """Return the media of this whole name; None for another."""
-        found = self._tables.execute(_FIND_PATH, (_bytes(name),)).fetchone()
+        found = self._tables.execute(_FIND_PATH, (as_key(name),)).fetchone()
         return None if found is None else int(found[0])
 
     def by_id(self, media_id: int) -> int | None:
@@ -196,12 +193,8 @@ class MediaFinder:
 
     def _by_stem(self, stem: str) -> tuple[int, int | None]:
         """Return how many media have a name without the extension, and one of them."""
-        found: tuple[int, int | None] = self._tables.execute(_FIND_STEM, (_bytes(stem),)).fetchone()
+        found: tuple[int, int | None] = self._tables.execute(_FIND_STEM, (as_key(stem),)).fetchone()
         return found
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")  # JSON can hold lone surrogates
 
 
 def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:

@@ -1,7 +1,6 @@
 """Match files of a folder to media in Tator by their names or by Tator's md5."""
 
 import json
-import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from scripts.lib import json_text
 from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
+from scripts.lib.temporary_tables import as_key, temporary_tables
 
 _LISTED = 5  # ids or paths in a message, at most
 _NO_MD5 = "0" * 32  # in Tator, for media that were created without an md5
 # Keys are bytes, as a name in Tator may contain a lone surrogate. A row of `found` has the number of media that match a
 # file, and the first of them; a row of `claims` the number of files whose only match is a media.
 _TABLES = """
-PRAGMA journal_mode = OFF;
 CREATE TABLE files (
     place INTEGER PRIMARY KEY, media_id INTEGER, path TEXT, kind TEXT, fault TEXT, path_key BLOB, key BLOB
 );
@@ -123,9 +122,7 @@ class Matching:
     def __init__(self, by: str) -> None:
         """Create empty tables; `by` is `name` or `md5`."""
         self._by = by
-        # An empty name makes SQLite use a temporary file, which is removed when this process ends.
-        self._tables = sqlite3.connect("")
-        self._tables.executescript(_TABLES)
+        self._tables = temporary_tables(_TABLES)
 
     def __enter__(self) -> Self:
         return self
@@ -218,7 +215,7 @@ def _name(text: str) -> str:
 
 
 def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("utf-8", "surrogatepass")
+    return None if text is None else as_key(text)
 
 
 def _some(names: Sequence[str], count: int) -> str:

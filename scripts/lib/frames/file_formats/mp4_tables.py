@@ -8,6 +8,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +75,7 @@ def has_times_of_showing(path: Path, track: int) -> bool:
         path: the file.
         track: the track's number in the file. If it is not found, or is stored in fragments, the answer is True.
     """
-    with path.open("rb", buffering=0) as stream:
-        content = _File(stream.fileno())
-        found = _track(content, track)
+    with _opened(path, track) as (content, found):
         return found is None or any(_found(content, *found, b"ctts"))
 
 
@@ -87,9 +86,7 @@ def segments(path: Path, track: int) -> int:
         path: the file.
         track: the track's number in the file. If it is not found, or is stored in fragments, the answer is 0.
     """
-    with path.open("rb", buffering=0) as stream:
-        content = _File(stream.fileno())
-        found = _track(content, track)
+    with _opened(path, track) as (content, found):
         lists = [] if found is None else _found(content, *found, b"elst")
         return sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in lists)
 
@@ -103,9 +100,7 @@ def contradiction(path: Path, track: int) -> str | None:
         path: the file.
         track: the track's number in the file. If it is not found, or is stored in fragments, the answer is None.
     """
-    with path.open("rb", buffering=0) as stream:
-        content = _File(stream.fileno())
-        found = _track(content, track)
+    with _opened(path, track) as (content, found):
         what = _contradiction(content, *found) if found is not None else None
     return f"its index contradicts itself ({what}): pictures may be missing or wrong" if what else None
 
@@ -162,6 +157,14 @@ def _rows(
     rows = min(int.from_bytes(content[begin - 4 : begin]), max(0, stop - begin) // (4 * columns)) if at else 0
     found = np.frombuffer(content[begin : begin + rows * columns * 4], ">u4").astype(np.int64)
     return found[: len(found) // columns * columns].reshape(-1, columns)
+
+
+@contextmanager
+def _opened(path: Path, track: int) -> Iterator[tuple[Content, tuple[int, int] | None]]:
+    """Open a file; return its content and the place of a track in it, None if the track is not found."""
+    with path.open("rb", buffering=0) as stream:
+        content = _File(stream.fileno())
+        yield content, _track(content, track)
 
 
 def _track(content: Content, number: int) -> tuple[int, int] | None:
