@@ -17,6 +17,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.codecs import content
 from scripts.lib.frames.file_formats import edit_list, encryption, file_structure, fixed_packets, unsupported
+from scripts.lib.frames.file_formats.transport_packets import TransportPackets
 from scripts.lib.frames.file_formats.truncation import known_end
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_size, log
@@ -222,7 +223,7 @@ class VideoPackets(FrameSource):
         Raises:
             MediaFault: `unsupported`.
         """
-        if isinstance(self._fixed, fixed_packets.TransportPackets) and self._fixed.mostly_encrypted():
+        if isinstance(self._fixed, TransportPackets) and self._fixed.mostly_encrypted():
             raise MediaFault("unsupported", encryption.ENCRYPTED)
 
     def _look_at_container(self, place: int | None, where: str) -> None:
@@ -295,7 +296,7 @@ class VideoPackets(FrameSource):
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
-        if isinstance(self._fixed, fixed_packets.TransportPackets) and (missing := self._fixed.lacking):
+        if isinstance(self._fixed, TransportPackets) and (missing := self._fixed.lacking):
             return f"the file breaks off within a packet, which lacks {missing} bytes"
         return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from scripts.lib.frames.file_formats.asf_objects import AsfObjects, Payload, payloads
-from scripts.lib.frames.file_formats.fixed_packets import AsfPackets, fixed_packets
+from scripts.lib.frames.file_formats.asf_packets import AsfPackets
+from scripts.lib.frames.file_formats.fixed_packets import fixed_packets
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.lib.frames.test_missing_pictures import numbers_of
 from tests.media_files import write_video

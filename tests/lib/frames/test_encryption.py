@@ -7,7 +7,9 @@ import av
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.file_formats.fixed_packets import PacketFaults, TransportPackets, fixed_packets
+from scripts.lib.frames.file_formats.fixed_packets import fixed_packets
+from scripts.lib.frames.file_formats.packet_grid import PacketFaults
+from scripts.lib.frames.file_formats.transport_packets import TransportPackets
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import Summary
 from tests.media_files import HEVC, VP9, write_video

@@ -1,0 +1,148 @@
+"""Damage in the packets of MPEG transport streams."""
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.frames.file_formats.packet_grid import FIRST_PACKETS, Content, FixedPackets, Grid, PacketFaults, Places
+
+# A transport packet begins with a byte 0x47; some writers put 4 bytes before each, others 16 after it.
+_SYNC, _PACKET, _DISTANCES = 0x47, 188, (188, 192, 204)
+_AT_ONCE = 1 << 16  # bytes searched in one step
+_PIECES, _PIECE = 16, 1 << 12  # pieces to check for encryption, and packets in each
+_MOST_JUMPS = 0.1  # share of a stream's packets, if the writer counts them
+_FILLING = 0x1FFF  # the PID of null packets, which have no content
+_PES = b"\0\0\1"
+_IN_A_ROW = 8  # packets from which the distance is found
+_NEAR_THE_END, _ON_GRID = 64, 0.5  # the last packets, and the least share of them on the grid, if only zeros were lost
+_END_OF_VIDEO, _END_OF_OTHERS = 3, 16  # more zeros than a packet of the video, and of another stream, ends in
+
+
+class TransportPackets(FixedPackets):
+    """The packets of an MPEG transport stream; some contain the video."""
+
+    def __init__(self, data: Content, grid: Grid, stream_id: int) -> None:
+        """Begin; `stream_id` is the video's number in the file (PID)."""
+        super().__init__(data, grid, len(data) + grid.distance - _PACKET)
+        self._stream_id = stream_id
+        self._counter: int | None = None  # of the video's last packet
+        self._filled = self._end_without_zeros()
+        # Inserted bytes move all later packets off the grid, which is not damage in itself; zeros were lost packets.
+        begin = self._first_bytes((self._filled - grid.first) // grid.distance)
+        self._steady = np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin)
+        last = self._first_bytes(self._count)[-_IN_A_ROW:]
+        self._on_grid = bool((last == _SYNC).all()) or (self._steady and self._ends_on_grid())
+        self._counts = True  # whether the packets' counters are used
+        first = self._look(grid.first + grid.distance * np.arange(min(self._count, FIRST_PACKETS), dtype=np.int64))
+        self._counts, self._counter = first.gaps <= _MOST_JUMPS * first.packets, None
+
+    def _first_bytes(self, count: int) -> Content:
+        """Return the first byte of each of the last packets on the grid, up to packet number `count`."""
+        some = np.arange(max(0, count - _NEAR_THE_END), max(0, count))
+        return self._data[self._grid.first + self._grid.distance * some]
+
+    def _ends_on_grid(self) -> bool:
+        """Return whether the last packet ends at the file's end, and is not all zeros."""
+        first, distance = self._grid
+        whole = (len(self._data) - first) % distance in {0, _PACKET % distance}
+        return whole and bool(self._data[-distance:].any())
+
+    def _look(self, starts: Places) -> PacketFaults:
+        sync, high, low, control = (self._data[starts + place] for place in range(4))
+        # Bit 16 of the fourth byte is set if the packet has content. The topmost two say how that is encrypted.
+        number = (high & 0x1F).astype(int) << 8 | low
+        ours = (sync == _SYNC) & (number == self._stream_id) & (control & 0x10 != 0)
+        encrypted = ours & (control & 0xC0 != 0)
+        destroyed = gaps = 0
+        if self._on_grid:
+            gaps = self._counts * self._jumps(starts[ours], control[ours], high[ours] & 0x40 != 0)
+            announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
+            # Only null packets have neither content nor an adaptation field.
+            lost = (sync != _SYNC) | ((control & 0x30 == 0) & (number != _FILLING))
+            destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
+        return PacketFaults(destroyed, int(encrypted.sum()), gaps, int(ours.sum()))
+
+    def _jumps(self, starts: Places, control: Content, begins: npt.NDArray[np.bool_]) -> int:
+        """Return how often the counter of the video's packets jumps within a picture.
+
+        It also jumps where files were joined, at the start of a picture, and where a packet announces the jump.
+        """
+        counters = control.astype(int) & 15
+        if not len(counters):
+            return 0
+        before = counters[0] - 1 if self._counter is None else self._counter
+        steps = (counters - np.concatenate([[before], counters[:-1]])) & 15
+        self._counter = int(counters[-1])
+        jumps = starts[(steps > 1) & ~begins]  # a packet may be there twice
+        field = (self._data[jumps + 3] & 0x20 != 0) & (self._data[jumps + 4] > 0)
+        announced = field & (self._data[jumps + 5] & 0x80 != 0)
+        return int((~announced).sum())
+
+    @property
+    def lacking(self) -> int:
+        """How many bytes are missing from the last packet, if the file ends within it, or continues in zeros."""
+        end = self._filled
+        first, distance = self._grid
+        begin = max(first, first + (end - 1 - first) // distance * distance)
+        length = end - begin
+        if not self._steady or not 0 < length < _PACKET or self._data[begin] != _SYNC:
+            return 0
+        if begin + _PACKET > len(self._data):
+            return _PACKET - length
+        number = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _FILLING
+        if number == _FILLING or begin + _PACKET == len(self._data):
+            return 0  # some writers fill null packets with zeros, and pad pictures
+        zeros = _PACKET - length
+        return zeros if zeros >= (_END_OF_VIDEO if number == self._stream_id else _END_OF_OTHERS) else 0
+
+    def _end_without_zeros(self) -> int:
+        """Return the offset after the last byte that is not zero."""
+        for end in range(len(self._data), 0, -_AT_ONCE):
+            filled = np.flatnonzero(self._data[max(0, end - _AT_ONCE) : end])
+            if len(filled):
+                return max(0, end - _AT_ONCE) + int(filled[-1]) + 1
+        return 0
+
+    def mostly_encrypted(self) -> bool:
+        """Return whether most packets of the video are encrypted, in pieces from all over the file."""
+        count, found = self._count, PacketFaults()
+        for begin in np.unique(np.linspace(0, max(0, count - _PIECE), _PIECES).astype(np.int64)):
+            some = np.arange(begin, min(count, begin + _PIECE), dtype=np.int64)
+            self._counter = None
+            found = found.plus(self._look(self._grid.first + self._grid.distance * some))
+        self._counter = None
+        return found.encrypted * 2 > found.packets
+
+    def _without_start(self, starts: Places, control: Content) -> int:
+        """Return how many packets announce the start of a picture (a PES packet) but do not contain one."""
+        data = self._data
+        begins = starts + 4 + np.where(control & 0x20 != 0, 1 + data[starts + 4].astype(int), 0)
+        inside = begins + len(_PES) <= starts + _PACKET  # a start may be split, with its rest in the next packet
+        found = np.stack([data[begins[inside] + place] == byte for place, byte in enumerate(_PES)], axis=1)
+        return int((begins > starts + _PACKET).sum()) + int((~found.all(axis=1)).sum())
+
+
+def _early_grid(data: Content) -> Grid | None:
+    """Return the grid of a transport stream's packets; None if it is not found."""
+    for distance in _DISTANCES:
+        for first in range(min(distance, len(data))):
+            heads = data[first::distance][:_IN_A_ROW]
+            if len(heads) > 1 and (heads == _SYNC).all():
+                return Grid(first, distance)
+    return None
+
+
+def transport_grid(data: Content) -> Grid | None:
+    """Return the grid of a transport stream's packets, found from its end if the beginning is destroyed."""
+    found = _early_grid(data)
+    if found is not None:
+        return found
+    for distance in _DISTANCES:
+        start = max(0, len(data) - distance * (_IN_A_ROW + 1))
+        late = _early_grid(data[start:])
+        if late is not None and late.distance == distance:
+            first = (start + late.first) % distance
+            # Zeros were lost packets; anything else before the first packet is not a packet.
+            while data[first] not in (0, _SYNC):
+                first += distance
+            return Grid(first, distance)
+    return None
